@@ -1,0 +1,55 @@
+# The ways to work on routed. Each makes .venv first, with what it lacks, and is quick the second time.
+
+.PHONY: demo test check format clean
+.DEFAULT_GOAL := check
+
+# ip stands in /usr/sbin, which an ordinary user's PATH does not always hold.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+BIN := .venv/bin
+READY := .venv/.ready
+# Two at a time; what must not run beside its like shares a mark, xdist_group.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# Tests that speak to a kernel get network namespaces of their own; this one keeps even a wrong test off the host.
+# Without root it takes a user namespace, in which the tests are root.
+ALONE := unshare --net --mount $(if $(filter 0,$(shell id -u)),,--map-root-user)
+
+# Show what routed does, in a throw-away network namespace.
+demo: $(READY)
+	$(BIN)/routed demo
+
+# Everything that runs without a virtual machine.
+test: $(READY)
+	@$(ALONE) true 2>/dev/null || { echo "make test needs root, or a kernel that allows unprivileged user namespaces." >&2; exit 1; }
+	$(ALONE) $(PYTEST)
+
+# Format, lint, types, import rules, unit and property tests: all that needs neither root nor a kernel of its own.
+CHECKS := check-format check-lint check-types check-imports check-tests
+.PHONY: $(CHECKS)
+check: $(CHECKS)
+$(CHECKS): $(READY)
+
+check-format:
+	$(BIN)/ruff format --check
+check-lint:
+	$(BIN)/ruff check
+check-types:
+	$(BIN)/mypy
+check-imports:
+	$(BIN)/lint-imports --no-logo
+check-tests:
+	$(PYTEST) tests/unit tests/property
+
+format: $(READY)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is the last thing made: a bootstrap that was interrupted is done again.
+$(READY): contrib/bootstrap constraints.txt pyproject.toml
+	contrib/bootstrap
+	@touch $@

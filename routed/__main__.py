@@ -1,0 +1,19 @@
+"""The way in: ``routed`` and ``python -m routed``. Hands the arguments to ``routed.cli`` and exits with its code.
+
+Here must never live anything else: what a command does stands in its own module under ``routed.cli``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command that ``sys.argv`` names and exit with its code."""
+    from routed.cli import main as run  # noqa: PLC0415  # a name that fails to import must not break `import routed`
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""What holds for every test. Fixtures stand beside the tests that use them."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# A machine that is busy with something else must not fail a property: time is pytest-timeout's to judge.
+settings.register_profile("routed", deadline=None, print_blob=True)
+settings.load_profile("routed")

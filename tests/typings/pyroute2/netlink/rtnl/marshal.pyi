@@ -1,0 +1,5 @@
+from collections.abc import Iterator
+from typing import Any
+
+class MarshalRtnl:
+    def parse(self, data: bytes) -> Iterator[Any]: ...
