@@ -1,0 +1,122 @@
+"""Drift, plan and outcome: what is wrong, what to do about it, and what became of it.
+
+Everything here speaks of *groups*: objects of one want that share their trouble and its cure. A repair of one deleted
+route is a group of one; a cold start with a million prefixes is one group of a million.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from routed.model.entries import Entry
+from routed.model.objects import Kind, Member, Slot, Value
+
+
+class Want(NamedTuple):
+    """The content that an entry wants under its keys."""
+
+    entry: Entry
+    value: Value | None  # None: not known yet; what stands under the key is left alone meanwhile
+    also: tuple[Value, ...] = ()  # other contents that are as good, if they stand there already
+
+
+class Nature(StrEnum):
+    """How the kernel differs from the file."""
+
+    MISSING = "missing"  # nothing of ours stands there, and nothing foreign is in the way
+    DIFFERENT = "different"  # ours, with another content
+    FOREIGN = "foreign"  # somebody else's object in our place
+    BEHIND = "behind"  # ours is there, but a foreign alias comes first
+    EXTRA = "extra"  # ours is right, but carries something more: an alias or a leg of a multipath route
+    SURPLUS = "surplus"  # ours by its mark, and no entry wants it
+
+
+class Drift(NamedTuple):
+    """A group of objects that differ from the file in the same way."""
+
+    nature: Nature
+    kind: Kind
+    slot: Slot
+    members: tuple[Member, ...]
+    want: Want | None  # None for a surplus
+    standing: tuple[Value, ...] = ()  # what is there under the key, in the kernel's order
+
+
+class Verb(StrEnum):
+    """What an operation asks of the kernel. The first four add, the last takes away."""
+
+    ADD = "add"  # NLM_F_CREATE | NLM_F_EXCL
+    REPLACE = "replace"  # NLM_F_CREATE | NLM_F_REPLACE
+    PREPEND = "prepend"  # NLM_F_CREATE: in front of the aliases of the key
+    CHANGE = "change"  # replace that also needs the old one gone first, as an address label does
+    DELETE = "delete"  # by full specification
+
+
+class Operation(NamedTuple):
+    """One request, for each member of a group."""
+
+    verb: Verb
+    kind: Kind
+    slot: Slot
+    members: tuple[Member, ...]
+    value: Value  # what shall stand afterwards; of a delete: what shall go
+    entry: Entry | None  # None for what no entry wants any more
+    reason: str
+    before: Value | None = None  # what stood there
+    nature: Nature = Nature.MISSING
+
+
+class Cause(NamedTuple):
+    """Why something is looked at: the port id behind it (0 is the kernel, None is not known) and a clause."""
+
+    port: int | None
+    text: str
+
+
+class Refusal(NamedTuple):
+    """A group of objects that was left alone on purpose."""
+
+    drift: Drift
+    reason: str
+    by_guard: bool  # held by max_deletes or a first contact; otherwise by the entry's own word
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, in this order, and what not."""
+
+    operations: tuple[Operation, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    held: tuple[Drift, ...] = ()  # drift of objects that are left alone for a while
+    notes: tuple[Drift, ...] = ()  # in order as far as we are concerned, but worth a word
+
+    def __bool__(self) -> bool:
+        return bool(self.operations)
+
+
+class Failure(NamedTuple):
+    """The kernel's own words about one member of an operation."""
+
+    member: Member
+    errno: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one operation."""
+
+    operation: Operation
+    cause: Cause
+    failures: tuple[Failure, ...] = ()
+    elapsed: float = 0.0  # seconds, from the moment the drift was seen
+
+    @property
+    def done(self) -> tuple[Member, ...]:
+        """The members for which the kernel said yes."""
+        if not self.failures:
+            return self.operation.members
+        failed = {failure.member for failure in self.failures}
+        return tuple(member for member in self.operation.members if member not in failed)

@@ -1,0 +1,150 @@
+"""The JSON documents that commands print and the control socket answers with.
+
+Keys of objects are those of ``ip -j``; the rest is entry, state, reason, origin. A key that is here stays; new ones may
+come. Moments are ISO 8601 with the offset of UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class ProblemDocument(TypedDict):
+    """One error in a file."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    source_line: str
+    hint: str
+
+
+class ObjectDocument(TypedDict):
+    """One object of an entry, or a group that shares its state."""
+
+    kind: str  # address, route, rule
+    object: str  # the key as ``ip`` writes it
+    state: str
+    reason: str
+    since: str
+    count: int  # how many objects of the entry share this state; 1 for a single one
+    ip: dict[str, Any]  # the keys of ``ip -j``
+
+
+class EntryDocument(TypedDict):
+    """One entry of the files. Its state is the worst of its objects'."""
+
+    entry: str
+    state: str  # in-sync, waiting, drift, conflict, held, paused, failed
+    reason: str
+    since: str
+    origin: str
+    enforce: str
+    total: int  # objects wanted
+    objects: list[ObjectDocument]  # every object of a small entry, only the exceptions of a large one
+
+
+class FilesDocument(TypedDict):
+    """The files on disk against what is enforced."""
+
+    state: str  # "in force", "changed, not in force", "invalid"
+    problems: list[ProblemDocument]
+
+
+class StatusDocument(TypedDict):
+    """What ``routed status --json`` prints."""
+
+    schema: str  # routed.status/1
+    version: str
+    pid: int
+    since: str
+    config: str
+    protocol: int
+    revision: int
+    files: FilesDocument
+    state: str  # one sentence, the same as in systemctl status
+    repairs: int
+    overruns: int
+    last_resync: str
+    entries: list[EntryDocument]
+    leftovers: list[ObjectDocument]  # ours, wanted by no entry, and held
+
+
+class StepDocument(TypedDict):
+    """One operation of a plan."""
+
+    symbol: str  # + add, ~ change, - delete, ! repair of somebody else's change
+    verb: str
+    kind: str
+    entry: str
+    origin: str
+    reason: str
+    object: str
+    count: int
+    before: str
+    after: str
+    ip: dict[str, Any]
+
+
+class RefusalDocument(TypedDict):
+    """Something that a plan leaves alone on purpose."""
+
+    entry: str
+    origin: str
+    kind: str
+    object: str
+    count: int
+    reason: str
+    by_guard: bool
+    standing: str
+
+
+class WaitingDocument(TypedDict):
+    """An entry that cannot be in the kernel yet."""
+
+    entry: str
+    origin: str
+    reason: str
+
+
+class PlanDocument(TypedDict):
+    """What ``routed plan --json`` prints."""
+
+    schema: str  # routed.plan/1
+    steps: list[StepDocument]
+    refusals: list[RefusalDocument]
+    waiting: list[WaitingDocument]
+    notes: list[RefusalDocument]  # in order as far as routed is concerned, but worth a word
+
+
+class FailureDocument(TypedDict):
+    """The kernel's own words about one object."""
+
+    entry: str
+    origin: str
+    object: str
+    reason: str
+
+
+class ApplyDocument(TypedDict):
+    """What ``routed apply --json`` prints, and Reload answers: the verified result."""
+
+    schema: str  # routed.apply/1
+    revision: int
+    changed: int  # objects that were added, changed or removed
+    in_sync: int
+    problems: list[ProblemDocument]  # the files are invalid; nothing was changed
+    failures: list[FailureDocument]
+    refusals: list[RefusalDocument]
+    waiting: list[WaitingDocument]
+    notices: NotRequired[list[str]]
+
+
+class OutcomeDocument(TypedDict):
+    """One audit record, as the stream of outcomes and the JSON lines carry it."""
+
+    time: str
+    message: str
+    priority: int
+    fields: dict[str, str]  # ROUTED_EVENT, ROUTED_ENTRY …

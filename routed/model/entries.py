@@ -1,0 +1,146 @@
+"""What the operator wrote: one entry a table of the file, checked, with its place, and with interface names still in it.
+
+Entries say nothing about the host as it is now; ``core.resolve`` turns them and the facts into objects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from routed.model.names import TABLE_MAIN, TO_TABLE, UNICAST
+
+
+class Enforce(StrEnum):
+    """What to do about drift of an entry."""
+
+    REPAIR = "repair"  # put it back
+    OBSERVE = "observe"  # report it, change nothing
+    ONCE = "once"  # install it when it is missing at start or reload, then leave it alone
+
+
+class OnConflict(StrEnum):
+    """What to do when something foreign stands exactly in the place of an object."""
+
+    REPLACE = "replace"
+    REFUSE = "refuse"
+
+
+class Origin(NamedTuple):
+    """Where an entry stands."""
+
+    file: str
+    line: int  # from 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The head that every entry has."""
+
+    name: str  # "route/storage-lan": the kind of table and the name, unique among all entries
+    origin: Origin
+    enforce: Enforce = Enforce.REPAIR
+    on_conflict: OnConflict | None = None  # None: replace, but for the first contact with a foreign default route
+
+
+class HopSpec(NamedTuple):
+    """One next hop as written. At least one of ``via`` and ``dev`` is there."""
+
+    via: bytes = b""
+    dev: str = ""
+    weight: int = 1
+    onlink: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteEntry(Entry):
+    """``[[route]]``: a set of prefixes that share everything else."""
+
+    prefixes: dict[int, frozenset[bytes]]  # family → packed prefixes
+    table: int = TABLE_MAIN
+    type: int = UNICAST
+    metric: int | None = None
+    tos: int = 0
+    scope: int | None = None
+    src: bytes = b""
+    hops: tuple[HopSpec, ...] = ()
+    metrics: tuple[tuple[int, int | str], ...] = ()
+    lock: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleEntry(Entry):
+    """``[[rule]]``: one rule for each of its families."""
+
+    families: tuple[int, ...]
+    priority: int
+    action: int = TO_TABLE
+    table: int = 0
+    target: int = 0
+    inverted: bool = False
+    source: bytes = b""
+    destination: bytes = b""
+    tos: int = 0
+    iif: str = ""
+    oif: str = ""
+    fwmark: int = 0
+    fwmask: int = 0
+    ipproto: int = 0
+    sport: tuple[int, int] = (0, 0)
+    dport: tuple[int, int] = (0, 0)
+    uidrange: tuple[int, int] | None = None
+    l3mdev: bool = False
+    suppress_prefixlength: int = -1
+    suppress_ifgroup: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressEntry(Entry):
+    """``[[address]]``, and ``[[vip]]`` held as an address."""
+
+    address: bytes
+    prefixlen: int
+    dev: str
+    scope: int | None = None
+    peer: bytes = b""
+    broadcast: bytes = b""
+    label: str = ""
+    metric: int = 0
+    flags: int = 0
+    deprecated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``[daemon]``. Durations in seconds."""
+
+    protocol: int = 114
+    former_protocols: tuple[int, ...] = ()
+    resync: float = 60.0
+    watch: str = "check"  # check | apply
+    on_stop: str = "keep"  # keep | remove
+    max_deletes: float = 0.5  # share of the owned objects, 0 to 1
+    fight_limit: int | None = 30  # None: off
+
+
+class Source(NamedTuple):
+    """One file that was read, whole."""
+
+    path: str
+    content: bytes
+    role: str  # "main", "drop-in" or "prefixes"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """All entries of all files, without a contradiction among them."""
+
+    settings: Settings = field(default_factory=Settings)
+    entries: tuple[Entry, ...] = ()
+    sources: tuple[Source, ...] = ()
+    table_names: dict[int, str] = field(default_factory=dict)
+    digest: str = ""  # of the sources: equal digests mean equal intents

@@ -1,0 +1,48 @@
+"""What the kernel told us. An event is a hint: it says where to look, and sometimes already what is there."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+from routed.model.facts import HostAddress, Link
+from routed.model.objects import AddressMember, Kind, Member, Slot, Value
+
+KERNEL: Final = 0  # the port id of a change that the kernel made itself
+
+
+class ObjectEvent(NamedTuple):
+    """An object was added, changed or removed."""
+
+    kind: Kind
+    slot: Slot
+    member: Member
+    value: Value
+    is_removal: bool
+    is_replacement: bool  # NLM_F_REPLACE: it now stands first under its key
+    is_addition: bool  # NLM_F_EXCL: the kernel said there was nothing under the key; False for append and prepend
+    port: int  # nlmsg_pid of the requester
+
+
+class LinkEvent(NamedTuple):
+    """A link appeared, changed or went away."""
+
+    link: Link
+    is_removal: bool
+
+
+class AddressEvent(NamedTuple):
+    """An address of this host appeared, changed its state (DAD done, now deprecated …) or went away.
+
+    It comes in front of the ObjectEvent of the same message: facts first, then what stands on them.
+    """
+
+    member: AddressMember
+    address: HostAddress
+    is_removal: bool
+
+
+class Overrun(NamedTuple):
+    """The socket lost events (ENOBUFS): nothing that we believed is certain any more."""
+
+
+Event: TypeAlias = ObjectEvent | LinkEvent | AddressEvent | Overrun

@@ -1,0 +1,88 @@
+"""The kernel's numbers and the field's names for them, as ``ip`` prints them.
+
+Sources: include/uapi/linux/rtnetlink.h, if_addr.h, fib_rules.h, and iproute2's etc/iproute2/ files. What the host's own
+/etc/iproute2 adds is read elsewhere (``intent.names``); here stand only the numbers that never differ.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# rtm_type (enum in linux/rtnetlink.h). An operator may write those of WRITABLE_TYPES; the others are only ever observed.
+UNICAST: Final = 1
+LOCAL: Final = 2
+BLACKHOLE: Final = 6
+UNREACHABLE: Final = 7
+PROHIBIT: Final = 8
+THROW: Final = 9
+ROUTE_TYPES: Final = {
+    0: "unspec", 1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast",
+    6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw", 10: "nat", 11: "xresolve",
+}  # fmt: skip
+WRITABLE_TYPES: Final = {
+    name: number
+    for number, name in ROUTE_TYPES.items()
+    if number in {UNICAST, LOCAL, BLACKHOLE, UNREACHABLE, PROHIBIT, THROW}
+}
+TYPES_WITHOUT_HOP: Final = frozenset({BLACKHOLE, UNREACHABLE, PROHIBIT, THROW})
+
+# rtm_scope
+UNIVERSE: Final = 0
+SITE: Final = 200
+LINK: Final = 253
+HOST: Final = 254
+NOWHERE: Final = 255
+SCOPES: Final = {UNIVERSE: "global", SITE: "site", LINK: "link", HOST: "host", NOWHERE: "nowhere"}
+
+# rtm_table
+TABLE_DEFAULT: Final = 253
+TABLE_MAIN: Final = 254
+TABLE_LOCAL: Final = 255
+TABLES: Final = {TABLE_DEFAULT: "default", TABLE_MAIN: "main", TABLE_LOCAL: "local"}
+
+# rtm_protocol. NEVER_OURS are written by the kernel itself: redirect, kernel, ra.
+PROTOCOL_REDIRECT: Final = 1
+PROTOCOL_KERNEL: Final = 2
+PROTOCOL_RA: Final = 9
+NEVER_OURS: Final = frozenset({PROTOCOL_REDIRECT, PROTOCOL_KERNEL, PROTOCOL_RA})
+PROTOCOLS: Final = {
+    0: "unspec", 1: "redirect", 2: "kernel", 3: "boot", 4: "static", 8: "gated", 9: "ra", 10: "mrt", 11: "zebra",
+    12: "bird", 13: "dnrouted", 14: "xorp", 15: "ntk", 16: "dhcp", 18: "keepalived", 42: "babel", 84: "ovn",
+    99: "openr", 186: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
+}  # fmt: skip
+
+# RTAX_*: the metrics of a route that are plain numbers or a name; RTAX_LOCK is a bit mask over these numbers.
+RTAX_LOCK: Final = 1
+RTAX_CC_ALGO: Final = 16
+METRICS: Final = {
+    "mtu": 2, "window": 3, "ssthresh": 6, "cwnd": 7, "advmss": 8, "reordering": 9, "hoplimit": 10,
+    "initcwnd": 11, "initrwnd": 14, "quickack": 15, "congctl": RTAX_CC_ALGO, "fastopen_no_cookie": 17,
+}  # fmt: skip
+METRIC_NAMES: Final = {number: name for name, number in METRICS.items()}
+
+# The action of a rule (FR_ACT_*, linux/fib_rules.h)
+TO_TABLE: Final = 1
+GOTO: Final = 2
+NOP: Final = 3
+ACTIONS: Final = {TO_TABLE: "lookup", GOTO: "goto", NOP: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
+
+# ifa_flags (linux/if_addr.h): only these are configuration, the others are the kernel's state.
+IFA_NODAD: Final = 0x02
+IFA_HOMEADDRESS: Final = 0x10
+IFA_MANAGETEMPADDR: Final = 0x100
+IFA_NOPREFIXROUTE: Final = 0x200
+IFA_MCAUTOJOIN: Final = 0x400
+ADDRESS_FLAGS: Final = {
+    "home": IFA_HOMEADDRESS, "nodad": IFA_NODAD, "mngtmpaddr": IFA_MANAGETEMPADDR,
+    "noprefixroute": IFA_NOPREFIXROUTE, "autojoin": IFA_MCAUTOJOIN,
+}  # fmt: skip
+
+IP_PROTOCOLS: Final = {
+    1: "icmp", 2: "igmp", 4: "ipencap", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre", 50: "esp", 51: "ah",
+    58: "ipv6-icmp", 89: "ospf", 112: "vrrp", 132: "sctp", 136: "udplite",
+}  # fmt: skip
+
+
+def name_or_number(names: dict[int, str], number: int) -> str:
+    """The name for ``number``, or the number itself as text, as ``ip`` prints an unknown one."""
+    return names.get(number) or str(number)

@@ -1,0 +1,160 @@
+"""The objects that routed keeps: routes, policy rules and addresses.
+
+Every object has an identity in three parts and a content:
+
+* ``kind``: one of :class:`Kind`;
+* ``slot``: the part of the kernel's key that many objects share (of a route: family, table, metric, tos);
+* ``member``: the rest of the key (of a route: its packed prefix, 5 or 17 bytes);
+* the *value*: everything that may differ under one key. Its ``protocol`` says whose it is.
+
+A route set is one slot, one value and many members; a single route is a set of one. So a million routes cost a million
+short byte strings and one value. All types are tuples: equality and hashing run at C speed.
+
+A value holds what the kernel reads back, not what was asked for: codecs and ``core.resolve`` normalise both sides to the
+same form. What routed has no word for (an encapsulation, realms, a nexthop object) is kept raw in ``extra``, so that an
+object that carries it never counts as equal to one that does not.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, TypeAlias
+
+FOREVER: Final = 0xFFFFFFFF  # INFINITY_LIFE_TIME, linux/addrconf.h
+
+
+class Kind(StrEnum):
+    """What an object is. The order is that of §"make before break": what comes later may need what comes first."""
+
+    ADDRESS = "address"
+    ROUTE = "route"
+    RULE = "rule"
+
+
+class AddressSlot(NamedTuple):
+    """What all addresses of one family share."""
+
+    family: int
+
+
+class AddressMember(NamedTuple):
+    """The kernel's key of an address within its family (find_matching_ifa in net/ipv4/devinet.c)."""
+
+    dev: int  # ifindex
+    address: bytes  # packed; IFA_LOCAL, for IPv6 without a peer IFA_ADDRESS
+    prefixlen: int
+
+
+class AddressValue(NamedTuple):
+    """The content of an address."""
+
+    protocol: int  # IFA_PROTO, kernel 5.18 and later; 0 where it is absent
+    scope: int = 0
+    flags: int = 0  # IFA_F_*, those of names.ADDRESS_FLAGS only
+    deprecated: bool = False  # preferred_lft 0: never chosen as a source
+    dynamic: bool = False  # a finite lifetime: somebody else's clock removes it
+    peer: bytes = b""  # packed, for a point-to-point address
+    broadcast: bytes = b""
+    label: str = ""  # IPv4 only
+    metric: int = 0  # of the prefix route (IFA_RT_PRIORITY); 0 is the kernel's default
+
+
+class RouteSlot(NamedTuple):
+    """The kernel's key of a route but for its prefix (fib_find_alias in net/ipv4/fib_trie.c; IPv6 has no tos)."""
+
+    family: int
+    table: int
+    metric: int
+    tos: int = 0
+
+
+class Hop(NamedTuple):
+    """One next hop."""
+
+    dev: int  # ifindex
+    gateway: bytes = b""  # packed; of the other family for v4-via-v6; b"" on-link
+    weight: int = 1  # 1 to 256, as ``ip`` writes it (rtnh_hops + 1)
+    onlink: bool = False
+    extra: bytes = b""  # attributes of a multipath leg that routed has no word for
+
+
+class RouteValue(NamedTuple):
+    """The content of a route."""
+
+    type: int
+    protocol: int
+    scope: int = 0  # always 0 for IPv6 (net/ipv6/route.c ignores it)
+    hops: tuple[Hop, ...] = ()  # sorted; empty for blackhole and its like
+    src: bytes = b""  # RTA_PREFSRC
+    metrics: tuple[tuple[int, int | str], ...] = ()  # (RTAX_*, value), sorted by number
+    lock: int = 0  # RTAX_LOCK: bit n set when metric n is locked
+    extra: bytes = b""
+
+
+class RuleSlot(NamedTuple):
+    """What all rules of one family share."""
+
+    family: int
+
+
+class RuleMember(NamedTuple):
+    """The kernel's key of a rule but for its protocol: the whole selector and action (rule_exists in fib_rules.c)."""
+
+    priority: int
+    action: int = 1  # names.ACTIONS
+    table: int = 0
+    target: int = 0  # of goto
+    inverted: bool = False
+    source: bytes = b""  # packed prefix, b"" for all
+    destination: bytes = b""
+    tos: int = 0
+    iif: str = ""
+    oif: str = ""
+    fwmark: int = 0
+    fwmask: int = 0
+    ipproto: int = 0
+    sport: tuple[int, int] = (0, 0)
+    dport: tuple[int, int] = (0, 0)
+    uidrange: tuple[int, int] | None = None
+    l3mdev: bool = False
+    suppress_prefixlength: int = -1
+    suppress_ifgroup: int = -1
+    extra: bytes = b""
+
+
+class RuleValue(NamedTuple):
+    """The content of a rule: only its owner, since everything else is key."""
+
+    protocol: int
+    extra: bytes = b""
+
+
+Slot: TypeAlias = AddressSlot | RouteSlot | RuleSlot
+Member: TypeAlias = AddressMember | bytes | RuleMember
+# The three kinds have no common supertype but "a tuple with a protocol"; the tables of kinds pair each with its own.
+Value: TypeAlias = Any
+
+
+class Key(NamedTuple):
+    """The identity of one object."""
+
+    kind: Kind
+    slot: Slot
+    member: Member
+
+
+class Scope(NamedTuple):
+    """What one dump reads: a kind and a family, and for routes one table or (table 0) one protocol in all tables."""
+
+    kind: Kind
+    family: int
+    table: int = 0
+    protocol: int = 0
+
+
+class Standing(NamedTuple):
+    """One object as it was seen in the kernel."""
+
+    slot: Slot
+    member: Member
+    value: Value

@@ -1,0 +1,327 @@
+"""Objects as text and as JSON, in the words of ``ip``.
+
+One table row a kind. Links and tables are numbers in the model; a :class:`Vocabulary` has their names at the moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from routed.model import names
+from routed.model.change import Drift, Nature
+from routed.model.facts import Facts
+from routed.model.net import IPV4, format_address, format_destination, format_prefix
+from routed.model.objects import (
+    AddressMember,
+    AddressSlot,
+    AddressValue,
+    Hop,
+    Key,
+    Kind,
+    RouteSlot,
+    RouteValue,
+    RuleMember,
+    RuleSlot,
+    RuleValue,
+    Value,
+)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The names of links, tables and protocols as the host knows them now."""
+
+    links: dict[int, str] = field(default_factory=dict)
+    tables: dict[int, str] = field(default_factory=lambda: dict(names.TABLES))
+    protocols: dict[int, str] = field(default_factory=lambda: dict(names.PROTOCOLS))
+
+    @classmethod
+    def of(cls, facts: Facts, tables: dict[int, str] | None = None, protocol: int | None = None) -> Vocabulary:
+        """The names that the facts and the file give; ``protocol`` is the number that stands for us."""
+        ours = {} if protocol is None else {protocol: "routed"}
+        return cls(
+            {link.ifindex: link.name for link in facts.links.values()},
+            names.TABLES | (tables or {}),
+            names.PROTOCOLS | ours,
+        )
+
+    def link(self, index: int) -> str:
+        """The name of a link, ``if7`` where it has gone."""
+        return self.links.get(index) or f"if{index}"
+
+    def table(self, number: int) -> str:
+        """The name of a table, its number where it has none."""
+        return names.name_or_number(self.tables, number)
+
+    def protocol(self, number: int) -> str:
+        """The name of a protocol, its number where it has none."""
+        return names.name_or_number(self.protocols, number)
+
+
+def format_key(key: Key, vocabulary: Vocabulary) -> str:
+    """The identity of an object, on one line: ``10.30.0.0/16 table storage metric 50``."""
+    return TEXTS[key.kind].key(key.slot, key.member, vocabulary)
+
+
+def format_object(key: Key, value: Value, vocabulary: Vocabulary) -> str:
+    """An object with its content, on one line, as ``ip`` prints it."""
+    return TEXTS[key.kind].whole(key.slot, key.member, value, vocabulary)
+
+
+def to_json(key: Key, value: Value | None, vocabulary: Vocabulary) -> Json:
+    """An object with the keys of ``ip -j``; without a value only its identity."""
+    return TEXTS[key.kind].json(key.slot, key.member, value, vocabulary)
+
+
+def describe_difference(drift: Drift) -> str:
+    """Why a group of objects is in the drift: one clause without a full stop."""
+    if drift.nature is Nature.MISSING:
+        return "missing"
+    if drift.nature is Nature.SURPLUS:
+        return "ours, and no entry wants it"
+    if drift.nature is Nature.BEHIND:
+        return "a foreign object comes first under its key"
+    if drift.nature is Nature.EXTRA:
+        return "more stands under its key than the file says"
+    assert drift.want is not None
+    differing = find_differing(drift.standing[0], drift.want.value)
+    if differing == ["protocol"]:
+        return "the same under another protocol"
+    what = ", ".join(name for name in differing if name != "protocol")
+    return f"{what} differ{'' if ',' in what else 's'}" if drift.nature is Nature.DIFFERENT else f"foreign, {what}"
+
+
+def find_differing(standing: Value, wanted: Value) -> list[str]:
+    """The names of the fields in which two values of one kind differ."""
+    return [name for name in wanted._fields if getattr(standing, name) != getattr(wanted, name)]
+
+
+def format_route_key(slot: RouteSlot, member: bytes, vocabulary: Vocabulary) -> str:
+    """``default``, ``10.30.0.0/16 table storage metric 50``; for IPv6 the metric always, as ``ip`` does."""
+    words = [format_destination(member)]
+    if slot.tos:
+        words += ["tos", f"0x{slot.tos:02x}"]
+    if slot.table != names.TABLE_MAIN:
+        words += ["table", vocabulary.table(slot.table)]
+    if slot.metric:
+        words += ["metric", str(slot.metric)]
+    return " ".join(words)
+
+
+def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: Vocabulary) -> str:
+    """A route as ``ip route`` prints it."""
+    words = [] if value.type == names.UNICAST else [names.name_or_number(names.ROUTE_TYPES, value.type)]
+    words.append(format_destination(member))
+    if slot.tos:
+        words += ["tos", f"0x{slot.tos:02x}"]
+    if len(value.hops) == 1:
+        words += _format_hop(slot.family, value.hops[0], vocabulary)
+    if slot.table != names.TABLE_MAIN:
+        words += ["table", vocabulary.table(slot.table)]
+    words += ["proto", vocabulary.protocol(value.protocol)]
+    if value.scope != names.UNIVERSE:
+        words += ["scope", names.name_or_number(names.SCOPES, value.scope)]
+    if value.src:
+        words += ["src", format_address(value.src)]
+    if slot.metric:
+        words += ["metric", str(slot.metric)]
+    for number, setting in value.metrics:
+        lock = ["lock"] if value.lock & (1 << number) else []
+        words += [names.METRIC_NAMES.get(number, f"metric{number}"), *lock, str(setting)]
+    if len(value.hops) > 1:
+        for hop in value.hops:
+            words += ["nexthop", *_format_hop(slot.family, hop, vocabulary), "weight", str(hop.weight)]
+    if value.extra:
+        words.append("(with attributes that routed has no word for)")
+    return " ".join(words)
+
+
+def route_to_json(slot: RouteSlot, member: bytes, value: RouteValue | None, vocabulary: Vocabulary) -> Json:
+    """A route with the keys of ``ip -j route``."""
+    json: Json = {"dst": format_destination(member), "table": vocabulary.table(slot.table)}
+    if slot.metric:
+        json["metric"] = slot.metric
+    if slot.tos:
+        json["tos"] = f"0x{slot.tos:02x}"
+    if value is None:
+        return json
+    json["type"] = names.name_or_number(names.ROUTE_TYPES, value.type)
+    hops = [_hop_to_json(slot.family, hop, vocabulary) for hop in value.hops]
+    if len(hops) == 1:
+        json |= hops[0]
+    elif hops:
+        json["nexthops"] = [
+            leg | {"weight": hop.weight} for leg, hop in zip(hops, value.hops, strict=True)
+        ]  # fmt: skip
+    json["protocol"] = vocabulary.protocol(value.protocol)
+    json["scope"] = names.name_or_number(names.SCOPES, value.scope)
+    if value.src:
+        json["prefsrc"] = format_address(value.src)
+    if value.metrics:
+        json["metrics"] = [{names.METRIC_NAMES.get(number, str(number)): setting for number, setting in value.metrics}]
+    return json
+
+
+def format_rule_key(slot: RuleSlot, member: RuleMember, vocabulary: Vocabulary) -> str:
+    """A rule as ``ip rule`` prints it, without its protocol: all of it is key."""
+    words = [f"{member.priority}:", *(["not"] if member.inverted else [])]
+    words += ["from", format_destination(member.source) if member.source else "all"]
+    if member.destination:
+        words += ["to", format_destination(member.destination)]
+    words += [word for name, setting in _rule_selectors(member) for word in (name, str(setting))]
+    words += [_format_action(member, vocabulary)]
+    return " ".join(words) + ("" if slot.family == IPV4 else " (IPv6)")
+
+
+def format_rule(slot: RuleSlot, member: RuleMember, value: RuleValue, vocabulary: Vocabulary) -> str:
+    """A rule as ``ip rule`` prints it."""
+    return f"{format_rule_key(slot, member, vocabulary)} proto {vocabulary.protocol(value.protocol)}"
+
+
+def rule_to_json(slot: RuleSlot, member: RuleMember, value: RuleValue | None, vocabulary: Vocabulary) -> Json:
+    """A rule with the keys of ``ip -j rule``."""
+    json: Json = {"priority": member.priority, "family": "inet" if slot.family == IPV4 else "inet6"}
+    if member.inverted:
+        json["not"] = None
+    json["src"] = format_destination(member.source) if member.source else "all"
+    if member.destination:
+        json["dst"] = format_destination(member.destination)
+    json |= {name: setting for name, setting in _rule_selectors(member)}
+    if member.action == names.TO_TABLE:
+        json["table"] = vocabulary.table(member.table)
+    else:
+        json["action"] = _format_action(member, vocabulary)
+    if value is not None:
+        json["protocol"] = vocabulary.protocol(value.protocol)
+    return json
+
+
+def format_address_key(_slot: AddressSlot, member: AddressMember, vocabulary: Vocabulary) -> str:
+    """``10.20.0.11/21 dev eth1``."""
+    return f"{format_address(member.address)}/{member.prefixlen} dev {vocabulary.link(member.dev)}"
+
+
+def format_held_address(slot: AddressSlot, member: AddressMember, value: AddressValue, vocabulary: Vocabulary) -> str:
+    """An address as ``ip address`` prints it."""
+    words = [format_address_key(slot, member, vocabulary)]
+    if value.peer:
+        words += ["peer", format_address(value.peer)]
+    if value.broadcast:
+        words += ["brd", format_address(value.broadcast)]
+    words += ["scope", names.name_or_number(names.SCOPES, value.scope)]
+    words += [name for name, bit in names.ADDRESS_FLAGS.items() if value.flags & bit]
+    if value.deprecated:
+        words.append("deprecated")
+    if value.dynamic:
+        words.append("dynamic")
+    if value.metric:
+        words += ["metric", str(value.metric)]
+    if value.label and value.label != vocabulary.link(member.dev):
+        words += ["label", value.label]
+    return " ".join([*words, "proto", vocabulary.protocol(value.protocol)])
+
+
+def address_to_json(
+    _slot: AddressSlot, member: AddressMember, value: AddressValue | None, vocabulary: Vocabulary
+) -> Json:
+    """An address with the keys of ``ip -j address``."""
+    json: Json = {
+        "local": format_address(member.address),
+        "prefixlen": member.prefixlen,
+        "dev": vocabulary.link(member.dev),
+    }
+    if value is None:
+        return json
+    json["scope"] = names.name_or_number(names.SCOPES, value.scope)
+    json["protocol"] = vocabulary.protocol(value.protocol)
+    json |= {name: True for name, bit in names.ADDRESS_FLAGS.items() if value.flags & bit}
+    optional = {
+        "peer": format_address(value.peer) if value.peer else "",
+        "broadcast": format_address(value.broadcast) if value.broadcast else "",
+        "label": value.label,
+        "metric": value.metric,
+        "deprecated": value.deprecated,
+        "dynamic": value.dynamic,
+    }
+    return json | {name: setting for name, setting in optional.items() if setting}
+
+
+class TextRow(NamedTuple):
+    """How a kind is written. The four take the slot, the member and so on of that kind only."""
+
+    key: Callable[[Any, Any, Vocabulary], str]
+    whole: Callable[[Any, Any, Any, Vocabulary], str]
+    json: Callable[[Any, Any, Any, Vocabulary], Json]
+
+
+TEXTS: Final[dict[Kind, TextRow]] = {
+    Kind.ADDRESS: TextRow(format_address_key, format_held_address, address_to_json),
+    Kind.ROUTE: TextRow(format_route_key, format_route, route_to_json),
+    Kind.RULE: TextRow(format_rule_key, format_rule, rule_to_json),
+}
+
+
+def _format_hop(family: int, hop: Hop, vocabulary: Vocabulary) -> list[str]:
+    words = []
+    if hop.gateway:
+        is_other_family = family == IPV4 and len(hop.gateway) == 16
+        words += ["via", *(["inet6"] if is_other_family else []), format_address(hop.gateway)]
+    if hop.dev:
+        words += ["dev", vocabulary.link(hop.dev)]
+    return [*words, "onlink"] if hop.onlink else words
+
+
+def _hop_to_json(family: int, hop: Hop, vocabulary: Vocabulary) -> Json:
+    json: Json = {}
+    if hop.gateway and family == IPV4 and len(hop.gateway) == 16:
+        json["via"] = {"family": "inet6", "host": format_address(hop.gateway)}
+    elif hop.gateway:
+        json["gateway"] = format_address(hop.gateway)
+    if hop.dev:
+        json["dev"] = vocabulary.link(hop.dev)
+    if hop.onlink:
+        json["flags"] = ["onlink"]
+    return json
+
+
+def _rule_selectors(member: RuleMember) -> list[tuple[str, str | int]]:
+    """The selectors that are set, by the words of ``ip rule``."""
+    mark = f"0x{member.fwmark:x}" + ("" if member.fwmask == 0xFFFFFFFF else f"/0x{member.fwmask:x}")
+    uid = member.uidrange
+    every: list[tuple[str, str | int, bool]] = [
+        ("tos", f"0x{member.tos:02x}", bool(member.tos)),
+        ("fwmark", mark, bool(member.fwmask)),
+        ("iif", member.iif, bool(member.iif)),
+        ("oif", member.oif, bool(member.oif)),
+        ("uidrange", f"{uid[0]}-{uid[1]}" if uid else "", uid is not None),
+        ("ipproto", names.name_or_number(names.IP_PROTOCOLS, member.ipproto), bool(member.ipproto)),
+        ("sport", _format_range(member.sport), member.sport != (0, 0)),
+        ("dport", _format_range(member.dport), member.dport != (0, 0)),
+        ("suppress_prefixlength", member.suppress_prefixlength, member.suppress_prefixlength >= 0),
+        ("suppress_ifgroup", member.suppress_ifgroup, member.suppress_ifgroup >= 0),
+    ]
+    return [(name, setting) for name, setting, is_set in every if is_set]
+
+
+def _format_range(ports: tuple[int, int]) -> str:
+    return str(ports[0]) if ports[0] == ports[1] else f"{ports[0]}-{ports[1]}"
+
+
+def _format_action(member: RuleMember, vocabulary: Vocabulary) -> str:
+    if member.l3mdev:
+        return "lookup [l3mdev-table]"
+    if member.action == names.TO_TABLE:
+        return f"lookup {vocabulary.table(member.table)}"
+    if member.action == names.GOTO:
+        return f"goto {member.target}"
+    return names.name_or_number(names.ACTIONS, member.action)
+
+
+def format_prefixes(prefixes: list[bytes], most: int = 3) -> str:
+    """The first few of many prefixes, and how many there are."""
+    shown = ", ".join(format_prefix(prefix) for prefix in prefixes[:most])
+    return shown if len(prefixes) <= most else f"{shown} and {len(prefixes) - most} more"
