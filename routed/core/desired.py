@@ -1,0 +1,131 @@
+"""The desired side: the objects that all entries come to, indexed by the kernel's key.
+
+An index, not a list: the diff asks it once for every object that it sees. Sets share one :class:`Want` for all their
+members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from routed.model.change import Want
+from routed.model.entries import Entry
+from routed.model.objects import AddressMember, Key, Kind, Member, RouteSlot, RouteValue, Scope, Slot, Value
+
+
+class FactKey(NamedTuple):
+    """One fact that a resolution read: a link by name, a gateway or an address by its packed bytes."""
+
+    what: str  # "link", "gateway", "address"
+    which: str | bytes
+
+
+class ObjectSet(NamedTuple):
+    """Objects of one entry that share everything but their member. ``value`` is None while it cannot be known yet."""
+
+    kind: Kind
+    slot: Slot
+    members: frozenset[Member]
+    value: Value | None
+    also: tuple[Value, ...] = ()  # other contents that are as good, if they stand there already
+
+
+class Waiting(NamedTuple):
+    """Why an entry, or a part of it, cannot be in the kernel yet."""
+
+    reason: str
+
+
+class Resolution(NamedTuple):
+    """What one entry comes to under the present facts."""
+
+    entry: Entry
+    sets: tuple[ObjectSet, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    reads: frozenset[FactKey] = frozenset()
+
+
+Members = dict[Member, Want]
+
+
+@dataclass(slots=True)
+class Desired:
+    """All resolutions and the index over them. Entries come and go by ``put`` and ``drop``."""
+
+    resolutions: dict[str, Resolution] = field(default_factory=dict)
+    wants: dict[Kind, dict[Slot, Members]] = field(default_factory=lambda: {kind: {} for kind in Kind})
+    clashes: dict[str, str] = field(default_factory=dict)  # entry name → whose key it wanted too
+
+    def get(self, key: Key) -> Want | None:
+        """Who wants the object of this key, if anybody."""
+        members = self.wants[key.kind].get(key.slot)
+        return members.get(key.member) if members else None
+
+    def put(self, resolution: Resolution) -> None:
+        """Index a resolution, in place of the former one of its entry."""
+        entry = resolution.entry
+        self.drop(entry.name)
+        self.resolutions[entry.name] = resolution
+        for group in resolution.sets:
+            members = self.wants[group.kind].setdefault(group.slot, {})
+            taken = group.members & members.keys() if members else ()
+            if taken:
+                self.clashes[entry.name] = members[next(iter(taken))].entry.name
+            want = Want(entry, group.value, group.also)
+            free = group.members.difference(taken) if taken else group.members
+            members.update(dict.fromkeys(free, want))
+
+    def drop(self, name: str) -> None:
+        """Forget the objects of an entry."""
+        former = self.resolutions.pop(name, None)
+        self.clashes.pop(name, None)
+        for group in former.sets if former else ():
+            members = self.wants[group.kind].get(group.slot, {})
+            for member in group.members:
+                want = members.get(member)
+                if want is not None and want.entry.name == name:
+                    del members[member]
+            if not members:
+                self.wants[group.kind].pop(group.slot, None)
+
+    def scopes(self) -> set[Scope]:
+        """The dumps that show every place where something is wanted."""
+        return {scope_of(kind, slot) for kind, slots in self.wants.items() for slot in slots}
+
+    def scopes_on(self, dev: int) -> set[Scope]:
+        """The dumps that show what a change of this link, or of its addresses, may have swept away in silence."""
+        return {
+            scope_of(group.kind, group.slot)
+            for resolution in self.resolutions.values()
+            for group in resolution.sets
+            if dev in links_of(group)
+        }
+
+    def count(self) -> int:
+        """How many objects are wanted."""
+        return sum(len(members) for slots in self.wants.values() for members in slots.values())
+
+    def keys_of(self, name: str) -> Iterator[Key]:
+        """Every key of an entry."""
+        resolution = self.resolutions.get(name)
+        for group in resolution.sets if resolution else ():
+            for member in group.members:
+                yield Key(group.kind, group.slot, member)
+
+
+def scope_of(kind: Kind, slot: Slot) -> Scope:
+    """The dump in which objects of this slot are seen."""
+    return Scope(kind, slot.family, slot.table if isinstance(slot, RouteSlot) else 0)
+
+
+def links_of(group: ObjectSet) -> set[int]:
+    """The ifindexes that the objects of a set stand on. A set whose content waits may stand on any."""
+    links: set[int] = set()
+    for value in (group.value, *group.also):
+        if isinstance(value, RouteValue):
+            links.update(hop.dev for hop in value.hops)
+    if group.kind is Kind.ADDRESS:
+        links.update(member.dev for member in group.members if isinstance(member, AddressMember))
+    return links

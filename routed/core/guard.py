@@ -1,0 +1,103 @@
+"""What routed refuses to do unasked: take over a lifeline, or take away too much at once.
+
+Only decisions about safety belong here. A refusal is a value with a sentence; nothing is ever dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from routed.core.kinds import KINDS
+from routed.model.change import Drift, Nature, Operation, Refusal, Verb
+from routed.model.entries import OnConflict
+from routed.model.net import format_address, is_inside
+from routed.model.objects import Key, Kind, Member
+from routed.model.text import find_differing
+
+FEW: Final = 10  # so many deletions are always allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the guard goes by in one pass."""
+
+    max_deletes: float = 0.5  # share of the owned objects
+    is_forced: bool = False  # ``apply --force``: the deletions were asked for by name
+    ssh_peers: frozenset[bytes] = frozenset()
+    contacted: Container[Key] = field(default_factory=frozenset)  # keys that were ours before
+    former_entry: Callable[[Key], str | None] = lambda _: None  # who wanted an object that nobody wants now
+
+
+def find_lifeline(drift: Drift, limits: Limits) -> str | None:
+    """Why a foreign object in our place must not be displaced unasked, None when it may be."""
+    if drift.nature not in {Nature.FOREIGN, Nature.BEHIND} or drift.want is None:
+        return None
+    if drift.want.entry.on_conflict is OnConflict.REPLACE:
+        return None
+    first = drift.standing[0]
+    if drift.want.entry.on_conflict is OnConflict.REFUSE:
+        return "a foreign object stands in its place, and on_conflict is refuse"
+    if first.protocol in KINDS[drift.kind].untouchable:
+        return 'the kernel\'s own object stands in its place: choose another metric, or say on_conflict = "replace"'
+    if drift.kind is not Kind.ROUTE or find_differing(first, drift.want.value) == ["protocol"]:
+        return None
+    for member in drift.members:
+        why = _carries_lifeline(member, limits.ssh_peers)
+        if why and Key(drift.kind, drift.slot, member) not in limits.contacted:
+            return f'first contact with {why}: say on_conflict = "replace" to take it over'
+    return None
+
+
+def limit_deletions(
+    operations: Sequence[Operation], owned: int, limits: Limits
+) -> tuple[list[Operation], list[Refusal]]:
+    """Hold back the deletions of what no entry wants when they are too many for one pass.
+
+    Counted net: an entry that exchanges a hundred prefixes for a hundred others deletes nothing. Additions always pass.
+    """
+    surplus = [operation for operation in operations if _removes_surplus(operation)]
+    allowed = max(FEW, int(owned * limits.max_deletes))
+    if limits.is_forced or _count_net(operations, surplus, limits.former_entry) <= allowed:
+        return list(operations), []
+    total = sum(len(operation.members) for operation in surplus)
+    reason = f"{total} of {owned} owned objects would go at once (max_deletes allows {allowed}): apply --force to let them"
+    held = [
+        Refusal(
+            Drift(Nature.SURPLUS, operation.kind, operation.slot, operation.members, None, (operation.value,)),
+            reason,
+            by_guard=True,
+        )
+        for operation in surplus
+    ]
+    return [operation for operation in operations if not _removes_surplus(operation)], held
+
+
+def _removes_surplus(operation: Operation) -> bool:
+    return operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS
+
+
+def _count_net(
+    operations: Iterable[Operation], surplus: Iterable[Operation], former_entry: Callable[[Key], str | None]
+) -> int:
+    """Deletions less the additions of the same entry; where the entry is not known, of the same slot."""
+    removed: Counter[object] = Counter()
+    for operation in surplus:
+        for member in operation.members:
+            removed[former_entry(Key(operation.kind, operation.slot, member)) or operation.slot] += 1
+    added: Counter[object] = Counter()
+    for operation in operations:
+        if operation.verb is Verb.ADD and operation.entry is not None:
+            bucket = operation.entry.name if operation.entry.name in removed else operation.slot
+            added[bucket] += len(operation.members)
+    return sum(max(0, count - added[bucket]) for bucket, count in removed.items())
+
+
+def _carries_lifeline(prefix: Member, ssh_peers: frozenset[bytes]) -> str | None:
+    assert isinstance(prefix, bytes)
+    if prefix[-1] == 0:
+        return "a foreign default route"
+    peer = next((peer for peer in ssh_peers if is_inside(peer, prefix)), None)
+    return f"a foreign route that carries the SSH session of {format_address(peer)}" if peer else None

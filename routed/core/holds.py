@@ -1,0 +1,136 @@
+"""Objects that are left alone for a while: they failed, somebody fights for them, or the operator paused them.
+
+A hold is on one object, or on a whole entry when very many of its objects share the trouble. The clock is passed in, in
+seconds; jitter too, as a number from 0 to 1, so that a test says what chance says elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from routed.model.objects import Key
+
+FIRST_RETRY: Final = 0.1
+LAST_RETRY: Final = 60.0
+FIGHT_WINDOW: Final = 60.0
+FIGHT_HOLDS: Final = (60.0, 120.0, 240.0, 480.0, 960.0, 1800.0)
+GROUP: Final = 64  # more objects than this in one trouble are held as their entry
+
+Subject = Key | str  # one object, or every object of the entry of this name
+
+
+class Why(StrEnum):
+    """What a hold is for."""
+
+    FAILED = "failed"  # the kernel said no; tried again with growing distance
+    WAITING = "waiting"  # the kernel said no for want of a link, gateway or address; tried again when one changes
+    FIGHT = "held"  # another process undoes every repair
+    PAUSED = "paused"  # the operator's word
+
+
+class Hold(NamedTuple):
+    """One hold."""
+
+    why: Why
+    until: float
+    reason: str
+    since: float
+    attempts: int = 1
+    rival: int | None = None  # port id
+
+
+@dataclass(slots=True)
+class Holds:
+    """All holds, and the count of repairs against other processes."""
+
+    held: dict[Subject, Hold] = field(default_factory=dict)
+    repairs: dict[Subject, deque[float]] = field(default_factory=dict)
+    fights: dict[Subject, int] = field(default_factory=dict)  # how often each was held before
+
+    def find(self, key: Key, entry: str, now: float) -> Hold | None:
+        """The hold that keeps an object from being touched at this moment."""
+        for subject in (key, entry, ""):
+            hold = self.held.get(subject)
+            if hold is not None and hold.until > now:
+                return hold
+        return None
+
+    def note_failure(self, subject: Subject, reason: str, is_waiting: bool, now: float, jitter: float) -> Hold:
+        """The kernel said no: try again later, after twice the time of the last attempt."""
+        former = self.held.get(subject)
+        attempts = former.attempts + 1 if former and former.why in {Why.FAILED, Why.WAITING} else 1
+        delay = min(LAST_RETRY, FIRST_RETRY * 2.0 ** (attempts - 1)) * (1 + jitter / 10)
+        since = former.since if former and former.reason == reason else now
+        hold = Hold(Why.WAITING if is_waiting else Why.FAILED, now + delay, reason, since, attempts)
+        self.held[subject] = hold
+        return hold
+
+    def note_success(self, subject: Subject) -> None:
+        """The kernel said yes: forget former failures."""
+        hold = self.held.get(subject)
+        if hold is not None and hold.why in {Why.FAILED, Why.WAITING}:
+            del self.held[subject]
+
+    def note_repair(self, subject: Subject, rival: int, limit: int, now: float) -> Hold | None:
+        """We undid another process's change. Returns a hold when that happened ``limit`` times within the window."""
+        times = self.repairs.setdefault(subject, deque(maxlen=limit))
+        times.append(now)
+        if len(times) < limit or now - times[0] > FIGHT_WINDOW:
+            return None
+        round_number = self.fights.get(subject, 0)
+        length = FIGHT_HOLDS[min(round_number, len(FIGHT_HOLDS) - 1)]
+        reason = f"undone {limit} times within {now - times[0]:.0f} s by another process"
+        hold = Hold(Why.FIGHT, now + length, reason, now, round_number + 1, rival)
+        self.held[subject] = hold
+        self.fights[subject] = round_number + 1
+        self.repairs[subject] = deque(maxlen=limit)
+        return hold
+
+    def pause(self, subject: Subject, reason: str, until: float, now: float) -> None:
+        """The operator's pause; the empty string is everything."""
+        self.held[subject] = Hold(Why.PAUSED, until, reason, now)
+
+    def resume(self, subject: Subject) -> bool:
+        """End a pause early. False when there was none."""
+        hold = self.held.get(subject)
+        if hold is None or hold.why is not Why.PAUSED:
+            return False
+        del self.held[subject]
+        return True
+
+    def release(self, whys: Iterable[Why]) -> None:
+        """Let go of every hold of these reasons: waiting ones when the host changed, failures and fights on a reload."""
+        wanted = frozenset(whys)
+        self.held = {subject: hold for subject, hold in self.held.items() if hold.why not in wanted}
+        if Why.FIGHT in wanted:
+            self.repairs.clear()
+            self.fights.clear()
+
+    def find_next(self, now: float) -> float | None:
+        """When the next hold ends, as a moment after ``now``."""
+        return min((hold.until for hold in self.held.values() if hold.until > now), default=None)
+
+    def take_ended(self, now: float) -> list[Subject]:
+        """Every subject whose time to be tried again has come, each once. A pause that ended is forgotten."""
+        ended = [subject for subject, hold in self.held.items() if 0.0 < hold.until <= now]
+        for subject in ended:
+            if self.held[subject].why is Why.PAUSED:
+                del self.held[subject]
+            else:
+                self.held[subject] = self.held[subject]._replace(until=0.0)
+        return ended
+
+    def forget_old_repairs(self, now: float) -> None:
+        """Drop counts that no longer matter, so that the memory of a busy year stays small."""
+        self.repairs = {
+            subject: times for subject, times in self.repairs.items() if times and now - times[-1] <= FIGHT_WINDOW
+        }  # fmt: skip
+        self.fights = {
+            subject: count
+            for subject, count in self.fights.items()
+            if subject in self.repairs or (subject in self.held and self.held[subject].until > now - FIGHT_WINDOW)
+        }

@@ -1,0 +1,180 @@
+"""The table of kinds: how each kind judges what stands under a key, and how it cures it.
+
+A kind of object is one row here. A *judge* says what is wrong, None for nothing; a *cure* gives the operations, in order.
+The facts behind the differences between IPv4 and IPv6 routes are measured in docs/explanation/kernel.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from routed.model import names
+from routed.model.change import Drift, Nature, Operation, Verb, Want
+from routed.model.net import IPV4, IPV6
+from routed.model.objects import (
+    AddressSlot,
+    AddressValue,
+    Kind,
+    Member,
+    RouteSlot,
+    RouteValue,
+    RuleMember,
+    RuleSlot,
+    Slot,
+    Value,
+)
+from routed.model.text import describe_difference
+
+Ours = frozenset[int]
+Judge = Callable[[Any, Want, tuple[Value, ...], Ours], Nature | None]  # the first is the slot
+Cure = Callable[[Drift, Ours], list[Operation]]
+
+ANY_PROTOCOL: Final = 0  # in a delete request: whoever installed it (fib6_protocol is not compared when it is 0)
+
+
+def judge_address(_slot: AddressSlot, want: Want, standing: tuple[AddressValue, ...], ours: Ours) -> Nature | None:
+    """One address stands under a key, never more."""
+    if not standing:
+        return Nature.MISSING
+    if standing[0] == want.value:
+        return None
+    return Nature.DIFFERENT if standing[0].protocol in ours else Nature.FOREIGN
+
+
+def judge_route(slot: RouteSlot, want: Want, standing: tuple[RouteValue, ...], ours: Ours) -> Nature | None:
+    """Several aliases may stand under one key; the first is the one that carries traffic."""
+    if not standing:
+        return Nature.MISSING
+    first, *others = standing
+    if first == want.value or first in want.also:
+        return Nature.EXTRA if any(other.protocol in ours for other in others) else None
+    if want.value in others:
+        return Nature.BEHIND
+    if slot.family == IPV6 and _has_surplus_legs(first, want.value):
+        return Nature.EXTRA
+    return Nature.DIFFERENT if first.protocol in ours else Nature.FOREIGN
+
+
+def judge_rule(_slot: RuleSlot, want: Want, standing: tuple[Value, ...], ours: Ours) -> Nature | None:
+    """The protocol is part of a rule's key: a stranger's twin stands beside ours and takes nothing from it."""
+    if want.value not in standing:
+        return Nature.MISSING
+    return Nature.EXTRA if any(other != want.value and other.protocol in ours for other in standing) else None
+
+
+def cure_address(drift: Drift, _ours: Ours) -> list[Operation]:
+    """Lifetimes, metric and protocol can be replaced in place; the rest needs the address gone for a moment."""
+    if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
+        return _add_or_delete(drift)
+    (before,) = drift.standing
+    wanted: AddressValue = _wanted(drift)
+    in_place = before._replace(
+        protocol=wanted.protocol, metric=wanted.metric, deprecated=wanted.deprecated, dynamic=wanted.dynamic
+    )
+    verb = Verb.REPLACE if in_place == wanted else Verb.CHANGE
+    return [_operate(verb, drift, before)]
+
+
+def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
+    """Never leave the key without a route that carries traffic."""
+    if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
+        return _add_or_delete(drift)
+    wanted: RouteValue = _wanted(drift)
+    first, *others = drift.standing
+    if drift.nature is Nature.EXTRA:
+        if first == wanted or (drift.want and first in drift.want.also):
+            return [_take_away(drift, other) for other in others if other.protocol in ours]
+        legs = tuple(hop for hop in first.hops if hop not in wanted.hops)
+        return [_take_away(drift, first._replace(hops=legs, protocol=ANY_PROTOCOL))]
+    is_ipv4 = drift.slot.family == IPV4
+    if drift.nature is Nature.BEHIND:
+        if is_ipv4:  # an identical prepend is refused (EEXIST), so ours, which carries nothing now, goes first
+            return [_operate(Verb.CHANGE, drift, wanted)]
+        return [_operate(Verb.REPLACE, drift, first), _take_away(drift, wanted)]
+    stale = [_take_away(drift, other) for other in drift.standing if other.protocol in ours and other != wanted]
+    if len(drift.standing) == 1:
+        return [_operate(Verb.REPLACE, drift, first)]
+    if is_ipv4:
+        return [_operate(Verb.PREPEND, drift, first), *stale]
+    return [_operate(Verb.REPLACE, drift, first), *(gone for gone in stale if gone.value != first)]
+
+
+def cure_rule(drift: Drift, ours: Ours) -> list[Operation]:
+    """A rule cannot be edited: the new one comes first, then the old one goes."""
+    if drift.nature in {Nature.MISSING, Nature.SURPLUS} and not drift.want:
+        return _add_or_delete(drift)
+    wanted = _wanted(drift)
+    new = [_operate(Verb.ADD, drift, None)] if drift.nature is Nature.MISSING else []
+    old = [_take_away(drift, other) for other in drift.standing if other.protocol in ours and other != wanted]
+    return new + old
+
+
+class KindRow(NamedTuple):
+    """What the core must know of a kind."""
+
+    judge: Judge
+    cure: Cure
+    untouchable: frozenset[int]  # protocols of objects that only an explicit on_conflict = "replace" may displace
+    made_by_kernel: Mapping[Slot, frozenset[Member]]  # what a new namespace has, and what is missed when it has gone
+
+
+# fib_default_rules_init in net/ipv4/fib_rules.c, fib6_rules_net_init in net/ipv6/fib6_rules.c
+DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
+    RuleSlot(IPV4): frozenset(
+        {RuleMember(0, table=255), RuleMember(32766, table=names.TABLE_MAIN), RuleMember(32767, table=253)}
+    ),
+    RuleSlot(IPV6): frozenset({RuleMember(0, table=255), RuleMember(32766, table=names.TABLE_MAIN)}),
+}
+
+KINDS: Final[dict[Kind, KindRow]] = {
+    # IFAPROT_KERNEL_LO, _RA and _LL (linux/if_addr.h)
+    Kind.ADDRESS: KindRow(judge_address, cure_address, frozenset({1, 2, 3}), {}),
+    Kind.ROUTE: KindRow(judge_route, cure_route, names.NEVER_OURS, {}),
+    Kind.RULE: KindRow(judge_rule, cure_rule, names.NEVER_OURS, DEFAULT_RULES),
+}
+
+
+def _wanted(drift: Drift) -> Value:
+    assert drift.want is not None
+    return drift.want.value
+
+
+def _has_surplus_legs(first: RouteValue, wanted: RouteValue | None) -> bool:
+    """Is this our route with legs that a stranger appended? Only IPv6 merges them (fib6_add_rt2node)."""
+    return (
+        wanted is not None
+        and bool(wanted.hops)
+        and bool(wanted.hops[0].gateway)
+        and len(first.hops) > len(wanted.hops)
+        and first._replace(hops=wanted.hops) == wanted
+        and set(wanted.hops) < set(first.hops)
+    )
+
+
+def _add_or_delete(drift: Drift) -> list[Operation]:
+    if drift.nature is Nature.SURPLUS:
+        return [_take_away(drift, value) for value in drift.standing]
+    return [_operate(Verb.ADD, drift, None)]
+
+
+def _operate(verb: Verb, drift: Drift, before: Value | None) -> Operation:
+    assert drift.want is not None
+    return Operation(
+        verb,
+        drift.kind,
+        drift.slot,
+        drift.members,
+        drift.want.value,
+        drift.want.entry,
+        describe_difference(drift),
+        before,
+        drift.nature,
+    )
+
+
+def _take_away(drift: Drift, value: Value) -> Operation:
+    entry = drift.want.entry if drift.want else None
+    return Operation(
+        Verb.DELETE, drift.kind, drift.slot, drift.members, value, entry, describe_difference(drift), value, drift.nature
+    )  # fmt: skip

@@ -1,0 +1,116 @@
+"""From drift to a plan: which operations, in which order, and what is left alone and why.
+
+Make before break: what others stand on comes first, what nobody wants any more goes last, in reverse order. The word of
+the entry (observe, once, refuse), what is held, and the guard are asked before an operation enters the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from routed.core.guard import Limits, find_lifeline, limit_deletions
+from routed.core.kinds import KINDS
+from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
+from routed.model.entries import Enforce, OnConflict
+from routed.model.objects import Key, Kind, RouteValue, Value
+
+ORDER: Final = {kind: rank for rank, kind in enumerate(Kind)}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a plan is made under."""
+
+    ours: frozenset[int]
+    limits: Limits = field(default_factory=Limits)
+    owned: int = 0  # objects in the kernel that carry our mark
+    is_initial: bool = False  # at start or reload, when entries with enforce = "once" are installed
+    may_delete: bool = True  # False while the enforced files are not those on disk
+    is_held: Callable[[Key, str], bool] | None = None  # (key, entry name): left alone for now
+    displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of
+
+
+def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -> Plan:
+    """The operations that bring the kernel to what the entries say."""
+    operations: list[Operation] = []
+    refusals: list[Refusal] = []
+    left_alone: list[Drift] = []
+    for drift in drifts:
+        remaining, held = _split_held(drift, policy)
+        if held is not None:
+            left_alone.append(held)
+        if remaining is None:
+            continue
+        refusal = _find_refusal(remaining, policy)
+        if refusal is not None:
+            refusals.append(refusal)
+        elif remaining.nature is Nature.SURPLUS:
+            operations += _put_back_or_delete(remaining, policy)
+        else:
+            operations += KINDS[remaining.kind].cure(remaining, policy.ours)
+    allowed, kept = limit_deletions(operations, policy.owned, policy.limits)
+    return Plan(tuple(sorted(allowed, key=_rank)), (*refusals, *kept), tuple(left_alone), tuple(notes))
+
+
+def _rank(operation: Operation) -> tuple[bool, int, bool]:
+    """Additions before deletions; kinds in their order, deletions in reverse; routes on-link before routes via."""
+    is_deletion = operation.verb is Verb.DELETE
+    kind = ORDER[operation.kind]
+    needs_gateway = isinstance(operation.value, RouteValue) and any(hop.gateway for hop in operation.value.hops)
+    return (is_deletion, -kind if is_deletion else kind, needs_gateway is not is_deletion)
+
+
+def _split_held(drift: Drift, policy: Policy) -> tuple[Drift | None, Drift | None]:
+    """The part of a drift that may be touched now, and the part that is held."""
+    if policy.is_held is None:
+        return drift, None
+    entry = drift.want.entry.name if drift.want else ""
+    held = {member for member in drift.members if policy.is_held(Key(drift.kind, drift.slot, member), entry)}
+    if not held:
+        return drift, None
+    free = tuple(member for member in drift.members if member not in held)
+    return (
+        drift._replace(members=free) if free else None,
+        drift._replace(members=tuple(member for member in drift.members if member in held)),
+    )
+
+
+def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
+    """Why this drift is left alone, None when it is to be cured."""
+    if drift.want is None:
+        return None if policy.may_delete else Refusal(drift, "the files on disk are not in force", by_guard=False)
+    enforce = drift.want.entry.enforce
+    if enforce is Enforce.OBSERVE:
+        return Refusal(drift, "observed only", by_guard=False)
+    if enforce is Enforce.ONCE and not (policy.is_initial and drift.nature is Nature.MISSING):
+        return Refusal(drift, "installed once, then left alone", by_guard=False)
+    lifeline = find_lifeline(drift, policy.limits)
+    if lifeline is None:
+        return None
+    return Refusal(drift, lifeline, by_guard=drift.want.entry.on_conflict is not OnConflict.REFUSE)
+
+
+def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
+    """What took the place of a foreign object gives it back; the rest goes."""
+    displaced = [member for member in drift.members if Key(drift.kind, drift.slot, member) in policy.displaced]
+    if not displaced:
+        return KINDS[drift.kind].cure(drift, policy.ours)
+    operations = [
+        Operation(
+            Verb.REPLACE,
+            drift.kind,
+            drift.slot,
+            (member,),
+            policy.displaced[Key(drift.kind, drift.slot, member)],
+            None,
+            "no entry wants its place any more: what stood there before is put back",
+            drift.standing[0],
+            Nature.SURPLUS,
+        )
+        for member in displaced
+    ]
+    gone = set(displaced)
+    others = tuple(member for member in drift.members if member not in gone)
+    return operations + (KINDS[drift.kind].cure(drift._replace(members=others), policy.ours) if others else [])

@@ -1,0 +1,230 @@
+"""From an entry and the facts to objects: names become ifindexes, defaults become what the kernel will read back.
+
+``resolve`` also says which facts it read, so that a changed fact resolves again only the entries that depend on it, and
+what an entry waits for. A link or a gateway that is not there is never an error here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from routed.core.desired import FactKey, ObjectSet, Resolution, Waiting
+from routed.model import names
+from routed.model.entries import AddressEntry, Entry, HopSpec, RouteEntry, RuleEntry
+from routed.model.facts import Facts, Link
+from routed.model.net import IPV4, IPV6, family_of, format_address
+from routed.model.objects import (
+    AddressMember,
+    AddressSlot,
+    AddressValue,
+    Hop,
+    Kind,
+    RouteSlot,
+    RouteValue,
+    RuleMember,
+    RuleSlot,
+    RuleValue,
+)
+
+IPV6_METRIC: Final = 1024  # IP6_RT_PRIO_USER, net/ipv6/route.c: what an absent or zero metric becomes
+
+
+def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
+    """The objects of ``entry`` on a host of these facts, marked with our ``protocol``."""
+    return RESOLVERS[type(entry)](entry, facts, protocol)
+
+
+def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
+    """A route: one set for each family."""
+    present, ready, waiting, reads = _resolve_hops(entry.hops, facts)
+    if entry.src:
+        reads.add(FactKey("address", entry.src))
+        waiting += _waits_for_source(entry.src, facts)
+    is_ready = (bool(ready) or not entry.hops) and not (entry.src and _waits_for_source(entry.src, facts))
+
+    def value_of(family: int, hops: tuple[Hop, ...]) -> RouteValue:
+        return RouteValue(
+            type=entry.type,
+            protocol=protocol,
+            scope=_scope_of(entry, family, hops),
+            hops=_normalise_hops(hops),
+            src=entry.src,
+            metrics=entry.metrics,
+            lock=entry.lock,
+        )
+
+    sets = []
+    for family, prefixes in entry.prefixes.items():
+        metric = entry.metric or (IPV6_METRIC if family == IPV6 else 0)
+        value = value_of(family, ready) if is_ready else None
+        also = (value_of(family, present),) if value and len(present) > len(ready) else ()
+        slot = RouteSlot(family, entry.table, metric, entry.tos)
+        sets.append(ObjectSet(Kind.ROUTE, slot, prefixes, value, also))
+    return Resolution(entry, tuple(sets), tuple(waiting), frozenset(reads))
+
+
+def resolve_rule(entry: RuleEntry, _facts: Facts, protocol: int) -> Resolution:
+    """A rule: one for each family. Interfaces stay names: the kernel itself binds them (net/core/fib_rules.c)."""
+    member = RuleMember(
+        priority=entry.priority,
+        action=entry.action,
+        table=entry.table,
+        target=entry.target,
+        inverted=entry.inverted,
+        source=entry.source,
+        destination=entry.destination,
+        tos=entry.tos,
+        iif=entry.iif,
+        oif=entry.oif,
+        fwmark=entry.fwmark,
+        fwmask=entry.fwmask,
+        ipproto=entry.ipproto,
+        sport=entry.sport,
+        dport=entry.dport,
+        uidrange=entry.uidrange,
+        l3mdev=entry.l3mdev,
+        suppress_prefixlength=entry.suppress_prefixlength,
+        suppress_ifgroup=entry.suppress_ifgroup,
+    )
+    sets = tuple(
+        ObjectSet(Kind.RULE, RuleSlot(family), frozenset({member}), RuleValue(protocol)) for family in entry.families
+    )
+    return Resolution(entry, sets)
+
+
+def resolve_address(entry: AddressEntry, facts: Facts, protocol: int) -> Resolution:
+    """An address: nothing while its link does not exist."""
+    reads = frozenset({FactKey("link", entry.dev)})
+    link = facts.link_named(entry.dev)
+    if link is None:
+        return Resolution(entry, (), (Waiting(f"link {entry.dev} does not exist"),), reads)
+    family = family_of(entry.address)
+    value = AddressValue(
+        protocol=protocol,
+        scope=_address_scope(entry),
+        flags=entry.flags,
+        deprecated=entry.deprecated,
+        peer=entry.peer,
+        broadcast=entry.broadcast,
+        label=(entry.label or entry.dev) if family == IPV4 else "",
+        metric=entry.metric,
+    )
+    member = AddressMember(link.ifindex, entry.address, entry.prefixlen)
+    return Resolution(
+        entry, (ObjectSet(Kind.ADDRESS, AddressSlot(family), frozenset({member}), value),), (), reads
+    )  # fmt: skip
+
+
+# Each resolver takes the entries of its own type only; a dictionary cannot say so.
+RESOLVERS: Final[dict[type[Entry], Callable[[Any, Facts, int], Resolution]]] = {
+    AddressEntry: resolve_address,
+    RouteEntry: resolve_route,
+    RuleEntry: resolve_rule,
+}
+
+
+def gateways_without_link(entries: tuple[Entry, ...]) -> frozenset[bytes]:
+    """The gateways whose link the kernel has to be asked for, since the operator named none."""
+    return frozenset(
+        hop.via
+        for entry in entries
+        if isinstance(entry, RouteEntry)
+        for hop in entry.hops
+        if hop.via and not hop.dev
+    )  # fmt: skip
+
+
+def find_changed_facts(old: Facts, new: Facts) -> set[FactKey]:
+    """The facts that differ between two moments, under the names by which resolutions read them."""
+    changed: set[FactKey] = set()
+    if old.links != new.links:
+        for index in old.links.keys() | new.links.keys():
+            before, after = old.links.get(index), new.links.get(index)
+            if before != after:
+                changed.update(FactKey("link", link.name) for link in (before, after) if link)
+    if old.addresses != new.addresses:
+        before_and_after = old.addresses.items() ^ new.addresses.items()
+        changed.update(FactKey("address", member.address) for member, _ in before_and_after)
+    if old.gateways != new.gateways:
+        changed.update(FactKey("gateway", gateway) for gateway, _ in old.gateways.items() ^ new.gateways.items())
+    return changed
+
+
+def _resolve_hops(
+    specs: tuple[HopSpec, ...], facts: Facts
+) -> tuple[tuple[Hop, ...], tuple[Hop, ...], list[Waiting], set[FactKey]]:
+    """The hops whose link exists, those whose link is up as well, what is waited for, and the facts read."""
+    present: list[Hop] = []
+    ready: list[Hop] = []
+    waiting: list[Waiting] = []
+    reads: set[FactKey] = set()
+    for spec in specs:
+        reads.add(FactKey("link", spec.dev) if spec.dev else FactKey("gateway", spec.via))
+        link = _link_of(spec, facts)
+        if link is None:
+            waiting.append(Waiting(_why_no_link(spec)))
+            continue
+        if not spec.dev:
+            reads.add(FactKey("link", link.name))
+        hop = Hop(link.ifindex, spec.via, spec.weight, spec.onlink)
+        present.append(hop)
+        if link.is_up:
+            ready.append(hop)
+        else:
+            waiting.append(Waiting(f"link {link.name} is down"))
+    return tuple(present), tuple(ready), waiting, reads
+
+
+def _link_of(spec: HopSpec, facts: Facts) -> Link | None:
+    if spec.dev:
+        return facts.link_named(spec.dev)
+    where = facts.gateways.get(spec.via)
+    return facts.links.get(where.dev) if where and where.is_onlink else None
+
+
+def _why_no_link(spec: HopSpec) -> str:
+    if spec.dev:
+        return f"link {spec.dev} does not exist"
+    return f"gateway {format_address(spec.via)} is on no network of this host"
+
+
+def _waits_for_source(src: bytes, facts: Facts) -> list[Waiting]:
+    holders = [address for address in facts.addresses.values() if address.address == src]
+    if not holders:
+        return [Waiting(f"address {format_address(src)} (src) is not on this host")]
+    if all(address.has_failed_dad or address.is_tentative for address in holders):
+        state = "failed duplicate address detection" if holders[0].has_failed_dad else "is tentative"
+        return [Waiting(f"address {format_address(src)} (src) {state}")]
+    return []
+
+
+def _normalise_hops(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
+    """As the kernel reads them back: in any order, and without a weight where there is but one."""
+    if len(hops) == 1:
+        return (hops[0]._replace(weight=1),)
+    return tuple(sorted(hops))
+
+
+def _scope_of(entry: RouteEntry, family: int, hops: tuple[Hop, ...]) -> int:
+    """The scope that ``ip route`` would choose (iproute2, ip/iproute.c, iproute_modify)."""
+    if family == IPV6:
+        return names.UNIVERSE
+    if entry.scope is not None:
+        return entry.scope
+    if entry.type == names.LOCAL:
+        return names.HOST
+    is_onlink = entry.type == names.UNICAST and len(hops) == 1 and not hops[0].gateway
+    return names.LINK if is_onlink else names.UNIVERSE
+
+
+def _address_scope(entry: AddressEntry) -> int:
+    """The scope of an address: the kernel's own for IPv6 (ipv6_addr_scope), that of ``ip address add`` for IPv4."""
+    if family_of(entry.address) == IPV4:
+        if entry.scope is not None:
+            return entry.scope
+        return names.HOST if entry.address[0] == 127 else names.UNIVERSE
+    if entry.address == bytes(15) + b"\x01":
+        return names.HOST
+    is_link_local = entry.address[0] == 0xFE and entry.address[1] & 0xC0 == 0x80
+    return names.LINK if is_link_local else names.UNIVERSE

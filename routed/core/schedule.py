@@ -1,0 +1,221 @@
+"""What to look at, and when: events become dirt, dirt becomes due.
+
+An event is a hint. Where it says what now stands under one key, that key alone is compared, without a dump. Where the
+kernel drops objects in silence (a link goes down, an address goes) or where the order of aliases matters, the whole
+dump that shows the place is dirty. What is dirty is looked at at once; a storm is drained first and looked at in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from routed.core.desired import Desired, scope_of
+from routed.core.kinds import KINDS
+from routed.model.change import Cause
+from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.facts import Facts
+from routed.model.objects import Key, Kind, Scope, Value
+
+STORM: Final = 256  # more dirty keys than this are cheaper to read in one dump
+QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds
+PATIENCE: Final = 0.5  # but it is not waited for longer than this
+SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
+
+
+@dataclass(slots=True)
+class Dirt:
+    """What has to be looked at."""
+
+    everything: Cause | None = None
+    scopes: dict[Scope, Cause] = field(default_factory=dict)
+    keys: dict[Key, tuple[Value, ...]] = field(default_factory=dict)  # all that stands under the key now
+    causes: dict[Key, Cause] = field(default_factory=dict)
+    has_new_facts: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.everything or self.scopes or self.keys or self.has_new_facts)
+
+    @property
+    def needs_dump(self) -> bool:
+        """Is there more than single keys to look at?"""
+        return bool(self.everything or self.scopes)
+
+    def cause_of(self, key: Key) -> Cause:
+        """Why an object is looked at."""
+        return (
+            self.causes.get(key)
+            or self.scopes.get(scope_of(key.kind, key.slot))
+            or self.everything
+            or Cause(None, "found by comparison")
+        )
+
+    def add_scopes(self, scopes: Iterable[Scope], cause: Cause) -> None:
+        """Make dumps dirty; the first cause stays."""
+        for scope in scopes:
+            self.scopes.setdefault(scope, cause)
+
+    def add_key(self, key: Key, standing: tuple[Value, ...], cause: Cause) -> None:
+        """Make one key dirty; the last event says what stands there, the first says why."""
+        self.keys[key] = standing
+        self.causes.setdefault(key, cause)
+        if len(self.keys) > STORM:
+            for stormy in self.keys:
+                self.scopes.setdefault(scope_of(stormy.kind, stormy.slot), self.causes[stormy])
+            self.keys.clear()
+
+
+def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> Facts:
+    """The facts after an event. The gateways are asked for anew by whoever sees that the facts changed."""
+    if isinstance(event, LinkEvent):
+        links = dict(facts.links)
+        if event.is_removal:
+            links.pop(event.link.ifindex, None)
+        else:
+            links[event.link.ifindex] = event.link
+        return replace(facts, links=links)
+    addresses = dict(facts.addresses)
+    if event.is_removal:
+        addresses.pop(event.member, None)
+    else:
+        addresses[event.member] = event.address
+    return replace(facts, addresses=addresses)
+
+
+@dataclass(slots=True)
+class Schedule:
+    """Collects dirt and says when it is due. Moments are seconds of one monotonic clock."""
+
+    resync: float = 60.0
+    dirt: Dirt = field(default_factory=Dirt)
+    last_event: float = 0.0
+    first_event: float = 0.0  # of the dirt collected now
+    rest_until: float = 0.0
+    next_resync: float = 0.0
+    is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
+
+    def note(self, event: Event, facts: Facts, desired: Desired, ours: frozenset[int], mine: int, now: float) -> Facts:
+        """Take in one event. ``mine`` is the port id of our own requests. Returns the facts after it."""
+        if not self.dirt:
+            self.first_event = now
+        match event:
+            case ObjectEvent():
+                self.last_event = now
+                _note_object(self.dirt, event, desired, ours, mine)
+                if self.is_reach_awaited and _opens_a_network(event):
+                    self.dirt.has_new_facts = True
+            case LinkEvent():
+                return self._note_link(event, facts, desired, now)
+            case AddressEvent():
+                return self._note_address(event, facts, desired, mine, now)
+            case Overrun():
+                self.last_event = now
+                self.dirt.everything = Cause(None, "the kernel could not deliver all events")
+        return facts
+
+    def find_due(self, now: float) -> float | None:
+        """When there is something to do: a moment (``now`` or earlier is at once), None for never."""
+        moments = [self.next_resync] if self.next_resync else []
+        if self.dirt.needs_dump:
+            quiet = min(self.last_event + QUIET, self.first_event + PATIENCE) if self.is_storm() else now
+            moments.append(max(quiet, self.rest_until))
+        elif self.dirt:
+            moments.append(now)
+        return min(moments, default=None)
+
+    def is_storm(self) -> bool:
+        """Do events pour in faster than they are worth looking at one by one?"""
+        return self.dirt.everything is not None or any(cause.port for cause in self.dirt.scopes.values())
+
+    def take(self, now: float) -> Dirt:
+        """Hand over what is due now."""
+        if not self.dirt.needs_dump or self.rest_until > now:
+            taken = Dirt(keys=self.dirt.keys, causes=self.dirt.causes, has_new_facts=self.dirt.has_new_facts)
+            self.dirt.keys, self.dirt.causes, self.dirt.has_new_facts = {}, {}, False
+        else:
+            taken, self.dirt = self.dirt, Dirt()
+        if self.next_resync and self.next_resync <= now:
+            taken.everything = taken.everything or Cause(None, "found by the regular comparison")
+        return taken
+
+    def note_pass(self, dirt: Dirt, began: float, ended: float) -> None:
+        """A pass is over: rest in proportion to what it cost, and count the next resync from here."""
+        if dirt.needs_dump:
+            self.rest_until = ended + SHARE * (ended - began)
+        if dirt.everything is not None or not self.next_resync:
+            self.next_resync = ended + self.resync
+
+    def _note_link(self, event: LinkEvent, facts: Facts, desired: Desired, now: float) -> Facts:
+        link, before = event.link, facts.links.get(event.link.ifindex)
+        if not event.is_removal and before == link:
+            return facts
+        self.last_event = now
+        self.dirt.has_new_facts = True
+        self.dirt.add_scopes(desired.scopes_on(link.ifindex), Cause(0, _describe_link_change(event, facts)))
+        return apply_to_facts(facts, event)
+
+    def _note_address(self, event: AddressEvent, facts: Facts, desired: Desired, mine: int, now: float) -> Facts:
+        if not event.is_removal and facts.addresses.get(event.member) == event.address:
+            return facts
+        self.last_event = now
+        self.dirt.has_new_facts = True
+        if event.is_removal:
+            name = facts.name_of(event.member.dev)
+            self.dirt.add_scopes(desired.scopes_on(event.member.dev), Cause(0, f"an address of {name} was removed"))
+        return apply_to_facts(facts, event)
+
+
+def _note_object(dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozenset[int], mine: int) -> None:
+    """What one object's event makes dirty."""
+    key = Key(event.kind, event.slot, event.member)
+    want = desired.get(key)
+    if event.port == mine:
+        dirt.keys.pop(key, None)
+        return
+    if want is None:
+        if event.member in KINDS[event.kind].made_by_kernel.get(event.slot, ()):
+            dirt.add_scopes([scope_of(event.kind, event.slot)], Cause(event.port, "a rule of the kernel was touched"))
+        elif event.is_removal:
+            dirt.keys.pop(key, None)
+        elif event.value.protocol in ours:
+            dirt.add_key(key, (event.value,), Cause(event.port, "added under our protocol number"))
+        return
+    is_as_wanted = event.value == want.value or event.value in want.also
+    if event.is_removal:
+        if is_as_wanted or want.value is None:
+            dirt.add_key(key, (), Cause(event.port, "deleted"))
+        elif event.kind is Kind.ROUTE:
+            dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(event.port, "deleted from under its key"))
+        elif key in dirt.keys:
+            dirt.keys[key] = ()
+    elif event.kind is Kind.RULE:
+        return
+    elif event.is_replacement or event.is_addition or event.kind is Kind.ADDRESS:
+        verb = "replaced" if event.is_replacement else "changed" if event.kind is Kind.ADDRESS else "added"
+        dirt.add_key(key, (event.value,), Cause(event.port, verb))
+    else:
+        dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(event.port, "an alias was added under its key"))
+
+
+def _opens_a_network(event: ObjectEvent) -> bool:
+    """May a gateway have come into reach?"""
+    value = event.value
+    return (
+        event.kind is Kind.ROUTE and not event.is_removal and bool(value.hops) and not all(h.gateway for h in value.hops)
+    )  # fmt: skip
+
+
+def _describe_link_change(event: LinkEvent, facts: Facts) -> str:
+    link, before = event.link, facts.links.get(event.link.ifindex)
+    if event.is_removal:
+        return f"link {link.name} was deleted"
+    if before is None:
+        return f"link {link.name} appeared"
+    if before.name != link.name:
+        return f"link {before.name} was renamed to {link.name}"
+    if before.is_up != link.is_up:
+        return f"link {link.name} went {'up' if link.is_up else 'down'}"
+    if before.has_carrier != link.has_carrier:
+        return f"link {link.name} {'has' if link.has_carrier else 'lost'} carrier"
+    return f"link {link.name} changed"
