@@ -14,7 +14,7 @@ from routed.core.guard import Limits, find_lifeline, limit_deletions
 from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import Enforce, OnConflict
-from routed.model.objects import Key, Kind, RouteValue, Value
+from routed.model.objects import Key, Kind, RouteValue, RuleMember, Value
 
 ORDER: Final = {kind: rank for rank, kind in enumerate(Kind)}
 
@@ -54,12 +54,25 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
     return Plan(tuple(sorted(allowed, key=_rank)), (*refusals, *kept), tuple(left_alone), tuple(notes))
 
 
-def _rank(operation: Operation) -> tuple[bool, int, bool]:
-    """Additions before deletions; kinds in their order, deletions in reverse; routes on-link before routes via."""
+def _rank(operation: Operation) -> tuple[bool, int, int]:
+    """Additions before deletions; kinds in their order, deletions in reverse; routes on-link before routes via.
+
+    Of rules the general ones come before the narrow ones: the kernel takes a general rule for equal to a narrower one of
+    the same priority that is there already, and refuses it (rule_exists in net/core/fib_rules.c).
+    """
     is_deletion = operation.verb is Verb.DELETE
-    kind = ORDER[operation.kind]
-    needs_gateway = isinstance(operation.value, RouteValue) and any(hop.gateway for hop in operation.value.hops)
-    return (is_deletion, -kind if is_deletion else kind, needs_gateway is not is_deletion)
+    sign = -1 if is_deletion else 1
+    rank = 0
+    if isinstance(operation.value, RouteValue):
+        rank = int(any(hop.gateway for hop in operation.value.hops))
+    elif isinstance(operation.members[0], RuleMember):
+        rank = _count_selectors(operation.members[0])
+    return (is_deletion, sign * ORDER[operation.kind], sign * rank)
+
+
+def _count_selectors(rule: RuleMember) -> int:
+    plain = RuleMember(rule.priority)
+    return sum(mine != default for mine, default in zip(rule, plain, strict=True))
 
 
 def _split_held(drift: Drift, policy: Policy) -> tuple[Drift | None, Drift | None]:

@@ -18,7 +18,7 @@ from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Ove
 from routed.model.facts import Facts
 from routed.model.objects import Key, Kind, Scope, Value
 
-STORM: Final = 256  # more dirty keys than this are cheaper to read in one dump
+STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
 QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds
 PATIENCE: Final = 0.5  # but it is not waited for longer than this
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
@@ -91,6 +91,7 @@ class Schedule:
     dirt: Dirt = field(default_factory=Dirt)
     last_event: float = 0.0
     first_event: float = 0.0  # of the dirt collected now
+    events: int = 0  # likewise
     rest_until: float = 0.0
     next_resync: float = 0.0
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
@@ -98,7 +99,8 @@ class Schedule:
     def note(self, event: Event, facts: Facts, desired: Desired, ours: frozenset[int], mine: int, now: float) -> Facts:
         """Take in one event. ``mine`` is the port id of our own requests. Returns the facts after it."""
         if not self.dirt:
-            self.first_event = now
+            self.first_event, self.events = now, 0
+        self.events += 1
         match event:
             case ObjectEvent():
                 self.last_event = now
@@ -126,7 +128,7 @@ class Schedule:
 
     def is_storm(self) -> bool:
         """Do events pour in faster than they are worth looking at one by one?"""
-        return self.dirt.everything is not None or any(cause.port for cause in self.dirt.scopes.values())
+        return self.dirt.everything is not None or self.events > STORM
 
     def take(self, now: float) -> Dirt:
         """Hand over what is due now."""

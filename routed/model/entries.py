@@ -119,7 +119,6 @@ class Settings:
     """``[daemon]``. Durations in seconds."""
 
     protocol: int = 114
-    former_protocols: tuple[int, ...] = ()
     resync: float = 60.0
     watch: str = "check"  # check | apply
     on_stop: str = "keep"  # keep | remove
@@ -132,7 +131,7 @@ class Source(NamedTuple):
 
     path: str
     content: bytes
-    role: str  # "main", "drop-in" or "prefixes"
+    role: str  # "main", "drop-in", "prefixes", or "names" for what /etc/iproute2 says
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,127 @@
+"""The catalogue: every kind of message, with its id, its priority and its sentence.
+
+A kind of message is one row here and one section in docs/reference/messages.md. How the words of a sentence are found
+belongs elsewhere; here must never live code.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+# Priorities of syslog(3).
+ERR: Final = 3
+WARNING: Final = 4
+NOTICE: Final = 5
+INFO: Final = 6
+
+
+class Message(StrEnum):
+    """The kinds of message, as the field ROUTED_EVENT names them."""
+
+    REPAIRED = "repaired"
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    ADOPTED = "adopted"
+    DISPLACED = "displaced"
+    PUT_BACK = "put-back"
+    FAILED = "failed"
+    WAITING = "waiting"
+    CONFLICT = "conflict"
+    GUARD_HELD = "guard-held"
+    FIGHT_HELD = "fight-held"
+    FIGHT_OVER = "fight-over"
+    STRANGER_BESIDE = "stranger-beside"
+    DEFAULT_RULES_MISSING = "default-rules-missing"
+    CONFIG_LOADED = "config-loaded"
+    CONFIG_REJECTED = "config-rejected"
+    FILES_CHANGED = "files-changed"
+    OVERRUN = "overrun"
+    STARTED = "started"
+    STOPPED = "stopped"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    STATE_LOST = "state-lost"
+    NETLINK_FAILED = "netlink-failed"
+
+
+class Row(NamedTuple):
+    """What is fixed about a kind of message. An id never changes and is never used for another kind."""
+
+    message_id: str  # 128 random bits in hex, as systemd-id128(1) makes them
+    priority: int
+    sentence: str  # for str.format
+    is_state: bool = False  # tells of something that lasts: said once, not on every pass that finds it
+
+
+CATALOGUE: Final[dict[Message, Row]] = {
+    Message.REPAIRED: Row("611ff6f252dc40fcbfafe84b3bd31abd", NOTICE, "{subject}{trouble}; {cure} in {elapsed}"),
+    Message.ADDED: Row("9821e5a0809e473eb5391092131678de", INFO, "{subject} added in {elapsed}"),
+    Message.CHANGED: Row("c43c0e0954194c758e0ea64129657fd2", INFO, "{subject}: {difference}; changed in {elapsed}"),
+    Message.REMOVED: Row("b0f79b9e5e944da084219642d0c7741d", INFO, "{subject} removed ({reason})"),
+    Message.ADOPTED: Row(
+        "67c1556338694aa2b85877cbe37144dd", INFO, "{subject} adopted: it stood there already ({reason})"
+    ),
+    Message.DISPLACED: Row(
+        "caa022c03f8c451f995ff8be7c117c50", NOTICE, "{subject} took the place of a foreign object: {before}"
+    ),
+    Message.PUT_BACK: Row(
+        "d1dc215e2e094649970e530d4dd32586",
+        NOTICE,
+        "{subject} put back, as it stood before routed took its place: {after}",
+    ),
+    Message.FAILED: Row(
+        "5db2a1dd14c34c29bc24a5eb3ddd0cf1", ERR, "{subject} could not be {action}: {reason}", is_state=True
+    ),
+    Message.WAITING: Row("d3730ef56af241f0820b650f1afec0a8", NOTICE, "{subject} waits: {reason}", is_state=True),
+    Message.CONFLICT: Row("297c49716e2d4fa8a4ee2856514b1604", WARNING, "{subject} left alone: {reason}", is_state=True),
+    Message.GUARD_HELD: Row(
+        "eeb2ea4ff0eb49e5b8434d3228f7a16c", WARNING, "{subject} held by the guard: {reason}", is_state=True
+    ),
+    Message.FIGHT_HELD: Row(
+        "8138674fa1c44e2b9e4a748a0150f788", WARNING, "{subject} held for {length}: {reason} ({actor})", is_state=True
+    ),
+    Message.FIGHT_OVER: Row(
+        "5777b8a5bbb84575878e25c43c43e155", NOTICE, "{subject} enforced again: nobody undoes it any more"
+    ),
+    Message.STRANGER_BESIDE: Row(
+        "f3945d71137b4fa19cc6db026694ab31",
+        NOTICE,
+        "{subject} has a stranger beside it, which stays: {standing}",
+        is_state=True,
+    ),
+    Message.DEFAULT_RULES_MISSING: Row(
+        "e616956473304c8892dfc59072d51481",
+        ERR,
+        "the kernel's own {family} rules are missing: {missing}; {command} brings them back",
+        is_state=True,
+    ),
+    Message.CONFIG_LOADED: Row(
+        "5e18ed2289824e8299f55973ea50357c", INFO, "{config} is in force: {counts}, revision {revision}"
+    ),
+    Message.CONFIG_REJECTED: Row(
+        "e3d3acc53822413ca7f1bcfc51d9fcf7", ERR, "{config} is invalid and changes nothing: {problem}", is_state=True
+    ),
+    Message.FILES_CHANGED: Row(
+        "7ed59190365b4d7aaea8b5366f151248",
+        NOTICE,
+        "{files} changed, not in force: routed apply puts it in force",
+        is_state=True,
+    ),
+    Message.OVERRUN: Row(
+        "b8880fa8539f44f284f8a0c8fc0e2672", WARNING, "the kernel could not deliver all events; everything is read again"
+    ),
+    Message.STARTED: Row(
+        "876b977f333844d4944e2ef87dbd8d52", INFO, "routed {version} started with {config}, protocol {protocol}"
+    ),
+    Message.STOPPED: Row("8a9ae2e838504238b5df0716b9dcb95e", INFO, "routed stopped; {objects}"),
+    Message.PAUSED: Row("b4457773a5894cb2bf761b3d5dd2bab0", NOTICE, "{subject} paused for {length}: {reason}"),
+    Message.RESUMED: Row("394eb94ae36545268400e1230205a065", NOTICE, "{subject} enforced again: {reason}"),
+    Message.STATE_LOST: Row(
+        "c866ddb9a4494578b0f062052ec38707", ERR, "the state on disk cannot be kept: {reason}", is_state=True
+    ),
+    Message.NETLINK_FAILED: Row(
+        "928552c2e4f74576af2d5a86a0cbbe9f", ERR, "netlink failed: {reason}; everything is read again", is_state=True
+    ),
+}

@@ -1,0 +1,143 @@
+"""Notices: records about the daemon, its files and its entries, where no operation is behind them.
+
+One function an event. Pure, like ``records``; seconds are the unit of every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from routed.audit.catalogue import Message
+from routed.audit.records import Record, make_record
+from routed.audit.wording import NameActor, format_count, format_span, name_by_port
+from routed.model.net import FAMILY_NAME, IPV4
+from routed.model.objects import Kind
+
+EVERYTHING: Final = "everything"  # the subject of a pause that names no entry
+
+
+def note_started(version: str, config: str, protocol: int) -> Record:
+    """The daemon is up: its first pass is over."""
+    return make_record(Message.STARTED, {"version": version, "config": config, "protocol": str(protocol)})
+
+
+def note_stopped(is_keeping: bool) -> Record:  # noqa: FBT001  # the one thing that there is to say
+    """The daemon goes, and what becomes of the objects."""
+    objects = "its objects stay" if is_keeping else "its objects were removed"
+    return make_record(Message.STOPPED, {"objects": objects})
+
+
+def note_config_loaded(config: str, entries: int, objects: int, revision: int) -> Record:
+    """Other files came into force."""
+    counts = f"{format_count(entries, 'entry')}, {format_count(objects, 'object')}"
+    return make_record(
+        Message.CONFIG_LOADED,
+        {"config": config, "counts": counts, "revision": str(revision)},
+        {"ROUTED_REVISION": str(revision), "ROUTED_COUNT": str(objects)},
+    )
+
+
+def note_config_rejected(config: str, problems: Sequence[str]) -> Record:
+    """The files are invalid. ``problems`` are texts, perhaps of several lines; the first line of the first is said."""
+    more = f" (and {format_count(len(problems) - 1, 'problem')} more: routed check)" if len(problems) > 1 else ""
+    first = problems[0].partition("\n")[0]
+    return make_record(
+        Message.CONFIG_REJECTED,
+        {"config": config, "problem": first + more},
+        {"ROUTED_REASON": "\n".join(problems), "ROUTED_COUNT": str(len(problems))},
+    )
+
+
+def note_files_changed(files: Sequence[str]) -> Record:
+    """Files changed on disk, are valid, and wait for ``routed apply`` (watch = "check")."""
+    names = ", ".join(files)
+    return make_record(Message.FILES_CHANGED, {"files": names}, {"ROUTED_REASON": names})
+
+
+def note_overrun(overruns: int) -> Record:
+    """The event socket lost events for the ``overruns``-th time since the start."""
+    return make_record(Message.OVERRUN, {}, {"ROUTED_COUNT": str(overruns)})
+
+
+def note_fight_held(
+    entry: str, key: str, length: float, reason: str, rival: int | None, name_actor: NameActor = name_by_port
+) -> Record:
+    """An object (``key`` as text, empty for a whole entry) is left to its rival for ``length`` seconds."""
+    actor = name_actor(rival) if rival else None
+    return make_record(
+        Message.FIGHT_HELD,
+        {
+            "subject": f"{entry} {key}".strip(),
+            "length": format_span(length),
+            "reason": reason,
+            "actor": f"the last was {actor.words}" if actor else "it is not known who",
+        },
+        {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason} | (actor.fields if actor else {}),
+    )
+
+
+def note_fight_over(entry: str, key: str) -> Record:
+    """An object that was held is as the file says again, and stayed so."""
+    return make_record(
+        Message.FIGHT_OVER, {"subject": f"{entry} {key}".strip()}, {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key}
+    )
+
+
+def note_waiting(entry: str, origin: str, reason: str) -> Record:
+    """An entry, or a part of it, cannot be in the kernel yet."""
+    return make_record(
+        Message.WAITING,
+        {"subject": entry, "reason": reason},
+        {"ROUTED_ENTRY": entry, "ROUTED_ORIGIN": origin, "ROUTED_REASON": reason},
+    )
+
+
+def note_state_lost(reason: str) -> Record:
+    """A revision, or what our objects displaced, could not be written: a restart would not know of it."""
+    return make_record(Message.STATE_LOST, {"reason": reason}, {"ROUTED_REASON": reason})
+
+
+def note_netlink_failed(reason: str) -> Record:
+    """A socket to the kernel failed in a way that is no answer."""
+    return make_record(Message.NETLINK_FAILED, {"reason": reason}, {"ROUTED_REASON": reason})
+
+
+def note_paused(entry: str, length: float, reason: str) -> Record:
+    """An entry, or with an empty name everything, is not enforced for ``length`` seconds."""
+    said = reason or "no reason given"
+    return make_record(
+        Message.PAUSED,
+        {"subject": entry or EVERYTHING, "length": format_span(length), "reason": said},
+        {"ROUTED_ENTRY": entry, "ROUTED_REASON": reason},
+    )
+
+
+def note_resumed(entry: str, *, is_over: bool) -> Record:
+    """A pause ended: its time was over, or the operator said so."""
+    reason = "the pause is over" if is_over else "resumed by the operator"
+    return make_record(
+        Message.RESUMED,
+        {"subject": entry or EVERYTHING, "reason": reason},
+        {"ROUTED_ENTRY": entry, "ROUTED_REASON": reason},
+    )
+
+
+# The rules that the kernel makes for every namespace (fib_default_rules_init in net/ipv4/fib_rules.c, fib6_rules.c). In
+# IPv6 there is no table "default".
+DEFAULT_RULES: Final[dict[int, dict[int, str]]] = {
+    family: {0: "local", 32766: "main"} | ({32767: "default"} if family == IPV4 else {}) for family in FAMILY_NAME
+}
+
+
+def note_default_rules_missing(family: int, priorities: Sequence[int]) -> Record:
+    """Rules that the kernel made itself are gone: without them the host hardly routes at all."""
+    option = "-4" if family == IPV4 else "-6"
+    rules = [(number, DEFAULT_RULES[family][number]) for number in priorities]
+    missing = ", ".join(f"{number}: from all lookup {table}" for number, table in rules)
+    command = "; ".join(f"ip {option} rule add priority {number} lookup {table}" for number, table in rules)
+    return make_record(
+        Message.DEFAULT_RULES_MISSING,
+        {"family": {"ipv4": "IPv4", "ipv6": "IPv6"}[FAMILY_NAME[family]], "missing": missing, "command": command},
+        {"ROUTED_OBJECT": f"{Kind.RULE} {option}", "ROUTED_REASON": missing},
+    )

@@ -1,0 +1,280 @@
+"""Records: what becomes of an outcome before it is written anywhere.
+
+Pure: values in, values out. Where records go is the business of ``sinks``; whether one was said already, of ``repeat``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from routed.audit.catalogue import CATALOGUE, Message
+from routed.audit.printable import make_printable
+from routed.audit.wording import (
+    CURES,
+    PAST,
+    NameActor,
+    describe_cause,
+    describe_change,
+    describe_trouble,
+    format_count,
+    format_elapsed,
+    name_by_port,
+    name_group,
+    name_interface,
+    name_subject,
+)
+from routed.model.change import Cause, Drift, Nature, Operation, Outcome, Plan, Verb
+from routed.model.entries import Entry
+from routed.model.objects import Key, Kind, Member, Value
+from routed.model.text import Vocabulary, find_differing, format_key, format_object
+
+MANY: Final = 8  # more objects than this in one group are not told one by one
+SHOWN: Final = 3  # then only so many are, and a summary counts the rest
+MOST_GROUPS: Final = 64  # more groups of one message than this in one pass become one summary
+
+
+class Record(NamedTuple):
+    """One message with its journal fields (systemd.journal-fields(7)); fields without a value are left out."""
+
+    message: str  # one printable line
+    priority: int  # of syslog(3)
+    fields: dict[str, str]
+
+
+class Context(NamedTuple):
+    """What records are written under."""
+
+    vocabulary: Vocabulary
+    is_initial: bool = False  # at start or after a reload, when a difference is news of the files and not a drift
+    name_actor: NameActor = name_by_port
+    is_waiting: Callable[[Kind, int], bool] = lambda _kind, _errno: False  # core.waiting.is_waiting
+
+
+class Part(NamedTuple):
+    """The members of one group that share a message."""
+
+    message: Message
+    outcome: Outcome
+    members: tuple[Member, ...]
+    reason: str  # of a failure the kernel's words, otherwise the operation's
+
+
+def make_record(message: Message, words: Mapping[str, str], fields: Mapping[str, str] | None = None) -> Record:
+    """A record of one kind: the sentence of the catalogue with ``words`` filled in."""
+    row = CATALOGUE[message]
+    given = {name: value for name, value in (fields or {}).items() if value}
+    return Record(
+        make_printable(row.sentence.format_map(words)),
+        row.priority,
+        {"MESSAGE_ID": row.message_id, "ROUTED_EVENT": message.value} | given,
+    )
+
+
+def record_pass(plan: Plan, outcomes: Iterable[Outcome], context: Context) -> list[Record]:
+    """Everything that one pass has to say: what was done, what failed, what was refused and what stands beside."""
+    records = record_outcomes(outcomes, context)
+    records += [
+        _record_drift(
+            Message.GUARD_HELD if refusal.by_guard else Message.CONFLICT, refusal.drift, refusal.reason, context
+        )
+        for refusal in plan.refusals
+    ]
+    return records + [_record_drift(Message.STRANGER_BESIDE, note, "", context) for note in plan.notes]
+
+
+def record_outcomes(outcomes: Iterable[Outcome], context: Context) -> list[Record]:
+    """What was done and what failed. Many objects of one entry give a few records and one that counts all."""
+    groups: dict[Message, dict[tuple[str, Kind], list[Part]]] = {}
+    for outcome in outcomes:
+        for part in _split(outcome, context):
+            operation = outcome.operation
+            key = (operation.entry.name if operation.entry else "", operation.kind)
+            groups.setdefault(part.message, {}).setdefault(key, []).append(part)
+    records: list[Record] = []
+    for by_entry in groups.values():
+        every = list(by_entry.values())
+        for parts in every[:MOST_GROUPS]:
+            records += _record_group(parts, context)
+        if len(every) > MOST_GROUPS:
+            records.append(_summarise([part for parts in every[MOST_GROUPS:] for part in parts], context))
+    return records
+
+
+def _split(outcome: Outcome, context: Context) -> Iterator[Part]:
+    operation = outcome.operation
+    if outcome.done:
+        yield Part(_choose_message(operation, is_initial=context.is_initial), outcome, outcome.done, operation.reason)
+    failures: dict[tuple[Message, str], list[Member]] = {}
+    for failure in outcome.failures:
+        message = Message.WAITING if context.is_waiting(operation.kind, failure.errno) else Message.FAILED
+        failures.setdefault((message, failure.text), []).append(failure.member)
+    for (message, text), members in failures.items():
+        yield Part(message, outcome, tuple(members), text)
+
+
+# What was done at start or after a reload, by the nature of the difference; later all but a surplus is a repair.
+_NEWS: Final[dict[Nature, Message]] = {
+    Nature.MISSING: Message.ADDED,
+    Nature.DIFFERENT: Message.CHANGED,
+    Nature.FOREIGN: Message.DISPLACED,
+    Nature.BEHIND: Message.DISPLACED,
+    Nature.EXTRA: Message.REMOVED,
+    Nature.SURPLUS: Message.REMOVED,
+}
+
+
+def _choose_message(operation: Operation, *, is_initial: bool) -> Message:
+    if operation.nature is Nature.SURPLUS:
+        return Message.REMOVED if operation.verb is Verb.DELETE else Message.PUT_BACK
+    if not is_initial:
+        return Message.REPAIRED
+    if operation.verb is Verb.DELETE:
+        return Message.REMOVED
+    if operation.nature is Nature.FOREIGN and find_differing(operation.before, operation.value) == ["protocol"]:
+        return Message.ADOPTED
+    return _NEWS[operation.nature]
+
+
+def _record_group(parts: list[Part], context: Context) -> list[Record]:
+    total = sum(len(part.members) for part in parts)
+    each = ((part, member) for part in parts for member in part.members)
+    if total <= MANY:
+        return [_record_one(part, member, context) for part, member in each]
+    first = [_record_one(part, member, context) for (part, member), _ in zip(each, range(SHOWN), strict=False)]
+    return [*first, _summarise(parts, context)]
+
+
+def _record_one(part: Part, member: Member, context: Context) -> Record:
+    outcome, vocabulary = part.outcome, context.vocabulary
+    operation = outcome.operation
+    key = Key(operation.kind, operation.slot, member)
+    before = format_object(key, operation.before, vocabulary) if operation.before is not None else ""
+    after = format_object(key, operation.value, vocabulary) if operation.verb is not Verb.DELETE else ""
+    words = {
+        "subject": name_subject(operation.entry, key, vocabulary),
+        "trouble": describe_trouble(operation, member, outcome.cause, vocabulary, context.name_actor),
+        "cure": _name_cure(operation),
+        "difference": _describe_difference(operation, key, vocabulary),
+        "before": before,
+        "after": after,
+    } | _words_of(part)
+    fields = _fields_of(part, context) | {
+        "ROUTED_OBJECT": format_key(key, vocabulary),
+        "ROUTED_BEFORE": before,
+        "ROUTED_AFTER": after if part.message not in _UNDONE else "",
+        "INTERFACE": name_interface(key, operation.value, vocabulary),
+    }
+    return make_record(part.message, words, fields)
+
+
+def _summarise(parts: list[Part], context: Context) -> Record:
+    """One record that counts all objects of these parts, and how many each cause had."""
+    first = parts[0]
+    operation = first.outcome.operation
+    total = sum(len(part.members) for part in parts)
+    entries = {part.outcome.operation.entry.name if part.outcome.operation.entry else "" for part in parts}
+    is_one = len(entries) == 1
+    causes: Counter[str] = Counter()
+    for part in parts:
+        said = part.reason if part.message in _UNDONE else describe_cause(part.outcome.cause, context.name_actor)
+        causes[said] += len(part.members)
+    if is_one:
+        subject = name_group(operation.entry, operation.kind, total)
+    else:
+        subject = f"{total} objects of {format_count(len(entries), 'more entry')}"
+    counted = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
+    words = {
+        "subject": subject,
+        "trouble": f" differed from the file ({counted})",
+        "cure": _name_cure(operation),
+        "difference": operation.reason,
+        "before": operation.reason,
+        "after": operation.reason,
+    } | _words_of(first)
+    latest = max(parts, key=lambda part: part.outcome.elapsed)
+    words["elapsed"] = format_elapsed(latest.outcome.elapsed)
+    words["reason"] = counted if first.message in _UNDONE else words["reason"]
+    fields = _fields_of(first, context) | {"ROUTED_COUNT": str(total), "ROUTED_CAUSES": counted}
+    fields["ROUTED_ELAPSED_USEC"] = _microseconds(latest.outcome.elapsed)
+    if len(causes) > 1:
+        fields = {name: value for name, value in fields.items() if not name.startswith("ROUTED_ACTOR_")}
+    if not is_one:
+        fields |= {"ROUTED_ENTRY": "", "ROUTED_ORIGIN": ""}
+    return make_record(first.message, words, fields)
+
+
+_UNDONE: Final = frozenset({Message.FAILED, Message.WAITING})  # messages of what the kernel did not do
+
+
+def _name_cure(operation: Operation) -> str:
+    return "taken away" if operation.verb is Verb.DELETE else CURES[operation.nature]
+
+
+def _words_of(part: Part) -> dict[str, str]:
+    return {
+        "reason": part.reason,
+        "action": PAST[part.outcome.operation.verb],
+        "elapsed": format_elapsed(part.outcome.elapsed),
+    }
+
+
+def _fields_of(part: Part, context: Context) -> dict[str, str]:
+    """The fields that all members of a part share."""
+    outcome = part.outcome
+    actor = context.name_actor(outcome.cause.port).fields if outcome.cause.port else {}
+    return {
+        **_entry_fields(outcome.operation.entry),
+        "ROUTED_ACTION": outcome.operation.verb.value,
+        "ROUTED_REASON": part.reason,
+        "ROUTED_CAUSE": _describe_cause_field(outcome.cause),
+        "ROUTED_ELAPSED_USEC": _microseconds(outcome.elapsed),
+        **actor,
+    }
+
+
+def _describe_cause_field(cause: Cause) -> str:
+    return cause.text if cause.port != 0 else f"kernel: {cause.text}"
+
+
+def _describe_difference(operation: Operation, key: Key, vocabulary: Vocabulary) -> str:
+    if operation.before is None or operation.verb is Verb.DELETE:
+        return operation.reason
+    return describe_change(key, operation.before, operation.value, vocabulary)
+
+
+def _record_drift(message: Message, drift: Drift, reason: str, context: Context) -> Record:
+    """A record of a group that was left alone; it is one, however large the group."""
+    entry, vocabulary = drift.want.entry if drift.want else None, context.vocabulary
+    key = Key(drift.kind, drift.slot, drift.members[0])
+    count = len(drift.members)
+    strangers = _find_strangers(drift) if message is Message.STRANGER_BESIDE else drift.standing
+    standing = "; ".join(format_object(key, value, vocabulary) for value in strangers)
+    words = {
+        "subject": name_subject(entry, key, vocabulary) if count == 1 else name_group(entry, drift.kind, count),
+        "reason": reason,
+        "standing": standing if count == 1 else f"such as {standing}",
+    }
+    fields = {
+        **_entry_fields(entry),
+        "ROUTED_OBJECT": format_key(key, vocabulary) if count == 1 else "",
+        "ROUTED_COUNT": str(count) if count > 1 else "",
+        "ROUTED_REASON": reason or standing,
+        "ROUTED_BEFORE": standing,
+        "INTERFACE": name_interface(key, strangers[0] if strangers else None, vocabulary),
+    }
+    return make_record(message, words, fields)
+
+
+def _find_strangers(drift: Drift) -> tuple[Value, ...]:
+    ours = (drift.want.value, *drift.want.also) if drift.want else ()
+    return tuple(value for value in drift.standing if value not in ours)
+
+
+def _entry_fields(entry: Entry | None) -> dict[str, str]:
+    return {"ROUTED_ENTRY": entry.name, "ROUTED_ORIGIN": str(entry.origin)} if entry else {}
+
+
+def _microseconds(seconds: float) -> str:
+    return str(round(seconds * 1_000_000))

@@ -1,0 +1,61 @@
+"""Repeat: what lasts is said once, not on every pass that finds it again.
+
+Only the memory of what was said belongs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from routed.audit.catalogue import CATALOGUE, Message
+from routed.audit.records import Record
+
+
+class Subject(NamedTuple):
+    """Of what a record speaks. No object: the whole entry; no entry: the host or the files."""
+
+    entry: str
+    object: str
+
+
+@dataclass(slots=True)
+class Repeat:
+    """Lets a record of a lasting state through when it is news: the first time, and when its reason changes."""
+
+    said: dict[tuple[Message, Subject], str] = field(default_factory=dict)
+
+    def filter(self, records: Iterable[Record]) -> list[Record]:
+        """The records that are news, in their order. A record of something done makes its subject news again."""
+        return [record for record in records if self._is_news(record)]
+
+    def resolve(self, entry: str, object_: str = "") -> None:
+        """What was said of an object, or with no object of a whole entry, no longer holds: it would be news again."""
+        for known in [
+            known
+            for known in self.said
+            if known[1].entry == entry and (not object_ or known[1].object == object_)
+        ]:  # fmt: skip
+            del self.said[known]
+
+    def _is_news(self, record: Record) -> bool:
+        message = Message(record.fields["ROUTED_EVENT"])
+        subject = Subject(record.fields.get("ROUTED_ENTRY", ""), record.fields.get("ROUTED_OBJECT", ""))
+        if not CATALOGUE[message].is_state:
+            if subject.entry or subject.object:
+                self.resolve(*subject)
+            for ended in ENDS.get(message, ()):
+                self.said.pop((ended, subject), None)
+            return True
+        reason = record.fields.get("ROUTED_REASON", "")
+        if self.said.get((message, subject)) == reason:
+            return False
+        self.said[message, subject] = reason
+        return True
+
+
+# Messages that make lasting states of the same subject over, where the subject is the host or the files.
+ENDS: dict[Message, tuple[Message, ...]] = {
+    Message.CONFIG_LOADED: (Message.CONFIG_REJECTED, Message.FILES_CHANGED),
+}

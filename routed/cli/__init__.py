@@ -1,0 +1,49 @@
+"""The command line: ``main`` reads the arguments and imports the one module of the verb.
+
+Here live the commands, one module each, and what several of them share: arguments, exit codes, the terminal, the client
+of the control socket. Here must never live a decision about routes; and nothing that a quick command does not need is
+imported before the verb is known.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from routed.cli.arguments import parse
+from routed.cli.exits import Exit
+from routed.cli.terminal import complain
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that ``argv`` (without the program's name) asks for. Returns its exit code, never raises."""
+    try:
+        options = parse(argv)
+        module = import_module(f"routed.cli.{VERB_MODULES.get(options.verb, options.verb)}")
+        code = int(module.run(options))
+        sys.stdout.flush()
+    except SystemExit as error:  # argparse: usage errors, --help, --version
+        return error.code if isinstance(error.code, int) else Exit.USAGE
+    except BrokenPipeError:
+        # The reader of our output has had enough. Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except PermissionError as error:
+        complain(_describe(error))
+        return Exit.NOT_PERMITTED
+    except OSError as error:
+        complain(_describe(error))
+        return Exit.FAILED
+    return code
+
+
+VERB_MODULES = {"import": "import_"}  # a word of Python
+
+
+def _describe(error: OSError) -> str:
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else what

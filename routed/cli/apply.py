@@ -1,0 +1,93 @@
+"""``routed apply``: put the files in force now, and wait for the verified result."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from routed.audit.printable import make_printable
+from routed.cli.client import ClientError, call
+from routed.cli.exits import Exit
+from routed.cli.plan_text import render_refusals, render_waiting
+from routed.cli.problems import read_problems, show_problems
+from routed.cli.terminal import complain, say, say_json, wants_color
+from routed.model.documents import ApplyDocument
+
+
+def run(options: Namespace) -> Exit:
+    """Have the daemon do it, or with ``--direct`` do it here."""
+    return _apply_directly(options) if options.direct else _ask_daemon(options)
+
+
+def show_result(result: ApplyDocument, options: Namespace) -> Exit:
+    """Print what came of it. Returns the exit code."""
+    if options.json:
+        say_json(result)
+    else:
+        show_problems(read_problems(result["problems"]))
+        for notice in result.get("notices", []):
+            sys.stderr.write(notice + "\n")
+        for failure in result["failures"]:
+            complain(
+                make_printable(f"{failure['entry']} {failure['object']} ({failure['origin']}): {failure['reason']}")
+            )
+        if not options.quiet:
+            for line in render_result(result, is_colored=wants_color(options, sys.stdout)):
+                say(line)
+    return judge(result)
+
+
+def render_result(result: ApplyDocument, *, is_colored: bool) -> Iterator[str]:
+    """The lines for stdout. Problems and failures are not among them: they are messages."""
+    if result["problems"]:
+        return
+    yield from render_refusals("Left alone:", result["refusals"], is_colored=is_colored)
+    yield from render_waiting(result["waiting"], is_colored=is_colored)
+    counts = {
+        "changed": result["changed"],
+        "in sync": result["in_sync"],
+        "failed": len(result["failures"]),
+        "left alone": sum(refusal["count"] for refusal in result["refusals"]),
+        "waiting": len(result["waiting"]),
+    }
+    told = [f"{count} {what}" for what, count in counts.items() if count or what in {"changed", "in sync"}]
+    yield f"Revision {result['revision']} is in force: {', '.join(told)}."
+
+
+def judge(result: ApplyDocument) -> Exit:
+    """The exit code of a result."""
+    if result["problems"]:
+        return Exit.INVALID
+    if result["failures"]:
+        return Exit.FAILED
+    return Exit.REFUSED if any(refusal["by_guard"] for refusal in result["refusals"]) else Exit.DONE
+
+
+def _ask_daemon(options: Namespace) -> Exit:
+    try:
+        answer = call(options.runtime_dir, "Reload", {"force": options.force}, options.timeout)
+    except ClientError as error:
+        complain(str(error))
+        return error.code
+    return show_result(cast(ApplyDocument, answer), options)
+
+
+def _apply_directly(options: Namespace) -> Exit:
+    from routed.daemon import direct, lock, revisions  # the other way needs nothing of this
+    from routed.intent.problems import IntentError  # likewise
+
+    try:
+        result = direct.apply_once(Path(options.config), Path(options.state_dir), force=options.force)
+    except IntentError as error:
+        show_problems(error.problems)
+        return Exit.INVALID
+    except lock.AlreadyRunningError as error:
+        complain(str(error))
+        return Exit.REFUSED
+    except revisions.StateError as error:
+        complain(str(error))
+        return Exit.FAILED
+    return show_result(result, options)

@@ -1,0 +1,177 @@
+"""Arguments: every command and option in one table, and the parser that is built from it.
+
+Only words belong here. What a command does stands in its own module, which is not imported to parse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, NoReturn
+
+import routed
+from routed.cli.exits import Exit
+
+DEFAULT_CONFIG: Final = "/etc/routed.toml"
+CONFIG_VARIABLE: Final = "ROUTED_CONFIG"
+
+
+class Argument(NamedTuple):
+    """One option or positional argument."""
+
+    names: tuple[str, ...]
+    help: str
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    metavar: str | None = None  # None: a switch, which takes no value
+    is_required: bool = True  # of a positional
+    action: str = "store_true"  # of a switch
+    completes: str = ""  # "file" or "directory": what a shell offers
+    convert: Callable[[str], Any] = str
+
+    @property
+    def is_option(self) -> bool:
+        """Does it begin with a dash?"""
+        return self.names[0].startswith("-")
+
+    @property
+    def key(self) -> str:
+        """The name of its value among the parsed options."""
+        longest = max(self.names, key=len)
+        return longest.lstrip("-").replace("-", "_")
+
+
+class Verb(NamedTuple):
+    """One command."""
+
+    help: str
+    arguments: tuple[Argument, ...] = ()
+
+
+def _read_duration(text: str) -> float:
+    from routed.intent.words import duration  # few commands take one
+
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+COMMON: Final = (
+    Argument(
+        ("--config",),
+        f"the main file (${CONFIG_VARIABLE}, otherwise {DEFAULT_CONFIG})",
+        metavar="FILE",
+        completes="file",
+    ),
+    Argument(
+        ("--state-dir",), "where revisions are kept", "/var/lib/routed", metavar="DIRECTORY", completes="directory"
+    ),
+    Argument(
+        ("--runtime-dir",), "where the control socket is", "/run/routed", metavar="DIRECTORY", completes="directory"
+    ),
+    Argument(("--json",), "print a JSON document", False),
+    Argument(("-q", "--quiet"), "print errors only", False),
+    Argument(("-v", "--verbose"), "print more", 0, action="count"),
+    Argument(("--color",), "colour the output", "auto", ("auto", "always", "never"), "WHEN"),
+)
+
+_FILE = Argument(("file",), "the main file, instead of --config", metavar="FILE", is_required=False, completes="file")
+_ENTRY = Argument(("entry",), "one entry, such as route/storage-lan", "", metavar="ENTRY", is_required=False)
+_TIMEOUT = Argument(
+    ("--timeout",), "how long to wait for the daemon, such as 30s", 90.0, metavar="DURATION", convert=_read_duration
+)
+
+VERBS: Final[dict[str, Verb]] = {
+    "run": Verb(
+        "keep the kernel as the files say, in the foreground",
+        (
+            Argument(
+                ("--log-format",), "where records go and how", "auto", ("auto", "journal", "text", "json"), "FORMAT"
+            ),
+            Argument(("--no-watch",), "do not watch the files", False),
+        ),
+    ),
+    "check": Verb("read the files and say what is wrong with them", (_FILE,)),
+    "plan": Verb(
+        "show what would be done to the kernel, and change nothing",
+        (_FILE, Argument(("--exit-code",), f"exit {Exit.DRIFT} when there is something to do", False)),
+    ),
+    "apply": Verb(
+        "put the files in force now and wait for the verified result",
+        (
+            Argument(("--force",), "let the deletions that the guard holds", False),
+            Argument(("--direct",), "do it once, without a daemon", False),
+            _TIMEOUT,
+        ),
+    ),
+    "status": Verb("show every entry, its state and why", (_ENTRY,)),
+    "pause": Verb(
+        "stop enforcing an entry, or everything, for a time",
+        (
+            _ENTRY,
+            Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=_read_duration),
+            Argument(("--reason",), "why; status shows it", "", metavar="TEXT"),
+        ),
+    ),
+    "resume": Verb("enforce again what was paused", (_ENTRY,)),
+    "import": Verb("print the kernel's routes, rules and addresses as a file"),
+    "schema": Verb("print the JSON Schema of the file, for editors"),
+    "completion": Verb(
+        "print the completion script of a shell",
+        (Argument(("shell",), "the shell", choices=("bash", "zsh", "fish"), metavar="SHELL"),),
+    ),
+    "demo": Verb("show what routed does, in a throw-away network namespace"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says usage errors with the exit code of sysexits.h."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage()
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The options that ``argv`` gives, with every default filled in. Raises SystemExit, as argparse does."""
+    options = make_parser().parse_args(argv)
+    for argument in (*COMMON, *VERBS[options.verb].arguments):
+        if not hasattr(options, argument.key) or getattr(options, argument.key) is None:
+            setattr(options, argument.key, argument.default)
+    options.config = (
+        getattr(options, "file", None) or options.config or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG
+    )
+    return options
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs. Common options may stand on either side of the verb."""
+    parser = _Parser(prog="routed", description=routed.__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"routed {routed.__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for argument in COMMON:
+        _add(parser, argument)
+    for name, verb in VERBS.items():
+        sub = verbs.add_parser(name, help=verb.help, description=verb.help.capitalize() + ".", allow_abbrev=False)
+        for argument in (*verb.arguments, *COMMON):
+            _add(sub, argument)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
+    # Defaults are filled in last: a default of the inner parser would wipe out what stood before the verb.
+    given: dict[str, Any] = {"help": argument.help, "default": argparse.SUPPRESS}
+    if argument.is_option:
+        given["dest"] = argument.key
+        given |= (
+            {"action": argument.action}
+            if argument.metavar is None
+            else {"metavar": argument.metavar, "type": argument.convert}
+        )
+    else:
+        given |= {"metavar": argument.metavar} | ({} if argument.is_required else {"nargs": "?"})
+    if argument.choices:
+        given["choices"] = argument.choices
+    parser.add_argument(*argument.names, **given)

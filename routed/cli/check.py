@@ -1,0 +1,51 @@
+"""``routed check``: read the files, and say everything that is wrong with them. The kernel is not asked."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections import Counter
+from pathlib import Path
+
+from routed.audit.wording import format_count
+from routed.cli.exits import Exit
+from routed.cli.problems import describe_problems, show_problems
+from routed.cli.terminal import say, say_json
+from routed.intent.load import load
+from routed.intent.problems import IntentError, Problem
+from routed.model.entries import Intent
+
+
+def run(options: Namespace) -> Exit:
+    """Check the files of ``options.config``."""
+    try:
+        loaded = load(Path(options.config))
+    except IntentError as error:
+        if options.json:
+            say_json(_describe(options.config, error.problems, {}))
+        else:
+            show_problems(error.problems)
+        return Exit.INVALID
+    counts = count_entries(loaded.intent)
+    if options.json:
+        say_json(_describe(options.config, (), counts) | {"notices": describe_problems(loaded.notices)})
+        return Exit.DONE
+    show_problems(loaded.notices)
+    if not options.quiet:
+        counted = ", ".join(format_count(count, word) for word, count in counts.items()) or "no entries"
+        say(f"{options.config} is valid: {counted}")
+    return Exit.DONE
+
+
+def count_entries(intent: Intent) -> dict[str, int]:
+    """How many entries of each table there are, in the order of the first of each."""
+    return dict(Counter(entry.name.partition("/")[0] for entry in intent.entries))
+
+
+def _describe(config: str, problems: tuple[Problem, ...], counts: dict[str, int]) -> dict[str, object]:
+    return {
+        "schema": "routed.check/1",
+        "config": config,
+        "valid": not problems,
+        "entries": counts,
+        "problems": describe_problems(problems),
+    }

@@ -1,0 +1,151 @@
+"""The client of the control socket: one call, one answer, within a time.
+
+A Varlink client with the standard library alone: messages are JSON objects that end in a NUL byte
+(https://varlink.org/Method-Call). It speaks to our own daemon only; every misbehaviour becomes one sentence and an exit
+code.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any, Final
+
+from routed.audit.printable import make_printable
+from routed.cli.exits import Exit
+
+INTERFACE: Final = "io.routed"
+LONGEST_REPLY: Final = 64 * 1024 * 1024  # bytes; a status lists exceptions only and stays far below
+LONGEST_WAIT: Final = 86400.0  # seconds; a struct timeval has its limits
+CHUNK: Final = 65536
+
+# What the daemon may answer instead of a document, by the last word of the error's name.
+EXIT_OF_ERROR: Final[dict[str, Exit]] = {
+    "PermissionDenied": Exit.NOT_PERMITTED,
+    "NotPermitted": Exit.NOT_PERMITTED,
+    "Refused": Exit.REFUSED,
+    "InvalidConfiguration": Exit.INVALID,
+    "InvalidParameter": Exit.USAGE,
+}
+# Errors whose parameters are no sentence by themselves.
+SENTENCE_OF_ERROR: Final[dict[str, str]] = {
+    "UnknownEntry": "there is no entry {entry} in force",
+    "InvalidParameter": "the daemon does not take this for {parameter}",
+    "MethodNotFound": "the daemon does not know {method}: it is of another version",
+}
+
+
+class ClientError(Exception):
+    """The daemon did not do what it was asked. ``str`` is a sentence for a person."""
+
+    def __init__(self, sentence: str, code: Exit) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def call(
+    runtime_dir: str, method: str, parameters: dict[str, Any] | None = None, timeout: float = 5.0
+) -> dict[str, Any]:
+    """The ``document`` that a method of io.routed answers with; ``timeout`` in seconds for the whole call.
+
+    Raises ClientError.
+    """
+    for document in _converse(runtime_dir, method, parameters or {}, timeout, more=False):
+        return document
+    raise ClientError("the daemon gave no answer", Exit.FAILED)
+
+
+def watch(runtime_dir: str, method: str = "Watch") -> Iterator[dict[str, Any]]:
+    """The documents that a method goes on to answer with, for as long as the daemon runs. Raises ClientError."""
+    return _converse(runtime_dir, method, {}, None, more=True)
+
+
+def _converse(
+    runtime_dir: str, method: str, parameters: dict[str, Any], timeout: float | None, *, more: bool
+) -> Iterator[dict[str, Any]]:
+    path = f"{runtime_dir}/{INTERFACE}"
+    request: dict[str, Any] = {"method": f"{INTERFACE}.{method}", "parameters": parameters} | (
+        {"more": True} if more else {}
+    )
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            _limit(connection, deadline)
+            connection.connect(path)
+            connection.sendall(json.dumps(request).encode() + b"\0")
+            for message in _read_messages(connection, deadline):
+                reply = _decode(message)
+                yield _document_of(reply, method)
+                if not reply.get("continues"):
+                    return
+            raise ClientError("the daemon closed the connection without an answer", Exit.FAILED)
+        except TimeoutError:
+            raise ClientError(f"the daemon did not answer within {timeout:g} s", Exit.TIMED_OUT) from None
+        except PermissionError:
+            raise ClientError(f"{path}: you are not permitted to speak to the daemon", Exit.NOT_PERMITTED) from None
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+            raise ClientError(f"the daemon is not running (nobody listens at {path})", Exit.UNAVAILABLE) from None
+        except OSError as error:
+            raise ClientError(f"{path}: {error.strerror or error}", Exit.FAILED) from None
+
+
+def _limit(connection: socket.socket, deadline: float | None) -> None:
+    """Let the next call on the socket take no longer than what is left. Raises TimeoutError when nothing is."""
+    if deadline is None:
+        return
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    connection.settimeout(min(left, LONGEST_WAIT))
+
+
+def _read_messages(connection: socket.socket, deadline: float | None) -> Iterator[bytes]:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        _limit(connection, deadline)
+        received = connection.recv(CHUNK)
+        if not received:
+            return
+        *ended, rest = received.split(b"\0")
+        for end in ended:
+            yield b"".join([*parts, end])
+            parts, size = [], 0
+        parts.append(rest)
+        size += len(rest)
+        if size > LONGEST_REPLY:
+            raise ClientError(f"the daemon's answer is longer than {LONGEST_REPLY >> 20} MiB", Exit.FAILED)
+
+
+def _decode(message: bytes) -> dict[str, Any]:
+    try:
+        reply = json.loads(message)
+    except (ValueError, RecursionError):
+        reply = None
+    if not isinstance(reply, dict):
+        raise ClientError("the daemon's answer is not a Varlink message", Exit.FAILED)
+    return reply
+
+
+def _document_of(reply: dict[str, Any], method: str) -> dict[str, Any]:
+    parameters = reply.get("parameters") or {}
+    error = reply.get("error")
+    if error is not None:
+        kind = str(error).rpartition(".")[2]
+        raise ClientError(_say(kind, parameters), EXIT_OF_ERROR.get(kind, Exit.FAILED))
+    document = parameters.get("document", {}) if isinstance(parameters, dict) else None
+    if not isinstance(document, dict):
+        raise ClientError(f"the daemon's answer to {method} holds no document", Exit.FAILED)
+    return document
+
+
+def _say(kind: str, parameters: Any) -> str:
+    """The daemon's own sentence, or one about the kind of error."""
+    given = parameters if isinstance(parameters, dict) else {}
+    said = next((given[name] for name in ("reason", "message") if isinstance(given.get(name), str) and given[name]), "")
+    if not said and kind in SENTENCE_OF_ERROR:
+        said = SENTENCE_OF_ERROR[kind].format_map(defaultdict(lambda: "?", given))
+    return make_printable(said or f"the daemon answered {kind}")

@@ -1,0 +1,30 @@
+"""``routed import``: what stands in the kernel, as the file that would make it."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from routed.cli.exits import Exit
+from routed.cli.terminal import complain
+from routed.daemon import direct
+from routed.intent.export import export
+from routed.intent.names import find_name_files, read_names
+from routed.model.entries import Source
+
+
+def run(options: Namespace) -> Exit:
+    """Print the file on stdout, and on stderr what it cannot express."""
+    objects, facts = direct.observe_all()
+    exported = export(objects, facts, _read_table_names())
+    sys.stdout.write(exported.text)
+    if not options.quiet:
+        for line in exported.left_out:
+            complain(f"left out: {line}")
+    return Exit.DONE
+
+
+def _read_table_names() -> dict[int, str]:
+    sources = [Source(str(path), path.read_bytes(), "names") for path in find_name_files(Path("/"))]
+    return {number: name for name, number in read_names(sources).tables.items()}

@@ -1,0 +1,128 @@
+"""``routed status``: what the daemon keeps, entry by entry, and whether the files on disk are in force."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from routed.audit.printable import make_printable
+from routed.cli.client import ClientError, call
+from routed.cli.exits import Exit
+from routed.cli.terminal import CYAN, GREEN, RED, YELLOW, complain, make_table, paint, say, say_json, wants_color
+from routed.model.documents import EntryDocument, ObjectDocument, StatusDocument
+
+IN_SYNC: Final = "in-sync"
+COLORS: Final = {
+    IN_SYNC: GREEN,
+    "waiting": YELLOW,
+    "paused": CYAN,
+    "drift": YELLOW,
+    "held": RED,
+    "conflict": RED,
+    "failed": RED,
+}
+AGES: Final = ((86400, "d"), (3600, "h"), (60, "min"), (0, "s"))
+
+
+def run(options: Namespace) -> Exit:
+    """Ask the daemon and print its answer."""
+    try:
+        status = cast(StatusDocument, call(options.runtime_dir, "GetStatus"))
+    except ClientError as error:
+        complain(str(error))
+        return error.code
+    if options.entry:
+        chosen = find_entries(status, options.entry)
+        if not chosen:
+            complain(f"there is no entry {options.entry} in force")
+            return Exit.FAILED
+        status["entries"] = chosen
+    if options.json:
+        say_json(status)
+    elif not options.quiet:
+        now = datetime.now(UTC)
+        render = render_objects if options.entry else render_status
+        say("\n".join(render(status, now, is_colored=wants_color(options, sys.stdout))))
+    return Exit.DONE
+
+
+def find_entries(status: StatusDocument, name: str) -> list[EntryDocument]:
+    """The entries of that name: ``route/storage-lan``, or ``storage-lan`` for every kind that has one."""
+    return [entry for entry in status["entries"] if name in {entry["entry"], entry["entry"].partition("/")[2]}]
+
+
+def render_status(status: StatusDocument, now: datetime, *, is_colored: bool) -> Iterator[str]:
+    """What is in force, how the files stand to it, and a table of all entries."""
+    yield make_printable(status["state"])
+    yield from _render_files(status, is_colored=is_colored)
+    rows = [
+        (entry["entry"], entry["state"], format_age(entry["since"], now), _count_objects(entry), entry["reason"])
+        for entry in status["entries"]
+    ]
+    rows += [
+        (f"({thing['kind']})", thing["state"], format_age(thing["since"], now), str(thing["count"]), _note(thing))
+        for thing in status["leftovers"]
+    ]
+    yield from _render_table(("ENTRY", "STATE", "SINCE", "OBJECTS", "NOTE"), rows, is_colored=is_colored)
+
+
+def render_objects(status: StatusDocument, now: datetime, *, is_colored: bool) -> Iterator[str]:
+    """The entries of the document with every object that is known one by one."""
+    for entry in status["entries"]:
+        reason = f": {entry['reason']}" if entry["reason"] else ""
+        age = format_age(entry["since"], now)
+        yield make_printable(f"{entry['entry']} is {entry['state']} since {age}{reason}")
+        yield make_printable(f"{entry['origin']}, enforce = {entry['enforce']}, {_count_objects(entry)} in sync")
+        rows = [
+            (_name_object(thing), thing["state"], format_age(thing["since"], now), thing["reason"])
+            for thing in entry["objects"]
+        ]
+        if rows:
+            yield from _render_table(("OBJECT", "STATE", "SINCE", "NOTE"), rows, is_colored=is_colored)
+
+
+def format_age(moment: str, now: datetime) -> str:
+    """How long ago a moment (ISO 8601) was, in one unit: ``5 s``, ``3 min``, ``2 h``, ``4 d``. ``-`` for none."""
+    try:
+        seconds = max(0.0, (now - datetime.fromisoformat(moment)).total_seconds())
+    except (ValueError, TypeError):
+        return "-"
+    size, unit = next((size, unit) for size, unit in AGES if seconds >= size)
+    return f"{int(seconds // (size or 1))} {unit}"
+
+
+def _render_files(status: StatusDocument, *, is_colored: bool) -> Iterator[str]:
+    files = status["files"]
+    color = GREEN if files["state"] == "in force" else YELLOW
+    yield f"{make_printable(status['config'])}: {paint(make_printable(files['state']), color, is_colored=is_colored)}"
+    for problem in files["problems"]:
+        place = ":".join(str(part) for part in (problem["file"], problem["line"], problem["column"]) if part)
+        yield make_printable(f"  {place}: {problem['message']}")
+
+
+def _render_table(heads: tuple[str, ...], rows: Sequence[Sequence[str]], *, is_colored: bool) -> Iterator[str]:
+    head, *lines = make_table(heads, rows)
+    yield head
+    for line, row in zip(lines, rows, strict=True):
+        # The first column may hold the word as well, so only what follows it is looked at.
+        start = len(head[: head.index("STATE")])
+        yield line[:start] + line[start:].replace(
+            row[1], paint(row[1], COLORS.get(row[1], ""), is_colored=is_colored), 1
+        )
+
+
+def _count_objects(entry: EntryDocument) -> str:
+    wrong = sum(thing["count"] for thing in entry["objects"] if thing["state"] != IN_SYNC)
+    return f"{max(0, entry['total'] - wrong)}/{entry['total']}"
+
+
+def _name_object(thing: ObjectDocument) -> str:
+    more = f" ({thing['count']} objects)" if thing["count"] > 1 else ""
+    return f"{thing['kind']} {thing['object']}{more}"
+
+
+def _note(thing: ObjectDocument) -> str:
+    return ": ".join(part for part in (thing["object"], thing["reason"]) if part)

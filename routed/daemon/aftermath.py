@@ -1,0 +1,124 @@
+"""After a pass: what it means for the next one, and for the state that ``routed status`` shows.
+
+Failures become holds with a next try, repairs against other processes are counted, and every object that is not in sync
+gets a reason. Nothing here touches the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from routed.core.desired import scope_of
+from routed.core.holds import GROUP, Hold, Subject, Why
+from routed.core.schedule import Dirt
+from routed.core.waiting import is_waiting
+from routed.daemon.host import Host, State, Trouble
+from routed.daemon.observe import Comparison
+from routed.model.change import Drift, Nature, Operation, Outcome, Plan, Verb
+from routed.model.entries import Enforce
+from routed.model.objects import Key, Member, Value
+
+STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
+
+
+def subjects_of(drift: Drift | Operation, members: tuple[Member, ...], entry: str) -> list[Subject]:
+    """The objects of a group one by one, or their entry when they are very many."""
+    if len(members) > GROUP and entry:
+        return [entry]
+    return [Key(drift.kind, drift.slot, member) for member in members]
+
+
+class Fight(NamedTuple):
+    """A fight that began: whose object, which one or (an entry's name) all of them, and the hold."""
+
+    entry: str
+    subject: Subject
+    hold: Hold
+
+
+def note_outcomes(host: Host, outcomes: Iterable[Outcome], mine: int, now: float, jitter: float) -> list[Fight]:
+    """Holds for what failed and for what is fought over. Returns the fights that began."""
+    fights: list[Fight] = []
+    limit = host.intent.settings.fight_limit
+    for outcome in outcomes:
+        operation = outcome.operation
+        entry = operation.entry.name if operation.entry else ""
+        for failure in outcome.failures:
+            key = Key(operation.kind, operation.slot, failure.member)
+            host.holds.note_failure(key, failure.text, is_waiting(operation.kind, failure.errno), now, jitter)
+        done = outcome.done
+        for subject in subjects_of(operation, done, entry):
+            host.holds.note_success(subject)
+            is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
+            if limit is not None and is_against_somebody and outcome.cause.port is not None:
+                hold = host.holds.note_repair(subject, outcome.cause.port, limit, now)
+                fights += [Fight(entry, subject, hold)] if hold else []
+        _forget_what_is_gone(host, operation, done)
+    return fights
+
+
+def note_troubles(
+    host: Host, plan: Plan, outcomes: Iterable[Outcome], comparison: Comparison, dirt: Dirt, now: float
+) -> None:
+    """Bring the list of what is not in sync up to date for everything that this pass looked at."""
+    found = dict(_find_troubles(host, plan, outcomes, now))
+    looked_at = comparison.scopes
+    for subject in list(host.troubles):
+        if subject not in found and _was_looked_at(host, subject, looked_at, dirt):
+            del host.troubles[subject]
+    for subject, trouble in found.items():
+        former = host.troubles.get(subject)
+        is_same = former is not None and (former.state, former.reason) == (trouble.state, trouble.reason)
+        host.troubles[subject] = trouble._replace(since=former.since) if former and is_same else trouble
+    host.note_established()
+
+
+def _find_troubles(
+    host: Host, plan: Plan, outcomes: Iterable[Outcome], now: float
+) -> Iterator[tuple[Subject, Trouble]]:
+    for refusal in plan.refusals:
+        drift = refusal.drift
+        if drift.want is None:
+            state = State.HELD
+        else:
+            state = State.CONFLICT if drift.want.entry.enforce is Enforce.REPAIR else State.DRIFT
+        name = drift.want.entry.name if drift.want else ""
+        for subject in subjects_of(drift, drift.members, name):
+            yield subject, Trouble(state, refusal.reason, now, drift.standing)
+    for drift in plan.held:
+        name = drift.want.entry.name if drift.want else ""
+        for member in drift.members:
+            key = Key(drift.kind, drift.slot, member)
+            hold = host.holds.find(key, name, now)
+            if hold is not None:
+                yield key, Trouble(STATE_OF[hold.why], hold.reason, hold.since, drift.standing)
+    for outcome in outcomes:
+        for failure in outcome.failures:
+            key = Key(outcome.operation.kind, outcome.operation.slot, failure.member)
+            state = State.WAITING if is_waiting(key.kind, failure.errno) else State.FAILED
+            yield key, Trouble(state, failure.text, now, _standing(outcome.operation.before))
+
+
+def _was_looked_at(host: Host, subject: Subject, scopes: set[object] | Iterable[object], dirt: Dirt) -> bool:
+    if isinstance(subject, Key):
+        return subject in dirt.keys or scope_of(subject.kind, subject.slot) in scopes or (
+            host.desired.get(subject) is None and dirt.everything is not None
+        )  # fmt: skip
+    resolution = host.desired.resolutions.get(subject)
+    return resolution is None or all(scope_of(group.kind, group.slot) in scopes for group in resolution.sets)
+
+
+def _forget_what_is_gone(host: Host, operation: Operation, done: tuple[Member, ...]) -> None:
+    """A surplus that went needs no memory of who wanted it, and what was put back is displaced no more."""
+    if operation.nature is not Nature.SURPLUS:
+        return
+    for member in done:
+        key = Key(operation.kind, operation.slot, member)
+        host.former.pop(key, None)
+        if operation.verb is not Verb.DELETE:
+            host.displaced.pop(key, None)
+
+
+def _standing(before: Value | None) -> tuple[Value, ...]:
+    return () if before is None else (before,)

@@ -1,0 +1,156 @@
+"""The state between two passes: what is wanted, what the host is, what is held, what is not in sync.
+
+One value with one owner, the reconciler. Everything in it can be built again from the files and the kernel but
+``displaced``, which the revisions keep on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from routed.core.desired import Desired, FactKey, Resolution, scope_of
+from routed.core.holds import Holds, Subject, Why
+from routed.core.resolve import find_changed_facts, gateways_without_link, resolve
+from routed.core.schedule import Dirt, Schedule
+from routed.model.change import Cause
+from routed.model.entries import Intent
+from routed.model.facts import Facts
+from routed.model.net import network_of
+from routed.model.objects import Key, Kind, Scope, Value
+
+
+class State(StrEnum):
+    """The state of an object or an entry, from good to bad."""
+
+    IN_SYNC = "in-sync"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    DRIFT = "drift"  # seen, and left alone because the entry says observe or once
+    HELD = "held"
+    CONFLICT = "conflict"
+    FAILED = "failed"
+
+
+class Trouble(NamedTuple):
+    """Why an object is not in sync."""
+
+    state: State
+    reason: str
+    since: float
+    standing: tuple[Value, ...] = ()
+
+
+@dataclass(slots=True)
+class Host:
+    """Everything the daemon knows."""
+
+    intent: Intent
+    schedule: Schedule = field(default_factory=Schedule)
+    facts: Facts = field(default_factory=Facts)
+    resolved: Facts = field(default_factory=Facts)  # the facts that ``desired`` was made from
+    desired: Desired = field(default_factory=Desired)
+    holds: Holds = field(default_factory=Holds)
+    troubles: dict[Subject, Trouble] = field(default_factory=dict)  # absent: in sync
+    since: dict[str, float] = field(default_factory=dict)  # entry → when it came into sync or was first seen
+    verified: dict[Scope, bytes] = field(default_factory=dict)  # fingerprints of dumps that showed no drift
+    displaced: dict[Key, Value] = field(default_factory=dict)
+    established: set[Key] = field(default_factory=set)  # lifelines that were ours before
+    former: dict[Key, str] = field(default_factory=dict)  # who wanted what nobody wants now, until it is gone
+    former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects before
+    is_current: bool = True  # are the enforced files those on disk?
+
+    @property
+    def ours(self) -> frozenset[int]:
+        """The protocol numbers that mark an object as ours."""
+        return frozenset({self.intent.settings.protocol}) | self.former_protocols
+
+    def enforce(self, intent: Intent, now: float) -> None:
+        """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""
+        former = {key: name for name in self.desired.resolutions for key in self.desired.keys_of(name)}
+        protocol_before = self.intent.settings.protocol
+        self.intent = intent
+        self.schedule.resync = intent.settings.resync
+        self.holds.release([Why.FAILED, Why.WAITING, Why.FIGHT])
+        self.verified.clear()
+        names = {entry.name for entry in intent.entries}
+        for name in [name for name in self.desired.resolutions if name not in names]:
+            self.desired.drop(name)
+            self.since.pop(name, None)
+        for entry in intent.entries:
+            self.since.setdefault(entry.name, now)
+            self.desired.put(resolve(entry, self.facts, intent.settings.protocol))
+        self.resolved = self.facts
+        self.former = {key: name for key, name in former.items() if self.desired.get(key) is None}
+        if protocol_before != intent.settings.protocol:
+            self.former_protocols |= {protocol_before}
+
+    def resolve_changed(self, dirt: Dirt) -> None:
+        """Resolve again the entries that read a changed fact, and make dirty where they lead."""
+        changed = find_changed_facts(self.resolved, self.facts)
+        self.resolved = self.facts
+        if not changed:
+            return
+        cause = Cause(None, _describe_facts(changed, self.facts))
+        for resolution in list(self.desired.resolutions.values()):
+            if resolution.reads.isdisjoint(changed):
+                continue
+            again = resolve(resolution.entry, self.facts, self.intent.settings.protocol)
+            if again != resolution:
+                self._exchange(resolution, again, dirt, cause)
+        waiting = [subject for subject, hold in self.holds.held.items() if hold.why is Why.WAITING]
+        self.holds.release([Why.WAITING])
+        self.make_dirty(dirt, waiting, cause)
+
+    def make_dirty(self, dirt: Dirt, subjects: Iterable[Subject], cause: Cause) -> None:
+        """Look again where these objects or entries live."""
+        for subject in subjects:
+            if isinstance(subject, Key):
+                dirt.add_scopes([scope_of(subject.kind, subject.slot)], cause)
+            elif subject in self.desired.resolutions:
+                sets = self.desired.resolutions[subject].sets
+                dirt.add_scopes((scope_of(group.kind, group.slot) for group in sets), cause)
+            elif not subject:
+                dirt.everything = dirt.everything or cause
+
+    def gateways(self) -> frozenset[bytes]:
+        """The gateways whose links the kernel must be asked for."""
+        return gateways_without_link(self.intent.entries)
+
+    def owned_after(self, plan_missing: int, surplus: int) -> int:
+        """How many objects in the kernel carry our mark, from what a comparison found."""
+        return max(0, self.desired.count() - plan_missing) + surplus
+
+    def find_lifelines(self) -> set[Key]:
+        """The wanted routes that may carry the operator: default routes, and those towards a live SSH peer."""
+        found: set[Key] = set()
+        for slot, members in self.desired.wants[Kind.ROUTE].items():
+            width = 32 if slot.family == 2 else 128
+            candidates = {bytes(width // 8 + 1)}
+            for peer in self.facts.ssh_peers:
+                if len(peer) * 8 == width:
+                    candidates.update(network_of(peer, length) for length in range(width + 1))
+            found.update(Key(Kind.ROUTE, slot, member) for member in candidates if member in members)
+        return found
+
+    def note_established(self) -> None:
+        """Remember the lifelines that are ours and in order now."""
+        self.established |= {key for key in self.find_lifelines() if key not in self.troubles}
+
+    def _exchange(self, before: Resolution, after: Resolution, dirt: Dirt, cause: Cause) -> None:
+        self.desired.put(after)
+        for group in (*before.sets, *after.sets):
+            scope = scope_of(group.kind, group.slot)
+            self.verified.pop(scope, None)
+            dirt.add_scopes([scope], cause)
+
+
+def _describe_facts(changed: set[FactKey], facts: Facts) -> str:
+    links = sorted(str(fact.which) for fact in changed if fact.what == "link")
+    if links:
+        states = {link.name: "is up" if link.is_up else "is down" for link in facts.links.values()}
+        return f"link {links[0]} {states.get(links[0], 'has gone')}"
+    whats = {fact.what for fact in changed}
+    return "an address of this host changed" if "address" in whats else "a gateway moved"

@@ -1,0 +1,130 @@
+"""The loop: passes run when they are due, one at a time, and never for long without a breath.
+
+A short pass (one deleted route) runs inside the reader callback itself, with no task and no await in its way; a long one
+goes on as a task that gives the loop its turn between two steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from routed.core.schedule import Dirt
+from routed.daemon.reconcile import Reconciler, Report
+from routed.model.change import Cause
+
+AT_ONCE: Final = 64  # steps of a pass that run before others get their turn
+PAUSE: Final = 1.0  # seconds until the next try when netlink itself failed
+
+
+class Loop:
+    """Runs the passes of one reconciler on the current asyncio loop."""
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        events_fileno: int,
+        on_report: Callable[[Report], None],
+        on_error: Callable[[OSError], None],
+    ) -> None:
+        self._reconciler = reconciler
+        self._fileno = events_fileno
+        self._on_report = on_report
+        self._on_error = on_error
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._free = asyncio.Event()
+        self._free.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Listen from now on."""
+        self._loop.add_reader(self._fileno, self._on_events)
+        self.pump()
+
+    async def stop(self) -> None:
+        """Listen no more, and wait for the pass under way."""
+        self._loop.remove_reader(self._fileno)
+        if self._timer:
+            self._timer.cancel()
+        await self._free.wait()
+
+    async def run_pass(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> list[Report]:
+        """Run passes until nothing is dirty, after the one under way. Raises OSError."""
+        while not self._free.is_set():
+            await self._free.wait()
+        self._free.clear()
+        reports: list[Report] = []
+        try:
+            for step in self._reconciler.settle(dirt, is_initial=is_initial, is_forced=is_forced):
+                if step is None:
+                    await asyncio.sleep(0)
+                else:
+                    self._on_report(step)
+                    reports.append(step)
+        finally:
+            self._free.set()
+            self.pump()
+        return reports
+
+    def pump(self) -> None:
+        """Run what is due, and set the timer for what will be."""
+        host, clock = self._reconciler.host, self._reconciler.clock
+        while self._free.is_set():
+            now = clock()
+            if host.holds.held:
+                host.make_dirty(host.schedule.dirt, host.holds.take_ended(now), Cause(None, "tried again"))
+            due = host.schedule.find_due(now)
+            if due is None or due > now:
+                ends = host.holds.find_next(now)
+                self._arm([moment for moment in (due, ends) if moment is not None], now)
+                return
+            self._free.clear()
+            self._run(self._reconciler.settle(host.schedule.take(now)))
+
+    def _on_events(self) -> None:
+        self._reconciler.listen(self._reconciler.clock())
+        self.pump()
+
+    def _run(self, steps: Iterator[Report | None]) -> None:
+        """Run a pass here and now as far as it is short, the rest as a task."""
+        try:
+            for number, step in enumerate(steps):
+                if step is not None:
+                    self._on_report(step)
+                elif number >= AT_ONCE:
+                    task = self._loop.create_task(self._continue(steps))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+                    return
+        except OSError as error:
+            self._recover(error)
+        self._free.set()
+
+    async def _continue(self, steps: Iterator[Report | None]) -> None:
+        try:
+            for step in steps:
+                if step is None:
+                    await asyncio.sleep(0)
+                else:
+                    self._on_report(step)
+        except OSError as error:
+            self._recover(error)
+        finally:
+            self._free.set()
+            self.pump()
+
+    def _recover(self, error: OSError) -> None:
+        """Netlink itself failed: say so, and look at everything again in a moment."""
+        self._on_error(error)
+        schedule = self._reconciler.host.schedule
+        schedule.dirt.everything = Cause(None, "netlink failed")
+        schedule.rest_until = self._reconciler.clock() + PAUSE
+
+    def _arm(self, moments: list[float], now: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if moments:
+            self._timer = self._loop.call_later(max(0.0, min(moments) - now), self.pump)

@@ -1,0 +1,103 @@
+"""Comparing: which dumps a pass needs, and what they say against the desired side.
+
+A dump whose fingerprint is that of the last one that showed no drift is not decoded at all.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from routed.core.desired import scope_of
+from routed.core.kinds import KINDS
+from routed.core.diff import Comparer, compare_keys
+from routed.core.schedule import Dirt
+from routed.daemon.host import Host
+from routed.daemon.ports import Kernel
+from routed.model.change import Cause, Drift, Nature
+from routed.model.net import FAMILIES
+from routed.model.objects import Kind, Member, Scope, Slot, Standing
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What a pass found."""
+
+    drifts: list[Drift] = field(default_factory=list)
+    notes: list[Drift] = field(default_factory=list)
+    scopes: set[Scope] = field(default_factory=set)  # everything in these was looked at
+    absent: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself, by slot
+    unchanged: set[Scope] = field(default_factory=set)  # of these, the ones told by their fingerprint
+
+    def count(self, nature: Nature) -> int:
+        """How many objects are in drift of this nature."""
+        return sum(len(drift.members) for drift in self.drifts if drift.nature is nature)
+
+
+def find_scopes(dirt: Dirt, host: Host) -> list[Scope]:
+    """The dumps that a pass needs, in the order of kinds.
+
+    A full pass also reads everything that carries our mark, wherever it is: an entry that went away leaves objects in
+    tables that no entry names any more.
+    """
+    scopes = set(dirt.scopes)
+    if dirt.everything:
+        scopes |= host.desired.scopes()
+        scopes |= {Scope(kind, family) for kind in (Kind.ADDRESS, Kind.RULE) for family in FAMILIES}
+        scopes |= {Scope(Kind.ROUTE, family, 0, number) for family in FAMILIES for number in host.ours}
+    order = list(Kind)
+    return sorted(scopes, key=lambda scope: (order.index(scope.kind), scope.protocol, scope.family, scope.table))
+
+
+def observe(kernel: Kernel, host: Host, dirt: Dirt) -> Iterator[Comparison | None]:
+    """Compare all that is dirty. Yields None where the loop may breathe, and the comparison last."""
+    found = Comparison()
+    scopes = find_scopes(dirt, host)
+    found.scopes.update(scopes)
+    for scope in scopes:
+        yield from _observe_scope(kernel, host, scope, found)
+    touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
+    differences = compare_keys(touched, host.desired.wants, host.ours)
+    found.drifts += differences.drifts
+    yield found
+
+
+def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
+    try:
+        dump = kernel.dump(scope)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        found.scopes.discard(scope)
+        host.schedule.dirt.add_scopes([scope], Cause(None, "it changed each time it was read"))
+        return
+    if dump.fingerprint == host.verified.get(scope):
+        found.unchanged.add(scope)
+        return
+    wants = host.desired.wants[scope.kind]
+    covered = [slot for slot in wants if scope_of(scope.kind, slot) == scope]
+    elsewhere = {other for other in found.scopes if not other.protocol} if scope.protocol else set()
+    expected = {slot: own for slot, own in KINDS[scope.kind].made_by_kernel.items() if scope_of(scope.kind, slot) == scope}
+    comparer = Comparer(scope.kind, wants, covered, host.ours, expected=expected)
+    for chunk in dump:
+        comparer.feed(_leave_out(chunk, elsewhere) if elsewhere else chunk)
+        yield None
+    differences = comparer.finish()
+    found.drifts += differences.drifts
+    found.notes += differences.notes
+    found.absent |= differences.absent
+    if differences.drifts or differences.notes:
+        host.verified.pop(scope, None)
+    else:
+        host.verified[scope] = dump.fingerprint
+
+
+def _leave_out(chunk: list[Standing], scopes: set[Scope]) -> list[Standing]:
+    """A chunk without what another dump of this pass shows anyway."""
+    kept: list[Standing] = []
+    for slot, standings in groupby(chunk, key=lambda standing: standing.slot):
+        if scope_of(Kind.ROUTE, slot) not in scopes:
+            kept += standings
+    return kept

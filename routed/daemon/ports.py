@@ -1,0 +1,51 @@
+"""What the story asks of the kernel. ``routed.kernel.Kernel`` answers it, and so does the fake one of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from routed.model.change import Failure, Operation
+from routed.model.events import Event
+from routed.model.facts import GatewayLink, HostAddress, Link
+from routed.model.objects import AddressMember, Scope, Standing
+
+
+class Dump(Protocol):
+    """One dump, whole. The fingerprint tells it from any other; who knows it need not iterate over the chunks."""
+
+    fingerprint: bytes
+
+    def __iter__(self) -> Iterator[list[Standing]]: ...
+
+
+class Kernel(Protocol):
+    """The kernel's routing state, as the story sees it."""
+
+    port: int  # the port id of our requests
+    writes: int  # change requests sent so far
+
+    @property
+    def overruns(self) -> int:
+        """How often events were lost."""
+
+    def read_links(self) -> dict[int, Link]:
+        """All links by ifindex."""
+
+    def read_addresses(self) -> dict[AddressMember, HostAddress]:
+        """All addresses of the host."""
+
+    def locate_gateways(self, gateways: Iterable[bytes]) -> dict[bytes, GatewayLink]:
+        """The links on which the kernel would look for these gateways; those it cannot reach are left out."""
+
+    def dump(self, scope: Scope) -> Dump:
+        """All objects of a scope, in the kernel's order. Raises OSError: EBUSY where it never held still."""
+
+    def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
+        """Carry out an operation, batch by batch; each item is what the kernel refused of one batch."""
+
+    def hear_echo(self, wanted: bool) -> None:
+        """Shall events of our own changes be delivered? Off while a large plan is applied and dumped anyway."""
+
+    def read_events(self) -> list[Event]:
+        """All events that wait, without blocking."""

@@ -1,0 +1,263 @@
+"""Revisions on disk: the verbatim inputs that were enforced, and what their objects displaced.
+
+    <state-dir>/revisions/7/manifest.json    digest, and path, role, file and checksum of each source
+                            0, 1, 2 …        the sources, byte for byte
+                            displaced.json   the foreign objects that stood in our places
+
+A folder appears whole or not at all: it is written under another name, flushed, then renamed. So a process that is
+killed, or a machine that loses its power, leaves the revision before or the one after. Here must never live: what a
+source means, or when a revision is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from routed.model.entries import Source
+from routed.model.objects import (
+    AddressMember,
+    AddressSlot,
+    AddressValue,
+    Hop,
+    Key,
+    Kind,
+    RouteSlot,
+    RouteValue,
+    RuleMember,
+    RuleSlot,
+    RuleValue,
+    Value,
+)
+
+_LOGGER = logging.getLogger(__name__)
+
+VERSION: Final = 1  # of manifest.json and displaced.json
+KEPT: Final = 20
+_NEW: Final = ".new"
+_OLD: Final = ".old"
+_MANIFEST: Final = "manifest.json"
+_DISPLACED: Final = "displaced.json"
+# What reading a file may raise whose bytes are anything at all.
+_DAMAGES: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_TUPLES: Final = {
+    kind.__name__: kind
+    for kind in (
+        AddressSlot, AddressMember, AddressValue, RouteSlot, RouteValue, Hop, RuleSlot, RuleMember, RuleValue,
+    )
+}  # fmt: skip
+
+
+class StateError(Exception):
+    """The state cannot be written; its text is a sentence for a person. The caller goes on without."""
+
+
+class Revision(NamedTuple):
+    """One set of inputs that was enforced."""
+
+    number: int  # from 1
+    sources: tuple[Source, ...]
+    digest: str
+
+
+class Revisions:
+    """The revisions under one folder, which need not exist yet. Only one process may write there: hold the lock."""
+
+    def __init__(self, folder: Path, complain: Callable[[str], None] = _LOGGER.warning) -> None:
+        """``complain`` is told, in a sentence, of each revision that had to be skipped."""
+        self._folder = folder
+        self._complain = complain
+
+    def save(self, sources: tuple[Source, ...], digest: str) -> int:
+        """Keep the sources as a new revision and give its number; that of the last one if the digest is the same.
+
+        What is displaced is carried over. Raises StateError, and then everything is as it was before.
+        """
+        last = self.last_good()
+        if last and last.digest == digest:
+            return last.number
+        with _told_as_state_error(f"cannot save a revision under {self._folder}"):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._clear_leftovers()
+            numbers = self._numbers()
+            number = numbers[-1] + 1 if numbers else 1
+            new = self._folder / _NEW
+            try:
+                new.mkdir(mode=0o700)
+                self._fill(new, sources, digest, numbers)
+                new.rename(self._folder / str(number))
+            except BaseException:
+                shutil.rmtree(new, ignore_errors=True)
+                raise
+            _flush_folder(self._folder)
+        self._drop_old()
+        return number
+
+    def last_good(self) -> Revision | None:
+        """The newest revision that is whole; each newer one that is not is complained of."""
+        for number in reversed(self._numbers()):
+            try:
+                return self._read(number)
+            except _DAMAGES as error:
+                self._complain(f"skipped the damaged revision {self._folder / str(number)}: {_say(error)}")
+        return None
+
+    def load_displaced(self) -> dict[Key, Value]:
+        """The foreign objects that stood in our places. Empty where nothing, or nothing readable, is kept."""
+        numbers = self._numbers()
+        if not numbers:
+            return {}
+        path = self._folder / str(numbers[-1]) / _DISPLACED
+        try:
+            return decode_displaced(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except _DAMAGES as error:
+            self._complain(f"cannot tell which foreign objects were displaced, {path} is damaged: {_say(error)}")
+            return {}
+
+    def save_displaced(self, displaced: dict[Key, Value]) -> None:
+        """Keep the displaced objects in the newest revision. Raises StateError, and then the former ones stay."""
+        numbers = self._numbers()
+        if not numbers:
+            raise StateError(f"cannot keep the displaced objects: there is no revision under {self._folder} yet")
+        folder = self._folder / str(numbers[-1])
+        new = folder / _NEW
+        with _told_as_state_error(f"cannot keep the displaced objects in {folder}"):
+            try:
+                _write(new, encode_displaced(displaced))
+                new.rename(folder / _DISPLACED)
+            except BaseException:
+                with suppress(OSError):
+                    new.unlink(missing_ok=True)
+                raise
+            _flush_folder(folder)
+
+    def _fill(self, new: Path, sources: tuple[Source, ...], digest: str, numbers: list[int]) -> None:
+        for index, source in enumerate(sources):
+            _write(new / str(index), source.content)
+        if numbers:
+            with suppress(FileNotFoundError):
+                _write(new / _DISPLACED, (self._folder / str(numbers[-1]) / _DISPLACED).read_bytes())
+        manifest = {
+            "version": VERSION,
+            "digest": digest,
+            "sources": [
+                {"path": source.path, "role": source.role, "file": str(index), "sha256": _checksum(source.content)}
+                for index, source in enumerate(sources)
+            ],
+        }
+        _write(new / _MANIFEST, json.dumps(manifest, indent=1).encode())
+        _flush_folder(new)
+
+    def _read(self, number: int) -> Revision:
+        folder = self._folder / str(number)
+        manifest = _load_json((folder / _MANIFEST).read_bytes())
+        sources = []
+        for row in manifest["sources"]:
+            content = (folder / row["file"]).read_bytes()
+            if _checksum(content) != row["sha256"]:
+                raise ValueError(f"the checksum of {row['file']} ({row['path']}) does not match")
+            sources.append(Source(row["path"], content, row["role"]))
+        return Revision(number, tuple(sources), manifest["digest"])
+
+    def _numbers(self) -> list[int]:
+        try:
+            names = [path.name for path in self._folder.iterdir()]
+        except OSError:
+            return []
+        return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+    def _clear_leftovers(self) -> None:
+        """Remove what a killed process left half written or half removed."""
+        for leftover in (*self._folder.glob(f"{_NEW}*"), *self._folder.glob(f"{_OLD}*")):
+            shutil.rmtree(leftover)
+
+    def _drop_old(self) -> None:
+        # Renamed first: a folder that is half removed must not be taken for a damaged revision. What cannot be
+        # removed now is no reason to say that the new revision was not saved.
+        with suppress(OSError):
+            for number in self._numbers()[:-KEPT]:
+                old = self._folder / f"{_OLD}{number}"
+                (self._folder / str(number)).rename(old)
+                shutil.rmtree(old)
+
+
+def encode_displaced(displaced: dict[Key, Value]) -> bytes:
+    """Objects as JSON, without loss: a named tuple is ``{"Hop": {field: value}}``, bytes are ``{"hex": "0a…"}``."""
+    rows = [[key.kind.value, *map(_encode, (key.slot, key.member, value))] for key, value in displaced.items()]
+    return json.dumps({"version": VERSION, "objects": rows}).encode()
+
+
+def decode_displaced(text: bytes) -> dict[Key, Value]:
+    """The inverse of ``encode_displaced``. Raises one of ``_DAMAGES`` for anything else."""
+    rows = _load_json(text)["objects"]
+    return {Key(Kind(kind), _decode(slot), _decode(member)): _decode(value) for kind, slot, member, value in rows}
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if type(value).__name__ in _TUPLES:
+        # Fields by name: a field that is added later, with a default, does not make old files unreadable.
+        return {type(value).__name__: {name: _encode(field) for name, field in value._asdict().items()}}
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_decode(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    [(name, content)] = value.items()
+    if name == "hex":
+        return bytes.fromhex(content)
+    return _TUPLES[name](**{field: _decode(item) for field, item in content.items()})
+
+
+def _load_json(text: bytes) -> dict[str, Any]:
+    document = json.loads(text)
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        raise ValueError(f"it is not of version {VERSION}")
+    return document
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the names in a folder survive a loss of power: they are not part of a file's own fsync (fsync(2))."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _say(error: Exception) -> str:
+    return str(error) if isinstance(error, (OSError, ValueError)) else repr(error)
+
+
+@contextmanager
+def _told_as_state_error(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StateError(f"{what}: {error.strerror or error}") from error

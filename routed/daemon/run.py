@@ -1,0 +1,99 @@
+"""``routed run``: from the command line to a daemon that serves, and back.
+
+Order matters here and only here: the lock before the kernel is touched, the socket before the first pass (so that a long
+one can be watched), READY after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from routed import __version__
+from routed.audit.notices import note_config_rejected
+from routed.audit.sinks import LogFormat, Sink, open_sink
+from routed.daemon import lock, systemd
+from routed.daemon.control import ControlError, open_control
+from routed.daemon.files import Files, Start
+from routed.daemon.revisions import Revisions
+from routed.daemon.service import Service
+from routed.daemon.status import summarise
+from routed.daemon.watch import FileWatch
+from routed.intent.problems import IntentError
+from routed.kernel.kernel import Kernel
+
+CAP_NET_ADMIN: Final = 12  # linux/capability.h
+EXIT_REFUSED: Final = 4
+EXIT_NOT_PERMITTED: Final = 77
+EXIT_CONFIG: Final = 78
+
+
+def run(
+    config: Path, state_dir: Path, runtime_dir: Path, *, log_format: LogFormat = LogFormat.AUTO, is_watching: bool = True
+) -> int:
+    """Run the daemon until it is told to stop. Returns the exit code."""
+    sink = open_sink(log_format)
+    files = Files(config, Revisions(state_dir / "revisions"))
+    try:
+        start = files.choose_start()
+    except IntentError as error:
+        sink(note_config_rejected(str(config), [str(problem) for problem in error.problems]))
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+    if not has_net_admin():
+        print("routed: CAP_NET_ADMIN is needed to change routes: run it as root, or by its unit", file=sys.stderr)
+        return EXIT_NOT_PERMITTED
+    try:
+        with lock.acquire(start.intent.settings.protocol), Kernel() as kernel:
+            kernel.open_events()
+            asyncio.run(_serve(kernel, files, start, sink, runtime_dir, is_watching=is_watching))
+    except (lock.AlreadyRunningError, ControlError) as error:
+        print(f"routed: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    return 0
+
+
+def has_net_admin() -> bool:
+    """May this process change the routes of its network namespace? (proc_pid_status(5), CapEff)"""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> CAP_NET_ADMIN & 1)
+    return False
+
+
+async def _serve(
+    kernel: Kernel, files: Files, start: Start, sink: Sink, runtime_dir: Path, *, is_watching: bool
+) -> None:
+    loop = asyncio.get_running_loop()
+    service = Service(kernel, files, start, sink)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, service.on_hangup)
+    beat = asyncio.ensure_future(_beat())
+    control = await open_control(runtime_dir / "io.routed", service, version=__version__)
+    try:
+        await service.begin()
+        watch = FileWatch(loop, service.on_files_changed) if is_watching else None
+        if watch:
+            service.follow_files(watch)
+        systemd.notify_ready(summarise(service.host, service.revision))
+        await stop.wait()
+        systemd.notify_stopping("stopping")
+        if watch:
+            watch.close()
+        await service.end()
+    finally:
+        await control.close()
+        beat.cancel()
+
+
+async def _beat() -> None:
+    """Tell the watchdog that the loop goes round."""
+    interval = systemd.watchdog_interval()
+    while interval is not None:
+        systemd.notify_watchdog()
+        await asyncio.sleep(interval)

@@ -1,0 +1,313 @@
+"""The service: one daemon's life, and what its clients may ask of it.
+
+It holds the parts together: the files, the loop, the audit, the control socket, systemd. Each decision lives elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Final
+
+from routed import __version__
+from routed.audit import notices
+from routed.audit.documents import make_outcome_document, make_plan_document
+from routed.audit.records import Context, Record, record_pass
+from routed.audit.repeat import Repeat
+from routed.audit.sinks import Sink
+from routed.core.schedule import Dirt
+from routed.core.waiting import is_waiting
+from routed.daemon import peers, systemd
+from routed.daemon.control import UnknownEntry
+from routed.daemon.files import Files, Reading, Start, find_changed_files
+from routed.daemon.host import Host
+from routed.daemon.loop import Loop
+from routed.daemon.reconcile import Reconciler, Report
+from routed.daemon.results import describe_problem, describe_rejection, describe_result, find_waiting
+from routed.daemon.revisions import StateError
+from routed.daemon.status import describe_entries, describe_leftovers, summarise, vocabulary_of
+from routed.daemon.watch import FileWatch
+from routed.kernel.kernel import Kernel
+from routed.model.change import Cause, Nature
+from routed.model.documents import ApplyDocument, FilesDocument, OutcomeDocument, PlanDocument, StatusDocument
+from routed.model.entries import Intent
+from routed.model.objects import Key, RuleMember, Value
+from routed.model.text import format_key
+
+QUEUE: Final = 1000  # records that wait for a client of Watch
+EVERYTHING: Final = ""  # the subject of a pause of everything
+
+
+class Service:
+    """One running daemon. Made inside its asyncio loop."""
+
+    def __init__(self, kernel: Kernel, files: Files, start: Start, sink: Sink) -> None:
+        self.kernel = kernel
+        self.files = files
+        self.sink = sink
+        self.revision = start.revision
+        self.reading = start.reading
+        self.repeat = Repeat()
+        self.repairs = 0
+        self.overruns = 0
+        self.queues: set[asyncio.Queue[OutcomeDocument]] = set()
+        self.began_at = time.time()
+        self.last_resync = 0.0
+        self.is_loading = asyncio.Lock()
+        self.host = Host(start.intent, is_current=start.reading.intent is not None)
+        self.host.former_protocols = start.former_protocols
+        self.reconciler = Reconciler(
+            kernel,
+            self.host,
+            time.monotonic,
+            jitter=random.random,
+            save_displaced=self._save_displaced,
+            find_ssh_peers=peers.find_ssh_peers,
+        )
+        self.loop = Loop(self.reconciler, kernel.events_fileno(), self._on_report, self._on_netlink_error)
+        self.watch: FileWatch | None = None
+        self.is_reload_asked = False
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """The first pass. Afterwards the host is as the files say, as far as it can be."""
+        self.host.displaced = self.files.revisions.load_displaced()
+        self.reconciler.begin()
+        await self._put_in_force(self.host.intent, Cause(None, "start"))
+        for problem in self.reading.problems[:1]:
+            self._reject(problem.file)
+        self.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
+        self.loop.start()
+        gc.collect()
+        gc.freeze()
+
+    def follow_files(self, watch: FileWatch) -> None:
+        """Notice changes on disk from now on."""
+        self.watch = watch
+        self._update_watch()
+
+    async def end(self) -> None:
+        """Stop listening; take the objects away if the file says so."""
+        await self.loop.stop()
+        settings = self.host.intent.settings
+        if settings.on_stop == "remove":
+            empty = Intent(settings=settings)
+            self.host.enforce(empty, time.monotonic())
+            self.host.is_current = True
+            await self.loop.run_pass(Dirt(everything=Cause(None, "stop")), is_initial=True, is_forced=True)
+        self.say(notices.note_stopped(settings.on_stop != "remove"))
+
+    # --- what clients may ask: control.Service --------------------------------------------------------------------
+
+    def status(self) -> StatusDocument:
+        """Every entry and its objects, from memory."""
+        now = time.monotonic()
+        offset = time.time() - now
+
+        def moment(reading: float) -> str:
+            return _iso(reading + offset) if reading else ""
+
+        return StatusDocument(
+            schema="routed.status/1",
+            version=__version__,
+            pid=os.getpid(),
+            since=_iso(self.began_at),
+            config=str(self.files.config),
+            protocol=self.host.intent.settings.protocol,
+            revision=self.revision,
+            files=self._describe_files(),
+            state=summarise(self.host, self.revision),
+            repairs=self.repairs,
+            overruns=self.kernel.overruns,
+            last_resync=moment(self.last_resync),
+            entries=describe_entries(self.host, moment),
+            leftovers=describe_leftovers(self.host, moment),
+        )
+
+    async def plan(self) -> PlanDocument:
+        """What ``reload`` would do now."""
+        from routed.daemon.direct import propose  # noqa: PLC0415  # only for this request
+
+        plan, _, _, intent = await asyncio.to_thread(propose, self.files.config)
+        vocabulary = vocabulary_of(self.host)
+        vocabulary.tables.update(intent.table_names)
+        return make_plan_document(plan, find_waiting(self.host), vocabulary)
+
+    async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001  # the name of the method's own parameter
+        """Put the files on disk in force and wait for the verified result, or for the reasons why not."""
+        async with self.is_loading:
+            self.reading = await asyncio.to_thread(self.files.read)
+            if self.reading.intent is None:
+                self._reject(self.reading.problems[0].file)
+                return describe_rejection(self.reading.problems, self.revision)
+            self.host.is_current = True
+            reports = await self._put_in_force(self.reading.intent, Cause(None, "reload"), is_forced=force)
+            self._update_watch()
+            return describe_result(self.host, reports, self.revision, [str(notice) for notice in self.reading.notices])
+
+    def pause(self, entry: str | None, seconds: float, reason: str) -> None:
+        """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""
+        subject = self._find_subject(entry)
+        now = time.monotonic()
+        self.host.holds.pause(subject, reason or "paused by the operator", now + seconds, now)
+        self.say(notices.note_paused(subject, seconds, reason))
+        self.loop.pump()
+
+    def resume(self, entry: str | None) -> None:
+        """Enforce again, at once. Raises UnknownEntry."""
+        subject = self._find_subject(entry)
+        if self.host.holds.resume(subject):
+            self.say(notices.note_resumed(subject, is_over=False))
+            self.host.make_dirty(self.host.schedule.dirt, [subject], Cause(None, "resumed"))
+            self.loop.pump()
+
+    def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
+        """A queue that gets every record from now on; when it is full the oldest is dropped."""
+        queue: asyncio.Queue[OutcomeDocument] = asyncio.Queue(QUEUE)
+        self.queues.add(queue)
+        return queue
+
+    def unsubscribe(self, queue: asyncio.Queue[OutcomeDocument]) -> None:
+        """No more of them."""
+        self.queues.discard(queue)
+
+    def on_hangup(self) -> None:
+        """SIGHUP: reload, and tell systemd when it is done. Many at once come to one."""
+        if not self.is_reload_asked:
+            self.is_reload_asked = True
+            self._start(self._reload_for_systemd())
+
+    async def _reload_for_systemd(self) -> None:
+        systemd.notify_reloading("reloading")
+        try:
+            while self.is_reload_asked:
+                self.is_reload_asked = False
+                await self.reload(force=False)
+        finally:
+            systemd.notify_ready(summarise(self.host, self.revision))
+
+    # --- files ----------------------------------------------------------------------------------------------------
+
+    def on_files_changed(self) -> None:
+        """The watch saw something: look at it in a task of its own."""
+        self._start(self._look_at_files())
+
+    async def _look_at_files(self) -> None:
+        async with self.is_loading:
+            before = self.reading
+            self.reading = reading = await asyncio.to_thread(self.files.read)
+            if reading.intent is None:
+                self._reject(reading.problems[0].file)
+                return
+            if reading.intent.digest == self.host.intent.digest:
+                self.host.is_current = True
+                if before.problems:
+                    self.repeat.resolve("")
+                return
+            changed, only_prefixes = find_changed_files(self.host.intent, reading.intent)
+            if self.host.intent.settings.watch == "check" and not only_prefixes:
+                self.say(notices.note_files_changed(changed))
+                return
+            self.host.is_current = True
+            await self._put_in_force(reading.intent, Cause(None, f"{changed[0]} changed"))
+            self._update_watch()
+
+    async def _put_in_force(self, intent: Intent, cause: Cause, *, is_forced: bool = False) -> list[Report]:
+        is_other = intent.digest != self.host.intent.digest or not self.revision
+        self.host.enforce(intent, time.monotonic())
+        reports = await self.loop.run_pass(Dirt(everything=cause), is_initial=True, is_forced=is_forced)
+        if self.host.is_current:
+            self._save_revision(intent)
+        if is_other:
+            entries, objects = len(intent.entries), self.host.desired.count()
+            self.say(notices.note_config_loaded(str(self.files.config), entries, objects, self.revision))
+        systemd.notify_status(summarise(self.host, self.revision))
+        return reports
+
+    def _save_revision(self, intent: Intent) -> None:
+        try:
+            self.revision = self.files.revisions.save(intent.sources, intent.digest)
+        except StateError as error:
+            self.say(notices.note_state_lost(str(error)))
+
+    def _save_displaced(self, displaced: dict[Key, Value]) -> None:
+        try:
+            self.files.revisions.save_displaced(displaced)
+        except StateError as error:
+            self.say(notices.note_state_lost(str(error)))
+
+    def _reject(self, file: str) -> None:
+        self.say(notices.note_config_rejected(file, [str(problem) for problem in self.reading.problems]))
+
+    def _update_watch(self) -> None:
+        if self.watch is not None:
+            self.watch.update(*self.files.watched(self.host.intent))
+
+    def _describe_files(self) -> FilesDocument:
+        if self.reading.intent is None:
+            state = "invalid"
+        else:
+            is_same = self.reading.intent.digest == self.host.intent.digest
+            state = "in force" if is_same else "changed, not in force"
+        return FilesDocument(state=state, problems=[describe_problem(problem) for problem in self.reading.problems])
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _find_subject(self, entry: str | None) -> str:
+        if entry is None or entry == EVERYTHING:
+            return EVERYTHING
+        if entry not in self.host.desired.resolutions:
+            raise UnknownEntry(entry=entry)
+        return entry
+
+    # --- audit ----------------------------------------------------------------------------------------------------
+
+    def say(self, record: Record) -> None:
+        """Write a record, unless it was said already and nothing changed since."""
+        for news in self.repeat.filter([record]):
+            self.sink(news)
+            document = make_outcome_document(news, datetime.now(UTC))
+            for queue in self.queues:
+                if queue.full():
+                    queue.get_nowait()
+                queue.put_nowait(document)
+
+    def _on_report(self, report: Report) -> None:
+        if self.kernel.overruns > self.overruns:
+            self.overruns = self.kernel.overruns
+            self.say(notices.note_overrun(self.overruns))
+        if report.dirt.everything:
+            self.last_resync = time.monotonic()
+        for slot, members in report.absent.items():
+            if members:
+                priorities = sorted(member.priority for member in members if isinstance(member, RuleMember))
+                self.say(notices.note_default_rules_missing(slot.family, priorities))
+        if not (report.outcomes or report.plan.refusals or report.plan.notes or report.fights):
+            return
+        context = Context(vocabulary_of(self.host), report.is_initial, is_waiting=is_waiting)
+        for record in record_pass(report.plan, report.outcomes, context):
+            self.say(record)
+        for entry, subject, hold in report.fights:
+            key = format_key(subject, context.vocabulary) if isinstance(subject, Key) else ""
+            length = hold.until - hold.since
+            self.say(notices.note_fight_held(entry, key, length, hold.reason, hold.rival))
+        if not report.is_initial:
+            self.repairs += sum(len(o.done) for o in report.outcomes if o.operation.nature is not Nature.SURPLUS)
+        systemd.notify_status(summarise(self.host, self.revision))
+
+    def _on_netlink_error(self, error: OSError) -> None:
+        self.say(notices.note_netlink_failed(str(error)))
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

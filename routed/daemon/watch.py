@@ -1,0 +1,228 @@
+"""News of the files: something that the configuration is read from may have changed.
+
+The only importer of ``watchdog``. Here must never live: reading a file's content, or deciding what a change means. News
+may be spurious, so the caller compares contents; and inotify(7) may lose some when its queue runs over, so the caller
+also looks again by itself from time to time.
+
+A path is followed name by name, through every symbolic link, to the places ``(folder, name)`` that decide what it leads
+to; the folders of these places are watched. That is one rule for a file that is written in place or replaced, a link
+that is turned (as Kubernetes turns ``..data``), and a folder that comes, goes, or comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import ObservedWatch
+
+SETTLE: Final = 0.2  # seconds of silence that end a burst
+LONGEST_BURST: Final = 2.0  # seconds; then the news goes out even if files keep changing
+
+# Nothing that a reader causes, and writes only when the writer closes the file: half a file is no news.
+_EVENTS: Final[list[type[FileSystemEvent]]] = [
+    FileCreatedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent,
+    DirCreatedEvent, DirMovedEvent, DirDeletedEvent,
+]  # fmt: skip
+# What editors leave beside a file: vim's swap, test and backup files, Emacs's locks and autosaves.
+_DROPPINGS: Final = re.compile(r"4913|.*~|\.#.*|#.*#|.*\.sw[a-z]")
+_MOST_LINKS: Final = 40  # MAXSYMLINKS, include/linux/namei.h
+
+
+class FileWatch(FileSystemEventHandler):
+    """Calls ``on_change`` on the loop, once for each burst of changes, shortly after it.
+
+    The folders are armed before ``on_change`` is called: whatever is read there and later is either seen or announced.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_change: Callable[[], None]) -> None:
+        self.blind: tuple[str, ...] = ()  # a sentence about each folder that cannot be watched
+        self._loop = loop
+        self._on_change = on_change
+        self._files: frozenset[Path] = frozenset()
+        self._folders: frozenset[Path] = frozenset()
+        self._places: dict[Path, frozenset[str] | None] = {}  # folder → names that matter in it; None: all of them
+        self._armed: dict[Path, tuple[ObservedWatch, tuple[int, int]]] = {}  # folder → its watch, its device and inode
+        self._stale: set[Path] = set()  # folders that went away or came, whatever stands there now
+        self._burst: float | None = None  # when it began
+        self._timer: asyncio.TimerHandle | None = None
+        self._observer = Observer()
+        self._observer.start()
+
+    def update(self, paths: Iterable[Path], folders: Iterable[Path]) -> None:
+        """Watch these files and everything in these folders, and nothing else. None of them has to exist."""
+        self._files = frozenset(_absolute(path) for path in paths)
+        self._folders = frozenset(_absolute(folder) for folder in folders)
+        self._arm()
+
+    def close(self) -> None:
+        """Stop; ``on_change`` is not called any more."""
+        if self._timer:
+            self._timer.cancel()
+        self._places = {}
+        self._observer.stop()
+        self._observer.join()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Called by watchdog, in a thread of its own."""
+        touched = [Path(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path]
+        if any(self._matters(path) for path in touched):
+            # The loop may be closed while the last events come in.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._note, touched)
+
+    def _matters(self, path: Path) -> bool:
+        places = self._places
+        if path in places:
+            return True
+        names = places.get(path.parent, frozenset())
+        return not _DROPPINGS.fullmatch(path.name) if names is None else path.name in names
+
+    def _note(self, touched: list[Path]) -> None:
+        self._stale.update(self._places.keys() & set(touched))
+        now = self._loop.time()
+        if self._burst is None:
+            self._burst = now
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(min(now + SETTLE, self._burst + LONGEST_BURST), self._tell)
+
+    def _tell(self) -> None:
+        self._burst = self._timer = None
+        self._arm()
+        self._on_change()
+
+    def _arm(self) -> None:
+        """Watch the folders that decide now. They may change between being found and being watched: find them again."""
+        for _ in range(_MOST_LINKS):
+            self._places = find_places(self._files, self._folders)
+            if not self._watch(self._places):
+                return
+
+    def _watch(self, wanted: Iterable[Path]) -> bool:
+        """Put a watch on each folder and take the others away. True if they have to be found again."""
+        standing = {folder: _identify(folder) for folder in wanted}
+        for folder, (watch, identity) in list(self._armed.items()):
+            if folder in self._stale or standing.get(folder) != identity:
+                del self._armed[folder]
+                self._observer.unschedule(watch)
+        self._stale.clear()
+        blind = []
+        fresh = False
+        for folder, identity_now in standing.items():
+            if folder in self._armed or identity_now is None:
+                continue
+            try:
+                if not os.access(folder, os.R_OK):
+                    raise PermissionError("no permission to read it")
+                watch = self._observer.schedule(self, str(folder), event_filter=_EVENTS)
+            except FileNotFoundError:
+                fresh = True  # it went away meanwhile: look again
+            except OSError as error:
+                blind.append(f"cannot watch {folder} for changes: {error.strerror or error}")
+            else:
+                self._armed[folder] = (watch, identity_now)
+                fresh = True
+        self._report(tuple(blind))
+        return fresh
+
+    def _report(self, blind: tuple[str, ...]) -> None:
+        for sentence in blind:
+            if sentence not in self.blind:
+                logging.getLogger(__name__).warning(sentence)
+        self.blind = blind
+
+
+def find_places(files: Iterable[Path], folders: Iterable[Path]) -> dict[Path, frozenset[str] | None]:
+    """The existing folders that decide what these absolute paths lead to; with the names that matter, None for all."""
+    followed = {path: _follow(path) for path in (*files, *folders)}
+    whole = {end for end in (followed[path].end for path in folders) if end and os.path.isdir(end)}
+    # What stands in a whole folder may be a link; then what it leads to matters too.
+    linked = [_follow(link) for folder in whole for link in _list_links(folder)]
+    names: dict[Path, set[str]] = {folder: set() for folder in whole}
+    for folder, name in chain.from_iterable(route.places for route in (*followed.values(), *linked)):
+        names.setdefault(folder, set()).add(name)
+    return {folder: None if folder in whole else frozenset(names[folder]) for folder in names}
+
+
+class _Route(NamedTuple):
+    places: list[tuple[Path, str]]  # on the way to a path, up to the first missing name
+    end: Path | None  # what the path leads to, free of links; None if it leads nowhere
+
+
+def _follow(path: Path) -> _Route:
+    """Follow an absolute path name by name.
+
+    A folder that stands further above the end than its parent, or in the root, is taken for granted: /etc itself is not
+    expected to be replaced, and every watched folder costs a thread.
+    """
+    places = []
+    rest = list(path.parts[1:])
+    at = Path("/")
+    links = 0
+    while rest:
+        name = rest.pop(0)
+        if name == "..":
+            at = at.parent
+            continue
+        link = _read_link(at / name)
+        exists = os.path.exists(at / name)  # noqa: PTH110  False, not an error, where it may not be asked
+        if link is not None or not exists or not rest or (len(rest) == 1 and at != at.parent):
+            places.append((at, name))
+        if link is not None and links < _MOST_LINKS:
+            links += 1
+            at = Path("/") if link.startswith("/") else at
+            rest = [part for part in Path(link).parts if part != "/"] + rest
+        elif not exists or (rest and not os.path.isdir(at / name)):
+            return _Route(places, None)
+        else:
+            at /= name
+    return _Route(places, at)
+
+
+def _read_link(path: Path) -> str | None:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
+def _list_links(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_symlink()]
+    except OSError:
+        return []
+
+
+def _identify(folder: Path) -> tuple[int, int] | None:
+    """Which folder stands there now."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _absolute(path: Path) -> Path:
+    # Not resolve(): the links on the way are what is watched.
+    return Path.cwd() / path

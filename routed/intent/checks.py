@@ -1,0 +1,207 @@
+"""Checks: what the kernel would refuse, said before it is asked.
+
+Here stand the rules between the keys of one table, as pure functions that yield faults. What one value may be stands in
+``words``; contradictions between entries in ``crosscheck``. Each rule names the kernel's own refusal or its silence
+(all measured on Linux 6.18); host facts are no concern of this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from routed.intent import schema
+from routed.intent.problems import Fault, KeyPath
+from routed.model import names, net
+from routed.model.entries import HopSpec
+from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
+
+ECN_BITS: Final = 0x03  # INET_ECN_MASK, net/inet_ecn.h
+KERNEL_PRIORITIES: Final = frozenset({0, 32766, 32767})  # fib_default_rules_init, net/ipv4/fib_rules.c
+PROTOCOLS_WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
+METRIC_KEYS: Final = tuple(names.METRICS)
+MULTICAST: Final = {IPV4: net.parse_prefix("224.0.0.0/4"), IPV6: net.parse_prefix("ff00::/8")}
+LINK_LOCAL: Final = net.parse_prefix("fe80::/10")
+# The kernel derives the scope of an IPv6 address by itself (ipv6_addr_scope).
+_ADDRESS_KEYS_OF_OTHERS: Final = {IPV4: ("nodad", "home", "mngtmpaddr"), IPV6: ("broadcast", "label", "scope")}
+_OTHER_FAMILY: Final = {IPV4: "IPv6", IPV6: "IPv4"}
+_DESTINATION_KEYS: Final = ("to", "prefixes", "prefixes_file")
+_RULE_ACTIONS: Final = ("table", "goto", "type", "l3mdev")
+
+
+def hop_specs(route: schema.Route) -> tuple[tuple[KeyPath, HopSpec], ...]:
+    """The next hops of a route, each with its place: those of ``hops``, or the one that via and dev make."""
+    if route.hops is not None:
+        return tuple(
+            (("hops", index), HopSpec(hop.via or b"", hop.dev or "", hop.weight, hop.onlink))
+            for index, hop in enumerate(route.hops)
+        )
+    if route.via is None and route.dev is None:
+        return ()
+    return (((), HopSpec(route.via or b"", route.dev or "", 1, route.onlink)),)
+
+
+def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault]:
+    """Everything that can be said about a route and the families of its destinations."""
+    hops = hop_specs(route)
+    yield from _check_hop_keys(route)
+    yield from _check_type(route)
+    for path, hop in hops:
+        yield from _check_hop(path, hop, families)
+    yield from _check_many_hops(hops, families)
+    if route.src is not None:
+        yield from _check_local_address("src", route.src, families)
+    yield from _check_scope(route, families)
+    if route.tos and IPV6 in families:  # "option not available for IPv6" (rtm_to_fib6_config)
+        yield Fault(("tos",), "`tos`: IPv6 routes have none")
+    for word in route.lock:
+        if not getattr(route, word):
+            yield Fault(("lock",), f"`lock` names `{word}`, which this route does not set")
+
+
+def _check_hop_keys(route: schema.Route) -> Iterator[Fault]:
+    if route.hops is None:
+        if route.onlink and route.via is None and route.dev is None:
+            yield Fault(("onlink",), "`onlink` needs `via` and `dev`")
+        return
+    for key in ("via", "dev", "onlink"):
+        if getattr(route, key):
+            yield Fault((key,), f"`{key}` and `hops` exclude each other", f"write `{key}` inside each hop")
+    if not route.hops:
+        yield Fault(("hops",), "`hops` is empty")
+
+
+def _check_type(route: schema.Route) -> Iterator[Fault]:
+    given = [key for key in ("via", "dev", "hops") if getattr(route, key) is not None]
+    number = names.WRITABLE_TYPES[route.type]
+    if number in names.TYPES_WITHOUT_HOP:
+        # "Gateway, device and multipath can not be specified for this route type" (fib_create_info)
+        for key in given:
+            yield Fault((key,), f"`{key}`: a route of type {route.type} leads nowhere", f"leave `{key}` out")
+    elif number == names.LOCAL:
+        # "Route with host scope can not have a gateway" (fib_create_info)
+        for key in given:
+            if key != "dev":
+                yield Fault((key,), f"`{key}`: a route of type local has no gateway")
+        if "dev" not in given:
+            yield Fault((), "a route of type local needs `dev`", 'write dev = "lo"')
+    elif not given:
+        yield Fault((), "the route leads nowhere", "write `via`, `dev` or `hops`, or a `type` such as blackhole")
+
+
+def _check_hop(path: KeyPath, hop: HopSpec, families: frozenset[int]) -> Iterator[Fault]:
+    if not hop.via and not hop.dev:
+        yield Fault(path, "the hop has neither `via` nor `dev`")
+    if hop.onlink and not (hop.via and hop.dev):  # "Nexthop device required for onlink" (fib_check_nh_v4_gw)
+        yield Fault((*path, "onlink"), "`onlink` needs `via` and `dev`")
+    if not hop.via:
+        return
+    family = family_of(hop.via)
+    text = net.format_address(hop.via)
+    if family == IPV4 and IPV6 in families:
+        yield Fault((*path, "via"), f"`via`: an IPv6 route cannot have the IPv4 gateway {text}")
+    if not any(hop.via) or net.is_inside(hop.via, MULTICAST[family]):
+        yield Fault((*path, "via"), f"`via`: {text} is not the address of a gateway")
+    if net.is_inside(hop.via, LINK_LOCAL) and not hop.dev:
+        # "Egress device not specified" (fib6_nh_init)
+        yield Fault((*path, "via"), f"`via`: {text} is on every link", "write `dev` too")
+
+
+def _check_many_hops(hops: tuple[tuple[KeyPath, HopSpec], ...], families: frozenset[int]) -> Iterator[Fault]:
+    if len(hops) < 2:
+        return
+    seen: set[tuple[bytes, str]] = set()
+    for path, hop in hops:
+        if not hop.via and hop.dev and IPV6 in families:
+            # "Device only routes can not be added for IPv6 using the multipath API" (ip6_route_multipath_add)
+            yield Fault(path, "a hop of an IPv6 route with several hops needs `via`")
+        if (hop.via, hop.dev) in seen:
+            yield Fault(path, "this hop stands there already", "give the first one a higher `weight`")
+        seen.add((hop.via, hop.dev))
+
+
+def _check_local_address(key: str, address: bytes, families: frozenset[int]) -> Iterator[Fault]:
+    family, text = family_of(address), net.format_address(address)
+    if families - {family}:
+        other = FAMILY_NAME[next(iter(families - {family}))]
+        yield Fault((key,), f"`{key}`: {text} cannot be the source of {other} traffic")
+    if not any(address) or net.is_inside(address, MULTICAST[family]):
+        yield Fault((key,), f"`{key}`: {text} is not the address of a host")
+
+
+def _check_scope(route: schema.Route, families: frozenset[int]) -> Iterator[Fault]:
+    scope = route.scope
+    if scope is None:
+        return
+    if scope and IPV6 in families:  # IPv6 ignores it, so it would never be in sync
+        yield Fault(("scope",), "`scope`: IPv6 routes have none")
+    has_gateway = any(hop.via for _, hop in hop_specs(route))
+    if has_gateway and scope >= names.LINK:  # "Nexthop has invalid gateway" (fib_check_nh_v4_gw)
+        yield Fault(("scope",), "`scope` of a route through a gateway must be global or site")
+    if route.type == "local" and scope != names.HOST:  # "Invalid scope" (fib_create_info)
+        yield Fault(("scope",), "`scope` of a route of type local must be host")
+
+
+def check_destination_keys(route: schema.Route) -> Iterator[Fault]:
+    """Exactly one of the keys that say where the route leads to."""
+    given = [key for key in _DESTINATION_KEYS if getattr(route, key) is not None]
+    if not given:
+        yield Fault((), "the route has no destination", "write `to`, `prefixes` or `prefixes_file`")
+    for key in given[1:]:
+        yield Fault((key,), f"`{given[0]}` and `{key}` exclude each other")
+
+
+def check_rule(rule: schema.Rule) -> Iterator[Fault]:
+    """Everything that can be said about a rule."""
+    if rule.priority is None:
+        yield Fault((), "the rule has no `priority`", "the kernel must never choose the order: write one, such as 1000")
+    elif rule.priority in KERNEL_PRIORITIES:
+        yield Fault(("priority",), f"`priority` {rule.priority} belongs to the kernel's own rule", "use 1 to 32765")
+    given = [key for key in _RULE_ACTIONS if getattr(rule, key) not in (None, False)]
+    if not given:
+        yield Fault((), "the rule says nothing about what to do", "write `table`, `goto`, `type` or `l3mdev`")
+    for key in given[1:]:
+        yield Fault((key,), f"`{given[0]}` and `{key}` exclude each other")
+    if rule.goto is not None and rule.goto <= (rule.priority or 0):  # "Backward goto not supported" (fib_nl2rule)
+        yield Fault(("goto",), "`goto` must be higher than the rule's own `priority`")
+    if rule.ipproto is not None and rule.ipproto not in PROTOCOLS_WITH_PORTS:
+        for key in ("sport", "dport"):
+            if getattr(rule, key) is not None:  # the kernel takes it, and it never matches
+                name = names.name_or_number(names.IP_PROTOCOLS, rule.ipproto)
+                yield Fault((key,), f"`{key}`: {name} has no ports")
+
+
+def check_address(entry: schema.AddressTable, address: bytes, length: int, dev: str) -> Iterator[Fault]:
+    """Everything that can be said about an address with its prefix length and interface."""
+    family = family_of(address)
+    yield from check_held_address(address)
+    for key in _ADDRESS_KEYS_OF_OTHERS[family]:
+        if getattr(entry, key) not in (None, False):
+            yield Fault((key,), f"`{key}` is for {_OTHER_FAMILY[family]} only")
+    for key in ("peer", "broadcast"):
+        other = getattr(entry, key)
+        if isinstance(other, bytes) and family_of(other) != family:
+            yield Fault((key,), f"`{key}` must be of the family of `address`")
+    if entry.mngtmpaddr and family == IPV6 and length != 64:  # inet6_addr_add
+        yield Fault(("mngtmpaddr",), "`mngtmpaddr` needs a prefix length of 64")
+    if entry.broadcast in {"+", "-"} and family == IPV4 and length > 30:
+        yield Fault(("broadcast",), f"`broadcast`: a /{length} has no broadcast address")
+    if entry.label is not None and not entry.label.startswith(dev):
+        yield Fault(("label",), f'`label` must begin with the interface\'s name, as in "{dev}:1"')
+    is_multicast = net.is_inside(address, MULTICAST[family])
+    if entry.autojoin and not is_multicast:  # ip_mc_autojoin_config, ipv6_mc_config
+        yield Fault(("autojoin",), "`autojoin` needs a multicast address")
+    if is_multicast and not entry.autojoin:  # "Cannot assign requested address" (ipv6_add_addr)
+        yield Fault(("address",), "`address`: a host cannot have a multicast address", "`autojoin` joins its group")
+
+
+def check_held_address(address: bytes) -> Iterator[Fault]:
+    """What no address of a host may be."""
+    if not any(address):
+        yield Fault(("address",), f"`address`: {net.format_address(address)} is not the address of a host")
+
+
+def check_tos(tos: int) -> None:
+    """Raise ValueError for what is no type of service: "ECN bits must be 0" (inet_rtm_valid_getroute and its like)."""
+    if tos > 255 or tos & ECN_BITS:
+        raise ValueError("must be a multiple of 4 from 0 to 252 (the lowest two bits are ECN's)")

@@ -1,0 +1,106 @@
+"""Complaints: pydantic's errors in our words.
+
+Here lives the translation from an error type to a sentence with a hint. Which values are right stands in ``schema``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from routed.intent.problems import Fault, KeyPath
+from routed.intent.schema import Hop
+from routed.intent.words import one_of
+
+# What other programs call it, and what ``ip`` and this file call it.
+FOREIGN_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "lookup": ("table",),
+    "gateway": ("via",),
+    "nexthop": ("via",),
+    "nexthops": ("hops",),
+    "destination": ("to",),
+    "dst": ("to",),
+    "source": ("from", "src"),
+    "prefsrc": ("src",),
+    "device": ("dev",),
+    "interface": ("dev",),
+    "preference": ("priority", "metric"),
+    "pref": ("priority", "metric"),
+    "prio": ("metric", "priority"),
+    "priority": ("metric",),
+    "order": ("priority",),
+    "mark": ("fwmark",),
+    "invert": ("not",),
+    "action": ("type",),
+    "brd": ("broadcast",),
+}
+# Keys that DESIGN has and this version does not.
+NOT_YET: Final = {"node", "when"}
+
+_SENTENCES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
+    "string_type": lambda _: "must be a string",
+    "int_type": lambda _: "must be a whole number",
+    "bool_type": lambda _: "must be true or false",
+    "list_type": lambda _: "must be an array: [ … ]",
+    "model_type": lambda _: "must be a table",
+    "literal_error": lambda error: f"must be {_expected(error)}",
+    "string_too_short": lambda _: "must not be empty",
+    "greater_than_equal": lambda error: f"must be {error['ctx']['ge']} or more",
+    "less_than_equal": lambda error: f"must be {error['ctx']['le']} or less",
+    "value_error": lambda error: str(error["ctx"]["error"]),
+}
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def validate(model: type[_Model], data: Any) -> _Model | tuple[Fault, ...]:
+    """The table as the schema sees it, or everything that is wrong with it."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        return tuple(_faults(model, error))
+
+
+def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[Fault]:
+    for item in error.errors(include_url=False, include_input=False):
+        details: dict[str, Any] = dict(item)
+        path: KeyPath = item["loc"]
+        if item["type"] == "extra_forbidden":
+            yield unknown_key(path, Hop if len(path) > 1 else model)
+            continue
+        sentence = _SENTENCES.get(item["type"])
+        colon = ":" if item["type"] == "value_error" else ""
+        yield Fault(path, f"`{spell(path)}`{colon} {sentence(details) if sentence else item['msg']}")
+
+
+def unknown_key(path: KeyPath, model: type[BaseModel]) -> Fault:
+    """A key that the table does not have, with the one that was meant."""
+    key, known = str(path[-1]), keys_of(model)
+    if key in NOT_YET:
+        return Fault(path, f"`{key}` is not supported yet")
+    for word in FOREIGN_WORDS.get(key, ()):
+        if word in known:
+            return Fault(path, f"unknown key `{key}`", f"write `{word}`")
+    close = get_close_matches(key, known, n=1, cutoff=0.6)
+    return Fault(path, f"unknown key `{key}`", f"did you mean `{close[0]}`?" if close else f"keys: {', '.join(known)}")
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    """The keys of a table as they are written."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def spell(path: KeyPath) -> str:
+    """A path as a person writes it: ``hops[1].via``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _expected(error: dict[str, Any]) -> str:
+    words = error["ctx"]["expected"].replace(" or ", ", ").split(", ")
+    return one_of([word.strip("'") for word in words])

@@ -1,0 +1,300 @@
+"""Convert: a table of the file, as the schema has read it, into an entry of the model.
+
+Here stands one function a kind of table, and the row for each in ``CONVERTERS``. Here names become numbers and text
+became bytes; interface names stay, since what they mean is a fact of the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Final, NamedTuple, TypeVar
+
+from routed.intent import checks, schema
+from routed.intent.names import Names
+from routed.intent.prefixes import PrefixFile
+from routed.intent.problems import Fault
+from routed.model import names, net
+from routed.model.entries import AddressEntry, Enforce, Entry, OnConflict, Origin, RouteEntry, RuleEntry
+from routed.model.net import FAMILIES, FAMILY_NAME, IPV6, family_of
+
+_FAMILIES: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": FAMILIES}
+_RULE_TYPES: Final = {text: number for number, text in names.ACTIONS.items()}
+_ALL: Final = frozenset(net.DEFAULT.values())
+
+
+class FaultsError(Exception):
+    """What is wrong with one table."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+class Draft(NamedTuple):
+    """An entry, and what it may be called if the operator gave it no name: the parts of its key, the plainest first."""
+
+    entry: Entry
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a table needs to know of the other files."""
+
+    names: Names
+    read_prefixes: Callable[[str], PrefixFile | None]  # None: there is no such file, which is told elsewhere
+
+
+def convert(kind: str, spec: Any, origin: Origin, context: Context) -> Draft:
+    """The entry of one table. Raises FaultsError with everything that is wrong with it."""
+    head = {
+        "name": f"{kind}/{spec.name or ''}",
+        "origin": origin,
+        "enforce": Enforce(spec.enforce),
+        "on_conflict": spec.on_conflict and OnConflict(spec.on_conflict),
+    }
+    return CONVERTERS[kind](head, spec, context)
+
+
+def convert_route(head: dict[str, Any], route: schema.Route, context: Context) -> Draft:
+    """``[[route]]``."""
+    faults = list(checks.check_destination_keys(route))
+    if faults:
+        raise FaultsError(*faults)
+    prefixes, families = _destinations(route, context)
+    faults += checks.check_route(route, frozenset(families))
+    table = _take(faults, "table", _route_table, context.names, route.table)
+    tos = _take(faults, "tos", _tos, context.names, route.tos)
+    if faults:
+        raise FaultsError(*faults)
+    entry = RouteEntry(
+        **head,
+        prefixes=prefixes,
+        table=table or names.TABLE_MAIN,
+        type=names.WRITABLE_TYPES[route.type],
+        metric=route.metric,
+        tos=tos or 0,
+        scope=route.scope,
+        src=route.src or b"",
+        hops=tuple(hop for _, hop in checks.hop_specs(route)),
+        metrics=_metrics(route),
+        lock=sum(1 << names.METRICS[word] for word in set(route.lock)),
+    )
+    more = [str(word) for word in (route.table, route.metric, route.tos) if word is not None]
+    return Draft(entry, (_destination_label(route, prefixes), *more))
+
+
+def _metrics(route: schema.Route) -> tuple[tuple[int, int | str], ...]:
+    given = ((names.METRICS[key], getattr(route, key)) for key in checks.METRIC_KEYS)
+    return tuple(sorted((number, value if isinstance(value, str) else int(value)) for number, value in given if value))
+
+
+def _destinations(route: schema.Route, context: Context) -> tuple[dict[int, frozenset[bytes]], tuple[int, ...]]:
+    """The prefixes by family, and the families that the rest of the entry has to suit."""
+    if route.to == b"":
+        families = _families_of_default(route)
+        return {family: frozenset((net.DEFAULT[family],)) for family in families}, families
+    if route.prefixes_file is not None:
+        file = context.read_prefixes(route.prefixes_file)
+        prefixes = file.prefixes if file else {}
+    else:
+        listed = route.prefixes if route.prefixes is not None else [route.to or b""]
+        prefixes = {
+            family: frozenset(prefix for prefix in listed if family_of(prefix) == family)
+            for family in FAMILIES
+            if any(family_of(prefix) == family for prefix in listed)
+        }
+    allowed = _FAMILIES[route.family or "both"]
+    for family in prefixes:
+        if family not in allowed:
+            raise FaultsError(Fault(("family",), f"`family` is {route.family}, and the destination is not"))
+    return prefixes, tuple(prefixes)
+
+
+def _families_of_default(route: schema.Route) -> tuple[int, ...]:
+    if route.family is not None:
+        return _FAMILIES[route.family]
+    if route.src is not None:
+        return (family_of(route.src),)
+    gateways = [family_of(hop.via) for _, hop in checks.hop_specs(route) if hop.via]
+    if not gateways:
+        hint = 'write family = "ipv4", "ipv6" or "both"'
+        raise FaultsError(Fault((), "nothing tells the family of this default route", hint))
+    return (min(gateways),)  # an IPv4 route may have gateways of both families, an IPv6 route may not
+
+
+def _destination_label(route: schema.Route, prefixes: dict[int, frozenset[bytes]]) -> str:
+    if route.prefixes_file is not None:
+        return PurePath(route.prefixes_file).name
+    if route.to == b"":
+        return "default"
+    if not prefixes:
+        return "nothing"
+    first = min(min(members) for members in prefixes.values())
+    count = sum(map(len, prefixes.values()))
+    return net.format_prefix(first) if count == 1 else f"{net.format_prefix(first)}:{count}"
+
+
+def convert_rule(head: dict[str, Any], rule: schema.Rule, context: Context) -> Draft:
+    """``[[rule]]``."""
+    faults = list(checks.check_rule(rule))
+    families = tuple(_take(faults, "", _rule_families, rule) or ())
+    table = _take(faults, "table", _rule_table, context.names, rule.table)
+    tos = _take(faults, "tos", _tos, context.names, rule.tos)
+    if rule.suppress_prefixlength is not None and rule.suppress_prefixlength > 32 and net.IPV4 in families:
+        faults.append(Fault(("suppress_prefixlength",), "`suppress_prefixlength` of an IPv4 rule must be 32 or less"))
+    if faults:
+        raise FaultsError(*faults)
+    mark, mask = rule.fwmark or (0, 0)
+    entry = RuleEntry(
+        **head,
+        families=families,
+        priority=rule.priority or 0,
+        action=names.GOTO if rule.goto is not None else _RULE_TYPES[rule.type or "lookup"],
+        table=table or 0,
+        target=rule.goto or 0,
+        inverted=rule.inverted,
+        source=_selector(rule.source),
+        destination=_selector(rule.destination),
+        tos=tos or 0,
+        iif=rule.iif or "",
+        oif=rule.oif or "",
+        fwmark=mark,
+        fwmask=mask,
+        ipproto=rule.ipproto or 0,
+        sport=rule.sport or (0, 0),
+        dport=rule.dport or (0, 0),
+        uidrange=rule.uidrange,
+        l3mdev=rule.l3mdev,
+        suppress_prefixlength=-1 if rule.suppress_prefixlength is None else rule.suppress_prefixlength,
+        suppress_ifgroup=-1 if rule.suppress_ifgroup is None else rule.suppress_ifgroup,
+    )
+    return Draft(entry, (str(rule.priority), *_rule_labels(rule)))
+
+
+def _rule_labels(rule: schema.Rule) -> Iterator[str]:
+    for prefix in (rule.source, rule.destination):
+        if prefix:
+            yield net.format_prefix(prefix)
+    for word in (rule.iif, rule.oif, rule.family, rule.table, rule.type):
+        if word is not None:
+            yield str(word)
+
+
+def _selector(prefix: bytes | None) -> bytes:
+    """A prefix of length 0 selects everything, and the kernel reads it back as no selector at all."""
+    return b"" if prefix is None or prefix in _ALL else prefix
+
+
+def _rule_families(rule: schema.Rule) -> tuple[int, ...]:
+    told = {family_of(prefix) for prefix in (rule.source, rule.destination) if prefix}
+    if len(told) == 2:
+        raise FaultsError(Fault(("to",), "`from` and `to` are of different families"))
+    if rule.family is None and not told:
+        hint = 'write family = "ipv4", "ipv6" or "both"'
+        raise FaultsError(Fault((), "nothing tells the family of this rule", hint))
+    if rule.family is None:
+        return tuple(told)
+    families = _FAMILIES[rule.family]
+    if told and told != set(families):
+        raise FaultsError(Fault(("family",), f"`family` is {rule.family}, and the prefix is {FAMILY_NAME[min(told)]}"))
+    return families
+
+
+def convert_address(head: dict[str, Any], spec: schema.AddressTable, context: Context) -> Draft:
+    """``[[address]]``."""
+    del context
+    address, length = _held(spec)
+    if faults := tuple(checks.check_address(spec, address, length, spec.dev or "")):
+        raise FaultsError(*faults)
+    entry = AddressEntry(
+        **head,
+        address=address,
+        prefixlen=length,
+        dev=spec.dev or "",
+        scope=spec.scope,
+        peer=spec.peer or b"",
+        broadcast=_broadcast(spec.broadcast, address, length),
+        label=spec.label or "",
+        metric=spec.metric or 0,
+        flags=sum(flag for word, flag in names.ADDRESS_FLAGS.items() if getattr(spec, word)),
+        deprecated=spec.preferred_lft,
+    )
+    return Draft(entry, (f"{net.format_address(address)}/{length}", entry.dev))
+
+
+def convert_vip(head: dict[str, Any], spec: schema.Vip, context: Context) -> Draft:
+    """``[[vip]]`` held as an address. An IPv6 one must never become a source by itself, nor wait for its own echo."""
+    del context
+    address, length = _held(spec)
+    faults = list(checks.check_held_address(address))
+    if net.is_inside(address, checks.MULTICAST[family_of(address)]):
+        faults.append(Fault(("address",), "`address`: a host cannot have a multicast address"))
+    if faults:
+        raise FaultsError(*faults)
+    is_ipv6 = family_of(address) == IPV6
+    flags = names.IFA_NODAD if is_ipv6 else 0
+    entry = AddressEntry(**head, address=address, prefixlen=length, dev=spec.dev or "", flags=flags, deprecated=is_ipv6)
+    return Draft(entry, (net.format_address(address), str(length), entry.dev))
+
+
+def _held(spec: schema.AddressTable | schema.Vip) -> tuple[bytes, int]:
+    if missing := [key for key in ("address", "dev") if getattr(spec, key) is None]:
+        raise FaultsError(*(Fault((), f"`{key}` is missing") for key in missing))
+    assert spec.address is not None
+    return spec.address
+
+
+def _broadcast(word: bytes | str | None, address: bytes, length: int) -> bytes:
+    if word is None or isinstance(word, bytes):
+        return word or b""
+    network = int.from_bytes(net.network_of(address, length)[:-1], "big")
+    ones = (1 << (32 - length)) - 1
+    return (network | ones if word == "+" else network).to_bytes(4, "big")
+
+
+_T = TypeVar("_T")
+
+
+def _take(faults: list[Fault], key: str, look_up: Callable[..., _T], *arguments: Any) -> _T | None:
+    """What ``look_up`` returns, or None with its complaint among the faults."""
+    try:
+        return look_up(*arguments)
+    except ValueError as error:
+        message, *hint = error.args
+        faults.append(Fault((key,), f"`{key}`: {message}", *hint))
+    except FaultsError as error:
+        faults += error.faults
+    return None
+
+
+def _route_table(known: Names, word: str | int | None) -> int:
+    number = _rule_table(known, "main" if word is None else word)
+    if number == names.TABLE_LOCAL:
+        raise ValueError("the table local belongs to the kernel", "choose another table")
+    return number
+
+
+def _rule_table(known: Names, word: str | int | None) -> int:
+    if word is None:
+        return 0
+    number = known.table(word)
+    if number == 0:
+        raise ValueError("there is no table 0", 'the main table is "main" or 254')
+    return number
+
+
+def _tos(known: Names, word: str | int | None) -> int:
+    number = 0 if word is None else known.tos(word)
+    checks.check_tos(number)
+    return number
+
+
+CONVERTERS: Final[dict[str, Callable[[dict[str, Any], Any, Context], Draft]]] = {
+    "route": convert_route,
+    "rule": convert_rule,
+    "address": convert_address,
+    "vip": convert_vip,
+}

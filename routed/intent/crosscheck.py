@@ -1,0 +1,140 @@
+"""Crosscheck: contradictions between entries, and names for those that have none.
+
+Here live the checks that need all entries at once. They cost one step a prefix, and none for a set that shares its slot
+with no other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from routed.intent.convert import Draft
+from routed.intent.problems import KeyPath
+from routed.model import net
+from routed.model.entries import AddressEntry, Entry, RouteEntry, RuleEntry
+from routed.model.net import FAMILY_NAME, IPV6
+
+KERNEL_GOTO_TARGETS: Final = frozenset({32766, 32767})
+IPV6_METRIC: Final = 1024  # IP6_RT_PRIO_USER: what 0 becomes (net/ipv6/route.c)
+
+
+class Clash(NamedTuple):
+    """One contradiction, told at ``entry``."""
+
+    entry: Entry
+    key: KeyPath
+    message: str
+    is_absence: bool = False  # something is missing, which may stand in a table that has errors of its own
+
+
+def find_clashes(entries: Iterable[Entry]) -> Iterator[Clash]:
+    """Every contradiction among the entries, in their order."""
+    entries = tuple(entries)
+    yield from _clashing_routes([entry for entry in entries if isinstance(entry, RouteEntry)])
+    yield from _clashing_rules([entry for entry in entries if isinstance(entry, RuleEntry)])
+    yield from _clashing_addresses([entry for entry in entries if isinstance(entry, AddressEntry)])
+
+
+def _clashing_routes(routes: list[RouteEntry]) -> Iterator[Clash]:
+    """Two routes under one kernel key (family, table, metric, tos, prefix)."""
+    slots: dict[tuple[int, int, int, int], list[tuple[RouteEntry, frozenset[bytes]]]] = defaultdict(list)
+    for route in routes:
+        for family, prefixes in route.prefixes.items():
+            metric = (route.metric or IPV6_METRIC) if family == IPV6 else (route.metric or 0)
+            slots[family, route.table, metric, route.tos].append((route, prefixes))
+    for (_, _, metric, _), sets in slots.items():
+        # The largest set is asked, never walked; the others together are walked once.
+        largest, largest_prefixes = max(sets, key=lambda pair: len(pair[1]))
+        owners: dict[bytes, RouteEntry] = {}
+        for route, prefixes in sets:
+            if route is largest:
+                continue
+            twice = []
+            for prefix in prefixes:
+                other = largest if prefix in largest_prefixes else owners.setdefault(prefix, route)
+                if other is not route:
+                    twice.append((prefix, other))
+            if twice:
+                yield _route_clash(route, metric, twice)
+
+
+def _route_clash(route: RouteEntry, metric: int, twice: list[tuple[bytes, RouteEntry]]) -> Clash:
+    prefix, other = min(twice, key=lambda pair: pair[0])
+    more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
+    key = f"{net.format_destination(prefix)} with metric {metric} in this table"
+    return Clash(route, (), f"{key} is also in {other.name} at {other.origin}{more}")
+
+
+def _clashing_rules(rules: list[RuleEntry]) -> Iterator[Clash]:
+    """Two rules with one selector and action, and a ``goto`` to nowhere."""
+    owners: dict[tuple[object, ...], RuleEntry] = {}
+    priorities = {(family, rule.priority) for rule in rules for family in rule.families}
+    for rule in rules:
+        key = (
+            rule.priority, rule.action, rule.table, rule.target, rule.inverted, rule.source, rule.destination, rule.tos,
+            rule.iif, rule.oif, rule.fwmark, rule.fwmask, rule.ipproto, rule.sport, rule.dport, rule.uidrange,
+            rule.l3mdev, rule.suppress_prefixlength, rule.suppress_ifgroup,
+        )  # fmt: skip
+        for family in rule.families:
+            other = owners.setdefault((family, *key), rule)
+            if other is not rule:
+                yield Clash(rule, (), f"the same rule is also {other.name} at {other.origin}")
+                break
+        for family in rule.families:
+            target = rule.target
+            if target and target not in KERNEL_GOTO_TARGETS and (family, target) not in priorities:
+                message = f"`goto`: there is no {FAMILY_NAME[family]} rule of priority {target}"
+                yield Clash(rule, ("goto",), message, is_absence=True)
+
+
+def _clashing_addresses(addresses: list[AddressEntry]) -> Iterator[Clash]:
+    """Two addresses under one kernel key: interface and address, for IPv4 also the prefix length."""
+    owners: dict[tuple[str, bytes, int], AddressEntry] = {}
+    for address in addresses:
+        length = address.prefixlen if len(address.address) == 4 else 0
+        other = owners.setdefault((address.dev, address.address, length), address)
+        if other is not address:
+            text = net.format_address(address.address)
+            yield Clash(address, (), f"{text} on {address.dev} is also {other.name} at {other.origin}")
+
+
+def name_entries(drafts: Iterable[Draft]) -> tuple[Entry, ...]:
+    """The entries, each with a name of its own.
+
+    A name does not depend on the order of the entries: where two would be called alike, both get the next part of
+    their keys. Only entries that differ in no part are counted.
+    """
+    drafts = tuple(drafts)
+    names = {index: draft.entry.name for index, draft in enumerate(drafts)}
+    open_names = [index for index, name in names.items() if name.endswith("/")]
+    taken = dict.fromkeys((name for name in names.values() if not name.endswith("/")), 1)
+    depth = 1
+    while open_names:
+        wanted: dict[str, list[int]] = defaultdict(list)
+        for index in open_names:
+            wanted[names[index] + ":".join(drafts[index].labels[:depth])].append(index)
+        open_names = []
+        for name, indexes in wanted.items():
+            exhausted = [index for index in indexes if len(drafts[index].labels) <= depth]
+            if (len(indexes) > 1 or name in taken) and len(exhausted) < len(indexes):
+                open_names += [index for index in indexes if len(drafts[index].labels) > depth]
+            else:
+                exhausted = indexes
+            for index in exhausted:
+                names[index] = _free_name(name, taken)
+        depth += 1
+    return tuple(
+        draft.entry if draft.entry.name == names[index] else replace(draft.entry, name=names[index])
+        for index, draft in enumerate(drafts)
+    )
+
+
+def _free_name(name: str, taken: dict[str, int]) -> str:
+    while name in taken:
+        taken[name] += 1
+        name = f"{name}:{taken[name]}"
+    taken[name] = 1
+    return name

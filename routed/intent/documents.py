@@ -1,0 +1,87 @@
+"""Documents: one TOML file, parsed, with the places of its keys.
+
+Here lives the step from bytes to plain tables. What the tables mean is no concern of this module.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from routed.intent.locate import Places, locate
+from routed.intent.problems import Fault, IntentError, KeyPath, Problem
+from routed.model.entries import Origin, Source
+
+_PLACE_IN_MESSAGE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file that is valid TOML."""
+
+    source: Source
+    text: str  # with line ends as tomllib sees them
+    data: dict[str, Any]
+
+    @cached_property
+    def places(self) -> Places:
+        """Where everything stands."""
+        return locate(self.text)
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The text line by line."""
+        return self.text.split("\n")
+
+    def origin(self, path: KeyPath) -> Origin:
+        """Where a table stands."""
+        return Origin(self.source.path, self.places.find(path)[0])
+
+    def problem(self, path: KeyPath, message: str, hint: str = "") -> Problem:
+        """A complaint about the key at ``path``."""
+        line, column = self.places.find(path)
+        return Problem(self.source.path, line, column, message, self.lines[line - 1], hint)
+
+    def problem_of(self, table: KeyPath, fault: Fault) -> Problem:
+        """A complaint about something inside ``table``."""
+        return self.problem(table + fault.path, fault.message, fault.hint)
+
+
+def parse_document(source: Source) -> Document:
+    """Parse one file. Raises IntentError with the one problem that TOML itself has with it."""
+    content = source.content
+    try:
+        text = content.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line_start = before.rfind(b"\n") + 1
+        line, column = before.count(b"\n") + 1, len(before[line_start:].decode("utf-8")) + 1
+        line_end = content.find(b"\n", error.start)
+        raw = content[line_start : line_end if line_end >= 0 else len(content)].rstrip(b"\r")
+        message = f"the byte 0x{content[error.start]:02x} is not UTF-8"
+        hint = "save the file as UTF-8"
+        problem = Problem(source.path, line, column, message, raw.decode("utf-8", "replace"), hint)
+        raise IntentError((problem,)) from None
+    try:
+        return Document(source, text, tomllib.loads(text))
+    except RecursionError:
+        problem = Problem(source.path, 0, 0, "arrays or tables are nested too deeply")
+    except ValueError as error:  # TOMLDecodeError, and int() on a number of thousands of digits
+        problem = _syntax_problem(source.path, text, str(error))
+    raise IntentError((problem,))
+
+
+def _syntax_problem(path: str, text: str, complaint: str) -> Problem:
+    lines = text.split("\n")
+    match = _PLACE_IN_MESSAGE.fullmatch(complaint)
+    if match is None:
+        return Problem(path, 0, 0, f"not valid TOML: {complaint}")
+    line = int(match[2]) if match[2] else len(text.rstrip("\n").split("\n"))
+    column = int(match[3]) if match[3] else len(lines[line - 1]) + 1
+    hint = ""
+    if text.startswith("\ufeff"):
+        hint = "the file begins with a byte order mark: save it as UTF-8 without one"
+    return Problem(path, line, column, f"not valid TOML: {match[1]}", lines[line - 1], hint)

@@ -1,0 +1,262 @@
+"""Export: objects of the kernel as the TOML that an operator would have written for them.
+
+Here lives the way back from ``model.objects`` to the words of the file, for ``routed import``. What nobody wrote (the
+kernel's own objects, those of DHCP and router advertisements) is left out; what the file has no word for is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import tomli_w
+
+from routed.model import names, net
+from routed.model.facts import Facts
+from routed.model.names import name_or_number
+from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
+from routed.model.objects import (
+    AddressMember,
+    AddressValue,
+    Hop,
+    Kind,
+    RouteSlot,
+    RouteValue,
+    RuleMember,
+    RuleSlot,
+    Standing,
+)
+
+KERNEL_PRIORITIES: Final = frozenset({0, 32766, 32767})
+KERNEL_ADDRESS_PROTOCOLS: Final = frozenset({1, 2, 3})  # IFAPROT_KERNEL_{LO,RA,LL}, linux/if_addr.h
+MANY: Final = 8  # routes of one shape that become one entry with a list
+IPV6_METRIC: Final = 1024
+
+_LINK_LOCAL: Final = net.parse_prefix("fe80::/10")
+_LOOPBACK: Final = (net.parse_prefix("127.0.0.0/8"), net.parse_prefix("::1/128"))
+
+
+class Exported(NamedTuple):
+    """The text of a file, and a line for each object that it cannot express."""
+
+    text: str
+    left_out: tuple[str, ...]
+
+
+class _UnspeakableError(Exception):
+    """The file has no word for this."""
+
+
+def export(objects: Iterable[tuple[Kind, Standing]], facts: Facts, tables: Mapping[int, str]) -> Exported:
+    """The file that makes these objects; ``tables`` are the host's names for table numbers."""
+    written: dict[str, list[dict[str, Any]]] = {"address": [], "route": [], "rule": []}
+    left_out: list[str] = []
+    routes: dict[tuple[RouteSlot, RouteValue], list[bytes]] = {}
+    jobs: list[tuple[str, str, Callable[[], dict[str, Any] | None]]] = []
+    for kind, standing in objects:
+        if kind is Kind.ROUTE:
+            routes.setdefault((standing.slot, standing.value), []).append(standing.member)  # type: ignore[arg-type]
+        else:
+            jobs.append((kind, _describe(standing), partial(_WRITERS[kind], standing, facts, tables)))
+    for (slot, value), prefixes in routes.items():
+        groups = [prefixes] if len(prefixes) > MANY else [[prefix] for prefix in prefixes]
+        for group in groups if not _is_nobodys_route(slot, value) else ():
+            what = f"route {net.format_destination(group[0])}" + (f" and {len(group) - 1} more" if group[1:] else "")
+            jobs.append(("route", what, partial(_route, slot, value, group, facts, tables)))
+    for word, what, write in jobs:
+        try:
+            table = write()
+        except _UnspeakableError as reason:
+            left_out.append(f"{what}: {reason}")
+            continue
+        if table is not None:
+            written[word].append({key: item for key, item in table.items() if not _is_left_out(item)})
+    texts = [f"\n[[{word}]]\n{_render(table)}" for word, entries in written.items() for table in entries]
+    return Exported("version = 1\n" + "".join(texts), tuple(left_out))
+
+
+def _render(table: dict[str, Any]) -> str:
+    """The lines of one table, always in one form; tomli_w would choose between brackets and braces by length."""
+    lines = []
+    for key, value in table.items():
+        if key == "hops":
+            hops = (", ".join(tomli_w.dumps({word: item}).strip() for word, item in hop.items()) for hop in value)
+            lines.append("hops = [\n" + "".join(f"    {{ {hop} }},\n" for hop in hops) + "]\n")
+        else:
+            lines.append(tomli_w.dumps({key: value}))
+    return "".join(lines)
+
+
+def _is_left_out(item: object) -> bool:
+    """Whether this is the absence of a word; 0 is a word."""
+    return item is None or item is False or item in ("", b"")
+
+
+def _describe(standing: Standing) -> str:
+    member = standing.member
+    if isinstance(member, RuleMember):
+        return f"rule {member.priority}"
+    assert isinstance(member, AddressMember)
+    return f"address {net.format_address(member.address)}/{member.prefixlen}"
+
+
+def _is_nobodys_route(slot: RouteSlot, value: RouteValue) -> bool:
+    is_written = value.type in names.WRITABLE_TYPES.values()
+    return value.protocol in names.NEVER_OURS or slot.table == names.TABLE_LOCAL or not is_written
+
+
+def _route(
+    slot: RouteSlot, value: RouteValue, prefixes: list[bytes], facts: Facts, tables: Mapping[int, str]
+) -> dict[str, Any]:
+    if value.extra or any(hop.extra for hop in value.hops):
+        raise _UnspeakableError("it carries an attribute that the file has no word for")
+    is_ipv4 = slot.family == IPV4
+    table: dict[str, Any] = {}
+    if len(prefixes) == 1:
+        table["to"] = net.format_destination(prefixes[0])
+    else:
+        table["prefixes"] = [net.format_prefix(prefix) for prefix in sorted(prefixes)]
+    gateways = {family_of(hop.gateway) for hop in value.hops if hop.gateway}
+    if table.get("to") == "default" and not value.src and (not gateways or min(gateways) != slot.family):
+        table["family"] = FAMILY_NAME[slot.family]
+    if value.type != names.UNICAST:
+        table["type"] = names.ROUTE_TYPES[value.type]
+    if value.type not in names.TYPES_WITHOUT_HOP:
+        table |= _hops(value.hops, facts)
+    table["src"] = value.src and net.format_address(value.src)
+    if slot.table != names.TABLE_MAIN:
+        table["table"] = _table(slot.table, tables)
+    if slot.metric != (0 if is_ipv4 else IPV6_METRIC):
+        table["metric"] = slot.metric
+    table["tos"] = f"0x{slot.tos:02x}" if slot.tos else None
+    if is_ipv4 and value.scope != _usual_scope(value):
+        table["scope"] = names.SCOPES.get(value.scope, value.scope)
+    return table | _metrics(value)
+
+
+def _metrics(value: RouteValue) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for number, amount in value.metrics:
+        if number not in names.METRIC_NAMES:
+            raise _UnspeakableError(f"it carries the metric {number}, which the file has no word for")
+        word = names.METRIC_NAMES[number]
+        table[word] = bool(amount) if word in {"quickack", "fastopen_no_cookie"} else amount
+    table["lock"] = [word for word, number in names.METRICS.items() if value.lock >> number & 1] or None
+    return table
+
+
+def _usual_scope(value: RouteValue) -> int:
+    """The scope that ``ip route`` gives an IPv4 route that names none (iproute_modify, ip/iproute.c)."""
+    if value.type == names.LOCAL:
+        return names.HOST
+    is_on_link = value.type == names.UNICAST and len(value.hops) == 1 and not value.hops[0].gateway
+    return names.LINK if is_on_link else names.UNIVERSE
+
+
+def _hops(hops: tuple[Hop, ...], facts: Facts) -> dict[str, Any]:
+    written = [
+        {
+            key: word
+            for key, word in {
+                "via": net.format_address(hop.gateway) if hop.gateway else "",
+                "dev": _dev(hop.dev, facts),
+                "weight": hop.weight if hop.weight != 1 else "",
+                "onlink": hop.onlink,
+            }.items()
+            if word
+        }
+        for hop in hops
+    ]
+    if len(written) == 1 and "weight" not in written[0]:
+        return written[0]
+    return {"hops": written}
+
+
+def _dev(index: int, facts: Facts) -> str:
+    if index not in facts.links:
+        raise _UnspeakableError(f"its interface {index} is not known")
+    return facts.links[index].name
+
+
+def _table(number: int, tables: Mapping[int, str]) -> str | int:
+    return tables.get(number, number)
+
+
+def _rule(standing: Standing, facts: Facts, tables: Mapping[int, str]) -> dict[str, Any] | None:
+    del facts
+    rule, slot, value = standing.member, standing.slot, standing.value
+    assert isinstance(rule, RuleMember)
+    assert isinstance(slot, RuleSlot)
+    if rule.priority in KERNEL_PRIORITIES or value.protocol in {names.PROTOCOL_RA, names.PROTOCOL_REDIRECT}:
+        return None
+    if rule.extra or value.extra:
+        raise _UnspeakableError("it carries an attribute that the file has no word for")
+    table: dict[str, Any] = {
+        "priority": rule.priority,
+        "family": None if rule.source or rule.destination else FAMILY_NAME[slot.family],
+        "not": rule.inverted,
+        "from": rule.source and net.format_prefix(rule.source),
+        "to": rule.destination and net.format_prefix(rule.destination),
+        "iif": rule.iif,
+        "oif": rule.oif,
+        "fwmark": _mark(rule.fwmark, rule.fwmask) if rule.fwmask else None,
+        "ipproto": names.IP_PROTOCOLS.get(rule.ipproto, rule.ipproto) if rule.ipproto else None,
+        "sport": _range(rule.sport) if any(rule.sport) else None,
+        "dport": _range(rule.dport) if any(rule.dport) else None,
+        "uidrange": f"{rule.uidrange[0]}-{rule.uidrange[1]}" if rule.uidrange else None,
+        "tos": f"0x{rule.tos:02x}" if rule.tos else None,
+        "l3mdev": rule.l3mdev,
+        "table": _table(rule.table, tables) if rule.action == names.TO_TABLE and rule.table else None,
+        "goto": rule.target if rule.action == names.GOTO else None,
+        "type": names.name_or_number(names.ACTIONS, rule.action) if rule.action > names.GOTO else None,
+    }
+    for key in ("suppress_prefixlength", "suppress_ifgroup"):
+        if getattr(rule, key) >= 0:
+            table[key] = getattr(rule, key)
+    return table
+
+
+def _mark(mark: int, mask: int) -> str:
+    return f"0x{mark:x}" if mask == 0xFFFFFFFF else f"0x{mark:x}/0x{mask:x}"
+
+
+def _range(ends: tuple[int, int]) -> int | str:
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]}-{ends[1]}"
+
+
+def _address(standing: Standing, facts: Facts, tables: Mapping[int, str]) -> dict[str, Any] | None:
+    del tables
+    member, value = standing.member, standing.value
+    assert isinstance(member, AddressMember)
+    assert isinstance(value, AddressValue)
+    if value.dynamic or value.protocol in KERNEL_ADDRESS_PROTOCOLS or _is_kernels_address(member, facts):
+        return None
+    dev = _dev(member.dev, facts)
+    is_ipv4 = len(member.address) == 4
+    return {
+        "address": f"{net.format_address(member.address)}/{member.prefixlen}",
+        "dev": dev,
+        "peer": net.format_address(value.peer) if value.peer else None,
+        "broadcast": net.format_address(value.broadcast) if value.broadcast else None,
+        "label": value.label if value.label != dev else None,
+        "scope": name_or_number(names.SCOPES, value.scope) if is_ipv4 and value.scope else None,
+        "metric": value.metric or None,
+        **{word: bool(value.flags & flag) for word, flag in names.ADDRESS_FLAGS.items()},
+        **({"preferred_lft": 0} if value.deprecated else {}),
+    }
+
+
+def _is_kernels_address(member: AddressMember, facts: Facts) -> bool:
+    """Loopback and link-local addresses, which kernels before 5.18 do not mark as theirs."""
+    link = facts.links.get(member.dev)
+    is_loopback = (
+        link is not None and link.name == "lo" and any(net.is_inside(member.address, one) for one in _LOOPBACK)
+    )
+    return is_loopback or (family_of(member.address) == IPV6 and net.is_inside(member.address, _LINK_LOCAL))
+
+
+_WRITERS: Final[dict[Kind, Callable[[Standing, Facts, Mapping[int, str]], dict[str, Any] | None]]] = {
+    Kind.RULE: _rule,
+    Kind.ADDRESS: _address,
+}

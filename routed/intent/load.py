@@ -1,0 +1,257 @@
+"""Load: the files of the operator → an Intent, or everything that is wrong with them.
+
+The story of this floor. What is wrong never hides what else is wrong: a file that is no TOML is one problem, and all
+the others are still read. Reading from the disk stands in ``gather``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from routed.intent import schema
+from routed.intent.complaints import unknown_key, validate
+from routed.intent.convert import Context, Draft, FaultsError, convert
+from routed.intent.crosscheck import find_clashes, name_entries
+from routed.intent.documents import Document
+from routed.intent.gather import gather, parse_documents, prefix_path
+from routed.intent.names import Names, read_names
+from routed.intent.prefixes import PrefixFile, parse_prefixes
+from routed.intent.problems import Fault, IntentError, KeyPath, Problem
+from routed.model.entries import Entry, Intent, Settings, Source
+from routed.model.names import NEVER_OURS, TABLES
+
+LATER_TABLES: Final = frozenset({"interface", "service"})
+
+
+class Loaded(NamedTuple):
+    """What the files say, and what is worth a word though it is no error."""
+
+    intent: Intent
+    notices: tuple[Problem, ...]
+
+
+class Raw(NamedTuple):
+    """One table of one file, as the schema has read it."""
+
+    kind: str
+    document: Document
+    path: KeyPath
+    spec: Any
+
+
+def load(path: Path, *, root: Path = Path("/")) -> Loaded:
+    """Read and check the main file ``path`` and all that belongs to it.
+
+    ``root`` stands before the paths of the system (name files, the vendor's drop-ins). Raises IntentError with every
+    problem of every file.
+    """
+    gathered = gather(path, root)
+    failed = gathered.unread + gathered.invalid
+    return _Assembly(gathered.sources, gathered.documents, failed, gathered.unread_prefixes).assemble()
+
+
+def load_kept(sources: tuple[Source, ...]) -> Loaded:
+    """The same from bytes in memory, such as a stored revision; reads no file. Raises IntentError."""
+    documents, problems = parse_documents(sources)
+    return _Assembly(sources, documents, problems).assemble()
+
+
+def load_sources(sources: tuple[Source, ...]) -> Intent:
+    """``load_kept`` without its notices."""
+    return load_kept(sources).intent
+
+
+def read_sources(path: Path, *, root: Path = Path("/")) -> tuple[Source, ...]:
+    """All files that make up the configuration, verbatim. Raises IntentError for what cannot be read.
+
+    Roles: ``main``, ``drop-in``, ``prefixes``, and ``names`` for the host's /etc/iproute2, without which a stored
+    revision could not be understood alone.
+    """
+    gathered = gather(path, root)
+    if unread := gathered.unread + gathered.unread_prefixes:
+        raise IntentError(unread)
+    return gathered.sources
+
+
+def digest_of(sources: Iterable[Source]) -> str:
+    """SHA-256 over the paths and contents, each with its length in front."""
+    total = hashlib.sha256()
+    for source in sources:
+        for part in (source.path.encode("utf-8", "surrogatepass"), source.content):
+            total.update(len(part).to_bytes(8, "big"))
+            total.update(part)
+    return total.hexdigest()
+
+
+class _Assembly:
+    """One run from documents to an Intent; it exists to collect problems along the way."""
+
+    def __init__(
+        self,
+        sources: tuple[Source, ...],
+        documents: Sequence[Document],
+        failed: tuple[Problem, ...],
+        unread_prefixes: tuple[Problem, ...] = (),
+    ) -> None:
+        self.sources = sources
+        self.documents = documents
+        self.problems = [*failed, *unread_prefixes]
+        self.notices: list[Problem] = []
+        self.is_every_file_read = not failed
+        self.is_every_table_read = not failed
+        self.are_prefixes_told = bool(unread_prefixes)
+        self.prefix_sources = {source.path: source for source in sources if source.role == "prefixes"}
+        self.prefix_files: dict[str, PrefixFile] = {}
+
+    def assemble(self) -> Loaded:
+        """The story. Raises IntentError."""
+        raws = [raw for document in self.documents for raw in self._read_tables(document)]
+        chosen = self._choose(raws)
+        names = self._names([raw for raw in chosen if raw.kind == "table"])
+        settings = self._settings([raw for raw in raws if raw.kind == "daemon"], names)
+        placed = [raw for raw in chosen if raw.kind not in {"table", "daemon"}]
+        drafts = [(raw, draft) for raw in placed if (draft := self._convert(raw, names))]
+        entries = name_entries(draft for _, draft in drafts)
+        self._crosscheck([raw for raw, _ in drafts], entries)
+        if self.problems:
+            raise IntentError(self._in_order(self.problems))
+        table_names = {number: name for name, number in names.tables.items()}
+        intent = Intent(settings, entries, self.sources, table_names, digest_of(self.sources))
+        return Loaded(intent, self._in_order(self.notices))
+
+    def _read_tables(self, document: Document) -> Iterable[Raw]:
+        """Every table of one file that its schema accepts."""
+        data = document.data
+        if document.source.role == "main" and "version" not in data:
+            message = "the file has no `version`" if data else "the file is empty"
+            self.problems.append(document.problem((), message, "begin it with: version = 1"))
+        for word, value in data.items():
+            if word in schema.ENTRY_TABLES and isinstance(value, list):
+                for index, table in enumerate(value):
+                    yield from self._read_table(document, word, (word, index), schema.ENTRY_TABLES[word], table)
+            elif word == "daemon":
+                yield from self._read_table(document, word, (word,), schema.Daemon, value)
+            else:
+                self.problems += (document.problem_of((), fault) for fault in _top_level_faults(word, value))
+
+    def _read_table(
+        self, document: Document, kind: str, path: KeyPath, model: type[schema.Table], table: object
+    ) -> Iterable[Raw]:
+        if not isinstance(table, dict):
+            self.problems.append(document.problem(path, f"`{kind}` must be a table"))
+            return
+        spec = validate(model, table)
+        if isinstance(spec, tuple):
+            self.problems += (document.problem_of(path, fault) for fault in spec)
+            self.is_every_table_read &= kind != "table"
+        else:
+            yield Raw(kind, document, path, spec)
+
+    def _choose(self, raws: Iterable[Raw]) -> list[Raw]:
+        """The tables that count: of one kind and name the last file's, and none that is disabled."""
+        chosen: dict[object, Raw] = {}
+        for raw in raws:
+            name = raw.spec.name if raw.kind != "daemon" else None
+            key = (raw.kind, name) if name else (*raw.path, raw.document.source.path)
+            earlier = chosen.get(key)
+            if earlier and earlier.document is raw.document:
+                place = earlier.document.origin(earlier.path)
+                message = f'the name "{name}" stands here already, at line {place.line}'
+                self.problems.append(raw.document.problem((*raw.path, "name"), message))
+            chosen[key] = raw
+        return [raw for raw in chosen.values() if raw.kind == "daemon" or not raw.spec.disabled]
+
+    def _names(self, raws: Iterable[Raw]) -> Names:
+        """The names of the host and of ``[[table]]``."""
+        host = read_names(self.sources)
+        declared: dict[str, int] = {}
+        for raw in raws:
+            name, number = raw.spec.name, raw.spec.id
+            missing = [key for key in ("name", "id") if getattr(raw.spec, key) is None]
+            self.problems += (raw.document.problem(raw.path, f"`{key}` is missing") for key in missing)
+            if missing:
+                self.is_every_table_read = False
+                continue
+            if name in TABLES.values() or number in TABLES:
+                message = "the names and numbers of main, local and default are the kernel's"
+                self.problems.append(raw.document.problem(raw.path, message))
+            elif host.tables.get(name, number) != number:
+                message = f'the host\'s rt_tables calls {host.tables[name]} "{name}"; here it is {number}'
+                self.notices.append(raw.document.problem(raw.path, message))
+            declared[name] = number
+        return Names({**host.tables, **declared}, host.protocols, host.services, self.is_every_table_read)
+
+    def _settings(self, raws: Iterable[Raw], names: Names) -> Settings:
+        """``[daemon]`` of all files, a later file's keys before an earlier one's."""
+        given: dict[str, Any] = {}
+        for raw in raws:
+            for key in raw.spec.model_fields_set:
+                given[key] = getattr(raw.spec, key)
+                if key == "protocol":
+                    try:
+                        given[key] = _own_protocol(names, given[key])
+                    except ValueError as error:
+                        message, *hint = error.args
+                        self.problems.append(raw.document.problem((*raw.path, key), f"`{key}`: {message}", *hint))
+        return Settings(**given)
+
+    def _convert(self, raw: Raw, names: Names) -> Draft | None:
+        context = Context(names, lambda word: self._prefix_file(raw, word))
+        try:
+            return convert(raw.kind, raw.spec, raw.document.origin(raw.path), context)
+        except FaultsError as error:
+            self.problems += (raw.document.problem_of(raw.path, fault) for fault in error.faults)
+        return None
+
+    def _prefix_file(self, raw: Raw, word: str) -> PrefixFile | None:
+        path = prefix_path(raw.document.source.path, word)
+        if path not in self.prefix_sources:
+            if not self.are_prefixes_told:
+                message = f"`prefixes_file`: {path} is not among the files"
+                self.problems.append(raw.document.problem((*raw.path, "prefixes_file"), message))
+            return None
+        if path not in self.prefix_files:
+            file = self.prefix_files[path] = parse_prefixes(self.prefix_sources[path])
+            self.problems += file.problems
+            if file.duplicates:
+                self.notices.append(Problem(path, 0, 0, f"{file.duplicates} duplicate prefixes count once"))
+            if not file.prefixes and not file.problems:
+                self.notices.append(Problem(path, 0, 0, "the file has no prefix"))
+        return self.prefix_files[path]
+
+    def _crosscheck(self, raws: Iterable[Raw], entries: tuple[Entry, ...]) -> None:
+        # A file that could not be read may replace any entry, so nothing certain can be said about pairs of them.
+        if not self.is_every_file_read:
+            return
+        is_whole = not self.problems
+        places = {entry.name: raw for raw, entry in zip(raws, entries, strict=True)}
+        for clash in find_clashes(entries):
+            if is_whole or not clash.is_absence:
+                raw = places[clash.entry.name]
+                self.problems.append(raw.document.problem(raw.path + clash.key, clash.message))
+
+    def _in_order(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        order = {source.path: index for index, source in enumerate(self.sources)}
+        return tuple(sorted(dict.fromkeys(problems), key=lambda one: (order.get(one.file, -1), one.line, one.column)))
+
+
+def _top_level_faults(word: str, value: object) -> Iterable[Fault]:
+    if word == "version":
+        if value != 1 or isinstance(value, bool | float):
+            yield Fault((word,), "`version` must be 1")
+    elif word in schema.ENTRY_TABLES:
+        yield Fault((word,), f"`{word}` must be an array of tables", f"write [[{word}]] with two brackets")
+    elif word in LATER_TABLES:
+        yield Fault((word,), f"[[{word}]] is not supported yet")
+    else:
+        yield unknown_key((word,), schema.File)
+
+
+def _own_protocol(names: Names, word: str | int) -> int:
+    number = names.protocol(word)
+    if not 0 < number <= 255 or number in NEVER_OURS:
+        raise ValueError("must be a number from 1 to 255 that is not the kernel's own (1, 2, 9)")
+    return number

@@ -1,0 +1,52 @@
+"""Problems: what is wrong with a file, as a value that a person can act on.
+
+Here lives the form of a complaint and how it is printed. Which complaints there are stands where they are found.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+
+
+class Fault(NamedTuple):
+    """Something wrong inside one table of the file, before its place is known."""
+
+    path: KeyPath  # from the table downwards; () is the table itself
+    message: str
+    hint: str = ""
+
+
+class Problem(NamedTuple):
+    """Something wrong at one place of one file."""
+
+    file: str
+    line: int  # from 1; 0: the file as a whole
+    column: int  # from 1, in characters
+    message: str
+    source_line: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        lines = [f"{place}: {self.message}"]
+        if self.source_line:
+            # Tabs stay tabs, so that the caret stands right in every terminal.
+            before = self.source_line[: self.column - 1]
+            pad = "".join(character if character == "\t" else " " for character in before)
+            lines += [f"    {self.source_line}", f"    {pad}^"]
+        if self.hint:
+            lines.append(f"    help: {self.hint}")
+        return "\n".join(lines)
+
+
+class IntentError(Exception):
+    """The files cannot be enforced. ``problems`` holds every error of every file, in the order of the files."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)

@@ -1,0 +1,244 @@
+"""Schema: which tables and keys the file has, and what each key may hold.
+
+Here stand the keys, one pydantic model a table, each key with the sentence that editors show. Arrays hold one shape
+each (no tagged unions), so that editors point at the key that is wrong. Rules between keys stand in ``checks``; the
+parsing of a single value in ``words``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+
+from routed.intent import words
+from routed.model.names import METRICS
+
+
+def _text(pattern: str = "", **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **({"pattern": pattern} if pattern else {}), **more})
+
+
+def _text_or_number(maximum: int, minimum: int = 0, pattern: str = "") -> WithJsonSchema:
+    text = {"type": "string"} | ({"pattern": pattern} if pattern else {})
+    return WithJsonSchema({"anyOf": [text, {"type": "integer", "minimum": minimum, "maximum": maximum}]})
+
+
+_ADDRESS = "^[0-9A-Fa-f:.]+$"
+_PREFIX = "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
+_WITH_LENGTH = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"
+
+# What the file holds, as the model holds it: the type is what the validator makes of the TOML value.
+Name = Annotated[str, PlainValidator(words.entry_name), _text("^[A-Za-z0-9._-]+$")]
+Address = Annotated[bytes, PlainValidator(words.address), _text(_ADDRESS)]
+Prefix = Annotated[bytes, PlainValidator(words.prefix), _text(_PREFIX)]
+Destination = Annotated[bytes, PlainValidator(words.destination), _text(f"^default$|{_PREFIX}")]
+Selector = Annotated[bytes, PlainValidator(words.selector), _text(f"^all$|{_PREFIX}")]
+SourceAddress = Annotated[bytes, PlainValidator(words.source_address), _text(_ADDRESS)]
+AddressWithLength = Annotated[tuple[bytes, int], PlainValidator(words.address_with_length), _text(_WITH_LENGTH)]
+VipAddress = Annotated[tuple[bytes, int], PlainValidator(words.vip_address), _text(_PREFIX)]
+Broadcast = Annotated[bytes | str, PlainValidator(words.broadcast), _text(rf"^[+-]$|{_ADDRESS}")]
+Interface = Annotated[
+    str, PlainValidator(words.interface), _text(r"^[^@/:\s][^/:\s]*$", maxLength=words.INTERFACE_NAME_LENGTH)
+]
+Label = Annotated[str, PlainValidator(words.label), _text(minLength=1, maxLength=words.INTERFACE_NAME_LENGTH)]
+Congctl = Annotated[str, PlainValidator(words.congctl), _text("^[A-Za-z0-9._-]+$", maxLength=words.CONGCTL_LENGTH)]
+Duration = Annotated[float, PlainValidator(words.duration), _text(r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$")]
+Percentage = Annotated[float, PlainValidator(words.percentage), _text("^(100|[0-9]{1,2})%$")]
+FightLimit = Annotated[
+    int | None, PlainValidator(words.fight_limit), _text_or_number(1_000_000, minimum=1, pattern="^off$")
+]
+NameOrNumber = Annotated[str | int, PlainValidator(words.name_or_number), _text_or_number(words.UINT32)]
+Scope = Annotated[int, PlainValidator(words.scope), _text_or_number(254, pattern="^(global|site|link|host)$")]
+Mark = Annotated[
+    tuple[int, int],
+    PlainValidator(words.fwmark),
+    _text_or_number(words.UINT32, pattern="^(0[xX][0-9A-Fa-f]+|[0-9]+)(/(0[xX][0-9A-Fa-f]+|[0-9]+))?$"),
+]
+IpProtocol = Annotated[int, PlainValidator(words.ip_protocol), _text_or_number(255, minimum=1)]
+Ports = Annotated[
+    tuple[int, int],
+    PlainValidator(words.ports),
+    _text_or_number(words.MAXIMUM_PORT, minimum=1, pattern="^[0-9]+(-[0-9]+)?$"),
+]
+Uids = Annotated[
+    tuple[int, int], PlainValidator(words.uids), _text_or_number(words.MAXIMUM_UID, pattern="^[0-9]+(-[0-9]+)?$")
+]
+PreferredLifetime = Annotated[bool, PlainValidator(words.is_deprecated), WithJsonSchema({"enum": [0, "forever"]})]
+Number = Annotated[int, Field(ge=0, le=words.UINT32)]
+Positive = Annotated[int, Field(ge=1, le=words.UINT32)]
+Family = Literal["ipv4", "ipv6", "both"]
+Lockable: TypeAlias = Literal[tuple(METRICS)]  # type: ignore[valid-type]
+
+
+class Table(BaseModel):
+    """Any table of the file."""
+
+    # Built when first used: a file without rules does not pay for theirs.
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
+
+
+class EntryTable(Table):
+    """The keys that every entry has."""
+
+    name: Name | None = Field(None, description="The entry's name; left out, it is called after its key.")
+    enforce: Literal["repair", "observe", "once"] = Field(
+        "repair", description="What to do about drift: put it back, only report it, or install once and leave alone."
+    )
+    on_conflict: Literal["replace", "refuse"] | None = Field(
+        None, description="What to do when something foreign stands in the entry's place."
+    )
+    disabled: bool = Field(default=False, description="Take the entry of this name away.")
+
+
+class Daemon(Table):
+    """``[daemon]``: how the daemon itself behaves."""
+
+    protocol: NameOrNumber | None = Field(
+        None, description="Ownership mark on routes, rules and addresses: a number or a name of rt_protos. 114."
+    )
+    resync: Duration | None = Field(None, description='Time between full comparisons, with its unit. "60s".')
+    watch: Literal["check", "apply"] | None = Field(
+        None, description="When the file is saved: only check it, or apply it. Prefix files always apply."
+    )
+    on_stop: Literal["keep", "remove"] | None = Field(
+        None, description="What becomes of the objects when the daemon stops."
+    )
+    max_deletes: Percentage | None = Field(
+        None, description='Share of the owned objects that one pass may delete, above 10. "50%".'
+    )
+    fight_limit: FightLimit = Field(
+        30, description='Repairs of one object against other programs within 60 s before it is held, or "off".'
+    )
+
+
+class RoutingTable(Table):
+    """``[[table]]``: a name for a routing table."""
+
+    name: Name | None = Field(None, description="The name, as entries of this file write it.")
+    id: Annotated[int, Field(ge=1, le=words.UINT32)] | None = Field(None, description="The table's number.")
+    disabled: bool = Field(default=False, description="Take the table of this name away.")
+
+
+class Hop(Table):
+    """One next hop of a multipath route."""
+
+    via: Address | None = Field(None, description="The gateway's address.")
+    dev: Interface | None = Field(None, description="The interface; left out, it is the gateway's link.")
+    weight: Annotated[int, Field(ge=1, le=256)] = Field(1, description="The share of this hop, 1 to 256.")
+    onlink: bool = Field(default=False, description="Take the gateway for a neighbour although no address says so.")
+
+
+class Route(EntryTable):
+    """``[[route]]``: one prefix or many, with one shape."""
+
+    to: Destination | None = Field(None, description='The destination: a prefix, a bare host or "default".')
+    prefixes: list[Prefix] | None = Field(None, description="Many destinations that share everything else.")
+    prefixes_file: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="A file with one prefix or bare host a line; # and ; begin comments."
+    )
+    family: Family | None = Field(None, description="The family, where no address of the entry tells it.")
+    type: Literal["unicast", "local", "blackhole", "unreachable", "prohibit", "throw"] = Field(
+        "unicast", description="What happens to packets for the destination."
+    )
+    via: Address | None = Field(None, description="The gateway. An IPv4 route may have an IPv6 gateway.")
+    dev: Interface | None = Field(None, description="The interface; left out, it is the gateway's link.")
+    onlink: bool = Field(default=False, description="Take the gateway for a neighbour although no address says so.")
+    hops: list[Hop] | None = Field(None, description="Several next hops that share the traffic by weight.")
+    src: SourceAddress | None = Field(None, description="The source address that the host prefers on this route.")
+    table: NameOrNumber | None = Field(None, description="The routing table, by name or number. main.")
+    metric: Number | None = Field(None, description="The priority, lower first. IPv4 0, IPv6 1024.")
+    tos: NameOrNumber | None = Field(None, description="Type of service, IPv4 only: part of the route's key.")
+    scope: Scope | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
+    mtu: Annotated[int, Field(ge=1, le=65520)] | None = Field(None, description="Path MTU in bytes.")
+    advmss: Annotated[int, Field(ge=1, le=65495)] | None = Field(None, description="Advertised TCP MSS in bytes.")
+    initcwnd: Positive | None = Field(None, description="Initial TCP congestion window in segments.")
+    initrwnd: Positive | None = Field(None, description="Initial TCP receive window in segments.")
+    congctl: Congctl | None = Field(None, description="TCP congestion control algorithm.")
+    window: Positive | None = Field(None, description="Largest TCP window to advertise, in bytes.")
+    cwnd: Positive | None = Field(None, description="Clamp for the TCP congestion window; only with its lock.")
+    ssthresh: Positive | None = Field(None, description="Initial TCP slow start threshold.")
+    reordering: Positive | None = Field(None, description="Largest reordering on the path before loss is assumed.")
+    hoplimit: Annotated[int, Field(ge=1, le=255)] | None = Field(None, description="Hop limit of packets sent.")
+    quickack: bool = Field(default=False, description="Acknowledge at once.")
+    fastopen_no_cookie: bool = Field(default=False, description="TCP fast open without a cookie.")
+    lock: list[Lockable] = Field([], description="Which of these metrics the kernel must not learn by itself.")
+
+
+class Rule(EntryTable):
+    """``[[rule]]``: one policy rule, of one family or both."""
+
+    priority: Number | None = Field(None, description="The place among the rules, lower first. Required.")
+    family: Family | None = Field(None, description="The family, where neither from nor to tells it.")
+    inverted: bool = Field(default=False, alias="not", description="Match what the selectors do not match.")
+    source: Selector | None = Field(None, alias="from", description='Source prefix, or "all".')
+    destination: Selector | None = Field(None, alias="to", description='Destination prefix, or "all".')
+    iif: Interface | None = Field(None, description="Incoming interface; lo means packets of this host.")
+    oif: Interface | None = Field(None, description="Outgoing interface of sockets bound to it.")
+    fwmark: Mark | None = Field(None, description='Firewall mark, with a mask if need be: "0x30/0xff".')
+    ipproto: IpProtocol | None = Field(None, description="IP protocol by name or number.")
+    sport: Ports | None = Field(None, description='Source port or range: 80, "1000-2000".')
+    dport: Ports | None = Field(None, description='Destination port or range: 80, "1000-2000".')
+    uidrange: Uids | None = Field(None, description='User id or range of the socket\'s owner: "0-99".')
+    tos: NameOrNumber | None = Field(None, description="Type of service.")
+    table: NameOrNumber | None = Field(None, description="The routing table to look in, by name or number.")
+    goto: Number | None = Field(None, description="Go on at the rule of this higher priority.")
+    type: Literal["blackhole", "unreachable", "prohibit", "nop"] | None = Field(
+        None, description="What happens to packets that match, instead of a table."
+    )
+    l3mdev: bool = Field(default=False, description="Look in the table of the packet's VRF.")
+    suppress_prefixlength: Annotated[int, Field(ge=0, le=128)] | None = Field(
+        None, description="Ignore what the table says with a prefix this short or shorter."
+    )
+    suppress_ifgroup: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] | None = Field(
+        None, description="Ignore what the table says through an interface of this group."
+    )
+
+
+class AddressTable(EntryTable):
+    """``[[address]]``: one address on one interface."""
+
+    address: AddressWithLength | None = Field(None, description="The address and its prefix length. Required.")
+    dev: Interface | None = Field(None, description="The interface. Required.")
+    peer: Address | None = Field(None, description="The far end of a point-to-point link.")
+    broadcast: Broadcast | None = Field(None, description='Broadcast address; "+" all ones, "-" all zeros.')
+    label: Label | None = Field(None, description="Label, IPv4 only; begins with the interface's name.")
+    scope: Scope | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
+    metric: Number | None = Field(None, description="Metric of the prefix route.")
+    noprefixroute: bool = Field(default=False, description="Make no route to the address's prefix.")
+    nodad: bool = Field(default=False, description="No duplicate address detection; IPv6 only.")
+    home: bool = Field(default=False, description="A Mobile IPv6 home address.")
+    mngtmpaddr: bool = Field(default=False, description="Make temporary addresses from this one; IPv6 /64 only.")
+    autojoin: bool = Field(default=False, description="Join the multicast group of this address.")
+    preferred_lft: PreferredLifetime = Field(
+        default=False, description='0: never chosen as a source (deprecated). "forever" is the default.'
+    )
+
+
+class Vip(EntryTable):
+    """``[[vip]]``: a service address that this host holds."""
+
+    address: VipAddress | None = Field(None, description="The address; /32 or /128 unless told. Required.")
+    dev: Interface | None = Field(None, description="The interface that holds it. Required.")
+
+
+class File(Table):
+    """The whole file."""
+
+    version: Literal[1] | None = Field(None, description="The version of this form. Required in the main file.")
+    daemon: Daemon | None = Field(None, description="How the daemon itself behaves.")
+    table: list[RoutingTable] = Field([], description="A name for a routing table.")
+    route: list[Route] = Field([], description="A route, or many of one shape.")
+    rule: list[Rule] = Field([], description="A policy rule.")
+    address: list[AddressTable] = Field([], description="An address on an interface.")
+    vip: list[Vip] = Field([], description="A service address.")
+
+
+# The tables of the file by their word. What stands in ENTRY_TABLES is written with two brackets.
+ENTRY_TABLES: Final[dict[str, type[Table]]] = {
+    "table": RoutingTable,
+    "route": Route,
+    "rule": Rule,
+    "address": AddressTable,
+    "vip": Vip,
+}

@@ -1,0 +1,261 @@
+"""Words: the single values of the file, from what TOML gives to what the model holds.
+
+Here live pure functions of one value that raise ValueError with a sentence for a person. What a value means together
+with its neighbours stands in ``checks``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from routed.model import names, net
+from routed.model.names import IP_PROTOCOLS, SCOPES
+
+UINT32: Final = 0xFFFFFFFF
+MAXIMUM_PORT: Final = 65534  # the kernel refuses ranges that end in 65535 (fib_rule_port_range_valid, fib_rules.h)
+MAXIMUM_UID: Final = UINT32 - 1  # the last number is "no user" (uid_valid, linux/uidgid.h)
+INTERFACE_NAME_LENGTH: Final = 15  # IFNAMSIZ - 1, linux/if.h
+CONGCTL_LENGTH: Final = 15  # TCP_CA_NAME_MAX - 1, net/tcp.h
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}", re.ASCII)
+_PROTOCOL_NUMBERS = {name: number for number, name in IP_PROTOCOLS.items()} | {"icmpv6": 58, "udp-lite": 136}
+
+
+def text_of(value: object, example: str) -> str:
+    """The value, which must be a string."""
+    if not isinstance(value, str):
+        raise ValueError(f'must be a string such as "{example}"')  # noqa: TRY004 (pydantic collects ValueError alone)
+    return value
+
+
+def entry_name(value: object) -> str:
+    """The name of an entry."""
+    name = text_of(value, "storage-lan")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f'"{name}" is not a name: use letters, digits, ".", "_" and "-"')
+    return name
+
+
+def number(text: str, maximum: int, what: str) -> int:
+    """A number in text, decimal or ``0x``."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f'"{text}" is not {what}')
+    return within(int(text, 0) if text[:2] in {"0x", "0X"} else int(text), 0, maximum)
+
+
+def within(value: int, minimum: int, maximum: int) -> int:
+    """The value, which must lie between two bounds, both included."""
+    if not minimum <= value <= maximum:
+        raise ValueError(f"must be a number from {minimum} to {maximum}")
+    return value
+
+
+def is_integer(value: object) -> bool:
+    """Is it an integer of TOML? In Python a boolean would count as one."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def address(value: object) -> bytes:
+    """A packed address."""
+    return net.parse_address(text_of(value, "192.0.2.1"))
+
+
+def prefix(value: object) -> bytes:
+    """A packed prefix; a bare host is a /32 or /128."""
+    return net.parse_prefix(text_of(value, "10.30.0.0/16"))
+
+
+def destination(value: object) -> bytes:
+    """A packed prefix, or ``b""`` for ``default``, whose family stands elsewhere."""
+    return b"" if value == "default" else prefix(value)
+
+
+def selector(value: object) -> bytes:
+    """The ``from`` or ``to`` of a rule: a packed prefix, or ``b""`` for ``all``."""
+    _refuse_reference(value)
+    return b"" if value == "all" else prefix(value)
+
+
+def address_with_length(value: object) -> tuple[bytes, int]:
+    """A packed address and its prefix length."""
+    text = text_of(value, "10.20.0.11/21")
+    head, slash, length = text.partition("/")
+    packed = net.parse_address(head)
+    width = len(packed) * 8
+    if not slash:
+        raise ValueError(f'"{text}" has no prefix length: write "{text}/{width}" for the address alone')
+    if not (length.isascii() and length.isdecimal() and len(length) <= 3 and int(length) <= width):
+        raise ValueError(f'"{text}": the prefix length must be a number from 0 to {width}')
+    return packed, int(length)
+
+
+def vip_address(value: object) -> tuple[bytes, int]:
+    """Parse as ``address_with_length`` does; without a length the address stands alone."""
+    text = text_of(value, "192.0.2.80/32")
+    if "/" in text:
+        return address_with_length(text)
+    packed = net.parse_address(text)
+    return packed, len(packed) * 8
+
+
+def source_address(value: object) -> bytes:
+    """The ``src`` of a route."""
+    _refuse_reference(value)
+    return address(value)
+
+
+def broadcast(value: object) -> bytes | str:
+    """A packed address, or ``+`` (all host bits one) or ``-`` (all host bits zero)."""
+    return value if value in ("+", "-") else address(value)
+
+
+def interface(value: object) -> str:
+    """The name of an interface (dev_valid_name, net/core/dev.c)."""
+    name = text_of(value, "eth0")
+    _refuse_reference(name)
+    if len(name.encode("utf-8", "surrogatepass")) > INTERFACE_NAME_LENGTH:
+        raise ValueError(f'"{name}" is longer than the {INTERFACE_NAME_LENGTH} bytes of an interface name')
+    is_bad = any(character in "/:" or character.isspace() or character == "\0" for character in name)
+    if not name or name in {".", ".."} or is_bad:
+        raise ValueError(f'"{name}" is not the name of an interface')
+    return name
+
+
+def _refuse_reference(value: object) -> None:
+    if isinstance(value, str) and value.startswith("@"):
+        raise ValueError(f'"{value}": names of [[interface]] are not supported yet: write what is meant itself')
+
+
+def label(value: object) -> str:
+    """The label of an IPv4 address (IFA_LABEL is an interface name's length)."""
+    text = text_of(value, "eth0:web")
+    if not text or not text.isprintable() or len(text.encode()) > INTERFACE_NAME_LENGTH:
+        raise ValueError(f'"{text}" is not a label: 1 to {INTERFACE_NAME_LENGTH} printable characters')
+    return text
+
+
+def congctl(value: object) -> str:
+    """The name of a TCP congestion control algorithm."""
+    text = text_of(value, "bbr")
+    if not _NAME.fullmatch(text) or len(text) > CONGCTL_LENGTH:
+        raise ValueError(f'"{text}" is not the name of a congestion control algorithm')
+    return text
+
+
+def duration(value: object) -> float:
+    """Seconds."""
+    if is_integer(value) or isinstance(value, float):
+        raise ValueError(f'a duration needs its unit: write "{value}s" or "{value}ms"')
+    text = text_of(value, "60s")
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f'"{text}" is not a duration: write a number and ms, s, m, h or d, such as "500ms" or "5m"')
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds <= 0:
+        raise ValueError("must be longer than nothing")
+    return seconds
+
+
+def percentage(value: object) -> float:
+    """A share from 0 to 1."""
+    text = text_of(value, "50%")
+    digits = text.removesuffix("%")
+    if digits == text or not (digits.isascii() and digits.isdecimal() and len(digits) <= 3 and int(digits) <= 100):
+        raise ValueError(f'"{text}" is not a share: write "0%" to "100%"')
+    return int(digits) / 100
+
+
+def fight_limit(value: object) -> int | None:
+    """Repairs before an object is held; None is off."""
+    if value == "off":
+        return None
+    if not is_integer(value):
+        raise ValueError('must be a number from 1 to 1000000, or "off"')
+    return within(value, 1, 1_000_000)  # type: ignore[arg-type]
+
+
+def name_or_number(value: object) -> str | int:
+    """A word that only the host's name files explain, or its number."""
+    if is_integer(value):
+        return within(value, 0, UINT32)  # type: ignore[arg-type]
+    text = text_of(value, "main")
+    return number(text, UINT32, "a number") if _NUMBER.fullmatch(text) else text
+
+
+def scope(value: object) -> int:
+    """A scope by its name or number."""
+    if is_integer(value):
+        return within(value, 0, names.HOST)  # type: ignore[arg-type]
+    text = text_of(value, "link")
+    numbers = {name: number_ for number_, name in SCOPES.items() if number_ != names.NOWHERE}
+    if text not in numbers:
+        raise ValueError(f'"{text}" is not a scope: write {one_of(numbers)}')
+    return numbers[text]
+
+
+def fwmark(value: object) -> tuple[int, int]:
+    """A mark and its mask. Without a mask all bits count, as in ``ip rule``."""
+    if is_integer(value):
+        mark, mask = within(value, 0, UINT32), UINT32  # type: ignore[arg-type]
+    else:
+        head, slash, tail = text_of(value, "0x30/0xff").partition("/")
+        mark, mask = number(head, UINT32, "a mark"), number(tail, UINT32, "a mask") if slash else UINT32
+    if mask == 0:
+        raise ValueError("a mask of 0 would match every packet")
+    return mark, mask
+
+
+def ip_protocol(value: object) -> int:
+    """The number of an IP protocol."""
+    if is_integer(value):
+        return within(value, 1, 255)  # type: ignore[arg-type]
+    text = text_of(value, "tcp").lower()
+    if text in _PROTOCOL_NUMBERS:
+        return _PROTOCOL_NUMBERS[text]
+    if _NUMBER.fullmatch(text):
+        return within(number(text, UINT32, "a protocol"), 1, 255)
+    raise ValueError(f'"{text}" is not an IP protocol that routed knows by name: write its number')
+
+
+def ports(value: object) -> tuple[int, int]:
+    """A port or a range of ports, both ends included."""
+    first, last = _range(value, "1000-2000", "a port or a range of ports")
+    if not 1 <= first <= last <= MAXIMUM_PORT:
+        raise ValueError(f"ports go from 1 to {MAXIMUM_PORT} (the kernel takes no 65535 here), the lower one first")
+    return first, last
+
+
+def uids(value: object) -> tuple[int, int]:
+    """A user id or a range of them, both ends included."""
+    first, last = _range(value, "0-99", "a user id or a range of them")
+    if not first <= last <= MAXIMUM_UID:
+        raise ValueError(f"user ids go from 0 to {MAXIMUM_UID}, the lower one first")
+    return first, last
+
+
+def _range(value: object, example: str, what: str) -> tuple[int, int]:
+    if is_integer(value):
+        return value, value  # type: ignore[return-value]
+    text = text_of(value, example)
+    first, dash, last = text.partition("-")
+    low = number(first, UINT32, what)
+    return low, number(last, UINT32, what) if dash else low
+
+
+def is_deprecated(value: object) -> bool:
+    """``preferred_lft``: 0 is deprecated, ``forever`` is not."""
+    if value == "forever":
+        return False
+    if is_integer(value) and value == 0:
+        return True
+    raise ValueError('must be 0 (never chosen as a source) or "forever"')
+
+
+def one_of(words: object) -> str:
+    """A list of words for a sentence: ``"a", "b" or "c"``."""
+    *head, last = [f'"{word}"' for word in words]  # type: ignore[attr-defined]
+    return f"{', '.join(head)} or {last}" if head else last

@@ -1,0 +1,123 @@
+"""Change requests: one operation becomes batches, each sent at once and answered before the next.
+
+The kernel works through a batch inside ``send``, so when that returns every answer is already queued and reading them
+cannot block for long. Only the last message of a batch asks for an acknowledgement; errors come for each message that
+failed, matched by its sequence number. Sequence numbers start anew with each batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from errno import EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH
+from itertools import permutations
+from os import strerror
+from socket import socket
+from struct import Struct
+from typing import Final, NamedTuple
+
+from routed.kernel.codec import CODECS
+from routed.kernel.codec.attributes import ACK_TLVS, CREATE, ERROR, EXCLUSIVE, REPLACE, REQUEST, text, walk
+from routed.model.change import Failure, Operation, Verb
+from routed.model.net import IPV4
+from routed.model.objects import Member, RouteValue, Slot, Value
+
+BATCH: Final = 512  # messages; measured: 64 is no faster, and 2048 only keeps the caller waiting for longer
+_ANSWER_SIZE: Final = 1024  # bytes that one error takes in the receive buffer, with its text, rounded up
+_BATCH_SIZE: Final = 1 << 18  # bytes; some routes have hundreds of legs
+_ANSWER: Final = 4096  # bytes
+_MOST_LEGS: Final = 4
+
+_ERROR: Final = Struct("=IHHIIi")  # struct nlmsghdr, then the error of struct nlmsgerr, negative
+_ERROR_TEXT_AT: Final = 36  # header, error, header of the request
+_ERROR_TEXT: Final = 1  # NLMSGERR_ATTR_MSG
+
+_GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})
+
+
+class _Step(NamedTuple):
+    """One round over the members of an operation."""
+
+    flags: int
+    of_before: bool = False  # speaks of what stood there, not of what shall stand
+
+    @property
+    def is_removal(self) -> bool:
+        return not self.flags & CREATE
+
+
+_STEPS: Final = {
+    Verb.ADD: (_Step(REQUEST | CREATE | EXCLUSIVE),),
+    Verb.REPLACE: (_Step(REQUEST | CREATE | REPLACE),),
+    Verb.PREPEND: (_Step(REQUEST | CREATE),),
+    # Not exclusive: behind the one that goes there may stand a stranger's alias, which stays.
+    Verb.CHANGE: (_Step(REQUEST, of_before=True), _Step(REQUEST | CREATE)),
+    Verb.DELETE: (_Step(REQUEST),),
+}
+
+
+def batches(
+    operation: Operation, receive_buffer: int
+) -> Iterator[tuple[Sequence[Member], list[tuple[bytes | bytearray, bool]]]]:
+    """The requests of an operation: (members, [(requests for all of them, is it a removal?)]).
+
+    ``receive_buffer`` is the size in bytes of the socket's; no batch can overrun it, should every message fail.
+    """
+    codec = CODECS[operation.kind]
+    count = max(1, min(BATCH, receive_buffer // _ANSWER_SIZE))
+    members = operation.members
+    before: Value = operation.value if operation.before is None else operation.before
+    steps = [
+        (codec.delete if step.is_removal else codec.new, step.flags, value)
+        for step in _STEPS[operation.verb]
+        for value in _spellings(before if step.of_before else operation.value, operation.slot, step)
+    ]
+    start = 0
+    while start < len(members):
+        batch = members[start : start + count]
+        requests = [
+            (codec.requests(type_, flags, operation.slot, value, batch), type_ == codec.delete)
+            for type_, flags, value in steps
+        ]
+        if start == 0 and max(len(packed) for packed, _ in requests) > _BATCH_SIZE and count > 1:
+            count = max(1, count // 8)
+            continue
+        yield batch, requests
+        start += len(batch)
+
+
+def _spellings(value: Value, slot: Slot, step: _Step) -> Iterator[Value]:
+    """The ways to write a value that the kernel tells apart and we do not.
+
+    IPv4 compares the legs of a multipath route in their order (fib_nh_match in net/ipv4/fib_semantics.c), and who wrote
+    it is free to choose one. So a removal names every order of up to four legs; at most one of them is there.
+    """
+    hops = value.hops if isinstance(value, RouteValue) else ()
+    if step.is_removal and slot.family == IPV4 and 1 < len(hops) <= _MOST_LEGS:
+        yield from (value._replace(hops=order) for order in permutations(hops))
+    else:
+        yield value
+
+
+def send_batch(
+    requests: socket, packed: bytes | bytearray, members: Sequence[Member], *, is_removal: bool
+) -> list[Failure]:
+    """Send one batch and read its answers. Of a removal, what is gone already is no failure. Raises OSError."""
+    requests.send(packed)
+    failures: list[Failure] = []
+    last = len(members)
+    receive = requests.recv
+    while True:
+        answer = receive(_ANSWER)
+        length, type_, flags, sequence, _, error = _ERROR.unpack_from(answer)
+        if type_ != ERROR:
+            continue
+        if error and not (is_removal and -error in _GONE):
+            failures.append(Failure(members[sequence - 1], -error, _explain(answer, length, flags, -error)))
+        if sequence == last:
+            return failures
+
+
+def _explain(answer: bytes, length: int, flags: int, error: int) -> str:
+    """The kernel's own words where it has some (NETLINK_EXT_ACK), else those of the error number."""
+    words = walk(answer, _ERROR_TEXT_AT, length).get(_ERROR_TEXT, b"") if flags & ACK_TLVS else b""
+    return text(words) or strerror(error)

@@ -1,0 +1,147 @@
+"""Dumps: what stands in the kernel now, whole and consistent, or an error.
+
+A dump is first read raw and to its end, then decoded while it is iterated. So a dump that the kernel interrupted is
+simply read again before anybody saw a part of it, a dump that nobody iterates costs no decoding, one that is abandoned
+leaves nothing on the socket, and the kernel's own pass over the table is as short as it can be. The price is the raw
+table in memory, about 60 bytes a route, given back piece by piece while it is decoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Iterator
+from errno import EBUSY, EINTR, ENOENT
+from os import strerror
+from socket import socket
+from struct import Struct
+from typing import Final
+
+from routed.kernel.codec import CODECS, Decoder
+from routed.kernel.codec.attributes import (
+    DONE,
+    DUMP,
+    DUMP_INTERRUPTED,
+    ERROR,
+    HEADER_SIZE,
+    REQUEST,
+    MalformedMessage,
+    message,
+)
+from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
+from routed.model.objects import Kind, RouteSlot, Scope, Standing
+
+_DATAGRAM: Final = 1 << 16  # bytes; the kernel fills at most 32 KiB of a dump at a time (netlink_dump)
+_SEQUENCE: Final = 1  # the same for every dump, so that equal tables give equal bytes
+_ATTEMPTS: Final = 30
+_PAUSE: Final = 0.001  # seconds after the first interrupted attempt; each further one waits twice as long, at most …
+_LONGEST_PAUSE: Final = 0.1
+
+_START: Final = Struct("=IHH")  # length, type, flags of struct nlmsghdr
+_RESULT: Final = Struct("=i")
+
+
+class DumpInterrupted(OSError):  # noqa: N818  named for what happened
+    """The table changed during every one of the attempts to read it: EBUSY, try later."""
+
+    def __init__(self) -> None:
+        super().__init__(EBUSY, f"the table changed during each of {_ATTEMPTS} attempts to read it")
+
+
+class Dump:
+    """One dump, read to its end. Iterate once: lists of objects in the kernel's order.
+
+    ``fingerprint`` is there before the first iteration: a caller who knows it need not iterate at all. A scope that
+    names neither a table nor a protocol leaves out what the kernel itself keeps in table local.
+    """
+
+    def __init__(self, scope: Scope, datagrams: list[bytes], decoder: Decoder) -> None:
+        self.scope = scope
+        self.fingerprint = _digest(datagrams)
+        self._datagrams = deque(datagrams)
+        self._decoder = decoder
+
+    def __iter__(self) -> Iterator[list[Standing]]:
+        kind, family = self.scope.kind, self.scope.family
+        is_unfiltered = kind is Kind.ROUTE and not self.scope.table and not self.scope.protocol
+        while self._datagrams:
+            chunk = self._decoder.decode(kind, self._datagrams.popleft(), family)
+            yield [standing for standing in chunk if not _is_noise(standing)] if is_unfiltered else chunk
+
+
+def _is_noise(standing: Standing) -> bool:
+    slot = standing.slot
+    return isinstance(slot, RouteSlot) and slot.table == TABLE_LOCAL and standing.value.protocol == PROTOCOL_KERNEL
+
+
+def _digest(datagrams: list[bytes]) -> bytes:
+    digest = hashlib.sha1(usedforsecurity=False)
+    for datagram in datagrams:
+        digest.update(datagram)
+    return digest.digest()
+
+
+def read_scope(requests: socket, scope: Scope, decoder: Decoder) -> Dump:
+    """Dump one scope. A table that does not exist is empty. Raises DumpInterrupted and OSError."""
+    codec = CODECS[scope.kind]
+    return Dump(scope, read_raw(requests, codec.get, codec.dump_body(scope)), decoder)
+
+
+def read_addresses(requests: socket, family: int) -> list[bytes]:
+    """The raw addresses of one family. Raises DumpInterrupted and OSError."""
+    codec = CODECS[Kind.ADDRESS]
+    return read_raw(requests, codec.get, codec.dump_body(Scope(Kind.ADDRESS, family)))
+
+
+def read_raw(requests: socket, type_: int, body: bytes) -> list[bytes]:
+    """The datagrams of one dump without the closing NLMSG_DONE, read again while the kernel says it was interrupted.
+
+    Raises DumpInterrupted after the last attempt, and OSError for any other refusal of the kernel.
+    """
+    request = message(type_, REQUEST | DUMP, _SEQUENCE, body)
+    pause = _PAUSE
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        requests.send(request)
+        datagrams, is_interrupted = _collect(requests)
+        if not is_interrupted:
+            return datagrams
+    raise DumpInterrupted
+
+
+def _collect(requests: socket) -> tuple[list[bytes], bool]:
+    """Read to the end, whatever happens on the way: nothing may stay behind on the socket."""
+    datagrams: list[bytes] = []
+    is_interrupted = False
+    receive = requests.recv
+    while True:
+        datagram = receive(_DATAGRAM)
+        end, flags, result = _scan(datagram)
+        is_interrupted |= bool(flags & DUMP_INTERRUPTED)
+        if result is None:
+            datagrams.append(datagram)
+            continue
+        if end:
+            datagrams.append(datagram[:end])
+        if result == -EINTR:
+            return datagrams, True
+        if result < 0 and result != -ENOENT:
+            raise OSError(-result, strerror(-result))
+        return datagrams, is_interrupted
+
+
+def _scan(datagram: bytes) -> tuple[int, int, int | None]:
+    """(where the objects end, the flags of all messages together, the result of the dump or None if it goes on)."""
+    start, size, flags = 0, len(datagram), 0
+    while start + HEADER_SIZE <= size:
+        length, type_, more = _START.unpack_from(datagram, start)
+        if length < HEADER_SIZE or start + length > size:
+            raise MalformedMessage(f"a message claims {length} bytes of {size - start}")
+        flags |= more
+        if type_ in (DONE, ERROR):
+            return start, flags, _RESULT.unpack_from(datagram, start + HEADER_SIZE)[0] if length > HEADER_SIZE else 0
+        start += (length + 3) & ~3
+    return size, flags, None

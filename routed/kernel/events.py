@@ -1,0 +1,129 @@
+"""Notifications as events: a table of message types, and a loop that drains the socket.
+
+Here must never live: what an event means, or a reply to it. A message that cannot be read is skipped and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from errno import ENOBUFS
+from socket import socket
+from typing import Final, NamedTuple
+
+from routed.kernel.codec import Decoder, MalformedMessage
+from routed.kernel.codec.address import decode_address
+from routed.kernel.codec.attributes import EXCLUSIVE, HEADER, REPLACE
+from routed.kernel.codec.link import decode_link
+from routed.kernel.codec.rule import decode_rule
+from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
+from routed.model.objects import AddressMember, Kind, Standing
+
+_DATAGRAM: Final = 1 << 18  # bytes; one event, or several
+_DRAIN: Final = 4096  # datagrams at a time, so that a storm cannot keep the caller from everything else
+
+_TABLE_AT: Final = 20  # rtm_table and rtm_protocol in a route message, from its header
+_PROTOCOL_AT: Final = 21
+
+
+class _Header(NamedTuple):
+    """What the header of a notification says beside its length."""
+
+    type: int
+    flags: int
+    port: int
+
+    @property
+    def is_removal(self) -> bool:
+        return bool(self.type & 1)  # RTM_NEW… is even, RTM_DEL… the odd number after it
+
+
+_Reader = Callable[[bytes, int, int, _Header], list[Event]]  # (datagram, start, end, header) → events
+
+
+class EventReader:
+    """Drains one event socket. Shares the decoder, and so the memo of route shapes, with the dumps."""
+
+    def __init__(self, events: socket, decoder: Decoder) -> None:
+        self.overruns = 0
+        self._receive = events.recv
+        self._decoder = decoder
+        self._readers: dict[int, _Reader] = {
+            new + removal: reader
+            for new, reader in ((16, _read_link), (20, _read_address), (24, self._read_route), (32, _read_rule))
+            for removal in (0, 1)
+        }
+
+    def read(self) -> list[Event]:
+        """What is there now, at most 4096 datagrams. Never blocks. A lost event is an Overrun in its place."""
+        events: list[Event] = []
+        for _ in range(_DRAIN):
+            try:
+                datagram = self._receive(_DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != ENOBUFS:
+                    raise
+                self.overruns += 1
+                events.append(Overrun())
+                continue
+            self._read_datagram(datagram, events)
+        return events
+
+    def _read_datagram(self, datagram: bytes, events: list[Event]) -> None:
+        start, size = 0, len(datagram)
+        while start + HEADER.size <= size:
+            length, type_, flags, _, port = HEADER.unpack_from(datagram, start)
+            end = start + length
+            if length < HEADER.size or end > size:
+                self._decoder.count_malformed()
+                return
+            reader = self._readers.get(type_, _ignore)
+            try:
+                events += reader(datagram, start, end, _Header(type_, flags, port))
+            except MalformedMessage:
+                self._decoder.count_malformed()
+            start += (length + 3) & ~3
+
+    def _read_route(self, data: bytes, start: int, end: int, header: _Header) -> list[Event]:
+        if data[start + _TABLE_AT : start + _PROTOCOL_AT + 1] == _LOCAL_BY_KERNEL:
+            return []
+        route = self._decoder.routes.decode(data, start, end)
+        return [] if route is None else [_object_event(Kind.ROUTE, route, header)]
+
+
+_LOCAL_BY_KERNEL: Final = bytes((TABLE_LOCAL, PROTOCOL_KERNEL))
+
+
+def _object_event(kind: Kind, standing: Standing, header: _Header) -> ObjectEvent:
+    """The flags of a notification: fib_table_insert in net/ipv4/fib_trie.c, fib6_add_rt2node in net/ipv6/ip6_fib.c."""
+    is_replacement = bool(header.flags & REPLACE) and not header.is_removal
+    is_addition = bool(header.flags & EXCLUSIVE) and not header.is_removal
+    return ObjectEvent(kind, *standing, header.is_removal, is_replacement, is_addition, header.port)
+
+
+def _read_rule(data: bytes, start: int, end: int, header: _Header) -> list[Event]:
+    rule = decode_rule(data, start, end)
+    return [] if rule is None else [_object_event(Kind.RULE, rule, header)]
+
+
+def _read_address(data: bytes, start: int, end: int, header: _Header) -> list[Event]:
+    decoded = decode_address(data, start, end)
+    if decoded is None:
+        return []
+    standing, fact = decoded
+    assert isinstance(standing.member, AddressMember)
+    return [
+        AddressEvent(standing.member, fact, header.is_removal),
+        _object_event(Kind.ADDRESS, standing, header),
+    ]
+
+
+def _read_link(data: bytes, start: int, end: int, header: _Header) -> list[Event]:
+    link = decode_link(data, start, end)
+    return [] if link is None else [LinkEvent(link, header.is_removal)]
+
+
+def _ignore(_data: bytes, _start: int, _end: int, _header: _Header) -> list[Event]:
+    return []

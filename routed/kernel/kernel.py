@@ -1,0 +1,143 @@
+"""The kernel as the rest of routed sees it: facts, dumps, changes and events of one network namespace.
+
+Here belongs only what ties sockets, codec, dump, apply and events together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from socket import SO_RCVBUF, SOL_SOCKET
+from types import TracebackType
+from typing import Final, Self
+
+from routed.kernel import apply, dump, gateways, sockets
+from routed.kernel.codec import Decoder, MalformedMessage, messages
+from routed.kernel.codec.address import decode_address
+from routed.kernel.codec.link import LINKS_REQUEST, decode_link
+from routed.kernel.events import EventReader
+from routed.kernel.sockets import IPRSocket
+from routed.model.change import Failure, Operation
+from routed.model.events import Event
+from routed.model.facts import GatewayLink, HostAddress, Link
+from routed.model.net import FAMILIES
+from routed.model.objects import AddressMember, Scope
+
+_GET_LINK: Final = 18
+
+
+class Kernel:
+    """One network namespace: that of the thread which opens it. One thread at a time. Raises OSError throughout."""
+
+    def __init__(self, request_buffer: int = sockets.REQUEST_BUFFER, event_buffer: int = sockets.EVENT_BUFFER) -> None:
+        self._request_socket = sockets.open_request_socket(request_buffer)
+        self._requests = self._request_socket.socket
+        self._receive_buffer = self._requests.getsockopt(SOL_SOCKET, SO_RCVBUF)
+        self._event_buffer = event_buffer
+        self._event_socket: IPRSocket | None = None
+        self._reader: EventReader | None = None
+        self._decoder = Decoder()
+        self.port = int(self._requests.getsockname()[0])  # the port id of our own changes in notifications
+        self.writes = 0  # change requests sent
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close both sockets. May be called twice."""
+        for opened in (self._request_socket, self._event_socket):
+            if opened is not None:
+                opened.close()
+        self._event_socket = self._reader = None
+
+    @property
+    def overruns(self) -> int:
+        """How often the event socket lost events (ENOBUFS)."""
+        return self._reader.overruns if self._reader else 0
+
+    @property
+    def malformed(self) -> int:
+        """Messages that were skipped because they could not be read."""
+        return self._decoder.malformed
+
+    def read_links(self) -> dict[int, Link]:
+        """All links by ifindex."""
+        found: dict[int, Link] = {}
+        for datagram in dump.read_raw(self._requests, _GET_LINK, LINKS_REQUEST):
+            for _, _, start, end in messages(datagram):
+                try:
+                    link = decode_link(datagram, start, end)
+                except MalformedMessage:
+                    self._decoder.count_malformed()
+                else:
+                    if link is not None:
+                        found[link.ifindex] = link
+        return found
+
+    def read_addresses(self) -> dict[AddressMember, HostAddress]:
+        """All addresses of both families, as facts, in the kernel's order."""
+        found: dict[AddressMember, HostAddress] = {}
+        for family in FAMILIES:
+            for datagram in dump.read_addresses(self._requests, family):
+                for _, _, start, end in messages(datagram):
+                    try:
+                        decoded = decode_address(datagram, start, end)
+                    except MalformedMessage:
+                        self._decoder.count_malformed()
+                    else:
+                        if decoded is not None:
+                            fact = decoded[1]
+                            found[AddressMember(fact.dev, fact.address, fact.prefixlen)] = fact
+        return found
+
+    def locate_gateways(self, wanted: Iterable[bytes]) -> dict[bytes, GatewayLink]:
+        """The link of each gateway (a packed address) as the kernel routes now; what is unreachable is absent.
+
+        An address of this host is on the link that holds it. A link-local gateway is absent: it says no link.
+        """
+        own = {fact.address: fact.dev for fact in self.read_addresses().values()}
+        return gateways.locate(self._requests, wanted, own)
+
+    def fingerprint(self, scope: Scope) -> bytes:
+        """The digest of a raw dump: equal for equal content, nothing decoded."""
+        return self.dump(scope).fingerprint
+
+    def dump(self, scope: Scope) -> dump.Dump:
+        """What stands in one scope. Raises dump.DumpInterrupted where the table never held still."""
+        return dump.read_scope(self._requests, scope, self._decoder)
+
+    def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
+        """Carry out one operation: an item for each batch, with the failures in it. Nothing is sent unless iterated."""
+        for members, requests in apply.batches(operation, self._receive_buffer):
+            failures: dict[Failure, None] = {}  # a set that keeps its order
+            for packed, is_removal in requests:
+                self.writes += len(members)
+                failures |= dict.fromkeys(apply.send_batch(self._requests, packed, members, is_removal=is_removal))
+            yield tuple(failures)
+
+    def open_events(self) -> None:
+        """Subscribe. To be called before the first dump, so that no change falls in between."""
+        self._event_socket = sockets.open_event_socket(self._event_buffer)
+        self._reader = EventReader(self._event_socket.socket, self._decoder)
+
+    def events_fileno(self) -> int:
+        """The descriptor to wait on for events."""
+        assert self._event_socket is not None, "open_events() comes first"
+        return self._event_socket.fileno()
+
+    def hear_echo(self, wanted: bool) -> None:  # noqa: FBT001  a switch
+        """Shall events of our own changes be delivered? Off, the kernel drops them before they take any room."""
+        assert self._event_socket is not None, "open_events() comes first"
+        if wanted:
+            sockets.filter_nothing(self._event_socket.socket)
+        else:
+            sockets.filter_out(self._event_socket.socket, self.port)
+
+    def read_events(self) -> list[Event]:
+        """What the kernel told since, a limited number at a time; never blocks. Overrun stands where some were lost."""
+        assert self._reader is not None, "open_events() comes first"
+        return self._reader.read()

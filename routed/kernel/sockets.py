@@ -1,0 +1,98 @@
+"""The two sockets: requests without groups, events without requests. The only module that imports pyroute2.
+
+Here must never live: anything that reads inside a message.
+Sources: netlink(7); include/uapi/linux/netlink.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import sys
+from struct import Struct
+from typing import Final
+
+from pyroute2.netlink import rtnl
+from pyroute2.netlink.rtnl.iprsocket import IPRSocket
+
+_SOL_NETLINK: Final = 270
+_NETLINK_CAP_ACK: Final = 10  # an error repeats the header of the request only
+_SO_ATTACH_FILTER: Final = 26
+_SO_DETACH_FILTER: Final = 27
+_SO_SNDBUFFORCE: Final = 32
+_SO_RCVBUFFORCE: Final = 33
+
+REQUEST_BUFFER: Final = 4 << 20  # bytes; answers wait here while the kernel works through a batch
+EVENT_BUFFER: Final = 32 << 20  # bytes; an event of a route takes about 830 of them
+
+# linux/filter.h: struct sock_filter and sock_fprog, and BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
+_INSTRUCTION: Final = Struct("=HBBI")
+_PROGRAM: Final = Struct("@HP")
+_LOAD_WORD: Final = 0x20
+_JUMP_EQUAL: Final = 0x15
+_RETURN: Final = 0x06
+
+_GROUPS: Final = (
+    rtnl.RTMGRP_LINK
+    | rtnl.RTMGRP_IPV4_IFADDR
+    | rtnl.RTMGRP_IPV6_IFADDR
+    | rtnl.RTMGRP_IPV4_ROUTE
+    | rtnl.RTMGRP_IPV6_ROUTE
+    | rtnl.RTMGRP_IPV4_RULE
+    | rtnl.RTMGRP_IPV6_RULE
+)
+
+
+__all__ = [
+    "EVENT_BUFFER",
+    "REQUEST_BUFFER",
+    "IPRSocket",
+    "filter_nothing",
+    "filter_out",
+    "open_event_socket",
+    "open_request_socket",
+]
+
+
+def open_request_socket(buffer: int = REQUEST_BUFFER) -> IPRSocket:
+    """A blocking socket for requests, with extended acknowledgements and strict checks. Raises OSError."""
+    opened = IPRSocket(ext_ack=True, strict_check=True)
+    opened.bind(groups=0)
+    opened.socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+    _set_buffer(opened.socket, socket.SO_RCVBUF, _SO_RCVBUFFORCE, buffer)
+    _set_buffer(opened.socket, socket.SO_SNDBUF, _SO_SNDBUFFORCE, buffer)
+    return opened
+
+
+def open_event_socket(buffer: int = EVENT_BUFFER) -> IPRSocket:
+    """A non-blocking socket that is told of links, addresses, routes and rules of both families. Raises OSError."""
+    opened = IPRSocket()
+    _set_buffer(opened.socket, socket.SO_RCVBUF, _SO_RCVBUFFORCE, buffer)
+    opened.bind(groups=_GROUPS)
+    opened.socket.setblocking(False)
+    return opened
+
+
+def filter_out(opened: socket.socket, port: int) -> None:
+    """Drop, inside the kernel, every message that a request of this port id caused. Raises OSError.
+
+    A classic BPF program over struct nlmsghdr: load nlmsg_pid (big-endian, as BPF loads), drop on equality, else keep.
+    """
+    swapped = int.from_bytes(port.to_bytes(4, sys.byteorder), "big")
+    program = ((_LOAD_WORD, 0, 0, 12), (_JUMP_EQUAL, 0, 1, swapped), (_RETURN, 0, 0, 0), (_RETURN, 0, 0, 0xFFFFFFFF))
+    instructions = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*step) for step in program))
+    pointer = _PROGRAM.pack(len(program), ctypes.addressof(instructions))
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pointer)
+
+
+def filter_nothing(opened: socket.socket) -> None:
+    """Take the filter away again. Raises OSError."""
+    opened.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
+def _set_buffer(opened: socket.socket, option: int, force: int, size: int) -> None:
+    """Set a buffer size past net.core.rmem_max where we may (CAP_NET_ADMIN), up to it where we may not."""
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, force, size)
+    except PermissionError:
+        opened.setsockopt(socket.SOL_SOCKET, option, size)

@@ -1,0 +1,81 @@
+"""A private network namespace for the calling thread, `ip -j` inside it, and waiting for a condition."""
+
+import ctypes
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def private_network() -> Iterator[None]:
+    """Move the calling thread into a fresh network namespace with `lo` up, and back afterwards."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.unshare(_CLONE_NEWNET))
+        try:
+            ip("link set lo up")
+            yield
+        finally:
+            _check(_libc.setns(home, _CLONE_NEWNET))
+    finally:
+        os.close(home)
+
+
+def veth(name: str = "v0", *addresses: str, peer: str = "") -> int:
+    """Make a veth pair, both ends up with carrier; return the ifindex of the first. Its IPv6 addresses skip DAD."""
+    peer = peer or f"{name}p"
+    ip(f"link add {name} type veth peer name {peer}")
+    for end in (name, peer):
+        Path(f"/proc/sys/net/ipv6/conf/{end}/accept_dad").write_text("0")
+        ip(f"link set {end} up")
+    for address in addresses:
+        ip(f"addr add {address} dev {name}" + (" nodad" if ":" in address else ""))
+    return index_of(name)
+
+
+def index_of(name: str) -> int:
+    """The ifindex of a link."""
+    return int(ip_json(f"link show {name}")[0]["ifindex"])
+
+
+def ip(command: str) -> str:
+    """Run `ip`; its errors are the test's."""
+    done = subprocess.run(["ip", *command.split()], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"ip {command}: {done.stderr}"
+    return done.stdout
+
+
+def ip_batch(commands: str) -> None:
+    """Run many `ip` commands in one process."""
+    subprocess.run(["ip", "-batch", "-"], input=commands, text=True, check=True, capture_output=True)
+
+
+def ip_json(command: str) -> list[dict[str, Any]]:
+    """Run `ip -j -d` and return its answer; an absent table is an empty one."""
+    done = subprocess.run(["ip", "-j", "-d", "-N", *command.split()], capture_output=True, text=True, check=False)
+    if done.returncode and "does not exist" in done.stderr:
+        return []
+    assert done.returncode == 0, f"ip {command}: {done.stderr}"
+    return [item for item in json.loads(done.stdout or "[]") if item]
+
+
+def wait_until(is_so: Callable[[], bool], within: float = 5.0) -> None:
+    """Return as soon as the condition holds; fail the test when it does not hold in time (seconds)."""
+    end = time.monotonic() + within
+    while not is_so():
+        assert time.monotonic() < end, f"{is_so} did not become true within {within} s"
+        time.sleep(0.002)
+
+
+def _check(result: int) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

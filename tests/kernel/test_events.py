@@ -1,0 +1,145 @@
+"""Notifications: what the kernel says, as events; lost ones as an Overrun."""
+
+from __future__ import annotations
+
+import select
+
+import pytest
+
+from routed.kernel.kernel import Kernel
+from routed.model.change import Verb
+from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.objects import Hop, Kind, Scope
+from tests.kernel.conftest import Network
+from tests.kernel.netns import ip, ip_batch, ip_json, veth
+from tests.kernel.objects import TABLE, V4, V6, address, do, packed, read, route, rule
+
+TO, TO6 = "192.0.2.0/24", "2001:db8::/48"
+
+
+@pytest.fixture
+def listening(kernel: Kernel) -> Kernel:
+    kernel.open_events()
+    return kernel
+
+
+def of_objects(events: list[Event]) -> list[ObjectEvent]:
+    return [event for event in events if isinstance(event, ObjectEvent)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "thing"),
+    [(Kind.ROUTE, route(TO, type=6)), (Kind.ROUTE, route(TO6, type=6)), (Kind.RULE, rule(V4)), (Kind.RULE, rule(V6))],
+    ids=str,
+)
+def test_our_own_change_comes_back_with_our_port(listening: Kernel, kind: Kind, thing: object) -> None:
+    do(listening, Verb.ADD, thing)  # type: ignore[arg-type]
+    do(listening, Verb.DELETE, thing)  # type: ignore[arg-type]
+    added, removed = of_objects(listening.read_events())
+    assert (added.kind, (added.slot, added.member, added.value)) == (kind, thing)
+    assert (removed.slot, removed.member, removed.value) == thing
+    assert [added.is_removal, removed.is_removal] == [False, True]
+    assert {added.port, removed.port} == {listening.port}
+
+
+def test_an_event_of_a_route_equals_what_a_dump_shows(network: Network, listening: Kernel) -> None:
+    wide = route(TO6, Hop(network.v0, packed("fd00::2")), Hop(network.v1, packed("fd01::2")))
+    do(listening, Verb.ADD, wide)
+    (event,) = of_objects(listening.read_events())
+    assert read(listening, Scope(Kind.ROUTE, V6, TABLE)) == [(event.slot, event.member, event.value)] == [wide]
+
+
+def test_an_ipv6_leg_that_is_appended_is_announced_with_the_whole_route(network: Network, listening: Kernel) -> None:
+    do(listening, Verb.ADD, route(TO6, Hop(network.v0, packed("fd00::2"))))
+    ip(f"-6 route append {TO6} via fd01::2 dev v1 table {TABLE} metric 50 proto 114")
+    *_, event = of_objects(listening.read_events())
+    assert event.value.hops == (Hop(network.v0, packed("fd00::2")), Hop(network.v1, packed("fd01::2")))
+    assert not event.is_addition
+
+
+def test_events_tell_an_addition_a_replacement_and_a_further_alias_apart(listening: Kernel) -> None:
+    for verb in ("add", "replace", "append", "prepend"):
+        kind = (
+            "blackhole" if verb == "add" else {"replace": "prohibit", "append": "throw", "prepend": "unreachable"}[verb]
+        )
+        ip(f"route {verb} {kind} {TO} table {TABLE}")
+    told = [(event.is_addition, event.is_replacement) for event in of_objects(listening.read_events())]
+    assert told == [(True, False), (False, True), (False, False), (False, False)]
+
+
+def test_a_change_by_another_process_carries_another_port(listening: Kernel) -> None:
+    ip(f"route add blackhole {TO} table {TABLE}")
+    (event,) = of_objects(listening.read_events())
+    assert event.port not in {KERNEL, listening.port}
+
+
+def test_a_change_by_the_kernel_carries_port_0(network: Network, listening: Kernel) -> None:
+    do(listening, Verb.ADD, route(TO6, Hop(network.v0, packed("fd00::2"))))
+    listening.read_events()
+    ip("link set v0 down")
+    gone = [event for event in of_objects(listening.read_events()) if event.member == route(TO6).member]
+    assert [(event.is_removal, event.port) for event in gone] == [(True, KERNEL)]
+
+
+def test_the_fact_of_an_address_comes_before_the_object(network: Network, listening: Kernel) -> None:
+    wanted = address(network.v0, "198.51.100.1/32")
+    do(listening, Verb.ADD, wanted)
+    fact, thing, *_ = listening.read_events()
+    assert isinstance(fact, AddressEvent)
+    assert isinstance(thing, ObjectEvent)
+    assert fact.member == thing.member == wanted.member
+    assert (fact.address.protocol, fact.is_removal) == (114, False)
+
+
+def test_links_are_followed_through_their_life(network: Network, listening: Kernel) -> None:
+    made = veth("late")
+    ip("link set late down")
+    ip("link del late")
+    links = [event for event in listening.read_events() if isinstance(event, LinkEvent) and event.link.ifindex == made]
+    assert links[0].link.kind == "veth"
+    assert [event.is_removal for event in links] == [False] * (len(links) - 1) + [True]
+    assert {event.link.is_up for event in links} == {True, False}
+
+
+def test_a_port_that_leaves_its_bridge_is_not_a_link_that_went_away(network: Network, listening: Kernel) -> None:
+    ip("link add br0 type bridge")
+    ip("link set v1 master br0")
+    ip("link set v1 nomaster")
+    links = [event for event in listening.read_events() if isinstance(event, LinkEvent)]
+    assert any(event.link.master for event in links)
+    assert not any(event.is_removal for event in links)
+
+
+def test_what_the_kernel_does_in_table_local_is_not_told_but_what_others_do_is(
+    network: Network, listening: Kernel
+) -> None:
+    ip("addr add 198.51.100.1/32 dev v0")
+    assert [event.kind for event in of_objects(listening.read_events())] == [Kind.ADDRESS]
+    ip("route add local 198.51.100.2 dev v0 table local")
+    assert [event.kind for event in of_objects(listening.read_events())] == [Kind.ROUTE]
+
+
+def test_reading_without_news_gives_nothing_and_does_not_block(listening: Kernel) -> None:
+    listening.read_events()
+    assert listening.read_events() == []
+
+
+def test_the_descriptor_is_readable_when_there_is_news(listening: Kernel) -> None:
+    listening.read_events()
+    waiting = select.poll()
+    waiting.register(listening.events_fileno(), select.POLLIN)
+    assert waiting.poll(0) == []
+    ip(f"route add blackhole {TO} table {TABLE}")
+    assert waiting.poll(1000)
+
+
+def test_lost_events_are_an_overrun_and_the_socket_goes_on(network: Network) -> None:
+    with Kernel(event_buffer=2048) as kernel:
+        kernel.open_events()
+        ip_batch("".join(f"route add blackhole 11.0.{n >> 8}.{n & 255} table {TABLE}\n" for n in range(1000)))
+        events = kernel.read_events()
+        assert Overrun() in events
+        assert kernel.overruns == events.count(Overrun()) == 1
+        ip(f"route add blackhole {TO} table {TABLE}")
+        assert [event.member for event in of_objects(kernel.read_events())] == [route(TO).member]
+        assert len(ip_json(f"route show table {TABLE}")) == 1001

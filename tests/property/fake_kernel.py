@@ -1,0 +1,480 @@
+"""A kernel in memory that behaves as Linux 6.18 was measured to behave, and misbehaves where a test tells it to.
+
+It answers ``daemon.ports.Kernel``. Here belongs what the kernel does, never what routed should do about it: nothing of
+``routed.core`` or ``routed.kernel`` is used. What it leaves out: next hop objects, secondary addresses, VRFs, DAD.
+
+Sources: fib_table_insert and fib_table_delete in net/ipv4/fib_trie.c, fib_sync_down_dev in net/ipv4/fib_semantics.c,
+fib6_add_rt2node in net/ipv6/ip6_fib.c, ip6_route_del in net/ipv6/route.c, fib_nl_newrule in net/core/fib_rules.c; all
+were tried out with ``ip`` as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ESRCH
+from itertools import islice
+from typing import Final
+
+from routed.model import names
+from routed.model.change import Failure, Operation, Verb
+from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.facts import GatewayLink, HostAddress, Link
+from routed.model.net import IPV4, IPV6, family_of, is_inside, network_of, parse_prefix
+from routed.model.objects import (
+    AddressMember,
+    AddressValue,
+    Hop,
+    Key,
+    Kind,
+    Member,
+    RouteSlot,
+    RouteValue,
+    Scope,
+    Slot,
+    Standing,
+    Value,
+)
+
+OUR_PORT: Final = 1000
+STRANGER: Final = 4242  # the port id of whoever else changes something
+CONNECTED_METRIC: Final = {IPV4: 0, IPV6: 256}  # IP6_RT_PRIO_ADDRCONF
+LINK_LOCAL: Final = parse_prefix("fe80::/10")
+CHUNK: Final = 512  # objects in one piece of a dump
+BATCH: Final = 4  # requests in one piece of an operation: few, so that much can happen in between
+APPEND: Final = "append"  # NLM_F_APPEND; only strangers use it
+
+STEPS: Final = {
+    Verb.ADD: ((Verb.ADD, False),),
+    Verb.REPLACE: ((Verb.REPLACE, False),),
+    Verb.PREPEND: ((Verb.PREPEND, False),),
+    Verb.CHANGE: ((Verb.DELETE, True), (Verb.ADD, False)),
+    Verb.DELETE: ((Verb.DELETE, False),),
+}
+GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})  # of a deletion these mean "done"
+
+
+@dataclass(slots=True)
+class Mischief:
+    """What goes wrong. Each is asked at every step."""
+
+    meanwhile: Callable[[], None] = lambda: None  # a stranger's turn, before every request and every dump
+    refuse: Callable[[Operation, Member], int] = lambda _operation, _member: 0  # the errno of a request, 0 for none
+    interrupt: Callable[[Scope], bool] = lambda _scope: False  # the table never holds still: EBUSY
+    deliver: Callable[[list[Event]], list[Event]] = lambda events: events  # lost, reordered, overrun
+
+
+class FakeDump:
+    """One dump. The kernel reads the table as it stands when the dump is asked for."""
+
+    def __init__(self, standings: list[Standing]) -> None:
+        self.fingerprint = str(hash(tuple(standings))).encode()
+        self._standings = standings
+
+    def __iter__(self) -> Iterator[list[Standing]]:
+        rest = iter(self._standings)
+        while chunk := list(islice(rest, CHUNK)):
+            yield chunk
+
+
+@dataclass(slots=True)
+class FakeKernel:
+    """The routing state of one network namespace."""
+
+    mischief: Mischief = field(default_factory=Mischief)
+    port: int = OUR_PORT
+    writes: int = 0
+    overruns: int = 0
+    links: dict[int, Link] = field(default_factory=dict)
+    objects: dict[Kind, dict[Slot, dict[Member, list[Value]]]] = field(
+        default_factory=lambda: {kind: {} for kind in Kind}
+    )
+    requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
+    watch: Callable[[], None] = lambda: None  # called after every change of a table
+    _events: list[Event] = field(default_factory=list)
+    _hears_echo: bool = True
+
+    # What the story asks for
+
+    def read_links(self) -> dict[int, Link]:
+        return dict(self.links)
+
+    def read_addresses(self) -> dict[AddressMember, HostAddress]:
+        return {
+            member: _as_fact(member, values[0])
+            for members in self.objects[Kind.ADDRESS].values()
+            for member, values in members.items()
+            if isinstance(member, AddressMember)
+        }
+
+    def locate_gateways(self, gateways: Iterable[bytes]) -> dict[bytes, GatewayLink]:
+        own = {member.address: member.dev for member in self.read_addresses()}
+        found = {gateway: GatewayLink(own[gateway], is_onlink=True) for gateway in gateways if gateway in own}
+        for gateway in gateways:
+            best = self._look_up(gateway)
+            if gateway not in found and best is not None and best.hops and not is_inside(gateway, LINK_LOCAL):
+                found[gateway] = GatewayLink(best.hops[0].dev, not best.hops[0].gateway)
+        return found
+
+    def dump(self, scope: Scope) -> FakeDump:
+        self.mischief.meanwhile()
+        if self.mischief.interrupt(scope):
+            raise OSError(EBUSY, os.strerror(EBUSY))
+        return FakeDump([standing for standing in self.stand(scope.kind) if _is_in(standing, scope)])
+
+    def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
+        for start in range(0, len(operation.members), BATCH):
+            failures: list[Failure] = []
+            for verb, is_of_before in STEPS[operation.verb]:
+                before = operation.value if operation.before is None else operation.before
+                value = before if is_of_before else operation.value
+                for member in operation.members[start : start + BATCH]:
+                    error = self._request_for_us(operation, verb, member, value)
+                    if error and not (verb is Verb.DELETE and error in GONE):
+                        failures.append(Failure(member, error, os.strerror(error)))
+            yield tuple(failures)
+
+    def hear_echo(self, wanted: bool) -> None:  # noqa: FBT001  the port's signature
+        self._hears_echo = wanted
+
+    def read_events(self) -> list[Event]:
+        waiting, self._events = self._events, []
+        delivered = self.mischief.deliver(waiting)
+        self.overruns += sum(isinstance(event, Overrun) for event in delivered)
+        return delivered
+
+    # What a test may ask and do
+
+    def stand(self, kind: Kind) -> Iterator[Standing]:
+        """Everything of a kind, in the kernel's order: aliases of one key follow each other."""
+        for slot, members in self.objects[kind].items():
+            for member, values in members.items():
+                for value in values:
+                    yield Standing(slot, member, value)
+
+    def standing(self, key: Key) -> tuple[Value, ...]:
+        """All that stands under a key, first what carries traffic."""
+        return tuple(self.objects[key.kind].get(key.slot, {}).get(key.member, ()))
+
+    def request(self, verb: Verb | str, key: Key, value: Value, port: int = STRANGER) -> int:
+        """One request; returns its errno. ``verb`` is a Verb (no CHANGE) or APPEND."""
+        if verb is Verb.DELETE:
+            return DELETERS[key.kind](self, key, value, port)
+        return INSERTERS[key.kind](self, verb, key, value, port)
+
+    def make_link(self, name: str, *, is_up: bool = True, ifindex: int = 0) -> int:
+        """A new link; returns its ifindex."""
+        ifindex = ifindex or max(self.links, default=0) + 1
+        self.links[ifindex] = Link(ifindex, name, is_up, has_carrier=is_up)
+        self._events.append(LinkEvent(self.links[ifindex], is_removal=False))
+        return ifindex
+
+    def change_link(self, ifindex: int, **changes: object) -> None:
+        """Other properties than ``is_up``: carrier, name, MAC. Routes stay, and no route event tells of it."""
+        self.links[ifindex] = self.links[ifindex]._replace(**changes)  # type: ignore[arg-type]
+        self._events.append(LinkEvent(self.links[ifindex], is_removal=False))
+
+    def set_up(self, ifindex: int) -> None:
+        """``ip link set up``: the IPv4 networks of its addresses come back, nothing else does."""
+        self.change_link(ifindex, is_up=True, has_carrier=True)
+        for standing in list(self.stand(Kind.ADDRESS)):
+            if isinstance(standing.member, AddressMember) and standing.member.dev == ifindex:
+                self._add_network(standing.member, standing.value)
+
+    def set_down(self, ifindex: int) -> None:
+        """``ip link set down``: IPv4 routes go without a word, IPv6 routes and global addresses with one."""
+        self.change_link(ifindex, is_up=False, has_carrier=False)
+        for key, value in list(self._routes_over(ifindex)):
+            if all(not self._is_up(hop.dev) for hop in value.hops):
+                self._take(key, value, KERNEL, is_announced=key.slot.family == IPV6)
+        for slot, member, value in list(self.stand(Kind.ADDRESS)):
+            is_here = isinstance(member, AddressMember) and member.dev == ifindex
+            if is_here and slot.family == IPV6 and value.scope == names.UNIVERSE:
+                delete_address(self, Key(Kind.ADDRESS, slot, member), value, KERNEL)
+
+    def delete_link(self, ifindex: int) -> None:
+        """``ip link delete``: as down, the addresses go with a word, and then the link."""
+        for key, value in list(self._routes_over(ifindex)):
+            self._take(key, value, KERNEL, is_announced=key.slot.family == IPV6)
+        for slot, member, value in list(self.stand(Kind.ADDRESS)):
+            if isinstance(member, AddressMember) and member.dev == ifindex:
+                delete_address(self, Key(Kind.ADDRESS, slot, member), value, KERNEL)
+        self._events.append(LinkEvent(self.links.pop(ifindex), is_removal=True))
+
+    # What both ask for
+
+    def _request_for_us(self, operation: Operation, verb: Verb, member: Member, value: Value) -> int:
+        self.mischief.meanwhile()
+        key = Key(operation.kind, operation.slot, member)
+        self.writes += 1
+        self.requested.append((verb, key, value))
+        return self.mischief.refuse(operation, member) or self.request(verb, key, value, self.port)
+
+    def _under(self, key: Key) -> list[Value]:
+        return self.objects[key.kind].setdefault(key.slot, {}).setdefault(key.member, [])
+
+    def _put(self, key: Key, values: list[Value]) -> None:
+        """Let this stand under a key."""
+        members = self.objects[key.kind].setdefault(key.slot, {})
+        if values:
+            members[key.member] = values
+        else:
+            members.pop(key.member, None)
+        self.watch()
+
+    def _take(self, key: Key, value: Value, port: int, *, is_announced: bool = True) -> None:
+        """Remove one object from under a key."""
+        self._put(key, [other for other in self.standing(key) if other != value])
+        if is_announced:
+            self._announce(key, value, port, is_removal=True)
+
+    def _announce(self, key: Key, value: Value, port: int, *, is_removal: bool = False, flag: str = "") -> None:
+        if port == self.port and not self._hears_echo:
+            return
+        if isinstance(key.member, AddressMember):
+            self._events.append(AddressEvent(key.member, _as_fact(key.member, value), is_removal))
+        self._events.append(ObjectEvent(*key, value, is_removal, flag == "replace", flag == "excl", port))
+
+    def _routes_over(self, ifindex: int) -> Iterator[tuple[Key, RouteValue]]:
+        for slot, member, value in self.stand(Kind.ROUTE):
+            if any(hop.dev == ifindex for hop in value.hops):
+                yield Key(Kind.ROUTE, slot, member), value
+
+    def _is_up(self, ifindex: int) -> bool:
+        link = self.links.get(ifindex)
+        return link is not None and link.is_up
+
+    def _is_local(self, address: bytes) -> bool:
+        return any(member.address == address for member in self.read_addresses())
+
+    def _look_up(self, address: bytes) -> RouteValue | None:
+        """The route of table main that carries an address: longest prefix, then lowest metric."""
+        family = family_of(address)
+        slots = [s for s in self.objects[Kind.ROUTE] if isinstance(s, RouteSlot)]
+        tables = sorted((s for s in slots if (s.family, s.table, s.tos) == (family, names.TABLE_MAIN, 0)), key=lambda s: s.metric)
+        for length in range(len(address) * 8, -1, -1):
+            prefix = network_of(address, length)
+            for slot in tables:
+                values = self.objects[Kind.ROUTE][slot].get(prefix)
+                if values:
+                    return values[0]  # type: ignore[no-any-return]
+        return None
+
+    def _refusal_of(self, family: int, value: RouteValue) -> int:
+        """The errno of a route that cannot be, 0 when it can."""
+        for hop in value.hops:
+            if hop.dev not in self.links:
+                return ENODEV
+            if not hop.gateway and not self._is_up(hop.dev):
+                return ENETDOWN
+            if hop.gateway and not self._reaches(hop):
+                return ENETUNREACH if family == IPV4 else EHOSTUNREACH
+        return EINVAL if value.src and not self._is_local(value.src) else 0
+
+    def _reaches(self, hop: Hop) -> bool:
+        if not self._is_up(hop.dev):
+            return False
+        if hop.onlink or is_inside(hop.gateway, LINK_LOCAL):
+            return True
+        best = self._look_up(hop.gateway)
+        return best is not None and any(leg.dev == hop.dev and not leg.gateway for leg in best.hops)
+
+    def _add_network(self, member: AddressMember, value: AddressValue) -> None:
+        """The kernel's own route to the network of an address."""
+        if self._is_up(member.dev) and not value.flags & names.IFA_NOPREFIXROUTE and not _is_host(member):
+            key, route = _network_of(member, value)
+            if route not in self.standing(key):
+                is_first = not self.standing(key)
+                self._put(key, [*self.standing(key), route])
+                self._announce(key, route, KERNEL, flag="excl" if is_first else "")
+
+    def _forget_address(self, member: AddressMember, value: AddressValue) -> None:
+        """What goes or changes with an address: its network, routes over a link without one, preferred sources."""
+        key, route = _network_of(member, value)
+        if route in self.standing(key):
+            self._take(key, route, KERNEL)
+        others = self.read_addresses()
+        if len(member.address) == 4 and not any(o.dev == member.dev and len(o.address) == 4 for o in others):
+            for over, lost in list(self._routes_over(member.dev)):
+                if over.slot.family == IPV4 and len(lost.hops) == 1:
+                    self._take(over, lost, KERNEL, is_announced=False)
+        if self._is_local(member.address):
+            return
+        for slot, prefix, user in list(self.stand(Kind.ROUTE)):
+            if user.src == member.address:
+                where = Key(Kind.ROUTE, slot, prefix)
+                if slot.family == IPV4:
+                    self._take(where, user, KERNEL)
+                else:
+                    self._put(where, [v._replace(src=b"") if v == user else v for v in self.standing(where)])
+
+
+def insert_route(kernel: FakeKernel, verb: Verb | str, key: Key, value: RouteValue, port: int) -> int:
+    """RTM_NEWROUTE: aliases for IPv4, legs for IPv6."""
+    error = kernel._refusal_of(key.slot.family, value)
+    if error:
+        return error
+    standing = list(kernel.standing(key))
+    if not standing:
+        kernel._put(key, [value])
+        is_multipath = key.slot.family == IPV6 and len(value.hops) > 1  # ip6_route_multipath_add knows no EXCL here
+        flag = "excl" if not is_multipath else "replace" if verb is Verb.REPLACE else ""
+        kernel._announce(key, value, port, flag=flag)
+        return 0
+    if verb is Verb.ADD:
+        return EEXIST
+    if verb is Verb.REPLACE:
+        return _replace_first(kernel, key, standing, value, port)
+    return _add_beside(kernel, verb, key, standing, value, port)
+
+
+def _replace_first(kernel: FakeKernel, key: Key, standing: list[RouteValue], value: RouteValue, port: int) -> int:
+    if key.slot.family == IPV4 and value in standing:
+        return 0 if standing[0] == value else EEXIST
+    kernel._put(key, [value, *standing[1:]])
+    kernel._announce(key, value, port, flag="replace")
+    return 0
+
+
+def _add_beside(
+    kernel: FakeKernel, verb: Verb | str, key: Key, standing: list[RouteValue], value: RouteValue, port: int
+) -> int:
+    if value in standing:
+        return EEXIST
+    if key.slot.family == IPV6 and _merges(value):
+        for index, host in enumerate(standing):
+            if _merges(host):
+                if set(value.hops) <= set(host.hops):
+                    return EEXIST
+                standing[index] = host._replace(hops=tuple(sorted({*host.hops, *value.hops})))
+                kernel._put(key, standing)
+                kernel._announce(key, standing[index], port)
+                return 0
+    is_first = verb is Verb.PREPEND and key.slot.family == IPV4
+    kernel._put(key, [value, *standing] if is_first else [*standing, value])
+    kernel._announce(key, value, port)
+    return 0
+
+
+def delete_route(kernel: FakeKernel, key: Key, value: RouteValue, port: int) -> int:
+    """RTM_DELROUTE by full specification; protocol 0 is anybody's."""
+    for candidate in kernel.standing(key):
+        if value.protocol not in {0, candidate.protocol} or value.type != candidate.type:
+            continue
+        if key.slot.family == IPV4 or not value.hops:
+            if candidate == value._replace(protocol=candidate.protocol):
+                kernel._take(key, candidate, port)
+                return 0
+            continue
+        gone = tuple(hop for hop in candidate.hops if hop in value.hops)
+        if gone:
+            _take_legs(kernel, key, candidate, gone, port)
+            return 0
+    return ESRCH
+
+
+def _take_legs(kernel: FakeKernel, key: Key, route: RouteValue, gone: tuple[Hop, ...], port: int) -> None:
+    left = tuple(hop for hop in route.hops if hop not in gone)
+    if len(left) == 1:
+        left = (left[0]._replace(weight=1),)
+    changed = [route._replace(hops=left)] if left else []
+    values: list[Value] = []
+    for value in kernel.standing(key):
+        values += changed if value == route else [value]
+    kernel._put(key, values)
+    kernel._announce(key, route._replace(hops=gone), port, is_removal=True)
+
+
+def insert_rule(kernel: FakeKernel, verb: Verb | str, key: Key, value: Value, port: int) -> int:
+    """RTM_NEWRULE: the protocol is part of the key; without EXCL duplicates pile up."""
+    standing = list(kernel.standing(key))
+    if verb is Verb.ADD and value in standing:
+        return EEXIST
+    kernel._put(key, [*standing, value])
+    kernel._announce(key, value, port)
+    return 0
+
+
+def delete_rule(kernel: FakeKernel, key: Key, value: Value, port: int) -> int:
+    """RTM_DELRULE: one rule for each request."""
+    standing = list(kernel.standing(key))
+    if value not in standing:
+        return ENOENT
+    standing.remove(value)
+    kernel._put(key, standing)
+    kernel._announce(key, value, port, is_removal=True)
+    return 0
+
+
+def insert_address(kernel: FakeKernel, verb: Verb | str, key: Key, value: AddressValue, port: int) -> int:
+    """RTM_NEWADDR: a replacement changes lifetimes, metric and protocol, and is always announced."""
+    member = key.member
+    assert isinstance(member, AddressMember)
+    if member.dev not in kernel.links:
+        return ENODEV
+    standing = kernel.standing(key)
+    if standing and verb is not Verb.REPLACE:
+        return EEXIST
+    if standing:
+        value = standing[0]._replace(
+            protocol=value.protocol, metric=value.metric, deprecated=value.deprecated, dynamic=value.dynamic
+        )
+    kernel._put(key, [value])
+    kernel._announce(key, value, port)
+    kernel._add_network(member, value)
+    return 0
+
+
+def delete_address(kernel: FakeKernel, key: Key, _value: AddressValue, port: int) -> int:
+    """RTM_DELADDR by its key: whose it is does not matter."""
+    member = key.member
+    assert isinstance(member, AddressMember)
+    standing = kernel.standing(key)
+    if not standing:
+        return EADDRNOTAVAIL
+    kernel._take(key, standing[0], port)
+    kernel._forget_address(member, standing[0])
+    return 0
+
+
+INSERTERS: Final = {Kind.ADDRESS: insert_address, Kind.ROUTE: insert_route, Kind.RULE: insert_rule}
+DELETERS: Final = {Kind.ADDRESS: delete_address, Kind.ROUTE: delete_route, Kind.RULE: delete_rule}
+
+
+def _merges(route: RouteValue) -> bool:
+    """Can this IPv6 route be a leg of another (rt6_qualify_for_ecmp)?"""
+    return bool(route.hops) and all(hop.gateway for hop in route.hops)
+
+
+def _is_in(standing: Standing, scope: Scope) -> bool:
+    slot = standing.slot
+    table = slot.table if isinstance(slot, RouteSlot) else 0
+    return (
+        slot.family == scope.family
+        and scope.table in {0, table}
+        and scope.protocol in {0, standing.value.protocol}
+    )  # fmt: skip
+
+
+def _as_fact(member: AddressMember, value: AddressValue) -> HostAddress:
+    return HostAddress(*member, value.scope, value.protocol, is_deprecated=value.deprecated)
+
+
+def _is_host(member: AddressMember) -> bool:
+    return member.prefixlen == len(member.address) * 8
+
+
+def _network_of(member: AddressMember, value: AddressValue) -> tuple[Key, RouteValue]:
+    family = family_of(member.address)
+    slot = RouteSlot(family, names.TABLE_MAIN, value.metric or CONNECTED_METRIC[family])
+    is_ipv4 = family == IPV4
+    route = RouteValue(
+        names.UNICAST,
+        names.PROTOCOL_KERNEL,
+        names.LINK if is_ipv4 else names.UNIVERSE,
+        (Hop(member.dev),),
+        member.address if is_ipv4 else b"",
+    )
+    return Key(Kind.ROUTE, slot, network_of(member.address, member.prefixlen)), route
+

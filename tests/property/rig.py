@@ -1,0 +1,245 @@
+"""The story on the fake kernel: a clock that a test moves, the loop's few lines without asyncio, and short builders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from routed.core.schedule import Dirt
+from routed.daemon.host import Host
+from routed.daemon.reconcile import Reconciler, Report
+from routed.model import names
+from routed.model.change import Cause, Verb
+from routed.model.entries import (
+    AddressEntry,
+    Enforce,
+    Entry,
+    HopSpec,
+    Intent,
+    OnConflict,
+    Origin,
+    RouteEntry,
+    RuleEntry,
+    Settings,
+)
+from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
+from routed.model.objects import (
+    AddressMember,
+    AddressSlot,
+    AddressValue,
+    Hop,
+    Key,
+    Kind,
+    RouteSlot,
+    RouteValue,
+    RuleMember,
+    RuleSlot,
+    RuleValue,
+)
+from tests.property.fake_kernel import STRANGER, FakeKernel
+
+OURS = 114
+THEIRS = 4  # proto static
+BOOT = 3
+ORIGIN = Origin("/etc/routed.toml", 1)
+PAUSE = 1.0  # what the loop waits after an error of netlink itself
+MOST_STEPS = 2000  # more steps of one run than this are a loop that wakes itself
+
+
+@dataclass
+class Rig:
+    """A daemon without its edges."""
+
+    kernel: FakeKernel
+    now: float = 1000.0
+    reports: list[Report] = field(default_factory=list)
+    errors: int = 0
+    reconciler: Reconciler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reconciler = Reconciler(self.kernel, Host(Intent()), lambda: self.now)
+
+    @property
+    def host(self) -> Host:
+        return self.reconciler.host
+
+    def start(self, *entries: Entry, settings: Settings | None = None) -> list[Report]:
+        """Read the host, put the entries in force, and settle."""
+        intent = Intent(settings or Settings(), entries)
+        self.kernel.read_events()
+        self.host.intent = intent
+        self.reconciler.begin()
+        return self.enforce(intent)
+
+    def enforce(self, intent: Intent, *, is_forced: bool = False) -> list[Report]:
+        """A reload: a full pass, then whatever it makes due at once."""
+        self.host.enforce(intent, self.now)
+        reports = self.settle(Dirt(everything=Cause(None, "reload")), is_initial=True, is_forced=is_forced)
+        return reports + self.run()
+
+    def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> list[Report]:
+        """Run the passes of one dirt; an error of netlink itself makes everything dirty, as the loop does."""
+        reports: list[Report] = []
+        try:
+            for step in self.reconciler.settle(dirt, is_initial=is_initial, is_forced=is_forced):
+                if step is not None:
+                    reports.append(step)
+        except OSError:
+            self.errors += 1
+            self.host.schedule.dirt.everything = Cause(None, "netlink failed")
+            self.host.schedule.rest_until = self.now + PAUSE
+        self.reports += reports
+        return reports
+
+    def run(self, seconds: float = 0.0) -> list[Report]:
+        """Let the loop run for a while of the clock: each timer at its moment."""
+        end, host = self.now + seconds, self.host
+        reports: list[Report] = []
+        for _ in range(MOST_STEPS):
+            self.reconciler.listen(self.now)
+            host.make_dirty(host.schedule.dirt, host.holds.take_ended(self.now), Cause(None, "tried again"))
+            due, ends = host.schedule.find_due(self.now), host.holds.find_next(self.now)
+            if due is not None and due <= self.now:
+                reports += self.settle(host.schedule.take(self.now))
+                continue
+            following = min((moment for moment in (due, ends) if moment is not None), default=end)
+            if following > end:
+                self.now = end
+                return reports
+            self.now = following
+        raise AssertionError("the loop never comes to rest")
+
+    def resync(self) -> list[Report]:
+        """Let the time to the next full comparison pass."""
+        return self.run(self.host.schedule.resync + 1.0)
+
+    def plan_is_empty(self) -> bool:
+        """Would a full pass change nothing?"""
+        plans = [plan for plan in self.reconciler.propose() if plan is not None]
+        return not plans[-1].operations
+
+
+def a_route(
+    name: str = "lan",
+    to: str | tuple[str, ...] = "10.30.0.0/16",
+    hops: tuple[HopSpec, ...] = (HopSpec(dev="v0"),),
+    *,
+    type_: int = names.UNICAST,
+    table: int = names.TABLE_MAIN,
+    metric: int | None = None,
+    src: str = "",
+    metrics: tuple[tuple[int, int | str], ...] = (),
+    scope: int | None = None,
+    enforce: Enforce = Enforce.REPAIR,
+    on_conflict: OnConflict | None = None,
+) -> RouteEntry:
+    """``[[route]]``, on-link over v0 unless told otherwise."""
+    prefixes: dict[int, frozenset[bytes]] = {}
+    for text in (to,) if isinstance(to, str) else to:
+        family = IPV6 if ":" in text else IPV4
+        prefixes[family] = prefixes.get(family, frozenset()) | {parse_prefix(text)}
+    return RouteEntry(
+        name=f"route/{name}",
+        origin=ORIGIN,
+        enforce=enforce,
+        on_conflict=on_conflict,
+        prefixes=prefixes,
+        table=table,
+        type=type_,
+        metric=metric,
+        scope=scope,
+        src=parse_address(src) if src else b"",
+        hops=() if type_ in names.TYPES_WITHOUT_HOP else hops,
+        metrics=metrics,
+    )
+
+
+def a_rule(
+    name: str = "storage", priority: int = 1200, table: int = 120, families: tuple[int, ...] = (IPV4,), source: str = ""
+) -> RuleEntry:
+    """``[[rule]]``."""
+    return RuleEntry(
+        name=f"rule/{name}",
+        origin=ORIGIN,
+        families=families,
+        priority=priority,
+        table=table,
+        source=parse_prefix(source) if source else b"",
+    )
+
+
+def an_address(text: str = "10.20.0.11/21", dev: str = "v0", name: str = "", *, metric: int = 0) -> AddressEntry:
+    """``[[address]]``."""
+    address, _, length = text.partition("/")
+    return AddressEntry(
+        name=f"address/{name or text}",
+        origin=ORIGIN,
+        address=parse_address(address),
+        prefixlen=int(length),
+        dev=dev,
+        metric=metric,
+    )
+
+
+def via(gateway: str, dev: str = "", weight: int = 1) -> HopSpec:
+    """One next hop as written."""
+    return HopSpec(parse_address(gateway), dev, weight)
+
+
+def route_key(to: str = "10.30.0.0/16", table: int = names.TABLE_MAIN, metric: int | None = None) -> Key:
+    """The key of a route as ``ip route`` would make it."""
+    family = IPV6 if ":" in to else IPV4
+    chosen = metric if metric is not None else 1024 if family == IPV6 else 0
+    return Key(Kind.ROUTE, RouteSlot(family, table, chosen), parse_prefix(to))
+
+
+def route_value(
+    *hops: Hop, protocol: int = THEIRS, type_: int = names.UNICAST, scope: int = 0, src: str = ""
+) -> RouteValue:
+    """The content of a route."""
+    return RouteValue(type_, protocol, scope, tuple(sorted(hops)), parse_address(src) if src else b"")
+
+
+def hop(dev: int, gateway: str = "", weight: int = 1) -> Hop:
+    """One next hop as the kernel knows it."""
+    return Hop(dev, parse_address(gateway) if gateway else b"", weight)
+
+
+def address_key(text: str, dev: int) -> Key:
+    """The key of an address."""
+    address, _, length = text.partition("/")
+    packed = parse_address(address)
+    return Key(
+        Kind.ADDRESS, AddressSlot(IPV6 if ":" in text else IPV4), AddressMember(dev, packed, int(length))
+    )  # fmt: skip
+
+
+def rule_key(priority: int = 1200, table: int = 120, family: int = IPV4) -> Key:
+    """The key of a rule that selects all."""
+    return Key(Kind.RULE, RuleSlot(family), RuleMember(priority, table=table))
+
+
+def give_address(kernel: FakeKernel, text: str, dev: int, name: str = "", protocol: int = 0, port: int = STRANGER) -> int:
+    """``ip address add``."""
+    label = name if ":" not in text else ""
+    return kernel.request(Verb.ADD, address_key(text, dev), AddressValue(protocol, label=label), port)
+
+
+def a_rule_value(protocol: int = OURS) -> RuleValue:
+    """The content of a rule."""
+    return RuleValue(protocol)
+
+
+def a_host(*, mischief: Callable[[FakeKernel], None] | None = None) -> FakeKernel:
+    """Two links with an address of each family: v0 (1) 192.0.2.1/24 and fd00::1/64, v1 (2) 198.51.100.1/24 and fd01::1/64."""
+    kernel = FakeKernel()
+    for name, ipv4, ipv6 in (("v0", "192.0.2.1/24", "fd00::1/64"), ("v1", "198.51.100.1/24", "fd01::1/64")):
+        dev = kernel.make_link(name)
+        assert give_address(kernel, ipv4, dev, name) == 0
+        assert give_address(kernel, ipv6, dev, name) == 0
+    for priority, table in ((0, names.TABLE_LOCAL), (32766, names.TABLE_MAIN), (32767, names.TABLE_DEFAULT)):
+        kernel.request(Verb.ADD, rule_key(priority, table), a_rule_value(names.PROTOCOL_KERNEL), 0)
+    kernel.read_events()
+    if mischief:
+        mischief(kernel)
+    return kernel

@@ -1,0 +1,148 @@
+"""The codec against every value there can be, and against bytes that are none."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from socket import AF_INET, AF_INET6
+from struct import pack
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routed.kernel.codec import CODECS, Decoder, MalformedMessage
+from routed.kernel.codec.address import decode_address
+from routed.kernel.codec.attributes import CREATE, REQUEST, message
+from routed.kernel.codec.link import decode_link
+from routed.kernel.codec.route import RouteDecoder, decode_route, encode_route, route_requests
+from routed.kernel.codec.rule import decode_rule, encode_rule
+from routed.model import names
+from routed.model.net import ADDRESS_LENGTH, network_of
+from routed.model.objects import Hop, Kind, RouteSlot, RouteValue, RuleMember, RuleSlot, RuleValue
+
+u8, u32 = st.integers(0, 0xFF), st.integers(0, 0xFFFFFFFF)
+ifindexes = st.integers(1, 0x7FFFFFFF)
+families = st.sampled_from((AF_INET, AF_INET6)).map(int)
+link_names = st.text("abcdefgh0123456789.-_@", min_size=1, max_size=15)
+
+
+def addresses(family: int) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=ADDRESS_LENGTH[family], max_size=ADDRESS_LENGTH[family])
+
+
+@st.composite
+def prefixes(draw: st.DrawFn, family: int, shortest: int = 0) -> bytes:
+    return network_of(draw(addresses(family)), draw(st.integers(shortest, ADDRESS_LENGTH[family] * 8)))
+
+
+@st.composite
+def routes(draw: st.DrawFn) -> tuple[RouteSlot, list[bytes], RouteValue]:
+    family = draw(families)
+    type_ = draw(st.sampled_from(sorted(names.WRITABLE_TYPES.values())))
+    legs = st.builds(
+        Hop, ifindexes, st.one_of(st.just(b""), addresses(family)), st.integers(1, 256), st.booleans(), st.just(b"")
+    )
+    hops = () if type_ in names.TYPES_WITHOUT_HOP else tuple(sorted(draw(st.lists(legs, min_size=1, max_size=4))))
+    if len(hops) == 1:
+        hops = (hops[0]._replace(weight=1),)
+    numbers = sorted(draw(st.sets(st.sampled_from(sorted(set(names.METRICS.values()) - {16})))))
+    metrics: list[tuple[int, int | str]] = [(n, draw(u32)) for n in numbers]
+    if draw(st.booleans()):
+        metrics.append((16, draw(st.text("abc", min_size=1, max_size=15))))
+    value = RouteValue(
+        type=type_,
+        protocol=draw(u8),
+        scope=draw(u8) if family == AF_INET else 0,
+        hops=hops,
+        src=draw(st.one_of(st.just(b""), addresses(family))),
+        metrics=tuple(sorted(metrics, key=lambda metric: metric[0])),
+        lock=draw(u32),
+    )
+    slot = RouteSlot(family, draw(u32), draw(u32), draw(u8))
+    return slot, draw(st.lists(prefixes(family), min_size=1, max_size=20)), value
+
+
+@given(routes())
+def test_a_route_survives_the_way_out_and_back(route: tuple[RouteSlot, list[bytes], RouteValue]) -> None:
+    slot, members, value = route
+    encoded = message(24, 0, 0, encode_route(slot, members[0], value))
+    assert decode_route(encoded, 0, len(encoded)) == (slot, members[0], value)
+
+
+@given(routes())
+def test_requests_for_many_are_those_for_each(route: tuple[RouteSlot, list[bytes], RouteValue]) -> None:
+    slot, members, value = route
+    many = bytes(route_requests(24, REQUEST | CREATE, slot, value, members))
+    last = len(members)
+    each = [
+        message(24, REQUEST | CREATE | (4 if n == last else 0), n, encode_route(slot, member, value))
+        for n, member in enumerate(members, 1)
+    ]
+    assert many == b"".join(each)
+
+
+@given(st.lists(routes(), max_size=5))
+def test_the_memo_of_shapes_gives_what_a_full_decode_gives(
+    tables: list[tuple[RouteSlot, list[bytes], RouteValue]],
+) -> None:
+    decoder = RouteDecoder()
+    for slot, members, value in tables * 2:
+        datagram = b"".join(message(24, 0, 0, encode_route(slot, member, value)) for member in members)
+        expected = [(slot, member, value) for member in members]
+        assert decoder.decode_all(datagram, slot.family) == expected
+    assert decoder.malformed == 0
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> tuple[RuleSlot, RuleMember, RuleValue]:
+    family = draw(families)
+    action = draw(st.sampled_from(sorted(names.ACTIONS)))
+    name = st.one_of(st.just(""), link_names)
+    selector = st.one_of(st.just(b""), prefixes(family, 1))
+    ports = st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
+    limit = st.integers(-1, 0x7FFFFFFF)
+    member = RuleMember(
+        priority=draw(u32), action=action, table=draw(u32) if action == names.TO_TABLE else 0, target=draw(u32),
+        inverted=draw(st.booleans()), source=draw(selector), destination=draw(selector), tos=draw(u8),
+        iif=draw(name), oif=draw(name), fwmark=draw(u32), fwmask=draw(u32), ipproto=draw(u8), sport=draw(ports),
+        dport=draw(ports), uidrange=draw(st.one_of(st.none(), st.tuples(u32, u32))), l3mdev=draw(st.booleans()),
+        suppress_prefixlength=draw(limit), suppress_ifgroup=draw(limit),
+    )  # fmt: skip
+    return RuleSlot(family), member, RuleValue(draw(u8))
+
+
+@given(rules())
+def test_a_rule_survives_the_way_out_and_back(rule: tuple[RuleSlot, RuleMember, RuleValue]) -> None:
+    encoded = message(32, 0, 0, encode_rule(*rule))
+    assert decode_rule(encoded, 0, len(encoded)) == rule
+
+
+DECODERS = (decode_route, decode_rule, decode_address, decode_link, RouteDecoder().decode)
+bodies = st.one_of(
+    st.binary(max_size=200),
+    routes().map(lambda route: encode_route(route[0], route[1][0], route[2])),
+    rules().map(lambda rule: encode_rule(*rule)),
+)
+
+
+@given(bodies, st.data())
+def test_cut_and_bent_bytes_are_malformed_or_a_value_and_nothing_else(body: bytes, data: st.DataObject) -> None:
+    bent = bytearray(pack("=IHHII", 16 + len(body), 24, 0, 0, 0) + body)
+    for _ in range(data.draw(st.integers(0, 4))):
+        bent[data.draw(st.integers(0, len(bent) - 1))] = data.draw(u8)
+    cut = bytes(bent[: data.draw(st.integers(0, len(bent)))])
+    for decode in DECODERS:
+        with suppress(MalformedMessage):
+            decode(cut, 0, len(cut))
+    decoder = Decoder()
+    for kind in CODECS:
+        for family in (2, 10):
+            decoder.decode(kind, cut, family)
+
+
+def test_a_malformed_message_is_skipped_counted_and_the_next_one_read() -> None:
+    slot, value = RouteSlot(2, 100, 50), RouteValue(6, 114)
+    good = message(24, 0, 0, encode_route(slot, b"\xc0\0\2\0\x18", value))
+    bad = message(24, 0, 0, encode_route(slot, b"\xc0\0\2\0\x18", value)[:-2])
+    decoder = Decoder()
+    assert decoder.decode(Kind.ROUTE, bad + good, 2) == [(slot, b"\xc0\0\2\0\x18", value)]
+    assert decoder.malformed == 1

@@ -1,0 +1,406 @@
+"""The invariants of the reconciler, on a kernel that misbehaves."""
+
+from __future__ import annotations
+
+import errno
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from routed.model import names
+from routed.model.change import Nature, Operation, Verb
+from routed.model.entries import Entry, Intent, OnConflict, Settings
+from routed.model.events import Event, Overrun
+from routed.model.net import IPV4
+from routed.model.objects import Key, Kind, Member, Value
+from tests.property.fake_kernel import APPEND, FakeKernel
+from tests.property.rig import OURS, Rig, a_host, a_route, route_key
+from tests.property.worlds import (
+    ROUTE_KEYS,
+    Deed,
+    Meanwhile,
+    all_that_stands,
+    deeds,
+    files,
+    foreign_routes,
+    heal,
+    outsiders,
+    place,
+    route_entries,
+)
+
+NO_RESYNC = Settings(resync=1e9, fight_limit=None)
+WITH_RESYNC = Settings(resync=60.0, fight_limit=None)
+LONGEST_RETRY = 70.0  # seconds; holds.LAST_RETRY with its jitter
+ERRNOS = (errno.EINVAL, errno.EEXIST, errno.ENODEV, errno.ENETUNREACH, errno.EPERM, errno.ENOMEM, errno.ENOBUFS, errno.ESRCH)
+
+Interleaving = st.lists(st.tuples(st.integers(1, 6), deeds()), max_size=8)
+
+thorough = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+def assert_in_force(kernel: FakeKernel, entries: tuple[Entry, ...]) -> None:
+    """A daemon that started now would find nothing to do: judged without anything that the old one remembers."""
+    fresh = Rig(kernel)
+    fresh.host.intent = Intent(NO_RESYNC, entries)
+    fresh.reconciler.begin()
+    fresh.host.enforce(fresh.host.intent, fresh.now)
+    (plan,) = [plan for plan in fresh.reconciler.propose() if plan is not None]
+    assert plan.operations == ()
+    for kind, slots in fresh.host.desired.wants.items():
+        for slot, members in slots.items():
+            for member, want in members.items():
+                standing = kernel.standing(Key(kind, slot, member))
+                assert standing, f"{want.entry.name} is missing"
+                assert standing[0] == want.value or kind is Kind.RULE
+
+
+@given(files())
+@thorough
+def test_applying_twice_writes_nothing_the_second_time(entries: tuple[Entry, ...]) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(*entries, settings=WITH_RESYNC)
+    assert_in_force(kernel, entries)
+    written = kernel.writes
+    rig.enforce(rig.host.intent)
+    rig.resync()
+    Rig(kernel).start(*entries, settings=WITH_RESYNC)
+    assert kernel.writes == written
+    assert not rig.host.troubles
+
+
+def changes_of(value: Value) -> list[Value]:
+    """The same value with each attribute in turn turned into something else that the kernel accepts."""
+    others = {
+        "type": names.PROHIBIT,
+        "protocol": 4,
+        "scope": 0 if getattr(value, "scope", 0) else 200,
+        "src": b"\xc6\x33\x64\x01" if len(getattr(value, "src", b"")) in {0, 4} else b"",
+        "metrics": ((names.METRICS["mtu"], 1234),),
+        "lock": 4,
+        "extra": b"encap",
+        "flags": names.IFA_NOPREFIXROUTE,
+        "deprecated": True,
+        "dynamic": True,
+        "broadcast": bytes(4),
+        "label": "v0:x",
+        "metric": 5,
+        "peer": bytes(4),
+    }
+    changed = [value._replace(**{name: others[name]}) for name in value._fields if name in others]
+    if getattr(value, "hops", ()):
+        changed += [value._replace(hops=(value.hops[0]._replace(gateway=value.hops[0].gateway, onlink=True),))]
+        changed += [value._replace(hops=(value.hops[0]._replace(dev=2, gateway=b""),))]
+    return [other for other in changed if other != value]
+
+
+@given(files().filter(bool), st.data())
+@thorough
+def test_every_attribute_that_is_changed_behind_our_back_is_repaired_by_one_operation(
+    entries: tuple[Entry, ...], data: st.DataObject
+) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(*entries, settings=NO_RESYNC)
+    keys = [key for entry in entries for key in rig.host.desired.keys_of(entry.name) if key.kind is not Kind.RULE]
+    if not keys:
+        return
+    key = data.draw(st.sampled_from(keys), label="key")
+    wanted = kernel.standing(key)[0]
+    changed = data.draw(st.sampled_from(changes_of(wanted)), label="changed")
+    if key.kind is Kind.ADDRESS:
+        for verb in (Verb.DELETE, Verb.ADD):
+            assert kernel.request(verb, key, changed) == 0
+    elif kernel.request(Verb.REPLACE, key, changed) != 0:
+        return
+    sent = len(kernel.requested)
+    reports = rig.run()
+    operations = [outcome.operation for report in reports for outcome in report.outcomes]
+    assert kernel.standing(key)[0] == wanted
+    assert_in_force(kernel, entries)
+    assert [(operation.members, operation.value) for operation in operations if key.member in operation.members] == [
+        ((key.member,), wanted)
+    ]
+    assert sum(asked == key for _, asked, _ in kernel.requested[sent:]) <= 2  # an address label needs delete and add
+
+
+@given(files(), Interleaving, Interleaving)
+@thorough
+def test_any_interleaving_of_changes_and_passes_ends_in_the_state_of_a_fresh_start(
+    entries: tuple[Entry, ...], during: list[tuple[int, Deed]], after: list[tuple[int, Deed]]
+) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    kernel.mischief.meanwhile = Meanwhile(kernel, during)
+    rig.start(*entries, settings=NO_RESYNC)
+    for pause, deed in after:
+        deed.do(kernel)
+        if pause > 2:
+            rig.run(0.01 * pause)
+    rig.run(1.0)
+    heal(kernel)
+    rig.run(2 * LONGEST_RETRY)
+    assert_in_force(kernel, entries)
+    assert not rig.host.troubles
+
+
+@given(files(), files(), Interleaving)
+@thorough
+def test_no_request_ever_names_a_key_that_is_neither_wished_nor_owned(
+    entries: tuple[Entry, ...], others: tuple[Entry, ...], during: list[tuple[int, Deed]]
+) -> None:
+    kernel = a_host()
+    place(kernel, outsiders())
+    rig = Rig(kernel)
+    wished: set[Key] = set()
+    kernel.mischief.meanwhile = Meanwhile(kernel, during)
+    for reload in (entries, others):
+        rig.start(*reload, settings=NO_RESYNC)
+        wished |= {key for name in rig.host.desired.resolutions for key in rig.host.desired.keys_of(name)}
+        rig.run(1.0)
+    for verb, key, value in kernel.requested:
+        assert key in wished or (key.kind is Kind.ADDRESS) or (verb is Verb.DELETE and value.protocol == OURS)
+
+
+@given(files(), st.lists(deeds(), max_size=6))
+@thorough
+def test_what_strangers_keep_beside_ours_is_never_touched(entries: tuple[Entry, ...], done: list[Deed]) -> None:
+    kernel, untouched = a_host(), a_host()
+    for host in (kernel, untouched):
+        place(host, outsiders())
+    rig = Rig(kernel)
+    rig.start(*entries, settings=NO_RESYNC)
+    for deed in done:
+        deed.do(kernel)
+        deed.do(untouched)
+        rig.run()
+    rig.enforce(Intent(NO_RESYNC, ()), is_forced=True)
+    heal(kernel)
+    heal(untouched)
+    rig.run(1.0)
+    for key, _ in outsiders():
+        assert kernel.standing(key) == untouched.standing(key)
+
+
+def losing(lost: list[bool]) -> object:
+    pattern = count()
+
+    def deliver(events: list[Event]) -> list[Event]:
+        return [event for event in events if not lost[next(pattern) % len(lost)]]
+
+    return deliver
+
+
+@given(files(), st.lists(deeds(), min_size=1, max_size=8), st.lists(st.booleans(), min_size=1, max_size=8))
+@thorough
+def test_lost_events_change_when_a_repair_comes_but_not_what_it_comes_to(
+    entries: tuple[Entry, ...], done: list[Deed], lost: list[bool]
+) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    kernel.mischief.deliver = losing(lost)  # type: ignore[assignment]
+    rig.start(*entries, settings=WITH_RESYNC)
+    for deed in done:
+        deed.do(kernel)
+        rig.run(0.1)
+    heal(kernel)
+    rig.run(0.1)
+    rig.resync()
+    rig.resync()
+    assert_in_force(kernel, entries)
+    assert not rig.host.troubles
+
+
+@given(files(), st.lists(deeds(), min_size=1, max_size=8), st.randoms(use_true_random=False))
+@thorough
+def test_reordered_events_are_healed_by_the_next_resync(entries: tuple[Entry, ...], done: list[Deed], chance: object) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+
+    def shuffle(events: list[Event]) -> list[Event]:
+        chance.shuffle(events)  # type: ignore[attr-defined]
+        return events
+
+    kernel.mischief.deliver = shuffle
+    rig.start(*entries, settings=WITH_RESYNC)
+    for deed in done:
+        deed.do(kernel)
+    rig.run(0.1)
+    heal(kernel)
+    rig.resync()
+    rig.resync()
+    assert_in_force(kernel, entries)
+
+
+@given(files(), st.lists(deeds(), min_size=1, max_size=8))
+@thorough
+def test_an_overrun_is_answered_by_reading_everything_without_waiting_for_the_resync(
+    entries: tuple[Entry, ...], done: list[Deed]
+) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(*entries, settings=NO_RESYNC)
+    kernel.mischief.deliver = lambda events: [Overrun()] if events else []
+    for deed in done:
+        deed.do(kernel)
+    heal(kernel)
+    rig.run()
+    kernel.mischief.deliver = lambda events: events
+    rig.run(2 * LONGEST_RETRY)
+    assert_in_force(kernel, entries)
+
+
+@given(files().filter(bool), st.sampled_from(ERRNOS), st.integers(0, 12), st.integers(1, 3))
+@thorough
+def test_any_errno_at_any_step_loses_no_wish(entries: tuple[Entry, ...], error: int, first: int, times: int) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    steps = count()
+    kernel.mischief.refuse = lambda _o, _m: error if first <= next(steps) < first + times else 0
+    rig.start(*entries, settings=WITH_RESYNC)
+    rig.run(2 * LONGEST_RETRY)
+    assert_in_force(kernel, entries)
+    assert not rig.host.troubles
+    assert not rig.host.holds.held
+
+
+@pytest.mark.parametrize("error", ERRNOS, ids=lambda number: errno.errorcode[number])
+def test_an_errno_that_never_ends_is_tried_a_bounded_number_of_times_and_then_heals(error: int) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    kernel.mischief.refuse = lambda _operation, _member: error
+    entries = (a_route(), a_route("six", "2001:db8::/32"))
+    rig.start(*entries, settings=WITH_RESYNC)
+    rig.run(600.0)
+    assert kernel.writes <= 2 * 30  # 0.1 s, 0.2 s … 51.2 s are ten, then one a minute
+    assert {trouble.reason for trouble in rig.host.troubles.values()} != set()
+    kernel.mischief.refuse = lambda _operation, _member: 0
+    rig.run(LONGEST_RETRY)
+    assert_in_force(kernel, entries)
+
+
+@given(files(), st.sets(st.integers(0, 30), max_size=20))
+@thorough
+def test_interrupted_dumps_lose_nothing(entries: tuple[Entry, ...], interrupted: set[int]) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    dumps = count()
+    kernel.mischief.interrupt = lambda _scope: next(dumps) in interrupted
+    rig.start(*entries, settings=NO_RESYNC)
+    rig.run(LONGEST_RETRY)
+    assert_in_force(kernel, entries)
+
+
+@given(st.integers(0, 60), st.sampled_from([0.0, 0.1, 0.5, 0.9]))
+@thorough
+def test_an_empty_file_never_deletes_more_than_the_budget(owned: int, share: float) -> None:
+    kernel = a_host()
+    place(kernel, outsiders())
+    rig = Rig(kernel)
+    chosen = Settings(max_deletes=share)
+    prefixes = tuple(f"10.{number}.0.0/24" for number in range(100, 100 + owned))
+    rig.start(*([a_route("many", prefixes)] if owned else []), settings=chosen)
+    rig.enforce(Intent(chosen, ()))
+    rig.resync()
+    rig.resync()
+    left = sum(standing.value.protocol == OURS for standing in kernel.stand(Kind.ROUTE))
+    assert owned - left <= max(10, int(owned * share))
+    rig.enforce(Intent(chosen, ()), is_forced=True)
+    assert not any(standing.value.protocol == OURS for standing in kernel.stand(Kind.ROUTE))
+    for key, value in outsiders():
+        assert value in kernel.standing(key)
+
+
+class Killed(BaseException):
+    """kill -9."""
+
+
+@given(files().filter(bool), files(), st.integers(0, 30))
+@thorough
+def test_killed_before_any_request_a_restart_converges(
+    entries: tuple[Entry, ...], before: tuple[Entry, ...], last: int
+) -> None:
+    kernel = a_host()
+    Rig(kernel).start(*before, settings=NO_RESYNC)
+    steps = count()
+
+    def kill(_operation: Operation, _member: Member) -> int:
+        if next(steps) == last:
+            raise Killed
+        return 0
+
+    kernel.mischief.refuse = kill
+    chosen = Settings(max_deletes=1.0, resync=60.0)
+    try:
+        Rig(kernel).start(*entries, settings=chosen)
+    except Killed:
+        kernel.mischief.refuse = lambda _operation, _member: 0
+        Rig(kernel).start(*entries, settings=chosen)
+    assert_in_force(kernel, entries)
+
+
+@given(route_entries(), route_entries(), st.lists(st.tuples(st.sampled_from(ROUTE_KEYS), st.sampled_from([Verb.PREPEND, APPEND]), st.integers(0, 2), st.sampled_from([4, OURS])), max_size=5))
+@thorough
+def test_a_destination_with_a_route_before_and_after_is_never_without_one_in_between(
+    before: list[Entry], after: list[Entry], aliases: list[tuple[Key, Verb | str, int, int]]
+) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(*before, settings=NO_RESYNC)
+    for key, verb, which, protocol in aliases:
+        if kernel.standing(key):
+            kernel.request(verb, key, foreign_routes(kernel, key.slot.family, protocol)[which])
+    moments: list[set[Key]] = []
+    standing = {key for key in ROUTE_KEYS if kernel.standing(key)}
+    kernel.watch = lambda: moments.append({key for key in standing if kernel.standing(key)})
+    rig.enforce(Intent(NO_RESYNC, tuple(after)))
+    kept = {key for key in standing if kernel.standing(key)}
+    assert all(kept <= moment for moment in moments)
+
+
+def test_a_route_whose_metric_changes_is_there_twice_rather_than_not_at_all() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(a_route(metric=10))
+    old, new = route_key(metric=10), route_key(metric=20)
+    moments: list[int] = []
+    kernel.watch = lambda: moments.append(len(kernel.standing(old)) + len(kernel.standing(new)))
+    rig.enforce(Intent(Settings(), (a_route(metric=20),)))
+    assert moments == [2, 1]
+
+
+def test_what_our_route_displaced_is_put_back_when_no_entry_wants_its_place() -> None:
+    kernel = a_host()
+    foreign = foreign_routes(kernel, IPV4)[0]
+    assert kernel.request(Verb.ADD, route_key(), foreign) == 0
+    rig = Rig(kernel)
+    rig.start(a_route())
+    assert kernel.standing(route_key())[0].protocol == OURS
+    rig.enforce(Intent(Settings(), ()))
+    assert kernel.standing(route_key()) == (foreign,)
+    assert not rig.host.displaced
+
+
+def test_a_foreign_prepend_is_overtaken_and_stays() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(a_route())
+    foreign = foreign_routes(kernel, IPV4)[0]
+    assert kernel.request(Verb.PREPEND, route_key(), foreign) == 0
+    (report,) = [report for report in rig.run() if report.outcomes]
+    assert [outcome.operation.nature for outcome in report.outcomes] == [Nature.BEHIND]
+    assert [value.protocol for value in kernel.standing(route_key())] == [OURS, foreign.protocol]
+
+
+def test_a_foreign_route_under_on_conflict_refuse_is_left_alone() -> None:
+    kernel = a_host()
+    foreign = foreign_routes(kernel, IPV4)[0]
+    assert kernel.request(Verb.ADD, route_key(), foreign) == 0
+    before = all_that_stands(kernel)
+    rig = Rig(kernel)
+    rig.start(a_route(on_conflict=OnConflict.REFUSE))
+    assert all_that_stands(kernel) == before
+    assert kernel.writes == 0

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from routed.audit.documents import Waits, choose_symbol, make_plan_document
+from routed.model.change import Nature, Plan, Refusal, Verb
+
+
+@pytest.mark.parametrize(
+    ("verb", "nature", "before", "symbol"),
+    [
+        (Verb.ADD, Nature.MISSING, None, "+"),
+        (Verb.REPLACE, Nature.DIFFERENT, {"gateway": "10.20.0.9"}, "~"),
+        (Verb.REPLACE, Nature.FOREIGN, {"protocol": 4}, "~"),
+        (Verb.REPLACE, Nature.FOREIGN, {"gateway": "10.20.0.9", "protocol": 4}, "!"),
+        (Verb.CHANGE, Nature.BEHIND, {}, "!"),
+        (Verb.DELETE, Nature.EXTRA, {}, "!"),
+        (Verb.DELETE, Nature.SURPLUS, {}, "-"),
+        (Verb.DELETE, Nature.DIFFERENT, {}, "-"),
+    ],
+)
+def test_the_symbol_says_what_is_done_to_whose_object(
+    story: Any, verb: Verb, nature: Nature, before: Any, symbol: str
+) -> None:
+    outcome = story.outcome(verb, nature, before=None if before is None else story.value(**before))
+    assert choose_symbol(outcome.operation) == symbol
+
+
+def test_groups_of_more_than_three_are_one_step_with_a_count(story: Any) -> None:
+    few = story.outcome(members=[f"10.{number}.0.0/16" for number in range(3)]).operation
+    many = story.outcome(members=[f"10.{number}.0.0/16" for number in range(4)]).operation
+    document = make_plan_document(Plan((few, many)), (), story.vocabulary)
+    assert [(step["count"], step["object"]) for step in document["steps"]] == [
+        (1, "10.0.0.0/16 table storage"),
+        (1, "10.1.0.0/16 table storage"),
+        (1, "10.2.0.0/16 table storage"),
+        (4, "10.0.0.0/16 table storage and 3 more"),
+    ]
+
+
+def test_a_step_tells_entry_place_reason_and_both_contents(story: Any) -> None:
+    operation = story.outcome(
+        Verb.REPLACE, Nature.DIFFERENT, before=story.value("10.20.0.9"), reason="hops differ"
+    ).operation
+    (step,) = make_plan_document(Plan((operation,)), (), story.vocabulary)["steps"]
+    assert step == {
+        "symbol": "~",
+        "verb": "replace",
+        "kind": "route",
+        "entry": "route/storage-lan",
+        "origin": "/etc/routed.toml:12",
+        "reason": "hops differ",
+        "object": "10.30.0.0/16 table storage",
+        "count": 1,
+        "before": "10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto routed",
+        "after": "10.30.0.0/16 via 10.20.0.1 dev eth1 table storage proto routed",
+        "ip": {
+            "dst": "10.30.0.0/16",
+            "table": "storage",
+            "type": "unicast",
+            "gateway": "10.20.0.1",
+            "dev": "eth1",
+            "protocol": "routed",
+            "scope": "global",
+        },
+    }
+
+
+def test_what_a_deletion_takes_away_stands_before_and_nothing_after(story: Any) -> None:
+    operation = story.outcome(Verb.DELETE, Nature.SURPLUS, entry=None).operation
+    (step,) = make_plan_document(Plan((operation,)), (), story.vocabulary)["steps"]
+    assert (bool(step["before"]), step["after"], step["entry"]) == (True, "", "")
+
+
+def test_refusals_notes_held_and_waiting_are_all_listed(story: Any) -> None:
+    foreign = story.value("10.20.0.9", 4)
+    plan = Plan(
+        refusals=(Refusal(story.drift(Nature.FOREIGN, foreign), "refuse", by_guard=True),),
+        held=(story.drift(Nature.MISSING),),
+        notes=(story.drift(Nature.FOREIGN, story.value(), foreign),),
+    )
+    document = make_plan_document(plan, [Waits(story.entry("later"), "link eth9 is not there")], story.vocabulary)
+    assert [(refusal["reason"], refusal["by_guard"]) for refusal in document["refusals"]] == [
+        ("refuse", True),
+        ("left alone for a while", False),
+    ]
+    assert document["refusals"][0]["standing"] == "10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static"
+    assert len(document["notes"]) == 1
+    assert document["waiting"] == [
+        {"entry": "route/later", "origin": "/etc/routed.toml:12", "reason": "link eth9 is not there"}
+    ]

@@ -1,0 +1,82 @@
+"""``[[address]]`` and ``[[vip]]``: what they may say, and what the kernel would refuse."""
+
+from __future__ import annotations
+
+import pytest
+from intent_help import complaint, entry
+
+from routed.model import names
+from routed.model.entries import AddressEntry
+from routed.model.net import parse_address
+
+
+def address(text: str) -> AddressEntry:
+    found = entry(text)
+    assert isinstance(found, AddressEntry)
+    return found
+
+
+def test_an_address_says_all_that_ip_address_says() -> None:
+    found = address("""[[address]]
+        address = "10.20.0.11/21"
+        dev = "eth0"
+        peer = "10.20.0.12"
+        broadcast = "+"
+        label = "eth0:web"
+        scope = "link"
+        metric = 70
+        noprefixroute = true
+        preferred_lft = 0
+    """)
+    assert (found.name, found.address, found.prefixlen) == ("address/10.20.0.11/21", parse_address("10.20.0.11"), 21)
+    assert (found.dev, found.label, found.metric, found.scope) == ("eth0", "eth0:web", 70, names.LINK)
+    assert (found.peer, found.broadcast) == (parse_address("10.20.0.12"), parse_address("10.20.7.255"))
+    assert (found.flags, found.deprecated) == (names.IFA_NOPREFIXROUTE, True)
+
+
+@pytest.mark.parametrize("word", sorted(names.ADDRESS_FLAGS))
+def test_every_flag_exists(word: str) -> None:
+    text = "ff05::1/64" if word == "autojoin" else "2001:db8::1/64"
+    found = address(f'[[address]]\naddress = "{text}"\ndev = "eth0"\n{word} = true')
+    assert found.flags == names.ADDRESS_FLAGS[word]
+
+
+def test_an_ipv4_vip_is_a_plain_host_address() -> None:
+    found = address('[[vip]]\nname = "ingress"\naddress = "192.0.2.80"\ndev = "lo"')
+    assert (found.name, found.prefixlen, found.flags, found.deprecated) == ("vip/ingress", 32, 0, False)
+
+
+def test_an_ipv6_vip_is_never_a_source_and_waits_for_no_duplicate_check() -> None:
+    found = address('[[vip]]\naddress = "2001:db8::80"\ndev = "lo"')
+    assert (found.name, found.prefixlen) == ("vip/2001:db8::80", 128)
+    assert (found.flags, found.deprecated) == (names.IFA_NODAD, True)
+
+
+V4 = '[[address]]\ndev = "eth0"\naddress = "10.0.0.1/24"\n'
+V6 = '[[address]]\ndev = "eth0"\naddress = "2001:db8::1/65"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[address]]\naddress = "10.0.0.1/24"', "`dev` is missing"),
+        ('[[address]]\ndev = "a"', "`address` is missing"),
+        ('[[address]]\ndev = "a"\naddress = "10.0.0.1"', 'write "10.0.0.1/32"'),
+        ('[[address]]\ndev = "a"\naddress = "10.0.0.1/33"', "from 0 to 32"),
+        ('[[address]]\ndev = "a"\naddress = "0.0.0.0/8"', "not the address of a host"),
+        ('[[address]]\ndev = "a"\naddress = "224.0.0.5/32"', "multicast"),
+        ('[[vip]]\ndev = "a"\naddress = "ff05::1"', "multicast"),
+        (V4 + 'label = "web"', 'as in "eth0:1"'),
+        (V4 + 'label = "eth0:a-long-label"', "1 to 15"),
+        (V4 + "nodad = true", "IPv6 only"),
+        (V4 + "autojoin = true", "multicast"),
+        (V4 + 'peer = "2001:db8::2"', "family"),
+        (V4 + "preferred_lft = 60", "must be 0"),
+        (V6 + 'label = "eth0:1"', "IPv4 only"),
+        (V6 + 'broadcast = "-"', "IPv4 only"),
+        (V6 + 'scope = "link"', "IPv4 only"),
+        (V6 + "mngtmpaddr = true", "64"),
+    ],
+)  # fmt: skip
+def test_what_the_kernel_would_refuse_is_refused_before(text: str, said: str) -> None:
+    assert said in complaint(text)

@@ -1,0 +1,168 @@
+"""``[[route]]``: what it may say, and what the kernel would refuse."""
+
+from __future__ import annotations
+
+import pytest
+from intent_help import complaint, entry, read, source
+
+from routed.model import names
+from routed.model.entries import HopSpec, RouteEntry
+from routed.model.net import ANY_V4, ANY_V6, IPV4, IPV6, parse_address, parse_prefix
+
+
+def route(text: str) -> RouteEntry:
+    found = entry("[[route]]\n" + text)
+    assert isinstance(found, RouteEntry)
+    return found
+
+
+def refused(text: str) -> str:
+    return complaint("[[route]]\n" + text)
+
+
+def test_a_route_says_all_that_ip_route_says() -> None:
+    found = route("""
+        name = "all"
+        to = "10.30.0.0/16"
+        via = "10.20.0.1"
+        dev = "eth0"
+        onlink = true
+        src = "10.20.0.11"
+        table = 120
+        metric = 50
+        tos = "0x10"
+        scope = "site"
+        mtu = 1400
+        advmss = 1360
+        initcwnd = 20
+        congctl = "bbr"
+        quickack = true
+        lock = ["mtu", "congctl"]
+        enforce = "observe"
+        on_conflict = "refuse"
+    """)
+    assert found.name == "route/all"
+    assert found.prefixes == {IPV4: frozenset({parse_prefix("10.30.0.0/16")})}
+    assert found.hops == (HopSpec(parse_address("10.20.0.1"), "eth0", 1, True),)
+    assert (found.table, found.metric, found.tos, found.scope) == (120, 50, 16, names.SITE)
+    assert found.metrics == ((2, 1400), (8, 1360), (11, 20), (15, 1), (16, "bbr"))
+    assert found.lock == 1 << 2 | 1 << 16
+    assert (found.enforce, found.on_conflict) == ("observe", "refuse")
+
+
+def test_what_is_not_named_is_the_kernels_default() -> None:
+    found = route('to = "10.0.0.0/8"\nvia = "192.0.2.1"')
+    assert (found.table, found.metric, found.scope, found.metrics) == (names.TABLE_MAIN, None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "families"),
+    [
+        ('via = "192.0.2.1"', {IPV4: ANY_V4}),
+        ('via = "2001:db8::1"', {IPV6: ANY_V6}),
+        ('via = "2001:db8::1"\nfamily = "ipv4"', {IPV4: ANY_V4}),
+        ('dev = "eth0"\nsrc = "192.0.2.1"', {IPV4: ANY_V4}),
+        ('dev = "eth0"\nfamily = "both"', {IPV4: ANY_V4, IPV6: ANY_V6}),
+        ('hops = [{via = "2001:db8::1"}, {via = "192.0.2.1"}]', {IPV4: ANY_V4}),
+    ],
+)
+def test_the_family_of_a_default_route_comes_from_its_addresses_or_is_told(
+    text: str, families: dict[int, bytes]
+) -> None:
+    assert route('to = "default"\n' + text).prefixes == {key: frozenset({one}) for key, one in families.items()}
+
+
+def test_a_default_route_of_no_family_asks_for_it() -> None:
+    assert 'write family = "ipv4", "ipv6" or "both"' in refused('to = "default"\ndev = "eth0"')
+
+
+def test_an_ipv4_route_may_have_an_ipv6_gateway() -> None:
+    assert route('to = "10.0.0.0/8"\nvia = "fe80::1"\ndev = "eth0"').hops == (
+        HopSpec(parse_address("fe80::1"), "eth0"),
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(names.WRITABLE_TYPES))
+def test_every_type_that_an_operator_may_write_exists(kind: str) -> None:
+    hop = 'dev = "lo"' if kind in {"unicast", "local"} else ""
+    assert route(f'to = "10.0.0.0/8"\ntype = "{kind}"\ntable = 5\n{hop}').type == names.WRITABLE_TYPES[kind]
+
+
+@pytest.mark.parametrize("metric", sorted(set(names.METRICS) - {"congctl"}))
+def test_every_metric_exists_and_can_be_locked(metric: str) -> None:
+    value = "true" if metric in {"quickack", "fastopen_no_cookie"} else "7"
+    found = route(f'to = "10.0.0.0/8"\ndev = "eth0"\n{metric} = {value}\nlock = ["{metric}"]')
+    assert [number for number, _ in found.metrics] == [names.METRICS[metric]]
+    assert found.lock == 1 << names.METRICS[metric]
+
+
+V4, V6 = 'to = "10.0.0.0/8"\n', 'to = "2001:db8::/32"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no destination"),
+        (V4, "leads nowhere"),
+        (V4 + 'prefixes = ["10.0.0.0/8"]\ndev = "a"', "exclude each other"),
+        (V4 + 'via = "192.0.2.1"\nhops = [{dev = "a"}]', "write `via` inside each hop"),
+        (V4 + "hops = []", "`hops` is empty"),
+        (V4 + "hops = [{weight = 2}]", "neither `via` nor `dev`"),
+        (V4 + 'hops = [{dev = "a", weight = 257}]', "must be 256 or less"),
+        (V4 + 'hops = [{dev = "a", weight = 0}]', "must be 1 or more"),
+        (V4 + 'hops = [{dev = "a"}, {dev = "a"}]', "stands there already"),
+        (V6 + 'hops = [{dev = "a"}, {via = "fe80::1", dev = "a"}]', "needs `via`"),
+        (V4 + 'type = "blackhole"\nvia = "192.0.2.1"', "leads nowhere"),
+        (V4 + 'type = "prohibit"\ndev = "a"', "leads nowhere"),
+        (V4 + 'type = "local"', 'write dev = "lo"'),
+        (V4 + 'type = "local"\ndev = "lo"\nvia = "192.0.2.1"', "no gateway"),
+        (V4 + 'type = "local"\ndev = "lo"\nscope = "link"', "must be host"),
+        (V4 + 'type = "multicast"', 'must be "unicast"'),
+        (V6 + 'via = "192.0.2.1"', "cannot have the IPv4 gateway"),
+        (V4 + 'via = "fe80::1"', "write `dev` too"),
+        (V4 + 'via = "0.0.0.0"', "not the address of a gateway"),
+        (V6 + 'via = "ff02::1"\ndev = "a"', "not the address of a gateway"),
+        (V4 + 'dev = "a"\nonlink = true', "`onlink` needs"),
+        (V4 + 'type = "blackhole"\nonlink = true', "`onlink` needs"),
+        (V4 + 'dev = "a"\nsrc = "2001:db8::1"', "cannot be the source of ipv4"),
+        (V4 + 'dev = "a"\nsrc = "@storage"', "not supported yet"),
+        (V4 + 'dev = "a"\ntos = 1', "ECN"),
+        (V6 + 'dev = "a"\ntos = 16', "IPv6 routes have none"),
+        (V6 + 'dev = "a"\nscope = "link"', "IPv6 routes have none"),
+        (V4 + 'via = "192.0.2.1"\nscope = "link"', "must be global or site"),
+        (V4 + 'dev = "a"\ntable = "local"', "belongs to the kernel"),
+        (V4 + 'dev = "a"\ntable = 255', "belongs to the kernel"),
+        (V4 + 'dev = "a"\ntable = 0', "no table 0"),
+        (V4 + 'dev = "a"\nmetric = 4294967296', "must be 4294967295 or less"),
+        (V4 + 'dev = "a"\nmetric = -1', "must be 0 or more"),
+        (V4 + 'dev = "a"\nmtu = 65521', "must be 65520 or less"),
+        (V4 + 'dev = "a"\nlock = ["mtu"]', "does not set"),
+        (V4 + 'dev = "a"\nlock = ["speed"]', "must be"),
+        (V4 + 'dev = "sixteen-letters-"', "longer than the 15"),
+        (V4 + 'dev = "a/b"', "not the name of an interface"),
+        (V4 + 'dev = "a"\nfamily = "ipv6"', "`family` is ipv6"),
+        ('to = "10.0.0.1/8"\ndev = "a"', "write 10.0.0.0/8"),
+        ('to = "10.0.0.0/33"\ndev = "a"', "from 0 to 32"),
+        ('to = "ten"\ndev = "a"', "is not an IPv4 address"),
+        ('to = true\ndev = "a"', "must be a string"),
+        ('prefixes_file = ""\ndev = "a"', "must not be empty"),
+        ('prefixes_file = "x"\ndev = "a"', "is not among the files"),
+    ],
+)
+def test_what_the_kernel_would_refuse_is_refused_before(text: str, said: str) -> None:
+    assert said in refused(text)
+
+
+def test_many_prefixes_share_one_entry_and_both_families_only_without_a_gateway() -> None:
+    both = 'prefixes = ["10.0.0.0/8", "2001:db8::/32", "10.0.0.0/8"]\n'
+    found = route(both + 'type = "blackhole"')
+    assert {family: len(members) for family, members in found.prefixes.items()} == {IPV4: 1, IPV6: 1}
+    assert "cannot have the IPv4 gateway" in refused(both + 'via = "192.0.2.1"')
+
+
+def test_a_prefix_file_counts_from_the_folder_of_the_file_that_names_it() -> None:
+    text = '[[route]]\nprefixes_file = "routed.d/drop.txt"\ntype = "blackhole"\n'
+    found = read(text, source("10.0.0.0/8\n", "/etc/routed.d/drop.txt", "prefixes")).entries[0]
+    assert found.name == "route/drop.txt"
+    assert isinstance(found, RouteEntry)
+    assert found.prefixes == {IPV4: frozenset({parse_prefix("10.0.0.0/8")})}
