@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from routed.audit.catalogue import Message
+from routed.audit.figures import format_count, format_span
 from routed.audit.records import Record, make_record
-from routed.audit.wording import NameActor, format_count, format_span, name_by_port
+from routed.audit.wording import NameActor, name_by_port
 from routed.model.net import FAMILY_NAME, IPV4
 from routed.model.objects import Kind
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from routed.audit.catalogue import CATALOGUE, Message
+from routed.audit.figures import format_count, format_elapsed
 from routed.audit.printable import make_printable
 from routed.audit.wording import (
     CURES,
@@ -18,8 +19,6 @@ from routed.audit.wording import (
     describe_cause,
     describe_change,
     describe_trouble,
-    format_count,
-    format_elapsed,
     name_by_port,
     name_group,
     name_interface,

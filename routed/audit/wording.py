@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from routed.audit.figures import format_count
 from routed.model.change import Cause, Nature, Operation, Verb
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
 from routed.model.objects import AddressMember, Key, Kind, Member, RouteValue, Value
 from routed.model.text import Vocabulary, find_differing, format_key, to_json
 
-_UNITS: Final = ((1.0, 1.0, "s"), (0.001, 1000.0, "ms"), (0.0, 1e6, "µs"))
-_SPANS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _ABSENT: Final = object()
 
 
@@ -32,30 +31,6 @@ NameActor = Callable[[int], Actor]
 def name_by_port(port: int) -> Actor:
     """All that a notification itself tells: the port id of the requester (nlmsg_pid, netlink(7))."""
     return Actor(f"port id {port}", {"ROUTED_ACTOR_PID": str(port)})
-
-
-def format_elapsed(seconds: float) -> str:
-    """A time that was measured, with three digits at most: ``0.4 ms``, ``12 ms``, ``1.5 s``."""
-    factor, unit = next((factor, unit) for least, factor, unit in _UNITS if seconds >= least)
-    amount = seconds * factor
-    if unit == "µs" and amount >= 100:  # from here on ms reads better: 0.4 ms, not 400 µs
-        amount, unit = amount / 1000, "ms"
-    return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"  # two digits are enough
-
-
-def format_span(seconds: float) -> str:
-    """A time that was given: ``1 h``, ``90 s``, ``2 min``; in the largest unit that divides it."""
-    whole = round(seconds)
-    return next((f"{whole // size} {unit}" for size, unit in _SPANS if whole >= size and whole % size == 0), "0 s")
-
-
-def format_count(count: int, noun: str) -> str:
-    """``1 route``, ``3 routes``, ``2 addresses``."""
-    if count == 1:
-        return f"1 {noun}"
-    if noun.endswith("s"):
-        return f"{count} {noun}es"
-    return f"{count} {noun[:-1]}ies" if noun.endswith("y") else f"{count} {noun}s"
 
 
 def name_subject(entry: Entry | None, key: Key, vocabulary: Vocabulary) -> str:

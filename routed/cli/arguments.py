@@ -73,7 +73,7 @@ COMMON: Final = (
     ),
     Argument(("--json",), "print a JSON document", False),
     Argument(("-q", "--quiet"), "print errors only", False),
-    Argument(("-v", "--verbose"), "print more", 0, action="count"),
+    Argument(("-v", "--verbose"), "print more: status lists every object", 0, action="count"),
     Argument(("--color",), "colour the output", "auto", ("auto", "always", "never"), "WHEN"),
 )
 

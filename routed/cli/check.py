@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 
-from routed.audit.wording import format_count
+from routed.audit.figures import format_count
 from routed.cli.exits import Exit
 from routed.cli.problems import describe_problems, show_problems
 from routed.cli.terminal import say, say_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from routed.audit.wording import format_span
+from routed.audit.figures import format_span
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
 from routed.cli.terminal import complain, say, say_json

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from routed.audit.figures import format_count
 from routed.audit.printable import make_printable
-from routed.audit.wording import format_count
 from routed.cli.terminal import BOLD, CYAN, GREEN, RED, YELLOW, paint
 from routed.model.documents import PlanDocument, RefusalDocument, StepDocument, WaitingDocument
 

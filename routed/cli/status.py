@@ -44,8 +44,11 @@ def run(options: Namespace) -> Exit:
         say_json(status)
     elif not options.quiet:
         now = datetime.now(UTC)
-        render = render_objects if options.entry else render_status
-        say("\n".join(render(status, now, is_colored=wants_color(options, sys.stdout))))
+        is_colored = wants_color(options, sys.stdout)
+        if not options.entry:
+            say("\n".join(render_status(status, now, is_colored=is_colored)))
+        if options.entry or options.verbose:
+            say("\n".join(render_objects(status, now, is_colored=is_colored)))
     return Exit.DONE
 
 

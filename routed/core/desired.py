@@ -103,6 +103,15 @@ class Desired:
             if dev in links_of(group)
         }
 
+    def scopes_reading(self, fact: FactKey) -> set[Scope]:
+        """The dumps that show the objects of every entry that read this fact."""
+        return {
+            scope_of(group.kind, group.slot)
+            for resolution in self.resolutions.values()
+            if fact in resolution.reads
+            for group in resolution.sets
+        }
+
     def count(self) -> int:
         """How many objects are wanted."""
         return sum(len(members) for slots in self.wants.values() for members in slots.values())

@@ -88,16 +88,17 @@ def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
         legs = tuple(hop for hop in first.hops if hop not in wanted.hops)
         return [_take_away(drift, first._replace(hops=legs, protocol=ANY_PROTOCOL))]
     is_ipv4 = drift.slot.family == IPV4
+    stale = [_take_away(drift, other) for other in drift.standing if other.protocol in ours and other != wanted]
+    still_there = [gone for gone in stale if gone.value != first]  # after a replacement of the first
     if drift.nature is Nature.BEHIND:
         if is_ipv4:  # an identical prepend is refused (EEXIST), so ours, which carries nothing now, goes first
-            return [_operate(Verb.CHANGE, drift, wanted)]
-        return [_operate(Verb.REPLACE, drift, first), _take_away(drift, wanted)]
-    stale = [_take_away(drift, other) for other in drift.standing if other.protocol in ours and other != wanted]
+            return [_operate(Verb.CHANGE, drift, wanted), *stale]
+        return [_operate(Verb.REPLACE, drift, first), _take_away(drift, wanted), *still_there]
     if len(drift.standing) == 1:
         return [_operate(Verb.REPLACE, drift, first)]
     if is_ipv4:
         return [_operate(Verb.PREPEND, drift, first), *stale]
-    return [_operate(Verb.REPLACE, drift, first), *(gone for gone in stale if gone.value != first)]
+    return [_operate(Verb.REPLACE, drift, first), *still_there]
 
 
 def cure_rule(drift: Drift, ours: Ours) -> list[Operation]:

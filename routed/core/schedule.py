@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from routed.core.desired import Desired, scope_of
+from routed.core.desired import Desired, FactKey, scope_of
 from routed.core.kinds import KINDS
 from routed.model.change import Cause
 from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
@@ -57,12 +57,12 @@ class Dirt:
             self.scopes.setdefault(scope, cause)
 
     def add_key(self, key: Key, standing: tuple[Value, ...], cause: Cause) -> None:
-        """Make one key dirty; the last event says what stands there, the first says why."""
+        """Make one key dirty; the last event says what stands there, the first since it was as wanted says why."""
         self.keys[key] = standing
         self.causes.setdefault(key, cause)
         if len(self.keys) > STORM:
             for stormy in self.keys:
-                self.scopes.setdefault(scope_of(stormy.kind, stormy.slot), self.causes[stormy])
+                self.scopes.setdefault(scope_of(stormy.kind, stormy.slot), self.causes.get(stormy, cause))
             self.keys.clear()
 
 
@@ -164,7 +164,9 @@ class Schedule:
         self.dirt.has_new_facts = True
         if event.is_removal:
             name = facts.name_of(event.member.dev)
-            self.dirt.add_scopes(desired.scopes_on(event.member.dev), Cause(0, f"an address of {name} was removed"))
+            swept = desired.scopes_on(event.member.dev)  # with the last address of a link, its IPv4 routes go in silence
+            stripped = desired.scopes_reading(FactKey("address", event.member.address))  # so does an IPv6 route's src
+            self.dirt.add_scopes(swept | stripped, Cause(0, f"an address of {name} was removed"))
         return apply_to_facts(facts, event)
 
 
@@ -173,7 +175,8 @@ def _note_object(dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozens
     key = Key(event.kind, event.slot, event.member)
     want = desired.get(key)
     if event.port == mine:
-        dirt.keys.pop(key, None)
+        if not event.is_removal:  # what we put stands first now; what we took away says nothing about the rest
+            dirt.keys.pop(key, None)
         return
     if want is None:
         if event.member in KINDS[event.kind].made_by_kernel.get(event.slot, ()):
@@ -196,6 +199,8 @@ def _note_object(dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozens
     elif event.is_replacement or event.is_addition or event.kind is Kind.ADDRESS:
         verb = "replaced" if event.is_replacement else "changed" if event.kind is Kind.ADDRESS else "added"
         dirt.add_key(key, (event.value,), Cause(event.port, verb))
+        if is_as_wanted:  # as our own IPv6 address is, which the kernel announces as its own doing
+            dirt.causes.pop(key, None)
     else:
         dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(event.port, "an alias was added under its key"))
 

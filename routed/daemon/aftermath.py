@@ -67,6 +67,7 @@ def note_troubles(
     for subject in list(host.troubles):
         if subject not in found and _was_looked_at(host, subject, looked_at, dirt):
             del host.troubles[subject]
+            host.holds.note_success(subject)  # somebody else put it right, or nobody wants it any more
     for subject, trouble in found.items():
         former = host.troubles.get(subject)
         is_same = former is not None and (former.state, former.reason) == (trouble.state, trouble.reason)

@@ -4,8 +4,8 @@ The only importer of ``asyncvarlink``, which gives the description of the interf
 the dispatch. Its transport is not used: it reads as long as a client writes and queues as long as a client does not
 read. Here a client is one coroutine over an asyncio stream, bounded in memory, in time and in its share of the loop.
 
-Here must never live: what a method does. That is the :class:`Service`'s. Anyone may read; root, the daemon's own user and
-one group may change.
+Here must never live: what a method does. That is the :class:`Service`'s. Anyone may read; root, the daemon's own user
+and one group may change.
 """
 
 import asyncio
@@ -49,6 +49,8 @@ from asyncvarlink.serviceinterface import InvalidParameter, VarlinkServiceInterf
 
 from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, StatusDocument
 
+_LOGGER = logging.getLogger(__name__)
+
 NAME: Final = "io.routed"
 SERVICE_INTERFACE: Final = "org.varlink.service"
 READING: Final = frozenset({"GetStatus", "Plan", "Watch"})  # what anyone may call; everything else changes something
@@ -56,7 +58,7 @@ OUTCOMES_QUEUED: Final = 256  # the size of a queue that ``Service.subscribe`` g
 
 _CREDENTIALS: Final = struct.Struct("=iII")  # struct ucred, unix(7): pid, uid, gid
 _SO_PEERGROUPS: Final = 59  # include/uapi/asm-generic/socket.h; Python has no name for it
-_MOST_GROUPS: Final = 65536  # NGROUPS_MAX
+_GROUPS_SIZE: Final = 1024  # bytes, 256 groups: all that Python's getsockopt takes
 
 
 class Service(Protocol):
@@ -117,7 +119,9 @@ def answering(document: type) -> Callable[[Method], Method]:
     """A Varlink method that answers with a document, or streams them, under the name ``document``."""
 
     def decorate(function: Method) -> Method:
-        method: Any = varlinkmethod(function, return_parameter="document", return_type=object, allow_foreign=True)
+        method: Any = varlinkmethod(
+            function, return_parameter="document", return_type=object, allow_foreign=True, delay_generator=False
+        )
         signature = varlinksignature(method)
         assert signature
         signature.return_type = ObjectVarlinkType({"document": Document(document)})
@@ -196,9 +200,11 @@ class Interface(VarlinkInterface, name=NAME):
         """Every outcome from now on. Call it with "more"; hang up to end it."""
         queue = self._service.subscribe()
         try:
-            while not queue.full():
-                yield await queue.get()
-            raise FellBehind
+            while True:
+                outcome = await queue.get()
+                if queue.qsize() + 1 >= queue.maxsize:  # it was full: others may have found no place
+                    raise FellBehind
+                yield outcome
         finally:
             self._service.unsubscribe(queue)
 
@@ -286,9 +292,9 @@ class Control:
                                 await self._send(reply, crowd, writer)
             finally:
                 crowd.clients.discard(task)
-        except (ValueError, OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (ValueError, OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             # Gone, slow, too long or not Varlink at all: in every case there is nobody to talk to.
-            pass
+            _LOGGER.debug("hung up on a client of the control socket: %r", error)
         except asyncio.CancelledError:
             # By close() or by the client's hanging up. Nothing waits for this task but close().
             pass
@@ -323,7 +329,7 @@ class Control:
         except ConversionError as error:
             yield _dump(InvalidParameter(parameter=str((*error.location, "")[0])).toreply())
         except Exception as error:  # one client's request must not end the daemon
-            logging.getLogger(__name__).exception("%s failed", call.method)
+            _LOGGER.exception("%s failed", call.method)
             yield _dump(Failed(reason=f"{type(error).__name__}: {error}").toreply())
 
     async def _send(self, reply: bytes, crowd: Crowd, writer: asyncio.StreamWriter) -> None:
@@ -375,7 +381,10 @@ def read_peer(connection: socket.socket) -> Peer:
     """Who connected (SO_PEERCRED and SO_PEERGROUPS, unix(7) and net/core/sock.c). Raises OSError."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, gid = _CREDENTIALS.unpack(credentials)
-    packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _MOST_GROUPS)
+    try:
+        packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_SIZE)
+    except OSError:  # more groups than fit: the primary one has to do
+        packed = b""
     return Peer(pid, uid, frozenset({gid, *struct.unpack(f"={len(packed) // 4}I", packed)}))
 
 
@@ -408,6 +417,7 @@ async def _ending_on_hangup(reader: asyncio.StreamReader) -> AsyncIterator[None]
         yield
     finally:
         hangup.cancel()
+        await asyncio.wait([hangup])  # a stream has one reader at a time
 
 
 async def _settle(result: Any) -> AnnotatedResult:

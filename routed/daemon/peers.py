@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from glob import iglob
 from pathlib import Path
 from typing import Final
@@ -64,7 +65,8 @@ def _read_sessions(table: Path) -> Iterator[tuple[int, bytes]]:
     for line in _read_lines(table)[1:]:
         fields = line.split()
         if len(fields) > 3 and fields[3] == _ESTABLISHED:  # sl, local, remote, state
-            yield int(fields[1].rpartition(":")[2], 16), _pack(fields[2].partition(":")[0])
+            with suppress(ValueError):
+                yield int(fields[1].rpartition(":")[2], 16), _pack(fields[2].partition(":")[0])
 
 
 def _pack(text: str) -> bytes:

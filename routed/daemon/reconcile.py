@@ -119,7 +119,10 @@ class Reconciler:
                 addresses=self.kernel.read_addresses(),
                 ssh_peers=self.find_ssh_peers(),
             )
-        host.facts = replace(host.facts, gateways=self.kernel.locate_gateways(host.gateways()))
+        located = self.kernel.locate_gateways(host.gateways())
+        # a link that was not heard of yet will be news, and then the gateways are asked for again
+        known = {gateway: where for gateway, where in located.items() if where.dev in host.facts.links}
+        host.facts = replace(host.facts, gateways=known)
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
 
@@ -168,7 +171,7 @@ class Reconciler:
         """An operation counts as done when the kernel shows it: one by its echo, many by another dump."""
         if not report.outcomes:
             return
-        self._look_again_where_surprised(report)
+        self._look_again_where_others_stand(report)
         if _count(report.plan.operations) <= SINGLE:
             self._verify_by_echo(report)
             return
@@ -197,10 +200,12 @@ class Reconciler:
                 if operation.verb is not Verb.DELETE and shown.get(key) != operation.value:
                     host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], outcome.cause)
 
-    def _look_again_where_surprised(self, report: Report) -> None:
-        """An event said too little: something else stands under the key as well. The dump will show it."""
+    def _look_again_where_others_stand(self, report: Report) -> None:
+        """Something else stands under the key as well: unknown to the event, or left behind ours. The dump will show it."""
         for outcome in report.outcomes:
             operation = outcome.operation
+            if outcome.done and (operation.nature is Nature.BEHIND or operation.verb is Verb.PREPEND):
+                self.host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], outcome.cause)
             for failure in outcome.failures:
                 key = Key(operation.kind, operation.slot, failure.member)
                 if failure.errno in LOOK_AGAIN and key in report.dirt.keys:

@@ -144,7 +144,7 @@ class Revisions:
         for index, source in enumerate(sources):
             _write(new / str(index), source.content)
         if numbers:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, NotADirectoryError):
                 _write(new / _DISPLACED, (self._folder / str(numbers[-1]) / _DISPLACED).read_bytes())
         manifest = {
             "version": VERSION,

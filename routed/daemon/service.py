@@ -23,7 +23,7 @@ from routed.audit.sinks import Sink
 from routed.core.schedule import Dirt
 from routed.core.waiting import is_waiting
 from routed.daemon import peers, systemd
-from routed.daemon.control import UnknownEntry
+from routed.daemon.control import OUTCOMES_QUEUED, UnknownEntry
 from routed.daemon.files import Files, Reading, Start, find_changed_files
 from routed.daemon.host import Host
 from routed.daemon.loop import Loop
@@ -39,7 +39,7 @@ from routed.model.entries import Intent
 from routed.model.objects import Key, RuleMember, Value
 from routed.model.text import format_key
 
-QUEUE: Final = 1000  # records that wait for a client of Watch
+STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
 EVERYTHING: Final = ""  # the subject of a pause of everything
 
 
@@ -72,6 +72,8 @@ class Service:
         self.loop = Loop(self.reconciler, kernel.events_fileno(), self._on_report, self._on_netlink_error)
         self.watch: FileWatch | None = None
         self.is_reload_asked = False
+        self.status_timer: asyncio.TimerHandle | None = None
+        self.status_said = ""
         self.tasks: set[asyncio.Task[None]] = set()
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -156,7 +158,8 @@ class Service:
         """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""
         subject = self._find_subject(entry)
         now = time.monotonic()
-        self.host.holds.pause(subject, reason or "paused by the operator", now + seconds, now)
+        reason = reason or "paused by the operator"
+        self.host.holds.pause(subject, reason, now + seconds, now)
         self.say(notices.note_paused(subject, seconds, reason))
         self.loop.pump()
 
@@ -169,8 +172,8 @@ class Service:
             self.loop.pump()
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
-        """A queue that gets every record from now on; when it is full the oldest is dropped."""
-        queue: asyncio.Queue[OutcomeDocument] = asyncio.Queue(QUEUE)
+        """A queue that gets every record from now on, until it is full."""
+        queue: asyncio.Queue[OutcomeDocument] = asyncio.Queue(OUTCOMES_QUEUED)
         self.queues.add(queue)
         return queue
 
@@ -221,14 +224,13 @@ class Service:
 
     async def _put_in_force(self, intent: Intent, cause: Cause, *, is_forced: bool = False) -> list[Report]:
         is_other = intent.digest != self.host.intent.digest or not self.revision
+        if self.host.is_current:  # before the pass: it may displace something, which the revision has to remember
+            self._save_revision(intent)
         self.host.enforce(intent, time.monotonic())
         reports = await self.loop.run_pass(Dirt(everything=cause), is_initial=True, is_forced=is_forced)
-        if self.host.is_current:
-            self._save_revision(intent)
         if is_other:
             entries, objects = len(intent.entries), self.host.desired.count()
             self.say(notices.note_config_loaded(str(self.files.config), entries, objects, self.revision))
-        systemd.notify_status(summarise(self.host, self.revision))
         return reports
 
     def _save_revision(self, intent: Intent) -> None:
@@ -278,9 +280,8 @@ class Service:
             self.sink(news)
             document = make_outcome_document(news, datetime.now(UTC))
             for queue in self.queues:
-                if queue.full():
-                    queue.get_nowait()
-                queue.put_nowait(document)
+                if not queue.full():  # its reader is told that it fell behind
+                    queue.put_nowait(document)
 
     def _on_report(self, report: Report) -> None:
         if self.kernel.overruns > self.overruns:
@@ -303,7 +304,16 @@ class Service:
             self.say(notices.note_fight_held(entry, key, length, hold.reason, hold.rival))
         if not report.is_initial:
             self.repairs += sum(len(o.done) for o in report.outcomes if o.operation.nature is not Nature.SURPLUS)
-        systemd.notify_status(summarise(self.host, self.revision))
+        if self.status_timer is None:
+            self.status_timer = asyncio.get_running_loop().call_later(STATUS_DELAY, self._notify_status)
+
+    def _notify_status(self) -> None:
+        """Off the path of a repair: the sentence counts all objects, and a deaf service manager blocks."""
+        self.status_timer = None
+        sentence = summarise(self.host, self.revision)
+        if sentence != self.status_said:
+            self.status_said = sentence
+            systemd.notify_status(sentence)
 
     def _on_netlink_error(self, error: OSError) -> None:
         self.say(notices.note_netlink_failed(str(error)))

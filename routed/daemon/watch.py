@@ -155,7 +155,7 @@ class FileWatch(FileSystemEventHandler):
 def find_places(files: Iterable[Path], folders: Iterable[Path]) -> dict[Path, frozenset[str] | None]:
     """The existing folders that decide what these absolute paths lead to; with the names that matter, None for all."""
     followed = {path: _follow(path) for path in (*files, *folders)}
-    whole = {end for end in (followed[path].end for path in folders) if end and os.path.isdir(end)}
+    whole = {end for end in (followed[path].end for path in folders) if end and os.path.isdir(end)}  # noqa: PTH112
     # What stands in a whole folder may be a link; then what it leads to matters too.
     linked = [_follow(link) for folder in whole for link in _list_links(folder)]
     names: dict[Path, set[str]] = {folder: set() for folder in whole}
@@ -185,14 +185,15 @@ def _follow(path: Path) -> _Route:
             at = at.parent
             continue
         link = _read_link(at / name)
-        exists = os.path.exists(at / name)  # noqa: PTH110  False, not an error, where it may not be asked
+        # os.path says False where it may not look; Path raises PermissionError.
+        exists = os.path.exists(at / name)  # noqa: PTH110
         if link is not None or not exists or not rest or (len(rest) == 1 and at != at.parent):
             places.append((at, name))
         if link is not None and links < _MOST_LINKS:
             links += 1
             at = Path("/") if link.startswith("/") else at
             rest = [part for part in Path(link).parts if part != "/"] + rest
-        elif not exists or (rest and not os.path.isdir(at / name)):
+        elif not exists or (rest and not os.path.isdir(at / name)):  # noqa: PTH112
             return _Route(places, None)
         else:
             at /= name
@@ -201,7 +202,7 @@ def _follow(path: Path) -> _Route:
 
 def _read_link(path: Path) -> str | None:
     try:
-        return os.readlink(path)
+        return os.readlink(path)  # noqa: PTH115  a link may hold what Path would tidy up
     except OSError:
         return None
 

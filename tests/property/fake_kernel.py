@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ESRCH
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from routed.model import names
 from routed.model.change import Failure, Operation, Verb
@@ -49,7 +49,7 @@ STEPS: Final = {
     Verb.ADD: ((Verb.ADD, False),),
     Verb.REPLACE: ((Verb.REPLACE, False),),
     Verb.PREPEND: ((Verb.PREPEND, False),),
-    Verb.CHANGE: ((Verb.DELETE, True), (Verb.ADD, False)),
+    Verb.CHANGE: ((Verb.DELETE, True), (Verb.PREPEND, False)),
     Verb.DELETE: ((Verb.DELETE, False),),
 }
 GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})  # of a deletion these mean "done"
@@ -91,6 +91,7 @@ class FakeKernel:
         default_factory=lambda: {kind: {} for kind in Kind}
     )
     requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
+    inspect: Callable[[Verb, Key, Value], None] = lambda _verb, _key, _value: None  # sees each of them first
     watch: Callable[[], None] = lambda: None  # called after every change of a table
     _events: list[Event] = field(default_factory=list)
     _hears_echo: bool = True
@@ -135,7 +136,7 @@ class FakeKernel:
                         failures.append(Failure(member, error, os.strerror(error)))
             yield tuple(failures)
 
-    def hear_echo(self, wanted: bool) -> None:  # noqa: FBT001  the port's signature
+    def hear_echo(self, wanted: bool) -> None:
         self._hears_echo = wanted
 
     def read_events(self) -> list[Event]:
@@ -209,6 +210,7 @@ class FakeKernel:
         key = Key(operation.kind, operation.slot, member)
         self.writes += 1
         self.requested.append((verb, key, value))
+        self.inspect(verb, key, value)
         return self.mischief.refuse(operation, member) or self.request(verb, key, value, self.port)
 
     def _under(self, key: Key) -> list[Value]:
@@ -225,7 +227,9 @@ class FakeKernel:
 
     def _take(self, key: Key, value: Value, port: int, *, is_announced: bool = True) -> None:
         """Remove one object from under a key."""
-        self._put(key, [other for other in self.standing(key) if other != value])
+        left = list(self.standing(key))
+        left.remove(value)
+        self._put(key, left)
         if is_announced:
             self._announce(key, value, port, is_removal=True)
 
@@ -251,8 +255,9 @@ class FakeKernel:
     def _look_up(self, address: bytes) -> RouteValue | None:
         """The route of table main that carries an address: longest prefix, then lowest metric."""
         family = family_of(address)
-        slots = [s for s in self.objects[Kind.ROUTE] if isinstance(s, RouteSlot)]
-        tables = sorted((s for s in slots if (s.family, s.table, s.tos) == (family, names.TABLE_MAIN, 0)), key=lambda s: s.metric)
+        tables = [slot for slot in self.objects[Kind.ROUTE] if isinstance(slot, RouteSlot)]
+        tables = [slot for slot in tables if (slot.family, slot.table, slot.tos) == (family, names.TABLE_MAIN, 0)]
+        tables.sort(key=lambda slot: slot.metric)
         for length in range(len(address) * 8, -1, -1):
             prefix = network_of(address, length)
             for slot in tables:
@@ -438,8 +443,16 @@ def delete_address(kernel: FakeKernel, key: Key, _value: AddressValue, port: int
     return 0
 
 
-INSERTERS: Final = {Kind.ADDRESS: insert_address, Kind.ROUTE: insert_route, Kind.RULE: insert_rule}
-DELETERS: Final = {Kind.ADDRESS: delete_address, Kind.ROUTE: delete_route, Kind.RULE: delete_rule}
+INSERTERS: Final[dict[Kind, Callable[[FakeKernel, Verb | str, Key, Any, int], int]]] = {
+    Kind.ADDRESS: insert_address,
+    Kind.ROUTE: insert_route,
+    Kind.RULE: insert_rule,
+}
+DELETERS: Final[dict[Kind, Callable[[FakeKernel, Key, Any, int], int]]] = {
+    Kind.ADDRESS: delete_address,
+    Kind.ROUTE: delete_route,
+    Kind.RULE: delete_rule,
+}
 
 
 def _merges(route: RouteValue) -> bool:
@@ -477,4 +490,3 @@ def _network_of(member: AddressMember, value: AddressValue) -> tuple[Key, RouteV
         member.address if is_ipv4 else b"",
     )
     return Key(Kind.ROUTE, slot, network_of(member.address, member.prefixlen)), route
-

@@ -35,6 +35,7 @@ from routed.model.objects import (
     RuleMember,
     RuleSlot,
     RuleValue,
+    Value,
 )
 from tests.property.fake_kernel import STRANGER, FakeKernel
 
@@ -58,6 +59,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(self.kernel, Host(Intent()), lambda: self.now)
+        self.kernel.inspect = self._inspect
 
     @property
     def host(self) -> Host:
@@ -82,8 +84,7 @@ class Rig:
         reports: list[Report] = []
         try:
             for step in self.reconciler.settle(dirt, is_initial=is_initial, is_forced=is_forced):
-                if step is not None:
-                    reports.append(step)
+                reports += [step] if step else []
         except OSError:
             self.errors += 1
             self.host.schedule.dirt.everything = Cause(None, "netlink failed")
@@ -112,6 +113,13 @@ class Rig:
     def resync(self) -> list[Report]:
         """Let the time to the next full comparison pass."""
         return self.run(self.host.schedule.resync + 1.0)
+
+    def _inspect(self, verb: Verb, key: Key, value: Value) -> None:
+        """Nothing may be asked for but what is wished or owned, at the moment of asking."""
+        is_wished = self.host.desired.get(key) is not None
+        is_owned = verb is Verb.DELETE and value.protocol in self.host.ours
+        is_given_back = self.host.displaced.get(key) == value
+        assert is_wished or is_owned or is_given_back, f"{verb} {key} {value} is none of our business"
 
     def plan_is_empty(self) -> bool:
         """Would a full pass change nothing?"""
@@ -219,7 +227,9 @@ def rule_key(priority: int = 1200, table: int = 120, family: int = IPV4) -> Key:
     return Key(Kind.RULE, RuleSlot(family), RuleMember(priority, table=table))
 
 
-def give_address(kernel: FakeKernel, text: str, dev: int, name: str = "", protocol: int = 0, port: int = STRANGER) -> int:
+def give_address(
+    kernel: FakeKernel, text: str, dev: int, name: str = "", protocol: int = 0, port: int = STRANGER
+) -> int:
     """``ip address add``."""
     label = name if ":" not in text else ""
     return kernel.request(Verb.ADD, address_key(text, dev), AddressValue(protocol, label=label), port)
@@ -231,7 +241,7 @@ def a_rule_value(protocol: int = OURS) -> RuleValue:
 
 
 def a_host(*, mischief: Callable[[FakeKernel], None] | None = None) -> FakeKernel:
-    """Two links with an address of each family: v0 (1) 192.0.2.1/24 and fd00::1/64, v1 (2) 198.51.100.1/24 and fd01::1/64."""
+    """Link v0 (ifindex 1) with 192.0.2.1/24 and fd00::1/64, link v1 (2) with 198.51.100.1/24 and fd01::1/64."""
     kernel = FakeKernel()
     for name, ipv4, ipv6 in (("v0", "192.0.2.1/24", "fd00::1/64"), ("v1", "198.51.100.1/24", "fd01::1/64")):
         dev = kernel.make_link(name)

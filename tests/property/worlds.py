@@ -183,7 +183,7 @@ def _on_link(name: str, what: str) -> Deed:
     return Deed(f"link {name} {what}", do)
 
 
-def _on_address(address: tuple[str, str], is_given: bool) -> Deed:  # noqa: FBT001  drawn by hypothesis
+def _on_address(address: tuple[str, str], is_given: bool) -> Deed:
     text, name = address
 
     def do(kernel: FakeKernel) -> None:

@@ -39,13 +39,17 @@ from routed.model.net import IPV4, IPV6
         (notices.note_waiting("route/a", "f:1", "link eth9 is not there"), "route/a waits: link eth9 is not there"),
         (
             notices.note_default_rules_missing(IPV4, [0, 32767]),
-            "the kernel's own IPv4 rules are missing: 0: from all lookup local, 32767: from all lookup default;"
-            " ip -4 rule add priority 0 lookup local; ip -4 rule add priority 32767 lookup default brings them back",
+            (
+                "the kernel's own IPv4 rules are missing: 0: from all lookup local, 32767: from all lookup default;"
+                " ip -4 rule add priority 0 lookup local; ip -4 rule add priority 32767 lookup default brings them back"
+            ),
         ),
         (
             notices.note_default_rules_missing(IPV6, [32766]),
-            "the kernel's own IPv6 rules are missing: 32766: from all lookup main;"
-            " ip -6 rule add priority 32766 lookup main brings them back",
+            (
+                "the kernel's own IPv6 rules are missing: 32766: from all lookup main;"
+                " ip -6 rule add priority 32766 lookup main brings them back"
+            ),
         ),
     ],
 )

@@ -65,8 +65,10 @@ def test_a_stranger_in_front_of_ours_is_told_as_such(story: Any) -> None:
         cause=Cause(7, "an alias was added under its key"),
     )
     assert say(story, outcome) == [
-        f"{SUBJECT}: a foreign object comes first under its key"
-        " (an alias was added under its key by port id 7); first again in 0.4 ms"
+        (
+            f"{SUBJECT}: a foreign object comes first under its key"
+            " (an alias was added under its key by port id 7); first again in 0.4 ms"
+        )
     ]
 
 
@@ -93,8 +95,10 @@ def test_a_stranger_in_front_of_ours_is_told_as_such(story: Any) -> None:
             Nature.FOREIGN,
             {"gateway": "10.20.0.9", "protocol": 4},
             "displaced",
-            f"{SUBJECT} took the place of a foreign object:"
-            " 10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static",
+            (
+                f"{SUBJECT} took the place of a foreign object:"
+                " 10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static"
+            ),
         ),
     ],
 )
@@ -112,8 +116,10 @@ def test_what_nobody_wants_is_removed_or_gives_its_place_back(story: Any) -> Non
     back = story.outcome(Verb.REPLACE, Nature.SURPLUS, entry=None, value=story.value("10.20.0.9", 4))
     assert say(story, gone, back) == [
         "route 10.30.0.0/16 table storage removed (ours, and no entry wants it)",
-        "route 10.30.0.0/16 table storage put back, as it stood before routed took its place:"
-        " 10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static",
+        (
+            "route 10.30.0.0/16 table storage put back, as it stood before routed took its place:"
+            " 10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static"
+        ),
     ]
 
 
@@ -225,8 +231,10 @@ def test_refusals_and_strangers_are_told_with_what_stands_there(story: Any) -> N
         ("guard-held", "40 routes held by the guard: 40 would go"),
         (
             "stranger-beside",
-            f"{SUBJECT} has a stranger beside it, which stays:"
-            " 10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static",
+            (
+                f"{SUBJECT} has a stranger beside it, which stays:"
+                " 10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static"
+            ),
         ),
     ]
     assert records[1].fields["ROUTED_COUNT"] == "40"

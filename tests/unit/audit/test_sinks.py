@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from systemd import journal as library
 
-from routed.audit import sinks
+from routed.audit import journal, sinks
 from routed.audit.notices import note_overrun
 from routed.audit.sinks import LogFormat, leads_to_journal, open_sink, write_json_to, write_text_to
 
@@ -63,8 +64,6 @@ def test_auto_writes_text_where_there_is_no_journal(monkeypatch: pytest.MonkeyPa
 
 
 def test_auto_opens_the_journal_where_stderr_leads_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from routed.audit import journal
-
     with (tmp_path / "stream").open("w", encoding="utf-8") as stream:
         status = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
@@ -72,10 +71,6 @@ def test_auto_opens_the_journal_where_stderr_leads_there(tmp_path: Path, monkeyp
 
 
 def test_the_journal_gets_every_field_and_none_of_the_libraries_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    from systemd import journal as library
-
-    from routed.audit import journal
-
     sent: list[bytes] = []
     # There is no journal in a test: what the library hands to sd_journal_sendv is looked at instead.
     monkeypatch.setattr(library, "sendv", lambda *fields: sent.extend(os.fsencode(field) for field in fields))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 import socket
@@ -146,11 +147,16 @@ class Client:
 
 
 def run(tmp_path: Path, play: Callable[[Scene], Awaitable[None]], limits: Limits | None = None) -> None:
+    unhandled: list[dict[str, Any]] = []
+
     async def whole() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unhandled.append(context))
         async with opened(tmp_path, limits) as scene:
             await play(scene)
+        gc.collect()  # a task reports an exception that nobody has looked at when it is collected
 
     asyncio.run(whole())
+    assert unhandled == []
 
 
 @asynccontextmanager
@@ -302,7 +308,7 @@ def test_a_watcher_that_hangs_up_is_forgotten_at_once(tmp_path: Path) -> None:
     run(tmp_path, play)
 
 
-def test_a_watcher_that_falls_behind_is_told_so_and_hung_up_on(tmp_path: Path) -> None:
+def test_a_watcher_that_falls_behind_is_told_so(tmp_path: Path) -> None:
     async def play(scene: Scene) -> None:
         client = await scene.connect()
         client.send("io.routed.Watch", more=True)
@@ -340,14 +346,13 @@ def test_a_client_that_never_takes_its_reply_is_hung_up_on(tmp_path: Path) -> No
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(scene.path))
             client.sendall(b'{"method":"io.routed.GetStatus"}\0')
-            scene.daemon.entries = 10_000
             crowd = scene.control._crowds[True]
             async with asyncio.timeout(5):
-                while not crowd.unread:
+                while not crowd.unread:  # noqa: ASYNC110
                     await asyncio.sleep(0)
                 scene.daemon.entries = 1
                 assert await scene.is_alive()
-                while crowd.clients:
+                while crowd.clients:  # noqa: ASYNC110
                     await asyncio.sleep(0)
             assert crowd.unread == 0
 
@@ -481,7 +486,7 @@ def test_a_place_that_cannot_hold_a_socket_is_told_in_a_sentence(tmp_path: Path)
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "io.routed", tmp_path / ("x" * 120)):
         with pytest.raises(ControlError, match="cannot make the control socket"):
-            asyncio.run(open_control(path, Daemon(), version=""))  # type: ignore[arg-type]
+            asyncio.run(open_control(path, Daemon(), version=""))
 
 
 def test_a_group_that_does_not_exist_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from routed.audit.figures import format_count, format_elapsed, format_span
 from routed.audit.printable import make_printable
-from routed.audit.wording import format_count, format_elapsed, format_span
 
 
 @pytest.mark.parametrize(

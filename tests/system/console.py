@@ -1,0 +1,129 @@
+"""Plays the sessions that documents show: their commands are run, and what comes back stands in their output's place.
+
+A block of a document that begins with ```console is a session: a line with "# " in front is a command, lines with "> "
+in front go on with it, everything else is output. All sessions of one document are one: they share a shell of root in a
+network namespace, with folders of its own in place of /etc, /run and /var/lib.
+
+    python -m tests.system.console README.md     # write the outputs anew
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("README.md", "docs/tutorial/*.md", "docs/how-to/*.md")
+PATIENCE = 5.0  # seconds for what the daemon does by itself to show
+
+_SESSION = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"^# .*\n(?:> .*\n|>\n)*", re.MULTILINE)
+# Commands that may be given twice.
+_READS = re.compile(r"(ip (route|rule|address)( show.*)?$)|tail |routed (status|plan)", re.MULTILINE)
+_END = "--- end of output ---"
+
+# What is never the same twice, and what stands for it.
+_VOLATILE = (
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00", "<time>"),
+    (r"(port id|pid) \d+", r"\1 <pid>"),
+    (r"\d+(\.\d+)? (ms|µs)", "<ms>"),
+    (r"\b\d+ (s|min)\b", "<age>"),
+    (r" +", " "),  # columns are as wide as what is in them
+)
+
+# The host that a document speaks of, before its first command.
+_ETH0 = "ip link set lo up; ip link add eth0 type veth peer name far; ip link set far up; ip link set eth0 up;"
+_HOST = _ETH0 + "ip address add 192.0.2.10/24 dev eth0"
+HOSTS = {"docs/tutorial/first-route.md": ""}
+
+
+def find_documents() -> list[str]:
+    """The documents that have sessions, as paths from the root of the project."""
+    every = [path for pattern in DOCUMENTS for path in sorted(ROOT.glob(pattern))]
+    return [str(path.relative_to(ROOT)) for path in every if _SESSION.search(path.read_text(encoding="utf-8"))]
+
+
+def read(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def mask(text: str) -> str:
+    """The text without what is never the same twice."""
+    for pattern, mark in _VOLATILE:
+        text = re.sub(pattern, mark, text)
+    return text
+
+
+def play(document: str) -> str:
+    """The document with the outputs that its commands give now."""
+    with _shell(HOSTS.get(document, _HOST)) as shell:
+        return _SESSION.sub(lambda session: f"```console\n{_play_session(session[1], shell)}```", read(document))
+
+
+def _play_session(session: str, shell: subprocess.Popen[str]) -> str:
+    played = ""
+    starts = [match.span() for match in _COMMAND.finditer(session)]
+    ends = [start for start, _ in starts[1:]] + [len(session)]
+    for (start, end), until in zip(starts, ends, strict=True):
+        shown = session[start:end]
+        command = re.sub(r"^[#>] ?", "", shown, flags=re.MULTILINE)
+        played += shown + _give(command, session[end:until], shell)
+    return played
+
+
+def _give(command: str, expected: str, shell: subprocess.Popen[str]) -> str:
+    """The output of a command; where the daemon needs a moment, the first that is as expected."""
+    if command == "unshare --net\n":  # that is where the shell is already
+        return ""
+    end = time.monotonic() + PATIENCE
+    while True:
+        output = _run(command, shell)
+        if mask(output) == mask(expected) or not _READS.match(command) or time.monotonic() > end:
+            return output
+
+
+def _run(command: str, shell: subprocess.Popen[str]) -> str:
+    assert shell.stdin
+    assert shell.stdout
+    shell.stdin.write(f"{command}echo '{_END}'\n")
+    shell.stdin.flush()
+    lines = []
+    while (line := shell.stdout.readline()) != _END + "\n":
+        assert line, f"the shell ended with: {command}"
+        lines.append(line.rstrip() + "\n")  # ip writes blanks at the end
+    return "".join(lines)
+
+
+@contextmanager
+def _shell(host: str) -> Iterator[subprocess.Popen[str]]:
+    with TemporaryDirectory(prefix="routed-document-") as folder:
+        for name in ("etc", "run", "lib", "bin", "home"):
+            (Path(folder) / name).mkdir()
+        program = Path(folder, "bin", "routed")
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m routed "$@"\n', encoding="utf-8")
+        program.chmod(0o755)
+        setup = (
+            f"cp -a /etc/. etc; mount --bind etc /etc; mount --bind run /run; mount --bind lib /var/lib; cd home; {host}\n"
+            f"exec 2>&1\n"
+        )
+        surroundings = {"PATH": f"{folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin", "PYTHONPATH": str(ROOT), "HOME": folder}
+        with subprocess.Popen(
+            ["unshare", "--net", "--mount", "bash", "--norc"],
+            cwd=folder, env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True,
+        ) as shell:  # fmt: skip
+            assert shell.stdin
+            shell.stdin.write(setup)
+            yield shell
+            shell.stdin.write("\nkill $(jobs -p) 2>/dev/null; wait\n")
+
+
+if __name__ == "__main__":
+    for written in sys.argv[1:]:
+        (ROOT / written).write_text(play(written), encoding="utf-8")

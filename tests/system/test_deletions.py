@@ -1,0 +1,183 @@
+"""What is deleted comes back, whatever it is and whoever did it, and the audit says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kernel.netns import ip, wait_until
+from tests.system.daemon import Daemon
+from tests.system.host import everything
+from tests.system.monitor import Monitor
+from tests.system.worlds import GATEWAY, WORLD
+
+# name of the entry: (the entry, the words by which `ip` deletes its object)
+ROUTES = {
+    "gateway": ('to = "192.0.2.0/24"\nvia = "10.0.0.2"\nsrc = "10.0.0.1"\nmtu = 1400', "route del 192.0.2.0/24"),
+    "gateway6": ('to = "2001:db8::/48"\nvia = "fd00::2"\nmetric = 50', "-6 route del 2001:db8::/48"),
+    "device": ('to = "192.0.2.0/24"\ndev = "v0"', "route del 192.0.2.0/24"),
+    "device6": ('to = "2001:db8::/48"\ndev = "v0"', "-6 route del 2001:db8::/48"),
+    "multipath": (
+        'to = "192.0.2.0/24"\nhops = [ { via = "10.1.0.2", weight = 3 }, { via = "10.0.0.2", dev = "v0" } ]',
+        "route del 192.0.2.0/24",
+    ),
+    "multipath6": (
+        'to = "2001:db8::/48"\nhops = [ { via = "fd01::2", weight = 3 }, { via = "fd00::2", dev = "v0" } ]',
+        "-6 route del 2001:db8::/48",
+    ),
+    "blackhole": ('to = "192.0.2.0/24"\ntype = "blackhole"', "route del blackhole 192.0.2.0/24"),
+    "blackhole6": ('to = "2001:db8::/48"\ntype = "blackhole"', "-6 route del blackhole 2001:db8::/48"),
+    "unreachable": ('to = "192.0.2.0/24"\ntype = "unreachable"', "route del unreachable 192.0.2.0/24"),
+    "unreachable6": ('to = "2001:db8::/48"\ntype = "unreachable"', "-6 route del unreachable 2001:db8::/48"),
+    "prohibit": ('to = "192.0.2.0/24"\ntype = "prohibit"', "route del prohibit 192.0.2.0/24"),
+    "prohibit6": ('to = "2001:db8::/48"\ntype = "prohibit"', "-6 route del prohibit 2001:db8::/48"),
+    "throw": ('to = "192.0.2.0/24"\ntype = "throw"', "route del throw 192.0.2.0/24"),
+    "throw6": ('to = "2001:db8::/48"\ntype = "throw"', "-6 route del throw 2001:db8::/48"),
+    "local": ('to = "192.0.2.0/24"\ntype = "local"\ndev = "lo"\ntable = 100', "route del local 192.0.2.0/24 table 100"),
+    "local6": (
+        'to = "2001:db8::/48"\ntype = "local"\ndev = "lo"\ntable = 100',
+        "-6 route del local 2001:db8::/48 table 100",
+    ),
+    "v4-via-v6": ('to = "192.0.2.0/24"\nvia = "fd00::2"\ndev = "v0"', "route del 192.0.2.0/24"),
+    "other-table": (
+        'to = "default"\nvia = "10.0.0.2"\ntable = 120\nmetric = 7', "route del default table 120 metric 7"
+    ),
+    "other-table6": ('to = "default"\nvia = "fd00::2"\ntable = 120', "-6 route del default table 120"),
+    "onlink": ('to = "192.0.2.0/24"\nvia = "198.51.100.1"\ndev = "v0"\nonlink = true', "route del 192.0.2.0/24"),
+    "onlink6": ('to = "2001:db8::/48"\nvia = "fd99::1"\ndev = "v0"\nonlink = true', "-6 route del 2001:db8::/48"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_a_deleted_route_comes_back(daemon: Daemon, name: str) -> None:
+    entry, deletion = ROUTES[name]
+    daemon.start(f'[[route]]\nname = "{name}"\n{entry}')
+    wanted = everything()
+    assert len(wanted["routes"]) == 1
+
+    ip(deletion)
+
+    wait_until(lambda: everything() == wanted)
+    record = daemon.wait_for("repaired", f"route/{name}")
+    assert record["fields"]["ROUTED_CAUSE"] == "deleted"
+    assert int(record["fields"]["ROUTED_ACTOR_PID"]) > 0
+    assert record["fields"]["ROUTED_ORIGIN"] == f"{daemon.config}:4"
+
+
+@pytest.mark.parametrize(
+    ("entry", "deletion"),
+    [
+        ("rule/from-storage", "rule del priority 1200"),
+        ("rule/marked", "rule del priority 1300"),
+        ("rule/marked", "-6 rule del priority 1300"),
+        ("address/storage", "addr del 10.20.0.11/21 dev v0"),
+        ("address/storage6", "addr del 2001:db8:20::1/64 dev v0"),
+    ],
+)
+def test_a_deleted_rule_or_address_comes_back(daemon: Daemon, entry: str, deletion: str) -> None:
+    daemon.start(WORLD)
+    wanted = everything()
+
+    ip(deletion)
+
+    wait_until(lambda: everything() == wanted)
+    assert daemon.wait_for("repaired", entry)["fields"]["ROUTED_CAUSE"] == "deleted"
+
+
+@pytest.mark.parametrize(
+    ("flush", "entries"),
+    [
+        ("route flush table 120", ["route/storage"]),
+        ("-6 route flush table 120", ["route/storage6"]),
+        ("route flush proto 114", ["route/gateway", "route/device", "route/multipath", "route/blackhole"]),
+        ("-6 route flush proto 114", ["route/gateway6", "route/device6", "route/multipath6", "route/blackhole6"]),
+        ("route flush root 192.0.0.0/16", ["route/gateway", "route/device", "route/multipath", "route/blackhole"]),
+    ],
+)
+def test_flushed_routes_all_come_back(daemon: Daemon, flush: str, entries: list[str]) -> None:
+    daemon.start(WORLD)
+    wanted = everything()
+
+    ip(flush)
+
+    wait_until(lambda: everything() == wanted)
+    for entry in entries:
+        assert daemon.wait_for("repaired", entry)["fields"]["ROUTED_CAUSE"] == "deleted"
+
+
+@pytest.mark.parametrize(("family", "entry"), [("", "rule/from-storage"), ("-6 ", "rule/marked")])
+def test_our_rules_come_back_after_a_flush_and_the_kernels_own_are_missed_aloud(
+    daemon: Daemon, family: str, entry: str
+) -> None:
+    daemon.start(WORLD)
+    wanted = everything()
+
+    ip(f"{family}rule flush")
+
+    wait_until(lambda: everything() == wanted)
+    daemon.wait_for("repaired", entry)
+    assert "32766" in daemon.wait_for("default-rules-missing")["message"]
+    assert not [rule for rule in everything("2")["rules"] if family and rule["family"] == "6" and rule["priority"]]
+
+
+def test_an_address_flush_brings_back_the_addresses_and_what_stands_on_them(daemon: Daemon, monitor: Monitor) -> None:
+    daemon.start(WORLD)
+    wanted = everything()
+    monitor.heard()
+
+    ip("-4 addr flush dev v0")
+
+    wait_until(lambda: everything() == wanted)
+    for entry in ("address/storage", "address/home"):
+        daemon.wait_for("repaired", entry)
+    assert "dropped by the kernel" in daemon.wait_for("repaired", "route/gateway")["message"]
+    assert not [change for change in monitor.heard() if change[:2] == ("route gone", "192.0.2.0/24")]
+
+
+def test_an_address_flush_of_ipv6_brings_back_the_addresses_and_what_stands_on_them(daemon: Daemon) -> None:
+    daemon.start(WORLD)
+    wanted = everything()
+
+    ip("-6 addr flush dev v0")
+
+    wait_until(lambda: everything() == wanted)
+    daemon.wait_for("repaired", "address/home6")
+    daemon.wait_for("repaired", "route/gateway6")
+
+
+def test_the_record_names_the_port_of_whoever_deleted(daemon: Daemon, monitor: Monitor) -> None:
+    daemon.start(GATEWAY)
+    monitor.heard()
+
+    ip("route del 192.0.2.0/24")
+
+    fields = daemon.wait_for("repaired", "route/lan")["fields"]
+    (deleted,) = [change for change in monitor.heard() if change.what == "route gone"]
+    assert fields["ROUTED_ACTOR_PID"] == str(deleted.port)
+
+
+def test_only_what_was_deleted_is_written(daemon: Daemon, monitor: Monitor) -> None:
+    daemon.start(WORLD)
+    monitor.heard()
+
+    ip("route del 192.0.2.0/24")
+
+    daemon.wait_for("repaired", "route/gateway")
+    assert [change[:2] for change in monitor.heard()] == [("route gone", "192.0.2.0/24"), ("route", "192.0.2.0/24")]
+
+
+def test_an_entry_that_is_observed_is_reported_and_not_repaired(daemon: Daemon) -> None:
+    daemon.start(f'{GATEWAY}enforce = "observe"')
+    assert everything()["routes"] == []
+    assert daemon.entry("route/lan")["state"] == "drift"
+    assert "observed only" in daemon.wait_for("conflict", "route/lan")["message"]
+
+
+def test_an_entry_that_is_installed_once_is_not_put_back(daemon: Daemon, monitor: Monitor) -> None:
+    daemon.start(f'{GATEWAY}enforce = "once"')
+    assert len(everything()["routes"]) == 1
+    monitor.heard()
+
+    ip("route del 192.0.2.0/24")
+
+    daemon.wait_for("conflict", "route/lan")
+    assert [change.what for change in monitor.heard()] == ["route gone"]

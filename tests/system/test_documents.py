@@ -1,0 +1,23 @@
+"""What the documents show is what happens, and what they point to is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.system import console
+
+ROOT = Path(__file__).parents[2]
+EVERY = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+@pytest.mark.parametrize("document", console.find_documents())
+def test_every_command_of_a_document_gives_the_output_that_it_shows(document: str) -> None:
+    assert console.mask(console.play(document)) == console.mask(console.read(document))
+
+
+@pytest.mark.parametrize("document", EVERY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
+    broken = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert broken == []

@@ -1,0 +1,147 @@
+"""Every file of examples/ does what it says: it is valid, it is put in force whole, and then nothing is left to do."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.kernel import netns
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+OURS = "114"
+
+Json = dict[str, Any]
+
+
+def routed(*words: str, state: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "routed", *words, "--state-dir", str(state)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"routed {' '.join(words)}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def enforce(example: str, state: Path) -> None:
+    """Check, apply, and see that a second plan is empty and that nothing waits."""
+    config = ["--config", str(EXAMPLES / example)]
+    routed("check", *config, state=state)
+    result = json.loads(routed("apply", "--direct", "--json", *config, state=state))
+    assert result["failures"] == result["refusals"] == result["waiting"] == []
+    assert result["changed"] > 0
+    plan = json.loads(routed("plan", "--json", *config, state=state))
+    assert plan["steps"] == plan["refusals"] == plan["waiting"] == []
+
+
+def routes(family: str = "-4", table: str = "main") -> dict[str, Json]:
+    """Our routes of a table by destination."""
+    shown = netns.ip_json(f"{family} route show table {table} proto {OURS}")
+    return {route["dst"] + (f" metric {route['metric']}" if "metric" in route else ""): route for route in shown}
+
+
+def rules(family: str = "-4") -> dict[int, Json]:
+    return {rule["priority"]: rule for rule in netns.ip_json(f"{family} rule show") if rule.get("protocol") == OURS}
+
+
+def addresses(dev: str) -> dict[str, Json]:
+    (link,) = netns.ip_json(f"address show dev {dev}")
+    return {f"{address['local']}/{address['prefixlen']}": address for address in link["addr_info"]}
+
+
+def check_minimal() -> None:
+    assert routes()["10.30.0.0/16"]["gateway"] == "192.0.2.1"
+    assert routes()["10.30.0.0/16"]["dev"] == "eth0"
+
+
+def check_policy_routing() -> None:
+    assert {dst: route["dev"] for dst, route in routes().items()} == {
+        "default metric 100": "eth0",
+        "default metric 200": "eth1",
+    }
+    assert list(rules()) == [1000, 1010, 1020]
+    for source, gateway in (("192.0.2.10", "192.0.2.1"), ("203.0.113.10", "203.0.113.1")):
+        (answer,) = netns.ip_json(f"route get 8.8.8.8 from {source}")
+        assert answer["gateway"] == gateway
+    (answer,) = netns.ip_json("route get 8.8.8.8")
+    assert (answer["gateway"], answer["prefsrc"]) == ("192.0.2.1", "192.0.2.10")
+
+
+def check_multipath() -> None:
+    for family, destination, gateways in (
+        ("-4", "10.64.0.0/12", ["192.0.2.1", "203.0.113.1"]),
+        ("-6", "2001:db8:64::/48 metric 1024", ["fe80::1", "fe80::1"]),
+    ):
+        hops = routes(family)[destination]["nexthops"]
+        assert [(hop["gateway"], hop["dev"], hop["weight"]) for hop in hops] == [
+            (gateways[0], "eth0", 3),
+            (gateways[1], "eth1", 1),
+        ]
+
+
+def check_drop_list() -> None:
+    assert set(routes()) == {"198.51.100.0/24", "203.0.113.0/24", "192.0.2.250", "198.51.100.64/26"}
+    assert set(routes("-6")) == {"2001:db8:bad::/48 metric 1024"}
+    assert netns.ip_json("route get 198.51.100.70")[0]["gateway"] == "192.0.2.1"
+
+
+def check_vip_address() -> None:
+    assert {"192.0.2.80/32", "2001:db8::80/128"} <= set(addresses("lo"))
+    eth0 = addresses("eth0")
+    assert (eth0["10.99.0.5/24"]["broadcast"], eth0["10.99.0.5/24"]["label"]) == ("10.99.0.255", "eth0:mgmt")
+    assert eth0["192.0.2.53/32"]["deprecated"]
+
+
+def check_ipv6() -> None:
+    six = routes("-6")
+    assert six["default metric 512"]["gateway"] == "fe80::1"
+    assert six["2001:db8:5::/48 metric 1024"]["prefsrc"] == "2001:db8:0:1::10"
+    assert routes()["10.5.0.0/16"]["via"] == {"family": "inet6", "host": "fe80::5"}
+    assert list(rules("-4")) == list(rules("-6")) == [2000]
+    assert "default metric 1024" in routes("-6", "200")
+
+
+def check_demo() -> None:
+    assert routes()["10.40.0.0/16"]["metrics"] == [{"mtu": 1400}]
+    assert set(routes(table="120")) == {"default", "10.31.0.0/16", "10.32.0.0/16", "10.33.0.0/16"}
+    assert "192.0.2.80/32" in addresses("lo")
+
+
+class Example(NamedTuple):
+    """One file: what its comments promise, and the addresses that they say the host has."""
+
+    check: Callable[[], None]
+    eth0: tuple[str, ...] = ("192.0.2.10/24",)
+    eth1: tuple[str, ...] = ()
+
+
+TWO_PROVIDERS = ("203.0.113.10/24",)
+TESTED = {
+    "minimal.toml": Example(check_minimal),
+    "policy-routing.toml": Example(check_policy_routing, eth1=TWO_PROVIDERS),
+    "multipath.toml": Example(check_multipath, eth1=TWO_PROVIDERS),
+    "drop-list.toml": Example(check_drop_list),
+    "vip-address.toml": Example(check_vip_address),
+    "ipv6.toml": Example(check_ipv6, eth0=()),
+    "demo.toml": Example(check_demo, eth0=()),
+}
+
+
+def test_no_example_is_without_a_test() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.toml")} == set(TESTED)
+
+
+@pytest.mark.parametrize("name", TESTED)
+def test_an_example_is_put_in_force_as_its_comments_say(name: str, tmp_path: Path) -> None:
+    example = TESTED[name]
+    with netns.private_network():
+        netns.veth("eth0", *example.eth0)
+        netns.veth("eth1", *example.eth1)
+        netns.veth("wan0")
+        netns.veth("lan0")
+        enforce(name, tmp_path)
+        example.check()

@@ -1,0 +1,112 @@
+"""Too much at once: lost events, floods, and somebody who will not let go."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.kernel.netns import ip, ip_batch, wait_until
+from tests.system.daemon import Daemon, cpu_seconds
+from tests.system.host import everything, routes
+from tests.system.worlds import GATEWAY, WORLD
+
+pytestmark = pytest.mark.xdist_group("timing")
+
+
+def flood(protocol: int) -> str:
+    """50 000 routes that come and go: 100 000 changes."""
+    each = [f"blackhole 172.{16 + n // 65536}.{n // 256 % 256}.{n % 256} proto {protocol}\n" for n in range(50_000)]
+    return "".join([f"route add {one}" for one in each] + [f"route del {one}" for one in each])
+
+
+def test_events_that_were_lost_are_counted_and_the_host_converges(daemon: Daemon) -> None:
+    daemon.start(WORLD)
+    wanted = everything()
+
+    daemon.signal(signal.SIGSTOP)
+    ip_batch("route del 192.0.2.0/24\nroute replace 192.0.3.0/24 via 10.1.0.2\nrule del priority 1200\n" + flood(114))
+    daemon.signal(signal.SIGCONT)
+
+    wait_until(lambda: everything() == wanted, within=20)
+    assert "could not deliver all events" in daemon.wait_for("overrun")["message"]
+    wait_until(lambda: daemon.ask_json("status")["overruns"] >= 1)
+    daemon.wait_for("repaired", "route/gateway")
+    daemon.wait_for("repaired", "route/device")
+    assert daemon.ask("plan", "--exit-code").code == 0
+
+
+def test_a_flood_of_foreign_changes_loses_no_repair(daemon: Daemon) -> None:
+    daemon.start(WORLD)
+    wanted = everything()
+    before = cpu_seconds(daemon.pid)
+
+    ip_batch(flood(12) + "route del 192.0.2.0/24\n")
+
+    wait_until(lambda: everything() == wanted, within=20)
+    daemon.wait_for("repaired", "route/gateway")
+    assert cpu_seconds(daemon.pid) - before < 10
+
+
+@contextmanager
+def rival(command: str) -> Iterator[None]:
+    """A script that does the same every 20 ms."""
+    script = subprocess.Popen(
+        ["sh", "-c", f"while :; do ip {command} 2>/dev/null; sleep 0.02; done"], start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        script.kill()
+        script.wait()
+
+
+@pytest.mark.parametrize("command", ["route del 192.0.2.0/24", "route replace 192.0.2.0/24 via 10.0.0.9 proto static"])
+def test_a_fight_is_held_and_told_once_and_is_over_when_the_rival_is_gone(daemon: Daemon, command: str) -> None:
+    daemon.start(GATEWAY)
+    wanted = everything()
+    before = cpu_seconds(daemon.pid)
+
+    with rival(command):
+        daemon.wait_for("fight-held", "route/lan")
+        held_at = cpu_seconds(daemon.pid)
+        # the rival goes on: the same again, and nobody answers
+        for _ in range(30):
+            ip("route replace 192.0.2.0/24 via 10.0.0.8 proto static")
+            ip("route del 192.0.2.0/24")
+        assert routes() == []
+        assert daemon.entry("route/lan")["state"] == "held"
+    fight = daemon.records("fight-held")
+    assert len(fight) == 1
+    assert "30 times" in fight[0]["message"]
+    assert int(fight[0]["fields"]["ROUTED_ACTOR_PID"]) > 0
+    assert len(daemon.records("repaired")) <= 31
+    assert held_at - before < 1
+    assert cpu_seconds(daemon.pid) - held_at < 0.5
+
+    assert daemon.ask("apply").code == 0
+    assert everything() == wanted
+    assert daemon.entry("route/lan")["state"] == "in-sync"
+
+
+def test_a_fight_limit_that_is_off_is_no_limit(daemon: Daemon) -> None:
+    daemon.start(GATEWAY, daemon='fight_limit = "off"')
+    wanted = everything()
+    for _ in range(50):
+        ip("route del 192.0.2.0/24")
+        wait_until(lambda: everything() == wanted)
+    assert daemon.records("fight-held") == []
+
+
+def test_what_the_kernel_does_is_no_fight(daemon: Daemon) -> None:
+    daemon.start(GATEWAY, daemon="fight_limit = 3")
+    wanted = everything()
+    for _ in range(6):
+        ip("link set v0 down")
+        wait_until(lambda: routes() == [])
+        ip("link set v0 up")
+        wait_until(lambda: routes() == wanted["routes"])
+    assert daemon.records("fight-held") == []

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routed.cli import client
+from routed.cli.client import ClientError, call, watch
+from routed.cli.exits import Exit
+
+
+def test_a_call_is_one_varlink_message_and_its_document_comes_back(serve: Any, replying: Any, tmp_path: Path) -> None:
+    calls = serve(replying({"state": "fine"}))
+    assert call(str(tmp_path), "Reload", {"force": True}) == {"state": "fine"}
+    assert calls == [{"method": "io.routed.Reload", "parameters": {"force": True}}]
+
+
+def test_an_answer_in_small_pieces_is_put_together(serve: Any, tmp_path: Path) -> None:
+    whole = json.dumps({"parameters": {"document": {"text": "ä" * 500}}}, ensure_ascii=False).encode() + b"\0"
+
+    def answer(connection: socket.socket, _call: dict[str, Any]) -> None:
+        for start in range(0, len(whole), 7):
+            connection.sendall(whole[start : start + 7])
+
+    serve(answer)
+    assert call(str(tmp_path), "GetStatus") == {"text": "ä" * 500}
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (b"", "the daemon closed the connection without an answer"),
+        (b'{"parameters": {"document"', "the daemon closed the connection without an answer"),
+        (b"\xff\xfe garbage\0", "the daemon's answer is not a Varlink message"),
+        (b"[1, 2]\0", "the daemon's answer is not a Varlink message"),
+        (b"[" * 100_000 + b"\0", "the daemon's answer is not a Varlink message"),
+        (b'{"parameters": {"document": 5}}\0', "the daemon's answer to GetStatus holds no document"),
+        (b'{"parameters": [1]}\0', "the daemon's answer to GetStatus holds no document"),
+        (b'{"error": 7, "parameters": [1]}\0', "the daemon answered 7"),
+    ],
+)
+def test_a_broken_answer_is_one_sentence(serve: Any, sending: Any, tmp_path: Path, raw: bytes, sentence: str) -> None:
+    serve(sending(raw))
+    with pytest.raises(ClientError, match=f"^{sentence}$") as caught:
+        call(str(tmp_path), "GetStatus")
+    assert caught.value.code is Exit.FAILED
+
+
+@pytest.mark.parametrize(
+    ("error", "parameters", "code", "sentence"),
+    [
+        ("org.varlink.service.PermissionDenied", {}, Exit.NOT_PERMITTED, "the daemon answered PermissionDenied"),
+        ("io.routed.UnknownEntry", {"entry": "route/x"}, Exit.FAILED, "there is no entry route/x in force"),
+        ("io.routed.UnknownEntry", {}, Exit.FAILED, "there is no entry ? in force"),
+        (
+            "org.varlink.service.MethodNotFound",
+            {"method": "io.routed.Plan"},
+            Exit.FAILED,
+            "the daemon does not know io.routed.Plan: it is of another version",
+        ),
+        ("io.routed.Refused", {"reason": "not\x1b[2J now"}, Exit.REFUSED, "not\\x1b[2J now"),
+    ],
+)
+def test_an_error_of_the_daemon_has_a_sentence_and_a_code(
+    serve: Any, sending: Any, tmp_path: Path, error: str, parameters: dict[str, str], code: Exit, sentence: str
+) -> None:
+    serve(sending(json.dumps({"error": error, "parameters": parameters}).encode() + b"\0"))
+    with pytest.raises(ClientError) as caught:
+        call(str(tmp_path), "Pause")
+    assert (caught.value.code, str(caught.value)) == (code, sentence)
+
+
+def test_an_endless_answer_is_cut_off(serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "LONGEST_REPLY", 1024 * 1024)
+
+    def answer(connection: socket.socket, _call: dict[str, Any]) -> None:
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    serve(answer)
+    with pytest.raises(ClientError, match="longer than 1 MiB"):
+        call(str(tmp_path), "GetStatus")
+
+
+def test_a_daemon_that_hangs_is_given_up_after_the_time(serve: Any, tmp_path: Path) -> None:
+    done = threading.Event()
+    serve(lambda _connection, _call: done.wait(10))
+    with pytest.raises(ClientError, match=r"did not answer within 0\.1 s") as caught:
+        call(str(tmp_path), "GetStatus", timeout=0.1)
+    done.set()
+    assert caught.value.code is Exit.TIMED_OUT
+
+
+def test_a_daemon_that_drips_does_not_stretch_the_time(serve: Any, tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def answer(connection: socket.socket, _call: dict[str, Any]) -> None:
+        while not done.wait(0.02):
+            connection.sendall(b"x")
+
+    serve(answer)
+    with pytest.raises(ClientError) as caught:
+        call(str(tmp_path), "GetStatus", timeout=0.2)
+    done.set()
+    assert caught.value.code is Exit.TIMED_OUT
+
+
+def test_nobody_listening_means_that_the_daemon_is_not_running(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="not running") as missing:
+        call(str(tmp_path), "GetStatus")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "io.routed"))
+    with pytest.raises(ClientError, match="not running") as left_over:
+        call(str(tmp_path), "GetStatus")
+    assert {missing.value.code, left_over.value.code} == {Exit.UNAVAILABLE}
+
+
+def test_a_path_too_long_for_a_socket_is_a_sentence_too(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="too long") as caught:
+        call(str(tmp_path / ("x" * 200)), "GetStatus")
+    assert caught.value.code is Exit.FAILED
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_socket_that_is_not_ours_to_open_means_not_permitted(serve: Any, replying: Any, tmp_path: Path) -> None:
+    serve(replying({}))
+    (tmp_path / "io.routed").chmod(0o600)
+    child = os.fork()
+    if child == 0:
+        code = 0
+        try:
+            os.chdir(tmp_path)
+            os.setuid(65534)
+            call(".", "GetStatus")
+        except ClientError as error:
+            code = int(error.code)
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == Exit.NOT_PERMITTED
+
+
+def test_watch_gives_one_document_after_the_other(serve: Any, sending: Any, tmp_path: Path) -> None:
+    first = {"parameters": {"document": {"message": "one"}}, "continues": True}
+    last = {"parameters": {"document": {"message": "two"}}}
+    calls = serve(sending(json.dumps(first).encode() + b"\0" + json.dumps(last).encode() + b"\0"))
+    assert [document["message"] for document in watch(str(tmp_path))] == ["one", "two"]
+    assert calls[0]["more"] is True

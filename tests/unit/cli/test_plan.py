@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from routed.cli.exits import Exit
+from routed.cli.plan import judge
+from routed.cli.plan_text import NOTHING, render_plan
+
+EMPTY: dict[str, Any] = {"schema": "routed.plan/1", "steps": [], "refusals": [], "waiting": [], "notes": []}
+
+
+def step(symbol: str, **others: Any) -> dict[str, Any]:
+    return {
+        "symbol": symbol,
+        "verb": "add",
+        "kind": "route",
+        "entry": "route/a",
+        "origin": "/etc/routed.toml:12",
+        "reason": "missing",
+        "object": "10.0.0.0/8",
+        "count": 1,
+        "before": "",
+        "after": "10.0.0.0/8 via 10.20.0.1 dev eth1 proto routed",
+        "ip": {},
+    } | others
+
+
+REFUSAL = {
+    "entry": "",
+    "origin": "",
+    "kind": "route",
+    "object": "10.1.0.0/16 and 39 more",
+    "count": 40,
+    "reason": "40 of 50 owned objects would go at once",
+    "by_guard": True,
+    "standing": "blackhole 10.1.0.0/16 proto routed",
+}
+WHOLE = EMPTY | {
+    "steps": [
+        step("+"),
+        step("~", before="10.0.0.0/8 via 10.20.0.9 dev eth1 proto routed", reason="hops differ"),
+        step("!", before="10.0.0.0/8 via 10.20.0.9 dev eth1 proto static", reason="foreign, hops"),
+        step("+", object="10.4.0.0/16 and 999 more", count=1000, after="blackhole 10.4.0.0/16 proto routed"),
+        step("-", entry="", origin="", before="blackhole 10.9.0.0/16 proto routed", after="", reason="unwanted"),
+    ],
+    "refusals": [REFUSAL],
+    "waiting": [{"entry": "route/c", "origin": "/etc/routed.toml:30", "reason": "link eth9 is not there"}],
+    "notes": [
+        REFUSAL | {"entry": "route/d", "origin": "/etc/routed.toml:40", "reason": "a stranger", "by_guard": False}
+    ],
+}
+TEXT = """\
++ route/a  10.0.0.0/8 via 10.20.0.1 dev eth1 proto routed
+      /etc/routed.toml:12: missing
+~ route/a  10.0.0.0/8 via 10.20.0.1 dev eth1 proto routed
+      was: 10.0.0.0/8 via 10.20.0.9 dev eth1 proto routed
+      /etc/routed.toml:12: hops differ
+! route/a  10.0.0.0/8 via 10.20.0.1 dev eth1 proto routed
+      was: 10.0.0.0/8 via 10.20.0.9 dev eth1 proto static
+      /etc/routed.toml:12: foreign, hops
++ route/a  1000 routes: 10.4.0.0/16 and 999 more, such as blackhole 10.4.0.0/16 proto routed
+      /etc/routed.toml:12: missing
+- route  blackhole 10.9.0.0/16 proto routed
+      unwanted
+Left alone:
+  route 10.1.0.0/16 and 39 more: 40 of 50 owned objects would go at once
+      there now: blackhole 10.1.0.0/16 proto routed
+Worth knowing:
+  route/d 10.1.0.0/16 and 39 more (/etc/routed.toml:40): a stranger
+      there now: blackhole 10.1.0.0/16 proto routed
+Waiting:
+  route/c (/etc/routed.toml:30): link eth9 is not there
+Plan: 1001 to add, 1 to change, 1 to repair, 1 to remove, 40 left alone, 1 waiting."""
+
+
+def test_a_plan_reads_line_by_line_and_ends_with_its_counts() -> None:
+    assert "\n".join(render_plan(WHOLE, is_colored=False)) == TEXT  # type: ignore[arg-type]
+
+
+def test_colour_changes_no_word() -> None:
+    colored = "\n".join(render_plan(WHOLE, is_colored=True))  # type: ignore[arg-type]
+    assert colored != TEXT
+    assert re.sub(r"\x1b\[\d*m", "", colored) == TEXT
+
+
+def test_a_plan_with_nothing_to_do_says_so() -> None:
+    assert render_plan(EMPTY, is_colored=False) == [NOTHING]  # type: ignore[arg-type]
+    waiting = render_plan(EMPTY | {"waiting": WHOLE["waiting"]}, is_colored=False)  # type: ignore[arg-type]
+    assert waiting[-1] == "Nothing to do: 1 waiting."
+
+
+@pytest.mark.parametrize(
+    ("plan", "tells_drift", "code"),
+    [
+        (EMPTY, True, Exit.DONE),
+        (EMPTY | {"steps": [step("+")]}, False, Exit.DONE),
+        (EMPTY | {"steps": [step("+")]}, True, Exit.DRIFT),
+        (WHOLE, True, Exit.REFUSED),
+        (EMPTY | {"refusals": [REFUSAL | {"by_guard": False}]}, True, Exit.DONE),
+    ],
+)
+def test_the_exit_code_tells_drift_on_demand_and_the_guard_always(plan: Any, tells_drift: bool, code: Exit) -> None:
+    assert judge(plan, tells_drift=tells_drift) is code

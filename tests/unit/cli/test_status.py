@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from routed.cli.exits import Exit
+from routed.cli.status import find_entries, format_age, render_objects, render_status
+
+NOW = datetime(2026, 11, 21, 12, 0, 0, 0, UTC)
+
+
+@pytest.fixture
+def status() -> Any:
+    return json.loads((Path(__file__).parent / "status.json").read_text(encoding="utf-8"))
+
+
+def test_status_tells_what_is_in_force_how_the_files_stand_and_every_entry(status: Any) -> None:
+    assert "\n".join(render_status(status, NOW, is_colored=False)) == (
+        "revision 3 in force: 4998 objects in sync, 1 held, 2 failed\n"
+        "/etc/routed.toml: invalid\n"
+        "  /etc/routed.toml:7:1: unknown key `lookup`\n"
+        "ENTRY              STATE    SINCE  OBJECTS    NOTE\n"
+        "route/storage-lan  in-sync  2 h    1/1\n"
+        "route/failed       failed   3 min  4998/5000  Invalid argument\n"
+        "rule/failed        waiting  -      0/0        link eth9 is not there\n"
+        "(route)            held     5 s    1          10.99.0.0/16: 40 of 50 owned objects would go at once"
+    )
+
+
+def test_colour_changes_no_word_and_paints_the_state_not_the_name(status: Any) -> None:
+    plain = list(render_status(status, NOW, is_colored=False))
+    colored = list(render_status(status, NOW, is_colored=True))
+    assert [re.sub(r"\x1b\[\d*m", "", line) for line in colored] == plain
+    assert colored[5].startswith("route/failed       \x1b[31mfailed\x1b[0m ")
+
+
+def test_status_of_an_entry_shows_its_objects(status: Any) -> None:
+    status["entries"] = find_entries(status, "route/storage-lan")
+    assert "\n".join(render_objects(status, NOW, is_colored=False)) == (
+        "route/storage-lan is in-sync since 2 h\n"
+        "/etc/routed.toml:12, enforce = repair, 1/1 in sync\n"
+        "OBJECT                            STATE    SINCE  NOTE\n"
+        "route 10.30.0.0/16 table storage  in-sync  2 h"
+    )
+
+
+def test_an_entry_is_found_by_its_whole_name_or_by_its_own(status: Any) -> None:
+    assert [entry["entry"] for entry in find_entries(status, "failed")] == ["route/failed", "rule/failed"]
+    assert [entry["entry"] for entry in find_entries(status, "rule/failed")] == ["rule/failed"]
+    assert find_entries(status, "route") == []
+
+
+def test_names_from_outside_cannot_drive_the_terminal(status: Any) -> None:
+    status["entries"][0]["reason"] = "\x1b[2Jgone\nforged"
+    text = "\n".join(render_status(status, NOW, is_colored=False))
+    assert "\x1b" not in text
+    assert "\nforged" not in text
+
+
+@pytest.mark.parametrize(
+    ("moment", "age"),
+    [
+        ("2026-11-21T11:59:55.5+00:00", "4 s"),
+        ("2026-11-21T12:00:05+00:00", "0 s"),
+        ("2026-11-21T13:57:00+02:00", "3 min"),
+        ("2026-11-21T10:00:00Z", "2 h"),
+        ("2026-11-17T12:00:00Z", "4 d"),
+        ("", "-"),
+        ("2026-11-21T10:00:00", "-"),
+    ],
+)
+def test_an_age_has_one_unit(moment: str, age: str) -> None:
+    assert format_age(moment, NOW) == age
+
+
+def test_the_command_prints_the_table_and_json_prints_the_document(
+    routed: Any, serve: Any, replying: Any, status: Any
+) -> None:
+    serve(replying(status))
+    assert routed("status").stdout.startswith("revision 3 in force")
+    assert json.loads(routed("status", "--json").stdout) == status
+    assert len(json.loads(routed("status", "rule/failed", "--json").stdout)["entries"]) == 1
+    assert routed("-q", "status").stdout == ""
+    missing = routed("status", "route/none")
+    assert (missing.returncode, missing.stderr) == (Exit.FAILED, "routed: there is no entry route/none in force\n")
+
+
+def test_a_pipe_gets_colour_only_on_demand(routed: Any, serve: Any, replying: Any, status: Any) -> None:
+    serve(replying(status))
+    assert "\x1b" not in routed("status").stdout
+    assert "\x1b" in routed("status", "--color", "always", NO_COLOR="1").stdout

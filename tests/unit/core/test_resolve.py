@@ -1,0 +1,197 @@
+"""Resolving: from an entry and the facts to objects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from routed.core.desired import FactKey, Resolution
+from routed.core.resolve import find_changed_facts, gateways_without_link, resolve
+from routed.model import names
+from routed.model.entries import Entry, HopSpec
+from routed.model.facts import Facts, GatewayLink, HostAddress, Link
+from routed.model.net import IPV4, IPV6, parse_address
+from routed.model.objects import AddressMember, Hop, RouteSlot, RouteValue
+from tests.property.rig import OURS, a_route, a_rule, an_address, hop, via
+
+SOURCE = parse_address("192.0.2.1")
+HELD = AddressMember(1, SOURCE, 24)
+FACTS = Facts(
+    links={1: Link(1, "v0", is_up=True, has_carrier=True), 2: Link(2, "v1", is_up=False, has_carrier=False)},
+    addresses={HELD: HostAddress(1, SOURCE, 24, 0)},
+    gateways={parse_address("192.0.2.2"): GatewayLink(1, is_onlink=True)},
+)
+
+
+def resolved(entry: Entry, facts: Facts = FACTS) -> Resolution:
+    return resolve(entry, facts, OURS)
+
+
+def value_of(entry: Entry, facts: Facts = FACTS) -> RouteValue | None:
+    (group,) = resolved(entry, facts).sets
+    assert group.value is None or isinstance(group.value, RouteValue)
+    return group.value
+
+
+def reasons(entry: Entry, facts: Facts = FACTS) -> list[str]:
+    return [waiting.reason for waiting in resolved(entry, facts).waiting]
+
+
+def test_a_name_becomes_an_ifindex() -> None:
+    value = value_of(a_route(hops=(via("192.0.2.2", "v0"),)))
+    assert value is not None
+    assert value.hops == (hop(1, "192.0.2.2"),)
+    assert value.protocol == OURS
+
+
+def test_a_gateway_without_a_device_takes_the_link_that_the_kernel_names() -> None:
+    value = value_of(a_route(hops=(via("192.0.2.2"),)))
+    assert value is not None
+    assert value.hops == (hop(1, "192.0.2.2"),)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (a_route(hops=(HopSpec(dev="v9"),)), "link v9 does not exist"),
+        (a_route(hops=(HopSpec(dev="v1"),)), "link v1 is down"),
+        (a_route(hops=(via("203.0.113.1"),)), "gateway 203.0.113.1 is on no network of this host"),
+        (a_route(src="192.0.2.77"), "address 192.0.2.77 (src) is not on this host"),
+    ],
+    ids=["link absent", "link down", "gateway unknown", "source absent"],
+)
+def test_what_is_not_there_yet_is_waited_for_by_name(entry: Entry, reason: str) -> None:
+    assert value_of(entry) is None
+    assert reasons(entry) == [reason]
+
+
+def test_a_gateway_behind_another_gateway_is_on_no_network_of_this_host() -> None:
+    gateway = parse_address("192.0.2.2")
+    facts = replace(FACTS, gateways={gateway: GatewayLink(1, is_onlink=False)})
+    assert value_of(a_route(hops=(via("192.0.2.2"),)), facts) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [({"is_tentative": True}, "is tentative"), ({"has_failed_dad": True}, "failed duplicate address detection")],
+)
+def test_a_source_that_cannot_be_used_yet_is_waited_for(state: dict[str, Any], said: str) -> None:
+    facts = replace(FACTS, addresses={HELD: FACTS.addresses[HELD]._replace(**state)})
+    entry = a_route(src="192.0.2.1")
+    assert value_of(entry, facts) is None
+    assert reasons(entry, facts) == [f"address 192.0.2.1 (src) {said}"]
+
+
+def test_a_leg_whose_link_is_down_is_left_out_but_the_whole_route_is_as_good() -> None:
+    (group,) = resolved(a_route(hops=(via("192.0.2.2", "v0", 3), via("198.51.100.2", "v1")))).sets
+    assert group.value is not None
+    assert group.value.hops == (hop(1, "192.0.2.2"),)
+    assert [also.hops for also in group.also] == [(hop(1, "192.0.2.2", 3), hop(2, "198.51.100.2"))]
+
+
+def test_a_leg_whose_link_does_not_exist_is_left_out_and_nothing_else_is_as_good() -> None:
+    (group,) = resolved(a_route(hops=(HopSpec(dev="v0"), HopSpec(dev="v9")))).sets
+    assert group.value is not None
+    assert group.value.hops == (Hop(1),)
+    assert group.also == ()
+
+
+def test_the_legs_of_a_multipath_route_are_sorted_so_that_their_order_never_differs() -> None:
+    facts = replace(FACTS, links={**FACTS.links, 2: Link(2, "v1", is_up=True, has_carrier=True)})
+    legs = (via("198.51.100.2", "v1"), via("192.0.2.2", "v0"))
+    assert value_of(a_route(hops=legs), facts) == value_of(a_route(hops=legs[::-1]), facts)
+
+
+@pytest.mark.parametrize(("to", "metric"), [("10.30.0.0/16", 0), ("2001:db8::/32", 1024)])
+@pytest.mark.parametrize("written", [None, 0])
+def test_a_metric_left_out_or_zero_is_the_kernels_default(to: str, metric: int, written: int | None) -> None:
+    (group,) = resolved(a_route(to=to, metric=written)).sets
+    assert isinstance(group.slot, RouteSlot)
+    assert group.slot.metric == metric
+
+
+@pytest.mark.parametrize(
+    ("entry", "scope"),
+    [
+        (a_route(), names.LINK),
+        (a_route(hops=(via("192.0.2.2"),)), names.UNIVERSE),
+        (a_route(type_=names.BLACKHOLE), names.UNIVERSE),
+        (a_route(type_=names.LOCAL), names.HOST),
+        (a_route(scope=names.SITE), names.SITE),
+        (a_route(to="2001:db8::/32"), names.UNIVERSE),
+        (a_route(to="2001:db8::/32", scope=names.LINK), names.UNIVERSE),
+    ],
+    ids=["on-link", "via", "blackhole", "local", "written", "IPv6 on-link", "IPv6 written"],
+)
+def test_the_scope_is_what_ip_route_would_choose(entry: Entry, scope: int) -> None:
+    value = value_of(entry)
+    assert value is not None
+    assert value.scope == scope
+
+
+def test_a_set_of_both_families_is_one_object_set_each() -> None:
+    groups = resolved(a_route(to=("10.0.0.0/8", "fc00::/7"), type_=names.BLACKHOLE)).sets
+    assert {group.slot.family: len(group.members) for group in groups} == {IPV4: 1, IPV6: 1}
+
+
+def test_a_rule_depends_on_no_fact() -> None:
+    resolution = resolved(a_rule(families=(IPV4, IPV6)), Facts())
+    assert [group.slot.family for group in resolution.sets] == [IPV4, IPV6]
+    assert not resolution.reads
+
+
+def test_an_address_is_nothing_while_its_link_does_not_exist() -> None:
+    resolution = resolved(an_address(dev="v9"))
+    assert resolution.sets == ()
+    assert [waiting.reason for waiting in resolution.waiting] == ["link v9 does not exist"]
+
+
+def test_an_address_stands_on_a_link_that_is_down() -> None:
+    assert resolved(an_address(dev="v1")).sets
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("10.0.0.1/8", 0),
+        ("127.0.0.9/8", names.HOST),
+        ("::1/128", names.HOST),
+        ("fe80::9/64", names.LINK),
+        ("fd00::9/64", 0),
+    ],
+)
+def test_the_scope_of_an_address_is_what_the_kernel_would_give_it(text: str, scope: int) -> None:
+    (group,) = resolved(an_address(text)).sets
+    assert group.value is not None
+    assert group.value.scope == scope
+
+
+def test_only_an_ipv4_address_has_a_label_and_it_is_the_name_of_its_link() -> None:
+    labels = [resolved(an_address(text)).sets[0].value for text in ("10.0.0.1/8", "fd00::9/64")]
+    assert [value.label for value in labels if value] == ["v0", ""]
+
+
+def test_a_resolution_says_which_facts_it_read() -> None:
+    reads = resolved(a_route(hops=(via("192.0.2.2"), HopSpec(dev="v9")), src="192.0.2.1")).reads
+    assert reads == {
+        FactKey("gateway", parse_address("192.0.2.2")),
+        FactKey("link", "v0"),
+        FactKey("link", "v9"),
+        FactKey("address", SOURCE),
+    }
+
+
+def test_only_gateways_without_a_device_are_asked_for() -> None:
+    entries = (a_route(hops=(via("192.0.2.2"), via("192.0.2.3", "v0"), HopSpec(dev="v0"))), a_rule())
+    assert gateways_without_link(entries) == {parse_address("192.0.2.2")}
+
+
+def test_a_renamed_link_changes_the_facts_of_both_names() -> None:
+    renamed = replace(FACTS, links={**FACTS.links, 1: FACTS.links[1]._replace(name="lan0")})
+    assert find_changed_facts(FACTS, renamed) == {FactKey("link", "v0"), FactKey("link", "lan0")}
+
+
+def test_equal_facts_have_not_changed() -> None:
+    assert find_changed_facts(FACTS, replace(FACTS, links=dict(FACTS.links))) == set()

@@ -1,0 +1,234 @@
+"""The schedule: events become dirt, dirt becomes due."""
+
+from __future__ import annotations
+
+import pytest
+
+from routed.core.desired import Desired
+from routed.core.resolve import resolve
+from routed.core.schedule import PATIENCE, QUIET, SHARE, STORM, Dirt, Schedule
+from routed.model import names
+from routed.model.change import Cause
+from routed.model.entries import Entry
+from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.facts import Facts, HostAddress, Link
+from routed.model.net import parse_address
+from routed.model.objects import AddressMember, Key, Kind, RouteValue, Scope
+from tests.property.fake_kernel import OUR_PORT, STRANGER
+from tests.property.rig import OURS, THEIRS, a_route, a_rule, a_rule_value, hop, route_key, route_value, rule_key
+
+V0 = Link(1, "v0", is_up=True, has_carrier=True)
+MEMBER = AddressMember(1, parse_address("192.0.2.1"), 24)
+ADDRESS = HostAddress(1, MEMBER.address, 24, 0)
+FACTS = Facts(links={1: V0}, addresses={MEMBER: ADDRESS})
+KEY = route_key()
+MAIN = Scope(Kind.ROUTE, 2, names.TABLE_MAIN)
+WANTED = route_value(hop(1), protocol=OURS, scope=names.LINK)
+THEIR = route_value(hop(2), protocol=THEIRS)
+
+
+class Listener:
+    """A schedule with a desired side, to which events are told."""
+
+    def __init__(self, *entries: Entry) -> None:
+        self.schedule = Schedule()
+        self.desired = Desired()
+        self.facts = FACTS
+        for entry in entries or (a_route(),):
+            self.desired.put(resolve(entry, FACTS, OURS))
+
+    def hear(self, *events: Event, now: float = 1.0) -> Dirt:
+        for event in events:
+            self.facts = self.schedule.note(event, self.facts, self.desired, frozenset({OURS}), OUR_PORT, now)
+        return self.schedule.dirt
+
+
+def deleted(value: RouteValue = WANTED, key: Key = KEY, port: int = STRANGER) -> ObjectEvent:
+    return ObjectEvent(*key, value, is_removal=True, is_replacement=False, is_addition=False, port=port)
+
+
+def appeared(value: RouteValue, how: str = "", key: Key = KEY, port: int = STRANGER) -> ObjectEvent:
+    return ObjectEvent(*key, value, False, how == "replace", how == "add", port)
+
+
+def test_a_deleted_object_is_looked_at_at_once_and_without_a_dump() -> None:
+    listener = Listener()
+    dirt = listener.hear(deleted(), now=5.0)
+    assert dirt.keys == {KEY: ()}
+    assert not dirt.needs_dump
+    assert dirt.cause_of(KEY) == Cause(STRANGER, "deleted")
+    assert listener.schedule.find_due(5.0) == 5.0
+
+
+def test_a_replacement_says_what_stands_now() -> None:
+    dirt = Listener().hear(appeared(THEIR, "replace"))
+    assert dirt.keys == {KEY: (THEIR,)}
+    assert dirt.cause_of(KEY).text == "replaced"
+
+
+def test_the_last_event_says_what_stands_and_the_first_says_why() -> None:
+    dirt = Listener().hear(deleted(), appeared(THEIR, "add", port=77))
+    assert dirt.keys == {KEY: (THEIR,)}
+    assert dirt.cause_of(KEY) == Cause(STRANGER, "deleted")
+
+
+def test_our_own_echo_is_not_news_and_settles_what_was_dirty() -> None:
+    assert not Listener().hear(appeared(WANTED, "add", port=OUR_PORT))
+    assert not Listener().hear(deleted(), appeared(WANTED, "add", port=OUR_PORT))
+
+
+def test_the_echo_of_our_own_deletion_does_not_hide_a_strangers_change() -> None:
+    dirt = Listener().hear(appeared(THEIR, "replace"), deleted(port=OUR_PORT))
+    assert dirt
+
+
+def test_an_alias_needs_a_dump_since_an_event_does_not_tell_the_order() -> None:
+    listener = Listener()
+    dirt = listener.hear(appeared(THEIR), now=5.0)
+    assert set(dirt.scopes) == {MAIN}
+    assert listener.schedule.find_due(5.0) == 5.0
+
+
+def test_a_strangers_alias_that_goes_from_under_our_key_needs_a_dump() -> None:
+    assert set(Listener().hear(deleted(THEIR)).scopes) == {MAIN}
+
+
+def test_what_strangers_do_beside_ours_is_no_news() -> None:
+    other = route_key("10.77.0.0/16")
+    assert not Listener().hear(appeared(THEIR, "add", other), appeared(THEIR, "replace", other), deleted(THEIR, other))
+
+
+def test_something_new_under_our_protocol_is_looked_at() -> None:
+    other = route_key("10.77.0.0/16")
+    assert Listener().hear(appeared(WANTED, "add", other)).keys == {other: (WANTED,)}
+    assert not Listener().hear(appeared(WANTED, "add", other), deleted(WANTED, other))
+
+
+def test_a_strangers_twin_of_our_rule_is_no_news_but_the_loss_of_ours_is() -> None:
+    key, ours = rule_key(), a_rule_value()
+    listener = Listener(a_rule())
+    assert not listener.hear(ObjectEvent(*key, a_rule_value(THEIRS), False, False, False, STRANGER))
+    assert not listener.hear(ObjectEvent(*key, a_rule_value(THEIRS), True, False, False, STRANGER))
+    assert listener.hear(ObjectEvent(*key, ours, True, False, False, STRANGER)).keys == {key: ()}
+
+
+def test_a_link_that_goes_down_makes_everything_over_it_dirty_since_the_kernel_drops_routes_in_silence() -> None:
+    listener = Listener()
+    dirt = listener.hear(LinkEvent(V0._replace(is_up=False), is_removal=False), now=5.0)
+    assert set(dirt.scopes) == {MAIN}
+    assert dirt.has_new_facts
+    assert dirt.cause_of(KEY) == Cause(0, "link v0 went down")
+    assert listener.facts.links[1].is_up is False
+    assert listener.schedule.find_due(5.0) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("link", "is_removal", "said"),
+    [
+        (V0, True, "link v0 was deleted"),
+        (V0._replace(name="lan0"), False, "link v0 was renamed to lan0"),
+        (V0._replace(has_carrier=False), False, "link v0 lost carrier"),
+        (V0._replace(mac=b"123456"), False, "link v0 changed"),
+    ],
+    ids=["deleted", "renamed", "carrier", "other"],
+)
+def test_the_cause_says_what_happened_to_a_link(link: Link, is_removal: bool, said: str) -> None:
+    assert Listener().hear(LinkEvent(link, is_removal)).cause_of(KEY).text == said
+
+
+def test_a_link_event_that_changes_nothing_is_no_news() -> None:
+    assert not Listener().hear(LinkEvent(V0, is_removal=False))
+
+
+def test_an_address_that_goes_makes_the_routes_over_its_link_dirty() -> None:
+    listener = Listener()
+    dirt = listener.hear(AddressEvent(MEMBER, ADDRESS, is_removal=True))
+    assert set(dirt.scopes) == {MAIN}
+    assert dirt.has_new_facts
+    assert not listener.facts.addresses
+
+
+def test_an_address_that_comes_is_a_new_fact_and_no_dump() -> None:
+    other = AddressMember(1, parse_address("192.0.2.9"), 24)
+    dirt = Listener().hear(AddressEvent(other, ADDRESS._replace(address=other.address), is_removal=False))
+    assert dirt.has_new_facts
+    assert not dirt.needs_dump
+
+
+def test_a_new_network_is_a_new_fact_only_while_something_waits_for_a_gateway() -> None:
+    network = appeared(route_value(hop(1), protocol=2), "add", route_key("192.0.2.0/24"), port=0)
+    listener = Listener()
+    assert not listener.hear(network)
+    listener.schedule.is_reach_awaited = True
+    assert listener.hear(network).has_new_facts
+
+
+def storm(count: int) -> list[ObjectEvent]:
+    return [deleted(key=route_key(f"10.{number >> 8}.{number & 255}.0/24")) for number in range(count)]
+
+
+def big_entry(count: int) -> Entry:
+    return a_route(to=tuple(f"10.{number >> 8}.{number & 255}.0/24" for number in range(count)))
+
+
+def test_a_storm_becomes_one_dump_once_it_is_quiet() -> None:
+    listener = Listener(big_entry(STORM + 50))
+    dirt = listener.hear(*storm(STORM + 50), now=5.0)
+    assert set(dirt.scopes) == {MAIN}
+    assert listener.schedule.find_due(5.0) == 5.0 + QUIET
+    listener.hear(deleted(key=route_key("10.0.1.0/24")), now=5.005)
+    assert listener.schedule.find_due(5.005) == 5.005 + QUIET
+
+
+def test_a_storm_that_never_ends_is_waited_for_only_so_long() -> None:
+    listener = Listener(big_entry(STORM + 50))
+    listener.hear(*storm(STORM + 50), now=5.0)
+    listener.hear(deleted(key=route_key("10.0.1.0/24")), now=5.0 + PATIENCE)
+    assert listener.schedule.find_due(5.0 + PATIENCE) == 5.0 + PATIENCE
+
+
+def test_fewer_events_than_a_storm_are_repaired_one_by_one_at_once() -> None:
+    listener = Listener(big_entry(STORM))
+    dirt = listener.hear(*storm(STORM), now=5.0)
+    assert len(dirt.keys) == STORM
+    assert listener.schedule.find_due(5.0) == 5.0
+
+
+def test_an_overrun_makes_everything_dirty() -> None:
+    listener = Listener()
+    assert listener.hear(Overrun(), now=5.0).everything == Cause(None, "the kernel could not deliver all events")
+    assert listener.schedule.find_due(5.0) == 5.0 + QUIET
+
+
+def test_after_a_pass_with_dumps_the_next_dump_rests_in_proportion_but_single_keys_do_not() -> None:
+    listener = Listener()
+    listener.schedule.note_pass(Dirt(scopes={MAIN: Cause(None, "x")}), 4.0, 4.1)
+    listener.hear(appeared(THEIR), now=4.1)
+    assert listener.schedule.find_due(4.1) == pytest.approx(4.1 + SHARE * 0.1)
+    assert not listener.schedule.take(4.15).needs_dump
+    assert listener.schedule.take(4.1 + SHARE * 0.1 + 0.001).needs_dump
+
+
+def test_a_single_key_is_taken_while_a_dump_still_rests() -> None:
+    listener = Listener()
+    listener.schedule.rest_until = 9.0
+    listener.hear(appeared(THEIR), deleted(), now=5.0)
+    assert listener.schedule.take(5.0).keys == {KEY: ()}
+    assert set(listener.schedule.dirt.scopes) == {MAIN}
+
+
+def test_nothing_dirty_is_due_at_the_next_resync_only() -> None:
+    schedule = Schedule(resync=60.0)
+    assert schedule.find_due(0.0) is None
+    schedule.note_pass(Dirt(everything=Cause(None, "start")), 1.0, 2.0)
+    assert schedule.find_due(2.0) == 62.0
+    assert schedule.take(61.9).everything is None
+    assert schedule.take(62.0).everything == Cause(None, "found by the regular comparison")
+
+
+def test_what_was_taken_is_not_taken_again() -> None:
+    listener = Listener()
+    listener.hear(deleted())
+    assert listener.schedule.take(1.0)
+    assert not listener.schedule.take(1.0)
+    assert listener.schedule.find_due(1.0) is None

@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routed.daemon.revisions import KEPT, Revision, Revisions, StateError, decode_displaced, encode_displaced
+from routed.model.entries import Source
+from routed.model.objects import (
+    AddressMember,
+    AddressSlot,
+    AddressValue,
+    Hop,
+    Key,
+    Kind,
+    RouteSlot,
+    RouteValue,
+    RuleMember,
+    RuleSlot,
+    RuleValue,
+    Value,
+)
+
+MAIN = Source("/etc/routed.toml", b"version = 1\n", "main")
+PREFIXES = Source("/etc/drop.txt", bytes(range(256)), "prefixes")
+ROUTE = Key(Kind.ROUTE, RouteSlot(2, 254, 0), b"\x0a\x00\x00\x00\x08")
+FOREIGN = RouteValue(1, 3, hops=(Hop(7, b"\xc0\x00\x02\x01"),), metrics=((2, 1400), (16, "bbr")))
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def revisions(tmp_path: Path, told: list[str]) -> Revisions:
+    return Revisions(tmp_path / "revisions", told.append)
+
+
+def numbers(tmp_path: Path) -> list[int]:
+    return sorted(int(path.name) for path in (tmp_path / "revisions").iterdir() if path.name.isdigit())
+
+
+def test_where_nothing_was_saved_there_is_nothing(revisions: Revisions, told: list[str]) -> None:
+    assert revisions.last_good() is None
+    assert revisions.load_displaced() == {}
+    assert told == []
+
+
+def test_what_is_saved_is_read_back_byte_for_byte(revisions: Revisions) -> None:
+    assert revisions.save((MAIN, PREFIXES), "d1") == 1
+    assert revisions.last_good() == Revision(1, (MAIN, PREFIXES), "d1")
+
+
+def test_the_same_digest_is_the_same_revision(revisions: Revisions, tmp_path: Path) -> None:
+    assert [revisions.save((MAIN,), digest) for digest in ("a", "a", "b", "b", "a")] == [1, 1, 2, 2, 3]
+    assert numbers(tmp_path) == [1, 2, 3]
+
+
+def test_the_last_twenty_are_kept(revisions: Revisions, tmp_path: Path) -> None:
+    for number in range(KEPT + 5):
+        revisions.save((MAIN,), str(number))
+    assert numbers(tmp_path) == list(range(6, KEPT + 6))
+    assert [path.name for path in (tmp_path / "revisions").iterdir() if not path.name.isdigit()] == []
+
+
+def test_what_was_displaced_is_carried_over_to_the_next_revision(revisions: Revisions, tmp_path: Path) -> None:
+    revisions.save((MAIN,), "a")
+    revisions.save_displaced({ROUTE: FOREIGN})
+    revisions.save((MAIN,), "b")
+    assert revisions.load_displaced() == {ROUTE: FOREIGN}
+    revisions.save_displaced({})
+    assert revisions.load_displaced() == {}
+    assert (tmp_path / "revisions" / "1" / "displaced.json").read_bytes() == encode_displaced({ROUTE: FOREIGN})
+
+
+def cut_manifest(folder: Path) -> None:
+    os.truncate(folder / "manifest.json", 10)
+
+
+def lose_manifest(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+
+def lose_source(folder: Path) -> None:
+    (folder / "0").unlink()
+
+
+def flip_a_bit(folder: Path) -> None:
+    (folder / "0").write_bytes(b"Version = 1\n")
+
+
+def write_another_version(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"version": 99}')
+
+
+def write_nonsense(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"version": 1, "digest": "x", "sources": [1]}')
+
+
+def put_a_file_in_its_place(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    folder.touch()
+
+
+DAMAGES = [
+    cut_manifest, lose_manifest, lose_source, flip_a_bit, write_another_version, write_nonsense,
+    put_a_file_in_its_place,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_revision_is_skipped_and_named(
+    revisions: Revisions, told: list[str], tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    revisions.save((MAIN,), "a")
+    revisions.save((PREFIXES,), "b")
+    damage(tmp_path / "revisions" / "2")
+    assert revisions.last_good() == Revision(1, (MAIN,), "a")
+    assert "skipped the damaged revision" in told[0]
+    assert str(tmp_path / "revisions" / "2") in told[0]
+    assert revisions.save((PREFIXES,), "b") == 3
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"version": 1}', b'{"version": 1, "objects": [1]}', b"\xff"])
+def test_displaced_objects_that_cannot_be_read_are_none_and_named(
+    revisions: Revisions, told: list[str], tmp_path: Path, text: bytes
+) -> None:
+    revisions.save((MAIN,), "a")
+    (tmp_path / "revisions" / "1" / "displaced.json").write_bytes(text)
+    assert revisions.load_displaced() == {}
+    assert "displaced.json is damaged" in told[0]
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    revisions = Revisions(tmp_path / "file" / "revisions")
+    with pytest.raises(StateError, match=r"cannot save a revision under .*: Not a directory"):
+        revisions.save((MAIN,), "a")
+
+
+def test_displaced_objects_need_a_revision_to_stand_in(revisions: Revisions) -> None:
+    with pytest.raises(StateError, match="there is no revision"):
+        revisions.save_displaced({})
+
+
+# A process that is killed. The child dies for good, by SIGKILL, just before its n-th call into the operating system;
+# n counts up until the child gets through.
+
+
+def die_before_call(number: int, act: Callable[[], object]) -> bool:
+    """Carry out ``act`` in a child. True if it was killed before its ``number``-th system call, False if it ended."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def count_calls(_frame: FrameType, event: str, function: Any) -> None:
+            nonlocal count
+            if event == "c_call" and is_system_call(function):
+                count += 1
+                if count == number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.setprofile(count_calls)
+        act()
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def is_system_call(function: Any) -> bool:
+    return getattr(function, "__module__", None) in {"posix", "io", "_io"} or type(
+        getattr(function, "__self__", None)
+    ).__name__ in {"BufferedWriter", "FileIO"}
+
+
+def count_kills(act: Callable[[], object], check: Callable[[], None]) -> int:
+    for number in range(1, 1000):
+        if not die_before_call(number, act):
+            return number - 1
+        check()
+    raise AssertionError("it never ends")
+
+
+def test_a_kill_between_any_two_steps_of_saving_leaves_the_revision_before_or_the_one_after(
+    revisions: Revisions, told: list[str]
+) -> None:
+    revisions.save((MAIN,), "d0")
+    revisions.save_displaced({ROUTE: FOREIGN})
+    seen = set()
+    turn = 0
+
+    def save() -> None:
+        revisions.save((MAIN, PREFIXES), f"d{turn + 1}")
+
+    def check() -> None:
+        nonlocal turn
+        last = revisions.last_good()
+        assert last
+        assert last.digest in {f"d{turn}", f"d{turn + 1}"}
+        assert revisions.load_displaced() == {ROUTE: FOREIGN}
+        seen.add(last.digest == f"d{turn + 1}")
+        if last.digest == f"d{turn + 1}":
+            turn += 1
+
+    kills = count_kills(save, check)
+    assert kills > 10
+    assert seen == {True, False}
+    assert told == []
+
+
+def test_a_kill_while_old_revisions_are_removed_leaves_no_damaged_one(revisions: Revisions, told: list[str]) -> None:
+    turn = KEPT
+    for number in range(KEPT):
+        revisions.save((MAIN,), f"d{number}")
+
+    def save() -> None:
+        revisions.save((MAIN,), f"d{turn}")
+
+    def check() -> None:
+        nonlocal turn
+        whole = [revisions._read(number) for number in revisions._numbers()]
+        turn += whole[-1].digest == f"d{turn}"
+
+    count_kills(save, check)
+    revisions.save((MAIN,), "the end")
+    assert told == []
+
+
+def test_a_kill_between_any_two_steps_of_displacing_leaves_the_old_or_the_new(
+    revisions: Revisions, told: list[str]
+) -> None:
+    revisions.save((MAIN,), "a")
+    other = {ROUTE: FOREIGN._replace(protocol=186)}
+    seen = []
+
+    def check() -> None:
+        seen.append(revisions.load_displaced())
+        revisions.save_displaced({ROUTE: FOREIGN})
+
+    revisions.save_displaced({ROUTE: FOREIGN})
+    assert count_kills(lambda: revisions.save_displaced(other), check) > 5
+    assert all(displaced in ({ROUTE: FOREIGN}, other) for displaced in seen)
+    assert {ROUTE: FOREIGN} in seen
+    assert other in seen
+    assert told == []
+
+
+def test_everything_is_flushed_before_its_name_is_given_and_the_name_afterwards(revisions: Revisions) -> None:
+    calls = []
+
+    def record(_frame: FrameType, event: str, function: Any) -> None:
+        if event == "c_call" and function in {os.fsync, os.rename}:
+            calls.append(function)
+
+    sys.setprofile(record)
+    try:
+        revisions.save((MAIN, PREFIXES), "a")
+    finally:
+        sys.setprofile(None)
+    two_sources_manifest_and_folder = [os.fsync] * 4
+    assert calls == [*two_sources_manifest_and_folder, os.rename, os.fsync]
+
+
+# The codec of displaced objects.
+
+numbers_of = st.integers(0, 2**32 - 1)
+words = st.text(max_size=16)
+addresses = st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16)
+prefixes = st.binary(min_size=5, max_size=5) | st.binary(min_size=17, max_size=17)
+extras = st.binary(max_size=20)
+families = st.sampled_from([2, 10])
+ranges = st.tuples(numbers_of, numbers_of)
+hops = st.builds(Hop, numbers_of, addresses | st.just(b""), numbers_of, st.booleans(), extras)
+objects = st.one_of(
+    st.tuples(
+        st.builds(
+            Key,
+            st.just(Kind.ADDRESS),
+            st.builds(AddressSlot, families),
+            st.builds(AddressMember, numbers_of, addresses, numbers_of),
+        ),
+        st.builds(
+            AddressValue,
+            numbers_of,
+            numbers_of,
+            numbers_of,
+            st.booleans(),
+            st.booleans(),
+            extras,
+            extras,
+            words,
+            numbers_of,
+        ),
+    ),
+    st.tuples(
+        st.builds(
+            Key, st.just(Kind.ROUTE), st.builds(RouteSlot, families, numbers_of, numbers_of, numbers_of), prefixes
+        ),
+        st.builds(
+            RouteValue,
+            numbers_of,
+            numbers_of,
+            numbers_of,
+            st.lists(hops, max_size=3).map(tuple),
+            extras,
+            st.lists(st.tuples(numbers_of, numbers_of | words), max_size=3).map(tuple),
+            numbers_of,
+            extras,
+        ),
+    ),
+    st.tuples(
+        st.builds(
+            Key,
+            st.just(Kind.RULE),
+            st.builds(RuleSlot, families),
+            st.builds(
+                RuleMember,
+                numbers_of,
+                source=extras,
+                iif=words,
+                inverted=st.booleans(),
+                sport=ranges,
+                uidrange=st.none() | ranges,
+                suppress_prefixlength=st.integers(-1, 128),
+                extra=extras,
+            ),
+        ),
+        st.builds(RuleValue, numbers_of, extras),
+    ),
+)
+
+
+@given(st.dictionaries(objects.map(lambda pair: pair[0]), st.none()), st.data())
+def test_displaced_objects_survive_the_disk_without_loss(keys: dict[Key, None], data: st.DataObject) -> None:
+    values = objects.map(lambda pair: pair[1])
+    displaced: dict[Key, Value] = {key: data.draw(values) for key in keys}
+    decoded = decode_displaced(encode_displaced(displaced))
+    assert repr(decoded) == repr(displaced)  # types as well as values
+    assert decoded == displaced
+
+
+def test_a_field_that_a_later_routed_adds_does_not_make_an_old_file_unreadable() -> None:
+    old = encode_displaced({ROUTE: FOREIGN}).replace(b', "extra": {"hex": ""}', b"")
+    assert b"extra" not in old
+    assert decode_displaced(old) == {ROUTE: FOREIGN}
