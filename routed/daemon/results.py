@@ -8,7 +8,7 @@ from itertools import islice
 from routed.audit.documents import Waits, make_refusal_document, make_waiting_document
 from routed.daemon.host import Host, State
 from routed.daemon.reconcile import Report
-from routed.daemon.status import vocabulary_of
+from routed.daemon.status import count_states, vocabulary_of
 from routed.intent.problems import Problem
 from routed.model.change import Refusal
 from routed.model.documents import ApplyDocument, FailureDocument, ProblemDocument
@@ -38,7 +38,7 @@ def describe_result(host: Host, reports: Sequence[Report], revision: int, notice
         schema=SCHEMA,
         revision=revision,
         changed=changed,
-        in_sync=max(0, host.desired.count() - len(host.troubles)),
+        in_sync=count_states(host)[0],
         problems=[],
         failures=failures[:MOST],
         refusals=[
@@ -96,5 +96,3 @@ def _last_refusals(reports: Sequence[Report]) -> Iterable[Refusal]:
         for refusal in report.plan.refusals:
             seen[refusal.drift.kind, refusal.drift.slot, refusal.drift.members[0]] = refusal
     return seen.values()
-
-

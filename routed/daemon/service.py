@@ -183,8 +183,9 @@ class Service:
 
     def on_hangup(self) -> None:
         """SIGHUP: reload, and tell systemd when it is done. Many at once come to one."""
-        if not self.is_reload_asked:
-            self.is_reload_asked = True
+        self.is_reload_asked = True
+        if not self.is_reloading:
+            self.is_reloading = True
             self._start(self._reload_for_systemd())
 
     async def _reload_for_systemd(self) -> None:
@@ -194,6 +195,7 @@ class Service:
                 self.is_reload_asked = False
                 await self.reload(force=False)
         finally:
+            self.is_reloading = False
             systemd.notify_ready(summarise(self.host, self.revision))
 
     # --- files ----------------------------------------------------------------------------------------------------

@@ -50,7 +50,14 @@ def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
 
 def summarise(host: Host, revision: int) -> str:
     """One sentence, for ``systemctl status``: how many objects are in sync and how many are not."""
-    total = host.desired.count()
+    in_sync, others = count_states(host)
+    wrong = ", ".join(f"{count} {state}" for state, count in sorted(others.items()))
+    where = f"revision {revision} in force" if revision else "in force"
+    return f"{where}: {in_sync} object{'' if in_sync == 1 else 's'} in sync" + (f", {wrong}" if wrong else "")
+
+
+def count_states(host: Host) -> tuple[int, dict[str, int]]:
+    """How many objects are in sync, and how many are in each other state."""
     counts: defaultdict[str, int] = defaultdict(int)
     for entry in describe_entries(host, lambda _: ""):
         for thing in entry["objects"]:
@@ -58,10 +65,7 @@ def summarise(host: Host, revision: int) -> str:
                 counts[thing["state"]] += thing["count"]
         if entry["state"] == State.WAITING and not entry["total"]:
             counts[State.WAITING] += 1
-    wrong = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    in_sync = max(0, total - sum(counts.values()))
-    where = f"revision {revision} in force" if revision else "in force"
-    return f"{where}: {in_sync} object{'' if in_sync == 1 else 's'} in sync" + (f", {wrong}" if wrong else "")
+    return max(0, host.desired.count() - sum(counts.values())), counts
 
 
 def _group_by_entry(host: Host) -> defaultdict[str, list[tuple[Subject, Trouble]]]:

@@ -6,7 +6,7 @@ Here belongs only what ties sockets, codec, dump, apply and events together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from socket import SO_RCVBUF, SOL_SOCKET
+from socket import SO_RCVBUF, SOL_SOCKET, socket
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,7 +15,6 @@ from routed.kernel.codec import Decoder, MalformedMessage, messages
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.link import LINKS_REQUEST, decode_link
 from routed.kernel.events import EventReader
-from routed.kernel.sockets import IPRSocket
 from routed.model.change import Failure, Operation
 from routed.model.events import Event
 from routed.model.facts import GatewayLink, HostAddress, Link
@@ -29,11 +28,10 @@ class Kernel:
     """One network namespace: that of the thread which opens it. One thread at a time. Raises OSError throughout."""
 
     def __init__(self, request_buffer: int = sockets.REQUEST_BUFFER, event_buffer: int = sockets.EVENT_BUFFER) -> None:
-        self._request_socket = sockets.open_request_socket(request_buffer)
-        self._requests = self._request_socket.socket
+        self._requests = sockets.open_request_socket(request_buffer)
         self._receive_buffer = self._requests.getsockopt(SOL_SOCKET, SO_RCVBUF)
         self._event_buffer = event_buffer
-        self._event_socket: IPRSocket | None = None
+        self._event_socket: socket | None = None
         self._reader: EventReader | None = None
         self._decoder = Decoder()
         self.port = int(self._requests.getsockname()[0])  # the port id of our own changes in notifications
@@ -49,7 +47,7 @@ class Kernel:
 
     def close(self) -> None:
         """Close both sockets. May be called twice."""
-        for opened in (self._request_socket, self._event_socket):
+        for opened in (self._requests, self._event_socket):
             if opened is not None:
                 opened.close()
         self._event_socket = self._reader = None
@@ -122,7 +120,7 @@ class Kernel:
     def open_events(self) -> None:
         """Subscribe. To be called before the first dump, so that no change falls in between."""
         self._event_socket = sockets.open_event_socket(self._event_buffer)
-        self._reader = EventReader(self._event_socket.socket, self._decoder)
+        self._reader = EventReader(self._event_socket, self._decoder)
 
     def events_fileno(self) -> int:
         """The descriptor to wait on for events."""
@@ -133,9 +131,9 @@ class Kernel:
         """Shall events of our own changes be delivered? Off, the kernel drops them before they take any room."""
         assert self._event_socket is not None, "open_events() comes first"
         if wanted:
-            sockets.filter_nothing(self._event_socket.socket)
+            sockets.filter_nothing(self._event_socket)
         else:
-            sockets.filter_out(self._event_socket.socket, self.port)
+            sockets.filter_out(self._event_socket, self.port)
 
     def read_events(self) -> list[Event]:
         """What the kernel told since, a limited number at a time; never blocks. Overrun stands where some were lost."""

@@ -10,12 +10,17 @@ import ctypes
 import socket
 import sys
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pyroute2.netlink import rtnl
-from pyroute2.netlink.rtnl.iprsocket import IPRSocket
+from routed.kernel.lean import import_lean
 
-_SOL_NETLINK: Final = 270
+if TYPE_CHECKING:
+    from pyroute2 import netlink
+    from pyroute2.netlink import rtnl
+else:
+    netlink = import_lean("pyroute2", "pyroute2.netlink")
+    rtnl = import_lean("pyroute2", "pyroute2.netlink.rtnl")
+
 _NETLINK_CAP_ACK: Final = 10  # an error repeats the header of the request only
 _SO_ATTACH_FILTER: Final = 26
 _SO_DETACH_FILTER: Final = 27
@@ -43,33 +48,20 @@ _GROUPS: Final = (
 )
 
 
-__all__ = [
-    "EVENT_BUFFER",
-    "REQUEST_BUFFER",
-    "IPRSocket",
-    "filter_nothing",
-    "filter_out",
-    "open_event_socket",
-    "open_request_socket",
-]
-
-
-def open_request_socket(buffer: int = REQUEST_BUFFER) -> IPRSocket:
+def open_request_socket(buffer: int = REQUEST_BUFFER) -> socket.socket:
     """A blocking socket for requests, with extended acknowledgements and strict checks. Raises OSError."""
-    opened = IPRSocket(ext_ack=True, strict_check=True)
-    opened.bind(groups=0)
-    opened.socket.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
-    _set_buffer(opened.socket, socket.SO_RCVBUF, _SO_RCVBUFFORCE, buffer)
-    _set_buffer(opened.socket, socket.SO_SNDBUF, _SO_SNDBUFFORCE, buffer)
+    opened = _open(buffer)
+    for option in (netlink.NETLINK_EXT_ACK, netlink.NETLINK_GET_STRICT_CHK, _NETLINK_CAP_ACK):
+        opened.setsockopt(netlink.SOL_NETLINK, option, 1)
+    opened.bind((0, 0))
     return opened
 
 
-def open_event_socket(buffer: int = EVENT_BUFFER) -> IPRSocket:
+def open_event_socket(buffer: int = EVENT_BUFFER) -> socket.socket:
     """A non-blocking socket that is told of links, addresses, routes and rules of both families. Raises OSError."""
-    opened = IPRSocket()
-    _set_buffer(opened.socket, socket.SO_RCVBUF, _SO_RCVBUFFORCE, buffer)
-    opened.bind(groups=_GROUPS)
-    opened.socket.setblocking(False)
+    opened = _open(buffer)
+    opened.bind((0, _GROUPS))
+    opened.setblocking(False)
     return opened
 
 
@@ -88,6 +80,13 @@ def filter_out(opened: socket.socket, port: int) -> None:
 def filter_nothing(opened: socket.socket) -> None:
     """Take the filter away again. Raises OSError."""
     opened.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
+def _open(buffer: int) -> socket.socket:
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_ROUTE)
+    _set_buffer(opened, socket.SO_RCVBUF, _SO_RCVBUFFORCE, buffer)
+    _set_buffer(opened, socket.SO_SNDBUF, _SO_SNDBUFFORCE, buffer)
+    return opened
 
 
 def _set_buffer(opened: socket.socket, option: int, force: int, size: int) -> None:

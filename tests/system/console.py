@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "docs/tutorial/*.md", "docs/how-to/*.md")
-PATIENCE = 5.0  # seconds for what the daemon does by itself to show
 
 _SESSION = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^# .*\n(?:> .*\n|>\n)*", re.MULTILINE)
@@ -60,28 +59,30 @@ def mask(text: str) -> str:
     return text
 
 
-def play(document: str) -> str:
-    """The document with the outputs that its commands give now."""
+def play(document: str, patience: float = 5.0) -> str:
+    """The document with the outputs that its commands give now; the daemon gets ``patience`` seconds for each."""
     with _shell(HOSTS.get(document, _HOST)) as shell:
-        return _SESSION.sub(lambda session: f"```console\n{_play_session(session[1], shell)}```", read(document))
+        return _SESSION.sub(
+            lambda session: f"```console\n{_play_session(session[1], shell, patience)}```", read(document)
+        )
 
 
-def _play_session(session: str, shell: subprocess.Popen[str]) -> str:
+def _play_session(session: str, shell: subprocess.Popen[str], patience: float) -> str:
     played = ""
     starts = [match.span() for match in _COMMAND.finditer(session)]
     ends = [start for start, _ in starts[1:]] + [len(session)]
     for (start, end), until in zip(starts, ends, strict=True):
         shown = session[start:end]
         command = re.sub(r"^[#>] ?", "", shown, flags=re.MULTILINE)
-        played += shown + _give(command, session[end:until], shell)
+        played += shown + _give(command, session[end:until], shell, patience)
     return played
 
 
-def _give(command: str, expected: str, shell: subprocess.Popen[str]) -> str:
+def _give(command: str, expected: str, shell: subprocess.Popen[str], patience: float) -> str:
     """The output of a command; where the daemon needs a moment, the first that is as expected."""
     if command == "unshare --net\n":  # that is where the shell is already
         return ""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while True:
         output = _run(command, shell)
         if mask(output) == mask(expected) or not _READS.match(command) or time.monotonic() > end:
@@ -91,7 +92,7 @@ def _give(command: str, expected: str, shell: subprocess.Popen[str]) -> str:
 def _run(command: str, shell: subprocess.Popen[str]) -> str:
     assert shell.stdin
     assert shell.stdout
-    shell.stdin.write(f"{command}echo '{_END}'\n")
+    shell.stdin.write(f"{command}_status=$?; echo '{_END}'; (exit $_status)\n")
     shell.stdin.flush()
     lines = []
     while (line := shell.stdout.readline()) != _END + "\n":
@@ -109,10 +110,14 @@ def _shell(host: str) -> Iterator[subprocess.Popen[str]]:
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m routed "$@"\n', encoding="utf-8")
         program.chmod(0o755)
         setup = (
-            f"cp -a /etc/. etc; mount --bind etc /etc; mount --bind run /run; mount --bind lib /var/lib; cd home; {host}\n"
-            f"exec 2>&1\n"
+            "cp -a /etc/. etc; mount --bind etc /etc; mount --bind run /run; mount --bind lib /var/lib; cd home\n"
+            f"{host}\n"
         )
-        surroundings = {"PATH": f"{folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin", "PYTHONPATH": str(ROOT), "HOME": folder}
+        surroundings = {
+            "PATH": f"{folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
+            "PYTHONPATH": str(ROOT),
+            "HOME": folder,
+        }
         with subprocess.Popen(
             ["unshare", "--net", "--mount", "bash", "--norc"],
             cwd=folder, env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -126,4 +131,4 @@ def _shell(host: str) -> Iterator[subprocess.Popen[str]]:
 
 if __name__ == "__main__":
     for written in sys.argv[1:]:
-        (ROOT / written).write_text(play(written), encoding="utf-8")
+        (ROOT / written).write_text(play(written, patience=0.5), encoding="utf-8")
