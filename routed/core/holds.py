@@ -114,6 +114,10 @@ class Holds:
         """When the next hold ends, as a moment after ``now``."""
         return min((hold.until for hold in self.held.values() if hold.until > now), default=None)
 
+    def find_ended_pauses(self, now: float) -> list[Subject]:
+        """Pauses whose time is over and that ``take_ended`` will forget."""
+        return [subject for subject, hold in self.held.items() if hold.why is Why.PAUSED and hold.until <= now]
+
     def take_ended(self, now: float) -> list[Subject]:
         """Every subject whose time to be tried again has come, each once. A pause that ended is forgotten."""
         ended = [subject for subject, hold in self.held.items() if 0.0 < hold.until <= now]

@@ -6,7 +6,7 @@ the entry (observe, once, refuse), what is held, and the guard are asked before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,7 +26,7 @@ class Policy:
     ours: frozenset[int]
     limits: Limits = field(default_factory=Limits)
     owned: int = 0  # objects in the kernel that carry our mark
-    is_initial: bool = False  # at start or reload, when entries with enforce = "once" are installed
+    fresh: Container[str] = field(default_factory=frozenset)  # entries that were not in force yet since start or reload
     may_delete: bool = True  # False while the enforced files are not those on disk
     is_held: Callable[[Key, str], bool] | None = None  # (key, entry name): left alone for now
     displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of
@@ -97,7 +97,8 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
     enforce = drift.want.entry.enforce
     if enforce is Enforce.OBSERVE:
         return Refusal(drift, "observed only", by_guard=False)
-    if enforce is Enforce.ONCE and not (policy.is_initial and drift.nature is Nature.MISSING):
+    is_first_time = drift.want.entry.name in policy.fresh and drift.nature is Nature.MISSING
+    if enforce is Enforce.ONCE and not is_first_time:
         return Refusal(drift, "installed once, then left alone", by_guard=False)
     lifeline = find_lifeline(drift, policy.limits)
     if lifeline is None:

@@ -56,6 +56,11 @@ class Dirt:
         for scope in scopes:
             self.scopes.setdefault(scope, cause)
 
+    def forget(self, key: Key) -> None:
+        """There is nothing to look at under this key any more."""
+        self.keys.pop(key, None)
+        self.causes.pop(key, None)
+
     def add_key(self, key: Key, standing: tuple[Value, ...], cause: Cause) -> None:
         """Make one key dirty; the last event says what stands there, the first since it was as wanted says why."""
         self.keys[key] = standing
@@ -176,13 +181,13 @@ def _note_object(dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozens
     want = desired.get(key)
     if event.port == mine:
         if not event.is_removal:  # what we put stands first now; what we took away says nothing about the rest
-            dirt.keys.pop(key, None)
+            dirt.forget(key)
         return
     if want is None:
         if event.member in KINDS[event.kind].made_by_kernel.get(event.slot, ()):
             dirt.add_scopes([scope_of(event.kind, event.slot)], Cause(event.port, "a rule of the kernel was touched"))
         elif event.is_removal:
-            dirt.keys.pop(key, None)
+            dirt.forget(key)
         elif event.value.protocol in ours:
             dirt.add_key(key, (event.value,), Cause(event.port, "added under our protocol number"))
         return

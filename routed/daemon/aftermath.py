@@ -7,14 +7,14 @@ gets a reason. Nothing here touches the kernel.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from routed.core.desired import scope_of
-from routed.core.holds import GROUP, Hold, Subject, Why
+from routed.core.holds import GROUP, Subject, Why
 from routed.core.schedule import Dirt
 from routed.core.waiting import is_waiting
 from routed.daemon.host import Host, State, Trouble
 from routed.daemon.observe import Comparison
+from routed.daemon.report import Ended, Fight, Report
 from routed.model.change import Drift, Nature, Operation, Outcome, Plan, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Value
@@ -29,24 +29,21 @@ def subjects_of(drift: Drift | Operation, members: tuple[Member, ...], entry: st
     return [Key(drift.kind, drift.slot, member) for member in members]
 
 
-class Fight(NamedTuple):
-    """A fight that began: whose object, which one or (an entry's name) all of them, and the hold."""
+def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: float) -> list[Fight]:
+    """Holds for what failed and for what is fought over. Returns the fights that began.
 
-    entry: str
-    subject: Subject
-    hold: Hold
-
-
-def note_outcomes(host: Host, outcomes: Iterable[Outcome], mine: int, now: float, jitter: float) -> list[Fight]:
-    """Holds for what failed and for what is fought over. Returns the fights that began."""
+    A surprise is no failure: something else stands there than was thought, and a dump is on its way.
+    """
     fights: list[Fight] = []
     limit = host.intent.settings.fight_limit
-    for outcome in outcomes:
+    for outcome in report.outcomes:
         operation = outcome.operation
         entry = operation.entry.name if operation.entry else ""
         for failure in outcome.failures:
             key = Key(operation.kind, operation.slot, failure.member)
-            host.holds.note_failure(key, failure.text, is_waiting(operation.kind, failure.errno), now, jitter)
+            if key not in report.surprises:
+                waits = is_waiting(operation.kind, failure.errno)
+                host.holds.note_failure(key, failure.text, waits, now, jitter)
         done = outcome.done
         for subject in subjects_of(operation, done, entry):
             host.holds.note_success(subject)
@@ -58,21 +55,27 @@ def note_outcomes(host: Host, outcomes: Iterable[Outcome], mine: int, now: float
     return fights
 
 
-def note_troubles(
-    host: Host, plan: Plan, outcomes: Iterable[Outcome], comparison: Comparison, dirt: Dirt, now: float
-) -> None:
-    """Bring the list of what is not in sync up to date for everything that this pass looked at."""
-    found = dict(_find_troubles(host, plan, outcomes, now))
+def note_troubles(host: Host, report: Report, comparison: Comparison, now: float) -> list[Ended]:
+    """Bring the list of what is not in sync up to date for everything that this pass looked at.
+
+    Returns the troubles that are over.
+    """
+    ended: list[Ended] = []
+    found = dict(_find_troubles(host, report.plan, report.outcomes, now))
     looked_at = comparison.scopes
     for subject in list(host.troubles):
-        if subject not in found and _was_looked_at(host, subject, looked_at, dirt):
-            del host.troubles[subject]
+        if subject not in found and _was_looked_at(host, subject, looked_at, report.dirt):
+            want = host.desired.get(subject) if isinstance(subject, Key) else None
+            entry = want.entry.name if want else subject if isinstance(subject, str) else ""
+            ended.append(Ended(entry, subject, host.troubles.pop(subject)))
             host.holds.note_success(subject)  # somebody else put it right, or nobody wants it any more
     for subject, trouble in found.items():
         former = host.troubles.get(subject)
         is_same = former is not None and (former.state, former.reason) == (trouble.state, trouble.reason)
         host.troubles[subject] = trouble._replace(since=former.since) if former and is_same else trouble
     host.note_established()
+    host.note_in_force()
+    return ended
 
 
 def _find_troubles(

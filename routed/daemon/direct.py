@@ -15,7 +15,8 @@ from routed.core.desired import Desired
 from routed.core.schedule import Dirt
 from routed.daemon import lock, peers
 from routed.daemon.host import Host
-from routed.daemon.reconcile import Reconciler, Report
+from routed.daemon.reconcile import Reconciler
+from routed.daemon.report import Report
 from routed.daemon.results import describe_result
 from routed.daemon.revisions import Revisions
 from routed.intent.load import load

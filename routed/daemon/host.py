@@ -59,6 +59,7 @@ class Host:
     displaced: dict[Key, Value] = field(default_factory=dict)
     established: set[Key] = field(default_factory=set)  # lifelines that were ours before
     former: dict[Key, str] = field(default_factory=dict)  # who wanted what nobody wants now, until it is gone
+    fresh: set[str] = field(default_factory=set)  # entries that were not in force yet since start or reload
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects before
     is_current: bool = True  # are the enforced files those on disk?
 
@@ -79,6 +80,7 @@ class Host:
         for name in [name for name in self.desired.resolutions if name not in names]:
             self.desired.drop(name)
             self.since.pop(name, None)
+        self.fresh = names
         for entry in intent.entries:
             self.since.setdefault(entry.name, now)
             self.desired.put(resolve(entry, self.facts, intent.settings.protocol))
@@ -135,6 +137,13 @@ class Host:
             found.update(Key(Kind.ROUTE, slot, member) for member in candidates if member in members)
         return found
 
+    def note_in_force(self) -> None:
+        """Entries whose objects are all known and all in order have been in force."""
+        if self.fresh:
+            troubled = {want.entry.name for key in self.troubles if isinstance(key, Key) and (want := self.desired.get(key))}
+            known = {name for name in self.fresh if is_known(self.desired.resolutions.get(name))}
+            self.fresh = self.fresh - (known - troubled - self.troubles.keys())
+
     def note_established(self) -> None:
         """Remember the lifelines that are ours and in order now."""
         self.established |= {key for key in self.find_lifelines() if key not in self.troubles}
@@ -145,6 +154,11 @@ class Host:
             scope = scope_of(group.kind, group.slot)
             self.verified.pop(scope, None)
             dirt.add_scopes([scope], cause)
+
+
+def is_known(resolution: Resolution | None) -> bool:
+    """Is everything that the entry comes to known, with nothing left to wait for?"""
+    return resolution is not None and all(group.value is not None for group in resolution.sets) and bool(resolution.sets)
 
 
 def _describe_facts(changed: set[FactKey], facts: Facts) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from routed.core.schedule import Dirt
-from routed.daemon.reconcile import Reconciler, Report
+from routed.daemon.reconcile import Reconciler
+from routed.daemon.report import Report
 from routed.model.change import Cause
 
 AT_ONCE: Final = 64  # steps of a pass that run before others get their turn
@@ -27,11 +28,13 @@ class Loop:
         events_fileno: int,
         on_report: Callable[[Report], None],
         on_error: Callable[[OSError], None],
+        on_pause_ended: Callable[[str], None],
     ) -> None:
         self._reconciler = reconciler
         self._fileno = events_fileno
         self._on_report = on_report
         self._on_error = on_error
+        self._on_pause_ended = on_pause_ended
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._free = asyncio.Event()
@@ -74,6 +77,8 @@ class Loop:
         while self._free.is_set():
             now = clock()
             if host.holds.held:
+                for subject in host.holds.find_ended_pauses(now):
+                    self._on_pause_ended(str(subject))
                 host.make_dirty(host.schedule.dirt, host.holds.take_ended(now), Cause(None, "tried again"))
             due = host.schedule.find_due(now)
             if due is None or due > now:

@@ -1,4 +1,4 @@
-"""The story: look at the host, resolve the entries, compare, plan, apply, verify, report.
+"""The story: look at the host, resolve the entries, compare, plan, carry out, verify, report.
 
 Written as generators: every ``yield`` is a place where the loop may serve somebody else. Without a loop (``apply
 --direct``) the same generators are simply run to their end.
@@ -6,41 +6,23 @@ Written as generators: every ``yield`` is a place where the loop may serve someb
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from routed.core.desired import scope_of
 from routed.core.guard import Limits
 from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
-from routed.core.waiting import LOOK_AGAIN
-from routed.daemon.aftermath import Fight, note_outcomes, note_troubles
+from routed.daemon.aftermath import note_outcomes, note_troubles
+from routed.daemon.carry_out import carry_out, remember_displaced, verify
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
-from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
-from routed.model.events import ObjectEvent
-from routed.model.objects import Key, Member, Scope, Slot, Value
+from routed.daemon.report import Report
+from routed.model.change import Cause, Nature, Plan
+from routed.model.objects import Key, Value
 
-SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
 ROUNDS: Final = 16  # passes that may follow each other at once before the loop gets its turn
-
-
-@dataclass(slots=True)
-class Report:
-    """What one pass did."""
-
-    dirt: Dirt
-    plan: Plan = field(default_factory=Plan)
-    outcomes: list[Outcome] = field(default_factory=list)
-    scopes: set[Scope] = field(default_factory=set)
-    fights: list[Fight] = field(default_factory=list)  # that began
-    absent: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
-    is_initial: bool = False
-    elapsed: float = 0.0
 
 
 @dataclass(slots=True)
@@ -56,7 +38,7 @@ class Reconciler:
 
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
-        self._refresh_facts(Dirt(everything=Cause(None, "start")))
+        self._refresh_facts(Dirt(everything=Cause(None, "start")), is_initial=True)
 
     def listen(self, began: float) -> None:
         """Take in every event that waits."""
@@ -77,37 +59,35 @@ class Reconciler:
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """One pass over what is dirty. Yields None to let the loop breathe, and the report last."""
-        began = self.clock()
-        report = Report(dirt, is_initial=is_initial)
-        self._refresh_facts(dirt)
+        report = Report(dirt, began=self.clock(), is_initial=is_initial)
+        self._refresh_facts(dirt, is_initial=is_initial)
         comparison = None
         for comparison in observe(self.kernel, self.host, dirt):
             yield None
         assert comparison is not None
         report.scopes, report.absent = comparison.scopes, comparison.absent
-        report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_initial, is_forced))
-        yield from self._apply(report, began, is_initial)
-        yield from self._verify(report)
-        displaced = len(self.host.displaced)
-        report.fights = note_outcomes(self.host, report.outcomes, self.kernel.port, self.clock(), self.jitter())
-        if len(self.host.displaced) != displaced:
+        report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced))
+        displaced = dict(self.host.displaced)
+        if remember_displaced(self.host, report.plan):
             self.save_displaced(self.host.displaced)
-        note_troubles(self.host, report.plan, report.outcomes, comparison, dirt, self.clock())
-        report.elapsed = self.clock() - began
-        self.host.schedule.note_pass(dirt, began, began + report.elapsed)
+        yield from carry_out(self.kernel, report, self.clock)
+        yield from verify(self.kernel, self.host, report, self.clock())
+        self._draw_conclusions(report, comparison)
+        if self.host.displaced.keys() != displaced.keys():
+            self.save_displaced(self.host.displaced)
         yield report
 
     def propose(self) -> Iterator[Plan | None]:
         """The plan of a full pass, without carrying it out."""
         dirt = Dirt(everything=Cause(None, "asked for"))
-        self._refresh_facts(dirt)
+        self._refresh_facts(dirt, is_initial=True)
         comparison = None
         for comparison in observe(self.kernel, self.host, dirt):
             yield None
         assert comparison is not None
-        yield make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_initial=True, is_forced=False))
+        yield make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=False))
 
-    def _refresh_facts(self, dirt: Dirt) -> None:
+    def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> None:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
         host = self.host
         if not (dirt.everything or dirt.has_new_facts):
@@ -117,8 +97,9 @@ class Reconciler:
                 host.facts,
                 links=self.kernel.read_links(),
                 addresses=self.kernel.read_addresses(),
-                ssh_peers=self.find_ssh_peers(),
             )
+        if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
+            host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
         located = self.kernel.locate_gateways(host.gateways())
         # a link that was not heard of yet will be news, and then the gateways are asked for again
         known = {gateway: where for gateway, where in located.items() if where.dev in host.facts.links}
@@ -126,7 +107,7 @@ class Reconciler:
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
 
-    def _policy(self, comparison: Comparison, is_initial: bool, is_forced: bool) -> Policy:
+    def _policy(self, comparison: Comparison, is_forced: bool) -> Policy:
         host, now = self.host, self.clock()
         limits = Limits(
             max_deletes=host.intent.settings.max_deletes,
@@ -139,101 +120,16 @@ class Reconciler:
             ours=host.ours,
             limits=limits,
             owned=host.owned_after(comparison.count(Nature.MISSING), comparison.count(Nature.SURPLUS)),
-            is_initial=is_initial,
+            fresh=host.fresh,
             may_delete=host.is_current,
             is_held=(lambda key, entry: host.holds.find(key, entry, now) is not None) if host.holds.held else None,
             displaced=host.displaced,
         )
 
-    def _apply(self, report: Report, began: float, is_initial: bool) -> Iterator[None]:
-        """Carry out the plan in its order. What nobody wants stays while something that is wanted could not be put."""
-        if is_initial:
-            self._remember_displaced(report.plan)
-        is_large = _count(report.plan.operations) > SINGLE
-        if is_large:
-            self.kernel.hear_echo(False)
-        has_failed = False
-        for operation in report.plan.operations:
-            if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
-                continue
-            failures: list[Failure] = []
-            for refused in self.kernel.apply(operation):
-                failures += refused
-                if is_large:
-                    yield None
-            has_failed = has_failed or bool(failures)
-            cause = report.dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
-            report.outcomes.append(Outcome(operation, cause, tuple(failures), self.clock() - began))
-        if is_large:
-            self.kernel.hear_echo(True)
-
-    def _verify(self, report: Report) -> Iterator[None]:
-        """An operation counts as done when the kernel shows it: one by its echo, many by another dump."""
-        if not report.outcomes:
-            return
-        self._look_again_where_others_stand(report)
-        if _count(report.plan.operations) <= SINGLE:
-            self._verify_by_echo(report)
-            return
-        scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
-        after = None
-        for after in observe(self.kernel, self.host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying")))):
-            yield None
-        assert after is not None
-        wrong = {Key(d.kind, d.slot, m) for d in after.drifts for m in d.members if d.nature is not Nature.SURPLUS}
-        if wrong:
-            report.outcomes = [_without(outcome, wrong) for outcome in report.outcomes]
-
-    def _verify_by_echo(self, report: Report) -> None:
-        host = self.host
-        shown: dict[Key, Value | None] = {}
-        for event in self.kernel.read_events():
-            if isinstance(event, ObjectEvent) and event.port == self.kernel.port:
-                shown[Key(event.kind, event.slot, event.member)] = None if event.is_removal else event.value
-            host.facts = host.schedule.note(
-                event, host.facts, host.desired, host.ours, self.kernel.port, self.clock()
-            )  # fmt: skip
-        for outcome in report.outcomes:
-            operation = outcome.operation
-            for member in outcome.done:
-                key = Key(operation.kind, operation.slot, member)
-                if operation.verb is not Verb.DELETE and shown.get(key) != operation.value:
-                    host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], outcome.cause)
-
-    def _look_again_where_others_stand(self, report: Report) -> None:
-        """Something else stands under the key as well: unknown to the event, or left behind ours. The dump will show it."""
-        for outcome in report.outcomes:
-            operation = outcome.operation
-            if outcome.done and (operation.nature is Nature.BEHIND or operation.verb is Verb.PREPEND):
-                self.host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], outcome.cause)
-            for failure in outcome.failures:
-                key = Key(operation.kind, operation.slot, failure.member)
-                if failure.errno in LOOK_AGAIN and key in report.dirt.keys:
-                    self.host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], outcome.cause)
-
-    def _remember_displaced(self, plan: Plan) -> None:
-        """Write down what our objects take the place of, before they do."""
-        host = self.host
-        taken = {
-            Key(operation.kind, operation.slot, member): operation.before
-            for operation in plan.operations
-            if operation.nature is Nature.FOREIGN and operation.verb in {Verb.REPLACE, Verb.CHANGE}
-            for member in operation.members
-        }
-        if taken.keys() - host.displaced.keys():
-            host.displaced |= {key: value for key, value in taken.items() if key not in host.displaced}
-            self.save_displaced(host.displaced)
-
-
-def _count(operations: tuple[Operation, ...]) -> int:
-    return sum(len(operation.members) for operation in operations)
-
-
-def _without(outcome: Outcome, wrong: set[Key]) -> Outcome:
-    """The outcome with the members that the kernel took and does not show counted as failed."""
-    operation = outcome.operation
-    unseen = [member for member in outcome.done if Key(operation.kind, operation.slot, member) in wrong]
-    if not unseen or operation.verb is Verb.DELETE:
-        return outcome
-    text = f"{os.strerror(errno.EAGAIN)}: the kernel took it and does not show it"
-    return replace(outcome, failures=(*outcome.failures, *(Failure(m, errno.EAGAIN, text) for m in unseen)))
+    def _draw_conclusions(self, report: Report, comparison: Comparison) -> None:
+        """What the outcomes mean for the next pass and for the state that is shown."""
+        host, now = self.host, self.clock()
+        report.fights = note_outcomes(host, report, self.kernel.port, now, self.jitter())
+        report.ended = note_troubles(host, report, comparison, now)
+        report.elapsed = now - report.began
+        host.schedule.note_pass(report.dirt, report.began, now)

@@ -7,7 +7,7 @@ from itertools import islice
 
 from routed.audit.documents import Waits, make_refusal_document, make_waiting_document
 from routed.daemon.host import Host, State
-from routed.daemon.reconcile import Report
+from routed.daemon.report import Report
 from routed.daemon.status import count_states, vocabulary_of
 from routed.intent.problems import Problem
 from routed.model.change import Refusal

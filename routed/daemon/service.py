@@ -16,28 +16,26 @@ from typing import Final
 
 from routed import __version__
 from routed.audit import notices
-from routed.audit.documents import make_outcome_document, make_plan_document
-from routed.audit.records import Context, Record, record_pass
-from routed.audit.repeat import Repeat
+from routed.audit.documents import make_plan_document
 from routed.audit.sinks import Sink
 from routed.core.schedule import Dirt
-from routed.core.waiting import is_waiting
 from routed.daemon import peers, systemd
-from routed.daemon.control import OUTCOMES_QUEUED, UnknownEntry
-from routed.daemon.files import Files, Reading, Start, find_changed_files
+from routed.daemon.control import UnknownEntry
+from routed.daemon.files import Files, Start, find_changed_files
 from routed.daemon.host import Host
 from routed.daemon.loop import Loop
-from routed.daemon.reconcile import Reconciler, Report
+from routed.daemon.reconcile import Reconciler
+from routed.daemon.report import Report
 from routed.daemon.results import describe_problem, describe_rejection, describe_result, find_waiting
 from routed.daemon.revisions import StateError
 from routed.daemon.status import describe_entries, describe_leftovers, summarise, vocabulary_of
+from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Nature
 from routed.model.documents import ApplyDocument, FilesDocument, OutcomeDocument, PlanDocument, StatusDocument
 from routed.model.entries import Intent
-from routed.model.objects import Key, RuleMember, Value
-from routed.model.text import format_key
+from routed.model.objects import Key, Value
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
 EVERYTHING: Final = ""  # the subject of a pause of everything
@@ -49,13 +47,11 @@ class Service:
     def __init__(self, kernel: Kernel, files: Files, start: Start, sink: Sink) -> None:
         self.kernel = kernel
         self.files = files
-        self.sink = sink
+        self.voice = Voice(sink)
         self.revision = start.revision
         self.reading = start.reading
-        self.repeat = Repeat()
         self.repairs = 0
         self.overruns = 0
-        self.queues: set[asyncio.Queue[OutcomeDocument]] = set()
         self.began_at = time.time()
         self.last_resync = 0.0
         self.is_loading = asyncio.Lock()
@@ -69,9 +65,10 @@ class Service:
             save_displaced=self._save_displaced,
             find_ssh_peers=peers.find_ssh_peers,
         )
-        self.loop = Loop(self.reconciler, kernel.events_fileno(), self._on_report, self._on_netlink_error)
+        self.loop = Loop(self.reconciler, kernel.events_fileno(), self._on_report, self._on_netlink_error, self._on_pause_ended)
         self.watch: FileWatch | None = None
         self.is_reload_asked = False
+        self.is_reloading = False
         self.status_timer: asyncio.TimerHandle | None = None
         self.status_said = ""
         self.tasks: set[asyncio.Task[None]] = set()
@@ -85,7 +82,7 @@ class Service:
         await self._put_in_force(self.host.intent, Cause(None, "start"))
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
-        self.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
+        self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
         self.loop.start()
         gc.collect()
         gc.freeze()
@@ -104,7 +101,7 @@ class Service:
             self.host.enforce(empty, time.monotonic())
             self.host.is_current = True
             await self.loop.run_pass(Dirt(everything=Cause(None, "stop")), is_initial=True, is_forced=True)
-        self.say(notices.note_stopped(settings.on_stop != "remove"))
+        self.voice.say(notices.note_stopped(settings.on_stop != "remove"))
 
     # --- what clients may ask: control.Service --------------------------------------------------------------------
 
@@ -160,26 +157,24 @@ class Service:
         now = time.monotonic()
         reason = reason or "paused by the operator"
         self.host.holds.pause(subject, reason, now + seconds, now)
-        self.say(notices.note_paused(subject, seconds, reason))
+        self.voice.say(notices.note_paused(subject, seconds, reason))
         self.loop.pump()
 
     def resume(self, entry: str | None) -> None:
         """Enforce again, at once. Raises UnknownEntry."""
         subject = self._find_subject(entry)
         if self.host.holds.resume(subject):
-            self.say(notices.note_resumed(subject, is_over=False))
+            self.voice.say(notices.note_resumed(subject, is_over=False))
             self.host.make_dirty(self.host.schedule.dirt, [subject], Cause(None, "resumed"))
             self.loop.pump()
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
         """A queue that gets every record from now on, until it is full."""
-        queue: asyncio.Queue[OutcomeDocument] = asyncio.Queue(OUTCOMES_QUEUED)
-        self.queues.add(queue)
-        return queue
+        return self.voice.subscribe()
 
     def unsubscribe(self, queue: asyncio.Queue[OutcomeDocument]) -> None:
         """No more of them."""
-        self.queues.discard(queue)
+        self.voice.unsubscribe(queue)
 
     def on_hangup(self) -> None:
         """SIGHUP: reload, and tell systemd when it is done. Many at once come to one."""
@@ -214,11 +209,11 @@ class Service:
             if reading.intent.digest == self.host.intent.digest:
                 self.host.is_current = True
                 if before.problems:
-                    self.repeat.resolve("")
+                    self.voice.forget("")
                 return
             changed, only_prefixes = find_changed_files(self.host.intent, reading.intent)
             if self.host.intent.settings.watch == "check" and not only_prefixes:
-                self.say(notices.note_files_changed(changed))
+                self.voice.say(notices.note_files_changed(changed))
                 return
             self.host.is_current = True
             await self._put_in_force(reading.intent, Cause(None, f"{changed[0]} changed"))
@@ -232,23 +227,23 @@ class Service:
         reports = await self.loop.run_pass(Dirt(everything=cause), is_initial=True, is_forced=is_forced)
         if is_other:
             entries, objects = len(intent.entries), self.host.desired.count()
-            self.say(notices.note_config_loaded(str(self.files.config), entries, objects, self.revision))
+            self.voice.say(notices.note_config_loaded(str(self.files.config), entries, objects, self.revision))
         return reports
 
     def _save_revision(self, intent: Intent) -> None:
         try:
             self.revision = self.files.revisions.save(intent.sources, intent.digest)
         except StateError as error:
-            self.say(notices.note_state_lost(str(error)))
+            self.voice.say(notices.note_state_lost(str(error)))
 
     def _save_displaced(self, displaced: dict[Key, Value]) -> None:
         try:
             self.files.revisions.save_displaced(displaced)
         except StateError as error:
-            self.say(notices.note_state_lost(str(error)))
+            self.voice.say(notices.note_state_lost(str(error)))
 
     def _reject(self, file: str) -> None:
-        self.say(notices.note_config_rejected(file, [str(problem) for problem in self.reading.problems]))
+        self.voice.say(notices.note_config_rejected(file, [str(problem) for problem in self.reading.problems]))
 
     def _update_watch(self) -> None:
         if self.watch is not None:
@@ -276,38 +271,22 @@ class Service:
 
     # --- audit ----------------------------------------------------------------------------------------------------
 
-    def say(self, record: Record) -> None:
-        """Write a record, unless it was said already and nothing changed since."""
-        for news in self.repeat.filter([record]):
-            self.sink(news)
-            document = make_outcome_document(news, datetime.now(UTC))
-            for queue in self.queues:
-                if not queue.full():  # its reader is told that it fell behind
-                    queue.put_nowait(document)
-
     def _on_report(self, report: Report) -> None:
         if self.kernel.overruns > self.overruns:
             self.overruns = self.kernel.overruns
-            self.say(notices.note_overrun(self.overruns))
+            self.voice.say(notices.note_overrun(self.overruns))
         if report.dirt.everything:
             self.last_resync = time.monotonic()
-        for slot, members in report.absent.items():
-            if members:
-                priorities = sorted(member.priority for member in members if isinstance(member, RuleMember))
-                self.say(notices.note_default_rules_missing(slot.family, priorities))
-        if not (report.outcomes or report.plan.refusals or report.plan.notes or report.fights):
+        self.voice.tell(report, self.host)
+        if not report.outcomes:
             return
-        context = Context(vocabulary_of(self.host), report.is_initial, is_waiting=is_waiting)
-        for record in record_pass(report.plan, report.outcomes, context):
-            self.say(record)
-        for entry, subject, hold in report.fights:
-            key = format_key(subject, context.vocabulary) if isinstance(subject, Key) else ""
-            length = hold.until - hold.since
-            self.say(notices.note_fight_held(entry, key, length, hold.reason, hold.rival))
         if not report.is_initial:
             self.repairs += sum(len(o.done) for o in report.outcomes if o.operation.nature is not Nature.SURPLUS)
         if self.status_timer is None:
             self.status_timer = asyncio.get_running_loop().call_later(STATUS_DELAY, self._notify_status)
+
+    def _on_pause_ended(self, subject: str) -> None:
+        self.voice.say(notices.note_resumed(subject, is_over=True))
 
     def _notify_status(self) -> None:
         """Off the path of a repair: the sentence counts all objects, and a deaf service manager blocks."""
@@ -318,7 +297,7 @@ class Service:
             systemd.notify_status(sentence)
 
     def _on_netlink_error(self, error: OSError) -> None:
-        self.say(notices.note_netlink_failed(str(error)))
+        self.voice.say(notices.note_netlink_failed(str(error)))
 
 
 def _iso(seconds: float) -> str:

@@ -53,9 +53,10 @@ def ip(command: str) -> str:
     return done.stdout
 
 
-def ip_batch(commands: str) -> None:
-    """Run many `ip` commands in one process."""
-    subprocess.run(["ip", "-batch", "-"], input=commands, text=True, check=True, capture_output=True)
+def ip_batch(commands: str, *options: str, is_forced: bool = False) -> None:
+    """Run many `ip` commands in one process; forced, what fails is skipped."""
+    command = ["ip", *options, *(["-force"] if is_forced else []), "-batch", "-"]
+    subprocess.run(command, input=commands, text=True, check=not is_forced, capture_output=True)
 
 
 def ip_json(command: str) -> list[dict[str, Any]]:

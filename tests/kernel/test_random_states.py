@@ -1,4 +1,4 @@
-"""Random files against random drifts, on the real kernel: `ip -j` shows afterwards what it showed before, and no more is written."""
+"""Random files and random drifts on the real kernel: what `ip -j` showed before it shows again, and that is all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from routed.core.schedule import Dirt
 from routed.daemon.host import Host
-from routed.daemon.reconcile import Reconciler, Report
+from routed.daemon.reconcile import Reconciler
+from routed.daemon.report import Report
 from routed.kernel.kernel import Kernel
 from routed.kernel.sockets import EVENT_BUFFER
 from routed.model.change import Cause
 from routed.model.entries import Entry, Intent, Settings
 from tests.kernel.netns import ip_batch, ip_json, private_network, veth, wait_until
+from tests.property.rig import a_route, a_rule, an_address
 from tests.property.worlds import files
 
 SETTINGS = Settings(resync=1e9, fight_limit=None)
@@ -29,7 +31,7 @@ HOME = (
 )  # fmt: skip
 STRANGERS = (
     "route add 10.99.0.0/16 dev v0 proto static", "route add blackhole 10.1.0.0/16 metric 700 proto bird",
-    "-6 route add blackhole 2001:db8:1::/48 metric 700 proto static", "rule add priority 900 from 10.9.0.0/16 lookup 77",
+    "route add blackhole 2001:db8:1::/48 metric 700 proto static", "rule add priority 900 from 10.9.0.0/16 lookup 77",
     "route add blackhole 10.200.0.0/24 table 77 proto static", "addr add 10.88.0.1/32 dev v0",
 )  # fmt: skip
 
@@ -63,6 +65,11 @@ class Keeper:
             else:
                 self.now = min((moment for moment in (due, ends) if moment is not None), default=end + 1)
 
+    def brings_back(self, wanted: list[str]) -> bool:
+        """Is ours as it was, after all that is due now?"""
+        self.work()
+        return ours_and_theirs()[0] == wanted
+
 
 @contextmanager
 def a_keeper(event_buffer: int = EVENT_BUFFER) -> Iterator[Keeper]:
@@ -77,7 +84,7 @@ def a_keeper(event_buffer: int = EVENT_BUFFER) -> Iterator[Keeper]:
             yield Keeper(kernel)
 
 
-def ours_and_theirs() -> tuple[list[Any], list[Any]]:
+def ours_and_theirs() -> tuple[list[str], list[str]]:
     """Routes, rules and addresses as `ip -j` shows them, ours first under each key; and those of strangers."""
     routes = [r for family in "46" for r in ip_json(f"-{family} route show table all") if r["protocol"] != "2"]
     rules = [r | {"family": family} for family in "46" for r in ip_json(f"-{family} rule show")]
@@ -98,7 +105,8 @@ def _key_of(route: dict[str, Any]) -> str:
 
 def _plain(route: dict[str, Any]) -> dict[str, Any]:
     """Without the state of links, and with legs in an order."""
-    hops = sorted(str({name: value for name, value in hop.items() if name != "flags"}) for hop in route.get("nexthops", []))
+    legs = [{name: value for name, value in leg.items() if name != "flags"} for leg in route.get("nexthops", [])]
+    hops = sorted(map(str, legs))
     return {name: value for name, value in route.items() if name not in {"flags", "nexthops"}} | {"hops": hops}
 
 
@@ -141,8 +149,10 @@ HEALED = ("link set v0 up", "link set v1 up", "link set v0p up", *HOME)
 
 
 def do(lines: list[str] | tuple[str, ...]) -> None:
-    """Have `ip` do it all; what cannot be done is skipped."""
-    ip_batch("\n".join((*lines, "")), is_forced=True)
+    """Have `ip` do it all in this order; what cannot be done is skipped."""
+    for is_ipv6, some in groupby(lines, key=lambda line: line.startswith("-6 ")):
+        commands = "".join(f"{line.removeprefix('-6 ')}\n" for line in some)
+        ip_batch(commands, "-6" if is_ipv6 else "-4", is_forced=True)
 
 
 thorough = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -162,7 +172,7 @@ def test_any_drift_of_any_file_is_repaired_and_then_nothing_is_written(
             keeper.work()
         do(HEALED)
 
-        wait_until(lambda: (keeper.work(), ours_and_theirs()[0])[1] == wanted)
+        wait_until(lambda: keeper.brings_back(wanted))
         written = keeper.kernel.writes
         for report in keeper.enforce(entries):
             assert report.plan.operations == ()
@@ -186,11 +196,11 @@ def test_one_file_after_another_comes_to_the_same_as_the_other_alone(
 
 
 def test_a_tiny_event_buffer_loses_events_and_no_repair() -> None:
-    entries = files().filter(lambda drawn: len(drawn) > 6).example()
+    entries = (a_route(), a_route("lan6", "2001:db8::/48"), a_rule(), an_address())
     with a_keeper(event_buffer=4096) as keeper:
         keeper.enforce(entries)
         wanted, _ = ours_and_theirs()
         flood = [f"route add blackhole 172.16.{n // 256}.{n % 256} proto 114" for n in range(50_000)]
         do([*flood, "route flush proto 114", "-6 route flush proto 114", "rule del priority 1200"])
-        wait_until(lambda: (keeper.work(), ours_and_theirs()[0])[1] == wanted)
+        wait_until(lambda: keeper.brings_back(wanted))
         assert keeper.kernel.overruns > 0

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from routed.core.schedule import Dirt
 from routed.daemon.host import Host
-from routed.daemon.reconcile import Reconciler, Report
+from routed.daemon.reconcile import Reconciler
+from routed.daemon.report import Report
 from routed.model import names
 from routed.model.change import Cause, Verb
 from routed.model.entries import (

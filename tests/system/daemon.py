@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ class Daemon:
         self.state = folder / "state"
         self.folder = folder
         self._log = folder / "log"
-        self._options = ["--config", self.config, "--state-dir", self.state, "--runtime-dir", folder / "run"]
+        self._options = [f"--config={self.config}", f"--state-dir={self.state}", f"--runtime-dir={folder}/run"]
         self._process: subprocess.Popen[bytes] | None = None
         self._notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notifications.bind(str(folder / "notify"))
@@ -152,7 +153,7 @@ class Daemon:
     # --- audit ----------------------------------------------------------------------------------------------------
 
     def records(self, event: str = "", entry: str = "") -> list[Record]:
-        """The records since the last ``forget``, of one event and entry if they are named."""
+        """The records since the last ``forget``, of one event and entry if they are named; "*/*" is any entry."""
         text = self._log.read_text()
         lines = text[: text.rfind("\n") + 1].splitlines()[self._seen :]
         assert not [line for line in lines if not line.startswith("{")], f"not a record in the log:\n{text}"
@@ -160,7 +161,7 @@ class Daemon:
             record
             for record in map(json.loads, lines)
             if event in {"", record["fields"]["ROUTED_EVENT"]}
-            and entry in {"", record["fields"].get("ROUTED_ENTRY", "")}
+            and fnmatchcase(record["fields"].get("ROUTED_ENTRY", ""), entry or "*")
         ]
 
     def forget(self) -> None:

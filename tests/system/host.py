@@ -1,4 +1,4 @@
-"""What stands in the kernel, as `ip -j` tells it: by protocol, so that ours and theirs can be compared at two moments."""
+"""What stands in the kernel, as `ip -j` tells it, by protocol: ours and theirs, to be compared at two moments."""
 
 from __future__ import annotations
 

@@ -27,15 +27,15 @@ def metric(number: int) -> str:
 
 
 def metrics() -> list[int]:
-    return [route["metric"] for route in routes()]
+    return [route.get("metric", 0) for route in routes()]
 
 
 def test_a_bad_file_at_the_first_start_ends_it_and_names_each_place(daemon: Daemon, monitor: Monitor) -> None:
     daemon.write(f'{GATEWAY}lookup = 5\n[[rule]]\nname = "r"\nfrom = "10.0.0.0/8"\ntable = 5\n')
     answer = daemon.ask("run", "--log-format", "json")
     assert answer.code == 78
-    assert f"{daemon.config}:7:1" in answer.err
     assert f"{daemon.config}:8:1" in answer.err
+    assert f"{daemon.config}:9:1" in answer.err
     assert "priority" in answer.err
     assert monitor.heard() == []
 
@@ -65,7 +65,7 @@ def test_a_bad_file_at_a_reload_changes_nothing_and_its_repair_comes_into_force(
     answer = daemon.ask("apply")
 
     assert answer.code == 78
-    assert f"{daemon.config}:8:1" in answer.err
+    assert f"{daemon.config}:9:1" in answer.err
     assert "colour = 5" in answer.err
     assert monitor.heard() == []
     assert metrics() == [1]

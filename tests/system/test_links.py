@@ -89,14 +89,14 @@ def test_an_ipv6_route_is_back_with_the_address_of_its_link(daemon: Daemon) -> N
 def test_a_route_waits_for_its_source_and_is_back_with_it(
     daemon: Daemon, monitor: Monitor, entry: str, src: str
 ) -> None:
-    daemon.start(f'{entry}src = "{src.split("/")[0]}"')
+    daemon.start(f'{entry}src = "{src.partition("/")[0]}"')
     assert routes() == []
     assert "(src) is not on this host" in daemon.entry("route/lan")["reason"]
 
     for _ in range(2):
         ip(f"addr add {src} dev v1 {'nodad' if ':' in src else ''}")
         wait_until(lambda: len(routes()) == 1)
-        assert routes()[0]["prefsrc"] == src.split("/")[0]
+        assert routes()[0]["prefsrc"] == src.partition("/")[0]
         ip(f"addr del {src} dev v1")
         wait_until(lambda: daemon.entry("route/lan")["state"] == "waiting")
     assert daemon.records("failed") == []

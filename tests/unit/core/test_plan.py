@@ -77,7 +77,7 @@ def test_an_entry_that_only_observes_is_never_touched() -> None:
 
 def test_an_entry_for_once_is_installed_at_a_start_and_then_left_alone() -> None:
     drift = missing(FIRST, ONLINK, a_route(enforce=Enforce.ONCE))
-    at_start = Policy(frozenset({OURS}), is_initial=True)
+    at_start = Policy(frozenset({OURS}), fresh=frozenset({a_route().name}))
     assert steps(make_plan([drift], [], at_start)) == [(Verb.ADD, Kind.ROUTE, ONLINK)]
     assert not make_plan([drift], [], POLICY)
     assert not make_plan([drift._replace(nature=Nature.DIFFERENT, standing=(VIA,))], [], at_start)

@@ -1,0 +1,125 @@
+"""Carrying out a plan, and seeing that the kernel shows what it was asked for.
+
+Here belongs everything between a plan and its outcomes. What the outcomes mean stands in ``aftermath``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from routed.core.desired import scope_of
+from routed.core.schedule import Dirt
+from routed.core.waiting import LOOK_AGAIN
+from routed.daemon.host import Host
+from routed.daemon.observe import observe
+from routed.daemon.ports import Kernel
+from routed.daemon.report import Report
+from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
+from routed.model.events import ObjectEvent
+from routed.model.objects import Key, Value
+
+SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
+
+
+def remember_displaced(host: Host, plan: Plan) -> bool:
+    """Note what objects of fresh entries take the place of, before they do. True when there is something new.
+
+    Only of fresh entries: what a stranger puts in the place of an object that was in force is drift, and goes.
+    """
+    taken = {
+        Key(operation.kind, operation.slot, member): operation.before
+        for operation in plan.operations
+        if operation.nature is Nature.FOREIGN
+        and operation.verb in {Verb.REPLACE, Verb.CHANGE}
+        and operation.entry is not None
+        and operation.entry.name in host.fresh
+        for member in operation.members
+    }
+    new = {key: value for key, value in taken.items() if key not in host.displaced}
+    host.displaced |= new
+    return bool(new)
+
+
+def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[None]:
+    """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
+    is_large = count_members(report.plan.operations) > SINGLE
+    if is_large:
+        kernel.hear_echo(False)
+    has_failed = False
+    for operation in report.plan.operations:
+        if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
+            continue
+        failures: list[Failure] = []
+        for refused in kernel.apply(operation):
+            failures += refused
+            if is_large:
+                yield None
+        has_failed = has_failed or bool(failures)
+        cause = report.dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
+        report.outcomes.append(Outcome(operation, cause, tuple(failures), clock() - report.began))
+    if is_large:
+        kernel.hear_echo(True)
+
+
+def verify(kernel: Kernel, host: Host, report: Report, now: float) -> Iterator[None]:
+    """An operation counts as done when the kernel shows it: a few by their echo, many by another dump."""
+    if not report.outcomes:
+        return
+    _look_again_where_others_stand(host, report)
+    if count_members(report.plan.operations) <= SINGLE:
+        _verify_by_echo(kernel, host, report, now)
+        return
+    scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
+    after = None
+    for after in observe(kernel, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying")))):
+        yield None
+    assert after is not None
+    wrong = {Key(d.kind, d.slot, m) for d in after.drifts for m in d.members if d.nature is not Nature.SURPLUS}
+    if wrong:
+        report.outcomes = [_without(outcome, wrong) for outcome in report.outcomes]
+
+
+def count_members(operations: tuple[Operation, ...]) -> int:
+    """How many objects operations are about."""
+    return sum(len(operation.members) for operation in operations)
+
+
+def _verify_by_echo(kernel: Kernel, host: Host, report: Report, now: float) -> None:
+    shown: dict[Key, Value | None] = {}
+    for event in kernel.read_events():
+        if isinstance(event, ObjectEvent) and event.port == kernel.port:
+            shown[Key(event.kind, event.slot, event.member)] = None if event.is_removal else event.value
+        host.facts = host.schedule.note(event, host.facts, host.desired, host.ours, kernel.port, now)
+    for outcome in report.outcomes:
+        operation = outcome.operation
+        for member in outcome.done:
+            key = Key(operation.kind, operation.slot, member)
+            if operation.verb is not Verb.DELETE and shown.get(key) != operation.value:
+                host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], outcome.cause)
+
+
+def _look_again_where_others_stand(host: Host, report: Report) -> None:
+    """Something else stands under the key as well: unknown to the event, or left behind ours. The dump will show it."""
+    for outcome in report.outcomes:
+        operation = outcome.operation
+        if outcome.done and (operation.nature is Nature.BEHIND or operation.verb is Verb.PREPEND):
+            host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], outcome.cause)
+        for failure in outcome.failures:
+            key = Key(operation.kind, operation.slot, failure.member)
+            if failure.errno in LOOK_AGAIN and key in report.dirt.keys:
+                report.surprises.add(key)
+                host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], outcome.cause)
+
+
+def _without(outcome: Outcome, wrong: set[Key]) -> Outcome:
+    """The outcome with the members that the kernel took and does not show counted as failed."""
+    operation = outcome.operation
+    unseen = [member for member in outcome.done if Key(operation.kind, operation.slot, member) in wrong]
+    if not unseen or operation.verb is Verb.DELETE:
+        return outcome
+    text = f"{os.strerror(errno.EAGAIN)}: the kernel took it and does not show it"
+    return replace(outcome, failures=(*outcome.failures, *(Failure(m, errno.EAGAIN, text) for m in unseen)))

@@ -1,0 +1,45 @@
+"""The report of one pass: a value that is filled while the pass goes on, and read when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from routed.core.holds import Hold, Subject
+from routed.core.schedule import Dirt
+from routed.daemon.host import Trouble
+from routed.model.change import Outcome, Plan
+from routed.model.objects import Key, Member, Scope, Slot
+
+
+class Fight(NamedTuple):
+    """A fight that began: whose object, which one or (an entry's name) all of them, and the hold."""
+
+    entry: str
+    subject: Subject
+    hold: Hold
+
+
+class Ended(NamedTuple):
+    """A trouble that is over."""
+
+    entry: str
+    subject: Subject
+    trouble: Trouble
+
+
+@dataclass(slots=True)
+class Report:
+    """What one pass looked at, did and found out."""
+
+    dirt: Dirt
+    began: float
+    is_initial: bool = False
+    plan: Plan = field(default_factory=Plan)
+    outcomes: list[Outcome] = field(default_factory=list)
+    surprises: set[Key] = field(default_factory=set)  # something else stood there than was thought
+    scopes: set[Scope] = field(default_factory=set)
+    fights: list[Fight] = field(default_factory=list)  # that began
+    ended: list[Ended] = field(default_factory=list)  # troubles that are over
+    absent: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
+    elapsed: float = 0.0

@@ -1,0 +1,103 @@
+"""The daemon's voice: what a pass has to say, said once, to the journal and to whoever watches.
+
+Which sentence fits what is decided in ``audit``; here it is only put together with the state it speaks of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from routed.audit import notices
+from routed.audit.documents import make_outcome_document
+from routed.audit.records import Context, Record, record_pass
+from routed.audit.repeat import Repeat
+from routed.audit.sinks import Sink
+from routed.core.waiting import is_waiting
+from routed.daemon.control import OUTCOMES_QUEUED
+from routed.daemon.host import Host, State
+from routed.daemon.report import Ended, Report
+from routed.daemon.status import vocabulary_of
+from routed.model.documents import OutcomeDocument
+from routed.model.objects import Key, RuleMember
+from routed.model.text import Vocabulary, format_key
+
+
+class Voice:
+    """Writes records, unless they were said already and nothing changed since."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._repeat = Repeat()
+        self._queues: set[asyncio.Queue[OutcomeDocument]] = set()
+        self._waiting: dict[str, str] = {}  # entry → the reason that was said
+
+    def say(self, *records: Record) -> None:
+        """Write these records, as far as they are news."""
+        for news in self._repeat.filter(records):
+            self._sink(news)
+            if self._queues:
+                document = make_outcome_document(news, datetime.now(UTC))
+                for queue in self._queues:
+                    if not queue.full():  # its reader is told that it fell behind
+                        queue.put_nowait(document)
+
+    def forget(self, entry: str, object_: str = "") -> None:
+        """What was said of this no longer holds: it would be news again."""
+        self._repeat.resolve(entry, object_)
+
+    def tell(self, report: Report, host: Host) -> None:
+        """Everything that one pass has to say."""
+        if report.outcomes or report.plan.refusals or report.plan.notes or report.fights or report.ended:
+            vocabulary = vocabulary_of(host)
+            for ended in report.ended:
+                self._tell_ended(ended, vocabulary)
+            self.say(
+                *record_pass(
+                    report.plan, report.outcomes, Context(vocabulary, report.is_initial, is_waiting=is_waiting)
+                )
+            )
+            for entry, subject, hold in report.fights:
+                key = _name(subject, vocabulary)
+                self.say(notices.note_fight_held(entry, key, hold.until - hold.since, hold.reason, hold.rival))
+        for slot, members in report.absent.items():
+            priorities = sorted(member.priority for member in members if isinstance(member, RuleMember))
+            if priorities:
+                self.say(notices.note_default_rules_missing(slot.family, priorities))
+        if report.dirt.everything or report.dirt.has_new_facts:
+            self._tell_waiting(host)
+
+    def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
+        """A queue that gets every record from now on, until it is full."""
+        queue: asyncio.Queue[OutcomeDocument] = asyncio.Queue(OUTCOMES_QUEUED)
+        self._queues.add(queue)
+        return queue
+
+    def unsubscribe(self, queue: asyncio.Queue[OutcomeDocument]) -> None:
+        """No more of them."""
+        self._queues.discard(queue)
+
+    def _tell_ended(self, ended: Ended, vocabulary: Vocabulary) -> None:
+        key = _name(ended.subject, vocabulary)
+        self._repeat.resolve(ended.entry, key)
+        if ended.trouble.state is State.HELD and ended.entry:
+            self.say(notices.note_fight_over(ended.entry, key))
+
+    def _tell_waiting(self, host: Host) -> None:
+        """Entries that wait for a link, a gateway or an address, and those that wait no more."""
+        now = {
+            resolution.entry.name: "; ".join(dict.fromkeys(waiting.reason for waiting in resolution.waiting))
+            for resolution in host.desired.resolutions.values()
+            if resolution.waiting
+        }
+        for entry in self._waiting.keys() - now.keys():
+            self._repeat.resolve(entry)
+        for entry, reason in now.items():
+            if self._waiting.get(entry) != reason:
+                origin = str(host.desired.resolutions[entry].entry.origin)
+                self.say(notices.note_waiting(entry, origin, reason))
+        self._waiting = now
+
+
+def _name(subject: Key | str, vocabulary: Vocabulary) -> str:
+    return format_key(subject, vocabulary) if isinstance(subject, Key) else ""
