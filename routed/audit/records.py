@@ -6,7 +6,7 @@ Pure: values in, values out. Where records go is the business of ``sinks``; whet
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from routed.audit.catalogue import CATALOGUE, Message
@@ -47,6 +47,7 @@ class Context(NamedTuple):
 
     vocabulary: Vocabulary
     is_initial: bool = False  # at start or after a reload, when a difference is news of the files and not a drift
+    fresh: Container[str] = frozenset()  # entries that were not in force before: what is done for them is news, too
     name_actor: NameActor = name_by_port
     is_waiting: Callable[[Kind, int], bool] = lambda _kind, _errno: False  # core.waiting.is_waiting
 
@@ -104,7 +105,8 @@ def record_outcomes(outcomes: Iterable[Outcome], context: Context) -> list[Recor
 def _split(outcome: Outcome, context: Context) -> Iterator[Part]:
     operation = outcome.operation
     if outcome.done:
-        yield Part(_choose_message(operation, is_initial=context.is_initial), outcome, outcome.done, operation.reason)
+        is_news = context.is_initial or (operation.entry is not None and operation.entry.name in context.fresh)
+        yield Part(_choose_message(operation, is_news=is_news), outcome, outcome.done, operation.reason)
     failures: dict[tuple[Message, str], list[Member]] = {}
     for failure in outcome.failures:
         message = Message.WAITING if context.is_waiting(operation.kind, failure.errno) else Message.FAILED
@@ -124,10 +126,10 @@ _NEWS: Final[dict[Nature, Message]] = {
 }
 
 
-def _choose_message(operation: Operation, *, is_initial: bool) -> Message:
+def _choose_message(operation: Operation, *, is_news: bool) -> Message:
     if operation.nature is Nature.SURPLUS:
         return Message.REMOVED if operation.verb is Verb.DELETE else Message.PUT_BACK
-    if not is_initial:
+    if not is_news:
         return Message.REPAIRED
     if operation.verb is Verb.DELETE:
         return Message.REMOVED

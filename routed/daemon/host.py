@@ -60,6 +60,7 @@ class Host:
     established: set[Key] = field(default_factory=set)  # lifelines that were ours before
     former: dict[Key, str] = field(default_factory=dict)  # who wanted what nobody wants now, until it is gone
     fresh: set[str] = field(default_factory=set)  # entries that were not in force yet since start or reload
+    lost: dict[str, Cause] = field(default_factory=dict)  # why the objects of an entry that waits may have gone
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects before
     is_current: bool = True  # are the enforced files those on disk?
 
@@ -76,6 +77,7 @@ class Host:
         self.schedule.resync = intent.settings.resync
         self.holds.release([Why.FAILED, Why.WAITING, Why.FIGHT])
         self.verified.clear()
+        self.lost.clear()
         names = {entry.name for entry in intent.entries}
         for name in [name for name in self.desired.resolutions if name not in names]:
             self.desired.drop(name)
@@ -149,6 +151,12 @@ class Host:
         self.established |= {key for key in self.find_lifelines() if key not in self.troubles}
 
     def _exchange(self, before: Resolution, after: Resolution, dirt: Dirt, cause: Cause) -> None:
+        name = after.entry.name
+        if is_known(before) and not is_known(after):
+            scopes = (scope_of(group.kind, group.slot) for group in before.sets)
+            self.lost[name] = next((dirt.scopes[scope] for scope in scopes if scope in dirt.scopes), cause)
+        elif is_known(after):
+            cause = self.lost.pop(name, cause)
         self.desired.put(after)
         for group in (*before.sets, *after.sets):
             scope = scope_of(group.kind, group.slot)

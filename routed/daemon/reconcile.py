@@ -59,7 +59,7 @@ class Reconciler:
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """One pass over what is dirty. Yields None to let the loop breathe, and the report last."""
-        report = Report(dirt, began=self.clock(), is_initial=is_initial)
+        report = Report(dirt, began=self.clock(), is_initial=is_initial, fresh=frozenset(self.host.fresh))
         self._refresh_facts(dirt, is_initial=is_initial)
         comparison = None
         for comparison in observe(self.kernel, self.host, dirt):

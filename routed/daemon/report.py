@@ -35,6 +35,7 @@ class Report:
     dirt: Dirt
     began: float
     is_initial: bool = False
+    fresh: frozenset[str] = frozenset()  # entries that were not in force before
     plan: Plan = field(default_factory=Plan)
     outcomes: list[Outcome] = field(default_factory=list)
     surprises: set[Key] = field(default_factory=set)  # something else stood there than was thought

@@ -52,11 +52,8 @@ class Voice:
             vocabulary = vocabulary_of(host)
             for ended in report.ended:
                 self._tell_ended(ended, vocabulary)
-            self.say(
-                *record_pass(
-                    report.plan, report.outcomes, Context(vocabulary, report.is_initial, is_waiting=is_waiting)
-                )
-            )
+            context = Context(vocabulary, report.is_initial, report.fresh, is_waiting=is_waiting)
+            self.say(*record_pass(report.plan, report.outcomes, context))
             for entry, subject, hold in report.fights:
                 key = _name(subject, vocabulary)
                 self.say(notices.note_fight_held(entry, key, hold.until - hold.since, hold.reason, hold.rival))
