@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import Final
 
 from routed.audit.sinks import LogFormat
+from routed.cli.exits import Exit
 from routed.daemon import run as daemon
+
+EXIT_OF: Final = {"refused": Exit.REFUSED, "not-permitted": Exit.NOT_PERMITTED, "invalid": Exit.INVALID}
 
 
 def run(options: Namespace) -> int:
-    """Run until a signal says stop. Returns the daemon's own exit code."""
-    return daemon.run(
-        Path(options.config),
-        Path(options.state_dir),
-        Path(options.runtime_dir),
-        log_format=LogFormat(options.log_format),
-        is_watching=not options.no_watch,
-    )
+    """Run until a signal says stop."""
+    try:
+        daemon.run(
+            Path(options.config),
+            Path(options.state_dir),
+            Path(options.runtime_dir),
+            log_format=LogFormat(options.log_format),
+            is_watching=not options.no_watch,
+        )
+    except daemon.CannotStartError as error:
+        print(f"routed: {error}" if error.reason != "invalid" else error, file=sys.stderr)
+        return EXIT_OF[error.reason]
+    return Exit.DONE

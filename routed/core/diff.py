@@ -23,7 +23,7 @@ class Differences(NamedTuple):
 
     drifts: tuple[Drift, ...]
     notes: tuple[Drift, ...]  # as wanted, but with a stranger beside it
-    absent: Mapping[Slot, frozenset[Member]] = {}  # noqa: RUF012  # of what the kernel makes itself: what is not there
+    absent: Mapping[Slot, frozenset[Member]] = {}  # of what the kernel makes itself: what is not there
 
 
 @dataclass(slots=True)

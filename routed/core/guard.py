@@ -63,7 +63,8 @@ def limit_deletions(
     if limits.is_forced or _count_net(operations, surplus, limits.former_entry) <= allowed:
         return list(operations), []
     total = sum(len(operation.members) for operation in surplus)
-    reason = f"{total} of {owned} owned objects would go at once (max_deletes allows {allowed}): apply --force to let them"
+    many = f"{total} of {owned} owned objects would go at once, and max_deletes allows {allowed}"
+    reason = f"{many}: apply --force lets them"
     held = [
         Refusal(
             Drift(Nature.SURPLUS, operation.kind, operation.slot, operation.members, None, (operation.value,)),

@@ -59,7 +59,9 @@ class Holds:
                 return hold
         return None
 
-    def note_failure(self, subject: Subject, reason: str, is_waiting: bool, now: float, jitter: float) -> Hold:
+    def note_failure(
+        self, subject: Subject, reason: str, now: float, *, is_waiting: bool = False, jitter: float = 0.0
+    ) -> Hold:
         """The kernel said no: try again later, after twice the time of the last attempt."""
         former = self.held.get(subject)
         attempts = former.attempts + 1 if former and former.why in {Why.FAILED, Why.WAITING} else 1
@@ -103,7 +105,7 @@ class Holds:
         return True
 
     def release(self, whys: Iterable[Why]) -> None:
-        """Let go of every hold of these reasons: waiting ones when the host changed, failures and fights on a reload."""
+        """Let go of every hold of these reasons: waiting ones when the host changed, all but pauses on a reload."""
         wanted = frozenset(whys)
         self.held = {subject: hold for subject, hold in self.held.items() if hold.why not in wanted}
         if Why.FIGHT in wanted:

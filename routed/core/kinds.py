@@ -1,12 +1,13 @@
 """The table of kinds: how each kind judges what stands under a key, and how it cures it.
 
-A kind of object is one row here. A *judge* says what is wrong, None for nothing; a *cure* gives the operations, in order.
+A kind of object is one row here. A *judge* says what is wrong, None for nothing; a *cure* gives the operations.
 The facts behind the differences between IPv4 and IPv6 routes are measured in docs/explanation/kernel.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from routed.model import names
@@ -47,7 +48,7 @@ def judge_route(slot: RouteSlot, want: Want, standing: tuple[RouteValue, ...], o
     if not standing:
         return Nature.MISSING
     first, *others = standing
-    if first == want.value or first in want.also:
+    if is_as_wanted(first, want):
         return Nature.EXTRA if any(other.protocol in ours for other in others) else None
     if want.value in others:
         return Nature.BEHIND
@@ -83,7 +84,7 @@ def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
     wanted: RouteValue = _wanted(drift)
     first, *others = drift.standing
     if drift.nature is Nature.EXTRA:
-        if first == wanted or (drift.want and first in drift.want.also):
+        if drift.want and is_as_wanted(first, drift.want):
             return [_take_away(drift, other) for other in others if other.protocol in ours]
         legs = tuple(hop for hop in first.hops if hop not in wanted.hops)
         return [_take_away(drift, first._replace(hops=legs, protocol=ANY_PROTOCOL))]
@@ -111,9 +112,18 @@ def cure_rule(drift: Drift, ours: Ours) -> list[Operation]:
     return new + old
 
 
+class Crowd(Enum):
+    """What may stand under one key."""
+
+    ALONE = "one object"
+    ORDERED = "aliases, of which the first counts"
+    BESIDE = "the same object of each protocol, none of which takes anything from another"
+
+
 class KindRow(NamedTuple):
     """What the core must know of a kind."""
 
+    crowd: Crowd
     judge: Judge
     cure: Cure
     untouchable: frozenset[int]  # protocols of objects that only an explicit on_conflict = "replace" may displace
@@ -130,10 +140,15 @@ DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
 
 KINDS: Final[dict[Kind, KindRow]] = {
     # IFAPROT_KERNEL_LO, _RA and _LL (linux/if_addr.h)
-    Kind.ADDRESS: KindRow(judge_address, cure_address, frozenset({1, 2, 3}), {}),
-    Kind.ROUTE: KindRow(judge_route, cure_route, names.NEVER_OURS, {}),
-    Kind.RULE: KindRow(judge_rule, cure_rule, names.NEVER_OURS, DEFAULT_RULES),
+    Kind.ADDRESS: KindRow(Crowd.ALONE, judge_address, cure_address, frozenset({1, 2, 3}), {}),
+    Kind.ROUTE: KindRow(Crowd.ORDERED, judge_route, cure_route, names.NEVER_OURS, {}),
+    Kind.RULE: KindRow(Crowd.BESIDE, judge_rule, cure_rule, names.NEVER_OURS, DEFAULT_RULES),
 }
+
+
+def is_as_wanted(value: Value, want: Want) -> bool:
+    """Is this content the wanted one, or one that is as good?"""
+    return value == want.value or value in want.also
 
 
 def _wanted(drift: Drift) -> Value:
@@ -177,5 +192,13 @@ def _operate(verb: Verb, drift: Drift, before: Value | None) -> Operation:
 def _take_away(drift: Drift, value: Value) -> Operation:
     entry = drift.want.entry if drift.want else None
     return Operation(
-        Verb.DELETE, drift.kind, drift.slot, drift.members, value, entry, describe_difference(drift), value, drift.nature
-    )  # fmt: skip
+        Verb.DELETE,
+        drift.kind,
+        drift.slot,
+        drift.members,
+        value,
+        entry,
+        describe_difference(drift),
+        value,
+        drift.nature,
+    )

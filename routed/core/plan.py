@@ -57,8 +57,8 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
 def _rank(operation: Operation) -> tuple[bool, int, int]:
     """Additions before deletions; kinds in their order, deletions in reverse; routes on-link before routes via.
 
-    Of rules the general ones come before the narrow ones: the kernel takes a general rule for equal to a narrower one of
-    the same priority that is there already, and refuses it (rule_exists in net/core/fib_rules.c).
+    Of rules the general ones come before the narrow ones: the kernel takes a general rule for equal to a narrower one
+    of the same priority that is there already, and refuses it (rule_exists in net/core/fib_rules.c).
     """
     is_deletion = operation.verb is Verb.DELETE
     sign = -1 if is_deletion else 1

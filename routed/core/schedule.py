@@ -2,7 +2,8 @@
 
 An event is a hint. Where it says what now stands under one key, that key alone is compared, without a dump. Where the
 kernel drops objects in silence (a link goes down, an address goes) or where the order of aliases matters, the whole
-dump that shows the place is dirty. What is dirty is looked at at once; a storm is drained first and looked at in one go.
+dump that shows the place is dirty. What is dirty is looked at at once; a storm is drained first, and
+looked at in one go.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from routed.core.desired import Desired, FactKey, scope_of
-from routed.core.kinds import KINDS
-from routed.model.change import Cause
+from routed.core.kinds import KINDS, Crowd, is_as_wanted
+from routed.model.change import Cause, Want
 from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts
 from routed.model.objects import Key, Kind, Scope, Value
@@ -115,7 +116,7 @@ class Schedule:
             case LinkEvent():
                 return self._note_link(event, facts, desired, now)
             case AddressEvent():
-                return self._note_address(event, facts, desired, mine, now)
+                return self._note_address(event, facts, desired, now)
             case Overrun():
                 self.last_event = now
                 self.dirt.everything = Cause(None, "the kernel could not deliver all events")
@@ -162,15 +163,16 @@ class Schedule:
         self.dirt.add_scopes(desired.scopes_on(link.ifindex), Cause(0, _describe_link_change(event, facts)))
         return apply_to_facts(facts, event)
 
-    def _note_address(self, event: AddressEvent, facts: Facts, desired: Desired, mine: int, now: float) -> Facts:
+    def _note_address(self, event: AddressEvent, facts: Facts, desired: Desired, now: float) -> Facts:
         if not event.is_removal and facts.addresses.get(event.member) == event.address:
             return facts
         self.last_event = now
         self.dirt.has_new_facts = True
         if event.is_removal:
             name = facts.name_of(event.member.dev)
-            swept = desired.scopes_on(event.member.dev)  # with the last address of a link, its IPv4 routes go in silence
-            stripped = desired.scopes_reading(FactKey("address", event.member.address))  # so does an IPv6 route's src
+            # With the last address of a link its IPv4 routes go in silence, and so does the src of IPv6 routes.
+            swept = desired.scopes_on(event.member.dev)
+            stripped = desired.scopes_reading(FactKey("address", event.member.address))
             self.dirt.add_scopes(swept | stripped, Cause(0, f"an address of {name} was removed"))
         return apply_to_facts(facts, event)
 
@@ -182,40 +184,52 @@ def _note_object(dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozens
     if event.port == mine:
         if not event.is_removal:  # what we put stands first now; what we took away says nothing about the rest
             dirt.forget(key)
-        return
-    if want is None:
-        if event.member in KINDS[event.kind].made_by_kernel.get(event.slot, ()):
-            dirt.add_scopes([scope_of(event.kind, event.slot)], Cause(event.port, "a rule of the kernel was touched"))
-        elif event.is_removal:
-            dirt.forget(key)
-        elif event.value.protocol in ours:
-            dirt.add_key(key, (event.value,), Cause(event.port, "added under our protocol number"))
-        return
-    is_as_wanted = event.value == want.value or event.value in want.also
-    if event.is_removal:
-        if is_as_wanted or want.value is None:
-            dirt.add_key(key, (), Cause(event.port, "deleted"))
-        elif event.kind is Kind.ROUTE:
-            dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(event.port, "deleted from under its key"))
-        elif key in dirt.keys:
-            dirt.keys[key] = ()
-    elif event.kind is Kind.RULE:
-        return
-    elif event.is_replacement or event.is_addition or event.kind is Kind.ADDRESS:
-        verb = "replaced" if event.is_replacement else "changed" if event.kind is Kind.ADDRESS else "added"
-        dirt.add_key(key, (event.value,), Cause(event.port, verb))
-        if is_as_wanted:  # as our own IPv6 address is, which the kernel announces as its own doing
-            dirt.causes.pop(key, None)
+    elif want is None:
+        _note_unwanted(dirt, event, key, ours)
+    elif event.is_removal:
+        _note_removal(dirt, event, key, want)
     else:
+        _note_arrival(dirt, event, key, want)
+
+
+def _note_unwanted(dirt: Dirt, event: ObjectEvent, key: Key, ours: frozenset[int]) -> None:
+    if event.member in KINDS[event.kind].made_by_kernel.get(event.slot, ()):
+        dirt.add_scopes([scope_of(event.kind, event.slot)], Cause(event.port, "a rule of the kernel was touched"))
+    elif event.is_removal:
+        dirt.forget(key)
+    elif event.value.protocol in ours:
+        dirt.add_key(key, (event.value,), Cause(event.port, "added under our protocol number"))
+
+
+def _note_removal(dirt: Dirt, event: ObjectEvent, key: Key, want: Want) -> None:
+    """Something went that stood under a wanted key; perhaps not what was wanted."""
+    crowd = KINDS[event.kind].crowd
+    if want.value is None or is_as_wanted(event.value, want):
+        dirt.add_key(key, (), Cause(event.port, "deleted"))
+    elif crowd is Crowd.ORDERED:
+        dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(event.port, "deleted from under its key"))
+    elif crowd is Crowd.ALONE and key in dirt.keys:
+        dirt.keys[key] = ()
+
+
+def _note_arrival(dirt: Dirt, event: ObjectEvent, key: Key, want: Want) -> None:
+    """Something came to stand under a wanted key."""
+    crowd = KINDS[event.kind].crowd
+    if crowd is Crowd.BESIDE:
+        return
+    if crowd is Crowd.ORDERED and not (event.is_replacement or event.is_addition):
         dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(event.port, "an alias was added under its key"))
+        return
+    verb = "replaced" if event.is_replacement else "added" if event.is_addition else "changed"
+    dirt.add_key(key, (event.value,), Cause(event.port, verb))
+    if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
+        dirt.causes.pop(key, None)
 
 
 def _opens_a_network(event: ObjectEvent) -> bool:
     """May a gateway have come into reach?"""
     value = event.value
-    return (
-        event.kind is Kind.ROUTE and not event.is_removal and bool(value.hops) and not all(h.gateway for h in value.hops)
-    )  # fmt: skip
+    return event.kind is Kind.ROUTE and not event.is_removal and any(not hop.gateway for hop in value.hops)
 
 
 def _describe_link_change(event: LinkEvent, facts: Facts) -> str:

@@ -43,7 +43,7 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
             key = Key(operation.kind, operation.slot, failure.member)
             if key not in report.surprises:
                 waits = is_waiting(operation.kind, failure.errno)
-                host.holds.note_failure(key, failure.text, waits, now, jitter)
+                host.holds.note_failure(key, failure.text, now, is_waiting=waits, jitter=jitter)
         done = outcome.done
         for subject in subjects_of(operation, done, entry):
             host.holds.note_success(subject)

@@ -15,7 +15,7 @@ from routed.core.desired import scope_of
 from routed.core.schedule import Dirt
 from routed.core.waiting import LOOK_AGAIN
 from routed.daemon.host import Host
-from routed.daemon.observe import observe
+from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
 from routed.daemon.report import Report
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
@@ -48,7 +48,7 @@ def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Ite
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
     is_large = count_members(report.plan.operations) > SINGLE
     if is_large:
-        kernel.hear_echo(False)
+        kernel.hear_echo(wanted=False)
     has_failed = False
     for operation in report.plan.operations:
         if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
@@ -62,7 +62,7 @@ def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Ite
         cause = report.dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
         report.outcomes.append(Outcome(operation, cause, tuple(failures), clock() - report.began))
     if is_large:
-        kernel.hear_echo(True)
+        kernel.hear_echo(wanted=True)
 
 
 def verify(kernel: Kernel, host: Host, report: Report, now: float) -> Iterator[None]:
@@ -74,10 +74,8 @@ def verify(kernel: Kernel, host: Host, report: Report, now: float) -> Iterator[N
         _verify_by_echo(kernel, host, report, now)
         return
     scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
-    after = None
-    for after in observe(kernel, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying")))):
-        yield None
-    assert after is not None
+    after = Comparison()
+    yield from observe(kernel, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying"))), after)
     wrong = {Key(d.kind, d.slot, m) for d in after.drifts for m in d.members if d.nature is not Nature.SURPLUS}
     if wrong:
         report.outcomes = [_without(outcome, wrong) for outcome in report.outcomes]

@@ -142,7 +142,8 @@ class Host:
     def note_in_force(self) -> None:
         """Entries whose objects are all known and all in order have been in force."""
         if self.fresh:
-            troubled = {want.entry.name for key in self.troubles if isinstance(key, Key) and (want := self.desired.get(key))}
+            keys = (key for key in self.troubles if isinstance(key, Key))
+            troubled = {want.entry.name for key in keys if (want := self.desired.get(key))}
             known = {name for name in self.fresh if is_known(self.desired.resolutions.get(name))}
             self.fresh = self.fresh - (known - troubled - self.troubles.keys())
 
@@ -166,7 +167,9 @@ class Host:
 
 def is_known(resolution: Resolution | None) -> bool:
     """Is everything that the entry comes to known, with nothing left to wait for?"""
-    return resolution is not None and all(group.value is not None for group in resolution.sets) and bool(resolution.sets)
+    if resolution is None or not resolution.sets:
+        return False
+    return all(group.value is not None for group in resolution.sets)
 
 
 def _describe_facts(changed: set[FactKey], facts: Facts) -> str:

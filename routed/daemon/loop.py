@@ -1,7 +1,7 @@
 """The loop: passes run when they are due, one at a time, and never for long without a breath.
 
-A short pass (one deleted route) runs inside the reader callback itself, with no task and no await in its way; a long one
-goes on as a task that gives the loop its turn between two steps.
+A short pass (one deleted route) runs inside the reader callback itself, with no task and no await in its way; a long
+one goes on as a task that gives the loop its turn between two steps.
 """
 
 from __future__ import annotations

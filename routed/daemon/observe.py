@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from routed.core.desired import scope_of
-from routed.core.kinds import KINDS
 from routed.core.diff import Comparer, compare_keys
+from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
@@ -51,9 +51,8 @@ def find_scopes(dirt: Dirt, host: Host) -> list[Scope]:
     return sorted(scopes, key=lambda scope: (order.index(scope.kind), scope.protocol, scope.family, scope.table))
 
 
-def observe(kernel: Kernel, host: Host, dirt: Dirt) -> Iterator[Comparison | None]:
-    """Compare all that is dirty. Yields None where the loop may breathe, and the comparison last."""
-    found = Comparison()
+def observe(kernel: Kernel, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
+    """Compare all that is dirty, into ``found``. Yields where the loop may breathe."""
     scopes = find_scopes(dirt, host)
     found.scopes.update(scopes)
     for scope in scopes:
@@ -61,7 +60,6 @@ def observe(kernel: Kernel, host: Host, dirt: Dirt) -> Iterator[Comparison | Non
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
     differences = compare_keys(touched, host.desired.wants, host.ours)
     found.drifts += differences.drifts
-    yield found
 
 
 def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
@@ -79,7 +77,8 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
     wants = host.desired.wants[scope.kind]
     covered = [slot for slot in wants if scope_of(scope.kind, slot) == scope]
     elsewhere = {other for other in found.scopes if not other.protocol} if scope.protocol else set()
-    expected = {slot: own for slot, own in KINDS[scope.kind].made_by_kernel.items() if scope_of(scope.kind, slot) == scope}
+    made_by_kernel = KINDS[scope.kind].made_by_kernel
+    expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
     comparer = Comparer(scope.kind, wants, covered, host.ours, expected=expected)
     for chunk in dump:
         comparer.feed(_leave_out(chunk, elsewhere) if elsewhere else chunk)

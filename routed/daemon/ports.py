@@ -44,7 +44,7 @@ class Kernel(Protocol):
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out an operation, batch by batch; each item is what the kernel refused of one batch."""
 
-    def hear_echo(self, wanted: bool) -> None:
+    def hear_echo(self, *, wanted: bool) -> None:
         """Shall events of our own changes be delivered? Off while a large plan is applied and dumped anyway."""
 
     def read_events(self) -> list[Event]:

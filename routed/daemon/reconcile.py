@@ -49,8 +49,7 @@ class Reconciler:
     def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """Passes until nothing is dirty: what one pass adds, the next one may stand on. Yields a report after each."""
         for _ in range(ROUNDS):
-            for step in self.reconcile(dirt, is_initial=is_initial, is_forced=is_forced):
-                yield step
+            yield from self.reconcile(dirt, is_initial=is_initial, is_forced=is_forced)
             self.listen(self.clock())
             if not self.host.schedule.dirt:
                 return
@@ -61,12 +60,10 @@ class Reconciler:
         """One pass over what is dirty. Yields None to let the loop breathe, and the report last."""
         report = Report(dirt, began=self.clock(), is_initial=is_initial, fresh=frozenset(self.host.fresh))
         self._refresh_facts(dirt, is_initial=is_initial)
-        comparison = None
-        for comparison in observe(self.kernel, self.host, dirt):
-            yield None
-        assert comparison is not None
+        comparison = Comparison()
+        yield from observe(self.kernel, self.host, dirt, comparison)
         report.scopes, report.absent = comparison.scopes, comparison.absent
-        report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced))
+        report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
         displaced = dict(self.host.displaced)
         if remember_displaced(self.host, report.plan):
             self.save_displaced(self.host.displaced)
@@ -81,10 +78,8 @@ class Reconciler:
         """The plan of a full pass, without carrying it out."""
         dirt = Dirt(everything=Cause(None, "asked for"))
         self._refresh_facts(dirt, is_initial=True)
-        comparison = None
-        for comparison in observe(self.kernel, self.host, dirt):
-            yield None
-        assert comparison is not None
+        comparison = Comparison()
+        yield from observe(self.kernel, self.host, dirt, comparison)
         yield make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=False))
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> None:
@@ -107,7 +102,7 @@ class Reconciler:
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
 
-    def _policy(self, comparison: Comparison, is_forced: bool) -> Policy:
+    def _policy(self, comparison: Comparison, *, is_forced: bool) -> Policy:
         host, now = self.host, self.clock()
         limits = Limits(
             max_deletes=host.intent.settings.max_deletes,

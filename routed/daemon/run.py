@@ -1,14 +1,13 @@
 """``routed run``: from the command line to a daemon that serves, and back.
 
-Order matters here and only here: the lock before the kernel is touched, the socket before the first pass (so that a long
-one can be watched), READY after it.
+Order matters here and only here: the lock before the kernel is touched, the socket before the first pass (so that a
+long one can be watched), READY after it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -26,38 +25,45 @@ from routed.intent.problems import IntentError
 from routed.kernel.kernel import Kernel
 
 CAP_NET_ADMIN: Final = 12  # linux/capability.h
-EXIT_REFUSED: Final = 4
-EXIT_NOT_PERMITTED: Final = 77
-EXIT_CONFIG: Final = 78
+
+
+class CannotStartError(Exception):
+    """The daemon did not start. ``str`` says why; ``reason`` is one of refused, not-permitted, invalid."""
+
+    def __init__(self, reason: str, sentence: object) -> None:
+        super().__init__(str(sentence))
+        self.reason = reason
 
 
 def run(
-    config: Path, state_dir: Path, runtime_dir: Path, *, log_format: LogFormat = LogFormat.AUTO, is_watching: bool = True
-) -> int:
-    """Run the daemon until it is told to stop. Returns the exit code."""
+    config: Path,
+    state_dir: Path,
+    runtime_dir: Path,
+    *,
+    log_format: LogFormat = LogFormat.AUTO,
+    is_watching: bool = True,
+) -> None:
+    """Run the daemon until it is told to stop. Raises CannotStartError."""
     sink = open_sink(log_format)
     files = Files(config, Revisions(state_dir / "revisions"))
     try:
         start = files.choose_start()
     except IntentError as error:
         sink(note_config_rejected(str(config), [str(problem) for problem in error.problems]))
-        print(error, file=sys.stderr)
-        return EXIT_CONFIG
+        raise CannotStartError("invalid", error) from None
     if not has_net_admin():
-        print("routed: CAP_NET_ADMIN is needed to change routes: run it as root, or by its unit", file=sys.stderr)
-        return EXIT_NOT_PERMITTED
+        sentence = "CAP_NET_ADMIN is needed to change routes: run it as root, or by its unit"
+        raise CannotStartError("not-permitted", sentence)
     try:
         with lock.acquire(start.intent.settings.protocol), Kernel() as kernel:
             kernel.open_events()
             asyncio.run(_serve(kernel, files, start, sink, runtime_dir, is_watching=is_watching))
     except (lock.AlreadyRunningError, ControlError) as error:
-        print(f"routed: {error}", file=sys.stderr)
-        return EXIT_REFUSED
-    return 0
+        raise CannotStartError("refused", error) from None
 
 
 def has_net_admin() -> bool:
-    """May this process change the routes of its network namespace? (proc_pid_status(5), CapEff)"""
+    """May this process change the routes of its network namespace? CapEff of proc_pid_status(5)."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("CapEff:"):
             return bool(int(line.split()[1], 16) >> CAP_NET_ADMIN & 1)

@@ -65,7 +65,8 @@ class Service:
             save_displaced=self._save_displaced,
             find_ssh_peers=peers.find_ssh_peers,
         )
-        self.loop = Loop(self.reconciler, kernel.events_fileno(), self._on_report, self._on_netlink_error, self._on_pause_ended)
+        fileno = kernel.events_fileno()
+        self.loop = Loop(self.reconciler, fileno, self._on_report, self._on_netlink_error, self._on_pause_ended)
         self.watch: FileWatch | None = None
         self.is_reload_asked = False
         self.is_reloading = False

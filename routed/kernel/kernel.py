@@ -127,7 +127,7 @@ class Kernel:
         assert self._event_socket is not None, "open_events() comes first"
         return self._event_socket.fileno()
 
-    def hear_echo(self, wanted: bool) -> None:  # noqa: FBT001  a switch
+    def hear_echo(self, *, wanted: bool) -> None:
         """Shall events of our own changes be delivered? Off, the kernel drops them before they take any room."""
         assert self._event_socket is not None, "open_events() comes first"
         if wanted:

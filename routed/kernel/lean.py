@@ -1,8 +1,8 @@
 """Importing one module of a package without all the others.
 
-``import pyroute2.netlink`` runs the package's own ``__init__``, which imports everything it has: 160 modules, 13 MB and a
-tenth of a second, for the few constants that are used here. With a hollow package in its place for a moment, only the
-module itself and what it imports is loaded: 0.5 MB and 5 ms. See docs/explanation/decisions.
+``import pyroute2.netlink`` runs the package's own ``__init__``, which imports everything it has: 160 modules, 13 MB
+and a tenth of a second, for the few constants that are used here. With a hollow package in its place for a moment, only
+the module itself and what it imports is loaded: 0.5 MB and 5 ms. See docs/explanation/decisions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from types import ModuleType
 def import_lean(package: str, name: str) -> ModuleType:
     """Import the module ``name`` of ``package`` without running ``package/__init__``. Raises ImportError.
 
-    Fit for constants only: whoever imports the package later gets it whole and anew, with other classes of the same names.
+    Fit for constants only: whoever imports the package later gets it whole and anew, with other classes of the
+    same names.
     """
     if package in sys.modules:
         return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""What the operator wrote: one entry a table of the file, checked, with its place, and with interface names still in it.
+"""What the operator wrote: one entry a table of the file, checked, with its place and interface names still in it.
 
 Entries say nothing about the host as it is now; ``core.resolve`` turns them and the facts into objects.
 """

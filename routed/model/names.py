@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# rtm_type (enum in linux/rtnetlink.h). An operator may write those of WRITABLE_TYPES; the others are only ever observed.
+# rtm_type (enum in linux/rtnetlink.h). An operator may write those of WRITABLE_TYPES; the others are only observed.
 UNICAST: Final = 1
 LOCAL: Final = 2
 BLACKHOLE: Final = 6

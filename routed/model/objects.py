@@ -10,7 +10,7 @@ Every object has an identity in three parts and a content:
 A route set is one slot, one value and many members; a single route is a set of one. So a million routes cost a million
 short byte strings and one value. All types are tuples: equality and hashing run at C speed.
 
-A value holds what the kernel reads back, not what was asked for: codecs and ``core.resolve`` normalise both sides to the
+A value holds what the kernel reads back, not what was asked for: codecs and ``core.resolve`` bring both sides to the
 same form. What routed has no word for (an encapsulation, realms, a nexthop object) is kept raw in ``extra``, so that an
 object that carries it never counts as equal to one that does not.
 """

@@ -123,21 +123,29 @@ def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: 
     if slot.table != names.TABLE_MAIN:
         words += ["table", vocabulary.table(slot.table)]
     words += ["proto", vocabulary.protocol(value.protocol)]
-    if value.scope != names.UNIVERSE:
-        words += ["scope", names.name_or_number(names.SCOPES, value.scope)]
-    if value.src:
-        words += ["src", format_address(value.src)]
+    words += _format_attributes(value)
     if slot.metric:
         words += ["metric", str(slot.metric)]
-    for number, setting in value.metrics:
-        lock = ["lock"] if value.lock & (1 << number) else []
-        words += [names.METRIC_NAMES.get(number, f"metric{number}"), *lock, str(setting)]
+    words += _format_metrics(value)
     if len(value.hops) > 1:
         for hop in value.hops:
             words += ["nexthop", *_format_hop(slot.family, hop, vocabulary), "weight", str(hop.weight)]
     if value.extra:
         words.append("(with attributes that routed has no word for)")
     return " ".join(words)
+
+
+def _format_attributes(value: RouteValue) -> list[str]:
+    scope = [] if value.scope == names.UNIVERSE else ["scope", names.name_or_number(names.SCOPES, value.scope)]
+    return [*scope, "src", format_address(value.src)] if value.src else scope
+
+
+def _format_metrics(value: RouteValue) -> list[str]:
+    words = []
+    for number, setting in value.metrics:
+        lock = ["lock"] if value.lock & (1 << number) else []
+        words += [names.METRIC_NAMES.get(number, f"metric{number}"), *lock, str(setting)]
+    return words
 
 
 def route_to_json(slot: RouteSlot, member: bytes, value: RouteValue | None, vocabulary: Vocabulary) -> Json:
@@ -190,7 +198,7 @@ def rule_to_json(slot: RuleSlot, member: RuleMember, value: RuleValue | None, vo
     json["src"] = format_destination(member.source) if member.source else "all"
     if member.destination:
         json["dst"] = format_destination(member.destination)
-    json |= {name: setting for name, setting in _rule_selectors(member)}
+    json |= dict(_rule_selectors(member))
     if member.action == names.TO_TABLE:
         json["table"] = vocabulary.table(member.table)
     else:

@@ -136,7 +136,7 @@ class FakeKernel:
                         failures.append(Failure(member, error, os.strerror(error)))
             yield tuple(failures)
 
-    def hear_echo(self, wanted: bool) -> None:
+    def hear_echo(self, *, wanted: bool) -> None:
         self._hears_echo = wanted
 
     def read_events(self) -> list[Event]:

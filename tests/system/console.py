@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ _SESSION = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^# .*\n(?:> .*\n|>\n)*", re.MULTILINE)
 # Commands that may be given twice.
 _READS = re.compile(r"(ip (route|rule|address)( show.*)?$)|tail |routed (status|plan)", re.MULTILINE)
+# All that a session starts ends with its shell.
+_ALONE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+_LONGEST = 20.0  # seconds for one command
 _END = "--- end of output ---"
 
 # What is never the same twice, and what stands for it.
@@ -95,9 +99,12 @@ def _run(command: str, shell: subprocess.Popen[str]) -> str:
     shell.stdin.write(f"{command}_status=$?; echo '{_END}'; (exit $_status)\n")
     shell.stdin.flush()
     lines = []
+    alarm = threading.Timer(_LONGEST, shell.kill)
+    alarm.start()
     while (line := shell.stdout.readline()) != _END + "\n":
         assert line, f"the shell ended with: {command}"
         lines.append(line.rstrip() + "\n")  # ip writes blanks at the end
+    alarm.cancel()
     return "".join(lines)
 
 
@@ -110,7 +117,8 @@ def _shell(host: str) -> Iterator[subprocess.Popen[str]]:
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m routed "$@"\n', encoding="utf-8")
         program.chmod(0o755)
         setup = (
-            "cp -a /etc/. etc; mount --bind etc /etc; mount --bind run /run; mount --bind lib /var/lib; cd home\n"
+            "set -m; cp -a /etc/. etc; mount --bind etc /etc; mount --bind run /run; mount --bind lib /var/lib\n"
+            "cd home\n"
             f"{host}\n"
         )
         surroundings = {
@@ -119,14 +127,14 @@ def _shell(host: str) -> Iterator[subprocess.Popen[str]]:
             "HOME": folder,
         }
         with subprocess.Popen(
-            ["unshare", "--net", "--mount", "bash", "--norc"],
+            [*_ALONE, "bash", "--norc"],
             cwd=folder, env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True,
         ) as shell:  # fmt: skip
             assert shell.stdin
             shell.stdin.write(setup)
             yield shell
-            shell.stdin.write("\nkill $(jobs -p) 2>/dev/null; wait\n")
+            shell.kill()
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from intent_help import complaint, entry
 
 from routed.model import names
 from routed.model.entries import AddressEntry
 from routed.model.net import parse_address
+from tests.unit.intent.intent_help import complaint, entry
 
 
 def address(text: str) -> AddressEntry:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from intent_help import HEAD, complaint, drop_in, problems, read, source
 
 from routed.intent.load import load_sources
 from routed.intent.problems import IntentError
+from tests.unit.intent.intent_help import HEAD, complaint, drop_in, problems, read, source
 
 GOLDEN = """\
 /etc/routed.toml:3:1: `to`: "10.30.0.1/16" has host bits set: write 10.30.0.0/16

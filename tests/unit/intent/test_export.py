@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intent_help import source
 
 from routed.intent.export import export
 from routed.intent.load import load_sources
@@ -26,6 +25,7 @@ from routed.model.objects import (
     RuleValue,
     Standing,
 )
+from tests.unit.intent.intent_help import source
 
 FACTS = Facts(links={1: Link(1, "lo", True, True), 2: Link(2, "eth0", True, True), 3: Link(3, "eth1", True, True)})
 INDEX = {link.name: index for index, link in FACTS.links.items()}

@@ -8,7 +8,6 @@ import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
-from intent_help import HEAD, complaint, drop_in, entry, problems, read, source
 
 from routed.intent.dropins import find_drop_ins
 from routed.intent.load import load, load_kept, load_sources, read_sources
@@ -17,6 +16,7 @@ from routed.intent.prefixes import parse_prefixes
 from routed.intent.problems import IntentError
 from routed.model.entries import Intent, RouteEntry, Source
 from routed.model.net import IPV4, IPV6, parse_prefix
+from tests.unit.intent.intent_help import HEAD, complaint, drop_in, entry, problems, read, source
 
 ROUTE = '[[route]]\nname = "a"\nto = "10.0.0.0/8"\nvia = "192.0.2.1"\n'
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from intent_help import problems
 
 from routed.intent.jsonschema import render_schema
+from tests.unit.intent.intent_help import problems
 
 GOOD = """\
 version = 1

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from intent_help import problems
 from pydantic import BaseModel
 
 from routed.intent import schema
 from routed.intent.complaints import keys_of
+from tests.unit.intent.intent_help import problems
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/routed.toml.md").read_text()
 SECTIONS = dict(zip(*[iter(re.split(r"^##+ (.+)$", PAGE, flags=re.MULTILINE)[1:])] * 2, strict=True))

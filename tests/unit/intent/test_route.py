@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from intent_help import complaint, entry, read, source
 
 from routed.model import names
 from routed.model.entries import HopSpec, RouteEntry
 from routed.model.net import ANY_V4, ANY_V6, IPV4, IPV6, parse_address, parse_prefix
+from tests.unit.intent.intent_help import complaint, entry, read, source
 
 
 def route(text: str) -> RouteEntry:

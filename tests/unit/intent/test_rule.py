@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from intent_help import complaint, entry
 
 from routed.model.entries import RuleEntry
 from routed.model.net import IPV4, IPV6, parse_prefix
+from tests.unit.intent.intent_help import complaint, entry
 
 
 def rule(text: str) -> RuleEntry:
