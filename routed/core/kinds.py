@@ -90,16 +90,32 @@ def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
         return [_take_away(drift, first._replace(hops=legs, protocol=ANY_PROTOCOL))]
     is_ipv4 = drift.slot.family == IPV4
     stale = [_take_away(drift, other) for other in drift.standing if other.protocol in ours and other != wanted]
-    still_there = [gone for gone in stale if gone.value != first]  # after a replacement of the first
     if drift.nature is Nature.BEHIND:
         if is_ipv4:  # an identical prepend is refused (EEXIST), so ours, which carries nothing now, goes first
             return [_operate(Verb.CHANGE, drift, wanted), *stale]
-        return [_operate(Verb.REPLACE, drift, first), _take_away(drift, wanted), *still_there]
+        in_front = drift.standing[: drift.standing.index(wanted)]  # nothing can be put in front of them
+        return [_take_away(drift, other) for other in in_front] + [gone for gone in stale if gone.value not in in_front]
     if len(drift.standing) == 1:
         return [_operate(Verb.REPLACE, drift, first)]
     if is_ipv4:
         return [_operate(Verb.PREPEND, drift, first), *stale]
-    return [_operate(Verb.REPLACE, drift, first), *still_there]
+    return _replace_ipv6_aliases(drift, wanted, ours)
+
+
+def _replace_ipv6_aliases(drift: Drift, wanted: RouteValue, ours: Ours) -> list[Operation]:
+    """Ours takes the place of one alias, and what stood in front of that one goes.
+
+    IPv6 replaces the first alias that has a gateway if ours has one, and none if ours has none, else the first of all
+    (fib6_add_rt2node in net/ipv6/ip6_fib.c).
+    """
+    standing: tuple[RouteValue, ...] = drift.standing
+    at = next((i for i, other in enumerate(standing) if _has_gateway(other) == _has_gateway(wanted)), 0)
+    gone = standing[:at] + tuple(other for other in standing[at + 1 :] if other.protocol in ours and other != wanted)
+    return [_operate(Verb.REPLACE, drift, standing[at]), *(_take_away(drift, other) for other in gone)]
+
+
+def _has_gateway(value: RouteValue) -> bool:
+    return any(hop.gateway for hop in value.hops)
 
 
 def cure_rule(drift: Drift, ours: Ours) -> list[Operation]:

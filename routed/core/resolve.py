@@ -13,7 +13,7 @@ from routed.core.desired import FactKey, ObjectSet, Resolution, Waiting
 from routed.model import names
 from routed.model.entries import AddressEntry, Entry, HopSpec, RouteEntry, RuleEntry
 from routed.model.facts import Facts, Link
-from routed.model.net import IPV4, IPV6, family_of, format_address
+from routed.model.net import IPV4, IPV6, family_of, format_address, is_inside, network_of
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
@@ -163,7 +163,7 @@ def _resolve_hops(
         reads.add(FactKey("link", spec.dev) if spec.dev else FactKey("gateway", spec.via))
         link = _link_of(spec, facts)
         if link is None:
-            waiting.append(Waiting(_why_no_link(spec)))
+            waiting.append(Waiting(_why_no_link(spec, facts)))
             continue
         if not spec.dev:
             reads.add(FactKey("link", link.name))
@@ -183,9 +183,14 @@ def _link_of(spec: HopSpec, facts: Facts) -> Link | None:
     return facts.links.get(where.dev) if where and where.is_onlink else None
 
 
-def _why_no_link(spec: HopSpec) -> str:
+def _why_no_link(spec: HopSpec, facts: Facts) -> str:
     if spec.dev:
         return f"link {spec.dev} does not exist"
+    near = (address for address in facts.addresses.values() if len(address.address) == len(spec.via))
+    for address in near:
+        link = facts.links.get(address.dev)
+        if link and not link.is_up and is_inside(spec.via, network_of(address.address, address.prefixlen)):
+            return f"link {link.name}, towards gateway {format_address(spec.via)}, is down"
     return f"gateway {format_address(spec.via)} is on no network of this host"
 
 

@@ -6,7 +6,6 @@ It holds the parts together: the files, the loop, the audit, the control socket,
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import random
 import time
@@ -19,7 +18,8 @@ from routed.audit import notices
 from routed.audit.documents import make_plan_document
 from routed.audit.sinks import Sink
 from routed.core.schedule import Dirt
-from routed.daemon import peers, systemd
+from routed.daemon import memory, peers, systemd
+from routed.daemon.carry_out import count_members
 from routed.daemon.control import UnknownEntry
 from routed.daemon.files import Files, Start, find_changed_files
 from routed.daemon.host import Host
@@ -72,6 +72,7 @@ class Service:
         self.is_reloading = False
         self.status_timer: asyncio.TimerHandle | None = None
         self.status_said = ""
+        self.is_large = False  # was there a pass that left holes in the heap?
         self.tasks: set[asyncio.Task[None]] = set()
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -85,8 +86,7 @@ class Service:
             self._reject(problem.file)
         self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
         self.loop.start()
-        gc.collect()
-        gc.freeze()
+        memory.settle_down()
 
     def follow_files(self, watch: FileWatch) -> None:
         """Notice changes on disk from now on."""
@@ -283,6 +283,7 @@ class Service:
             return
         if not report.is_initial:
             self.repairs += sum(len(o.done) for o in report.outcomes if o.operation.nature is not Nature.SURPLUS)
+        self.is_large |= count_members(report.plan.operations) > memory.LARGE
         if self.status_timer is None:
             self.status_timer = asyncio.get_running_loop().call_later(STATUS_DELAY, self._notify_status)
 
@@ -296,6 +297,9 @@ class Service:
         if sentence != self.status_said:
             self.status_said = sentence
             systemd.notify_status(sentence)
+        if self.is_large:
+            self.is_large = False
+            memory.give_back()
 
     def _on_netlink_error(self, error: OSError) -> None:
         self.voice.say(notices.note_netlink_failed(str(error)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Final
 
 from routed.audit import notices
 from routed.audit.documents import make_outcome_document
@@ -22,6 +23,8 @@ from routed.model.documents import OutcomeDocument
 from routed.model.objects import Key, RuleMember
 from routed.model.text import Vocabulary, format_key
 
+GRACE: Final = 1.0  # seconds that an entry may wait before it is said
+
 
 class Voice:
     """Writes records, unless they were said already and nothing changed since."""
@@ -31,6 +34,7 @@ class Voice:
         self._repeat = Repeat()
         self._queues: set[asyncio.Queue[OutcomeDocument]] = set()
         self._waiting: dict[str, str] = {}  # entry → the reason that was said
+        self._timer: asyncio.TimerHandle | None = None
 
     def say(self, *records: Record) -> None:
         """Write these records, as far as they are news."""
@@ -61,8 +65,10 @@ class Voice:
             priorities = sorted(member.priority for member in members if isinstance(member, RuleMember))
             if priorities:
                 self.say(notices.note_default_rules_missing(slot.family, priorities))
-        if report.dirt.everything or report.dirt.has_new_facts:
+        if report.is_initial:
             self._tell_waiting(host)
+        elif report.dirt.everything or report.dirt.has_new_facts:
+            self._tell_waiting_soon(host)
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
         """A queue that gets every record from now on, until it is full."""
@@ -80,8 +86,14 @@ class Voice:
         if ended.trouble.state is State.HELD and ended.entry:
             self.say(notices.note_fight_over(ended.entry, key))
 
+    def _tell_waiting_soon(self, host: Host) -> None:
+        """What waits for a moment only, as in a flap, is not worth a word."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GRACE, self._tell_waiting, host)
+
     def _tell_waiting(self, host: Host) -> None:
         """Entries that wait for a link, a gateway or an address, and those that wait no more."""
+        self._timer = None
         now = {
             resolution.entry.name: "; ".join(dict.fromkeys(waiting.reason for waiting in resolution.waiting))
             for resolution in host.desired.resolutions.values()

@@ -117,7 +117,8 @@ def _shell(host: str) -> Iterator[subprocess.Popen[str]]:
         program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m routed "$@"\n', encoding="utf-8")
         program.chmod(0o755)
         setup = (
-            "set -m; cp -a /etc/. etc; mount --bind etc /etc; mount --bind run /run; mount --bind lib /var/lib\n"
+            "set -m; cp -r /etc/. etc 2> /dev/null; mount --bind etc /etc\n"
+            "mount --bind run /run; mount --bind lib /var/lib\n"
             "cd home\n"
             f"{host}\n"
         )

@@ -280,6 +280,14 @@ def test_a_default_route_that_was_ours_is_taken_back_unasked(daemon: Daemon) -> 
     daemon.wait_for("repaired", "route/up")
 
 
+def test_ours_is_alone_where_two_strangers_that_ipv6_cannot_merge_stood_in_its_place(daemon: Daemon) -> None:
+    ip(f"route add unreachable {TO6} proto static")
+    ip(f"route append {TO6} via fd00::9 proto static")
+    daemon.start(GATEWAY6)
+    assert [alias["protocol"] for alias in shown(TO6)] == [OURS]
+    assert daemon.ask("plan", "--exit-code").code == 0
+
+
 def test_an_entry_that_refuses_leaves_the_stranger_in_its_place(daemon: Daemon) -> None:
     ip(f"route add {TO} via 10.0.0.9 proto static")
     daemon.start(f'{GATEWAY}on_conflict = "refuse"')

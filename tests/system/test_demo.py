@@ -56,10 +56,13 @@ def test_a_person_sees_command_audit_and_a_table_without_colour_in_a_pipe(home: 
 
 def test_the_host_is_as_it_was(home: dict[str, str]) -> None:
     def see() -> list[str]:
-        return [netns.ip(f"-j {what}") for what in ("link", "address", "-4 route show table all", "-4 rule", "-6 rule")]
+        return [
+            netns.ip(f"-j {what}") for what in ("link", "-4 address", "-4 route show table all", "-4 rule", "-6 rule")
+        ]
 
     with netns.private_network():
         netns.veth("wan0", "10.20.0.11/21")
+        netns.wait_until(lambda: netns.ip_json("link show wan0")[0]["operstate"] == "UP")
         before = see()
         assert demo(home, "-q").returncode == 0
         assert see() == before

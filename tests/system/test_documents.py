@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from routed.cli.demo.breakages import BREAKAGES
 from tests.system import console
 
 ROOT = Path(__file__).parents[2]
@@ -21,3 +22,8 @@ def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
     broken = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert broken == []
+
+
+def test_the_readme_shows_the_table_that_the_demo_prints() -> None:
+    shown = re.findall(r"^(.+?)  +[0-9.]+ ms  +[0-9]+ +yes$", console.read("README.md"), re.MULTILINE)
+    assert shown == [breakage.title for breakage in BREAKAGES]

@@ -120,7 +120,7 @@ def test_a_gateway_that_comes_into_reach_is_used_at_once(daemon: Daemon, entry: 
 
     wait_until(lambda: len(routes()) == 1)
     assert routes()[0]["dev"] == "v1"
-    cause = daemon.wait_for("repaired", "route/lan")["fields"]["ROUTED_CAUSE"]
+    cause = daemon.wait_for("added", "route/lan")["fields"]["ROUTED_CAUSE"]
     assert cause not in {"tried again", "found by the regular comparison"}
 
 
@@ -172,7 +172,7 @@ def test_a_link_that_appears_late_gets_its_addresses_and_routes_at_once(daemon: 
 
     wait_until(lambda: len(routes()) == 3)
     for entry in ("route/lan", "route/dev", "route/dev6", "address/late"):
-        assert daemon.wait_for("repaired", entry)["fields"]["ROUTED_CAUSE"] != "tried again"
+        assert daemon.wait_for("added", entry)["fields"]["ROUTED_CAUSE"] != "tried again"
     assert daemon.records("failed") == []
 
 

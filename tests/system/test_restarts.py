@@ -225,11 +225,11 @@ def test_an_import_adopts_what_stands_and_writes_nothing_else(daemon: Daemon, mo
 
     daemon.start()
     assert [route | {"protocol": "4"} for route in routes()] == before["routes"]
-    fields = [record["fields"] for record in daemon.records(entry="*/*")]
-    said = {(one["ROUTED_EVENT"], one["ROUTED_ENTRY"].partition("/")[0]) for one in fields}
-    # a rule's protocol is part of its key: ours comes to stand beside theirs
-    assert said == {("adopted", "route"), ("adopted", "address"), ("added", "rule"), ("stranger-beside", "rule")}
     assert daemon.ask("plan", "--exit-code").code == 0
     monitor.heard()
     assert daemon.ask("apply").code == 0
     assert monitor.heard() == []
+    fields = [record["fields"] for record in daemon.records(entry="*/*")]
+    said = {(one["ROUTED_EVENT"], one["ROUTED_ENTRY"].partition("/")[0]) for one in fields}
+    # a rule's protocol is part of its key: ours comes to stand beside theirs
+    assert said == {("adopted", "route"), ("adopted", "address"), ("added", "rule"), ("stranger-beside", "rule")}

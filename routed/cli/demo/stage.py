@@ -78,7 +78,7 @@ def private_folder() -> Iterator[Path]:
 
 
 def make_interfaces() -> None:
-    """Two veth pairs with carrier, and nothing on them. Raises CalledProcessError."""
+    """Two veth pairs with carrier, and nothing on them. Raises CalledProcessError and StageError."""
     commands = ["link set lo up"]
     for name in INTERFACES:
         commands += [
@@ -87,6 +87,12 @@ def make_interfaces() -> None:
             f"link set {name} up",
         ]
     subprocess.run([IP, "-batch", "-"], input="\n".join(commands), text=True, check=True)  # noqa: S603  our own words
+    # Carrier is told with up to a second's delay (net/core/link_watch.c); until then routes read linkdown.
+    end = time.monotonic() + STARTING
+    while not set(INTERFACES) <= {link["ifname"] for link in _show_links() if link["operstate"] == "UP"}:
+        if time.monotonic() > end:
+            raise StageError("the interfaces of the demo do not come up")
+        time.sleep(0.01)
 
 
 @contextmanager
@@ -144,8 +150,12 @@ def _succeeds(command: list[str]) -> bool:
 
 
 def _has_live_interfaces() -> bool:
-    done = subprocess.run([IP, "-j", "link", "show", "up"], capture_output=True, check=True)  # noqa: S603  our own
-    return any(link and link["ifname"] != "lo" for link in json.loads(done.stdout or b"[]"))
+    return any(link["ifname"] != "lo" and "UP" in link["flags"] for link in _show_links())
+
+
+def _show_links() -> list[dict[str, Any]]:
+    done = subprocess.run([IP, "-j", "link", "show"], capture_output=True, check=True)  # noqa: S603  our own words
+    return [link for link in json.loads(done.stdout or b"[]") if link]
 
 
 def _extend_path() -> None:

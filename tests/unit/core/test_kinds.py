@@ -105,8 +105,8 @@ def test_a_prepend_under_our_own_protocol_goes_once_ours_is_first_again() -> Non
     assert cure(V4, OLD, WANTED) == [(Verb.CHANGE, WANTED), (Verb.DELETE, OLD)]
 
 
-def test_an_ipv6_route_behind_a_strangers_takes_its_place_and_leaves_no_twin() -> None:
-    assert cure(V6, THEIR, WANTED) == [(Verb.REPLACE, WANTED), (Verb.DELETE, WANTED)]
+def test_an_ipv6_route_behind_a_strangers_comes_first_when_that_one_goes() -> None:
+    assert cure(V6, THEIR, WANTED) == [(Verb.DELETE, THEIR)]
     assert cure(V6, OLD, WANTED) == [(Verb.REPLACE, WANTED), (Verb.DELETE, WANTED)]
 
 
