@@ -226,6 +226,7 @@ class Service:
             self._save_revision(intent)
         self.host.enforce(intent, time.monotonic())
         reports = await self.loop.run_pass(Dirt(everything=cause), is_initial=True, is_forced=is_forced)
+        self.voice.tell_waiting(self.host)
         if is_other:
             entries, objects = len(intent.entries), self.host.desired.count()
             self.voice.say(notices.note_config_loaded(str(self.files.config), entries, objects, self.revision))

@@ -30,8 +30,8 @@ _SO_RCVBUFFORCE: Final = 33
 REQUEST_BUFFER: Final = 4 << 20  # bytes; answers wait here while the kernel works through a batch
 EVENT_BUFFER: Final = 32 << 20  # bytes; an event of a route takes about 830 of them
 
-# linux/filter.h: struct sock_filter and sock_fprog; BPF_LD|BPF_W|BPF_ABS and the same with BPF_H, BPF_JMP|BPF_JEQ|BPF_K,
-# BPF_RET|BPF_K
+# linux/filter.h: struct sock_filter and sock_fprog; BPF_LD|BPF_W|BPF_ABS and the same with BPF_H, BPF_JMP|BPF_JEQ|BPF_K
+# and BPF_RET|BPF_K
 _INSTRUCTION: Final = Struct("=HBBI")
 _PROGRAM: Final = Struct("@HP")
 _LOAD_WORD: Final = 0x20
