@@ -22,6 +22,7 @@ from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan
 from routed.model.events import ObjectEvent
 from routed.model.objects import Key, Value
 
+AGAIN: Final = "looked at again"  # the cause of a pass that makes sure of the one before
 SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
 
 
@@ -106,11 +107,17 @@ def _verify_by_echo(kernel: Kernel, host: Host, report: Report, now: float) -> N
 
 
 def _look_again_where_others_stand(host: Host, report: Report) -> None:
-    """Something else stands under the key as well: unknown to the event, or left behind ours. The dump will show it."""
+    """Something else stands under the key as well: unknown to the event, or left behind ours. The dump will show it.
+
+    Also after a removal of what was too much: the kernel compares less than we do when it removes, and may have met another
+    alias than the one that was meant. Once is enough.
+    """
     for outcome in report.outcomes:
         operation = outcome.operation
-        if outcome.done and (operation.nature is Nature.BEHIND or operation.verb is Verb.PREPEND):
-            host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], outcome.cause)
+        is_crowded = operation.nature in {Nature.BEHIND, Nature.EXTRA} or operation.verb is Verb.PREPEND
+        if outcome.done and is_crowded and outcome.cause.text != AGAIN:
+            again = Cause(outcome.cause.port, AGAIN)
+            host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], again)
         for failure in outcome.failures:
             key = Key(operation.kind, operation.slot, failure.member)
             if failure.errno in LOOK_AGAIN and key in report.dirt.keys:
