@@ -1,0 +1,35 @@
+"""Looks: single questions about this network namespace, for commands that need no files and no daemon.
+
+Nothing here changes anything, and nothing of the intent floor is imported: an answer costs no more than its dumps.
+"""
+
+from __future__ import annotations
+
+from routed.core.choose_host import DefaultRoute, find_default_routes
+from routed.kernel.kernel import Kernel
+from routed.model.facts import Facts
+from routed.model.names import TABLE_MAIN
+from routed.model.net import FAMILIES, IPV4, IPV6, host_prefix
+from routed.model.objects import Kind, RouteSlot, Scope, Standing
+
+# What the files /proc/net/route and /proc/net/ipv6_route show: table main, and all tables.
+_SHOWN: dict[int, int] = {IPV4: TABLE_MAIN, IPV6: 0}
+
+
+def look_at_default_routes() -> tuple[tuple[DefaultRoute, ...], Facts]:
+    """The default routes in the kernel's order, and the links and addresses. Raises OSError."""
+    with Kernel() as kernel:
+        scopes = [Scope(Kind.ROUTE, family, _SHOWN[family]) for family in FAMILIES]
+        chunks = (chunk for scope in scopes for chunk in kernel.dump(scope))
+        routes = tuple(route for chunk in chunks for route in find_default_routes(chunk))
+        return routes, Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
+
+
+def look_at_host_route(host: bytes) -> tuple[list[Standing], Facts]:
+    """The routes of table main to one host (packed) that stand at the default metric, and the facts. Raises OSError."""
+    family = IPV4 if len(host) == 4 else IPV6
+    slot = RouteSlot(family, TABLE_MAIN, 0 if family == IPV4 else 1024)
+    with Kernel() as kernel:
+        chunks = kernel.dump(Scope(Kind.ROUTE, family, TABLE_MAIN))
+        found = [one for chunk in chunks for one in chunk if one.slot == slot and one.member == host_prefix(host)]
+        return found, Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
