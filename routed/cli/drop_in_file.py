@@ -22,7 +22,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
     The lock is on the folder itself (flock(2)), so that no file has to be left behind.
     """
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with _telling(folder):
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -45,12 +46,19 @@ def put_file(path: Path, content: bytes | None) -> None:
     Written under another name, flushed and renamed, so that a reader, or a machine that loses its power, finds the file
     from before or the one from after.
     """
-    try:
+    with _telling(path):
         if content is None:
             path.unlink(missing_ok=True)
         else:
             _replace(path, content)
         _flush_folder(path.parent)
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Name the file that was meant, and not the one beside it that was being written."""
+    try:
+        yield
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}; nothing was changed", str(path)) from error
 

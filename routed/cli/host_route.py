@@ -19,7 +19,7 @@ from routed.cli.drop_in_file import lock_folder, put_file, read_file
 from routed.cli.exits import Exit
 from routed.cli.problems import read_problems, show_problems
 from routed.cli.terminal import complain, say_json
-from routed.daemon.look import look_at_host_route
+from routed.daemon.look import look_at_host_route, look_at_source
 from routed.intent import hostdropin
 from routed.intent.hostdropin import EditedError, HostRoute
 from routed.intent.load import load_kept, read_sources
@@ -76,10 +76,10 @@ def add(options: Namespace) -> Exit:
         if is_declared_elsewhere(options, files):
             return Exit.DONE
         if files.before != route:
-            content = hostdropin.write_drop_in(route)
-            load_kept(hostdropin.exchange_drop_in(files.sources, str(path), content))
-            put_file(path, content)
+            put_file(path, make_drop_in(route, path, files))
         code = judge(enforce(options, daemon), options)
+    if code is Exit.DONE and route.is_own:
+        code = prove(route)
     if files.before and files.before.gateway != route.gateway:
         remark(options, f"{route} replaces {files.before}")
     elif not files.before and code is Exit.DONE:
@@ -186,6 +186,30 @@ def require_leftover(options: Namespace, files: Files) -> None:
         raise EndError(f"not made by routed: {what}; `ip route del` removes it", Exit.REFUSED)
     if not any(one.value.protocol == files.others.settings.protocol for one in standing):
         raise no_such_process(options)
+
+
+def make_drop_in(route: HostRoute, path: Path, files: Files) -> bytes:
+    """The content of the drop-in, which goes with all other files. Raises EndError and IntentError."""
+    content = hostdropin.write_drop_in(route)
+    try:
+        load_kept(hostdropin.exchange_drop_in(files.sources, str(path), content))
+    except IntentError as error:
+        if any(problem.file != str(path) for problem in error.problems):
+            raise
+        # The file does not exist yet, so its lines would tell nobody anything.
+        reasons = "; ".join(dict.fromkeys(problem.message for problem in error.problems))
+        raise EndError(f"{route}: {reasons}; nothing was changed", Exit.REFUSED) from None
+    return content
+
+
+def prove(route: HostRoute) -> Exit:
+    """Does the kernel pick the host's own address as the source now? That is what the route is for."""
+    source = look_at_source(route.host)
+    if source == route.gateway:
+        return Exit.DONE
+    way = f"leave from {format_address(source)}" if source else "find no way"
+    complain(f"{route} is in place, but packets to it {way}: `routed status` says what wins")
+    return Exit.FAILED
 
 
 def find_strangers(standing: list[Standing], intent: Intent, gateway: bytes, *, is_same: bool) -> list[Standing]:

@@ -9,19 +9,14 @@ from routed.core.choose_host import DefaultRoute, find_default_routes
 from routed.kernel.kernel import Kernel
 from routed.model.facts import Facts
 from routed.model.names import TABLE_MAIN
-from routed.model.net import FAMILIES, IPV4, IPV6, host_prefix
+from routed.model.net import IPV4, IPV6, host_prefix
 from routed.model.objects import Kind, RouteSlot, Scope, Standing
-
-# What the files /proc/net/route and /proc/net/ipv6_route show: table main, and all tables.
-_SHOWN: dict[int, int] = {IPV4: TABLE_MAIN, IPV6: 0}
 
 
 def look_at_default_routes() -> tuple[tuple[DefaultRoute, ...], Facts]:
     """The default routes in the kernel's order, and the links and addresses. Raises OSError."""
     with Kernel() as kernel:
-        scopes = [Scope(Kind.ROUTE, family, _SHOWN[family]) for family in FAMILIES]
-        chunks = (chunk for scope in scopes for chunk in kernel.dump(scope))
-        routes = tuple(route for chunk in chunks for route in find_default_routes(chunk))
+        routes = tuple(find_default_routes(kernel.read_default_routes()))
         return routes, Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
 
 
@@ -33,3 +28,10 @@ def look_at_host_route(host: bytes) -> tuple[list[Standing], Facts]:
         chunks = kernel.dump(Scope(Kind.ROUTE, family, TABLE_MAIN))
         found = [one for chunk in chunks for one in chunk if one.slot == slot and one.member == host_prefix(host)]
         return found, Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
+
+
+def look_at_source(host: bytes) -> bytes:
+    """The source address that the kernel picks for packets to a host, packed; b"" where there is no way to it."""
+    with Kernel() as kernel:
+        way = kernel.look_up([host]).get(host)
+        return way.source if way else b""
