@@ -61,6 +61,7 @@ class Desired:
     resolutions: dict[str, Resolution] = field(default_factory=dict)
     wants: dict[Kind, dict[Slot, Members]] = field(default_factory=lambda: {kind: {} for kind in Kind})
     clashes: dict[str, str] = field(default_factory=dict)  # entry name → whose key it wanted too
+    _by_link: dict[int, set[Scope]] | None = None  # made when it is asked for: a host may have thousands of links
 
     def get(self, key: Key) -> Want | None:
         """Who wants the object of this key, if anybody."""
@@ -84,6 +85,7 @@ class Desired:
     def drop(self, name: str) -> None:
         """Forget the objects of an entry."""
         former = self.resolutions.pop(name, None)
+        self._by_link = None
         self.clashes.pop(name, None)
         for group in former.sets if former else ():
             members = self.wants[group.kind].get(group.slot, {})
@@ -100,12 +102,13 @@ class Desired:
 
     def scopes_on(self, dev: int) -> set[Scope]:
         """The dumps that show what a change of this link, or of its addresses, may have swept away in silence."""
-        return {
-            scope_of(group.kind, group.slot)
-            for resolution in self.resolutions.values()
-            for group in resolution.sets
-            if dev in links_of(group)
-        }
+        if self._by_link is None:
+            self._by_link = {}
+            for resolution in self.resolutions.values():
+                for group in resolution.sets:
+                    for link in links_of(group):
+                        self._by_link.setdefault(link, set()).add(scope_of(group.kind, group.slot))
+        return self._by_link.get(dev, set())
 
     def scopes_reading(self, fact: FactKey) -> set[Scope]:
         """The dumps that show the objects of every entry that read this fact."""

@@ -128,9 +128,8 @@ class Schedule:
         """When there is something to do: a moment (``now`` or earlier is at once), None for never."""
         moments = [moment for moment in (self.next_resync, self.next_choice) if moment]
         if self.dirt.needs_dump:
-            quiet = min(self.last_event + QUIET, self.first_event + PATIENCE) if self.is_storm() else now
-            moments.append(max(quiet, self.rest_until))
-        elif self.dirt:
+            moments.append(self._find_due_dump(now))
+        if (self.dirt.keys or self.dirt.has_new_facts) and not self.is_storm():
             moments.append(now)
         return min(moments, default=None)
 
@@ -140,7 +139,7 @@ class Schedule:
 
     def take(self, now: float) -> Dirt:
         """Hand over what is due now."""
-        if not self.dirt.needs_dump or self.rest_until > now:
+        if not self.dirt.needs_dump or self._find_due_dump(now) > now:
             taken = Dirt(keys=self.dirt.keys, causes=self.dirt.causes, has_new_facts=self.dirt.has_new_facts)
             self.dirt.keys, self.dirt.causes, self.dirt.has_new_facts = {}, {}, False
         else:
@@ -150,6 +149,11 @@ class Schedule:
         if self.next_resync and self.next_resync <= now:
             taken.everything = taken.everything or Cause(None, "found by the regular comparison")
         return taken
+
+    def _find_due_dump(self, now: float) -> float:
+        """When a dump is worth its price: after the storm, and after a rest in proportion to the last one."""
+        quiet = min(self.last_event + QUIET, self.first_event + PATIENCE) if self.is_storm() else now
+        return max(quiet, self.rest_until)
 
     def note_pass(self, dirt: Dirt, began: float, ended: float) -> None:
         """A pass is over: rest in proportion to what it cost, and count the next resync from here."""

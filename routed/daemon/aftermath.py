@@ -110,7 +110,8 @@ def _find_troubles(
             key = Key(drift.kind, drift.slot, member)
             hold = host.holds.find(key, name, now)
             if hold is not None:
-                yield key, Trouble(STATE_OF[hold.why], hold.reason, hold.since, drift.standing)
+                by = f", last by port id {hold.rival}" if hold.rival else ""
+                yield key, Trouble(STATE_OF[hold.why], hold.reason + by, hold.since, drift.standing)
     for outcome in outcomes:
         for failure in outcome.failures:
             key = Key(outcome.operation.kind, outcome.operation.slot, failure.member)

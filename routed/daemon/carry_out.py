@@ -46,9 +46,17 @@ def remember_displaced(host: Host, plan: Plan) -> bool:
 
 def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[None]:
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
-    is_large = count_members(report.plan.operations) > SINGLE
-    if is_large:
-        kernel.hear_echo(wanted=False)
+    if count_members(report.plan.operations) <= SINGLE:
+        yield from _carry_out(kernel, report, clock)
+        return
+    kernel.hear_echo(wanted=False)
+    try:
+        yield from _carry_out(kernel, report, clock)
+    finally:
+        kernel.hear_echo(wanted=True)
+
+
+def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[None]:
     has_failed = False
     for operation in report.plan.operations:
         if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
@@ -56,13 +64,10 @@ def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Ite
         failures: list[Failure] = []
         for refused in kernel.apply(operation):
             failures += refused
-            if is_large:
-                yield None
+            yield None
         has_failed = has_failed or bool(failures)
         cause = report.dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
         report.outcomes.append(Outcome(operation, cause, tuple(failures), clock() - report.began))
-    if is_large:
-        kernel.hear_echo(wanted=True)
 
 
 def verify(kernel: Kernel, host: Host, report: Report, now: float) -> Iterator[None]:

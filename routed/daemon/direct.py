@@ -46,7 +46,7 @@ def propose(config: Path) -> tuple[Plan, Desired, Facts, Intent]:
     with open_reconciler(intent) as reconciler:
         plan = Plan()
         for step in reconciler.propose():
-            plan = step or plan
+            plan = plan if step is None else step
         return plan, reconciler.host.desired, reconciler.host.facts, intent
 
 

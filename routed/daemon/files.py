@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from routed.daemon.revisions import Revisions
-from routed.intent.load import load, load_sources
+from routed.intent.load import digest_of, load, load_sources, read_sources
 from routed.intent.problems import IntentError, Problem
 from routed.model.entries import Intent, Source
 
@@ -39,9 +39,11 @@ class Files:
     config: Path
     revisions: Revisions
 
-    def read(self) -> Reading:
-        """Read and check everything. Never raises: what is wrong is a problem."""
+    def read(self, current: Intent | None = None) -> Reading:
+        """Read and check everything, unless it is what ``current`` was made from. Never raises: faults are problems."""
         try:
+            if current is not None and digest_of(read_sources(self.config)) == current.digest:
+                return Reading(current)
             loaded = load(self.config)
         except IntentError as error:
             return Reading(None, error.problems)

@@ -91,7 +91,6 @@ class Host:
 
     def enforce(self, intent: Intent, now: float) -> None:
         """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""
-        former = {key: name for name in self.desired.resolutions for key in self.desired.keys_of(name)}
         protocol_before = self.intent.settings.protocol
         self.ask_for(intent)
         self.intent = intent
@@ -100,17 +99,27 @@ class Host:
         self.verified.clear()
         self.lost.clear()
         names = {entry.name for entry in intent.entries}
-        for name in [name for name in self.desired.resolutions if name not in names]:
-            self.desired.drop(name)
-            self.since.pop(name, None)
         self.fresh = names
-        for entry in intent.entries:
-            self.since.setdefault(entry.name, now)
-            self.desired.put(resolve(entry, self.facts, intent.settings.protocol))
+        self.since = {name: self.since.get(name, now) for name in names}
+        before = dict(self.desired.resolutions)
+        after = [resolve(entry, self.facts, intent.settings.protocol) for entry in intent.entries]
+        changed = [resolution for resolution in after if before.get(resolution.entry.name) != resolution]
+        for name in (before.keys() - names) | {resolution.entry.name for resolution in changed}:
+            self.desired.drop(name)  # all of them first: a key may have moved from one entry to another
+        for resolution in changed:
+            self.desired.put(resolution)
         self.resolved = self.facts
-        self.former = {key: name for key, name in former.items() if self.desired.get(key) is None}
+        self._note_former(before)
         if protocol_before != intent.settings.protocol:
             self.former_protocols |= {protocol_before}
+
+    def _note_former(self, before: dict[str, Resolution]) -> None:
+        """Remember who wanted what nobody wants now: the guard counts deletions net of what the same entry adds."""
+        for name, resolution in before.items():
+            for group in resolution.sets:
+                gone = group.members - self.desired.wants[group.kind].get(group.slot, {}).keys()
+                self.former.update((Key(group.kind, group.slot, member), name) for member in gone)
+        self.former = {key: name for key, name in self.former.items() if self.desired.get(key) is None}
 
     def resolve_changed(self, dirt: Dirt) -> None:
         """Resolve again the entries that read a changed fact, and make dirty where they lead."""

@@ -15,7 +15,7 @@ from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Report
 from routed.model.change import Cause
 
-AT_ONCE: Final = 64  # steps of a pass that run before others get their turn
+AT_ONCE: Final = 0.005  # seconds of a pass before others get their turn
 PAUSE: Final = 1.0  # seconds until the next try when netlink itself failed
 
 
@@ -95,10 +95,11 @@ class Loop:
     def _run(self, steps: Iterator[Report | None]) -> None:
         """Run a pass here and now as far as it is short, the rest as a task."""
         try:
-            for number, step in enumerate(steps):
+            began = self._loop.time()
+            for step in steps:
                 if step is not None:
                     self._on_report(step)
-                elif number >= AT_ONCE:
+                elif self._loop.time() - began > AT_ONCE:
                     task = self._loop.create_task(self._continue(steps))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)

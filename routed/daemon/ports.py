@@ -54,7 +54,10 @@ class Kernel(Protocol):
         """Carry out an operation, batch by batch; each item is what the kernel refused of one batch."""
 
     def hear_echo(self, *, wanted: bool) -> None:
-        """Shall events of our own changes be delivered? Off while a large plan is applied and dumped anyway."""
+        """Shall events of our own changes of routes be delivered? Off while a large plan is carried out.
+
+        Its routes are dumped afterwards anyway. What we change of addresses is always heard: facts come from it.
+        """
 
     def read_events(self) -> list[Event]:
         """All events that wait, without blocking."""

@@ -143,7 +143,7 @@ class Service:
     async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001  # the name of the method's own parameter
         """Put the files on disk in force and wait for the verified result, or for the reasons why not."""
         async with self.is_loading:
-            self.reading = await asyncio.to_thread(self.files.read)
+            self.reading = await asyncio.to_thread(self.files.read, self.host.intent)
             if self.reading.intent is None:
                 self._reject(self.reading.problems[0].file)
                 return describe_rejection(self.reading.problems, self.revision)
@@ -203,7 +203,7 @@ class Service:
     async def _look_at_files(self) -> None:
         async with self.is_loading:
             before = self.reading
-            self.reading = reading = await asyncio.to_thread(self.files.read)
+            self.reading = reading = await asyncio.to_thread(self.files.read, self.host.intent)
             if reading.intent is None:
                 self._reject(reading.problems[0].file)
                 return
@@ -226,6 +226,7 @@ class Service:
             self._save_revision(intent)
         self.host.enforce(intent, time.monotonic())
         reports = await self.loop.run_pass(Dirt(everything=cause), is_initial=True, is_forced=is_forced)
+        self.voice.tell_waiting(self.host)
         if is_other:
             entries, objects = len(intent.entries), self.host.desired.count()
             self.voice.say(notices.note_config_loaded(str(self.files.config), entries, objects, self.revision))

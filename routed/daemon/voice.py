@@ -69,9 +69,7 @@ class Voice:
             if priorities:
                 self.say(notices.note_default_rules_missing(slot.family, priorities))
         self._tell_vips(host)
-        if report.is_initial:
-            self._tell_waiting(host)
-        elif report.dirt.everything or report.dirt.has_new_facts:
+        if report.dirt.everything or report.dirt.has_new_facts:
             self._tell_waiting_soon(host)
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
@@ -115,11 +113,13 @@ class Voice:
     def _tell_waiting_soon(self, host: Host) -> None:
         """What waits for a moment only, as in a flap, is not worth a word."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GRACE, self._tell_waiting, host)
+            self._timer = asyncio.get_running_loop().call_later(GRACE, self.tell_waiting, host)
 
-    def _tell_waiting(self, host: Host) -> None:
+    def tell_waiting(self, host: Host) -> None:
         """Entries that wait for a link, a gateway or an address, and those that wait no more."""
-        self._timer = None
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
         now = {
             resolution.entry.name: "; ".join(dict.fromkeys(waiting.reason for waiting in resolution.waiting))
             for resolution in host.desired.resolutions.values()

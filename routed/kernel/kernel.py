@@ -140,7 +140,7 @@ class Kernel:
         return self._event_socket.fileno()
 
     def hear_echo(self, *, wanted: bool) -> None:
-        """Shall events of our own changes be delivered? Off, the kernel drops them before they take any room."""
+        """Shall events of our own changes of routes be delivered? Off, the kernel drops them at once."""
         assert self._event_socket is not None, "open_events() comes first"
         if wanted:
             sockets.filter_nothing(self._event_socket)

@@ -30,10 +30,12 @@ _SO_RCVBUFFORCE: Final = 33
 REQUEST_BUFFER: Final = 4 << 20  # bytes; answers wait here while the kernel works through a batch
 EVENT_BUFFER: Final = 32 << 20  # bytes; an event of a route takes about 830 of them
 
-# linux/filter.h: struct sock_filter and sock_fprog, and BPF_LD|BPF_W|BPF_ABS, BPF_JMP|BPF_JEQ|BPF_K, BPF_RET|BPF_K
+# linux/filter.h: struct sock_filter and sock_fprog; BPF_LD|BPF_W|BPF_ABS and the same with BPF_H, BPF_JMP|BPF_JEQ|BPF_K
+# and BPF_RET|BPF_K
 _INSTRUCTION: Final = Struct("=HBBI")
 _PROGRAM: Final = Struct("@HP")
 _LOAD_WORD: Final = 0x20
+_LOAD_HALF: Final = 0x28
 _JUMP_EQUAL: Final = 0x15
 _RETURN: Final = 0x06
 
@@ -66,12 +68,19 @@ def open_event_socket(buffer: int = EVENT_BUFFER) -> socket.socket:
 
 
 def filter_out(opened: socket.socket, port: int) -> None:
-    """Drop, inside the kernel, every message that a request of this port id caused. Raises OSError.
+    """Drop, inside the kernel, the messages about routes that a request of this port id caused. Raises OSError.
 
-    A classic BPF program over struct nlmsghdr: load nlmsg_pid (big-endian, as BPF loads), drop on equality, else keep.
+    A classic BPF program over struct nlmsghdr. BPF loads big-endian, so the numbers that it compares with are swapped.
     """
-    swapped = int.from_bytes(port.to_bytes(4, sys.byteorder), "big")
-    program = ((_LOAD_WORD, 0, 0, 12), (_JUMP_EQUAL, 0, 1, swapped), (_RETURN, 0, 0, 0), (_RETURN, 0, 0, 0xFFFFFFFF))
+    program = (
+        (_LOAD_WORD, 0, 0, 12),  # nlmsg_pid
+        (_JUMP_EQUAL, 0, 3, _swap(port, 4)),
+        (_LOAD_HALF, 0, 0, 4),  # nlmsg_type
+        (_JUMP_EQUAL, 2, 0, _swap(rtnl.RTM_NEWROUTE, 2)),
+        (_JUMP_EQUAL, 1, 0, _swap(rtnl.RTM_DELROUTE, 2)),
+        (_RETURN, 0, 0, 0xFFFFFFFF),  # keep
+        (_RETURN, 0, 0, 0),  # drop
+    )
     instructions = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*step) for step in program))
     pointer = _PROGRAM.pack(len(program), ctypes.addressof(instructions))
     opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pointer)
@@ -87,6 +96,11 @@ def _open(buffer: int) -> socket.socket:
     _set_buffer(opened, socket.SO_RCVBUF, _SO_RCVBUFFORCE, buffer)
     _set_buffer(opened, socket.SO_SNDBUF, _SO_SNDBUFFORCE, buffer)
     return opened
+
+
+def _swap(number: int, size: int) -> int:
+    """A number in the order of this host, read as big-endian."""
+    return int.from_bytes(number.to_bytes(size, sys.byteorder), "big")
 
 
 def _set_buffer(opened: socket.socket, option: int, force: int, size: int) -> None:

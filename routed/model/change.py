@@ -92,9 +92,6 @@ class Plan:
     held: tuple[Drift, ...] = ()  # drift of objects that are left alone for a while
     notes: tuple[Drift, ...] = ()  # in order as far as we are concerned, but worth a word
 
-    def __bool__(self) -> bool:
-        return bool(self.operations)
-
 
 class Failure(NamedTuple):
     """The kernel's own words about one member of an operation."""

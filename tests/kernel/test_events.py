@@ -150,3 +150,17 @@ def test_lost_events_are_an_overrun_and_the_socket_goes_on(network: Network) -> 
         ip(f"route add blackhole {TO} table {TABLE}")
         assert [event.member for event in of_objects(kernel.read_events())] == [route(TO).member]
         assert len(ip_json(f"route show table {TABLE}")) == 1001
+
+
+def test_without_echo_our_own_routes_are_silent_and_all_else_is_heard(network: Network, listening: Kernel) -> None:
+    listening.hear_echo(wanted=False)
+    do(listening, Verb.ADD, route(TO, type=6))
+    do(listening, Verb.ADD, route(TO6, type=6))
+    do(listening, Verb.ADD, address(network.v0, "192.0.2.7/32"))
+    do(listening, Verb.ADD, rule(V4))
+    ip(f"route add blackhole 198.51.100.0/24 table {TABLE}")
+    heard = [event for event in of_objects(listening.read_events()) if event.port != KERNEL]
+    assert [event.kind for event in heard] == [Kind.ADDRESS, Kind.RULE, Kind.ROUTE]
+    listening.hear_echo(wanted=True)
+    do(listening, Verb.DELETE, route(TO, type=6))
+    assert [event.is_removal for event in of_objects(listening.read_events())] == [True]

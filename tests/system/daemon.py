@@ -44,6 +44,8 @@ class Daemon:
         self._log = folder / "log"
         self._options = [f"--config={self.config}", f"--state-dir={self.state}", f"--runtime-dir={folder}/run"]
         self._process: subprocess.Popen[bytes] | None = None
+        # A full queue would block the sender, and nobody reads while a test waits for something else.
+        Path("/proc/sys/net/unix/max_dgram_qlen").write_text("100000")
         self._notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notifications.bind(str(folder / "notify"))
         self._notifications.setblocking(False)

@@ -281,3 +281,10 @@ def test_a_thousand_flaps_end_right_with_few_writes(daemon: Daemon, monitor: Mon
     assert len(writes) < 1000 * len(wanted["routes"])
     assert cpu_seconds(daemon.pid) - before < 10
     assert daemon.records("failed") == []
+
+
+def test_an_address_and_a_route_that_has_it_as_source_come_together_in_a_large_file(daemon: Daemon) -> None:
+    many = "".join(f'[[route]]\nto = "10.{number}.0.0/16"\ntype = "blackhole"\n' for number in range(100, 120))
+    address = '[[address]]\naddress = "10.9.0.1/24"\ndev = "v0"\n'
+    daemon.start(f'{address}[[route]]\nto = "10.77.0.0/16"\nvia = "10.9.0.2"\nsrc = "10.9.0.1"\n{many}')
+    assert len(routes()) == 21

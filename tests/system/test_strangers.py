@@ -140,3 +140,14 @@ def test_a_config_that_is_gone_changes_nothing(daemon: Daemon, monitor: Monitor)
     daemon.stop()
     daemon.start()
     assert monitor.heard() == []
+
+
+def test_a_plan_says_what_it_leaves_alone_even_when_there_is_nothing_to_do(daemon: Daemon) -> None:
+    ip("route add default via 10.0.0.9 proto dhcp")
+    daemon.write('[[route]]\nname = "out"\nto = "default"\nvia = "10.0.0.2"\n')
+    plan = daemon.ask_json("plan")
+    assert (plan["steps"], [refusal["entry"] for refusal in plan["refusals"]]) == ([], ["route/out"])
+    answer = daemon.ask("plan")
+    assert answer.code == 4
+    assert "as the files say" not in answer.out
+    assert "first contact" in answer.out

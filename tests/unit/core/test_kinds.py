@@ -107,7 +107,7 @@ def test_a_prepend_under_our_own_protocol_goes_once_ours_is_first_again() -> Non
 
 def test_an_ipv6_route_behind_a_strangers_comes_first_when_that_one_goes() -> None:
     assert cure(V6, THEIR, WANTED) == [(Verb.DELETE, THEIR)]
-    assert cure(V6, OLD, WANTED) == [(Verb.REPLACE, WANTED), (Verb.DELETE, WANTED)]
+    assert cure(V6, OLD, WANTED) == [(Verb.DELETE, OLD)]
 
 
 def test_among_several_aliases_the_wanted_one_comes_in_front_before_the_stale_one_goes() -> None:

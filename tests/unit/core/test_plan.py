@@ -65,12 +65,12 @@ def test_what_others_stand_on_comes_first_and_deletions_come_last_in_reverse() -
 
 
 def test_no_drift_gives_an_empty_plan() -> None:
-    assert not make_plan([], [], POLICY)
+    assert not make_plan([], [], POLICY).operations
 
 
 def test_an_entry_that_only_observes_is_never_touched() -> None:
     plan = make_plan([missing(FIRST, ONLINK, a_route(enforce=Enforce.OBSERVE))], [], POLICY)
-    assert not plan
+    assert not plan.operations
     (refusal,) = plan.refusals
     assert (refusal.reason, refusal.by_guard) == ("observed only", False)
 
@@ -79,8 +79,9 @@ def test_an_entry_for_once_is_installed_at_a_start_and_then_left_alone() -> None
     drift = missing(FIRST, ONLINK, a_route(enforce=Enforce.ONCE))
     at_start = Policy(frozenset({OURS}), fresh=frozenset({a_route().name}))
     assert steps(make_plan([drift], [], at_start)) == [(Verb.ADD, Kind.ROUTE, ONLINK)]
-    assert not make_plan([drift], [], POLICY)
-    assert not make_plan([drift._replace(nature=Nature.DIFFERENT, standing=(VIA,))], [], at_start)
+    assert not make_plan([drift], [], POLICY).operations
+    other = drift._replace(nature=Nature.DIFFERENT, standing=(VIA,))
+    assert not make_plan([other], [], at_start).operations
 
 
 def test_the_held_members_of_a_group_are_left_alone_and_the_others_are_cured() -> None:
@@ -93,7 +94,7 @@ def test_the_held_members_of_a_group_are_left_alone_and_the_others_are_cured() -
 
 def test_a_surplus_stays_while_the_files_on_disk_are_not_those_in_force() -> None:
     plan = make_plan([surplus(FIRST, ONLINK)], [], Policy(frozenset({OURS}), owned=1, may_delete=False))
-    assert not plan
+    assert not plan.operations
     assert [refusal.reason for refusal in plan.refusals] == ["the files on disk are not in force"]
 
 
