@@ -128,6 +128,10 @@ VERBS: Final[dict[str, Verb]] = {
         ),
     ),
     "resume": Verb("enforce again what was paused", (_ENTRY,)),
+    "select": Verb(
+        "show which interface is meant, and why every other one is not",
+        (Argument(("expression",), "@name of an [[interface]], or a matcher such as cidr=10.0.0.0/8", metavar="EXPR"),),
+    ),
     "route": Verb(
         "say whether an address is the default-route address; add or delete a route to a host",
         (

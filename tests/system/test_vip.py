@@ -6,6 +6,7 @@ route through one of them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -333,3 +334,43 @@ def test_the_files_say_the_same_without_a_daemon(daemon: Daemon, tmp_path: Path)
     assert daemon.ask("apply", "--direct").code == 0
     assert source() == NODE
     assert daemon.ask("plan", "--exit-code").code == 0
+
+
+def test_select_shows_every_interface_and_why_it_won_or_lost(daemon: Daemon) -> None:
+    ip("link set ens33 down")
+    daemon.write(INTERNAL)
+    answer = daemon.ask("select", "@internal")
+    assert answer.code == 0
+    assert [line.split(maxsplit=2) for line in answer.out.splitlines() if line.startswith("*")] == [
+        ["*", "ens32", f"it has {NODE}, in 192.168.253.0/24"]
+    ]
+    why = {one["ifname"]: one["reason"] for one in daemon.ask_json("select", "@internal")["candidates"]}
+    assert why["ens33"] == "it is down"
+    assert why["lo"] == 'it is skipped ("lo")'
+
+
+@pytest.mark.parametrize(
+    ("expression", "code", "chosen"),
+    [
+        ("name=ens32", 0, "ens32"),
+        ("regex=ens3", 1, ""),
+        ("regex=ens3.", 1, ""),
+        ("regex=ens3.p", 1, ""),
+        ("cidr=192.168.253.0/24", 0, "ens32"),
+        ("can_reach=192.168.161.1", 0, "ens33"),
+        ("default", 0, "ens33"),
+    ],
+)
+def test_select_judges_a_matcher_without_files(daemon: Daemon, expression: str, code: int, chosen: str) -> None:
+    default_over_outer()
+    answer = daemon.ask("select", "--json", expression)
+    assert answer.code == code, answer.err
+    assert json.loads(answer.out)["ifname"] == chosen
+
+
+@pytest.mark.parametrize("expression", ["@nobody", "nonsense", "cidr=10.0.0.1/8", "regex=(", "mac=12"])
+def test_select_refuses_what_says_nothing(daemon: Daemon, expression: str) -> None:
+    daemon.write("")
+    answer = daemon.ask("select", expression)
+    assert (answer.code, answer.out) == (64, "")
+    assert answer.err.startswith("routed: ")
