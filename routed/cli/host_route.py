@@ -77,15 +77,15 @@ def add(options: Namespace) -> Exit:
             return Exit.DONE
         if files.before != route:
             put_file(path, make_drop_in(route, path, files))
-        code = judge(enforce(options, daemon), options)
-    if code is Exit.DONE and route.is_own:
-        code = prove(route)
+        result = enforce(options, daemon)
     if files.before and files.before.gateway != route.gateway:
         remark(options, f"{route} replaces {files.before}")
-    elif not files.before and code is Exit.DONE:
-        for other in find_strangers(standing, files.others, route.gateway, is_same=False):
-            remark(options, f"{route} takes the place of: {describe(other, facts, files.others)}")
-    return code
+    code = judge(result, options)
+    if code is not Exit.DONE or any(is_mine(waiting["origin"], options) for waiting in result["waiting"]):
+        return code
+    for other in find_strangers(standing, files.others, route.gateway, is_same=False) if not files.before else ():
+        remark(options, f"{route} takes the place of: {describe(other, facts, files.others)}")
+    return prove(route) if route.is_own else code
 
 
 def delete(options: Namespace) -> Exit:
@@ -262,24 +262,26 @@ def judge(result: ApplyDocument, options: Namespace) -> Exit:
     """Say what the result means for this host alone. Returns the exit code."""
     if options.json:
         say_json(result)
-    name = hostdropin.name_drop_in(options.host)
-
-    def is_mine(origin: str) -> bool:
-        return origin.rpartition(":")[0].rpartition("/")[2] == name
-
-    failures = [one for one in result["failures"] if is_mine(one["origin"])]
+    failures = [one for one in result["failures"] if is_mine(one["origin"], options)]
     # What no entry wants any more has no origin; the guard holds all such deletions or none.
-    refusals = [one for one in result["refusals"] if is_mine(one["origin"]) or (one["by_guard"] and not one["entry"])]
+    refusals = [
+        one for one in result["refusals"] if is_mine(one["origin"], options) or (one["by_guard"] and not one["entry"])
+    ]
     for failure in failures:
         complain(make_printable(f"{failure['object']}: {failure['reason']}"))
     for refusal in refusals:
         complain(make_printable(f"left alone: {refusal['object']}: {refusal['reason']}"))
     for waiting in result["waiting"]:
-        if is_mine(waiting["origin"]):
+        if is_mine(waiting["origin"], options):
             remark(options, f"waiting: {waiting['reason']}")
     if failures:
         return Exit.FAILED
     return Exit.REFUSED if refusals else Exit.DONE
+
+
+def is_mine(origin: str, options: Namespace) -> bool:
+    """Does this place (``file:line``) lie in the drop-in of the host? Of each name of a file only one counts."""
+    return origin.rpartition(":")[0].rpartition("/")[2] == hostdropin.name_drop_in(options.host)
 
 
 def describe(standing: Standing, facts: Facts, intent: Intent) -> str:

@@ -12,7 +12,7 @@ import tomli_w
 
 from routed.intent.documents import Document, parse_document
 from routed.intent.problems import IntentError, KeyPath
-from routed.model.entries import Entry, Intent, RouteEntry, Source
+from routed.model.entries import Entry, Intent, RouteEntry, Source, VipEntry
 from routed.model.names import TABLE_MAIN
 from routed.model.net import format_address, host_prefix, parse_address
 
@@ -92,7 +92,7 @@ def find_declared(intent: Intent, host: bytes) -> Entry | None:
     """The entry that declares the route that ``ip route add HOST via …`` would make, wherever it stands."""
     prefix = host_prefix(host)
     for entry in intent.entries:
-        if not isinstance(entry, RouteEntry):
+        if not isinstance(entry, RouteEntry | VipEntry):
             continue
         is_main = entry.table == TABLE_MAIN and entry.metric in DEFAULT_METRICS and not entry.tos
         if is_main and any(prefix in prefixes for prefixes in entry.prefixes.values()):
@@ -101,7 +101,9 @@ def find_declared(intent: Intent, host: bytes) -> Entry | None:
 
 
 def gateway_of(entry: Entry) -> bytes:
-    """The one gateway (packed) by which an entry's route goes, or b""."""
+    """The one gateway (packed) by which an entry's route goes, or b""; of a VIP the node."""
+    if isinstance(entry, VipEntry):
+        return entry.node
     hops = entry.hops if isinstance(entry, RouteEntry) else ()
     return hops[0].via if len(hops) == 1 else b""
 

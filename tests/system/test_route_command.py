@@ -63,10 +63,11 @@ def run_script(daemon: Daemon, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
 
 
-def show(host: str = VIP) -> str:
-    """What `ip route show | grep HOST` prints, but for the marks that the documents' route has not."""
-    found = "".join(line + "\n" for line in ip("route show").splitlines() if line.startswith(host))
-    return found.replace(" proto 114", "").replace(f" src {NODE}", "")
+def source_of(host: str) -> str:
+    """The source address that the kernel picks for packets to a host."""
+    source = netns.ip_json(f"route get {host}")[0]["prefsrc"]
+    assert isinstance(source, str)
+    return source
 
 
 # --- is this the default-route address? ---
@@ -167,6 +168,113 @@ def test_a_gateway_that_is_not_there_yet_is_waited_for_and_said(running: Daemon)
     netns.wait_until(lambda: bool(shown(VIP)))
 
 
+# --- a route by an address of this host, as the documents have it ---
+
+
+def test_the_documents_transcript_holds_line_by_line(running: Daemon) -> None:
+    ended = run_script(
+        running,
+        f"""
+        sealos route --host 192.168.253.129
+        sealos route --host 192.168.253.128
+        sealos route --host 192.168.160.243
+        sealos route add --host {VIP} --gateway {NODE}
+        ip route show | grep {VIP} | sed 's/ proto 114//; s/ src {NODE}//'
+        sealos route del --host {VIP} --gateway {NODE}
+        ip route show | grep {VIP}
+        sealos route del --host {VIP} --gateway {NODE}
+        """,
+    )
+    assert ended.stdout == f"ok\nfailed\nfailed\n{VIP} via {NODE} dev ens32 \n"
+    assert (ended.returncode, ended.stderr) == (1, f"routed: {VIP} via {NODE}: no such process\n")
+
+
+@pytest.mark.parametrize(("node", "is_added"), [(NODE, False), ("192.168.160.243", True)])
+def test_the_documents_script_of_a_joining_node_pins_the_source_where_it_is_needed(
+    running: Daemon, node: str, is_added: bool
+) -> None:
+    script = f"""
+        NODE={node} VIP={VIP}
+        status=$(sealos route --host $NODE)
+        [ "$status" = ok ] || sealos route add --host $VIP --gateway $NODE
+    """
+    for _ in range(2):  # a node that joins again
+        ended = run_script(running, script)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert bool(shown(VIP)) is is_added
+    assert source_of(VIP) == node
+
+
+def test_an_address_of_this_host_becomes_a_vip_that_is_in_sync(running: Daemon) -> None:
+    assert running.ask("route", "add", "--host", VIP, "--gateway", NODE) == (0, "", "")
+    (route,) = shown(VIP)
+    assert (route["gateway"], route["dev"], route["prefsrc"]) == (NODE, "ens32", NODE)
+    assert "metric" not in route
+    (entry,) = [one for one in running.ask_json("status")["entries"] if one["entry"].startswith("vip/")]
+    assert (entry["state"], entry["origin"]) == ("in-sync", f"{drop_in(running)}:2")
+
+
+def test_the_second_address_of_a_card_is_the_source_though_it_is_not_the_first(running: Daemon) -> None:
+    ip("address add 192.168.253.200/24 dev ens32")
+    assert running.ask("route", "add", "--host", VIP, "--gateway", "192.168.253.200") == (0, "", "")
+    assert source_of(VIP) == "192.168.253.200"
+
+
+def test_an_ipv6_address_of_this_host_pins_the_source_too(running: Daemon) -> None:
+    ip("-6 route add default via fd33::1 dev ens33")
+    assert source_of("fd99::2") == "fd33::243"
+    assert running.ask("route", "add", "--host", "fd99::2", "--gateway", "fd32::129") == (0, "", "")
+    assert source_of("fd99::2") == "fd32::129"
+    assert running.ask("route", "del", "--host", "fd99::2", "--gateway", "fd32::129") == (0, "", "")
+    assert source_of("fd99::2") == "fd33::243"
+
+
+def test_a_gateway_that_became_an_address_of_this_host_is_pinned_by_the_next_add(running: Daemon) -> None:
+    running.ask("route", "add", "--host", VIP, "--gateway", "192.168.253.200")
+    ip("address add 192.168.253.200/24 dev ens32")
+    assert running.ask("route", "add", "--host", VIP, "--gateway", "192.168.253.200") == (0, "", "")
+    assert source_of(VIP) == "192.168.253.200"
+
+
+def test_a_flap_of_the_card_loses_nothing(running: Daemon) -> None:
+    running.ask("route", "add", "--host", VIP, "--gateway", NODE)
+    ip("link set ens32 down")
+    netns.wait_until(lambda: not shown(VIP))
+    ip("link set ens32 up")
+    netns.wait_until(lambda: bool(shown(VIP)) and source_of(VIP) == NODE)
+
+
+def test_a_vip_that_the_main_file_declares_for_the_same_node_makes_add_a_success(running: Daemon) -> None:
+    running.apply(f'[[vip]]\nname = "apiserver"\naddress = "{VIP}"\nnode = "{NODE}"')
+    answer = running.ask("route", "add", "--host", VIP, "--gateway", NODE)
+    assert answer == (0, "", f"routed: {VIP} is declared already, at {running.config}:4 (vip/apiserver)\n")
+    assert running.ask("route", "add", "--host", VIP, "--gateway", "192.168.160.243").code == 4
+    assert running.ask("route", "del", "--host", VIP, "--gateway", NODE).code == 4
+
+
+def test_an_address_on_a_card_that_is_down_is_waited_for(running: Daemon) -> None:
+    ip("link set ens33 down")
+    answer = running.ask("route", "add", "--host", VIP, "--gateway", "192.168.160.243")
+    assert answer == (0, "", "routed: waiting: link ens33 is down\n")
+    ip("link set ens33 up")
+    netns.wait_until(lambda: bool(shown(VIP)) and source_of(VIP) == "192.168.160.243")
+
+
+def test_where_something_else_wins_the_route_is_no_success_and_the_source_is_named(running: Daemon) -> None:
+    ip("route add default dev ens33 table 200")
+    ip(f"rule add priority 100 to {VIP} lookup 200")
+    answer = running.ask("route", "add", "--host", VIP, "--gateway", NODE)
+    said = "is in place, but packets to it leave from 192.168.160.243: `routed status` says what wins"
+    assert answer == (1, "", f"routed: {VIP} via {NODE} {said}\n")
+    ip(f"rule del priority 100 to {VIP} lookup 200")
+    assert running.ask("route", "add", "--host", VIP, "--gateway", NODE) == (0, "", "")
+
+
+def test_without_a_daemon_the_source_is_pinned_as_well(daemon: Daemon) -> None:
+    assert daemon.ask("-q", "route", "add", "--host", VIP, "--gateway", "192.168.160.243") == (0, "", "")
+    assert source_of(VIP) == "192.168.160.243"
+
+
 # --- del ---
 
 
@@ -246,12 +354,39 @@ def test_two_commands_at_once_both_have_their_way(running: Daemon) -> None:
     assert sorted(route["dst"] for route in routes()) == sorted(hosts)
 
 
-def ask_in(daemon: Daemon, host: str) -> tuple[int, str, str]:
-    # A thread of the pool stands in the namespace in which it was made.
-    return daemon.ask("route", "add", "--host", host, "--gateway", ROUTER)
+def test_of_two_commands_at_once_for_one_host_one_wins_whole(running: Daemon) -> None:
+    gateways = [ROUTER, OTHER_ROUTER] * 3
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda gateway: ask_in(running, VIP, gateway), gateways))
+    assert {answer[0] for answer in answers} == {0}
+    (route,) = shown(VIP)
+    assert f'via = "{route["gateway"]}"' in drop_in(running).read_text()
+    assert [file.name for file in running.drop_ins.iterdir()] == [drop_in(running).name]
 
 
-# --- bad files ---
+def ask_in(daemon: Daemon, host: str, gateway: str = ROUTER) -> tuple[int, str, str]:
+    # A thread of the pool stands in the namespace of the thread that made it.
+    return daemon.ask("route", "add", "--host", host, "--gateway", gateway)
+
+
+# --- bad words, bad files ---
+
+
+@pytest.mark.parametrize(
+    ("host", "gateway", "why"),
+    [
+        ("224.0.0.9", NODE, "a host cannot have a multicast address"),
+        (NODE, NODE, "must be this host's own address, not that of the VIP"),
+        ("fd99::2", ROUTER, f"an IPv6 route cannot have the IPv4 gateway {ROUTER}"),
+        ("fd99::2", "fe80::1", "fe80::1 is on every link"),
+    ],
+)
+def test_what_no_file_may_say_is_refused_in_one_line(running: Daemon, host: str, gateway: str, why: str) -> None:
+    answer = running.ask("route", "add", "--host", host, "--gateway", gateway)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (4, "", 1)
+    assert why in answer.err
+    assert not drop_in(running, host).exists()
+    assert running.config.exists()
 
 
 @pytest.mark.parametrize("change", ["add", "del"])
@@ -313,6 +448,19 @@ def test_a_read_only_folder_is_named_and_nothing_is_changed(running: Daemon) -> 
     assert shown(VIP) == []
 
 
+def test_where_no_folder_can_be_made_nothing_else_is(daemon: Daemon) -> None:
+    mount = f"mount --bind {daemon.folder} {daemon.folder} && mount -o remount,bind,ro {daemon.folder}"
+    script = f'{mount} && exec "$@"'
+    command = [sys.executable, "-m", "routed", *daemon._options, "route", "add", "--host", VIP, "--gateway", ROUTER]
+    ended = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", *command],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"routed: {daemon.drop_ins}: Read-only file system; nothing was changed\n"
+    assert not daemon.config.exists()
+
+
 def test_a_daemon_that_keeps_other_files_is_told_apart(running: Daemon, tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     answer = running.ask("--config", str(other), "route", "add", "--host", VIP, "--gateway", ROUTER)
@@ -341,20 +489,22 @@ def test_a_daemon_elsewhere_on_this_network_refuses_and_the_file_is_taken_back(r
     assert not drop_in(running).exists()
 
 
-def test_the_route_survives_a_restart_of_the_daemon_and_a_reboot(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gateway", [ROUTER, NODE])
+def test_the_route_survives_a_restart_of_the_daemon_and_a_reboot(tmp_path: Path, gateway: str) -> None:
     daemon = Daemon(tmp_path)
     try:
         with documents_host():
             daemon.start("")
-            daemon.ask("route", "add", "--host", VIP, "--gateway", ROUTER)
+            daemon.ask("route", "add", "--host", VIP, "--gateway", gateway)
+            before = shown(VIP)
             daemon.stop()
             daemon.start()
-            assert len(shown(VIP)) == 1
+            assert shown(VIP) == before
             daemon.stop()
         with documents_host():
             assert shown(VIP) == []
             daemon.start()
-            assert [route["gateway"] for route in shown(VIP)] == [ROUTER]
+            assert [route["gateway"] for route in shown(VIP)] == [gateway]
             daemon.stop()
     finally:
         daemon.close()
