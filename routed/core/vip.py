@@ -91,8 +91,9 @@ def find_natural(prefix: bytes, ways: Mapping[bytes, Way], former: Natural | Non
         beside = None
     if not (asked and asked.winner and asked.winner.member == prefix and asked.winner.value.protocol in ours):
         return Natural(asked, beside)
-    is_kept = former is not None and former.beside == beside
-    return former if former is not None and is_kept else Natural(beside, beside)
+    if former is None:
+        return Natural(beside, beside, is_certain=False)
+    return former if former.beside == beside else Natural(beside, beside)
 
 
 def find_unproved(
@@ -173,6 +174,8 @@ def _judge_source(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
     where = format_destination(entry.prefix)
     if way is None or way.type == names.LOCAL or not way.source:
         return Verdict(True, f"without it the kernel knows no way to {where}")
+    if natural and not natural.is_certain and way.source == node:
+        return Verdict(True, "it stands already, and what the kernel would choose without it is not certain")
     return Verdict(way.source != node, f"the kernel by itself chooses {format_address(way.source)} for {where}")
 
 

@@ -184,7 +184,14 @@ class Host:
             self.lost[name] = next((dirt.scopes[scope] for scope in scopes if scope in dirt.scopes), cause)
         elif is_known(after):
             cause = self.lost.pop(name, cause)
+        if before.note and not before.sets:  # not needed until now, so what comes is news and no repair
+            self.fresh = self.fresh | {name}
         self.desired.put(after)
+        kept = {id(group.members) for group in after.sets}  # a large set is the entry's own, and never another
+        for group in before.sets:  # what goes here may come elsewhere: the guard shall know whose it was
+            if id(group.members) not in kept:
+                keys = (Key(group.kind, group.slot, member) for member in group.members)
+                self.former |= {key: name for key in keys if self.desired.get(key) is None}
         for group in (*before.sets, *after.sets):
             scope = scope_of(group.kind, group.slot)
             self.verified.pop(scope, None)

@@ -60,8 +60,9 @@ class Reconciler:
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """One pass over what is dirty. Yields None to let the loop breathe, and the report last."""
-        report = Report(dirt, began=self.clock(), is_initial=is_initial, fresh=frozenset(self.host.fresh))
+        report = Report(dirt, began=self.clock(), is_initial=is_initial)
         self._refresh_facts(dirt, is_initial=is_initial)
+        report.fresh = frozenset(self.host.fresh)
         comparison = Comparison()
         yield from observe(self.kernel, self.host, dirt, comparison)
         report.scopes, report.absent = comparison.scopes, comparison.absent

@@ -55,6 +55,7 @@ class Voice:
 
     def tell(self, report: Report, host: Host) -> None:
         """Everything that one pass has to say."""
+        self._tell_vips(host)
         if report.outcomes or report.plan.refusals or report.plan.notes or report.fights or report.ended:
             vocabulary = vocabulary_of(host)
             for ended in report.ended:
@@ -68,7 +69,6 @@ class Voice:
             priorities = sorted(member.priority for member in members if isinstance(member, RuleMember))
             if priorities:
                 self.say(notices.note_default_rules_missing(slot.family, priorities))
-        self._tell_vips(host)
         if report.dirt.everything or report.dirt.has_new_facts:
             self._tell_waiting_soon(host)
 

@@ -59,6 +59,7 @@ class Natural(NamedTuple):
 
     way: Way | None  # None: it would not be reached
     beside: Way | None  # the way to the address beside it, asked at the same time
+    is_certain: bool = True  # False: our route stood already when we came, so only ``beside`` is known
 
 
 class Choice(NamedTuple):

@@ -23,6 +23,7 @@ VIP = "10.103.97.2"
 NODE = "192.168.253.129"
 OUTER = "192.168.160.243"
 ENTRY = "vip/apiserver"
+STORY = {"vip-condition", "added", "removed", "repaired", "changed"}
 FILE = f"""
 [[vip]]
 name = "apiserver"
@@ -92,6 +93,8 @@ def test_the_condition_follows_the_default_route_from_nic_to_nic_and_back(daemon
         wait_until(lambda: len(vip_routes()) == 1)
         assert source() == NODE
     daemon.wait_for("vip-condition", ENTRY, f"not needed: {NODE} is the default-route address")
+    told = [event for record in daemon.records() if (event := record["fields"]["ROUTED_EVENT"]) in STORY]
+    assert told == ["vip-condition", "added", *2 * ["vip-condition", "removed", "vip-condition", "added"]]
 
 
 def test_without_a_default_route_the_vip_is_routed(daemon: Daemon) -> None:
@@ -212,6 +215,27 @@ def test_source_differs_keeps_its_route_over_a_resync_and_a_restart(daemon: Daem
     daemon.start()
     assert monitor.heard() == []
     assert source() == NODE
+
+
+def test_source_differs_does_not_swing_where_only_a_route_behind_ours_differs(daemon: Daemon, monitor: Monitor) -> None:
+    ip("route add default via 192.168.253.1 dev ens32")
+    ip(f"route add {VIP} via 192.168.160.1 dev ens33 metric 100")
+    daemon.start(FILE + 'when = "source-differs"\n', daemon='resync = "200ms"')
+    assert source() == NODE
+    monitor.heard()
+    daemon.stop()
+    daemon.start()
+    before = daemon.ask_json("status")["last_resync"]
+    wait_until(lambda: daemon.ask_json("status")["last_resync"] > before)
+    assert monitor.heard() == []
+
+
+def test_what_is_not_needed_any_more_is_removed_and_said(daemon: Daemon) -> None:
+    default_over_outer()
+    daemon.start(FILE)
+    ip("route replace default via 192.168.253.1 dev ens32")
+    said = daemon.wait_for("removed")
+    assert VIP in said["message"]
 
 
 def test_a_vip_inside_a_connected_prefix_is_pinned_all_the_same(daemon: Daemon) -> None:
