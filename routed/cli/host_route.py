@@ -19,7 +19,7 @@ from routed.cli.drop_in_file import lock_folder, put_file, read_file
 from routed.cli.exits import Exit
 from routed.cli.problems import read_problems, show_problems
 from routed.cli.terminal import complain, say_json
-from routed.daemon.look import look_at_host_route, look_at_source
+from routed.daemon.look import look_at_addresses, look_at_host_route, look_at_source
 from routed.intent import hostdropin
 from routed.intent.hostdropin import EditedError, HostRoute
 from routed.intent.load import load_kept, read_sources
@@ -66,15 +66,14 @@ def run(options: Namespace) -> Exit:
 def add(options: Namespace) -> Exit:
     """Write the drop-in, unless it says so already, and put it in force."""
     daemon = find_daemon(options)
-    standing, facts = look_at_host_route(options.host)
-    own = {fact.address for fact in facts.addresses.values()}
-    route = HostRoute(options.host, options.gateway, options.gateway in own)
+    route = HostRoute(options.host, options.gateway, options.gateway in look_at_addresses())
     path = find_path(options)
     with lock_folder(path.parent), undoing(Path(options.config)), undoing(path):
         make_main_file(options, daemon)
         files = read_files(options)
         if is_declared_elsewhere(options, files):
             return Exit.DONE
+        standing, facts = ([], Facts()) if files.before else look_at_host_route(options.host)
         if files.before != route:
             put_file(path, make_drop_in(route, path, files))
         result = enforce(options, daemon)
@@ -83,7 +82,7 @@ def add(options: Namespace) -> Exit:
     code = judge(result, options)
     if code is not Exit.DONE or any(is_mine(waiting["origin"], options) for waiting in result["waiting"]):
         return code
-    for other in find_strangers(standing, files.others, route.gateway, is_same=False) if not files.before else ():
+    for other in find_strangers(standing, files.others, route.gateway, is_same=False):
         remark(options, f"{route} takes the place of: {describe(other, facts, files.others)}")
     return prove(route) if route.is_own else code
 

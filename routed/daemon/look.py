@@ -20,6 +20,12 @@ def look_at_default_routes() -> tuple[tuple[DefaultRoute, ...], Facts]:
         return routes, Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
 
 
+def look_at_addresses() -> frozenset[bytes]:
+    """The addresses of this host, packed. Raises OSError."""
+    with Kernel() as kernel:
+        return frozenset(fact.address for fact in kernel.read_addresses().values())
+
+
 def look_at_host_route(host: bytes) -> tuple[list[Standing], Facts]:
     """The routes of table main to one host (packed) that stand at the default metric, and the facts. Raises OSError."""
     family = IPV4 if len(host) == 4 else IPV6

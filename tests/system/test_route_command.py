@@ -6,6 +6,7 @@ Two cards: 192.168.160.243/23 on ens33, 192.168.253.129/24 on ens32; the default
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -387,6 +388,20 @@ def test_what_no_file_may_say_is_refused_in_one_line(running: Daemon, host: str,
     assert why in answer.err
     assert not drop_in(running, host).exists()
     assert running.config.exists()
+
+
+def test_a_refusal_leaves_no_main_file_behind_that_was_not_there(daemon: Daemon) -> None:
+    assert daemon.ask("route", "add", "--host", "224.0.0.9", "--gateway", NODE).code == 4
+    assert not daemon.config.exists()
+    assert list(daemon.drop_ins.iterdir()) == []
+
+
+def test_a_daemon_that_does_not_answer_is_not_waited_for_longer_than_asked(running: Daemon) -> None:
+    running.signal(signal.SIGSTOP)
+    answer = running.ask("route", "add", "--host", VIP, "--gateway", ROUTER, "--timeout", "200ms")
+    running.signal(signal.SIGCONT)
+    assert answer == (3, "", "routed: the daemon did not answer within 0.2 s\n")
+    assert not drop_in(running).exists()
 
 
 @pytest.mark.parametrize("change", ["add", "del"])
