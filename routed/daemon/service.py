@@ -84,9 +84,9 @@ class Service:
         await self._put_in_force(self.host.intent, Cause(None, "start"))
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
+        memory.settle_down()
         self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
         self.loop.start()
-        memory.settle_down()
 
     def follow_files(self, watch: FileWatch) -> None:
         """Notice changes on disk from now on."""

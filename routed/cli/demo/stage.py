@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
 
-from routed.cli.client import ClientError, call
 from routed.cli.demo.observer import IP
 
 OUTSIDE: Final = "ROUTED_DEMO_OUTSIDE"  # environment variable: the network namespace that the demo was called from
@@ -117,14 +116,13 @@ def running_daemon(config: Path, folder: Path) -> Iterator[subprocess.Popen[byte
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait for the record that the first pass is over."""
     end = time.monotonic() + STARTING
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            if call(str(folder), "GetStatus")["revision"]:
+    with Log(folder) as log:
+        while time.monotonic() < end and process.poll() is None:
+            if any(record["fields"].get("ROUTED_EVENT") == "started" for record in log.read()):
                 return
-        except ClientError:
-            pass
-        time.sleep(0.01)
+            time.sleep(0.01)
     raise StageError("the daemon did not start: " + (folder / "log").read_text(encoding="utf-8", errors="replace"))
 
 
