@@ -42,6 +42,9 @@ class Message(StrEnum):
     STOPPED = "stopped"
     PAUSED = "paused"
     RESUMED = "resumed"
+    SELECTOR_CHANGED = "selector-changed"
+    VIP_CONDITION = "vip-condition"
+    VIP_BYPASSED = "vip-bypassed"
     STATE_LOST = "state-lost"
     NETLINK_FAILED = "netlink-failed"
 
@@ -118,6 +121,13 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.STOPPED: Row("8a9ae2e838504238b5df0716b9dcb95e", INFO, "routed stopped; {objects}"),
     Message.PAUSED: Row("b4457773a5894cb2bf761b3d5dd2bab0", NOTICE, "{subject} paused for {length}: {reason}"),
     Message.RESUMED: Row("394eb94ae36545268400e1230205a065", NOTICE, "{subject} enforced again: {reason}"),
+    Message.SELECTOR_CHANGED: Row(
+        "6a83ee9da09849019aae9019c4f03e43", NOTICE, "@{name} is {after}{before}: {reason}", is_state=True
+    ),
+    Message.VIP_CONDITION: Row("ba702ef8ca2a4a85a8ef7589b8d6ae13", INFO, "{subject} is {reason}", is_state=True),
+    Message.VIP_BYPASSED: Row(
+        "a694a200eea44fbd9de38bbab6e7fcb5", WARNING, "{subject} stands, but {reason}", is_state=True
+    ),
     Message.STATE_LOST: Row(
         "c866ddb9a4494578b0f062052ec38707", ERR, "the state on disk cannot be kept: {reason}", is_state=True
     ),

@@ -94,6 +94,34 @@ def note_waiting(entry: str, origin: str, reason: str) -> Record:
     )
 
 
+def note_selector_changed(name: str, before: str, after: str, reason: str) -> Record:
+    """An ``[[interface]]`` means another link than before. Both are names, empty for none."""
+    return make_record(
+        Message.SELECTOR_CHANGED,
+        {"name": name, "after": after or "no link", "before": f", it was {before}" if before else "", "reason": reason},
+        {"ROUTED_OBJECT": f"@{name}", "ROUTED_REASON": f"{after}: {reason}", "ROUTED_BEFORE": before}
+        | {"ROUTED_AFTER": after, "INTERFACE": after},
+    )
+
+
+def note_vip_condition(entry: str, origin: str, reason: str) -> Record:
+    """Which way the condition of a VIP stands: ``reason`` begins with "needed" or "not needed"."""
+    return make_record(
+        Message.VIP_CONDITION,
+        {"subject": entry, "reason": reason},
+        {"ROUTED_ENTRY": entry, "ROUTED_ORIGIN": origin, "ROUTED_REASON": reason},
+    )
+
+
+def note_vip_bypassed(entry: str, key: str, reason: str) -> Record:
+    """The route of a VIP stands, and the kernel uses another one."""
+    return make_record(
+        Message.VIP_BYPASSED,
+        {"subject": f"{entry} {key}", "reason": reason},
+        {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason},
+    )
+
+
 def note_state_lost(reason: str) -> Record:
     """A revision, or what our objects displaced, could not be written: a restart would not know of it."""
     return make_record(Message.STATE_LOST, {"reason": reason}, {"ROUTED_REASON": reason})

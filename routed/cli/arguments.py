@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -56,6 +57,17 @@ def _read_duration(text: str) -> float:
         return duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _read_host(text: str) -> bytes:
+    from routed.model.net import parse_address  # few commands take one
+
+    if "%" in text:
+        raise argparse.ArgumentTypeError(f'"{text}" has a scope: write the address alone')
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; names are not looked up") from None
 
 
 COMMON: Final = (
@@ -116,6 +128,21 @@ VERBS: Final[dict[str, Verb]] = {
         ),
     ),
     "resume": Verb("enforce again what was paused", (_ENTRY,)),
+    "select": Verb(
+        "show which interface is meant, and why every other one is not",
+        (Argument(("expression",), "@name of an [[interface]], or a matcher such as cidr=10.0.0.0/8", metavar="EXPR"),),
+    ),
+    "route": Verb(
+        "say whether an address is the default-route address; add or delete a route to a host",
+        (
+            Argument(
+                ("change",), "what to do; left out, a question", None, ("add", "del"), "CHANGE", is_required=False
+            ),
+            Argument(("--host",), "the address in question, or the destination", metavar="IP", convert=_read_host),
+            Argument(("--gateway",), "the gateway of add and del", metavar="IP", convert=_read_host),
+            _TIMEOUT,
+        ),
+    ),
     "import": Verb("print the kernel's routes, rules and addresses as a file"),
     "schema": Verb("print the JSON Schema of the file, for editors"),
     "completion": Verb(
@@ -130,7 +157,7 @@ class _Parser(argparse.ArgumentParser):
     """Says usage errors with the exit code of sysexits.h."""
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage()
+        self.print_usage(sys.stderr)  # a script reads stdout
         self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
 
 
@@ -171,7 +198,8 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
             else {"metavar": argument.metavar, "type": argument.convert}
         )
     else:
-        given |= {"metavar": argument.metavar} | ({} if argument.is_required else {"nargs": "?"})
+        # A default that is a string would have to be one of the choices.
+        given |= {"metavar": argument.metavar} | ({} if argument.is_required else {"nargs": "?", "default": None})
     if argument.choices:
         given["choices"] = argument.choices
     parser.add_argument(*argument.names, **given)

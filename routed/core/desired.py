@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from routed.model.change import Want
 from routed.model.entries import Entry
@@ -16,10 +16,13 @@ from routed.model.objects import AddressMember, Key, Kind, Member, RouteSlot, Ro
 
 
 class FactKey(NamedTuple):
-    """One fact that a resolution read: a link by name, a gateway or an address by its packed bytes."""
+    """One fact that a resolution read: a link or an ``[[interface]]`` by name, a gateway or an address by its bytes."""
 
-    what: str  # "link", "gateway", "address"
+    what: str  # "link", "selector", "gateway", "address", "anything"
     which: str | bytes
+
+
+ANYTHING: Final = FactKey("anything", "")  # read by what depends on the host as a whole: it changes with every fact
 
 
 class ObjectSet(NamedTuple):
@@ -45,6 +48,7 @@ class Resolution(NamedTuple):
     sets: tuple[ObjectSet, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     reads: frozenset[FactKey] = frozenset()
+    note: str = ""  # how it stands though nothing waits: which way the condition of a VIP was decided, and why
 
 
 Members = dict[Member, Want]

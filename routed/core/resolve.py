@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from routed.core.desired import FactKey, ObjectSet, Resolution, Waiting
+from routed.core.desired import ANYTHING, FactKey, ObjectSet, Resolution, Waiting
+from routed.core.references import (
+    find_address,
+    find_link,
+    is_reference,
+    list_address_reads,
+    list_addresses,
+    list_reads,
+)
+from routed.core.vip import resolve_vip
 from routed.model import names
-from routed.model.entries import AddressEntry, Entry, HopSpec, RouteEntry, RuleEntry
+from routed.model.entries import AddressEntry, Entry, HopSpec, RouteEntry, RuleEntry, VipEntry
 from routed.model.facts import Facts, Link
-from routed.model.net import IPV4, IPV6, family_of, format_address, is_inside, network_of
+from routed.model.net import IPV4, IPV6, family_of, format_address, host_prefix, is_inside, network_of
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
@@ -38,10 +47,10 @@ def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
 def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
     """A route: one set for each family."""
     present, ready, waiting, reads = _resolve_hops(entry.hops, facts)
-    if entry.src:
-        reads.add(FactKey("address", entry.src))
-        waiting += _waits_for_source(entry.src, facts)
-    is_ready = (bool(ready) or not entry.hops) and not (entry.src and _waits_for_source(entry.src, facts))
+    src, without_source, source_reads = _resolve_source(entry, facts)
+    waiting += without_source
+    reads |= source_reads
+    is_ready = (bool(ready) or not entry.hops) and not without_source
 
     def value_of(family: int, hops: tuple[Hop, ...]) -> RouteValue:
         return RouteValue(
@@ -49,7 +58,7 @@ def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
             protocol=protocol,
             scope=_scope_of(entry, family, hops),
             hops=_normalise_hops(hops),
-            src=entry.src,
+            src=src,
             metrics=entry.metrics,
             lock=entry.lock,
         )
@@ -64,19 +73,53 @@ def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
     return Resolution(entry, tuple(sets), tuple(waiting), frozenset(reads))
 
 
-def resolve_rule(entry: RuleEntry, _facts: Facts, protocol: int) -> Resolution:
-    """A rule: one for each family. Interfaces stay names: the kernel itself binds them (net/core/fib_rules.c)."""
-    member = RuleMember(
+def resolve_rule(entry: RuleEntry, facts: Facts, protocol: int) -> Resolution:
+    """A rule: one for each family, and for each address of ``from = "@name"``.
+
+    Interfaces stay names: the kernel itself binds them (net/core/fib_rules.c).
+    """
+    reads = {fact for word in (entry.iif, entry.oif) if is_reference(word) for fact in list_reads(word, facts)}
+    found = [find_link(word, facts) for word in (entry.iif, entry.oif) if is_reference(word)]
+    waiting = [Waiting(why) for link, why in found if link is None]
+    sources: dict[int, list[bytes]] = {family: [entry.source] for family in entry.families}
+    if entry.source_of:
+        reads |= list_address_reads(entry.source_of, facts)
+        link, why = find_link(f"@{entry.source_of}", facts)
+        held = list_addresses(link, entry.families, facts) if link else []
+        sources = {
+            family: [host_prefix(fact.address) for fact in held if family_of(fact.address) == family]
+            for family in entry.families
+        }
+        if not held:
+            name = link.name if link else ""
+            waiting.append(Waiting(why or f"link {name} (@{entry.source_of}) has no address that stands for this host"))
+    if waiting:
+        return Resolution(entry, (), tuple(waiting), frozenset(reads))
+    sets = tuple(
+        ObjectSet(
+            Kind.RULE,
+            RuleSlot(family),
+            frozenset(_make_rule(entry, source, facts) for source in sources[family]),
+            RuleValue(protocol),
+        )
+        for family in entry.families
+        if sources[family]
+    )
+    return Resolution(entry, sets, (), frozenset(reads))
+
+
+def _make_rule(entry: RuleEntry, source: bytes, facts: Facts) -> RuleMember:
+    return RuleMember(
         priority=entry.priority,
         action=entry.action,
         table=entry.table,
         target=entry.target,
         inverted=entry.inverted,
-        source=entry.source,
+        source=source,
         destination=entry.destination,
         tos=entry.tos,
-        iif=entry.iif,
-        oif=entry.oif,
+        iif=_name_link(entry.iif, facts),
+        oif=_name_link(entry.oif, facts),
         fwmark=entry.fwmark,
         fwmask=entry.fwmask,
         ipproto=entry.ipproto,
@@ -87,18 +130,19 @@ def resolve_rule(entry: RuleEntry, _facts: Facts, protocol: int) -> Resolution:
         suppress_prefixlength=entry.suppress_prefixlength,
         suppress_ifgroup=entry.suppress_ifgroup,
     )
-    sets = tuple(
-        ObjectSet(Kind.RULE, RuleSlot(family), frozenset({member}), RuleValue(protocol)) for family in entry.families
-    )
-    return Resolution(entry, sets)
+
+
+def _name_link(word: str, facts: Facts) -> str:
+    link = find_link(word, facts).link if is_reference(word) else None
+    return link.name if link else word
 
 
 def resolve_address(entry: AddressEntry, facts: Facts, protocol: int) -> Resolution:
     """An address: nothing while its link does not exist."""
-    reads = frozenset({FactKey("link", entry.dev)})
-    link = facts.link_named(entry.dev)
+    reads = frozenset(list_reads(entry.dev, facts))
+    link, why = find_link(entry.dev, facts)
     if link is None:
-        return Resolution(entry, (), (Waiting(f"link {entry.dev} does not exist"),), reads)
+        return Resolution(entry, (), (Waiting(why),), reads)
     family = family_of(entry.address)
     value = AddressValue(
         protocol=protocol,
@@ -107,7 +151,7 @@ def resolve_address(entry: AddressEntry, facts: Facts, protocol: int) -> Resolut
         deprecated=entry.deprecated,
         peer=entry.peer,
         broadcast=entry.broadcast,
-        label=(entry.label or entry.dev) if family == IPV4 else "",
+        label=(entry.label or link.name) if family == IPV4 else "",
         metric=entry.metric,
     )
     member = AddressMember(link.ifindex, entry.address, entry.prefixlen)
@@ -121,6 +165,7 @@ RESOLVERS: Final[dict[type[Entry], Callable[[Any, Facts, int], Resolution]]] = {
     AddressEntry: resolve_address,
     RouteEntry: resolve_route,
     RuleEntry: resolve_rule,
+    VipEntry: resolve_vip,
 }
 
 
@@ -148,7 +193,10 @@ def find_changed_facts(old: Facts, new: Facts) -> set[FactKey]:
         changed.update(FactKey("address", member.address) for member, _ in before_and_after)
     if old.gateways != new.gateways:
         changed.update(FactKey("gateway", gateway) for gateway, _ in old.gateways.items() ^ new.gateways.items())
-    return changed
+    if old.chosen != new.chosen:
+        names_of = old.chosen.keys() | new.chosen.keys()
+        changed.update(FactKey("selector", name) for name in names_of if old.chosen.get(name) != new.chosen.get(name))
+    return changed | {ANYTHING} if changed or old != new else changed
 
 
 def _resolve_hops(
@@ -160,7 +208,7 @@ def _resolve_hops(
     waiting: list[Waiting] = []
     reads: set[FactKey] = set()
     for spec in specs:
-        reads.add(FactKey("link", spec.dev) if spec.dev else FactKey("gateway", spec.via))
+        reads |= list_reads(spec.dev, facts) if spec.dev else {FactKey("gateway", spec.via)}
         link = _link_of(spec, facts)
         if link is None:
             waiting.append(Waiting(_why_no_link(spec, facts)))
@@ -178,20 +226,33 @@ def _resolve_hops(
 
 def _link_of(spec: HopSpec, facts: Facts) -> Link | None:
     if spec.dev:
-        return facts.link_named(spec.dev)
+        return find_link(spec.dev, facts).link
     where = facts.gateways.get(spec.via)
     return facts.links.get(where.dev) if where and where.is_onlink else None
 
 
 def _why_no_link(spec: HopSpec, facts: Facts) -> str:
     if spec.dev:
-        return f"link {spec.dev} does not exist"
+        return find_link(spec.dev, facts).why
     near = (address for address in facts.addresses.values() if len(address.address) == len(spec.via))
     for address in near:
         link = facts.links.get(address.dev)
         if link and not link.is_up and is_inside(spec.via, network_of(address.address, address.prefixlen)):
             return f"link {link.name}, towards gateway {format_address(spec.via)}, is down"
     return f"gateway {format_address(spec.via)} is on no network of this host"
+
+
+def _resolve_source(entry: RouteEntry, facts: Facts) -> tuple[bytes, list[Waiting], set[FactKey]]:
+    """The preferred source of a route, why it has to wait for it, and the facts read."""
+    src, why, reads = entry.src, "", set[FactKey]()
+    if entry.src_of:
+        near = next((hop.via for hop in entry.hops if hop.via), b"")
+        src, why = find_address(entry.src_of, min(entry.prefixes), facts, near)
+        reads |= list_address_reads(entry.src_of, facts)
+    if src:
+        reads.add(FactKey("address", src))
+        return src, _waits_for_source(src, facts), reads
+    return src, [Waiting(why)] if why else [], reads
 
 
 def _waits_for_source(src: bytes, facts: Facts) -> list[Waiting]:

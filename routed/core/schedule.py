@@ -100,6 +100,8 @@ class Schedule:
     events: int = 0  # likewise
     rest_until: float = 0.0
     next_resync: float = 0.0
+    watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
+    next_choice: float = 0.0  # when another choice of an interface will have lasted; 0 for never
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
 
     def note(self, event: Event, facts: Facts, desired: Desired, ours: frozenset[int], mine: int, now: float) -> Facts:
@@ -111,7 +113,7 @@ class Schedule:
             case ObjectEvent():
                 self.last_event = now
                 _note_object(self.dirt, event, desired, ours, mine)
-                if self.is_reach_awaited and _opens_a_network(event):
+                if (self.is_reach_awaited and _opens_a_network(event)) or self._changes_a_fact(event):
                     self.dirt.has_new_facts = True
             case LinkEvent():
                 return self._note_link(event, facts, desired, now)
@@ -124,7 +126,7 @@ class Schedule:
 
     def find_due(self, now: float) -> float | None:
         """When there is something to do: a moment (``now`` or earlier is at once), None for never."""
-        moments = [self.next_resync] if self.next_resync else []
+        moments = [moment for moment in (self.next_resync, self.next_choice) if moment]
         if self.dirt.needs_dump:
             moments.append(self._find_due_dump(now))
         if (self.dirt.keys or self.dirt.has_new_facts) and not self.is_storm():
@@ -142,6 +144,8 @@ class Schedule:
             self.dirt.keys, self.dirt.causes, self.dirt.has_new_facts = {}, {}, False
         else:
             taken, self.dirt = self.dirt, Dirt()
+        if self.next_choice and self.next_choice <= now:
+            taken.has_new_facts, self.next_choice = True, 0.0
         if self.next_resync and self.next_resync <= now:
             taken.everything = taken.everything or Cause(None, "found by the regular comparison")
         return taken
@@ -157,6 +161,12 @@ class Schedule:
             self.rest_until = ended + SHARE * (ended - began)
         if dirt.everything is not None or not self.next_resync:
             self.next_resync = ended + self.resync
+
+    def _changes_a_fact(self, event: ObjectEvent) -> bool:
+        """May the kernel route something else now that a fact speaks of?"""
+        if not self.watched or event.kind is Kind.ADDRESS:
+            return False
+        return event.kind is Kind.RULE or event.member in self.watched
 
     def _note_link(self, event: LinkEvent, facts: Facts, desired: Desired, now: float) -> Facts:
         link, before = event.link, facts.links.get(event.link.ifindex)

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator
 from routed.core.desired import scope_of
 from routed.core.holds import GROUP, Subject, Why
 from routed.core.schedule import Dirt
+from routed.core.vip import find_unproved
 from routed.core.waiting import is_waiting
 from routed.daemon.host import Host, State, Trouble
 from routed.daemon.observe import Comparison
 from routed.daemon.report import Ended, Fight, Report
+from routed.daemon.status import vocabulary_of
 from routed.model.change import Drift, Nature, Operation, Outcome, Plan, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Value
@@ -73,9 +75,21 @@ def note_troubles(host: Host, report: Report, comparison: Comparison, now: float
         former = host.troubles.get(subject)
         is_same = former is not None and (former.state, former.reason) == (trouble.state, trouble.reason)
         host.troubles[subject] = trouble._replace(since=former.since) if former and is_same else trouble
+    _note_unproved(host, now)
     host.note_established()
     host.note_in_force()
     return ended
+
+
+def _note_unproved(host: Host, now: float) -> None:
+    """The proof of every VIP whose route is in order: does the kernel take the node's address for a source?"""
+    found = find_unproved(host.needs.vips, host.desired.resolutions, host.facts, vocabulary_of(host))
+    former = host.unproved
+    host.unproved = {
+        key: former[key] if key in former and former[key].reason == why else Trouble(State.CONFLICT, why, now)
+        for key, why in found.items()
+        if key not in host.troubles
+    }
 
 
 def _find_troubles(

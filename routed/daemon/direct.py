@@ -1,7 +1,7 @@
 """The story without a loop: look, plan or apply once, and go.
 
-For ``routed plan`` and ``routed import``, which change nothing, and for ``apply --direct`` on a host whose daemon does
-not run.
+For ``routed plan``, ``routed select`` and ``routed import``, which change nothing, and for ``apply --direct`` on a host
+whose daemon does not run.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from routed.core.desired import Desired
 from routed.core.schedule import Dirt
+from routed.core.select import Judgement, choose
 from routed.daemon import lock, peers
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
@@ -20,10 +22,11 @@ from routed.daemon.report import Report
 from routed.daemon.results import describe_result
 from routed.daemon.revisions import Revisions
 from routed.intent.load import load
+from routed.intent.selectors import parse_matcher
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Plan
 from routed.model.documents import ApplyDocument
-from routed.model.entries import Intent
+from routed.model.entries import Intent, Origin, Selector
 from routed.model.facts import Facts
 from routed.model.net import FAMILIES
 from routed.model.objects import Kind, Scope, Standing
@@ -63,6 +66,34 @@ def apply_once(config: Path, state_dir: Path, *, force: bool = False) -> ApplyDo
         steps = reconciler.settle(dirt, is_initial=True, is_forced=force)
         reports: list[Report] = [step for step in steps if step is not None]
         return describe_result(reconciler.host, reports, revision, [str(notice) for notice in loaded.notices])
+
+
+def judge_links(config: Path, expression: str) -> Judgement:
+    """Which link ``@name`` of the files, or a matcher such as ``regex=ens.*``, means now, whatever was chosen before.
+
+    Raises IntentError, ValueError for an expression that says nothing, and OSError.
+    """
+    is_reference = expression.startswith("@")
+    matcher = None if is_reference else parse_matcher(expression)
+    # without files there are no VIPs to be left out, and a matcher needs nothing else of them
+    intent = load(config).intent if is_reference or config.exists() else Intent()
+    if matcher is not None:
+        asked = Selector(name=expression, origin=Origin(str(config), 0), match=(matcher,))
+    else:
+        asked = find_selector(intent, expression[1:])
+    with Kernel() as kernel:
+        reconciler = Reconciler(kernel, Host(replace(intent, selectors=(asked,))), time.monotonic)
+        reconciler.begin()
+        return choose(asked, reconciler.host.facts)
+
+
+def find_selector(intent: Intent, name: str) -> Selector:
+    """The ``[[interface]]`` of that name. Raises ValueError."""
+    for selector in intent.selectors:
+        if selector.name == name:
+            return selector
+    known = ", ".join(f"@{selector.name}" for selector in intent.selectors) or "none"
+    raise ValueError(f'no [[interface]] is named "{name}"; the files have {known}')
 
 
 def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:

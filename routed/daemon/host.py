@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from routed.core.desired import Desired, FactKey, Resolution, scope_of
 from routed.core.holds import Holds, Subject, Why
-from routed.core.resolve import find_changed_facts, gateways_without_link, resolve
+from routed.core.needs import Needs, find_needs
+from routed.core.resolve import find_changed_facts, resolve
 from routed.core.schedule import Dirt, Schedule
+from routed.core.select import Held, is_same_selector
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.facts import Facts
@@ -63,6 +65,24 @@ class Host:
     lost: dict[str, Cause] = field(default_factory=dict)  # why the objects of an entry that waits may have gone
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects before
     is_current: bool = True  # are the enforced files those on disk?
+    needs: Needs = field(default_factory=Needs)  # what the files ask of the host
+    held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
+    unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
+
+    def ask_for(self, intent: Intent) -> None:
+        """From now on the facts are those that these files need."""
+        self.needs = find_needs(intent)
+        self.schedule.watched = self.needs.watched
+        # what the operator changed is followed at once, not when it has lasted
+        same = {
+            one.name for one in intent.selectors if any(is_same_selector(one, old) for old in self.intent.selectors)
+        }
+        self.held = {name: held for name, held in self.held.items() if name in same}
+
+    @property
+    def is_undecided(self) -> bool:
+        """Is there an ``[[interface]]`` that could be several links?"""
+        return any(choice.is_ambiguous for choice in self.facts.chosen.values())
 
     @property
     def ours(self) -> frozenset[int]:
@@ -72,6 +92,7 @@ class Host:
     def enforce(self, intent: Intent, now: float) -> None:
         """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""
         protocol_before = self.intent.settings.protocol
+        self.ask_for(intent)
         self.intent = intent
         self.schedule.resync = intent.settings.resync
         self.holds.release([Why.FAILED, Why.WAITING, Why.FIGHT])
@@ -128,10 +149,6 @@ class Host:
             elif not subject:
                 dirt.everything = dirt.everything or cause
 
-    def gateways(self) -> frozenset[bytes]:
-        """The gateways whose links the kernel must be asked for."""
-        return gateways_without_link(self.intent.entries)
-
     def owned_after(self, plan_missing: int, surplus: int) -> int:
         """How many objects in the kernel carry our mark, from what a comparison found."""
         return max(0, self.desired.count() - plan_missing) + surplus
@@ -167,7 +184,14 @@ class Host:
             self.lost[name] = next((dirt.scopes[scope] for scope in scopes if scope in dirt.scopes), cause)
         elif is_known(after):
             cause = self.lost.pop(name, cause)
+        if before.note and not before.sets:  # not needed until now, so what comes is news and no repair
+            self.fresh = self.fresh | {name}
         self.desired.put(after)
+        kept = {id(group.members) for group in after.sets}  # a large set is the entry's own, and never another
+        for group in before.sets:  # what goes here may come elsewhere: the guard shall know whose it was
+            if id(group.members) not in kept:
+                keys = (Key(group.kind, group.slot, member) for member in group.members)
+                self.former |= {key: name for key in keys if self.desired.get(key) is None}
         for group in (*before.sets, *after.sets):
             scope = scope_of(group.kind, group.slot)
             self.verified.pop(scope, None)
@@ -186,5 +210,11 @@ def _describe_facts(changed: set[FactKey], facts: Facts) -> str:
     if links:
         states = {link.name: "is up" if link.is_up else "is down" for link in facts.links.values()}
         return f"link {links[0]} {states.get(links[0], 'has gone')}"
+    selectors = sorted(str(fact.which) for fact in changed if fact.what == "selector")
+    if selectors:
+        choice = facts.chosen.get(selectors[0])
+        return f"@{selectors[0]} is {choice.name if choice and choice.dev else 'nothing'} now"
     whats = {fact.what for fact in changed}
-    return "an address of this host changed" if "address" in whats else "a gateway moved"
+    if "address" in whats:
+        return "an address of this host changed"
+    return "a gateway moved" if "gateway" in whats else "the kernel routes otherwise now"

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from routed.model.change import Failure, Operation
 from routed.model.events import Event
-from routed.model.facts import GatewayLink, HostAddress, Link
+from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.objects import AddressMember, Scope, Standing
 
 
@@ -37,6 +37,15 @@ class Kernel(Protocol):
 
     def locate_gateways(self, gateways: Iterable[bytes]) -> dict[bytes, GatewayLink]:
         """The links on which the kernel would look for these gateways; those it cannot reach are left out."""
+
+    def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
+        """How the kernel would send a packet to these addresses; those it cannot reach are left out."""
+
+    def read_default_routes(self) -> tuple[Standing, ...]:
+        """The routes to destination zero, of any length, in the kernel's order."""
+
+    def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
+        """The drivers of these links, by ifindex."""
 
     def dump(self, scope: Scope) -> Dump:
         """All objects of a scope, in the kernel's order. Raises OSError: EBUSY where it never held still."""

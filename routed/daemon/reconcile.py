@@ -15,6 +15,7 @@ from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
 from routed.daemon.aftermath import note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
+from routed.daemon.facts import look_around, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
@@ -38,6 +39,7 @@ class Reconciler:
 
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
+        self.host.ask_for(self.host.intent)
         self._refresh_facts(Dirt(everything=Cause(None, "start")), is_initial=True)
 
     def listen(self, began: float) -> None:
@@ -58,8 +60,9 @@ class Reconciler:
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """One pass over what is dirty. Yields None to let the loop breathe, and the report last."""
-        report = Report(dirt, began=self.clock(), is_initial=is_initial, fresh=frozenset(self.host.fresh))
+        report = Report(dirt, began=self.clock(), is_initial=is_initial)
         self._refresh_facts(dirt, is_initial=is_initial)
+        report.fresh = frozenset(self.host.fresh)
         comparison = Comparison()
         yield from observe(self.kernel, self.host, dirt, comparison)
         report.scopes, report.absent = comparison.scopes, comparison.absent
@@ -95,10 +98,7 @@ class Reconciler:
             )
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
             host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
-        located = self.kernel.locate_gateways(host.gateways())
-        # a link that was not heard of yet will be news, and then the gateways are asked for again
-        known = {gateway: where for gateway, where in located.items() if where.dev in host.facts.links}
-        host.facts = replace(host.facts, gateways=known)
+        host.facts = look_around(self.kernel, host, self.clock())
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
 
@@ -117,6 +117,7 @@ class Reconciler:
             owned=host.owned_after(comparison.count(Nature.MISSING), comparison.count(Nature.SURPLUS)),
             fresh=host.fresh,
             may_delete=host.is_current,
+            is_undecided=host.is_undecided,
             is_held=(lambda key, entry: host.holds.find(key, entry, now) is not None) if host.holds.held else None,
             displaced=host.displaced,
         )
@@ -124,6 +125,8 @@ class Reconciler:
     def _draw_conclusions(self, report: Report, comparison: Comparison) -> None:
         """What the outcomes mean for the next pass and for the state that is shown."""
         host, now = self.host, self.clock()
+        if report.outcomes:
+            prove(self.kernel, host)
         report.fights = note_outcomes(host, report, self.kernel.port, now, self.jitter())
         report.ended = note_troubles(host, report, comparison, now)
         report.elapsed = now - report.began

@@ -70,7 +70,7 @@ def count_states(host: Host) -> tuple[int, dict[str, int]]:
 
 def _group_by_entry(host: Host) -> defaultdict[str, list[tuple[Subject, Trouble]]]:
     by_entry: defaultdict[str, list[tuple[Subject, Trouble]]] = defaultdict(list)
-    for subject, trouble in host.troubles.items():
+    for subject, trouble in (host.unproved | host.troubles).items():
         if isinstance(subject, Key):
             want = host.desired.get(subject)
             if want is not None:
@@ -100,7 +100,11 @@ def _describe_entry(
     if entry.name in host.desired.clashes:
         reason = f"{host.desired.clashes[entry.name]} wants the same object"
         states.append(Trouble(State.CONFLICT, reason, since))
-    worst = max(states, key=lambda trouble: list(State).index(trouble.state), default=Trouble(State.IN_SYNC, "", since))
+    worst = max(
+        states,
+        key=lambda trouble: list(State).index(trouble.state),
+        default=Trouble(State.IN_SYNC, resolution.note, since),
+    )
     return EntryDocument(
         entry=entry.name,
         state=worst.state,

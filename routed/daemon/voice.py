@@ -35,6 +35,9 @@ class Voice:
         self._queues: set[asyncio.Queue[OutcomeDocument]] = set()
         self._waiting: dict[str, str] = {}  # entry → the reason that was said
         self._timer: asyncio.TimerHandle | None = None
+        self._conditions: dict[str, str] = {}  # entry of a VIP → what was said
+        self._chosen: dict[str, str] = {}  # [[interface]] → its link
+        self._bypassed: dict[Key, str] = {}
 
     def say(self, *records: Record) -> None:
         """Write these records, as far as they are news."""
@@ -52,6 +55,7 @@ class Voice:
 
     def tell(self, report: Report, host: Host) -> None:
         """Everything that one pass has to say."""
+        self._tell_vips(host)
         if report.outcomes or report.plan.refusals or report.plan.notes or report.fights or report.ended:
             vocabulary = vocabulary_of(host)
             for ended in report.ended:
@@ -83,6 +87,28 @@ class Voice:
         self._repeat.resolve(ended.entry, key)
         if ended.trouble.state is State.HELD and ended.entry:
             self.say(notices.note_fight_over(ended.entry, key))
+
+    def _tell_vips(self, host: Host) -> None:
+        """What the interfaces of the files come to, which VIPs need their route, and whether the kernel follows it."""
+        chosen = {name: choice.name for name, choice in host.facts.chosen.items()}
+        for name, choice in host.facts.chosen.items():
+            if self._chosen.get(name) != choice.name:
+                before = self._chosen.get(name, "")
+                self.say(notices.note_selector_changed(name, before, choice.name, choice.reason))
+        self._chosen = chosen
+        notes = {vip.name: (vip, host.desired.resolutions[vip.name].note) for vip in host.needs.vips}
+        for name, (vip, note) in notes.items():
+            if note and self._conditions.get(name) != note:
+                self.say(notices.note_vip_condition(name, str(vip.origin), note))
+        self._conditions = {name: note or self._conditions.get(name, "") for name, (_, note) in notes.items()}
+        bypassed = {key: trouble.reason for key, trouble in host.unproved.items()}
+        if bypassed != self._bypassed:
+            vocabulary = vocabulary_of(host)
+            for key, reason in bypassed.items():
+                want = host.desired.get(key)
+                if want and self._bypassed.get(key) != reason:
+                    self.say(notices.note_vip_bypassed(want.entry.name, format_key(key, vocabulary), reason))
+            self._bypassed = bypassed
 
     def _tell_waiting_soon(self, host: Host) -> None:
         """What waits for a moment only, as in a flap, is not worth a word."""

@@ -49,7 +49,7 @@ def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault
     for path, hop in hops:
         yield from _check_hop(path, hop, families)
     yield from _check_many_hops(hops, families)
-    if route.src is not None:
+    if isinstance(route.src, bytes):
         yield from _check_local_address("src", route.src, families)
     yield from _check_scope(route, families)
     if route.tos and IPV6 in families:  # "option not available for IPv6" (rtm_to_fib6_config)
@@ -186,13 +186,43 @@ def check_address(entry: schema.AddressTable, address: bytes, length: int, dev: 
         yield Fault(("mngtmpaddr",), "`mngtmpaddr` needs a prefix length of 64")
     if entry.broadcast in {"+", "-"} and family == IPV4 and length > 30:
         yield Fault(("broadcast",), f"`broadcast`: a /{length} has no broadcast address")
-    if entry.label is not None and not entry.label.startswith(dev):
+    if entry.label is not None and not dev.startswith("@") and not entry.label.startswith(dev):
         yield Fault(("label",), f'`label` must begin with the interface\'s name, as in "{dev}:1"')
     is_multicast = net.is_inside(address, MULTICAST[family])
     if entry.autojoin and not is_multicast:  # ip_mc_autojoin_config, ipv6_mc_config
         yield Fault(("autojoin",), "`autojoin` needs a multicast address")
     if is_multicast and not entry.autojoin:  # "Cannot assign requested address" (ipv6_add_addr)
         yield Fault(("address",), "`address`: a host cannot have a multicast address", "`autojoin` joins its group")
+
+
+def check_vip(vip: schema.Vip) -> Iterator[Fault]:
+    """Everything that can be said about a VIP, routed (``node``) or held (``dev``)."""
+    if vip.node is None and vip.dev is None:
+        yield Fault((), "the vip has neither `node` nor `dev`", "`node` routes it, `dev` holds it as an address")
+    if vip.node is not None and vip.dev is not None:
+        yield Fault(("dev",), "`node` and `dev` exclude each other", "`node` routes the VIP over the link of `node`")
+    if vip.node is None:
+        for key in ("when", "metric", "table"):
+            if getattr(vip, key) is not None:
+                yield Fault((key,), f"`{key}` goes with `node` only")
+    if vip.address is None:
+        yield Fault((), "`address` is missing")
+    else:
+        yield from _check_vip_address(vip, *vip.address)
+
+
+def _check_vip_address(vip: schema.Vip, address: bytes, length: int) -> Iterator[Fault]:
+    family = family_of(address)
+    yield from check_held_address(address)
+    if net.is_inside(address, MULTICAST[family]):
+        yield Fault(("address",), "`address`: a host cannot have a multicast address")
+    network = net.network_of(address, length)
+    if vip.node is not None and network[:-1] != address:
+        yield Fault(("address",), f"`address` has host bits set: write {net.format_prefix(network)}")
+    if isinstance(vip.node, bytes):
+        yield from _check_local_address("node", vip.node, frozenset({family}))
+        if net.is_inside(vip.node, network):
+            yield Fault(("node",), "`node` must be this host's own address, not that of the VIP")
 
 
 def check_held_address(address: bytes) -> Iterator[Fault]:

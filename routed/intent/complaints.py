@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from routed.intent.problems import Fault, KeyPath
-from routed.intent.schema import Hop
+from routed.intent.schema import Hop, Match
 from routed.intent.words import one_of
 
 # What other programs call it, and what ``ip`` and this file call it.
@@ -37,8 +37,8 @@ FOREIGN_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "action": ("type",),
     "brd": ("broadcast",),
 }
-# Keys that DESIGN has and this version does not.
-NOT_YET: Final = {"node", "when"}
+# The tables inside of tables.
+INNER: Final[dict[str | int, type[BaseModel]]] = {"hops": Hop, "match": Match}
 
 _SENTENCES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "string_type": lambda _: "must be a string",
@@ -69,7 +69,7 @@ def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[Fault]:
         details: dict[str, Any] = dict(item)
         path: KeyPath = item["loc"]
         if item["type"] == "extra_forbidden":
-            yield unknown_key(path, Hop if len(path) > 1 else model)
+            yield unknown_key(path, INNER[path[0]] if len(path) > 1 else model)
             continue
         sentence = _SENTENCES.get(item["type"])
         colon = ":" if item["type"] == "value_error" else ""
@@ -79,8 +79,6 @@ def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[Fault]:
 def unknown_key(path: KeyPath, model: type[BaseModel]) -> Fault:
     """A key that the table does not have, with the one that was meant."""
     key, known = str(path[-1]), keys_of(model)
-    if key in NOT_YET:
-        return Fault(path, f"`{key}` is not supported yet")
     for word in FOREIGN_WORDS.get(key, ()):
         if word in known:
             return Fault(path, f"unknown key `{key}`", f"write `{word}`")

@@ -15,8 +15,19 @@ from routed.intent import checks, schema
 from routed.intent.names import Names
 from routed.intent.prefixes import PrefixFile
 from routed.intent.problems import Fault
+from routed.intent.selectors import find_unknown_references
 from routed.model import names, net
-from routed.model.entries import AddressEntry, Enforce, Entry, OnConflict, Origin, RouteEntry, RuleEntry
+from routed.model.entries import (
+    AddressEntry,
+    Enforce,
+    Entry,
+    OnConflict,
+    Origin,
+    RouteEntry,
+    RuleEntry,
+    VipEntry,
+    When,
+)
 from routed.model.net import FAMILIES, FAMILY_NAME, IPV6, family_of
 
 _FAMILIES: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": FAMILIES}
@@ -45,6 +56,7 @@ class Context:
 
     names: Names
     read_prefixes: Callable[[str], PrefixFile | None]  # None: there is no such file, which is told elsewhere
+    interfaces: frozenset[str] | None = None  # names of [[interface]]; None: not all of them could be read
 
 
 def convert(kind: str, spec: Any, origin: Origin, context: Context) -> Draft:
@@ -55,7 +67,14 @@ def convert(kind: str, spec: Any, origin: Origin, context: Context) -> Draft:
         "enforce": Enforce(spec.enforce),
         "on_conflict": spec.on_conflict and OnConflict(spec.on_conflict),
     }
+    if faults := tuple(find_unknown_references(spec, context.interfaces)):
+        raise FaultsError(*faults)
     return CONVERTERS[kind](head, spec, context)
+
+
+def split_reference(word: bytes | str | None) -> tuple[bytes, str]:
+    """An address or ``@name`` as (address, name), of which one is empty."""
+    return (b"", word[1:]) if isinstance(word, str) else (word or b"", "")
 
 
 def convert_route(head: dict[str, Any], route: schema.Route, context: Context) -> Draft:
@@ -69,6 +88,7 @@ def convert_route(head: dict[str, Any], route: schema.Route, context: Context) -
     tos = _take(faults, "tos", _tos, context.names, route.tos)
     if faults:
         raise FaultsError(*faults)
+    src, src_of = split_reference(route.src)
     entry = RouteEntry(
         **head,
         prefixes=prefixes,
@@ -77,7 +97,8 @@ def convert_route(head: dict[str, Any], route: schema.Route, context: Context) -
         metric=route.metric,
         tos=tos or 0,
         scope=route.scope,
-        src=route.src or b"",
+        src=src,
+        src_of=src_of,
         hops=tuple(hop for _, hop in checks.hop_specs(route)),
         metrics=_metrics(route),
         lock=sum(1 << names.METRICS[word] for word in set(route.lock)),
@@ -116,7 +137,7 @@ def _destinations(route: schema.Route, context: Context) -> tuple[dict[int, froz
 def _families_of_default(route: schema.Route) -> tuple[int, ...]:
     if route.family is not None:
         return _FAMILIES[route.family]
-    if route.src is not None:
+    if isinstance(route.src, bytes):
         return (family_of(route.src),)
     gateways = [family_of(hop.via) for _, hop in checks.hop_specs(route) if hop.via]
     if not gateways:
@@ -148,6 +169,7 @@ def convert_rule(head: dict[str, Any], rule: schema.Rule, context: Context) -> D
     if faults:
         raise FaultsError(*faults)
     mark, mask = rule.fwmark or (0, 0)
+    source, source_of = split_reference(rule.source)
     entry = RuleEntry(
         **head,
         families=families,
@@ -156,7 +178,8 @@ def convert_rule(head: dict[str, Any], rule: schema.Rule, context: Context) -> D
         table=table or 0,
         target=rule.goto or 0,
         inverted=rule.inverted,
-        source=_selector(rule.source),
+        source=_selector(source),
+        source_of=source_of,
         destination=_selector(rule.destination),
         tos=tos or 0,
         iif=rule.iif or "",
@@ -177,7 +200,7 @@ def convert_rule(head: dict[str, Any], rule: schema.Rule, context: Context) -> D
 def _rule_labels(rule: schema.Rule) -> Iterator[str]:
     for prefix in (rule.source, rule.destination):
         if prefix:
-            yield net.format_prefix(prefix)
+            yield prefix[1:] if isinstance(prefix, str) else net.format_prefix(prefix)
     for word in (rule.iif, rule.oif, rule.family, rule.table, rule.type):
         if word is not None:
             yield str(word)
@@ -189,9 +212,11 @@ def _selector(prefix: bytes | None) -> bytes:
 
 
 def _rule_families(rule: schema.Rule) -> tuple[int, ...]:
-    told = {family_of(prefix) for prefix in (rule.source, rule.destination) if prefix}
+    told = {family_of(prefix) for prefix in (rule.source, rule.destination) if isinstance(prefix, bytes) and prefix}
     if len(told) == 2:
         raise FaultsError(Fault(("to",), "`from` and `to` are of different families"))
+    if rule.family is None and not told and isinstance(rule.source, str):
+        return FAMILIES  # the addresses of the interface tell
     if rule.family is None and not told:
         hint = 'write family = "ipv4", "ipv6" or "both"'
         raise FaultsError(Fault((), "nothing tells the family of this rule", hint))
@@ -226,14 +251,36 @@ def convert_address(head: dict[str, Any], spec: schema.AddressTable, context: Co
 
 
 def convert_vip(head: dict[str, Any], spec: schema.Vip, context: Context) -> Draft:
-    """``[[vip]]`` held as an address. An IPv6 one must never become a source by itself, nor wait for its own echo."""
-    del context
-    address, length = _held(spec)
-    faults = list(checks.check_held_address(address))
-    if net.is_inside(address, checks.MULTICAST[family_of(address)]):
-        faults.append(Fault(("address",), "`address`: a host cannot have a multicast address"))
+    """``[[vip]]``: with ``node`` routed, with ``dev`` held as an address."""
+    if faults := tuple(checks.check_vip(spec)):
+        raise FaultsError(*faults)
+    return _convert_held_vip(head, spec) if spec.node is None else _convert_routed_vip(head, spec, context)
+
+
+def _convert_routed_vip(head: dict[str, Any], spec: schema.Vip, context: Context) -> Draft:
+    faults: list[Fault] = []
+    table = _take(faults, "table", _route_table, context.names, spec.table)
     if faults:
         raise FaultsError(*faults)
+    assert spec.address is not None
+    address, length = spec.address
+    node, node_of = split_reference(spec.node)
+    entry = VipEntry(
+        **head,
+        prefix=net.network_of(address, length),
+        node=node,
+        node_of=node_of,
+        when=When(spec.when or When.NOT_DEFAULT),
+        metric=spec.metric,
+        table=table or names.TABLE_MAIN,
+    )
+    more = [str(word) for word in (spec.table, spec.metric) if word is not None]
+    return Draft(entry, (net.format_address(address), str(length), *more))
+
+
+def _convert_held_vip(head: dict[str, Any], spec: schema.Vip) -> Draft:
+    """An IPv6 one must never become a source by itself, nor wait for its own echo."""
+    address, length = _held(spec)
     is_ipv6 = family_of(address) == IPV6
     flags = names.IFA_NODAD if is_ipv6 else 0
     entry = AddressEntry(**head, address=address, prefixlen=length, dev=spec.dev or "", flags=flags, deprecated=is_ipv6)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from routed.intent.convert import Draft
 from routed.intent.problems import KeyPath
 from routed.model import net
-from routed.model.entries import AddressEntry, Entry, RouteEntry, RuleEntry
+from routed.model.entries import AddressEntry, Entry, RouteEntry, RuleEntry, VipEntry
 from routed.model.net import FAMILY_NAME, IPV6
 
 KERNEL_GOTO_TARGETS: Final = frozenset({32766, 32767})
@@ -33,14 +33,14 @@ class Clash(NamedTuple):
 def find_clashes(entries: Iterable[Entry]) -> Iterator[Clash]:
     """Every contradiction among the entries, in their order."""
     entries = tuple(entries)
-    yield from _clashing_routes([entry for entry in entries if isinstance(entry, RouteEntry)])
+    yield from _clashing_routes([entry for entry in entries if isinstance(entry, RouteEntry | VipEntry)])
     yield from _clashing_rules([entry for entry in entries if isinstance(entry, RuleEntry)])
     yield from _clashing_addresses([entry for entry in entries if isinstance(entry, AddressEntry)])
 
 
-def _clashing_routes(routes: list[RouteEntry]) -> Iterator[Clash]:
+def _clashing_routes(routes: list[RouteEntry | VipEntry]) -> Iterator[Clash]:
     """Two routes under one kernel key (family, table, metric, tos, prefix)."""
-    slots: dict[tuple[int, int, int, int], list[tuple[RouteEntry, frozenset[bytes]]]] = defaultdict(list)
+    slots: dict[tuple[int, int, int, int], list[tuple[RouteEntry | VipEntry, frozenset[bytes]]]] = defaultdict(list)
     for route in routes:
         for family, prefixes in route.prefixes.items():
             metric = (route.metric or IPV6_METRIC) if family == IPV6 else (route.metric or 0)
@@ -48,7 +48,7 @@ def _clashing_routes(routes: list[RouteEntry]) -> Iterator[Clash]:
     for (_, _, metric, _), sets in slots.items():
         # The largest set is asked, never walked; the others together are walked once.
         largest, largest_prefixes = max(sets, key=lambda pair: len(pair[1]))
-        owners: dict[bytes, RouteEntry] = {}
+        owners: dict[bytes, RouteEntry | VipEntry] = {}
         for route, prefixes in sets:
             if route is largest:
                 continue
@@ -61,7 +61,7 @@ def _clashing_routes(routes: list[RouteEntry]) -> Iterator[Clash]:
                 yield _route_clash(route, metric, twice)
 
 
-def _route_clash(route: RouteEntry, metric: int, twice: list[tuple[bytes, RouteEntry]]) -> Clash:
+def _route_clash(route: Entry, metric: int, twice: list[tuple[bytes, RouteEntry | VipEntry]]) -> Clash:
     prefix, other = min(twice, key=lambda pair: pair[0])
     more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
     key = f"{net.format_destination(prefix)} with metric {metric} in this table"
@@ -76,7 +76,7 @@ def _clashing_rules(rules: list[RuleEntry]) -> Iterator[Clash]:
         key = (
             rule.priority, rule.action, rule.table, rule.target, rule.inverted, rule.source, rule.destination, rule.tos,
             rule.iif, rule.oif, rule.fwmark, rule.fwmask, rule.ipproto, rule.sport, rule.dport, rule.uidrange,
-            rule.l3mdev, rule.suppress_prefixlength, rule.suppress_ifgroup,
+            rule.l3mdev, rule.suppress_prefixlength, rule.suppress_ifgroup, rule.source_of,
         )  # fmt: skip
         for family in rule.families:
             other = owners.setdefault((family, *key), rule)

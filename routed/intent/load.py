@@ -20,10 +20,11 @@ from routed.intent.gather import gather, parse_documents, prefix_path
 from routed.intent.names import Names, read_names
 from routed.intent.prefixes import PrefixFile, parse_prefixes
 from routed.intent.problems import Fault, IntentError, KeyPath, Problem
-from routed.model.entries import Entry, Intent, Settings, Source
+from routed.intent.selectors import convert_selector
+from routed.model.entries import Entry, Intent, Selector, Settings, Source
 from routed.model.names import NEVER_OURS, TABLES
 
-LATER_TABLES: Final = frozenset({"interface", "service"})
+LATER_TABLES: Final = frozenset({"service"})
 
 
 class Loaded(NamedTuple):
@@ -102,6 +103,7 @@ class _Assembly:
         self.notices: list[Problem] = []
         self.is_every_file_read = not failed
         self.is_every_table_read = not failed
+        self.is_every_interface_read = not failed
         self.are_prefixes_told = bool(unread_prefixes)
         self.prefix_sources = {source.path: source for source in sources if source.role == "prefixes"}
         self.prefix_files: dict[str, PrefixFile] = {}
@@ -112,14 +114,16 @@ class _Assembly:
         chosen = self._choose(raws)
         names = self._names([raw for raw in chosen if raw.kind == "table"])
         settings = self._settings([raw for raw in raws if raw.kind == "daemon"], names)
-        placed = [raw for raw in chosen if raw.kind not in {"table", "daemon"}]
-        drafts = [(raw, draft) for raw in placed if (draft := self._convert(raw, names))]
+        selectors = self._selectors([raw for raw in chosen if raw.kind == "interface"])
+        known = frozenset(selector.name for selector in selectors) if self.is_every_interface_read else None
+        placed = [raw for raw in chosen if raw.kind not in {"table", "daemon", "interface"}]
+        drafts = [(raw, draft) for raw in placed if (draft := self._convert(raw, names, known))]
         entries = name_entries(draft for _, draft in drafts)
         self._crosscheck([raw for raw, _ in drafts], entries)
         if self.problems:
             raise IntentError(self._in_order(self.problems))
         table_names = {number: name for name, number in names.tables.items()}
-        intent = Intent(settings, entries, self.sources, table_names, digest_of(self.sources))
+        intent = Intent(settings, entries, self.sources, table_names, digest_of(self.sources), selectors)
         return Loaded(intent, self._in_order(self.notices))
 
     def _read_tables(self, document: Document) -> Iterable[Raw]:
@@ -147,6 +151,7 @@ class _Assembly:
         if isinstance(spec, tuple):
             self.problems += (document.problem_of(path, fault) for fault in spec)
             self.is_every_table_read &= kind != "table"
+            self.is_every_interface_read &= kind != "interface"
         else:
             yield Raw(kind, document, path, spec)
 
@@ -198,8 +203,20 @@ class _Assembly:
                         self.problems.append(raw.document.problem((*raw.path, key), f"`{key}`: {message}", *hint))
         return Settings(**given)
 
-    def _convert(self, raw: Raw, names: Names) -> Draft | None:
-        context = Context(names, lambda word: self._prefix_file(raw, word))
+    def _selectors(self, raws: Iterable[Raw]) -> tuple[Selector, ...]:
+        """Every ``[[interface]]``."""
+        selectors = []
+        for raw in raws:
+            found = convert_selector(raw.spec, raw.document.origin(raw.path))
+            if isinstance(found, Selector):
+                selectors.append(found)
+            else:
+                self.problems += (raw.document.problem_of(raw.path, fault) for fault in found)
+                self.is_every_interface_read = False
+        return tuple(selectors)
+
+    def _convert(self, raw: Raw, names: Names, interfaces: frozenset[str] | None) -> Draft | None:
+        context = Context(names, lambda word: self._prefix_file(raw, word), interfaces)
         try:
             return convert(raw.kind, raw.spec, raw.document.origin(raw.path), context)
         except FaultsError as error:

@@ -34,11 +34,17 @@ Address = Annotated[bytes, PlainValidator(words.address), _text(_ADDRESS)]
 Prefix = Annotated[bytes, PlainValidator(words.prefix), _text(_PREFIX)]
 Destination = Annotated[bytes, PlainValidator(words.destination), _text(f"^default$|{_PREFIX}")]
 Selector = Annotated[bytes, PlainValidator(words.selector), _text(f"^all$|{_PREFIX}")]
-SourceAddress = Annotated[bytes, PlainValidator(words.source_address), _text(_ADDRESS)]
+SourceSelector = Annotated[
+    bytes | str, PlainValidator(words.source_selector), _text(f"^all$|^@[A-Za-z0-9._-]+$|{_PREFIX}")
+]
+SourceAddress = Annotated[bytes | str, PlainValidator(words.source_address), _text(f"^@[A-Za-z0-9._-]+$|{_ADDRESS}")]
 AddressWithLength = Annotated[tuple[bytes, int], PlainValidator(words.address_with_length), _text(_WITH_LENGTH)]
 VipAddress = Annotated[tuple[bytes, int], PlainValidator(words.vip_address), _text(_PREFIX)]
 Broadcast = Annotated[bytes | str, PlainValidator(words.broadcast), _text(rf"^[+-]$|{_ADDRESS}")]
-Interface = Annotated[
+_REFERENCE = "^@[A-Za-z0-9._-]+$"
+# A link by its name, or @name of an [[interface]]
+Interface = Annotated[str, PlainValidator(words.link), _text(rf"{_REFERENCE}|^[^@/:\s][^/:\s]{{0,14}}$")]
+LinkName = Annotated[
     str, PlainValidator(words.interface), _text(r"^[^@/:\s][^/:\s]*$", maxLength=words.INTERFACE_NAME_LENGTH)
 ]
 Label = Annotated[str, PlainValidator(words.label), _text(minLength=1, maxLength=words.INTERFACE_NAME_LENGTH)]
@@ -171,7 +177,9 @@ class Rule(EntryTable):
     priority: Number | None = Field(None, description="The place among the rules, lower first. Required.")
     family: Family | None = Field(None, description="The family, where neither from nor to tells it.")
     inverted: bool = Field(default=False, alias="not", description="Match what the selectors do not match.")
-    source: Selector | None = Field(None, alias="from", description='Source prefix, or "all".')
+    source: SourceSelector | None = Field(
+        None, alias="from", description='Source prefix, "all", or "@name": each address of that interface.'
+    )
     destination: Selector | None = Field(None, alias="to", description='Destination prefix, or "all".')
     iif: Interface | None = Field(None, description="Incoming interface; lo means packets of this host.")
     oif: Interface | None = Field(None, description="Outgoing interface of sockets bound to it.")
@@ -216,10 +224,55 @@ class AddressTable(EntryTable):
 
 
 class Vip(EntryTable):
-    """``[[vip]]``: a service address that this host holds."""
+    """``[[vip]]``: a service address, routed by this host's own address or held by this host."""
 
-    address: VipAddress | None = Field(None, description="The address; /32 or /128 unless told. Required.")
-    dev: Interface | None = Field(None, description="The interface that holds it. Required.")
+    address: VipAddress | None = Field(
+        None, description="The address; /32 or /128 unless told. With `node` it may be a prefix. Required."
+    )
+    node: SourceAddress | None = Field(
+        None, description="Route mode: this host's own address from which traffic to the VIP leaves, or its @name."
+    )
+    when: Literal["not-default", "source-differs", "always"] | None = Field(
+        None, description="Route mode: when the route is needed. not-default."
+    )
+    metric: Number | None = Field(None, description="Route mode: the priority, lower first. IPv4 0, IPv6 1024.")
+    table: NameOrNumber | None = Field(None, description="Route mode: the routing table. main.")
+    dev: Interface | None = Field(None, description="Address mode: the interface that holds the address.")
+
+
+class Match(Table):
+    """One way to recognise an interface: one key, and ``gateway`` beside ``can_reach``."""
+
+    name: LinkName | None = Field(None, description="Its name.")
+    regex: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="A regular expression that fits its whole name."
+    )
+    cidr: Annotated[str, Field(min_length=1)] | None = Field(None, description="It has an address in this prefix.")
+    can_reach: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="The kernel would send packets to this address over it. None is sent."
+    )
+    gateway: bool = Field(default=False, description="With can_reach: an address behind a gateway counts, too.")
+    mac: Annotated[str, Field(min_length=1)] | None = Field(None, description="Its MAC address.")
+    default: bool = Field(default=False, description="The default route leads over it.")
+    driver: Annotated[str, Field(min_length=1)] | None = Field(None, description="Its driver, as ethtool -i says.")
+
+
+class InterfaceTable(Table):
+    """``[[interface]]``: an interface that is chosen once, and written as "@name"."""
+
+    name: Name | None = Field(None, description='The name; entries write "@name". Required.')
+    match: list[Match] | None = Field(
+        None, description="Ways to recognise it, the first that recognises any interface decides. Required."
+    )
+    skip: list[Annotated[str, Field(min_length=1)]] | None = Field(
+        None, description="Shell patterns of names that never come into question; only `name` does not ask them."
+    )
+    up: bool = Field(default=True, description="Only an interface that is up.")
+    pick: Literal["only", "first"] = Field(
+        "only", description="Of several: none, which is an error, or the one of the lowest index."
+    )
+    hold: Duration | None = Field(None, description='How long another choice has to last to be followed. "10s".')
+    disabled: bool = Field(default=False, description="Take the interface of this name away.")
 
 
 class File(Table):
@@ -227,6 +280,7 @@ class File(Table):
 
     version: Literal[1] | None = Field(None, description="The version of this form. Required in the main file.")
     daemon: Daemon | None = Field(None, description="How the daemon itself behaves.")
+    interface: list[InterfaceTable] = Field([], description="An interface, chosen by what it is.")
     table: list[RoutingTable] = Field([], description="A name for a routing table.")
     route: list[Route] = Field([], description="A route, or many of one shape.")
     rule: list[Rule] = Field([], description="A policy rule.")
@@ -236,6 +290,7 @@ class File(Table):
 
 # The tables of the file by their word. What stands in ENTRY_TABLES is written with two brackets.
 ENTRY_TABLES: Final[dict[str, type[Table]]] = {
+    "interface": InterfaceTable,
     "table": RoutingTable,
     "route": Route,
     "rule": Rule,

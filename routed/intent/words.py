@@ -75,9 +75,13 @@ def destination(value: object) -> bytes:
 
 
 def selector(value: object) -> bytes:
-    """The ``from`` or ``to`` of a rule: a packed prefix, or ``b""`` for ``all``."""
-    _refuse_reference(value)
+    """The ``to`` of a rule: a packed prefix, or ``b""`` for ``all``."""
     return b"" if value == "all" else prefix(value)
+
+
+def source_selector(value: object) -> bytes | str:
+    """The ``from`` of a rule: as ``to``, or ``@name``."""
+    return reference(value) or selector(value)
 
 
 def address_with_length(value: object) -> tuple[bytes, int]:
@@ -102,10 +106,9 @@ def vip_address(value: object) -> tuple[bytes, int]:
     return packed, len(packed) * 8
 
 
-def source_address(value: object) -> bytes:
-    """The ``src`` of a route."""
-    _refuse_reference(value)
-    return address(value)
+def source_address(value: object) -> bytes | str:
+    """The ``src`` of a route: a packed address, or ``@name``."""
+    return reference(value) or address(value)
 
 
 def broadcast(value: object) -> bytes | str:
@@ -116,7 +119,6 @@ def broadcast(value: object) -> bytes | str:
 def interface(value: object) -> str:
     """The name of an interface (dev_valid_name, net/core/dev.c)."""
     name = text_of(value, "eth0")
-    _refuse_reference(name)
     if len(name.encode("utf-8", "surrogatepass")) > INTERFACE_NAME_LENGTH:
         raise ValueError(f'"{name}" is longer than the {INTERFACE_NAME_LENGTH} bytes of an interface name')
     is_bad = any(character in "/:" or character.isspace() or character == "\0" for character in name)
@@ -125,9 +127,18 @@ def interface(value: object) -> str:
     return name
 
 
-def _refuse_reference(value: object) -> None:
-    if isinstance(value, str) and value.startswith("@"):
-        raise ValueError(f'"{value}": names of [[interface]] are not supported yet: write what is meant itself')
+def link(value: object) -> str:
+    """The name of an interface, or ``@name`` of an ``[[interface]]``."""
+    return reference(value) or interface(value)
+
+
+def reference(value: object) -> str:
+    """The value if it is ``@name``, otherwise ``""``."""
+    if not isinstance(value, str) or not value.startswith("@"):
+        return ""
+    if not _NAME.fullmatch(value[1:]):
+        raise ValueError(f'"{value}" is not the name of an [[interface]]: use letters, digits, ".", "_" and "-"')
+    return value
 
 
 def label(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Which link is this gateway on? The kernel's own answer, one RTM_GETROUTE for each.
+"""Which link is this gateway on, and how do packets go to this address? The kernel's own answers, by RTM_GETROUTE.
 
 Source: inet_rtm_getroute in net/ipv4/route.c, inet6_rtm_getroute in net/ipv6/route.c.
 """
@@ -11,13 +11,15 @@ from struct import Struct
 from typing import Final
 
 from routed.kernel.codec.attributes import HEADER, HEADER_SIZE, REQUEST, attribute, message, number, walk
-from routed.model.facts import GatewayLink
-from routed.model.names import UNICAST
+from routed.kernel.codec.route import decode_route
+from routed.model.facts import GatewayLink, Way
+from routed.model.names import LOCAL, UNICAST
 from routed.model.net import family_of, is_inside
 
 _HEAD: Final = Struct("=BBBBBBBBI")  # struct rtmsg
 _NEW_ROUTE, _GET_ROUTE = 24, 26
-_DST, _OIF, _GATEWAY, _VIA = 1, 4, 5, 18
+_DST, _OIF, _GATEWAY, _PREFSRC, _VIA = 1, 4, 5, 7, 18
+_FIB_MATCH: Final = 0x2000  # RTM_F_FIB_MATCH: answer with the route itself, as a dump would show it
 _LINK_LOCAL: Final = bytes.fromhex("fe80") + bytes(14) + bytes((10,))
 _ANSWER: Final = 1 << 16  # bytes
 
@@ -39,15 +41,42 @@ def locate(requests: socket, gateways: Iterable[bytes], own: Mapping[bytes, int]
     return located
 
 
+def look_up(requests: socket, addresses: Iterable[bytes]) -> dict[bytes, Way]:
+    """How packets of this host to each address go: link, gateway, source, and the route that is used.
+
+    What is not reached is absent. Raises OSError.
+    """
+    return {address: way for address in addresses if (way := _find_way(requests, address))}
+
+
+def _find_way(requests: socket, address: bytes) -> Way | None:
+    answer = _get_route(requests, address, 0)
+    type_ = _HEAD.unpack_from(answer, HEADER_SIZE)[7] if answer else 0
+    if type_ not in {UNICAST, LOCAL}:
+        return None
+    attributes = walk(answer, HEADER_SIZE + _HEAD.size, len(answer))
+    gateway = attributes.get(_GATEWAY) or attributes.get(_VIA, b"")[2:]
+    source, dev = attributes.get(_PREFSRC, b""), number(attributes.get(_OIF, bytes(4)))
+    match = _get_route(requests, address, _FIB_MATCH)
+    winner = decode_route(match, 0, len(match)) if match else None
+    return Way(dev, gateway, source, type_, winner)
+
+
 def _ask(requests: socket, gateway: bytes) -> GatewayLink | None:
-    head = _HEAD.pack(family_of(gateway), len(gateway) * 8, 0, 0, 0, 0, 0, 0, 0)
-    requests.send(message(_GET_ROUTE, REQUEST, 1, head + attribute(_DST, gateway)))
+    answer = _get_route(requests, gateway, 0)
+    if not answer or _HEAD.unpack_from(answer, HEADER_SIZE)[7] != UNICAST:
+        return None
+    attributes = walk(answer, HEADER_SIZE + _HEAD.size, len(answer))
+    return GatewayLink(number(attributes[_OIF]), _GATEWAY not in attributes and _VIA not in attributes)
+
+
+def _get_route(requests: socket, address: bytes, flags: int) -> bytes:
+    """The kernel's RTM_NEWROUTE, ``b""`` where it has no route."""
+    head = _HEAD.pack(family_of(address), len(address) * 8, 0, 0, 0, 0, 0, 0, flags)
+    requests.send(message(_GET_ROUTE, REQUEST, 1, head + attribute(_DST, address)))
     answer = requests.recv(_ANSWER)
     length, type_, _, _, _ = HEADER.unpack_from(answer)
-    if type_ != _NEW_ROUTE or _HEAD.unpack_from(answer, HEADER_SIZE)[7] != UNICAST:
-        return None
-    attributes = walk(answer, HEADER_SIZE + _HEAD.size, length)
-    return GatewayLink(number(attributes[_OIF]), _GATEWAY not in attributes and _VIA not in attributes)
+    return answer[:length] if type_ == _NEW_ROUTE else b""
 
 
 def _is_link_local(gateway: bytes) -> bool:

@@ -10,16 +10,16 @@ from socket import SO_RCVBUF, SOL_SOCKET, socket
 from types import TracebackType
 from typing import Final, Self
 
-from routed.kernel import apply, dump, gateways, sockets
+from routed.kernel import apply, defaults, drivers, dump, gateways, sockets
 from routed.kernel.codec import Decoder, MalformedMessage, messages
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.link import LINKS_REQUEST, decode_link
 from routed.kernel.events import EventReader
 from routed.model.change import Failure, Operation
 from routed.model.events import Event
-from routed.model.facts import GatewayLink, HostAddress, Link
+from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.net import FAMILIES
-from routed.model.objects import AddressMember, Scope
+from routed.model.objects import AddressMember, Scope, Standing
 
 _GET_LINK: Final = 18
 
@@ -99,6 +99,18 @@ class Kernel:
         """
         own = {fact.address: fact.dev for fact in self.read_addresses().values()}
         return gateways.locate(self._requests, wanted, own)
+
+    def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
+        """How the kernel would send a packet to each of these addresses now; what it cannot reach is absent."""
+        return gateways.look_up(self._requests, addresses)
+
+    def read_default_routes(self) -> tuple[Standing, ...]:
+        """The routes to destination zero, of any length: of table main for IPv4, of all tables for IPv6."""
+        return defaults.read_default_routes(self._requests)
+
+    def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
+        """The names of the drivers of these links, by ifindex, as ``ethtool -i`` says them."""
+        return drivers.read_drivers(links)
 
     def fingerprint(self, scope: Scope) -> bytes:
         """The digest of a raw dump: equal for equal content, nothing decoded."""

@@ -141,6 +141,26 @@ class ApplyDocument(TypedDict):
     notices: NotRequired[list[str]]
 
 
+class CandidateDocument(TypedDict):
+    """One interface of the host, and why it won or lost."""
+
+    ifname: str
+    ifindex: int
+    chosen: bool
+    reason: str
+
+
+class SelectDocument(TypedDict):
+    """What ``routed select --json`` prints."""
+
+    schema: str  # routed.select/1
+    expression: str
+    ifname: str  # of the chosen interface, empty for none
+    reason: str
+    ambiguous: bool
+    candidates: list[CandidateDocument]
+
+
 class OutcomeDocument(TypedDict):
     """One audit record, as the stream of outcomes and the JSON lines carry it."""
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from routed.model.names import TABLE_MAIN, TO_TABLE, UNICAST
+from routed.model.net import family_of
 
 
 class Enforce(StrEnum):
@@ -70,6 +71,7 @@ class RouteEntry(Entry):
     hops: tuple[HopSpec, ...] = ()
     metrics: tuple[tuple[int, int | str], ...] = ()
     lock: int = 0
+    src_of: str = ""  # the [[interface]] whose address is meant, in place of ``src``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +98,7 @@ class RuleEntry(Entry):
     l3mdev: bool = False
     suppress_prefixlength: int = -1
     suppress_ifgroup: int = -1
+    source_of: str = ""  # the [[interface]] whose addresses are meant, in place of ``source``
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +115,80 @@ class AddressEntry(Entry):
     metric: int = 0
     flags: int = 0
     deprecated: bool = False
+
+
+class When(StrEnum):
+    """Under which condition a VIP is routed."""
+
+    NOT_DEFAULT = "not-default"  # the node's address is not the one that ChooseHostInterface picks
+    SOURCE_DIFFERS = "source-differs"  # the kernel by itself would choose another source
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VipEntry(Entry):
+    """``[[vip]]`` in route mode: traffic to the prefix leaves from the node's own address."""
+
+    prefix: bytes
+    node: bytes = b""
+    node_of: str = ""  # the [[interface]] whose address is meant, in place of ``node``
+    when: When = When.NOT_DEFAULT
+    metric: int | None = None
+    table: int = TABLE_MAIN
+
+    @property
+    def prefixes(self) -> dict[int, frozenset[bytes]]:
+        """The destination as a route has it."""
+        return {family_of(self.prefix): frozenset({self.prefix})}
+
+    @property
+    def tos(self) -> int:
+        """A VIP is routed for every type of service."""
+        return 0
+
+
+class How(StrEnum):
+    """By what an interface is recognised."""
+
+    NAME = "name"
+    REGEX = "regex"
+    CIDR = "cidr"
+    CAN_REACH = "can_reach"
+    MAC = "mac"
+    DEFAULT = "default"
+    DRIVER = "driver"
+
+
+class Matcher(NamedTuple):
+    """One way to recognise an interface."""
+
+    how: How
+    text: str  # as written
+    packed: bytes = b""  # of cidr a prefix, of can_reach an address, of mac its bytes
+    through_gateway: bool = False  # of can_reach: does an answer through a gateway count?
+
+
+DEFAULT_HOLD: Final = 10.0  # seconds
+
+# Interfaces that other programs make and take away; none of them is a NIC.
+DEFAULT_SKIP: Final = (
+    "lo", "docker*", "podman*", "br-*", "virbr*", "lxcbr*", "cbr*", "veth*", "dummy*", "cali*", "tunl*", "flannel*",
+    "cni*", "vxlan.calico", "vxlan-v6.calico", "wireguard.cali", "wg-v6.cali", "kube-ipvs*", "kube-bridge",
+    "nodelocaldns",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """``[[interface]]``: an interface that is chosen once, and written as ``@name``."""
+
+    name: str
+    origin: Origin
+    match: tuple[Matcher, ...]  # the first that recognises anything decides
+    skip: tuple[str, ...] = DEFAULT_SKIP  # shell patterns; a matcher by name is not asked for them
+    up: bool = True
+    picks_first: bool = False  # of several the one of the lowest ifindex; otherwise several are none
+    hold: float = DEFAULT_HOLD  # seconds that another choice has to last before it is followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +220,4 @@ class Intent:
     sources: tuple[Source, ...] = ()
     table_names: dict[int, str] = field(default_factory=dict)
     digest: str = ""  # of the sources: equal digests mean equal intents
+    selectors: tuple[Selector, ...] = ()

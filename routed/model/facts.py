@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from routed.model.objects import AddressMember
+from routed.model.objects import AddressMember, Standing
 
 
 class Link(NamedTuple):
@@ -44,14 +44,48 @@ class GatewayLink(NamedTuple):
     is_onlink: bool  # False: the kernel would go through another gateway to reach it
 
 
+class Way(NamedTuple):
+    """The kernel's answer to "how do packets to this address go?" (RTM_GETROUTE). No packet is sent for it."""
+
+    dev: int  # ifindex
+    gateway: bytes  # b"" on-link
+    source: bytes  # that the kernel would choose
+    type: int  # names.UNICAST or names.LOCAL; what is not reached has no way
+    winner: Standing | None = None  # the route that is used (RTM_F_FIB_MATCH)
+
+
+class Natural(NamedTuple):
+    """The way to a VIP as it would be without our own route to it, as far as it can be known."""
+
+    way: Way | None  # None: it would not be reached
+    beside: Way | None  # the way to the address beside it, asked at the same time
+    is_certain: bool = True  # False: our route stood already when we came, so only ``beside`` is known
+
+
+class Choice(NamedTuple):
+    """What one ``[[interface]]`` comes to."""
+
+    dev: int = 0  # ifindex; 0: none
+    name: str = ""
+    reason: str = ""  # why this one, or why none
+    within: bytes = b""  # the prefix by which it was chosen: of several addresses the one in it is meant
+    is_ambiguous: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The host as the intent sees it."""
+    """The host as the intent sees it. The last six are filled only as far as an entry asks for them."""
 
     links: dict[int, Link] = field(default_factory=dict)
     addresses: dict[AddressMember, HostAddress] = field(default_factory=dict)
     gateways: dict[bytes, GatewayLink] = field(default_factory=dict)
     ssh_peers: frozenset[bytes] = frozenset()
+    default_routes: tuple[Standing, ...] = ()  # routes to destination zero of any length, in the kernel's order
+    ways: dict[bytes, Way] = field(default_factory=dict)  # address → way; what is not reached is absent
+    natural: dict[bytes, Natural] = field(default_factory=dict)  # prefix of a VIP →
+    drivers: dict[int, str] = field(default_factory=dict)  # ifindex → driver
+    chosen: dict[str, Choice] = field(default_factory=dict)  # name of an [[interface]] →
+    service_addresses: frozenset[bytes] = frozenset()  # VIPs of the files: never an address of the host itself
 
     def link_named(self, name: str) -> Link | None:
         """The link of that name, if there is one now."""

@@ -20,7 +20,7 @@ from typing import Any, Final
 from routed.model import names
 from routed.model.change import Failure, Operation, Verb
 from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
-from routed.model.facts import GatewayLink, HostAddress, Link
+from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.net import IPV4, IPV6, family_of, is_inside, network_of, parse_prefix
 from routed.model.objects import (
     AddressMember,
@@ -117,6 +117,24 @@ class FakeKernel:
             if gateway not in found and best is not None and best.hops and not is_inside(gateway, LINK_LOCAL):
                 found[gateway] = GatewayLink(best.hops[0].dev, not best.hops[0].gateway)
         return found
+
+    def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
+        best = {address: self._look_up(address) for address in addresses}
+        return {
+            address: Way(value.hops[0].dev, value.hops[0].gateway, value.src, names.UNICAST)
+            for address, value in best.items()
+            if value is not None and value.hops
+        }
+
+    def read_default_routes(self) -> tuple[Standing, ...]:
+        return tuple(
+            standing
+            for standing in self.stand(Kind.ROUTE)
+            if isinstance(standing.member, bytes) and not any(standing.member[:-1])
+        )
+
+    def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
+        return {link.ifindex: link.kind for link in links if link.kind}
 
     def dump(self, scope: Scope) -> FakeDump:
         self.mischief.meanwhile()

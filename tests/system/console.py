@@ -43,7 +43,18 @@ _VOLATILE = (
 # The host that a document speaks of, before its first command.
 _ETH0 = "ip link set lo up; ip link add eth0 type veth peer name far; ip link set far up; ip link set eth0 up;"
 _HOST = _ETH0 + "ip address add 192.0.2.10/24 dev eth0"
-HOSTS = {"docs/tutorial/first-route.md": ""}
+# The host of the documents of `sealos route`.
+_TWO_CARDS = (
+    "ip link set lo up; for card in ens32 ens33; do ip link add $card type veth peer name far-$card;"
+    "ip link set far-$card up; ip link set $card up; done;"
+    "ip address add 192.168.253.129/24 dev ens32; ip address add 192.168.160.243/23 dev ens33;"
+    "ip route add default via 192.168.253.1 dev ens32"
+)
+HOSTS = {
+    "docs/tutorial/first-route.md": "",
+    "docs/how-to/from-sealos-route.md": _TWO_CARDS,
+    "docs/how-to/from-sealos-route.zh.md": _TWO_CARDS,
+}
 
 
 def find_documents() -> list[str]:

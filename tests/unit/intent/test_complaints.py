@@ -97,9 +97,9 @@ def test_a_rule_has_hints_of_its_own(key: str, meant: str | None) -> None:
     [
         ("[route]\nto = '10.0.0.0/8'", "write [[route]] with two brackets"),
         ("[[routes]]\n", "did you mean `route`?"),
-        ("[[interface]]\nname = 'x'", "[[interface]] is not supported yet"),
-        ("[[vip]]\naddress = '192.0.2.1'\ndev = 'lo'\nnode = '@x'", "`node` is not supported yet"),
-        ("[[vip]]\naddress = '192.0.2.1'\ndev = '@internal'", "not supported yet"),
+        ("[[interface]]\nname = 'x'", "`match` is missing"),
+        ("[[interface]]\nname = 'x'\nmatch = [{ name = 'a', nic = 'b' }]", "unknown key `nic`"),
+        ("[[vip]]\naddress = '192.0.2.1'\ndev = '@internal'", 'no [[interface]] is named "internal"'),
         ("[daemon]\nresync = 60", 'write "60s" or "60ms"'),
         ("[daemon]\nresync = '60'", "is not a duration"),
         ("[daemon]\nmax_deletes = 50", "must be a string"),

@@ -125,7 +125,7 @@ V4, V6 = 'to = "10.0.0.0/8"\n', 'to = "2001:db8::/32"\n'
         (V4 + 'dev = "a"\nonlink = true', "`onlink` needs"),
         (V4 + 'type = "blackhole"\nonlink = true', "`onlink` needs"),
         (V4 + 'dev = "a"\nsrc = "2001:db8::1"', "cannot be the source of ipv4"),
-        (V4 + 'dev = "a"\nsrc = "@storage"', "not supported yet"),
+        (V4 + 'dev = "a"\nsrc = "@storage"', 'no [[interface]] is named "storage"'),
         (V4 + 'dev = "a"\ntos = 1', "ECN"),
         (V6 + 'dev = "a"\ntos = 16', "IPv6 routes have none"),
         (V6 + 'dev = "a"\nscope = "link"', "IPv6 routes have none"),

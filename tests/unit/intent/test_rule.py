@@ -97,7 +97,7 @@ F = P + 'from = "10.0.0.0/8"\n'
         (F + 'table = 7\nfwmark = "0x100000000"', "is not a mark"),
         (F + "table = 7\nsuppress_prefixlength = 33", "32 or less"),
         (F + "table = true", "must be a string"),
-        (P + 'from = "@storage"\ntable = 7', "not supported yet"),
+        (P + 'from = "@storage"\ntable = 7', 'no [[interface]] is named "storage"'),
     ],
 )
 def test_what_the_kernel_would_refuse_is_refused_before(text: str, said: str) -> None:

@@ -1,0 +1,95 @@
+"""What ``@name`` means in an entry: a link, or an address of that link.
+
+Where a plain name stands in place of ``@name``, it means the link of that name. Every function says as well
+why there is nothing to be had, in words that a person can act on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from routed.core.desired import ANYTHING, FactKey
+from routed.model import names
+from routed.model.facts import Facts, HostAddress, Link
+from routed.model.net import family_of, format_address, is_inside, network_of
+
+
+class Found(NamedTuple):
+    """A link, or None and why not."""
+
+    link: Link | None
+    why: str
+
+
+class FoundAddress(NamedTuple):
+    """A packed address, or ``b""`` and why not."""
+
+    address: bytes
+    why: str
+
+
+def is_reference(word: str) -> bool:
+    """Does this name an ``[[interface]]``, and not a link?"""
+    return word.startswith("@")
+
+
+def find_link(word: str, facts: Facts) -> Found:
+    """The link that ``dev = word`` means now."""
+    if not is_reference(word):
+        link = facts.link_named(word)
+        return Found(link, "" if link else f"link {word} does not exist")
+    choice = facts.chosen.get(word[1:])
+    if choice is None:
+        return Found(None, f"{word} is not chosen yet")
+    if not choice.dev:
+        return Found(None, choice.reason)
+    link = facts.links.get(choice.dev)
+    return Found(link, "" if link else f"link {choice.name} ({word}) does not exist")
+
+
+def list_reads(word: str, facts: Facts) -> set[FactKey]:
+    """The facts that :func:`find_link` reads."""
+    if not is_reference(word):
+        return {FactKey("link", word)}
+    link = find_link(word, facts).link
+    return {FactKey("selector", word[1:])} | ({FactKey("link", link.name)} if link else set())
+
+
+def list_addresses(link: Link, families: Iterable[int], facts: Facts) -> list[HostAddress]:
+    """The addresses that stand for the host on this link: global, not deprecated, usable, and no VIP of ours."""
+    return [
+        fact
+        for fact in facts.addresses.values()
+        if fact.dev == link.ifindex
+        and family_of(fact.address) in families
+        and fact.scope == names.UNIVERSE
+        and not (fact.is_deprecated or fact.is_tentative or fact.has_failed_dad)
+        and fact.address not in facts.service_addresses
+    ]
+
+
+def find_address(selector: str, family: int, facts: Facts, near: bytes = b"") -> FoundAddress:
+    """The one address that ``@selector`` means: of several, the one whose network holds the gateway ``near``.
+
+    Without a gateway it is the one in the prefix by which the interface was chosen. Several are none.
+    """
+    link, why = find_link(f"@{selector}", facts)
+    if link is None:
+        return FoundAddress(b"", why)
+    held = list_addresses(link, (family,), facts)
+    within = facts.chosen[selector].within
+    close = [fact for fact in held if near and is_inside(near, network_of(fact.address, fact.prefixlen))]
+    close = close or [fact for fact in held if within and is_inside(fact.address, within)]
+    meant = close or held
+    if len(meant) == 1:
+        return FoundAddress(meant[0].address, "")
+    if not meant:
+        return FoundAddress(b"", f"link {link.name} (@{selector}) has no address that stands for this host")
+    listed = ", ".join(format_address(fact.address) for fact in meant)
+    return FoundAddress(b"", f"@{selector} has several addresses on {link.name}: {listed}")
+
+
+def list_address_reads(selector: str, facts: Facts) -> set[FactKey]:
+    """The facts that :func:`find_address` reads: an address may come to any link."""
+    return {ANYTHING, *list_reads(f"@{selector}", facts)}

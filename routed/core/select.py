@@ -1,0 +1,206 @@
+"""Choosing an interface: which link an ``[[interface]]`` means now, and why every other one is not it.
+
+Pure: facts in, a choice out. When another choice is followed is :func:`settle`'s word; who uses ``@name`` and how
+stands in ``references``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Final, NamedTuple
+
+from routed.model.entries import How, Matcher, Selector
+from routed.model.facts import Choice, Facts, Link
+from routed.model.names import TABLE_MAIN, UNICAST
+from routed.model.net import IPV4, format_address, is_inside
+from routed.model.objects import RouteSlot, RouteValue, Standing
+
+
+class Candidate(NamedTuple):
+    """One link of the host, and why it won or lost."""
+
+    dev: int
+    name: str
+    is_chosen: bool
+    why: str
+
+
+class Judgement(NamedTuple):
+    """The choice, and every link there is."""
+
+    choice: Choice
+    candidates: tuple[Candidate, ...]  # by ifindex
+
+
+class Held(NamedTuple):
+    """The choice in force, and another one that has not lasted long enough yet."""
+
+    choice: Choice
+    rival: Choice | None = None
+    since: float = 0.0  # when the rival was first seen
+
+
+class _Hit(NamedTuple):
+    link: Link
+    why: str
+
+
+def choose(selector: Selector, facts: Facts) -> Judgement:
+    """The link that ``selector`` means on a host of these facts.
+
+    The first matcher that recognises any link decides; several links of one matcher are an error that names them,
+    unless the selector picks the first.
+    """
+    links = sorted(facts.links.values())
+    barred = {link.ifindex: _why_barred(selector, link) for link in links}
+    losses: dict[int, str] = {index: why for index, why in barred.items() if why}
+    hits: list[_Hit] = []
+    for matcher in selector.match:
+        for link in links:
+            why = MATCHERS[matcher.how](matcher, link, facts)
+            is_barred = matcher.how is not How.NAME and _is_skipped(selector, link)
+            is_barred |= selector.up and not link.is_up
+            if why and not is_barred:
+                hits.append(_Hit(link, why))
+            elif why:
+                losses[link.ifindex] = f"{why}, but {barred[link.ifindex]}"
+        if hits:
+            return _judge(selector, matcher, hits, links, losses)
+    choice = Choice(reason=f"no interface of this host is @{selector.name}")
+    lost = tuple(
+        Candidate(link.ifindex, link.name, False, losses.get(link.ifindex) or "nothing fits") for link in links
+    )
+    return Judgement(choice, lost)
+
+
+def settle(former: Held | None, found: Choice, hold: float, now: float) -> Held:
+    """What is in force after ``found`` was chosen at the moment ``now`` (seconds), and ``hold`` seconds have to pass.
+
+    The first choice is followed at once, and so is a link that came back under another ifindex. Any other has to last.
+    """
+    if former is None or not former.choice.dev or found.dev == former.choice.dev or found.name == former.choice.name:
+        return Held(found)
+    is_same_rival = former.rival is not None and former.rival.dev == found.dev
+    since = former.since if is_same_rival else now
+    return Held(found) if now - since >= hold else Held(former.choice, found, since)
+
+
+def is_same_selector(one: Selector, other: Selector) -> bool:
+    """Do both choose alike, wherever they stand in the files?"""
+    return replace(one, origin=other.origin) == other
+
+
+def describe_matcher(matcher: Matcher) -> str:
+    """A matcher as the file has it: ``regex = "ens.*"``."""
+    if matcher.how is How.DEFAULT:
+        return "default = true"
+    return f'{matcher.how} = "{matcher.text}"' + (", gateway = true" if matcher.through_gateway else "")
+
+
+def _judge(
+    selector: Selector, matcher: Matcher, hits: list[_Hit], links: list[Link], losses: dict[int, str]
+) -> Judgement:
+    names = ", ".join(hit.link.name for hit in hits)
+    if len(hits) > 1 and not selector.picks_first:
+        reason = f"@{selector.name} is ambiguous: {names} all fit {describe_matcher(matcher)}"
+        winner, choice = 0, Choice(reason=reason, is_ambiguous=True)
+    else:
+        hit = hits[0]
+        winner = hit.link.ifindex
+        more = f", the first of {names}" if len(hits) > 1 else ""
+        within = matcher.packed if matcher.how is How.CIDR else b""
+        choice = Choice(winner, hit.link.name, hit.why + more, within)
+    whys = {hit.link.ifindex: hit.why for hit in hits}
+    candidates = []
+    for link in links:
+        index = link.ifindex
+        if index == winner:
+            why = choice.reason
+        elif index in whys:
+            why = f"{whys[index]}, but " + ("another one comes first" if winner else "it is not the only one")
+        else:
+            why = losses.get(index) or f"does not fit {describe_matcher(matcher)}, which decides"
+        candidates.append(Candidate(index, link.name, index == winner, why))
+    return Judgement(choice, tuple(candidates))
+
+
+def _is_skipped(selector: Selector, link: Link) -> bool:
+    return any(fnmatchcase(link.name, pattern) for pattern in selector.skip)
+
+
+def _why_barred(selector: Selector, link: Link) -> str:
+    """Why a link does not come into question, whatever fits; empty when it does."""
+    if selector.up and not link.is_up:
+        return "it is down"
+    pattern = next((pattern for pattern in selector.skip if fnmatchcase(link.name, pattern)), "")
+    return f'it is skipped ("{pattern}")' if pattern else ""
+
+
+def _match_name(matcher: Matcher, link: Link, _facts: Facts) -> str:
+    return f"it is called {link.name}" if link.name == matcher.text else ""
+
+
+def _match_regex(matcher: Matcher, link: Link, _facts: Facts) -> str:
+    return f'its name fits "{matcher.text}"' if re.fullmatch(matcher.text, link.name) else ""
+
+
+def _match_cidr(matcher: Matcher, link: Link, facts: Facts) -> str:
+    for fact in facts.addresses.values():
+        is_here = fact.dev == link.ifindex and is_inside(fact.address, matcher.packed)
+        if is_here and fact.address not in facts.service_addresses:
+            return f"it has {format_address(fact.address)}, in {matcher.text}"
+    return ""
+
+
+def _match_reach(matcher: Matcher, link: Link, facts: Facts) -> str:
+    way = facts.ways.get(matcher.packed)
+    if way is None or way.type != UNICAST or way.dev != link.ifindex or matcher.packed in facts.service_addresses:
+        return ""
+    if not way.gateway:
+        return f"{matcher.text} is on it"
+    return f"{matcher.text} is behind {format_address(way.gateway)} on it" if matcher.through_gateway else ""
+
+
+def _match_mac(matcher: Matcher, link: Link, _facts: Facts) -> str:
+    return f"its MAC address is {matcher.text}" if link.mac == matcher.packed else ""
+
+
+def _match_default(_matcher: Matcher, link: Link, facts: Facts) -> str:
+    best = min(filter(_is_default, facts.default_routes), key=_rank_default, default=None)
+    if best is None or not any(hop.dev == link.ifindex for hop in best.value.hops):
+        return ""
+    assert isinstance(best.slot, RouteSlot)
+    return "the default route leads over it" + (f" (metric {best.slot.metric})" if best.slot.metric else "")
+
+
+def _match_driver(matcher: Matcher, link: Link, facts: Facts) -> str:
+    return f"its driver is {matcher.text}" if facts.drivers.get(link.ifindex) == matcher.text else ""
+
+
+def _is_default(standing: Standing) -> bool:
+    slot, prefix, value = standing
+    assert isinstance(slot, RouteSlot)
+    assert isinstance(prefix, bytes)
+    assert isinstance(value, RouteValue)
+    return slot.table == TABLE_MAIN and not prefix[-1] and value.type == UNICAST
+
+
+def _rank_default(standing: Standing) -> tuple[bool, int]:
+    """IPv4 before IPv6, then by metric; of equal ones the first."""
+    assert isinstance(standing.slot, RouteSlot)
+    return (standing.slot.family != IPV4, standing.slot.metric)
+
+
+# Each says why it recognises a link; empty when it does not.
+MATCHERS: Final[dict[How, Callable[[Matcher, Link, Facts], str]]] = {
+    How.NAME: _match_name,
+    How.REGEX: _match_regex,
+    How.CIDR: _match_cidr,
+    How.CAN_REACH: _match_reach,
+    How.MAC: _match_mac,
+    How.DEFAULT: _match_default,
+    How.DRIVER: _match_driver,
+}
