@@ -109,8 +109,8 @@ def _verify_by_echo(kernel: Kernel, host: Host, report: Report, now: float) -> N
 def _look_again_where_others_stand(host: Host, report: Report) -> None:
     """Something else stands under the key as well: unknown to the event, or left behind ours. The dump will show it.
 
-    Also after a removal of what was too much: the kernel compares less than we do when it removes, and may have met another
-    alias than the one that was meant. Once is enough.
+    Also after a removal of what was too much: the kernel compares less than we do when it removes, and may have met
+    another alias than the one that was meant. Once is enough.
     """
     for outcome in report.outcomes:
         operation = outcome.operation
