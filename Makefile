@@ -22,7 +22,7 @@ demo: $(READY)
 # Everything that runs without a virtual machine.
 test: $(READY)
 	@$(ALONE) true 2>/dev/null || { echo "make test needs root, or a kernel that allows unprivileged user namespaces." >&2; exit 1; }
-	$(ALONE) $(PYTEST)
+	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST)'
 
 # Format, lint, types, import rules, unit and property tests: all that needs neither root nor a kernel of its own.
 CHECKS := check-format check-lint check-types check-imports check-tests
