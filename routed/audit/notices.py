@@ -161,12 +161,17 @@ DEFAULT_RULES: Final[dict[int, dict[int, str]]] = {
 
 def note_default_rules_missing(family: int, priorities: Sequence[int]) -> Record:
     """Rules that the kernel made itself are gone: without them the host hardly routes at all."""
-    option = "-4" if family == IPV4 else "-6"
+    option = "-4" if family == IPV4 else "-6"  # of ``ip``
     rules = [(number, DEFAULT_RULES[family][number]) for number in priorities]
     missing = ", ".join(f"{number}: from all lookup {table}" for number, table in rules)
     command = "; ".join(f"ip {option} rule add priority {number} lookup {table}" for number, table in rules)
     return make_record(
         Message.DEFAULT_RULES_MISSING,
         {"family": {"ipv4": "IPv4", "ipv6": "IPv6"}[FAMILY_NAME[family]], "missing": missing, "command": command},
-        {"ROUTED_OBJECT": f"{Kind.RULE} {option}", "ROUTED_REASON": missing},
+        {"ROUTED_OBJECT": name_default_rules(family), "ROUTED_REASON": missing},
     )
+
+
+def name_default_rules(family: int) -> str:
+    """The subject of the record on missing rules, by which it can be forgotten when they are back."""
+    return f"{Kind.RULE} {'-4' if family == IPV4 else '-6'}"

@@ -124,19 +124,20 @@ class Holds:
         """Every subject whose time to be tried again has come, each once. A pause that ended is forgotten."""
         ended = [subject for subject, hold in self.held.items() if 0.0 < hold.until <= now]
         for subject in ended:
-            if self.held[subject].why is Why.PAUSED:
+            why = self.held[subject].why
+            if why in {Why.PAUSED, Why.FIGHT}:
                 del self.held[subject]
             else:
                 self.held[subject] = self.held[subject]._replace(until=0.0)
+            if why is Why.FIGHT and subject in self.repairs:
+                self.repairs[subject].append(now)  # the next try counts: a rival who waits for it is still the same
         return ended
 
     def forget_old_repairs(self, now: float) -> None:
-        """Drop counts that no longer matter, so that the memory of a busy year stays small."""
+        """Drop counts that no longer matter: who fights again after a quiet minute begins anew."""
         self.repairs = {
-            subject: times for subject, times in self.repairs.items() if times and now - times[-1] <= FIGHT_WINDOW
-        }  # fmt: skip
-        self.fights = {
-            subject: count
-            for subject, count in self.fights.items()
-            if subject in self.repairs or (subject in self.held and self.held[subject].until > now - FIGHT_WINDOW)
+            subject: times
+            for subject, times in self.repairs.items()
+            if subject in self.held or (times and now - times[-1] <= FIGHT_WINDOW)
         }
+        self.fights = {subject: count for subject, count in self.fights.items() if subject in self.repairs}

@@ -67,13 +67,13 @@ class Reconciler:
         yield from observe(self.kernel, self.host, dirt, comparison)
         report.scopes, report.absent = comparison.scopes, comparison.absent
         report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
-        displaced = dict(self.host.displaced)
         if remember_displaced(self.host, report.plan):
             self.save_displaced(self.host.displaced)
+        displaced = len(self.host.displaced)
         yield from carry_out(self.kernel, report, self.clock)
         yield from verify(self.kernel, self.host, report, self.clock())
         self._draw_conclusions(report, comparison)
-        if self.host.displaced.keys() != displaced.keys():
+        if len(self.host.displaced) != displaced:  # some were put back
             self.save_displaced(self.host.displaced)
         yield report
 
@@ -129,5 +129,7 @@ class Reconciler:
             prove(self.kernel, host)
         report.fights = note_outcomes(host, report, self.kernel.port, now, self.jitter())
         report.ended = note_troubles(host, report, comparison, now)
+        if report.dirt.everything:
+            host.holds.forget_old_repairs(now)
         report.elapsed = now - report.began
         host.schedule.note_pass(report.dirt, report.began, now)

@@ -69,6 +69,8 @@ class Voice:
             priorities = sorted(member.priority for member in members if isinstance(member, RuleMember))
             if priorities:
                 self.say(notices.note_default_rules_missing(slot.family, priorities))
+            else:
+                self._repeat.resolve("", notices.name_default_rules(slot.family))
         if report.dirt.everything or report.dirt.has_new_facts:
             self._tell_waiting_soon(host)
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from routed.model import names
 from routed.model.change import Drift, Nature
 from routed.model.facts import Facts
-from routed.model.net import IPV4, format_address, format_destination, format_prefix
+from routed.model.net import IPV4, format_address, format_destination
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
@@ -327,9 +327,3 @@ def _format_action(member: RuleMember, vocabulary: Vocabulary) -> str:
     if member.action == names.GOTO:
         return f"goto {member.target}"
     return names.name_or_number(names.ACTIONS, member.action)
-
-
-def format_prefixes(prefixes: list[bytes], most: int = 3) -> str:
-    """The first few of many prefixes, and how many there are."""
-    shown = ", ".join(format_prefix(prefix) for prefix in prefixes[:most])
-    return shown if len(prefixes) <= most else f"{shown} and {len(prefixes) - most} more"

@@ -121,6 +121,16 @@ def test_our_rules_come_back_after_a_flush_and_the_kernels_own_are_missed_aloud(
     assert not [rule for rule in everything("2")["rules"] if family and rule["family"] == "6" and rule["priority"]]
 
 
+def test_kernel_rules_that_go_once_more_are_missed_aloud_once_more(daemon: Daemon) -> None:
+    daemon.start(WORLD)
+    for _ in range(2):
+        ip("rule del priority 32766")
+        daemon.wait_for("default-rules-missing")
+        ip("rule add priority 32766 lookup main")
+        assert daemon.ask("apply").code == 0
+        daemon.forget()
+
+
 def test_an_address_flush_brings_back_the_addresses_and_what_stands_on_them(daemon: Daemon, monitor: Monitor) -> None:
     daemon.start(WORLD)
     wanted = everything()

@@ -80,6 +80,8 @@ def test_each_fight_is_held_twice_as_long_up_to_half_an_hour() -> None:
 def test_a_rival_who_comes_back_after_a_hold_is_still_the_same_fight() -> None:
     holds = Holds()
     fight(holds, 0.0)
+    holds.forget_old_repairs(60.0)
+    assert holds.take_ended(90.0) == [KEY]
     holds.forget_old_repairs(29.0 + 60.0 + 30.0)
     assert fight(holds, 130.0) == 120.0
 
@@ -87,6 +89,7 @@ def test_a_rival_who_comes_back_after_a_hold_is_still_the_same_fight() -> None:
 def test_old_fights_are_forgotten() -> None:
     holds = Holds()
     fight(holds, 0.0)
+    holds.take_ended(90.0)
     holds.forget_old_repairs(3600.0)
     assert not holds.repairs
     assert not holds.fights
