@@ -45,6 +45,8 @@ class Message(StrEnum):
     SELECTOR_CHANGED = "selector-changed"
     VIP_CONDITION = "vip-condition"
     VIP_BYPASSED = "vip-bypassed"
+    VIP_ANNOUNCED = "vip-announced"
+    VIP_NOT_ANNOUNCED = "vip-not-announced"
     STATE_LOST = "state-lost"
     NETLINK_FAILED = "netlink-failed"
 
@@ -127,6 +129,12 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.VIP_CONDITION: Row("ba702ef8ca2a4a85a8ef7589b8d6ae13", INFO, "{subject} is {reason}", is_state=True),
     Message.VIP_BYPASSED: Row(
         "a694a200eea44fbd9de38bbab6e7fcb5", WARNING, "{subject} stands, but {reason}", is_state=True
+    ),
+    Message.VIP_ANNOUNCED: Row(
+        "a46ee642f34e4672b9ecd80bf684b61a", INFO, "{subject} announced to its neighbours: {reason}"
+    ),
+    Message.VIP_NOT_ANNOUNCED: Row(
+        "7e8bd0dc8a044704a2e48d1b25d74a14", WARNING, "{subject} could not be announced: {reason}", is_state=True
     ),
     Message.STATE_LOST: Row(
         "c866ddb9a4494578b0f062052ec38707", ERR, "the state on disk cannot be kept: {reason}", is_state=True

@@ -122,6 +122,27 @@ def note_vip_bypassed(entry: str, key: str, reason: str) -> Record:
     )
 
 
+def note_announced(entry: str, key: str, link: str, reason: str) -> Record:
+    """The neighbours on ``link`` are being told where a VIP is."""
+    return make_record(
+        Message.VIP_ANNOUNCED,
+        {"subject": f"{entry} {key}", "reason": reason},
+        {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason, "INTERFACE": link},
+    )
+
+
+def note_not_announced(entry: str, key: str, link: str, error: OSError) -> Record:
+    """The neighbours on ``link`` could not be told where a VIP is."""
+    reason = error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        reason += ": it takes CAP_NET_RAW, which the service does not have"
+    return make_record(
+        Message.VIP_NOT_ANNOUNCED,
+        {"subject": f"{entry} {key}", "reason": reason},
+        {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason, "INTERFACE": link},
+    )
+
+
 def note_state_lost(reason: str) -> Record:
     """A revision, or what our objects displaced, could not be written: a restart would not know of it."""
     return make_record(Message.STATE_LOST, {"reason": reason}, {"ROUTED_REASON": reason})

@@ -122,6 +122,7 @@ _NEWS: Final[dict[Nature, Message]] = {
     Nature.FOREIGN: Message.DISPLACED,
     Nature.BEHIND: Message.DISPLACED,
     Nature.EXTRA: Message.REMOVED,
+    Nature.IN_FRONT: Message.CHANGED,
     Nature.SURPLUS: Message.REMOVED,
 }
 

@@ -97,6 +97,7 @@ CURES: Final[dict[Nature, str]] = {
     Nature.FOREIGN: "repaired",
     Nature.BEHIND: "first again",
     Nature.EXTRA: "taken away",
+    Nature.IN_FRONT: "put behind it",
     Nature.SURPLUS: "removed",
 }
 

@@ -33,6 +33,7 @@ class ObjectSet(NamedTuple):
     members: frozenset[Member]
     value: Value | None
     also: tuple[Value, ...] = ()  # other contents that are as good, if they stand there already
+    is_in_front: bool = False  # what stands has to be put anew, behind what has to come first
 
 
 class Waiting(NamedTuple):
@@ -78,7 +79,7 @@ class Desired:
             taken = group.members & members.keys() if members else ()
             if taken:
                 self.clashes[entry.name] = members[next(iter(taken))].entry.name
-            want = Want(entry, group.value, group.also)
+            want = Want(entry, group.value, group.also, group.is_in_front)
             free = group.members.difference(taken) if taken else group.members
             members.update(dict.fromkeys(free, want))
 

@@ -12,11 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
-from routed.model.net import IPV4, IPV6
+from routed.model.net import FAMILIES, IPV4, IPV6
 from routed.model.objects import (
     AddressSlot,
     AddressValue,
     Kind,
+    LinkSlot,
+    LinkValue,
     Member,
     RouteSlot,
     RouteValue,
@@ -34,12 +36,19 @@ Cure = Callable[[Drift, Ours], list[Operation]]
 ANY_PROTOCOL: Final = 0  # in a delete request: whoever installed it (fib6_protocol is not compared when it is 0)
 
 
+def judge_link(_slot: LinkSlot, want: Want, standing: tuple[LinkValue, ...], _ours: Ours) -> Nature | None:
+    """One link bears a name, never more. Whose it is does not matter as long as it does its work."""
+    if not standing:
+        return Nature.MISSING
+    return None if is_as_wanted(standing[0], want) else Nature.DIFFERENT
+
+
 def judge_address(_slot: AddressSlot, want: Want, standing: tuple[AddressValue, ...], ours: Ours) -> Nature | None:
     """One address stands under a key, never more."""
     if not standing:
         return Nature.MISSING
     if standing[0] == want.value:
-        return None
+        return Nature.IN_FRONT if want.is_in_front else None
     return Nature.DIFFERENT if standing[0].protocol in ours else Nature.FOREIGN
 
 
@@ -64,8 +73,17 @@ def judge_rule(_slot: RuleSlot, want: Want, standing: tuple[Value, ...], ours: O
     return Nature.EXTRA if any(other != want.value and other.protocol in ours for other in standing) else None
 
 
+def cure_link(drift: Drift, _ours: Ours) -> list[Operation]:
+    """Brought up in place. A link that somebody else made stays theirs: it is not marked, and never deleted."""
+    if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
+        return _add_or_delete(drift)
+    (before,) = drift.standing
+    wanted: LinkValue = _wanted(drift)
+    return [_operate(Verb.REPLACE, drift, before)._replace(value=wanted._replace(protocol=before.protocol))]
+
+
 def cure_address(drift: Drift, _ours: Ours) -> list[Operation]:
-    """Lifetimes, metric and protocol can be replaced in place; the rest needs the address gone for a moment."""
+    """Lifetimes, metric and protocol can be replaced in place; the rest and the place among others cannot."""
     if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
         return _add_or_delete(drift)
     (before,) = drift.standing
@@ -73,7 +91,8 @@ def cure_address(drift: Drift, _ours: Ours) -> list[Operation]:
     in_place = before._replace(
         protocol=wanted.protocol, metric=wanted.metric, deprecated=wanted.deprecated, dynamic=wanted.dynamic
     )
-    verb = Verb.REPLACE if in_place == wanted else Verb.CHANGE
+    is_in_place = in_place == wanted and not (drift.want and drift.want.is_in_front)
+    verb = Verb.REPLACE if is_in_place else Verb.CHANGE
     return [_operate(verb, drift, before)]
 
 
@@ -143,6 +162,7 @@ class KindRow(NamedTuple):
     judge: Judge
     cure: Cure
     untouchable: frozenset[int]  # protocols of objects that only an explicit on_conflict = "replace" may displace
+    families: tuple[int, ...]  # of each there is a dump of its own
     made_by_kernel: Mapping[Slot, frozenset[Member]]  # what a new namespace has, and what is missed when it has gone
 
 
@@ -155,10 +175,11 @@ DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
 }
 
 KINDS: Final[dict[Kind, KindRow]] = {
+    Kind.LINK: KindRow(Crowd.ALONE, judge_link, cure_link, frozenset(), (0,), {}),
     # IFAPROT_KERNEL_LO, _RA and _LL (linux/if_addr.h)
-    Kind.ADDRESS: KindRow(Crowd.ALONE, judge_address, cure_address, frozenset({1, 2, 3}), {}),
-    Kind.ROUTE: KindRow(Crowd.ORDERED, judge_route, cure_route, names.NEVER_OURS, {}),
-    Kind.RULE: KindRow(Crowd.BESIDE, judge_rule, cure_rule, names.NEVER_OURS, DEFAULT_RULES),
+    Kind.ADDRESS: KindRow(Crowd.ALONE, judge_address, cure_address, frozenset({1, 2, 3}), FAMILIES, {}),
+    Kind.ROUTE: KindRow(Crowd.ORDERED, judge_route, cure_route, names.NEVER_OURS, FAMILIES, {}),
+    Kind.RULE: KindRow(Crowd.BESIDE, judge_rule, cure_rule, names.NEVER_OURS, FAMILIES, DEFAULT_RULES),
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from routed.core.resolve import gateways_without_link
 from routed.core.vip import find_beside
-from routed.model.entries import AddressEntry, How, Intent, VipEntry, When
+from routed.model.entries import HeldVipEntry, How, Intent, VipEntry, When
 from routed.model.net import DEFAULT, network_of
 
 
@@ -36,11 +36,7 @@ def find_needs(intent: Intent) -> Needs:
     destinations |= {matcher.packed for matcher in matchers if matcher.how is How.CAN_REACH}
     has_default_routes = How.DEFAULT in hows or any(vip.when is When.NOT_DEFAULT for vip in vips)
     zeros = {prefix[:-1] for prefix in DEFAULT.values()} if has_default_routes else set()
-    held = {
-        entry.address
-        for entry in intent.entries
-        if isinstance(entry, AddressEntry) and entry.name.startswith("vip/")
-    }  # fmt: skip
+    held = {entry.address for entry in intent.entries if isinstance(entry, HeldVipEntry)}
     return Needs(
         gateways=gateways_without_link(intent.entries),
         destinations=frozenset(destinations),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from routed.core.desired import ANYTHING, FactKey, ObjectSet, Resolution, Waiting
+from routed.core.held import Place, find_place
 from routed.core.references import (
     find_address,
     find_link,
@@ -20,7 +21,16 @@ from routed.core.references import (
 )
 from routed.core.vip import resolve_vip
 from routed.model import names
-from routed.model.entries import AddressEntry, Entry, HopSpec, RouteEntry, RuleEntry, VipEntry
+from routed.model.entries import (
+    AddressEntry,
+    Entry,
+    HeldVipEntry,
+    HopSpec,
+    LinkEntry,
+    RouteEntry,
+    RuleEntry,
+    VipEntry,
+)
 from routed.model.facts import Facts, Link
 from routed.model.net import IPV4, IPV6, family_of, format_address, host_prefix, is_inside, network_of
 from routed.model.objects import (
@@ -29,6 +39,9 @@ from routed.model.objects import (
     AddressValue,
     Hop,
     Kind,
+    LinkMember,
+    LinkSlot,
+    LinkValue,
     RouteSlot,
     RouteValue,
     RuleMember,
@@ -160,9 +173,44 @@ def resolve_address(entry: AddressEntry, facts: Facts, protocol: int) -> Resolut
     )  # fmt: skip
 
 
+def resolve_held_vip(entry: HeldVipEntry, facts: Facts, protocol: int) -> Resolution:
+    """A VIP held as an address: as any address, but behind the host's own."""
+    found = resolve_address(entry, facts, protocol)
+    link = find_link(entry.dev, facts).link
+    if link is None:
+        return found
+    place, why = find_place(entry, link, facts)
+    reads = found.reads | {ANYTHING}  # the host's own addresses may come from anywhere
+    (group,) = found.sets
+    match place:
+        case Place.FREE:
+            return found._replace(reads=reads)
+        case Place.IN_FRONT:
+            return found._replace(sets=(group._replace(is_in_front=True),), reads=reads)
+        case Place.BARRED:
+            return Resolution(entry, (), (Waiting(why),), reads)
+        case Place.STUCK:
+            return Resolution(entry, (group._replace(value=None),), (Waiting(why),), reads)
+
+
+def resolve_link(entry: LinkEntry, facts: Facts, protocol: int) -> Resolution:
+    """A link that is made where it is not there. One of that kind that somebody else made is as good."""
+    reads = frozenset({FactKey("link", entry.link)})
+    standing = facts.link_named(entry.link)
+    if standing and standing.kind != entry.kind:
+        what = f"a {standing.kind}" if standing.kind else "another one"
+        return Resolution(entry, (), (Waiting(f"link {entry.link} is there already, and is {what}"),), reads)
+    value = LinkValue(protocol, entry.kind)
+    members = frozenset({LinkMember(entry.link)})
+    group = ObjectSet(Kind.LINK, LinkSlot(), members, value, (value._replace(protocol=0),))
+    return Resolution(entry, (group,), (), reads)
+
+
 # Each resolver takes the entries of its own type only; a dictionary cannot say so.
 RESOLVERS: Final[dict[type[Entry], Callable[[Any, Facts, int], Resolution]]] = {
     AddressEntry: resolve_address,
+    HeldVipEntry: resolve_held_vip,
+    LinkEntry: resolve_link,
     RouteEntry: resolve_route,
     RuleEntry: resolve_rule,
     VipEntry: resolve_vip,
@@ -196,7 +244,8 @@ def find_changed_facts(old: Facts, new: Facts) -> set[FactKey]:
     if old.chosen != new.chosen:
         names_of = old.chosen.keys() | new.chosen.keys()
         changed.update(FactKey("selector", name) for name in names_of if old.chosen.get(name) != new.chosen.get(name))
-    return changed | {ANYTHING} if changed or old != new else changed
+    is_other_order = list(old.addresses) != list(new.addresses)  # which equal dictionaries do not tell
+    return changed | {ANYTHING} if changed or is_other_order or old != new else changed
 
 
 def _resolve_hops(

@@ -16,8 +16,8 @@ from routed.core.desired import Desired, FactKey, scope_of
 from routed.core.kinds import KINDS, Crowd, is_as_wanted
 from routed.model.change import Cause, Want
 from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
-from routed.model.facts import Facts
-from routed.model.objects import Key, Kind, Scope, Value
+from routed.model.facts import Facts, Link
+from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Scope, Value
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
 QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds
@@ -34,6 +34,7 @@ class Dirt:
     keys: dict[Key, tuple[Value, ...]] = field(default_factory=dict)  # all that stands under the key now
     causes: dict[Key, Cause] = field(default_factory=dict)
     has_new_facts: bool = False
+    regained: set[int] = field(default_factory=set)  # ifindexes of links that came into use: up, with carrier
 
     def __bool__(self) -> bool:
         return bool(self.everything or self.scopes or self.keys or self.has_new_facts)
@@ -140,8 +141,8 @@ class Schedule:
     def take(self, now: float) -> Dirt:
         """Hand over what is due now."""
         if not self.dirt.needs_dump or self._find_due_dump(now) > now:
-            taken = Dirt(keys=self.dirt.keys, causes=self.dirt.causes, has_new_facts=self.dirt.has_new_facts)
-            self.dirt.keys, self.dirt.causes, self.dirt.has_new_facts = {}, {}, False
+            taken, self.dirt = self.dirt, Dirt(scopes=self.dirt.scopes, everything=self.dirt.everything)
+            taken.scopes, taken.everything = {}, None
         else:
             taken, self.dirt = self.dirt, Dirt()
         if self.next_choice and self.next_choice <= now:
@@ -164,7 +165,7 @@ class Schedule:
 
     def _changes_a_fact(self, event: ObjectEvent) -> bool:
         """May the kernel route something else now that a fact speaks of?"""
-        if not self.watched or event.kind is Kind.ADDRESS:
+        if not self.watched or event.kind in {Kind.LINK, Kind.ADDRESS}:
             return False
         return event.kind is Kind.RULE or event.member in self.watched
 
@@ -174,7 +175,14 @@ class Schedule:
             return facts
         self.last_event = now
         self.dirt.has_new_facts = True
-        self.dirt.add_scopes(desired.scopes_on(link.ifindex), Cause(0, _describe_link_change(event, facts)))
+        change = _describe_link_change(event, facts)
+        self.dirt.add_scopes(desired.scopes_on(link.ifindex), Cause(0, change))
+        if not event.is_removal and _is_in_use(link) and not (before and _is_in_use(before)):
+            self.dirt.regained.add(link.ifindex)
+        if before and before.name != link.name:
+            former = Key(Kind.LINK, LinkSlot(), LinkMember(before.name))
+            if desired.get(former):
+                self.dirt.add_key(former, (), Cause(None, change))
         return apply_to_facts(facts, event)
 
     def _note_address(self, event: AddressEvent, facts: Facts, desired: Desired, now: float) -> Facts:
@@ -238,6 +246,10 @@ def _note_arrival(dirt: Dirt, event: ObjectEvent, key: Key, want: Want) -> None:
     dirt.add_key(key, (event.value,), Cause(event.port, verb))
     if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
         dirt.causes.pop(key, None)
+
+
+def _is_in_use(link: Link) -> bool:
+    return link.is_up and link.has_carrier
 
 
 def _opens_a_network(event: ObjectEvent) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from routed.model.objects import Kind
 
 NOT_YET: Final[dict[Kind, frozenset[int]]] = {
+    Kind.LINK: frozenset(),
     Kind.ADDRESS: frozenset({errno.ENODEV}),
     Kind.ROUTE: frozenset({errno.ENODEV, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH}),
     Kind.RULE: frozenset(),

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from routed.core.desired import Desired
+from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
 from routed.core.select import Judgement, choose
 from routed.daemon import lock, peers
@@ -28,7 +29,6 @@ from routed.model.change import Cause, Plan
 from routed.model.documents import ApplyDocument
 from routed.model.entries import Intent, Origin, Selector
 from routed.model.facts import Facts
-from routed.model.net import FAMILIES
 from routed.model.objects import Kind, Scope, Standing
 
 
@@ -65,6 +65,7 @@ def apply_once(config: Path, state_dir: Path, *, force: bool = False) -> ApplyDo
         dirt = Dirt(everything=Cause(None, "apply --direct"))
         steps = reconciler.settle(dirt, is_initial=True, is_forced=force)
         reports: list[Report] = [step for step in steps if step is not None]
+        reconciler.announce()  # once: nobody is here to repeat it
         return describe_result(reconciler.host, reports, revision, [str(notice) for notice in loaded.notices])
 
 
@@ -102,8 +103,8 @@ def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
         facts = Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
         found = [
             (kind, standing)
-            for kind in Kind
-            for family in FAMILIES
+            for kind, row in KINDS.items()
+            for family in row.families
             for chunk in kernel.dump(Scope(kind, family))
             for standing in chunk
         ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from routed.core.announce import Announcements
 from routed.core.desired import Desired, FactKey, Resolution, scope_of
 from routed.core.holds import Holds, Subject, Why
 from routed.core.needs import Needs, find_needs
@@ -67,6 +68,7 @@ class Host:
     is_current: bool = True  # are the enforced files those on disk?
     needs: Needs = field(default_factory=Needs)  # what the files ask of the host
     held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
+    announcements: Announcements = field(default_factory=Announcements)
     unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
 
     def ask_for(self, intent: Intent) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from routed.core.schedule import Dirt
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Report
+from routed.daemon.report import Announced, Report
 from routed.model.change import Cause
 
 AT_ONCE: Final = 0.005  # seconds of a pass before others get their turn
@@ -29,12 +29,14 @@ class Loop:
         on_report: Callable[[Report], None],
         on_error: Callable[[OSError], None],
         on_pause_ended: Callable[[str], None],
+        on_announced: Callable[[list[Announced]], None],
     ) -> None:
         self._reconciler = reconciler
         self._fileno = events_fileno
         self._on_report = on_report
         self._on_error = on_error
         self._on_pause_ended = on_pause_ended
+        self._on_announced = on_announced
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._free = asyncio.Event()
@@ -80,10 +82,12 @@ class Loop:
                 for subject in host.holds.find_ended_pauses(now):
                     self._on_pause_ended(str(subject))
                 host.make_dirty(host.schedule.dirt, host.holds.take_ended(now), Cause(None, "tried again"))
+            if host.announcements.bursts and (announced := self._reconciler.announce()):
+                self._on_announced(announced)
             due = host.schedule.find_due(now)
             if due is None or due > now:
-                ends = host.holds.find_next(now)
-                self._arm([moment for moment in (due, ends) if moment is not None], now)
+                moments = (due, host.holds.find_next(now), host.announcements.find_next())
+                self._arm([moment for moment in moments if moment is not None], now)
                 return
             self._free.clear()
             self._run(self._reconciler.settle(host.schedule.take(now)))

@@ -17,7 +17,6 @@ from routed.core.schedule import Dirt
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause, Drift, Nature
-from routed.model.net import FAMILIES
 from routed.model.objects import Kind, Member, Scope, Slot, Standing
 
 
@@ -45,8 +44,13 @@ def find_scopes(dirt: Dirt, host: Host) -> list[Scope]:
     scopes = set(dirt.scopes)
     if dirt.everything:
         scopes |= host.desired.scopes()
-        scopes |= {Scope(kind, family) for kind in (Kind.ADDRESS, Kind.RULE) for family in FAMILIES}
-        scopes |= {Scope(Kind.ROUTE, family, 0, number) for family in FAMILIES for number in host.ours}
+        marks = {Kind.ROUTE: host.ours}  # only routes can be asked for by protocol
+        scopes |= {
+            Scope(kind, family, 0, mark)
+            for kind, row in KINDS.items()
+            for family in row.families
+            for mark in marks.get(kind, {0})
+        }
     order = list(Kind)
     return sorted(scopes, key=lambda scope: (order.index(scope.kind), scope.protocol, scope.family, scope.table))
 

@@ -53,6 +53,9 @@ class Kernel(Protocol):
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out an operation, batch by batch; each item is what the kernel refused of one batch."""
 
+    def announce(self, link: Link, address: bytes) -> None:
+        """Tell the neighbours on this link that ``address`` is here. Raises OSError."""
+
     def hear_echo(self, *, wanted: bool) -> None:
         """Shall events of our own changes of routes be delivered? Off while a large plan is carried out.
 

@@ -19,7 +19,7 @@ from routed.daemon.facts import look_around, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
-from routed.daemon.report import Report
+from routed.daemon.report import Announced, Report
 from routed.model.change import Cause, Nature, Plan
 from routed.model.objects import Key, Value
 
@@ -85,6 +85,20 @@ class Reconciler:
         yield from observe(self.kernel, self.host, dirt, comparison)
         yield make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=False))
 
+    def announce(self) -> list[Announced]:
+        """Tell the neighbours of those VIPs whose turn it is."""
+        host, told = self.host, []
+        for member, burst in host.announcements.take_due(host.desired, self.clock()):
+            link, error = host.facts.links.get(member.dev), None
+            if link and link.is_up:
+                try:
+                    self.kernel.announce(link, member.address)
+                except OSError as refused:
+                    error = refused
+                is_first = burst.left == burst.entry.announcements
+                told.append(Announced(burst.entry.name, member, burst.why, is_first, error))
+        return told
+
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> None:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
         host = self.host
@@ -131,5 +145,6 @@ class Reconciler:
         report.ended = note_troubles(host, report, comparison, now)
         if report.dirt.everything:
             host.holds.forget_old_repairs(now)
+        host.announcements.note(report.outcomes, report.dirt.regained, host.desired, host.facts, now)
         report.elapsed = now - report.began
         host.schedule.note_pass(report.dirt, report.began, now)

@@ -9,7 +9,7 @@ from routed.core.holds import Hold, Subject
 from routed.core.schedule import Dirt
 from routed.daemon.host import Trouble
 from routed.model.change import Outcome, Plan
-from routed.model.objects import Key, Member, Scope, Slot
+from routed.model.objects import AddressMember, Key, Member, Scope, Slot
 
 
 class Fight(NamedTuple):
@@ -18,6 +18,16 @@ class Fight(NamedTuple):
     entry: str
     subject: Subject
     hold: Hold
+
+
+class Announced(NamedTuple):
+    """A VIP whose neighbours were told that it is here, or could not be."""
+
+    entry: str
+    member: AddressMember
+    why: str
+    is_first: bool  # of its burst
+    error: OSError | None = None
 
 
 class Ended(NamedTuple):

@@ -25,7 +25,7 @@ from routed.daemon.files import Files, Start, find_changed_files
 from routed.daemon.host import Host
 from routed.daemon.loop import Loop
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Report
+from routed.daemon.report import Announced, Report
 from routed.daemon.results import describe_problem, describe_rejection, describe_result, find_waiting
 from routed.daemon.revisions import StateError
 from routed.daemon.status import describe_entries, describe_leftovers, summarise, vocabulary_of
@@ -66,7 +66,9 @@ class Service:
             find_ssh_peers=peers.find_ssh_peers,
         )
         fileno = kernel.events_fileno()
-        self.loop = Loop(self.reconciler, fileno, self._on_report, self._on_netlink_error, self._on_pause_ended)
+        self.loop = Loop(
+            self.reconciler, fileno, self._on_report, self._on_netlink_error, self._on_pause_ended, self._on_announced
+        )
         self.watch: FileWatch | None = None
         self.is_reload_asked = False
         self.is_reloading = False
@@ -287,6 +289,9 @@ class Service:
         self.is_large |= count_members(report.plan.operations) > memory.LARGE
         if self.status_timer is None:
             self.status_timer = asyncio.get_running_loop().call_later(STATUS_DELAY, self._notify_status)
+
+    def _on_announced(self, announced: list[Announced]) -> None:
+        self.voice.tell_announced(announced, self.host)
 
     def _on_pause_ended(self, subject: str) -> None:
         self.voice.say(notices.note_resumed(subject, is_over=True))

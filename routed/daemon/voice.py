@@ -17,10 +17,11 @@ from routed.audit.sinks import Sink
 from routed.core.waiting import is_waiting
 from routed.daemon.control import OUTCOMES_QUEUED
 from routed.daemon.host import Host, State
-from routed.daemon.report import Ended, Report
+from routed.daemon.report import Announced, Ended, Report
 from routed.daemon.status import vocabulary_of
 from routed.model.documents import OutcomeDocument
-from routed.model.objects import Key, RuleMember
+from routed.model.net import family_of
+from routed.model.objects import AddressSlot, Key, Kind, RuleMember
 from routed.model.text import Vocabulary, format_key
 
 GRACE: Final = 1.0  # seconds that an entry may wait before it is said
@@ -73,6 +74,19 @@ class Voice:
                 self._repeat.resolve("", notices.name_default_rules(slot.family))
         if report.dirt.everything or report.dirt.has_new_facts:
             self._tell_waiting_soon(host)
+
+    def tell_announced(self, announced: list[Announced], host: Host) -> None:
+        """Whose neighbours were told, once for each burst; and where they could not be, until they can."""
+        vocabulary = vocabulary_of(host)
+        for entry, member, why, is_first, error in announced:
+            key = format_key(Key(Kind.ADDRESS, AddressSlot(family_of(member.address)), member), vocabulary)
+            link = vocabulary.link(member.dev)
+            if error is not None:
+                self.say(notices.note_not_announced(entry, key, link, error))
+            else:
+                self._repeat.resolve(entry, key)
+                if is_first:
+                    self.say(notices.note_announced(entry, key, link, why))
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
         """A queue that gets every record from now on, until it is full."""

@@ -205,6 +205,12 @@ def check_vip(vip: schema.Vip) -> Iterator[Fault]:
         for key in ("when", "metric", "table"):
             if getattr(vip, key) is not None:
                 yield Fault((key,), f"`{key}` goes with `node` only")
+    else:
+        for key in ("create", "announce"):
+            if getattr(vip, key) is not None:
+                yield Fault((key,), f"`{key}` goes with `dev` only")
+    if vip.create and vip.dev and vip.dev.startswith("@"):
+        yield Fault(("dev",), "`dev`: what is to be created needs a name of its own, not that of an [[interface]]")
     if vip.address is None:
         yield Fault((), "`address` is missing")
     else:

@@ -6,7 +6,7 @@ became bytes; interface names stay, since what they mean is a fact of the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, TypeVar
@@ -21,6 +21,8 @@ from routed.model.entries import (
     AddressEntry,
     Enforce,
     Entry,
+    HeldVipEntry,
+    LinkEntry,
     OnConflict,
     Origin,
     RouteEntry,
@@ -283,7 +285,16 @@ def _convert_held_vip(head: dict[str, Any], spec: schema.Vip) -> Draft:
     address, length = _held(spec)
     is_ipv6 = family_of(address) == IPV6
     flags = names.IFA_NODAD if is_ipv6 else 0
-    entry = AddressEntry(**head, address=address, prefixlen=length, dev=spec.dev or "", flags=flags, deprecated=is_ipv6)
+    entry = HeldVipEntry(
+        **head,
+        address=address,
+        prefixlen=length,
+        dev=spec.dev or "",
+        flags=flags,
+        deprecated=is_ipv6,
+        create=spec.create or "",
+        **_announcements(spec.announce),
+    )
     return Draft(entry, (net.format_address(address), str(length), entry.dev))
 
 
@@ -300,6 +311,29 @@ def _broadcast(word: bytes | str | None, address: bytes, length: int) -> bytes:
     network = int.from_bytes(net.network_of(address, length)[:-1], "big")
     ones = (1 << (32 - length)) - 1
     return (network | ones if word == "+" else network).to_bytes(4, "big")
+
+
+def _announcements(announce: schema.Announce | None) -> dict[str, Any]:
+    """What was said of them; the defaults are the entry's."""
+    said = {"announcements": announce.count, "interval": announce.interval} if announce else {}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def derive_links(entries: Iterable[Entry]) -> Iterator[LinkEntry]:
+    """The links that these entries want to be created, each once: many VIPs may share one."""
+    wanted: dict[str, list[HeldVipEntry]] = {}
+    for entry in entries:
+        if isinstance(entry, HeldVipEntry) and entry.create:
+            wanted.setdefault(entry.dev, []).append(entry)
+    for dev, (first, *others) in wanted.items():
+        is_repaired = any(entry.enforce is Enforce.REPAIR for entry in (first, *others))
+        yield LinkEntry(
+            name=f"link/{dev}",
+            origin=first.origin,
+            enforce=Enforce.REPAIR if is_repaired else first.enforce,
+            link=dev,
+            kind=first.create,
+        )
 
 
 _T = TypeVar("_T")

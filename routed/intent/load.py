@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from routed.intent import schema
 from routed.intent.complaints import unknown_key, validate
-from routed.intent.convert import Context, Draft, FaultsError, convert
+from routed.intent.convert import Context, Draft, FaultsError, convert, derive_links
 from routed.intent.crosscheck import find_clashes, name_entries
 from routed.intent.documents import Document
 from routed.intent.gather import gather, parse_documents, prefix_path
@@ -123,6 +123,7 @@ class _Assembly:
         if self.problems:
             raise IntentError(self._in_order(self.problems))
         table_names = {number: name for name, number in names.tables.items()}
+        entries = (*derive_links(entries), *entries)
         intent = Intent(settings, entries, self.sources, table_names, digest_of(self.sources), selectors)
         return Loaded(intent, self._in_order(self.notices))
 

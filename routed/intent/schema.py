@@ -223,6 +223,13 @@ class AddressTable(EntryTable):
     )
 
 
+class Announce(Table):
+    """How the neighbours are told that a VIP is here."""
+
+    count: Annotated[int, Field(ge=0, le=100)] | None = Field(None, description="How often; 0 for never. 3.")
+    interval: Duration | None = Field(None, description='Time between two of them, with its unit. "1s".')
+
+
 class Vip(EntryTable):
     """``[[vip]]``: a service address, routed by this host's own address or held by this host."""
 
@@ -238,6 +245,13 @@ class Vip(EntryTable):
     metric: Number | None = Field(None, description="Route mode: the priority, lower first. IPv4 0, IPv6 1024.")
     table: NameOrNumber | None = Field(None, description="Route mode: the routing table. main.")
     dev: Interface | None = Field(None, description="Address mode: the interface that holds the address.")
+    create: Literal["dummy"] | None = Field(
+        None, description="Address mode: make the interface of this kind where it is not there, and keep it."
+    )
+    announce: Announce | None = Field(
+        None,
+        description="Address mode: gratuitous ARP or neighbour advertisements, when it comes and when its link does.",
+    )
 
 
 class Match(Table):

@@ -7,17 +7,19 @@ failed, matched by its sequence number. Sequence numbers start anew with each ba
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from errno import EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH
+from functools import partial
 from itertools import permutations
 from os import strerror
 from socket import socket
 from struct import Struct
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from routed.kernel.codec import CODECS
-from routed.kernel.codec.attributes import ACK_TLVS, CREATE, ERROR, EXCLUSIVE, REPLACE, REQUEST, text, walk
-from routed.model.change import Failure, Operation, Verb
+from routed.kernel.codec import CODECS, Step
+from routed.kernel.codec.attributes import ACK_TLVS, ERROR, text, walk
+from routed.model.change import Failure, Operation
 from routed.model.net import IPV4
 from routed.model.objects import Member, RouteValue, Slot, Value
 
@@ -34,31 +36,16 @@ _ERROR_TEXT: Final = 1  # NLMSGERR_ATTR_MSG
 _GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})
 
 
-class _Step(NamedTuple):
-    """One round over the members of an operation."""
+class Round(NamedTuple):
+    """One request for each member of a batch."""
 
-    flags: int
-    of_before: bool = False  # speaks of what stood there, not of what shall stand
-
-    @property
-    def is_removal(self) -> bool:
-        return not self.flags & CREATE
+    packed: bytes | bytearray
+    is_removal: bool
+    pack: Callable[[Sequence[Member]], bytes | bytearray]  # the same for some of the members
 
 
-_STEPS: Final = {
-    Verb.ADD: (_Step(REQUEST | CREATE | EXCLUSIVE),),
-    Verb.REPLACE: (_Step(REQUEST | CREATE | REPLACE),),
-    Verb.PREPEND: (_Step(REQUEST | CREATE),),
-    # Not exclusive: behind the one that goes there may stand a stranger's alias, which stays.
-    Verb.CHANGE: (_Step(REQUEST, of_before=True), _Step(REQUEST | CREATE)),
-    Verb.DELETE: (_Step(REQUEST),),
-}
-
-
-def batches(
-    operation: Operation, receive_buffer: int
-) -> Iterator[tuple[Sequence[Member], list[tuple[bytes | bytearray, bool]]]]:
-    """The requests of an operation: (members, [(requests for all of them, is it a removal?)]).
+def batches(operation: Operation, receive_buffer: int) -> Iterator[tuple[Sequence[Member], list[Round]]]:
+    """The requests of an operation: (members, rounds over them).
 
     ``receive_buffer`` is the size in bytes of the socket's; no batch can overrun it, should every message fail.
     """
@@ -67,25 +54,25 @@ def batches(
     members = operation.members
     before: Value = operation.value if operation.before is None else operation.before
     steps = [
-        (codec.delete if step.is_removal else codec.new, step.flags, value)
-        for step in _STEPS[operation.verb]
+        (
+            step.is_removal,
+            partial(codec.requests, codec.delete if step.is_removal else codec.new, step.flags, operation.slot, value),
+        )
+        for step in codec.steps[operation.verb]
         for value in _spellings(before if step.of_before else operation.value, operation.slot, step)
     ]
     start = 0
     while start < len(members):
         batch = members[start : start + count]
-        requests = [
-            (codec.requests(type_, flags, operation.slot, value, batch), type_ == codec.delete)
-            for type_, flags, value in steps
-        ]
-        if start == 0 and max(len(packed) for packed, _ in requests) > _BATCH_SIZE and count > 1:
+        rounds = [Round(pack(batch), is_removal, pack) for is_removal, pack in steps]
+        if start == 0 and max(len(one.packed) for one in rounds) > _BATCH_SIZE and count > 1:
             count = max(1, count // 8)
             continue
-        yield batch, requests
+        yield batch, rounds
         start += len(batch)
 
 
-def _spellings(value: Value, slot: Slot, step: _Step) -> Iterator[Value]:
+def _spellings(value: Value, slot: Slot, step: Step) -> Iterator[Value]:
     """The ways to write a value that the kernel tells apart and we do not.
 
     IPv4 compares the legs of a multipath route in their order (fib_nh_match in net/ipv4/fib_semantics.c), and who wrote
@@ -99,7 +86,12 @@ def _spellings(value: Value, slot: Slot, step: _Step) -> Iterator[Value]:
 
 
 def send_batch(
-    requests: socket, packed: bytes | bytearray, members: Sequence[Member], *, is_removal: bool
+    requests: socket,
+    packed: bytes | bytearray,
+    members: Sequence[Member],
+    *,
+    is_removal: bool,
+    hints: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Failure]:
     """Send one batch and read its answers. Of a removal, what is gone already is no failure. Raises OSError."""
     requests.send(packed)
@@ -112,12 +104,13 @@ def send_batch(
         if type_ != ERROR:
             continue
         if error and not (is_removal and -error in _GONE):
-            failures.append(Failure(members[sequence - 1], -error, _explain(answer, length, flags, -error)))
+            failures.append(Failure(members[sequence - 1], -error, _explain(answer, length, flags, -error, hints)))
         if sequence == last:
             return failures
 
 
-def _explain(answer: bytes, length: int, flags: int, error: int) -> str:
-    """The kernel's own words where it has some (NETLINK_EXT_ACK), else those of the error number."""
+def _explain(answer: bytes, length: int, flags: int, error: int, hints: Mapping[int, str]) -> str:
+    """The kernel's own words where it has some (NETLINK_EXT_ACK), else those of the error number; and our hint."""
     words = walk(answer, _ERROR_TEXT_AT, length).get(_ERROR_TEXT, b"") if flags & ACK_TLVS else b""
-    return text(words) or strerror(error)
+    said = text(words) or strerror(error)
+    return f"{said}: {hints[error]}" if error in hints else said

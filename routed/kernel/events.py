@@ -121,8 +121,11 @@ def _read_address(data: bytes, start: int, end: int, header: _Header) -> list[Ev
 
 
 def _read_link(data: bytes, start: int, end: int, header: _Header) -> list[Event]:
-    link = decode_link(data, start, end)
-    return [] if link is None else [LinkEvent(link, header.is_removal)]
+    decoded = decode_link(data, start, end)
+    if decoded is None:
+        return []
+    standing, link = decoded
+    return [LinkEvent(link, header.is_removal), _object_event(Kind.LINK, standing, header)]
 
 
 def _ignore(_data: bytes, _start: int, _end: int, _header: _Header) -> list[Event]:

@@ -10,8 +10,8 @@ from socket import SO_RCVBUF, SOL_SOCKET, socket
 from types import TracebackType
 from typing import Final, Self
 
-from routed.kernel import apply, defaults, drivers, dump, gateways, sockets
-from routed.kernel.codec import Decoder, MalformedMessage, messages
+from routed.kernel import announce, apply, defaults, drivers, dump, gateways, sockets
+from routed.kernel.codec import CODECS, Decoder, MalformedMessage, messages
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.link import LINKS_REQUEST, decode_link
 from routed.kernel.events import EventReader
@@ -19,7 +19,7 @@ from routed.model.change import Failure, Operation
 from routed.model.events import Event
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.net import FAMILIES
-from routed.model.objects import AddressMember, Scope, Standing
+from routed.model.objects import AddressMember, Member, Scope, Standing
 
 _GET_LINK: Final = 18
 
@@ -68,12 +68,12 @@ class Kernel:
         for datagram in dump.read_raw(self._requests, _GET_LINK, LINKS_REQUEST):
             for _, _, start, end in messages(datagram):
                 try:
-                    link = decode_link(datagram, start, end)
+                    decoded = decode_link(datagram, start, end)
                 except MalformedMessage:
                     self._decoder.count_malformed()
                 else:
-                    if link is not None:
-                        found[link.ifindex] = link
+                    if decoded is not None:
+                        found[decoded[1].ifindex] = decoded[1]
         return found
 
     def read_addresses(self) -> dict[AddressMember, HostAddress]:
@@ -122,12 +122,23 @@ class Kernel:
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out one operation: an item for each batch, with the failures in it. Nothing is sent unless iterated."""
-        for members, requests in apply.batches(operation, self._receive_buffer):
-            failures: dict[Failure, None] = {}  # a set that keeps its order
-            for packed, is_removal in requests:
-                self.writes += len(members)
-                failures |= dict.fromkeys(apply.send_batch(self._requests, packed, members, is_removal=is_removal))
-            yield tuple(failures)
+        hints = CODECS[operation.kind].hints
+        for members, rounds in apply.batches(operation, self._receive_buffer):
+            failures: dict[Member, Failure] = {}
+            left = members
+            for packed, is_removal, pack in rounds:
+                if failures:  # a round stands on the one before: what is not ours must not be marked as ours
+                    left = [member for member in members if member not in failures]
+                    packed = pack(left) if left else b""  # noqa: PLW2901  the same request for fewer members
+                if left:
+                    self.writes += len(left)
+                    refused = apply.send_batch(self._requests, packed, left, is_removal=is_removal, hints=hints)
+                    failures |= {failure.member: failure for failure in refused}
+            yield tuple(failures.values())
+
+    def announce(self, link: Link, address: bytes) -> None:
+        """Tell the neighbours on this link that ``address`` is here. EPERM without CAP_NET_RAW."""
+        announce.send(link, address)
 
     def open_events(self) -> None:
         """Subscribe. To be called before the first dump, so that no change falls in between."""

@@ -20,6 +20,7 @@ class Want(NamedTuple):
     entry: Entry
     value: Value | None  # None: not known yet; what stands under the key is left alone meanwhile
     also: tuple[Value, ...] = ()  # other contents that are as good, if they stand there already
+    is_in_front: bool = False  # what stands has to be put anew, behind what has to come first
 
 
 class Nature(StrEnum):
@@ -30,6 +31,7 @@ class Nature(StrEnum):
     FOREIGN = "foreign"  # somebody else's object in our place
     BEHIND = "behind"  # ours is there, but a foreign alias comes first
     EXTRA = "extra"  # ours is right, but carries something more: an alias or a leg of a multipath route
+    IN_FRONT = "in front"  # ours, as wanted, but in front of what has to come first
     SURPLUS = "surplus"  # ours by its mark, and no entry wants it
 
 

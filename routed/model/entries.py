@@ -147,6 +147,27 @@ class VipEntry(Entry):
         return 0
 
 
+DEFAULT_ANNOUNCEMENTS: Final = 3  # MAX_NEIGHBOR_ADVERTISEMENT of RFC 4861; RFC 5227 is content with two
+DEFAULT_INTERVAL: Final = 1.0  # seconds; RetransTimer of RFC 4861
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldVipEntry(AddressEntry):
+    """``[[vip]]`` with ``dev``: an address that this host holds for others, and that never stands for the host."""
+
+    create: str = ""  # the kind of link that ``dev`` is made as, where it is not there
+    announcements: int = DEFAULT_ANNOUNCEMENTS  # how often its neighbours are told that it is here; 0 for never
+    interval: float = DEFAULT_INTERVAL  # seconds between two of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkEntry(Entry):
+    """A link that entries want to be created. No table of the file: it comes from the ``create`` of these."""
+
+    link: str  # its name
+    kind: str
+
+
 class How(StrEnum):
     """By what an interface is recognised."""
 

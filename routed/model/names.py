@@ -77,6 +77,11 @@ ADDRESS_FLAGS: Final = {
     "noprefixroute": IFA_NOPREFIXROUTE, "autojoin": IFA_MCAUTOJOIN,
 }  # fmt: skip
 
+# The kinds of link that the file may ask to be created (IFLA_INFO_KIND), and what is written into the alias of those
+# that we made (IFLA_IFALIAS): a link has no field for a protocol.
+CREATABLE: Final = frozenset({"dummy"})
+ALIAS: Final = "routed:"  # our protocol number follows
+
 IP_PROTOCOLS: Final = {
     1: "icmp", 2: "igmp", 4: "ipencap", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre", 50: "esp", 51: "ah",
     58: "ipv6-icmp", 89: "ospf", 112: "vrrp", 132: "sctp", 136: "udplite",

@@ -1,4 +1,4 @@
-"""The objects that routed keeps: routes, policy rules and addresses.
+"""The objects that routed keeps: routes, policy rules, addresses, and the links that it made for them.
 
 Every object has an identity in three parts and a content:
 
@@ -26,9 +26,30 @@ FOREVER: Final = 0xFFFFFFFF  # INFINITY_LIFE_TIME, linux/addrconf.h
 class Kind(StrEnum):
     """What an object is. The order is that of §"make before break": what comes later may need what comes first."""
 
+    LINK = "link"
     ADDRESS = "address"
     ROUTE = "route"
     RULE = "rule"
+
+
+class LinkSlot(NamedTuple):
+    """What all links share: they have no family."""
+
+    family: int = 0  # AF_UNSPEC
+
+
+class LinkMember(NamedTuple):
+    """The name of a link: the ifindex is the kernel's choice, and another one after each creation."""
+
+    name: str
+
+
+class LinkValue(NamedTuple):
+    """The content of a link that ``create`` asks for."""
+
+    protocol: int  # as the link's alias has it (names.ALIAS); 0 for a link that somebody else made
+    kind: str  # IFLA_INFO_KIND
+    is_up: bool = True  # IFF_UP
 
 
 class AddressSlot(NamedTuple):
@@ -129,9 +150,9 @@ class RuleValue(NamedTuple):
     extra: bytes = b""
 
 
-Slot: TypeAlias = AddressSlot | RouteSlot | RuleSlot
-Member: TypeAlias = AddressMember | bytes | RuleMember
-# The three kinds have no common supertype but "a tuple with a protocol"; the tables of kinds pair each with its own.
+Slot: TypeAlias = LinkSlot | AddressSlot | RouteSlot | RuleSlot
+Member: TypeAlias = LinkMember | AddressMember | bytes | RuleMember
+# The kinds have no common supertype but "a tuple with a protocol"; the tables of kinds pair each with its own.
 Value: TypeAlias = Any
 
 

@@ -20,6 +20,9 @@ from routed.model.objects import (
     Hop,
     Key,
     Kind,
+    LinkMember,
+    LinkSlot,
+    LinkValue,
     RouteSlot,
     RouteValue,
     RuleMember,
@@ -85,6 +88,8 @@ def describe_difference(drift: Drift) -> str:
         return "ours, and no entry wants it"
     if drift.nature is Nature.BEHIND:
         return "a foreign object comes first under its key"
+    if drift.nature is Nature.IN_FRONT:
+        return "it stands in front of the host's own address"
     if drift.nature is Nature.EXTRA:
         return "more stands under its key than the file says"
     assert drift.want is not None
@@ -258,6 +263,26 @@ def address_to_json(
     return json | {name: setting for name, setting in optional.items() if setting}
 
 
+def format_link_key(_slot: LinkSlot, member: LinkMember, _vocabulary: Vocabulary) -> str:
+    """``routed0``."""
+    return member.name
+
+
+def format_link(slot: LinkSlot, member: LinkMember, value: LinkValue, vocabulary: Vocabulary) -> str:
+    """A link in the words of ``ip link``."""
+    words = [format_link_key(slot, member, vocabulary), "type", value.kind, "up" if value.is_up else "down"]
+    return " ".join([*words, "alias", f"{names.ALIAS}{value.protocol}"] if value.protocol else words)
+
+
+def link_to_json(_slot: LinkSlot, member: LinkMember, value: LinkValue | None, _vocabulary: Vocabulary) -> Json:
+    """A link with the keys of ``ip -j -d link``."""
+    json: Json = {"ifname": member.name}
+    if value is None:
+        return json
+    json |= {"linkinfo": {"info_kind": value.kind}, "flags": ["UP"] if value.is_up else []}
+    return json | ({"ifalias": f"{names.ALIAS}{value.protocol}"} if value.protocol else {})
+
+
 class TextRow(NamedTuple):
     """How a kind is written. The four take the slot, the member and so on of that kind only."""
 
@@ -267,6 +292,7 @@ class TextRow(NamedTuple):
 
 
 TEXTS: Final[dict[Kind, TextRow]] = {
+    Kind.LINK: TextRow(format_link_key, format_link, link_to_json),
     Kind.ADDRESS: TextRow(format_address_key, format_held_address, address_to_json),
     Kind.ROUTE: TextRow(format_route_key, format_route, route_to_json),
     Kind.RULE: TextRow(format_rule_key, format_rule, rule_to_json),

@@ -15,6 +15,7 @@ from routed.model.objects import (
     AddressValue,
     Hop,
     Kind,
+    LinkSlot,
     Member,
     RouteSlot,
     RouteValue,
@@ -57,7 +58,12 @@ def address(dev: int, text: str, **options: Any) -> Standing:
     )
 
 
-KINDS: dict[type[Slot], Kind] = {RouteSlot: Kind.ROUTE, RuleSlot: Kind.RULE, AddressSlot: Kind.ADDRESS}
+KINDS: dict[type[Slot], Kind] = {
+    LinkSlot: Kind.LINK,
+    RouteSlot: Kind.ROUTE,
+    RuleSlot: Kind.RULE,
+    AddressSlot: Kind.ADDRESS,
+}
 
 
 def kind_of(standing: Standing) -> Kind:

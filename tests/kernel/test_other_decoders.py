@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
+from routed.core.kinds import KINDS
 from routed.kernel import dump
 from routed.kernel.codec import CODECS
 from routed.kernel.kernel import Kernel
 from routed.model.net import format_address
-from routed.model.objects import Hop, Kind, RouteSlot, RuleMember, Scope, Standing
+from routed.model.objects import AddressMember, Hop, Kind, LinkMember, RouteSlot, RuleMember, Scope, Standing
 from tests.kernel.conftest import Network
 from tests.kernel.netns import ip
 from tests.kernel.objects import TABLE, V4, V6, packed, read
@@ -99,7 +100,7 @@ def _compare_rule(ours: Standing, theirs: Any, _family: int) -> None:
 
 def _compare_address(ours: Standing, theirs: Any, family: int) -> None:
     member = ours.member
-    assert not isinstance(member, bytes | RuleMember)
+    assert isinstance(member, AddressMember)
     local = theirs.get_attr("IFA_LOCAL") or theirs.get_attr("IFA_ADDRESS")
     told = inet_ntop(AF_INET if family == V4 else AF_INET6, member.address)
     assert (told, member.dev, member.prefixlen) == (local, theirs["index"], theirs["prefixlen"])
@@ -107,11 +108,23 @@ def _compare_address(ours: Standing, theirs: Any, family: int) -> None:
     assert ours.value.dynamic == (theirs.get_attr("IFA_CACHEINFO")["ifa_valid"] != 0xFFFFFFFF)
 
 
-COMPARE = {Kind.ROUTE: _compare_route, Kind.RULE: _compare_rule, Kind.ADDRESS: _compare_address}
+def _compare_link(ours: Standing, theirs: Any, _family: int) -> None:
+    member, value = ours.member, ours.value
+    assert isinstance(member, LinkMember)
+    info = theirs.get_attr("IFLA_LINKINFO")
+    told = info.get_attr("IFLA_INFO_KIND") if info else ""
+    assert (member.name, value.kind, value.is_up) == (theirs.get_attr("IFLA_IFNAME"), told, bool(theirs["flags"] & 1))
 
 
-@pytest.mark.parametrize("family", [V4, V6])
-@pytest.mark.parametrize("kind", list(Kind))
+COMPARE = {
+    Kind.LINK: _compare_link,
+    Kind.ROUTE: _compare_route,
+    Kind.RULE: _compare_rule,
+    Kind.ADDRESS: _compare_address,
+}
+
+
+@pytest.mark.parametrize(("kind", "family"), [(kind, family) for kind, row in KINDS.items() for family in row.families])
 def test_pyroute2_reads_the_same_out_of_the_same_dump(written: None, kernel: Kernel, kind: Kind, family: int) -> None:
     codec = CODECS[kind]
     datagrams = dump.read_raw(kernel._requests, codec.get, codec.dump_body(Scope(kind, family)))

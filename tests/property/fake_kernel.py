@@ -36,6 +36,7 @@ from routed.model.objects import (
     Standing,
     Value,
 )
+from tests.property.fake_links import delete_link, insert_link, list_links, tell_of_link
 
 OUR_PORT: Final = 1000
 STRANGER: Final = 4242  # the port id of whoever else changes something
@@ -87,6 +88,8 @@ class FakeKernel:
     writes: int = 0
     overruns: int = 0
     links: dict[int, Link] = field(default_factory=dict)
+    marks: dict[int, int] = field(default_factory=dict)  # ifindex → the protocol number in the alias
+    announced: list[tuple[str, bytes]] = field(default_factory=list)
     objects: dict[Kind, dict[Slot, dict[Member, list[Value]]]] = field(
         default_factory=lambda: {kind: {} for kind in Kind}
     )
@@ -154,6 +157,9 @@ class FakeKernel:
                         failures.append(Failure(member, error, os.strerror(error)))
             yield tuple(failures)
 
+    def announce(self, link: Link, address: bytes) -> None:
+        self.announced.append((link.name, address))
+
     def hear_echo(self, *, wanted: bool) -> None:
         self._hears_echo = wanted
 
@@ -167,6 +173,8 @@ class FakeKernel:
 
     def stand(self, kind: Kind) -> Iterator[Standing]:
         """Everything of a kind, in the kernel's order: aliases of one key follow each other."""
+        if kind is Kind.LINK:
+            yield from list_links(self)
         for slot, members in self.objects[kind].items():
             for member, values in members.items():
                 for value in values:
@@ -174,6 +182,8 @@ class FakeKernel:
 
     def standing(self, key: Key) -> tuple[Value, ...]:
         """All that stands under a key, first what carries traffic."""
+        if key.kind is Kind.LINK:
+            return tuple(value for _, member, value in list_links(self) if member == key.member)
         return tuple(self.objects[key.kind].get(key.slot, {}).get(key.member, ()))
 
     def request(self, verb: Verb | str, key: Key, value: Value, port: int = STRANGER) -> int:
@@ -182,17 +192,17 @@ class FakeKernel:
             return DELETERS[key.kind](self, key, value, port)
         return INSERTERS[key.kind](self, verb, key, value, port)
 
-    def make_link(self, name: str, *, is_up: bool = True, ifindex: int = 0) -> int:
+    def make_link(self, name: str, *, is_up: bool = True, ifindex: int = 0, kind: str = "") -> int:
         """A new link; returns its ifindex."""
         ifindex = ifindex or max(self.links, default=0) + 1
-        self.links[ifindex] = Link(ifindex, name, is_up, has_carrier=is_up)
-        self._events.append(LinkEvent(self.links[ifindex], is_removal=False))
+        self.links[ifindex] = Link(ifindex, name, is_up, has_carrier=is_up, kind=kind)
+        self._tell_of_link(self.links[ifindex])
         return ifindex
 
     def change_link(self, ifindex: int, **changes: object) -> None:
         """Other properties than ``is_up``: carrier, name, MAC. Routes stay, and no route event tells of it."""
         self.links[ifindex] = self.links[ifindex]._replace(**changes)  # type: ignore[arg-type]
-        self._events.append(LinkEvent(self.links[ifindex], is_removal=False))
+        self._tell_of_link(self.links[ifindex])
 
     def set_up(self, ifindex: int) -> None:
         """``ip link set up``: the IPv4 networks of its addresses come back, nothing else does."""
@@ -219,9 +229,18 @@ class FakeKernel:
         for slot, member, value in list(self.stand(Kind.ADDRESS)):
             if isinstance(member, AddressMember) and member.dev == ifindex:
                 delete_address(self, Key(Kind.ADDRESS, slot, member), value, KERNEL)
-        self._events.append(LinkEvent(self.links.pop(ifindex), is_removal=True))
+        self._tell_of_link(self.links.pop(ifindex), is_removal=True)
+        self.marks.pop(ifindex, None)
+
+    def tell(self, event: Event) -> None:
+        """Put an event in the queue."""
+        self._events.append(event)
 
     # What both ask for
+
+    def _tell_of_link(self, link: Link, *, is_removal: bool = False) -> None:
+        self.tell(LinkEvent(link, is_removal))
+        tell_of_link(self, link, is_removal=is_removal)
 
     def _request_for_us(self, operation: Operation, verb: Verb, member: Member, value: Value) -> int:
         self.mischief.meanwhile()
@@ -462,11 +481,13 @@ def delete_address(kernel: FakeKernel, key: Key, _value: AddressValue, port: int
 
 
 INSERTERS: Final[dict[Kind, Callable[[FakeKernel, Verb | str, Key, Any, int], int]]] = {
+    Kind.LINK: insert_link,
     Kind.ADDRESS: insert_address,
     Kind.ROUTE: insert_route,
     Kind.RULE: insert_rule,
 }
 DELETERS: Final[dict[Kind, Callable[[FakeKernel, Key, Any, int], int]]] = {
+    Kind.LINK: delete_link,
     Kind.ADDRESS: delete_address,
     Kind.ROUTE: delete_route,
     Kind.RULE: delete_rule,

@@ -5,24 +5,70 @@ Everything here is pure: bytes in, values out. Here must never live: a socket, p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from errno import EOPNOTSUPP
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from routed.kernel.codec.address import decode_address, encode_address, encode_address_removal
-from routed.kernel.codec.attributes import ACK, CREATE, HEADER, MalformedMessage, attribute_u32, message
+from routed.kernel.codec.attributes import (
+    ACK,
+    CREATE,
+    EXCLUSIVE,
+    HEADER,
+    REPLACE,
+    REQUEST,
+    MalformedMessage,
+    attribute_u32,
+    message,
+)
+from routed.kernel.codec.link import (
+    LINKS_REQUEST,
+    decode_link,
+    encode_link,
+    encode_link_change,
+    encode_link_removal,
+)
 from routed.kernel.codec.route import RouteDecoder, route_requests
 from routed.kernel.codec.rule import decode_rule, encode_rule
+from routed.model.change import Verb
 from routed.model.objects import Kind, Scope, Slot, Standing, Value
 
-__all__ = ["CODECS", "Codec", "Decoder", "MalformedMessage", "RouteDecoder", "messages"]
+__all__ = ["CODECS", "Codec", "Decoder", "MalformedMessage", "RouteDecoder", "Step", "messages"]
 
 _ROUTE_HEAD: Final = Struct("=BBBBBBBBI")  # struct rtmsg
 _RULE_HEAD: Final = Struct("=BBBBBBBBI")  # struct fib_rule_hdr
 _ADDRESS_HEAD: Final = Struct("=BBBBI")  # struct ifaddrmsg
 _RTA_TABLE: Final = 15
+_REMOVAL: Final = 1  # of every four message types: new, removal, dump, change (linux/rtnetlink.h)
 
 Requests = Callable[[int, int, Any, Value, Sequence[Any]], bytes | bytearray]
+
+
+class Step(NamedTuple):
+    """One round of requests over the members of an operation."""
+
+    flags: int
+    of_before: bool = False  # speaks of what stood there, not of what shall stand
+    is_removal: bool = False
+
+
+Steps = Mapping[Verb, tuple[Step, ...]]
+
+STEPS: Final[Steps] = {
+    Verb.ADD: (Step(REQUEST | CREATE | EXCLUSIVE),),
+    Verb.REPLACE: (Step(REQUEST | CREATE | REPLACE),),
+    Verb.PREPEND: (Step(REQUEST | CREATE),),
+    # Not exclusive: behind the one that goes there may stand a stranger's alias, which stays.
+    Verb.CHANGE: (Step(REQUEST, of_before=True, is_removal=True), Step(REQUEST | CREATE)),
+    Verb.DELETE: (Step(REQUEST, is_removal=True),),
+}
+# A link is marked only after it was made: who dies in between leaves one that counts as somebody else's, and stays.
+LINK_STEPS: Final[Steps] = {
+    Verb.ADD: (Step(REQUEST | CREATE | EXCLUSIVE), Step(REQUEST)),
+    Verb.REPLACE: (Step(REQUEST),),
+    Verb.DELETE: (Step(REQUEST, is_removal=True),),
+}
 
 
 class Codec(NamedTuple):
@@ -32,6 +78,8 @@ class Codec(NamedTuple):
     dump_body: Callable[[Scope], bytes]
     # (nlmsg_type, flags, slot, value, members) → requests with the sequence numbers 1, 2, 3 …, the last with NLM_F_ACK
     requests: Requests
+    steps: Steps = STEPS
+    hints: Mapping[int, str] = {}  # what the kernel's words about an errno leave open
 
     @property
     def delete(self) -> int:
@@ -51,6 +99,7 @@ class Decoder:
         self.routes = RouteDecoder()
         self._malformed = 0
         self._decoders: dict[Kind, Callable[[bytes, int], list[Standing]]] = {
+            Kind.LINK: self._each(_standing_link),
             Kind.ROUTE: self.routes.decode_all,
             Kind.RULE: self._each(decode_rule),
             Kind.ADDRESS: self._each(_standing_address),
@@ -104,6 +153,15 @@ def _standing_address(data: bytes, start: int, end: int) -> Standing | None:
     return decoded and decoded[0]
 
 
+def _standing_link(data: bytes, start: int, end: int) -> Standing | None:
+    decoded = decode_link(data, start, end)
+    return decoded and decoded[0]
+
+
+def _link_dump(_scope: Scope) -> bytes:
+    return LINKS_REQUEST
+
+
 def _route_dump(scope: Scope) -> bytes:
     head = _ROUTE_HEAD.pack(scope.family, 0, 0, 0, 0, scope.protocol, 0, 0, 0)
     return head + attribute_u32(_RTA_TABLE, scope.table) if scope.table else head
@@ -117,9 +175,15 @@ def _address_dump(scope: Scope) -> bytes:
     return _ADDRESS_HEAD.pack(scope.family, 0, 0, 0, 0)
 
 
-def _one_by_one(add: Callable[[Any, Any, Value], bytes], remove: Callable[[Any, Any, Value], bytes]) -> Requests:
+Encode = Callable[[Any, Any, Value], bytes]
+
+
+def _one_by_one(add: Encode, remove: Encode, change: Encode | None = None) -> Requests:
+    """``change`` is for requests that may not create anything."""
+
     def requests(type_: int, flags: int, slot: Slot, value: Value, members: Sequence[Any]) -> bytes:
-        encode = add if flags & CREATE else remove
+        is_removal = type_ & 3 == _REMOVAL
+        encode = remove if is_removal else add if flags & CREATE or change is None else change
         last = len(members)
         return b"".join(
             message(type_, flags | ACK if sequence == last else flags, sequence, encode(slot, member, value))
@@ -130,6 +194,13 @@ def _one_by_one(add: Callable[[Any, Any, Value], bytes], remove: Callable[[Any, 
 
 
 CODECS: Final = {
+    Kind.LINK: Codec(
+        16,
+        _link_dump,
+        _one_by_one(encode_link, encode_link_removal, encode_link_change),
+        LINK_STEPS,
+        {EOPNOTSUPP: "this kernel has no driver for it (modprobe says more)"},
+    ),
     Kind.ADDRESS: Codec(20, _address_dump, _one_by_one(encode_address, encode_address_removal)),
     Kind.ROUTE: Codec(24, _route_dump, route_requests),
     Kind.RULE: Codec(32, _rule_dump, _one_by_one(encode_rule, encode_rule)),

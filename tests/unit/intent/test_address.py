@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from routed.model import names
-from routed.model.entries import AddressEntry
+from routed.model.entries import AddressEntry, Enforce, HeldVipEntry, LinkEntry
 from routed.model.net import parse_address
-from tests.unit.intent.intent_help import complaint, entry
+from tests.unit.intent.intent_help import complaint, entry, read
 
 
 def address(text: str) -> AddressEntry:
@@ -52,6 +52,28 @@ def test_an_ipv6_vip_is_never_a_source_and_waits_for_no_duplicate_check() -> Non
     assert (found.flags, found.deprecated) == (names.IFA_NODAD, True)
 
 
+def test_a_vip_is_announced_three_times_a_second_apart_unless_told() -> None:
+    vip = '[[vip]]\nname = "web"\naddress = "192.0.2.80"\ndev = "eth0"\n'
+    plain, told = address(vip), address(vip + 'announce = { count = 5, interval = "200ms" }')
+    assert isinstance(plain, HeldVipEntry)
+    assert isinstance(told, HeldVipEntry)
+    assert (plain.announcements, plain.interval) == (3, 1.0)
+    assert (told.announcements, told.interval) == (5, 0.2)
+
+
+def test_the_link_that_vips_share_is_an_entry_of_its_own() -> None:
+    vip = '[[vip]]\naddress = "192.0.2.{}"\ndev = "routed0"\ncreate = "dummy"\n{}'
+    observed = 'enforce = "observe"\n'
+    link, *vips = read(vip.format(1, observed) + vip.format(2, "") + vip.format(3, "")).entries
+    assert isinstance(link, LinkEntry)
+    assert (link.name, link.kind, link.enforce, str(link.origin)) == (
+        "link/routed0", "dummy", Enforce.REPAIR, str(vips[0].origin),
+    )  # fmt: skip
+    assert len(vips) == 3
+    assert read(vip.format(1, observed)).entries[0].enforce is Enforce.OBSERVE
+
+
+CHOSEN = '[[interface]]\nname = "a"\nmatch = [ { name = "eth0" } ]\n'
 V4 = '[[address]]\ndev = "eth0"\naddress = "10.0.0.1/24"\n'
 V6 = '[[address]]\ndev = "eth0"\naddress = "2001:db8::1/65"\n'
 
@@ -66,6 +88,12 @@ V6 = '[[address]]\ndev = "eth0"\naddress = "2001:db8::1/65"\n'
         ('[[address]]\ndev = "a"\naddress = "0.0.0.0/8"', "not the address of a host"),
         ('[[address]]\ndev = "a"\naddress = "224.0.0.5/32"', "multicast"),
         ('[[vip]]\ndev = "a"\naddress = "ff05::1"', "multicast"),
+        (CHOSEN + '[[vip]]\ndev = "@a"\naddress = "10.0.0.1"\ncreate = "dummy"', "needs a name of its own"),
+        ('[[vip]]\nnode = "10.0.0.9"\naddress = "10.0.0.1"\ncreate = "dummy"', "`create` goes with `dev` only"),
+        ('[[vip]]\nnode = "10.0.0.9"\naddress = "10.0.0.1"\nannounce = {}', "`announce` goes with `dev` only"),
+        ('[[vip]]\ndev = "a"\naddress = "10.0.0.1"\ncreate = "bridge"', "dummy"),
+        ('[[vip]]\ndev = "a"\naddress = "10.0.0.1"\nannounce = { count = 101 }', "100"),
+        ('[[vip]]\ndev = "a"\naddress = "10.0.0.1"\nannounce = { interval = 1 }', "unit"),
         (V4 + 'label = "web"', 'as in "eth0:1"'),
         (V4 + 'label = "eth0:a-long-label"', "1 to 15"),
         (V4 + "nodad = true", "IPv6 only"),

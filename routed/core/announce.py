@@ -1,0 +1,82 @@
+"""Telling the neighbours that a VIP is here: which, when and how often. Seconds of one monotonic clock.
+
+A VIP is announced when it comes to its link, and when its link comes into use: then a switch or a host may still
+believe it elsewhere. How the packets look stands in the kernel floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from routed.core.desired import Desired
+from routed.model.change import Outcome, Verb
+from routed.model.entries import Entry, HeldVipEntry
+from routed.model.facts import Facts
+from routed.model.names import CREATABLE
+from routed.model.objects import AddressMember, Kind
+
+ETHERNET: Final = 6  # bytes of a hardware address
+
+
+class Burst(NamedTuple):
+    """The announcements of one VIP that are still to be sent, or the last one that was."""
+
+    entry: HeldVipEntry
+    why: str
+    left: int  # 0: all were sent
+    due: float  # of the next one; also the earliest moment for another burst
+
+
+@dataclass(slots=True)
+class Announcements:
+    """What is to be announced. However often a VIP or a link comes and goes, an interval lies between two packets."""
+
+    bursts: dict[AddressMember, Burst] = field(default_factory=dict)
+
+    def note(
+        self, outcomes: Iterable[Outcome], regained: Iterable[int], desired: Desired, facts: Facts, now: float
+    ) -> None:
+        """After a pass: VIPs that were put, and those on links (ifindexes) that came into use."""
+        for outcome in outcomes:
+            operation = outcome.operation
+            if operation.kind is Kind.ADDRESS and operation.verb is not Verb.DELETE:
+                for member in outcome.done:
+                    assert isinstance(member, AddressMember)
+                    self._begin(member, operation.entry, f"it came to {facts.name_of(member.dev)}", facts, now)
+        for dev in regained:
+            for members in desired.wants[Kind.ADDRESS].values():
+                for member, want in members.items():
+                    if isinstance(member, AddressMember) and member.dev == dev and member in facts.addresses:
+                        self._begin(member, want.entry, f"link {facts.name_of(dev)} came into use", facts, now)
+
+    def find_next(self) -> float | None:
+        """When the next one is due, None for never."""
+        return min((burst.due for burst in self.bursts.values() if burst.left), default=None)
+
+    def take_due(self, desired: Desired, now: float) -> list[tuple[AddressMember, Burst]]:
+        """The VIPs to announce now, each with its burst before this one."""
+        taken = []
+        wanted = {member for members in desired.wants[Kind.ADDRESS].values() for member in members}
+        for member, burst in list(self.bursts.items()):
+            if member not in wanted:
+                del self.bursts[member]
+            elif burst.left and burst.due <= now:
+                self.bursts[member] = burst._replace(left=burst.left - 1, due=now + burst.entry.interval)
+                taken.append((member, burst))
+        return taken
+
+    def _begin(self, member: AddressMember, entry: Entry | None, why: str, facts: Facts, now: float) -> None:
+        if not isinstance(entry, HeldVipEntry) or not entry.announcements:
+            return
+        if _has_neighbours(member.dev, facts):
+            former = self.bursts.get(member)
+            due = max(now, former.due) if former else now
+            self.bursts[member] = Burst(entry, why, entry.announcements, due)
+
+
+def _has_neighbours(dev: int, facts: Facts) -> bool:
+    """Is this a link with hardware addresses, and with somebody at its other end?"""
+    link = facts.links.get(dev)
+    return link is not None and len(link.mac) == ETHERNET and any(link.mac) and link.kind not in CREATABLE
