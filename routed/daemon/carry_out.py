@@ -61,6 +61,7 @@ def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> It
     has_failed = False
     for operation in report.plan.operations:
         if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
+            report.postponed.add(scope_of(operation.kind, operation.slot))
             continue
         failures: list[Failure] = []
         for refused in kernel.apply(operation):

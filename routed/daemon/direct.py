@@ -98,12 +98,13 @@ def find_selector(intent: Intent, name: str) -> Selector:
 
 
 def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
-    """Everything that stands in the kernel, but what it keeps for itself in table local. Raises OSError."""
+    """All addresses, routes and rules, but what the kernel keeps for itself in table local. Raises OSError."""
     with Kernel() as kernel:
         facts = Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
-        found = [
+        found: list[tuple[Kind, Standing]] = [
             (kind, standing)
             for kind, row in KINDS.items()
+            if kind is not Kind.LINK  # no table of the file makes one by itself
             for family in row.families
             for chunk in kernel.dump(Scope(kind, family))
             for standing in chunk

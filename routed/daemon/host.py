@@ -64,6 +64,7 @@ class Host:
     former: dict[Key, str] = field(default_factory=dict)  # who wanted what nobody wants now, until it is gone
     fresh: set[str] = field(default_factory=set)  # entries that were not in force yet since start or reload
     lost: dict[str, Cause] = field(default_factory=dict)  # why the objects of an entry that waits may have gone
+    postponed: set[Scope] = field(default_factory=set)  # where surplus stays until what failed is tried again
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects before
     is_current: bool = True  # are the enforced files those on disk?
     needs: Needs = field(default_factory=Needs)  # what the files ask of the host
@@ -141,8 +142,9 @@ class Host:
         self.make_dirty(dirt, waiting, cause)
 
     def make_dirty(self, dirt: Dirt, subjects: Iterable[Subject], cause: Cause) -> None:
-        """Look again where these objects or entries live."""
+        """Look again where these objects or entries live, and where surplus waits for them."""
         for subject in subjects:
+            dirt.add_scopes(self.postponed, cause)
             if isinstance(subject, Key):
                 dirt.add_scopes([scope_of(subject.kind, subject.slot)], cause)
             elif subject in self.desired.resolutions:
@@ -182,8 +184,9 @@ class Host:
     def _exchange(self, before: Resolution, after: Resolution, dirt: Dirt, cause: Cause) -> None:
         name = after.entry.name
         if is_known(before) and not is_known(after):
+            noted = self.schedule.dirt.scopes | dirt.scopes  # a dump that is not due yet knows better why
             scopes = (scope_of(group.kind, group.slot) for group in before.sets)
-            self.lost[name] = next((dirt.scopes[scope] for scope in scopes if scope in dirt.scopes), cause)
+            self.lost[name] = next((noted[scope] for scope in scopes if scope in noted), cause)
         elif is_known(after):
             cause = self.lost.pop(name, cause)
         if before.note and not before.sets:  # not needed until now, so what comes is news and no repair

@@ -145,6 +145,7 @@ class Reconciler:
         report.ended = note_troubles(host, report, comparison, now)
         if report.dirt.everything:
             host.holds.forget_old_repairs(now)
+        host.postponed = host.postponed - report.scopes | report.postponed
         host.announcements.note(report.outcomes, report.dirt.regained, host.desired, host.facts, now)
         report.elapsed = now - report.began
         host.schedule.note_pass(report.dirt, report.began, now)

@@ -50,6 +50,7 @@ class Report:
     outcomes: list[Outcome] = field(default_factory=list)
     surprises: set[Key] = field(default_factory=set)  # something else stood there than was thought
     scopes: set[Scope] = field(default_factory=set)
+    postponed: set[Scope] = field(default_factory=set)  # where surplus stayed, since something wanted could not be put
     fights: list[Fight] = field(default_factory=list)  # that began
     ended: list[Ended] = field(default_factory=list)  # troubles that are over
     absent: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself

@@ -24,8 +24,8 @@ def listening(kernel: Kernel) -> Kernel:
 
 
 def of_objects(events: list[Event]) -> list[ObjectEvent]:
-    """Without what the kernel does on its own time to the link-local addresses of new links."""
-    objects = [event for event in events if isinstance(event, ObjectEvent)]
+    """Without what the kernel does on its own time to new links and their link-local addresses."""
+    objects = [event for event in events if isinstance(event, ObjectEvent) and event.kind is not Kind.LINK]
     return [event for event in objects if event.port != KERNEL or not _is_link_local(event)]
 
 

@@ -1,0 +1,35 @@
+"""What nobody wants stays while something wanted could not be put, and goes as soon as that is tried again."""
+
+from __future__ import annotations
+
+from errno import EINVAL
+
+from routed.model.change import Operation, Verb
+from routed.model.entries import Settings
+from routed.model.net import parse_prefix
+from routed.model.objects import Member
+from tests.property.rig import OURS, Rig, a_host, a_route, hop, route_key, route_value, via
+
+LEFTOVER = route_key("10.7.0.0/16", table=77)
+
+
+def test_a_leftover_stays_until_what_failed_is_tried_again_and_needs_no_resync_to_go() -> None:
+    kernel = a_host()
+    refused = parse_prefix("10.1.0.0/16")
+
+    def refuse(_operation: Operation, member: Member) -> int:
+        return EINVAL if member == refused else 0
+
+    kernel.mischief.refuse = refuse
+    rig = Rig(kernel)
+    entry = a_route("lan", "10.1.0.0/16", hops=(via("192.0.2.2"),))
+    rig.start(entry, settings=Settings(resync=1e9))
+    kernel.request(Verb.ADD, LEFTOVER, route_value(hop(1, "192.0.2.9"), protocol=OURS))
+    rig.host.holds.held.clear()
+    rig.host.make_dirty(rig.host.schedule.dirt, [route_key("10.1.0.0/16")], rig.host.schedule.dirt.cause_of(LEFTOVER))
+    rig.run()
+    assert kernel.standing(LEFTOVER)
+    kernel.mischief.refuse = lambda _operation, _member: 0
+    rig.run(70.0)
+    assert kernel.standing(route_key("10.1.0.0/16"))
+    assert not kernel.standing(LEFTOVER)
