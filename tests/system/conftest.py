@@ -23,9 +23,9 @@ def network() -> Iterator[None]:
 
 
 def _is_quiet() -> bool:
-    """Has the kernel given every link its own IPv6 address? It does so a moment after the carrier came."""
-    addresses = netns.ip_json("-6 addr show scope link")
-    return len([link for link in addresses if link.get("addr_info")]) == 4
+    """Has the kernel given every link its own IPv6 address? It does so a moment after the carrier came; its route last."""
+    local = netns.ip_json("-6 route show table local type local")
+    return len([route for route in local if route["dst"].startswith("fe80:")]) == 4
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class Daemon:
     def launch(self, *, before: Sequence[str] = ()) -> None:
         """Start it and do not wait. ``before`` is a command that runs it, such as strace."""
         assert self._process is None, "it runs already"
+        self.read_notifications()  # READY of one that was killed is not that of this one
         environment = os.environ | {"NOTIFY_SOCKET": str(self.folder / "notify")}
         command = [*before, sys.executable, "-m", "routed", *self._options, "run", "--log-format", "json"]
         with self._log.open("ab") as log:

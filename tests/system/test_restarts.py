@@ -125,7 +125,7 @@ def test_a_kill_at_any_moment_of_an_apply_is_mended_by_the_next_start(
 
         daemon.start()
         there = {route["dst"] for route in routes()}
-        assert there == set(prefixes(5000, first).split())
+        assert there == set(prefixes(5000, first).split()), "\n".join(r["message"] for r in daemon.records())
         assert daemon.ask("plan", "--exit-code").code == 0
         daemon.stop()
         monitor.heard()
