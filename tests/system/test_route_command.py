@@ -206,6 +206,14 @@ def test_the_documents_script_of_a_joining_node_pins_the_source_where_it_is_need
     assert source_of(VIP) == node
 
 
+def test_a_route_with_metric_50_that_is_left_of_sealos_does_no_harm_and_stays(running: Daemon) -> None:
+    ip(f"route add {VIP} via 192.168.160.243 metric 50")
+    assert running.ask("route", "add", "--host", VIP, "--gateway", NODE) == (0, "", "")
+    assert source_of(VIP) == NODE
+    assert running.ask("route", "del", "--host", VIP, "--gateway", NODE).code == 0
+    assert [route["metric"] for route in shown(VIP)] == [50]
+
+
 def test_an_address_of_this_host_becomes_a_vip_that_is_in_sync(running: Daemon) -> None:
     assert running.ask("route", "add", "--host", VIP, "--gateway", NODE) == (0, "", "")
     (route,) = shown(VIP)
