@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.netns import wait_until
-from tests.system.daemon import Answer, Daemon
+from tests.system.daemon import PATIENCE, Answer, Daemon
 from tests.system.host import routes
 from tests.system.monitor import Monitor
 
@@ -56,7 +56,7 @@ def write_all(daemon: Daemon, numbers: range, gateway: str = "10.0.0.2", metric:
 
 
 def by_watch(daemon: Daemon, wanted: Shown) -> None:
-    wait_until(lambda: shown() == wanted)
+    wait_until(lambda: shown() == wanted, PATIENCE)
 
 
 def by_apply(daemon: Daemon, wanted: Shown) -> None:
@@ -76,6 +76,7 @@ def into_force(request: pytest.FixtureRequest, daemon: Daemon) -> IntoForce:
     return way
 
 
+@pytest.mark.timeout(600)  # the watch waits for a fifth of a second of silence, a hundred times
 def test_a_hundred_drop_ins_come_change_and_go_one_after_the_other(daemon: Daemon, into_force: IntoForce) -> None:
     for newest in range(COUNT + 2):
         wanted: Shown = {}

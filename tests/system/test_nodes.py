@@ -119,6 +119,23 @@ def test_one_file_for_all_hosts_pins_each_to_its_own_inner_address(cluster: Clus
         (route,) = host.vip_routes()
         assert (route["gateway"], route["dev"], route["prefsrc"]) == (host.inner, host.cards.inner, host.inner)
         assert host.chosen_source() == host.inner
+        with netns.inside(host.namespace):
+            assert host.daemon.ask_json("select", "@internal")["ifname"] == host.cards.inner  # what calico is told
+
+
+@pytest.mark.parametrize("situation", ["the inner network has a router"], indirect=True)
+def test_the_router_as_the_documents_misspell_it_chooses_no_nic_rather_than_the_outer_one(
+    cluster: Cluster, situation: Situation
+) -> None:
+    node = cluster.node
+    text = (EXAMPLES / situation.example).read_text()
+    assert text.count('"192.168.253.1"') == 1
+    node.daemon.config.write_text(text.replace('"192.168.253.1"', '"192.158.253.1"'))
+    with netns.inside(node.namespace):
+        node.daemon.start()
+    entry = node.daemon.entry(ENTRY)
+    assert (entry["state"], entry["reason"]) == ("waiting", "no interface of this host is @internal")
+    assert node.vip_routes() == []
 
 
 @pytest.mark.parametrize("situation", ["the NICs are called alike"], indirect=True)
