@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 
 from tests.kernel import netns
 from tests.kernel.netns import ip, ip_json
-from tests.system.daemon import Daemon
+from tests.system.daemon import PATIENCE, Daemon
 
 VIP = "10.103.97.2"
 PORT = 6443
@@ -136,8 +136,8 @@ class Cluster:
     def connect(self, to: str = VIP) -> Connection:
         """Have node01 open a connection, capture it on node01's NICs, and accept it on a master."""
         with netns.inside(self.node.namespace), Capture() as capture:
-            with socket.create_connection((to, PORT), timeout=5.0):
-                doors, _, _ = select.select([master.door for master in self.masters], [], [], 5.0)
+            with socket.create_connection((to, PORT), timeout=PATIENCE):
+                doors, _, _ = select.select([master.door for master in self.masters], [], [], PATIENCE)
                 assert len(doors) == 1, "no master was asked"
                 accepted, (address, _) = doors[0].accept()
                 accepted.close()
