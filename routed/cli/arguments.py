@@ -136,7 +136,12 @@ VERBS: Final[dict[str, Verb]] = {
         "say whether an address is the default-route address; add or delete a route to a host",
         (
             Argument(
-                ("change",), "what to do; left out, a question", None, ("add", "del"), "CHANGE", is_required=False
+                ("change",),
+                "add, like ip route add IP via IP, but it stays; del, like ip route del IP via IP; else a question",
+                None,
+                ("add", "del"),
+                "CHANGE",
+                is_required=False,
             ),
             Argument(("--host",), "the address in question, or the destination", metavar="IP", convert=_read_host),
             Argument(("--gateway",), "the gateway of add and del", metavar="IP", convert=_read_host),

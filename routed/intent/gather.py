@@ -7,8 +7,10 @@ they name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from errno import EINVAL
 from os.path import normpath
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 from routed.intent.documents import Document, parse_document
@@ -40,7 +42,9 @@ def gather(path: Path, root: Path) -> Gathered:
         unread.append(Problem(str(error.filename), 0, 0, _reason(error)))
     for file, role in [(path, "main"), *((file, "drop-in") for file in drop_ins)]:
         try:
-            sources.append(Source(str(file), file.read_bytes(), role))
+            # The main file may be a pipe: `routed check /dev/stdin`.
+            content = file.read_bytes() if role == "main" else _read_regular(file)
+            sources.append(Source(str(file), content, role))
         except (OSError, ValueError) as error:
             unread.append(Problem(str(file), 0, 0, _reason(error)))
     documents, invalid = parse_documents(sources)
@@ -50,7 +54,7 @@ def gather(path: Path, root: Path) -> Gathered:
         if file_path in read:
             continue
         try:
-            sources.append(Source(file_path, Path(file_path).read_bytes(), "prefixes"))
+            sources.append(Source(file_path, _read_regular(Path(file_path)), "prefixes"))
             read.add(file_path)
         except (OSError, ValueError) as error:
             unread_prefixes.append(document.problem(key, f"`prefixes_file`: {file_path}: {_reason(error)}"))
@@ -93,6 +97,14 @@ def _named_prefix_files(documents: Iterable[Document]) -> Iterator[tuple[Documen
             counts = isinstance(word, str) and word and route.get("disabled") is not True
             chosen[key] = (document, ("route", index, "prefixes_file"), str(word)) if counts else None
     return (choice for choice in chosen.values() if choice)
+
+
+def _read_regular(path: Path) -> bytes:
+    """The content. Raises OSError, also for a pipe or a device, which might never end; a folder has its own words."""
+    mode = path.stat().st_mode
+    if not S_ISREG(mode) and not S_ISDIR(mode):
+        raise OSError(EINVAL, "is not a regular file", str(path))
+    return path.read_bytes()
 
 
 def _reason(error: OSError | ValueError) -> str:

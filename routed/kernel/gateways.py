@@ -14,12 +14,14 @@ from routed.kernel.codec.attributes import HEADER, HEADER_SIZE, REQUEST, attribu
 from routed.kernel.codec.route import decode_route
 from routed.model.facts import GatewayLink, Way
 from routed.model.names import LOCAL, UNICAST
-from routed.model.net import family_of, is_inside
+from routed.model.net import IPV4, IPV6, family_of, is_inside
 
 _HEAD: Final = Struct("=BBBBBBBBI")  # struct rtmsg
 _NEW_ROUTE, _GET_ROUTE = 24, 26
 _DST, _OIF, _GATEWAY, _PREFSRC, _VIA = 1, 4, 5, 7, 18
-_FIB_MATCH: Final = 0x2000  # RTM_F_FIB_MATCH: answer with the route itself, as a dump would show it
+# RTM_F_FIB_MATCH: answer with the route itself, as a dump would show it. IPv4 needs RTM_F_LOOKUP_TABLE as well, or says
+# that every route is in main; IPv6 refuses that flag, and names the table without.
+_FIB_MATCH: Final = {IPV4: 0x2000 | 0x1000, IPV6: 0x2000}
 _LINK_LOCAL: Final = bytes.fromhex("fe80") + bytes(14) + bytes((10,))
 _ANSWER: Final = 1 << 16  # bytes
 
@@ -57,7 +59,7 @@ def _find_way(requests: socket, address: bytes) -> Way | None:
     attributes = walk(answer, HEADER_SIZE + _HEAD.size, len(answer))
     gateway = attributes.get(_GATEWAY) or attributes.get(_VIA, b"")[2:]
     source, dev = attributes.get(_PREFSRC, b""), number(attributes.get(_OIF, bytes(4)))
-    match = _get_route(requests, address, _FIB_MATCH)
+    match = _get_route(requests, address, _FIB_MATCH[family_of(address)])
     winner = decode_route(match, 0, len(match)) if match else None
     return Way(dev, gateway, source, type_, winner)
 

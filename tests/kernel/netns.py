@@ -1,4 +1,4 @@
-"""A private network namespace for the calling thread, `ip -j` inside it, and waiting for a condition."""
+"""Network namespaces for the calling thread, `ip -j` inside them, and waiting for a condition."""
 
 import ctypes
 import json
@@ -17,11 +17,36 @@ _libc = ctypes.CDLL(None, use_errno=True)
 @contextmanager
 def private_network() -> Iterator[None]:
     """Move the calling thread into a fresh network namespace with `lo` up, and back afterwards."""
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    with new_namespace() as namespace, inside(namespace):
+        yield
+
+
+@contextmanager
+def new_namespace() -> Iterator[Path]:
+    """A network namespace with `lo` up that lasts to the end of the block: a path that `ip link set … netns` takes."""
+    home = _open_own()
     try:
         _check(_libc.unshare(_CLONE_NEWNET))
         try:
+            made = _open_own()
             ip("link set lo up")
+        finally:
+            _check(_libc.setns(home, _CLONE_NEWNET))
+    finally:
+        os.close(home)
+    try:
+        yield Path(f"/proc/{os.getpid()}/fd/{made}")
+    finally:
+        os.close(made)
+
+
+@contextmanager
+def inside(namespace: Path) -> Iterator[None]:
+    """Move the calling thread into a network namespace, and back afterwards; what it starts meanwhile stays there."""
+    home = _open_own()
+    try:
+        _enter(namespace)
+        try:
             yield
         finally:
             _check(_libc.setns(home, _CLONE_NEWNET))
@@ -86,6 +111,18 @@ def wait_until(is_so: Callable[[], bool], within: float = 5.0) -> None:
     while not is_so():
         assert time.monotonic() < end, f"{is_so} did not become true within {within} s"
         time.sleep(0.002)
+
+
+def _open_own() -> int:
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _enter(namespace: Path) -> None:
+    descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(descriptor, _CLONE_NEWNET))
+    finally:
+        os.close(descriptor)
 
 
 def _check(result: int) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from routed.kernel.kernel import Kernel
 from routed.model.names import LOCAL, UNICAST
 from routed.model.net import format_prefix
+from routed.model.objects import RouteSlot
 from tests.kernel.conftest import Network
 from tests.kernel.netns import ip, ip_batch, ip_json
 from tests.kernel.objects import packed
@@ -52,6 +55,19 @@ def test_a_way_is_what_ip_route_get_says(network: Network, kernel: Kernel) -> No
     assert winner is not None
     assert isinstance(winner.member, bytes)
     assert format_prefix(winner.member) == "203.0.113.0/24"
+
+
+@pytest.mark.parametrize(("address", "source"), [("192.0.2.1", "10.1.0.1"), ("2001:db8::1", "fd01::1")])
+def test_the_route_that_wins_is_told_with_its_table(
+    network: Network, kernel: Kernel, address: str, source: str
+) -> None:
+    family = "-6" if ":" in address else "-4"
+    ip(f"{family} route add default dev v1 src {source} table 200")
+    ip(f"{family} rule add priority 100 to {address} lookup 200")
+    way = kernel.look_up([packed(address)])[packed(address)]
+    assert way.winner is not None
+    assert isinstance(way.winner.slot, RouteSlot)
+    assert (way.winner.slot.table, way.source) == (200, packed(source))
 
 
 def test_what_is_not_reached_has_no_way(kernel: Kernel) -> None:

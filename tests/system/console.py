@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "docs/tutorial/*.md", "docs/how-to/*.md")
+DOCUMENTS = ("README*.md", "docs/tutorial/*.md", "docs/how-to/*.md")
 
 _SESSION = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^# .*\n(?:> .*\n|>\n)*", re.MULTILINE)
@@ -45,8 +45,8 @@ _ETH0 = "ip link set lo up; ip link add eth0 type veth peer name far; ip link se
 _HOST = _ETH0 + "ip address add 192.0.2.10/24 dev eth0"
 # The host of the documents of `sealos route`.
 _TWO_CARDS = (
-    "ip link set lo up; for card in ens32 ens33; do ip link add $card type veth peer name far-$card;"
-    "ip link set far-$card up; ip link set $card up; done;"
+    "ip link set lo up; ip netns add far; for card in ens32 ens33; do ip link add $card type veth peer netns far;"
+    "ip link set $card up; done; for far in veth0 veth1; do ip -n far link set $far up; done;"
     "ip address add 192.168.253.129/24 dev ens32; ip address add 192.168.160.243/23 dev ens33;"
     "ip route add default via 192.168.253.1 dev ens32"
 )
@@ -65,6 +65,11 @@ def find_documents() -> list[str]:
 
 def read(document: str) -> str:
     return (ROOT / document).read_text(encoding="utf-8")
+
+
+def find_commands(text: str) -> list[str]:
+    """The commands of a document's sessions."""
+    return [command for session in _SESSION.findall(text) for command in _COMMAND.findall(session)]
 
 
 def mask(text: str) -> str:

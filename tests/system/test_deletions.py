@@ -6,7 +6,7 @@ import pytest
 
 from tests.kernel.netns import ip, wait_until
 from tests.system.daemon import Daemon
-from tests.system.host import everything
+from tests.system.host import everything, routes
 from tests.system.monitor import Monitor
 from tests.system.worlds import GATEWAY, WORLD
 
@@ -104,6 +104,26 @@ def test_flushed_routes_all_come_back(daemon: Daemon, flush: str, entries: list[
     wait_until(lambda: everything() == wanted)
     for entry in entries:
         assert daemon.wait_for("repaired", entry)["fields"]["ROUTED_CAUSE"].startswith("deleted")
+
+
+def test_after_a_flush_of_table_main_all_is_back_but_what_waits_for_a_network_that_the_kernel_made(
+    daemon: Daemon,
+) -> None:
+    """The networks of the host's own addresses are flushed as well; a link that comes up brings them back."""
+    daemon.start(WORLD)
+    wanted = [route for route in routes() if route["family"] == "4"]
+    by_gateway = {"192.0.2.0/24", "192.0.4.0/24"}
+
+    ip("route flush table main")
+
+    rest = [route for route in wanted if route["dst"] not in by_gateway]
+    wait_until(lambda: [route for route in routes() if route["family"] == "4"] == rest)
+    daemon.wait_for("waiting", "route/gateway")
+    assert daemon.entry("route/gateway")["state"] == "waiting"
+    for dev in ("v0", "v1"):
+        ip(f"link set {dev} down")
+        ip(f"link set {dev} up")
+    wait_until(lambda: [route for route in routes() if route["family"] == "4"] == wanted)
 
 
 @pytest.mark.parametrize(("family", "entry"), [("", "rule/from-storage"), ("-6 ", "rule/marked")])

@@ -10,6 +10,7 @@ from tests.system import console
 
 ROOT = Path(__file__).parents[2]
 EVERY = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+TRANSLATED = [path for path in EVERY if path.name.endswith(".zh.md")]
 
 
 @pytest.mark.parametrize("document", console.find_documents())
@@ -24,6 +25,16 @@ def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
     assert broken == []
 
 
-def test_the_readme_shows_the_table_that_the_demo_prints() -> None:
-    shown = re.findall(r"^(.+?)  +[0-9.]+ ms  +[0-9]+ +yes$", console.read("README.md"), re.MULTILINE)
+@pytest.mark.parametrize("document", TRANSLATED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_translation_has_the_commands_of_its_original_and_each_leads_to_the_other(document: Path) -> None:
+    original = document.with_name(document.name.replace(".zh.md", ".md"))
+    translated, text = (path.read_text(encoding="utf-8") for path in (document, original))
+    assert console.find_commands(translated) == console.find_commands(text) != []
+    assert f"]({original.name})" in translated
+    assert f"]({document.name})" in text
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
+def test_the_readme_shows_the_table_that_the_demo_prints(readme: str) -> None:
+    shown = re.findall(r"^(.+?)  +[0-9.]+ ms  +[0-9]+ +yes$", console.read(readme), re.MULTILINE)
     assert shown == [breakage.title for breakage in BREAKAGES]

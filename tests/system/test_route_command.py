@@ -206,6 +206,14 @@ def test_the_documents_script_of_a_joining_node_pins_the_source_where_it_is_need
     assert source_of(VIP) == node
 
 
+def test_a_route_with_metric_50_that_is_left_of_sealos_does_no_harm_and_stays(running: Daemon) -> None:
+    ip(f"route add {VIP} via 192.168.160.243 metric 50")
+    assert running.ask("route", "add", "--host", VIP, "--gateway", NODE) == (0, "", "")
+    assert source_of(VIP) == NODE
+    assert running.ask("route", "del", "--host", VIP, "--gateway", NODE).code == 0
+    assert [route["metric"] for route in shown(VIP)] == [50]
+
+
 def test_an_address_of_this_host_becomes_a_vip_that_is_in_sync(running: Daemon) -> None:
     assert running.ask("route", "add", "--host", VIP, "--gateway", NODE) == (0, "", "")
     (route,) = shown(VIP)
@@ -235,6 +243,15 @@ def test_a_gateway_that_became_an_address_of_this_host_is_pinned_by_the_next_add
     ip("address add 192.168.253.200/24 dev ens32")
     assert running.ask("route", "add", "--host", VIP, "--gateway", "192.168.253.200") == (0, "", "")
     assert source_of(VIP) == "192.168.253.200"
+
+
+def test_a_node_that_is_not_there_yet_is_waited_for_and_is_the_source_when_it_comes(running: Daemon) -> None:
+    ip("address flush dev ens33")
+    answer = running.ask("route", "add", "--host", VIP, "--gateway", "192.168.160.243")
+    assert answer == (0, "", "routed: waiting: gateway 192.168.160.243 is on no network of this host\n")
+    ip("address add 192.168.160.243/23 dev ens33")
+    netns.wait_until(lambda: bool(shown(VIP)))
+    assert source_of(VIP) == "192.168.160.243"
 
 
 def test_a_flap_of_the_card_loses_nothing(running: Daemon) -> None:
@@ -450,17 +467,22 @@ def test_what_else_had_changed_in_the_files_is_told_to_be_in_force(running: Daem
     assert len(shown("10.30.0.0/16")) == 1
 
 
-def test_a_read_only_folder_is_named_and_nothing_is_changed(running: Daemon) -> None:
-    running.drop_ins.mkdir()
-    script = f'mount -t tmpfs none {running.drop_ins} && mount -o remount,ro {running.drop_ins} && exec "$@"'
-    command = [sys.executable, "-m", "routed", *running._options, "route", "add", "--host", VIP, "--gateway", ROUTER]
+@pytest.mark.parametrize("change", ["add", "del"])
+def test_a_read_only_folder_is_named_and_nothing_is_changed(running: Daemon, change: str) -> None:
+    if change == "del":
+        running.ask("route", "add", "--host", VIP, "--gateway", ROUTER)
+    running.drop_ins.mkdir(exist_ok=True)
+    before = shown(VIP)
+    script = f"mount --bind {running.drop_ins} {running.drop_ins} && mount -o remount,bind,ro {running.drop_ins}"
+    command = [sys.executable, "-m", "routed", *running._options, "route", change, "--host", VIP, "--gateway", ROUTER]
     ended = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, "sh", *command],
+        ["unshare", "--mount", "sh", "-c", f'{script} && exec "$@"', "sh", *command],
         cwd=PROJECT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == f"routed: {drop_in(running)}: Read-only file system; nothing was changed\n"
-    assert shown(VIP) == []
+    assert shown(VIP) == before
+    assert drop_in(running).exists() is (change == "del")
 
 
 def test_where_no_folder_can_be_made_nothing_else_is(daemon: Daemon) -> None:

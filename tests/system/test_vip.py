@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -30,6 +30,25 @@ name = "apiserver"
 address = "{VIP}"
 node = "{NODE}"
 """
+
+
+class Family(NamedTuple):
+    """The same case in a family of addresses."""
+
+    vip: str
+    node: str
+    outer: str
+    outer_router: str
+
+    @property
+    def file(self) -> str:
+        return FILE.replace(VIP, self.vip).replace(NODE, self.node)
+
+
+FAMILIES = [
+    pytest.param(Family(VIP, NODE, OUTER, "192.168.160.1"), id="IPv4"),
+    pytest.param(Family("fd99::2", "fd32::129", "fd33::243", "fd33::1"), id="IPv6"),
+]
 INTERNAL = """
 [[interface]]
 name = "internal"
@@ -142,6 +161,18 @@ def test_a_node_that_is_not_on_this_host_is_waited_for_and_said(daemon: Daemon) 
     assert source() == NODE
 
 
+def test_a_node_that_a_renewed_lease_took_away_is_waited_for_and_said(daemon: Daemon) -> None:
+    default_over_outer()
+    daemon.start(FILE)
+    ip(f"addr del {NODE}/24 dev ens32")
+    ip("addr add 192.168.253.77/24 dev ens32")
+    daemon.wait_for("waiting", ENTRY, f"address {NODE} (node) is not on this host")
+    assert vip_routes() == []
+    ip(f"addr add {NODE}/24 dev ens32")
+    wait_until(lambda: len(vip_routes()) == 1)
+    assert source() == NODE
+
+
 def test_the_secondary_address_of_a_subnet_is_the_source_when_it_is_the_node(daemon: Daemon) -> None:
     default_over_outer()
     ip("addr add 192.168.253.200/24 dev ens32")
@@ -160,6 +191,24 @@ def test_an_ipv6_vip_is_routed_by_its_source(daemon: Daemon) -> None:
     wait_until(lambda: [one for one in routes() if one["dst"] == "fd99::2"] == [])
 
 
+def test_each_family_is_judged_by_its_own_default_route(daemon: Daemon) -> None:
+    default_over_outer()
+    ip("-6 route add default via fd32::1 dev ens32")
+    both = '[[vip]]\nname = "{}"\naddress = "{}"\nnode = "@internal"\n'
+    named = INTERNAL.replace('cidr = "192.168.253.0/24"', 'name = "ens32"')
+    daemon.start(named + both.format("four", VIP) + both.format("six", "fd99::2"))
+    assert source() == NODE
+    assert reason(daemon, "vip/four") == f"needed: {OUTER} is the default-route address"
+    assert reason(daemon, "vip/six") == "not needed: fd32::129 is the default-route address"
+    ip("-6 route add default via fd33::1 dev ens33 metric 1")
+    wait_until(lambda: source("fd99::2") == "fd32::129")
+    assert reason(daemon, "vip/six") == "needed: fd33::243 is the default-route address"
+    ip("-6 route del default metric 1")
+    wait_until(lambda: [one["dst"] for one in routes()] == [VIP])
+    ip("-6 route del default")
+    wait_until(lambda: {one["dst"] for one in routes()} == {VIP, "fd99::2"})
+
+
 def test_who_wins_over_the_route_of_a_vip_is_said_and_that_it_does_no_more(daemon: Daemon) -> None:
     default_over_outer()
     ip(f"route add {VIP} via 192.168.160.1 dev ens33 proto static")
@@ -174,22 +223,45 @@ def test_who_wins_over_the_route_of_a_vip_is_said_and_that_it_does_no_more(daemo
     assert source() == NODE
 
 
-def test_a_foreign_route_in_the_very_place_of_ours_is_displaced_and_put_back(daemon: Daemon) -> None:
+def test_a_policy_rule_that_wins_over_the_route_of_a_vip_is_found_by_the_table_of_its_route(daemon: Daemon) -> None:
     default_over_outer()
-    ip(f"route add {VIP} via 192.168.160.1 dev ens33 proto static")
     daemon.start(FILE)
-    assert source() == NODE
-    assert daemon.records("displaced", ENTRY)
+    ip("route add default dev ens33 table 200")
+    ip(f"rule add priority 100 to {VIP} lookup 200")
+    wait_until(lambda: daemon.entry(ENTRY)["state"] == "conflict")
+    assert reason(daemon) == (
+        f"packets to {VIP} leave from {OUTER}, since default dev ens33 table 200 proto boot scope link wins"
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_foreign_route_in_the_very_place_of_ours_is_displaced_named_and_put_back(
+    daemon: Daemon, family: Family
+) -> None:
+    ip(f"route add default via {family.outer_router} dev ens33")
+    ip(f"route add {family.vip} via {family.outer_router} dev ens33 proto static")
+    daemon.start(family.file)
+    assert source(family.vip) == family.node
+    displaced = daemon.records("displaced", ENTRY)[0]["message"]
+    assert f"{family.vip} via {family.outer_router} dev ens33 proto static" in displaced
     daemon.apply("")
-    assert source() == OUTER
+    assert source(family.vip) == family.outer
 
 
-def test_a_vip_that_is_an_address_of_this_host_is_said_to_be_no_destination(daemon: Daemon) -> None:
-    default_over_outer()
-    ip(f"addr add {VIP}/32 dev ens33")
-    daemon.start(FILE)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_vip_that_is_an_address_of_this_host_is_no_destination_until_it_goes(daemon: Daemon, family: Family) -> None:
+    ip(f"route add default via {family.outer_router} dev ens33")
+    ip(f"addr add {family.vip} dev ens33")
+    daemon.start(family.file)
     assert daemon.entry(ENTRY)["state"] == "conflict"
-    assert "is an address of this host" in reason(daemon)
+    said = f"{family.vip} is an address of this host, so no packet to it is routed"
+    assert reason(daemon) == said
+    assert said in daemon.records("vip-bypassed", ENTRY)[0]["message"]
+    ip(f"addr del {family.vip} dev ens33")
+    wait_until(lambda: daemon.entry(ENTRY)["state"] == "in-sync")
+    assert source(family.vip) == family.node
+    ip(f"addr add {family.vip} dev ens33")
+    wait_until(lambda: reason(daemon) == said)
 
 
 def test_source_differs_is_not_fooled_by_a_vpn_that_halves_the_default_route(daemon: Daemon) -> None:
@@ -243,13 +315,26 @@ def test_a_vip_inside_a_connected_prefix_is_pinned_all_the_same(daemon: Daemon) 
     assert source("192.168.161.7") == NODE
 
 
-def test_a_selector_stands_for_the_address_and_follows_a_renewed_lease(daemon: Daemon) -> None:
+def test_a_vip_that_is_a_network_of_this_host_leaves_the_kernels_route_to_it_alone(
+    daemon: Daemon, monitor: Monitor
+) -> None:
     default_over_outer()
-    named = INTERNAL.replace('{ cidr = "192.168.253.0/24" }', '{ name = "ens32" }')
-    daemon.start(named + FILE.replace(NODE, "@internal"))
+    monitor.heard()
+    daemon.start(FILE.replace(VIP, "192.168.160.0/23"))
+    assert [change for change in monitor.heard() if change.port] == []  # 0: the kernel itself
+    assert daemon.entry(ENTRY)["state"] == "conflict"
+    assert "the kernel's own object stands in its place" in reason(daemon)
+
+
+@pytest.mark.parametrize("matcher", ['name = "ens32"', 'cidr = "192.168.253.0/24"'])
+def test_a_selector_stands_for_the_address_and_follows_a_renewed_lease(daemon: Daemon, matcher: str) -> None:
+    default_over_outer()
+    chosen = INTERNAL.replace('cidr = "192.168.253.0/24"', matcher)
+    daemon.start(chosen + FILE.replace(NODE, "@internal"))
     assert source() == NODE
     ip("addr add 192.168.253.77/24 dev ens32")
     wait_until(lambda: "has several addresses" in reason(daemon))
+    assert source() == NODE
     ip(f"addr del {NODE}/24 dev ens32")
     ip("addr replace 192.168.253.77/24 dev ens32")
     wait_until(lambda: source() == "192.168.253.77")
@@ -282,6 +367,20 @@ def test_a_rename_of_the_nic_takes_nothing_away(daemon: Daemon, monitor: Monitor
     assert route(VIP)["dev"] == "lan0"
     assert [change for change in monitor.heard() if "route" in change.what] == []
     assert daemon.entry(ENTRY)["state"] == "in-sync"
+
+
+def test_a_rename_away_from_the_name_that_was_chosen_is_said_and_takes_nothing_away(daemon: Daemon) -> None:
+    default_over_outer()
+    named = INTERNAL.replace('cidr = "192.168.253.0/24"', 'name = "ens32"')
+    daemon.start(named + FILE.replace(NODE, "@internal"))
+    ip("link property add dev ens32 altname was")
+    ip("link set ens32 name lan0")
+    daemon.wait_for("selector-changed", saying="@internal is no link, it was ens32")
+    wait_until(lambda: reason(daemon) == "no interface of this host is @internal")
+    assert source() == NODE
+    ip("link set lan0 name ens32")
+    wait_until(lambda: daemon.entry(ENTRY)["state"] == "in-sync")
+    assert source() == NODE
 
 
 def test_a_flap_does_not_make_a_selector_wander_but_a_lasting_loss_does(daemon: Daemon) -> None:

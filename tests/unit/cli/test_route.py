@@ -43,6 +43,13 @@ def test_wrong_usage_is_said_on_stderr_and_nothing_is_answered(
     assert complaint in ended.stderr
 
 
+@pytest.mark.parametrize("words", [("-h",), ("add", "--help"), ("del", "--help")])
+def test_help_says_what_can_be_asked_for_like_which_command_of_ip(routed: Any, words: tuple[str, ...]) -> None:
+    shown = " ".join(routed("route", *words).stdout.split())
+    assert "add, like ip route add IP via IP" in shown
+    assert "del, like ip route del IP via IP" in shown
+
+
 def test_the_question_imports_neither_the_reader_of_files_nor_the_loop() -> None:
     script = (
         "import sys; from routed.cli import main; main(['route', '--host', '192.0.2.2']);"

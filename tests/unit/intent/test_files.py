@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,19 @@ def test_a_missing_main_file_is_a_problem(tmp_path: Path) -> None:
     for reader in (load, read_sources):
         with pytest.raises(IntentError, match="no such file or directory"):
             reader(tmp_path / "routed.toml", root=tmp_path)
+
+
+@pytest.mark.parametrize("pipe", ["etc/routed.toml.d/50-pipe.toml", "etc/list.txt"])
+def test_a_pipe_is_named_and_nobody_waits_until_something_is_written_into_it(root: Path, pipe: str) -> None:
+    os.mkfifo(root / pipe)
+    (root / "etc/routed.toml").write_text(HEAD + '[[route]]\nprefixes_file = "list.txt"\ntype = "blackhole"\n')
+    if pipe != "etc/list.txt":
+        (root / "etc/list.txt").touch()
+    with pytest.raises(IntentError) as caught:
+        load(root / "etc/routed.toml", root=root)
+    (problem,) = caught.value.problems
+    assert str(root / pipe) in str(problem)
+    assert "is not a regular file" in problem.message
 
 
 def test_a_missing_prefix_file_is_told_once_and_hides_nothing(root: Path) -> None:
