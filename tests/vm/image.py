@@ -26,7 +26,7 @@ RELEASE: Final = "bookworm"
 PYTHON: Final = "3.11"  # of that release
 PACKAGES: Final = (
     *("systemd-sysv", "dbus", "udev", "kmod", "linux-image-cloud-amd64"),
-    *("iproute2", "procps", "python3", "strace", "network-manager"),
+    *("iproute2", "netbase", "procps", "python3", "strace", "network-manager"),
 )
 DISABLED: Final = "NetworkManager NetworkManager-wait-online e2scrub_reap systemd-pstore"  # a test starts what it needs
 MASKED: Final = "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer"
