@@ -5,6 +5,6 @@ import sys
 
 sys.path.insert(0, "/usr/lib/routed")
 
-from routed.__main__ import main  # noqa: E402
+from routed.__main__ import main
 
 main()
