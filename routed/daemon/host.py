@@ -17,8 +17,10 @@ from routed.core.needs import Needs, find_needs
 from routed.core.resolve import find_changed_facts, resolve
 from routed.core.schedule import Dirt, Schedule
 from routed.core.select import Held, is_same_selector
+from routed.daemon.ports import Kernel
 from routed.model.change import Cause
 from routed.model.entries import Intent
+from routed.model.events import Event
 from routed.model.facts import Facts
 from routed.model.net import network_of
 from routed.model.objects import Key, Kind, Scope, Value
@@ -78,6 +80,12 @@ class Host:
             one.name for one in intent.selectors if any(is_same_selector(one, old) for old in self.intent.selectors)
         }
         self.held = {name: held for name, held in self.held.items() if name in same}
+
+    def hear(self, event: Event, kernel: Kernel, now: float) -> None:
+        """Take in one event: what it makes dirty, and what it tells of the host."""
+        self.facts = self.schedule.note(
+            event, self.facts, self.desired, self.ours, kernel.port, now, kernel.identify
+        )  # fmt: skip
 
     @property
     def is_undecided(self) -> bool:
