@@ -59,7 +59,7 @@ def test_a_deleted_route_comes_back(daemon: Daemon, name: str) -> None:
     wait_until(lambda: everything() == wanted)
     record = daemon.wait_for("repaired", f"route/{name}")
     assert record["fields"]["ROUTED_CAUSE"] == "deleted"
-    assert int(record["fields"]["ROUTED_ACTOR_PID"]) > 0
+    assert int(record["fields"]["ROUTED_ACTOR_PORT"]) > 0
     assert record["fields"]["ROUTED_ORIGIN"] == f"{daemon.config}:4"
 
 
@@ -166,7 +166,7 @@ def test_the_record_names_the_port_of_whoever_deleted(daemon: Daemon, monitor: M
 
     fields = daemon.wait_for("repaired", "route/lan")["fields"]
     (deleted,) = [change for change in monitor.heard() if change.what == "route gone"]
-    assert fields["ROUTED_ACTOR_PID"] == str(deleted.port)
+    assert fields["ROUTED_ACTOR_PORT"] == str(deleted.port)
 
 
 def test_only_what_was_deleted_is_written(daemon: Daemon, monitor: Monitor) -> None:
