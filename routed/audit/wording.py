@@ -30,10 +30,10 @@ def name_actor(cause: Cause) -> Actor:
 
     Everything that a process tells of itself is of its own choice: it is quoted, and nothing in it can end the quote.
     """
-    if not cause.port:
-        return Actor("", {})
-    port = {"ROUTED_ACTOR_PORT": str(cause.port)}
     process = cause.process
+    if not cause.port and not process:
+        return Actor("", {})
+    port = {"ROUTED_ACTOR_PORT": str(cause.port)} if cause.port else {}
     if process is None:
         return Actor(f"port id {cause.port}, {_HANDED_OVER if cause.port == 1 else _UNKNOWN}", port)
     login = "" if process.loginuid in {None, process.uid} else f"login uid {process.loginuid}"
@@ -98,7 +98,8 @@ def describe_cause(cause: Cause) -> str:
     if cause.port is None:
         return cause.text
     if cause.port == KERNEL:
-        return f"dropped by the kernel ({cause.text})" if " " in cause.text else f"{cause.text} by the kernel"
+        why = f"{cause.text} by {name_actor(cause).words}" if cause.process else cause.text
+        return f"dropped by the kernel ({why})" if " " in why else f"{why} by the kernel"
     return f"{cause.text} by {name_actor(cause).words}"
 
 

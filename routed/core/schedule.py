@@ -14,11 +14,18 @@ from typing import Final
 
 from routed.core.desired import Desired, FactKey, scope_of
 from routed.core.kinds import KINDS, Crowd, is_as_wanted
+from routed.core.reasons import (
+    DELETED,
+    Identify,
+    blame_lost_address,
+    blame_removal,
+    describe_link_change,
+    is_unexplained,
+)
 from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts
 from routed.model.objects import Key, Kind, Scope, Slot, Value
-from routed.model.process import Process
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
 QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds
@@ -26,7 +33,6 @@ PATIENCE: Final = 0.5  # but it is not waited for longer than this
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
 STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
 
-Identify = Callable[[int], Process | None]  # who is behind a port id now?
 Blame = Callable[[str], Cause]  # the cause of the event at hand, in these words
 
 
@@ -65,6 +71,13 @@ class Dirt:
         """Make dumps dirty; the first cause stays."""
         for scope in scopes:
             self.scopes.setdefault(scope, cause)
+
+    def explain(self, scopes: Iterable[Scope], cause: Cause) -> None:
+        """What the kernel took away in these dumps without a reason went for this one."""
+        explained = frozenset(scopes)
+        for key, former in self.causes.items():
+            if is_unexplained(former) and scope_of(key.kind, key.slot) in explained:
+                self.causes[key] = self.distinct.setdefault(cause, cause)
 
     def forget(self, key: Key) -> None:
         """There is nothing to look at under this key any more."""
@@ -145,7 +158,7 @@ class Schedule:
             case LinkEvent():
                 return self._note_link(event, facts, desired, now)
             case AddressEvent():
-                return self._note_address(event, facts, desired, now)
+                return self._note_address(event, facts, desired, mine, now, identify)
             case Overrun():
                 self.last_event = now
                 self.dirt.everything = Cause(None, "the kernel could not deliver all events")
@@ -204,20 +217,26 @@ class Schedule:
             return facts
         self.last_event = now
         self.dirt.has_new_facts = True
-        self.dirt.add_scopes(desired.scopes_on(link.ifindex), Cause(0, _describe_link_change(event, facts)))
+        scopes = desired.scopes_on(link.ifindex)
+        cause = Cause(KERNEL, describe_link_change(before or link, None if event.is_removal else link))
+        self.dirt.add_scopes(scopes, cause)
+        if event.is_removal or not link.is_up:
+            self.dirt.explain(scopes, cause)
         return apply_to_facts(facts, event)
 
-    def _note_address(self, event: AddressEvent, facts: Facts, desired: Desired, now: float) -> Facts:
+    def _note_address(
+        self, event: AddressEvent, facts: Facts, desired: Desired, mine: int, now: float, identify: Identify
+    ) -> Facts:
         if not event.is_removal and facts.addresses.get(event.member) == event.address:
             return facts
         self.last_event = now
         self.dirt.has_new_facts = True
         if event.is_removal:
-            name = facts.name_of(event.member.dev)
             # With the last address of a link its IPv4 routes go in silence, and so does the src of IPv6 routes.
             swept = desired.scopes_on(event.member.dev)
             stripped = desired.scopes_reading(FactKey("address", event.member.address))
-            self.dirt.add_scopes(swept | stripped, Cause(0, f"an address of {name} was removed"))
+            if swept or stripped:
+                self.dirt.add_scopes(swept | stripped, blame_lost_address(event, facts, mine, identify))
         return apply_to_facts(facts, event)
 
 
@@ -229,6 +248,13 @@ def _note_object(
     def blame(text: str) -> Cause:
         return Cause(event.port, text, None if event.port == KERNEL else identify(event.port))
 
+    def blame_for_removal(text: str) -> Cause:
+        cause = blame_removal(event, identify, text)
+        if event.kind is Kind.ADDRESS or not is_unexplained(cause):  # an address may be what the dump is dirty for
+            return cause
+        known = dirt.scopes.get(scope_of(event.kind, event.slot))
+        return known if known and known.port == KERNEL else cause
+
     key = Key(event.kind, event.slot, event.member)
     want = desired.get(key)
     if event.port == mine:
@@ -237,7 +263,7 @@ def _note_object(
     elif want is None:
         _note_unwanted(dirt, event, key, ours, blame)
     elif event.is_removal:
-        _note_removal(dirt, event, key, want, blame)
+        _note_removal(dirt, event, key, want, blame_for_removal)
     else:
         _note_arrival(dirt, event, key, want, blame)
 
@@ -255,7 +281,7 @@ def _note_removal(dirt: Dirt, event: ObjectEvent, key: Key, want: Want, blame: B
     """Something went that stood under a wanted key; perhaps not what was wanted."""
     crowd = KINDS[event.kind].crowd
     if want.value is None or is_as_wanted(event.value, want):
-        dirt.add_key(key, (), blame("deleted"))
+        dirt.add_key(key, (), blame(DELETED))
     elif crowd is Crowd.ORDERED:
         dirt.add_scopes([scope_of(key.kind, key.slot)], blame("deleted from under its key"))
     elif crowd is Crowd.ALONE and key in dirt.keys:
@@ -281,18 +307,3 @@ def _opens_a_network(event: ObjectEvent) -> bool:
     """May a gateway have come into reach?"""
     value = event.value
     return event.kind is Kind.ROUTE and not event.is_removal and any(not hop.gateway for hop in value.hops)
-
-
-def _describe_link_change(event: LinkEvent, facts: Facts) -> str:
-    link, before = event.link, facts.links.get(event.link.ifindex)
-    if event.is_removal:
-        return f"link {link.name} was deleted"
-    if before is None:
-        return f"link {link.name} appeared"
-    if before.name != link.name:
-        return f"link {before.name} was renamed to {link.name}"
-    if before.is_up != link.is_up:
-        return f"link {link.name} went {'up' if link.is_up else 'down'}"
-    if before.has_carrier != link.has_carrier:
-        return f"link {link.name} {'has' if link.has_carrier else 'lost'} carrier"
-    return f"link {link.name} changed"
