@@ -84,12 +84,13 @@ def record_pass(plan: Plan, outcomes: Iterable[Outcome], context: Context) -> li
 
 
 def record_outcomes(outcomes: Iterable[Outcome], context: Context) -> list[Record]:
-    """What was done and what failed. Many objects of one entry give a few records and one that counts all."""
-    groups: dict[Message, dict[tuple[str, Kind], list[Part]]] = {}
+    """What was done and what failed. Many objects of one entry and cause give a few records and one that counts all."""
+    groups: dict[Message, dict[tuple[str, Kind, Cause | str], list[Part]]] = {}
     for outcome in outcomes:
         for part in _split(outcome, context):
             operation = outcome.operation
-            key = (operation.entry.name if operation.entry else "", operation.kind)
+            cause = part.reason if part.message in _UNDONE else outcome.cause
+            key = (operation.entry.name if operation.entry else "", operation.kind, cause)
             groups.setdefault(part.message, {}).setdefault(key, []).append(part)
     records: list[Record] = []
     for by_entry in groups.values():
@@ -143,7 +144,7 @@ def _record_group(parts: list[Part], context: Context) -> list[Record]:
     if total <= MANY:
         return [_record_one(part, member, context) for part, member in each]
     first = [_record_one(part, member, context) for (part, member), _ in zip(each, range(SHOWN), strict=False)]
-    return [*first, _summarise(parts)]
+    return [*first, _summarise(parts, told=SHOWN)]
 
 
 def _record_one(part: Part, member: Member, context: Context) -> Record:
@@ -169,8 +170,8 @@ def _record_one(part: Part, member: Member, context: Context) -> Record:
     return make_record(part.message, words, fields)
 
 
-def _summarise(parts: list[Part]) -> Record:
-    """One record that counts all objects of these parts, and how many each cause had."""
+def _summarise(parts: list[Part], told: int = 0) -> Record:
+    """One record that counts all objects of these parts, and how many each cause had. Some were ``told`` already."""
     first = parts[0]
     operation = first.outcome.operation
     total = sum(len(part.members) for part in parts)
@@ -197,9 +198,11 @@ def _summarise(parts: list[Part]) -> Record:
     words["elapsed"] = format_elapsed(latest.outcome.elapsed)
     words["reason"] = counted if first.message in _UNDONE else words["reason"]
     fields = _fields_of(first) | {"ROUTED_COUNT": str(total), "ROUTED_CAUSES": counted}
+    fields["ROUTED_TOLD"] = str(told) if told else ""
     fields["ROUTED_ELAPSED_USEC"] = _microseconds(latest.outcome.elapsed)
     if len(causes) > 1:
-        fields = {name: value for name, value in fields.items() if not name.startswith("ROUTED_ACTOR_")}
+        of_one = {name for name in fields if name.startswith("ROUTED_ACTOR_")} | {"ROUTED_CAUSE"}
+        fields = {name: value for name, value in fields.items() if name not in of_one}
     if not is_one:
         fields |= {"ROUTED_ENTRY": "", "ROUTED_ORIGIN": ""}
     return make_record(first.message, words, fields)

@@ -6,13 +6,16 @@ Which sentence fits what is decided in ``audit``; here it is only put together w
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from routed.audit import notices
 from routed.audit.documents import make_outcome_document
+from routed.audit.flood import Flood
 from routed.audit.records import Context, Record, record_pass
 from routed.audit.repeat import Repeat
 from routed.audit.sinks import Sink
@@ -39,6 +42,8 @@ class Voice:
         self._untold: deque[tuple[Report, Host]] = deque()  # passes that wait for the name of somebody
         self._naming: asyncio.Task[None] | None = None
         self._repeat = Repeat()
+        self._flood = Flood()
+        self._flood_timer: asyncio.TimerHandle | None = None
         self._queues: set[asyncio.Queue[OutcomeDocument]] = set()
         self._waiting: dict[str, str] = {}  # entry → the reason that was said
         self._timer: asyncio.TimerHandle | None = None
@@ -48,7 +53,18 @@ class Voice:
 
     def say(self, *records: Record) -> None:
         """Write these records, as far as they are news."""
-        for news in self._repeat.filter(records):
+        self._write(self._flood.filter(self._repeat.filter(records), time.monotonic()))
+        due = self._flood.find_due()
+        if due is not None and self._flood_timer is None:
+            loop = asyncio.get_running_loop()
+            self._flood_timer = loop.call_later(due - time.monotonic(), self._sum_up)
+
+    def _sum_up(self) -> None:
+        self._flood_timer = None
+        self._write(self._flood.take(time.monotonic()))
+
+    def _write(self, records: Iterable[Record]) -> None:
+        for news in records:
             self._sink(news)
             if self._queues:
                 document = make_outcome_document(news, datetime.now(UTC))
@@ -73,6 +89,9 @@ class Voice:
         """Wait until all is told."""
         if self._naming:
             await self._naming
+        if self._flood_timer:
+            self._flood_timer.cancel()
+        self._sum_up()
 
     async def _tell_in_turn(self) -> None:
         while self._untold:

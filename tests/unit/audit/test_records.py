@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.audit.catalogue import CATALOGUE, Message
+from routed.audit.history import count_objects
 from routed.audit.printable import make_printable
 from routed.audit.records import (
     MANY,
@@ -202,11 +203,14 @@ def test_a_summary_names_the_most_frequent_causes_and_counts_the_rest(story: Any
         story.outcome(cause=Cause(port, "deleted"), members=[f"10.{port}.{n}.0/24" for n in range(1 + (port < 3))])
         for port in range(1, 101)
     ]
-    counted = record_outcomes(outcomes, Context(story.vocabulary))[-1].fields["ROUTED_CAUSES"]
-    counts = [int(clause.split()[0]) for clause in re.split(r", (?=\d)", counted)]
-    assert sum(counts) == 102
-    assert len(counts) == MOST_CAUSES + 1
-    assert counted.endswith(f"{100 - MOST_CAUSES} of {100 - MOST_CAUSES} other causes")
+    records = record_outcomes(outcomes, Context(story.vocabulary))
+    last = records[-1].fields
+    counts = [int(clause.split()[0]) for clause in re.split(r", (?=\d)", last["ROUTED_CAUSES"])]
+    others = 100 - MOST_GROUPS - MOST_CAUSES
+    assert sum(counts) == int(last["ROUTED_COUNT"]) == 100 - MOST_GROUPS
+    assert last["ROUTED_CAUSES"].endswith(f"{others} of {others} other causes")
+    assert sum(count_objects(record.fields) for record in records) == 102
+    assert not [name for name in last if "_ACTOR_" in name or name == "ROUTED_CAUSE"], "many causes have no one actor"
 
 
 def test_a_failure_is_told_in_the_kernels_own_words_and_waiting_is_no_failure(story: Any) -> None:
@@ -235,19 +239,24 @@ def test_up_to_eight_objects_are_told_one_by_one(story: Any) -> None:
     assert len(say(story, story.outcome(members=many(MANY)))) == MANY
 
 
-def test_more_give_three_records_and_a_summary_that_counts_all_of_them_by_cause(story: Any) -> None:
+def test_more_give_three_records_and_a_summary_that_counts_all_of_them_for_each_cause(story: Any) -> None:
     by_hand, by_kernel = many(1000)[:400], many(1000)[400:]
     records = record_outcomes(
         [story.outcome(members=by_hand), story.outcome(members=by_kernel, cause=KERNEL_DROP, elapsed=0.2)],
         Context(story.vocabulary),
     )
-    assert len(records) == SHOWN + 1
-    assert records[-1].message == (
-        "route/storage-lan: 1000 routes differed from the file (600 dropped by the kernel (link eth1 went down),"
-        f" 400 deleted by {BY_IP}); restored in 200 ms"
+    assert len(records) == 2 * (SHOWN + 1)
+    by_ip, by_the_kernel = records[SHOWN], records[-1]
+    assert by_ip.message == (
+        f"route/storage-lan: 400 routes differed from the file (400 deleted by {BY_IP}); restored in 0.4 ms"
     )
-    assert records[-1].fields["ROUTED_COUNT"] == "1000"
-    assert "ROUTED_ACTOR_PID" not in records[-1].fields, "two causes have no one actor"
+    assert by_the_kernel.message == (
+        "route/storage-lan: 600 routes differed from the file (600 dropped by the kernel (link eth1 went down));"
+        " restored in 200 ms"
+    )
+    assert (by_ip.fields["ROUTED_COUNT"], by_ip.fields["ROUTED_TOLD"]) == ("400", str(SHOWN))
+    assert by_ip.fields["ROUTED_ACTOR_PID"] == "4242"
+    assert sum(count_objects(record.fields) for record in records) == 1000
 
 
 def test_many_failures_are_summed_up_by_their_reason(story: Any) -> None:
