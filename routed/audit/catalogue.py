@@ -45,6 +45,7 @@ class Message(StrEnum):
     SELECTOR_CHANGED = "selector-changed"
     VIP_CONDITION = "vip-condition"
     VIP_BYPASSED = "vip-bypassed"
+    REPEATED = "repeated"
     STATE_LOST = "state-lost"
     NETLINK_FAILED = "netlink-failed"
 
@@ -127,6 +128,9 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.VIP_CONDITION: Row("ba702ef8ca2a4a85a8ef7589b8d6ae13", INFO, "{subject} is {reason}", is_state=True),
     Message.VIP_BYPASSED: Row(
         "a694a200eea44fbd9de38bbab6e7fcb5", WARNING, "{subject} stands, but {reason}", is_state=True
+    ),
+    Message.REPEATED: Row(
+        "eb3aa7de16ab4f359d1e98521a51981c", NOTICE, "{subject}: {event} {times} within {length} ({who})"
     ),
     Message.STATE_LOST: Row(
         "c866ddb9a4494578b0f062052ec38707", ERR, "the state on disk cannot be kept: {reason}", is_state=True

@@ -47,7 +47,7 @@ class Service:
     def __init__(self, kernel: Kernel, files: Files, start: Start, sink: Sink) -> None:
         self.kernel = kernel
         self.files = files
-        self.voice = Voice(sink)
+        self.voice = Voice(sink, kernel.witness)
         self.revision = start.revision
         self.reading = start.reading
         self.repairs = 0
@@ -102,6 +102,7 @@ class Service:
             self.host.enforce(empty, time.monotonic())
             self.host.is_current = True
             await self.loop.run_pass(Dirt(everything=Cause(None, "stop")), is_initial=True, is_forced=True)
+        await self.voice.finish()
         self.voice.say(notices.note_stopped(settings.on_stop != "remove"))
 
     def describe(self) -> str:

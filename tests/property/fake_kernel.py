@@ -36,6 +36,7 @@ from routed.model.objects import (
     Standing,
     Value,
 )
+from routed.model.process import Process
 
 OUR_PORT: Final = 1000
 STRANGER: Final = 4242  # the port id of whoever else changes something
@@ -156,6 +157,9 @@ class FakeKernel:
 
     def hear_echo(self, *, wanted: bool) -> None:
         self._hears_echo = wanted
+
+    def identify(self, port: int) -> Process | None:
+        return Process(port, "stranger") if port == STRANGER else None
 
     def read_events(self) -> list[Event]:
         waiting, self._events = self._events, []
