@@ -1,6 +1,6 @@
 # The ways to work on routed. Each makes .venv first, with what it lacks, and is quick the second time.
 
-.PHONY: demo test check format clean
+.PHONY: demo test check format clean deb test-package
 .DEFAULT_GOAL := check
 
 # ip stands in /usr/sbin, which an ordinary user's PATH does not always hold.
@@ -40,6 +40,24 @@ check-imports:
 	$(BIN)/lint-imports --no-logo
 check-tests:
 	$(PYTEST) tests/unit tests/property
+
+# The Debian package, as dist/routed_VERSION_ARCHITECTURE.deb.
+BUILDER := build/.builder-ready
+DEB := build/.deb-ready
+deb: $(DEB)
+
+$(DEB): $(BUILDER) constraints.txt pyproject.toml $(shell find contrib docs examples routed -type f -not -path '*/__pycache__/*')
+	contrib/build-deb
+	@touch $@
+
+$(BUILDER): contrib/bootstrap
+	contrib/bootstrap package
+	@mkdir -p build
+	@touch $@
+
+# Judges the package: its files, its pages, its unit, its behaviour in a small Debian.
+test-package: $(READY) $(DEB)
+	$(BIN)/python -m pytest tests/package
 
 format: $(READY)
 	$(BIN)/ruff format

@@ -47,6 +47,7 @@ class Message(StrEnum):
     VIP_BYPASSED = "vip-bypassed"
     VIP_ANNOUNCED = "vip-announced"
     VIP_NOT_ANNOUNCED = "vip-not-announced"
+    REPEATED = "repeated"
     STATE_LOST = "state-lost"
     NETLINK_FAILED = "netlink-failed"
 
@@ -135,6 +136,9 @@ CATALOGUE: Final[dict[Message, Row]] = {
     ),
     Message.VIP_NOT_ANNOUNCED: Row(
         "7e8bd0dc8a044704a2e48d1b25d74a14", WARNING, "{subject} could not be announced: {reason}", is_state=True
+    ),
+    Message.REPEATED: Row(
+        "eb3aa7de16ab4f359d1e98521a51981c", NOTICE, "{subject}: {event} {times} within {length} ({who})"
     ),
     Message.STATE_LOST: Row(
         "c866ddb9a4494578b0f062052ec38707", ERR, "the state on disk cannot be kept: {reason}", is_state=True

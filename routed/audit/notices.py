@@ -11,7 +11,8 @@ from typing import Final
 from routed.audit.catalogue import Message
 from routed.audit.figures import format_count, format_span
 from routed.audit.records import Record, make_record
-from routed.audit.wording import NameActor, name_by_port
+from routed.audit.wording import name_actor
+from routed.model.change import Cause
 from routed.model.net import FAMILY_NAME, IPV4
 from routed.model.objects import Kind
 
@@ -61,9 +62,7 @@ def note_overrun(overruns: int) -> Record:
     return make_record(Message.OVERRUN, {}, {"ROUTED_COUNT": str(overruns)})
 
 
-def note_fight_held(
-    entry: str, key: str, length: float, reason: str, rival: int | None, name_actor: NameActor = name_by_port
-) -> Record:
+def note_fight_held(entry: str, key: str, length: float, reason: str, rival: Cause | None) -> Record:
     """An object (``key`` as text, empty for a whole entry) is left to its rival for ``length`` seconds."""
     actor = name_actor(rival) if rival else None
     return make_record(

@@ -15,11 +15,10 @@ from routed.audit.printable import make_printable
 from routed.audit.wording import (
     CURES,
     PAST,
-    NameActor,
     describe_cause,
     describe_change,
     describe_trouble,
-    name_by_port,
+    name_actor,
     name_group,
     name_interface,
     name_subject,
@@ -31,6 +30,7 @@ from routed.model.text import Vocabulary, find_differing, format_key, format_obj
 
 MANY: Final = 8  # more objects than this in one group are not told one by one
 SHOWN: Final = 3  # then only so many are, and a summary counts the rest
+MOST_CAUSES: Final = 8  # that a summary names; it counts the others together
 MOST_GROUPS: Final = 64  # more groups of one message than this in one pass become one summary
 
 
@@ -48,7 +48,6 @@ class Context(NamedTuple):
     vocabulary: Vocabulary
     is_initial: bool = False  # at start or after a reload, when a difference is news of the files and not a drift
     fresh: Container[str] = frozenset()  # entries that were not in force before: what is done for them is news, too
-    name_actor: NameActor = name_by_port
     is_waiting: Callable[[Kind, int], bool] = lambda _kind, _errno: False  # core.waiting.is_waiting
 
 
@@ -85,12 +84,13 @@ def record_pass(plan: Plan, outcomes: Iterable[Outcome], context: Context) -> li
 
 
 def record_outcomes(outcomes: Iterable[Outcome], context: Context) -> list[Record]:
-    """What was done and what failed. Many objects of one entry give a few records and one that counts all."""
-    groups: dict[Message, dict[tuple[str, Kind], list[Part]]] = {}
+    """What was done and what failed. Many objects of one entry and cause give a few records and one that counts all."""
+    groups: dict[Message, dict[tuple[str, Kind, Cause | str], list[Part]]] = {}
     for outcome in outcomes:
         for part in _split(outcome, context):
             operation = outcome.operation
-            key = (operation.entry.name if operation.entry else "", operation.kind)
+            cause = part.reason if part.message in _UNDONE else outcome.cause
+            key = (operation.entry.name if operation.entry else "", operation.kind, cause)
             groups.setdefault(part.message, {}).setdefault(key, []).append(part)
     records: list[Record] = []
     for by_entry in groups.values():
@@ -98,7 +98,7 @@ def record_outcomes(outcomes: Iterable[Outcome], context: Context) -> list[Recor
         for parts in every[:MOST_GROUPS]:
             records += _record_group(parts, context)
         if len(every) > MOST_GROUPS:
-            records.append(_summarise([part for parts in every[MOST_GROUPS:] for part in parts], context))
+            records.append(_summarise([part for parts in every[MOST_GROUPS:] for part in parts]))
     return records
 
 
@@ -145,7 +145,7 @@ def _record_group(parts: list[Part], context: Context) -> list[Record]:
     if total <= MANY:
         return [_record_one(part, member, context) for part, member in each]
     first = [_record_one(part, member, context) for (part, member), _ in zip(each, range(SHOWN), strict=False)]
-    return [*first, _summarise(parts, context)]
+    return [*first, _summarise(parts, told=SHOWN)]
 
 
 def _record_one(part: Part, member: Member, context: Context) -> Record:
@@ -156,13 +156,13 @@ def _record_one(part: Part, member: Member, context: Context) -> Record:
     after = format_object(key, operation.value, vocabulary) if operation.verb is not Verb.DELETE else ""
     words = {
         "subject": name_subject(operation.entry, key, vocabulary),
-        "trouble": describe_trouble(operation, member, outcome.cause, vocabulary, context.name_actor),
+        "trouble": describe_trouble(operation, member, outcome.cause, vocabulary),
         "cure": _name_cure(operation),
         "difference": _describe_difference(operation, key, vocabulary),
         "before": before,
         "after": after,
     } | _words_of(part)
-    fields = _fields_of(part, context) | {
+    fields = _fields_of(part) | {
         "ROUTED_OBJECT": format_key(key, vocabulary),
         "ROUTED_BEFORE": before,
         "ROUTED_AFTER": after if part.message not in _UNDONE else "",
@@ -171,8 +171,8 @@ def _record_one(part: Part, member: Member, context: Context) -> Record:
     return make_record(part.message, words, fields)
 
 
-def _summarise(parts: list[Part], context: Context) -> Record:
-    """One record that counts all objects of these parts, and how many each cause had."""
+def _summarise(parts: list[Part], told: int = 0) -> Record:
+    """One record that counts all objects of these parts, and how many each cause had. Some were ``told`` already."""
     first = parts[0]
     operation = first.outcome.operation
     total = sum(len(part.members) for part in parts)
@@ -180,13 +180,13 @@ def _summarise(parts: list[Part], context: Context) -> Record:
     is_one = len(entries) == 1
     causes: Counter[str] = Counter()
     for part in parts:
-        said = part.reason if part.message in _UNDONE else describe_cause(part.outcome.cause, context.name_actor)
+        said = part.reason if part.message in _UNDONE else describe_cause(part.outcome.cause)
         causes[said] += len(part.members)
     if is_one:
         subject = name_group(operation.entry, operation.kind, total)
     else:
         subject = f"{total} objects of {format_count(len(entries), 'more entry')}"
-    counted = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
+    counted = ", ".join(f"{count} {cause}" for cause, count in _name_most(causes))
     words = {
         "subject": subject,
         "trouble": f" differed from the file ({counted})",
@@ -198,13 +198,22 @@ def _summarise(parts: list[Part], context: Context) -> Record:
     latest = max(parts, key=lambda part: part.outcome.elapsed)
     words["elapsed"] = format_elapsed(latest.outcome.elapsed)
     words["reason"] = counted if first.message in _UNDONE else words["reason"]
-    fields = _fields_of(first, context) | {"ROUTED_COUNT": str(total), "ROUTED_CAUSES": counted}
+    fields = _fields_of(first) | {"ROUTED_COUNT": str(total), "ROUTED_CAUSES": counted}
+    fields["ROUTED_TOLD"] = str(told) if told else ""
     fields["ROUTED_ELAPSED_USEC"] = _microseconds(latest.outcome.elapsed)
     if len(causes) > 1:
-        fields = {name: value for name, value in fields.items() if not name.startswith("ROUTED_ACTOR_")}
+        of_one = {name for name in fields if name.startswith("ROUTED_ACTOR_")} | {"ROUTED_CAUSE"}
+        fields = {name: value for name, value in fields.items() if name not in of_one}
     if not is_one:
         fields |= {"ROUTED_ENTRY": "", "ROUTED_ORIGIN": ""}
     return make_record(first.message, words, fields)
+
+
+def _name_most(causes: Counter[str]) -> list[tuple[str, int]]:
+    """The most frequent causes with their counts, the others as one; the counts add up."""
+    most = causes.most_common(MOST_CAUSES)
+    rest = causes.total() - sum(count for _, count in most)
+    return [*most, (f"of {len(causes) - len(most)} other causes", rest)] if rest else most
 
 
 _UNDONE: Final = frozenset({Message.FAILED, Message.WAITING})  # messages of what the kernel did not do
@@ -222,17 +231,16 @@ def _words_of(part: Part) -> dict[str, str]:
     }
 
 
-def _fields_of(part: Part, context: Context) -> dict[str, str]:
+def _fields_of(part: Part) -> dict[str, str]:
     """The fields that all members of a part share."""
     outcome = part.outcome
-    actor = context.name_actor(outcome.cause.port).fields if outcome.cause.port else {}
     return {
         **_entry_fields(outcome.operation.entry),
         "ROUTED_ACTION": outcome.operation.verb.value,
         "ROUTED_REASON": part.reason,
         "ROUTED_CAUSE": _describe_cause_field(outcome.cause),
         "ROUTED_ELAPSED_USEC": _microseconds(outcome.elapsed),
-        **actor,
+        **name_actor(outcome.cause).fields,
     }
 
 

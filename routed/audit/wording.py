@@ -5,10 +5,10 @@ Pure functions from values of the model to words. Which sentence is said stands 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from routed.audit.figures import format_count
+from routed.audit.printable import make_printable
 from routed.model.change import Cause, Nature, Operation, Verb
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
@@ -25,12 +25,40 @@ class Actor(NamedTuple):
     fields: dict[str, str]
 
 
-NameActor = Callable[[int], Actor]
+def name_actor(cause: Cause) -> Actor:
+    """Who made the change behind a cause. Nobody in words and no fields where it was no process.
+
+    Everything that a process tells of itself is of its own choice: it is quoted, and nothing in it can end the quote.
+    """
+    process = cause.process
+    if not cause.port and not process:
+        return Actor("", {})
+    port = {"ROUTED_ACTOR_PORT": str(cause.port)} if cause.port else {}
+    if process is None:
+        return Actor(f"port id {cause.port}, {_HANDED_OVER if cause.port == 1 else _UNKNOWN}", port)
+    login = "" if process.loginuid in {None, process.uid} else f"login uid {process.loginuid}"
+    uid = "" if process.uid is None else f"uid {process.uid}"
+    about = ", ".join(part for part in (f"pid {process.pid}", uid, login, make_printable(process.unit)) if part)
+    name = _quote(process.cmdline or f"[{process.comm}]")  # as ps(1) writes it where the arguments are gone
+    fields = {
+        "ROUTED_ACTOR_PID": str(process.pid),
+        "ROUTED_ACTOR_COMM": make_printable(process.comm),
+        "ROUTED_ACTOR_CMDLINE": make_printable(process.cmdline),
+        "ROUTED_ACTOR_UNIT": make_printable(process.unit),
+        "ROUTED_ACTOR_UID": "" if process.uid is None else str(process.uid),
+        "ROUTED_ACTOR_LOGINUID": "" if process.loginuid is None else str(process.loginuid),
+    }
+    return Actor(f"{name} ({about})", port | {field: value for field, value in fields.items() if value})
 
 
-def name_by_port(port: int) -> Actor:
-    """All that a notification itself tells: the port id of the requester (nlmsg_pid, netlink(7))."""
-    return Actor(f"port id {port}", {"ROUTED_ACTOR_PID": str(port)})
+_UNKNOWN: Final = "whose process is not known"
+# The first process opens no route socket of its own that lasts, but binds one for networkd (systemd-networkd.socket).
+_HANDED_OVER: Final = "probably the socket that systemd opened for systemd-networkd"
+
+
+def _quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{make_printable(escaped)}"'
 
 
 def name_subject(entry: Entry | None, key: Key, vocabulary: Vocabulary) -> str:
@@ -65,18 +93,19 @@ def describe_change(key: Key, before: Value, after: Value, vocabulary: Vocabular
     return ", ".join(clauses) or ", ".join(f"another {name}" for name in find_differing(before, after))
 
 
-def describe_cause(cause: Cause, name_actor: NameActor) -> str:
-    """Who and why, as one clause: ``deleted by port id 4242``, ``dropped by the kernel (link eth1 went down)``."""
+def describe_cause(cause: Cause) -> str:
+    """Who and why, as one clause: ``deleted by "ip …" (pid 4242)``, ``dropped by the kernel (link eth1 went down)``."""
     if cause.port is None:
         return cause.text
     if cause.port == KERNEL:
-        return f"dropped by the kernel ({cause.text})" if " " in cause.text else f"{cause.text} by the kernel"
-    return f"{cause.text} by {name_actor(cause.port).words}"
+        why = f"{cause.text} by {name_actor(cause).words}" if cause.process else cause.text
+        return f"dropped by the kernel ({why})" if " " in why else f"{why} by the kernel"
+    return f"{cause.text} by {name_actor(cause).words}"
 
 
-def describe_trouble(operation: Operation, member: Member, cause: Cause, vocabulary: Vocabulary, who: NameActor) -> str:
+def describe_trouble(operation: Operation, member: Member, cause: Cause, vocabulary: Vocabulary) -> str:
     """What was wrong with one object, and who did it; it follows the subject of a sentence."""
-    by = describe_cause(cause, who)
+    by = describe_cause(cause)
     if operation.nature is Nature.MISSING:
         return f" missing ({by})" if cause.port is None else f" {by}"
     return f": {describe_wrong(operation, Key(operation.kind, operation.slot, member), vocabulary)} ({by})"

@@ -70,6 +70,23 @@ def _read_host(text: str) -> bytes:
         raise argparse.ArgumentTypeError(f"{error}; names are not looked up") from None
 
 
+def _read_moment(text: str) -> float:
+    from datetime import datetime  # few commands take one
+
+    from routed.cli.moments import parse_moment
+
+    try:
+        return parse_moment(text, datetime.now().astimezone()).timestamp()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _read_count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f'"{text}" is no number of lines')
+    return int(text)
+
+
 COMMON: Final = (
     Argument(
         ("--config",),
@@ -94,6 +111,12 @@ _ENTRY = Argument(("entry",), "one entry, such as route/storage-lan", "", metava
 _TIMEOUT = Argument(
     ("--timeout",), "how long to wait for the daemon, such as 30s", 90.0, metavar="DURATION", convert=_read_duration
 )
+_SINCE = Argument(("--since",), "only what came later, such as 1h or 2026-11-24", metavar="TIME", convert=_read_moment)
+_LINES = Argument(("-n", "--lines"), "show the newest so many", metavar="COUNT", convert=_read_count)
+_DIRECTORY = Argument(
+    ("--directory",), "read journal files from there", metavar="DIRECTORY", completes="directory"
+)  # fmt: skip
+_AFTER_CURSOR = Argument(("--after-cursor",), "only what came after this __CURSOR", metavar="CURSOR")
 
 VERBS: Final[dict[str, Verb]] = {
     "run": Verb(
@@ -119,6 +142,14 @@ VERBS: Final[dict[str, Verb]] = {
         ),
     ),
     "status": Verb("show every entry, its state and why", (_ENTRY,)),
+    "history": Verb(
+        "show what the journal remembers of an entry, or of everything",
+        (_ENTRY, _SINCE, _LINES, _AFTER_CURSOR, _DIRECTORY),
+    ),
+    "blame": Verb(
+        "show who changed the objects of an entry, how often, and what became of it",
+        (_ENTRY._replace(is_required=True), _SINCE, _LINES, _DIRECTORY),
+    ),
     "pause": Verb(
         "stop enforcing an entry, or everything, for a time",
         (

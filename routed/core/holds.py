@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from routed.model.change import Cause
 from routed.model.objects import Key
 
 FIRST_RETRY: Final = 0.1
@@ -40,7 +41,7 @@ class Hold(NamedTuple):
     reason: str
     since: float
     attempts: int = 1
-    rival: int | None = None  # port id
+    rival: Cause | None = None  # the last change of a fight
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ class Holds:
         if hold is not None and hold.why in {Why.FAILED, Why.WAITING}:
             del self.held[subject]
 
-    def note_repair(self, subject: Subject, rival: int, limit: int, now: float) -> Hold | None:
+    def note_repair(self, subject: Subject, rival: Cause, limit: int, now: float) -> Hold | None:
         """We undid another process's change. Returns a hold when that happened ``limit`` times within the window."""
         times = self.repairs.setdefault(subject, deque(maxlen=limit))
         times.append(now)

@@ -8,21 +8,36 @@ looked at in one go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from routed.core.desired import Desired, FactKey, scope_of
 from routed.core.kinds import KINDS, Crowd, is_as_wanted
+from routed.core.reasons import (
+    DELETED,
+    Identify,
+    blame_lost_address,
+    blame_removal,
+    describe_link_change,
+    is_unexplained,
+)
 from routed.model.change import Cause, Want
-from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts, Link
-from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Scope, Value
+from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Scope, Slot, Value
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
 QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds
 PATIENCE: Final = 0.5  # but it is not waited for longer than this
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
+STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
+
+Blame = Callable[[str], Cause]  # the cause of the event at hand, in these words
+
+
+def identify_nobody(_port: int) -> None:
+    """Where nobody asks who did it."""
 
 
 @dataclass(slots=True)
@@ -32,7 +47,8 @@ class Dirt:
     everything: Cause | None = None
     scopes: dict[Scope, Cause] = field(default_factory=dict)
     keys: dict[Key, tuple[Value, ...]] = field(default_factory=dict)  # all that stands under the key now
-    causes: dict[Key, Cause] = field(default_factory=dict)
+    causes: dict[Key, Cause] = field(default_factory=dict)  # of keys that are dirty, or in a dump that is
+    distinct: dict[Cause, Cause] = field(default_factory=dict)  # each cause once, however many keys share it
     has_new_facts: bool = False
     regained: set[int] = field(default_factory=set)  # ifindexes of links that came into use: up, with carrier
 
@@ -46,30 +62,41 @@ class Dirt:
 
     def cause_of(self, key: Key) -> Cause:
         """Why an object is looked at."""
-        return (
-            self.causes.get(key)
-            or self.scopes.get(scope_of(key.kind, key.slot))
-            or self.everything
-            or Cause(None, "found by comparison")
-        )
+        return self.causes.get(key) or self.cause_of_rest(key.kind, key.slot)
+
+    def cause_of_rest(self, kind: Kind, slot: Slot) -> Cause:
+        """Why the objects of a slot are looked at of which no event told."""
+        return self.scopes.get(scope_of(kind, slot)) or self.everything or Cause(None, "found by comparison")
 
     def add_scopes(self, scopes: Iterable[Scope], cause: Cause) -> None:
         """Make dumps dirty; the first cause stays."""
         for scope in scopes:
             self.scopes.setdefault(scope, cause)
 
+    def explain(self, scopes: Iterable[Scope], cause: Cause) -> None:
+        """What the kernel took away in these dumps without a reason went for this one."""
+        explained = frozenset(scopes)
+        for key, former in self.causes.items():
+            if is_unexplained(former) and scope_of(key.kind, key.slot) in explained:
+                self.causes[key] = self.distinct.setdefault(cause, cause)
+
     def forget(self, key: Key) -> None:
         """There is nothing to look at under this key any more."""
         self.keys.pop(key, None)
         self.causes.pop(key, None)
 
-    def add_key(self, key: Key, standing: tuple[Value, ...], cause: Cause) -> None:
-        """Make one key dirty; the last event says what stands there, the first since it was as wanted says why."""
+    def add_key(self, key: Key, standing: tuple[Value, ...], cause: Cause | None) -> None:
+        """Make one key dirty; the last event says what stands there, the first since it was as wanted says why.
+
+        No cause: it seems to be as wanted.
+        """
         self.keys[key] = standing
-        self.causes.setdefault(key, cause)
+        if cause is None:
+            self.causes.pop(key, None)
+        else:
+            self.causes.setdefault(key, self.distinct.setdefault(cause, cause))
         if len(self.keys) > STORM:
-            for stormy in self.keys:
-                self.scopes.setdefault(scope_of(stormy.kind, stormy.slot), self.causes.get(stormy, cause))
+            self.add_scopes((scope_of(stormy.kind, stormy.slot) for stormy in self.keys), STORMY)
             self.keys.clear()
 
 
@@ -105,21 +132,34 @@ class Schedule:
     next_choice: float = 0.0  # when another choice of an interface will have lasted; 0 for never
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
 
-    def note(self, event: Event, facts: Facts, desired: Desired, ours: frozenset[int], mine: int, now: float) -> Facts:
-        """Take in one event. ``mine`` is the port id of our own requests. Returns the facts after it."""
+    def note(
+        self,
+        event: Event,
+        facts: Facts,
+        desired: Desired,
+        ours: frozenset[int],
+        mine: int,
+        now: float,
+        identify: Identify = identify_nobody,
+    ) -> Facts:
+        """Take in one event. Returns the facts after it.
+
+        ``mine`` is the port id of our own requests. ``identify`` is asked only about events that make something of
+        ours dirty, and at once: the process may be gone a moment later.
+        """
         if not self.dirt:
             self.first_event, self.events = now, 0
         self.events += 1
         match event:
             case ObjectEvent():
                 self.last_event = now
-                _note_object(self.dirt, event, desired, ours, mine)
+                _note_object(self.dirt, event, desired, ours, mine, identify)
                 if (self.is_reach_awaited and _opens_a_network(event)) or self._changes_a_fact(event):
                     self.dirt.has_new_facts = True
             case LinkEvent():
                 return self._note_link(event, facts, desired, now)
             case AddressEvent():
-                return self._note_address(event, facts, desired, now)
+                return self._note_address(event, facts, desired, mine, now, identify)
             case Overrun():
                 self.last_event = now
                 self.dirt.everything = Cause(None, "the kernel could not deliver all events")
@@ -175,77 +215,96 @@ class Schedule:
             return facts
         self.last_event = now
         self.dirt.has_new_facts = True
-        change = _describe_link_change(event, facts)
-        self.dirt.add_scopes(desired.scopes_on(link.ifindex), Cause(0, change))
+        scopes = desired.scopes_on(link.ifindex)
+        cause = Cause(KERNEL, describe_link_change(before or link, None if event.is_removal else link))
+        self.dirt.add_scopes(scopes, cause)
+        if event.is_removal or not link.is_up:
+            self.dirt.explain(scopes, cause)
         if not event.is_removal and _is_in_use(link) and not (before and _is_in_use(before)):
             self.dirt.regained.add(link.ifindex)
         if before and before.name != link.name:
             former = Key(Kind.LINK, LinkSlot(), LinkMember(before.name))
             if desired.get(former):
-                self.dirt.add_key(former, (), Cause(None, change))
+                self.dirt.add_key(former, (), Cause(None, cause.text))
         return apply_to_facts(facts, event)
 
-    def _note_address(self, event: AddressEvent, facts: Facts, desired: Desired, now: float) -> Facts:
+    def _note_address(
+        self, event: AddressEvent, facts: Facts, desired: Desired, mine: int, now: float, identify: Identify
+    ) -> Facts:
         if not event.is_removal and facts.addresses.get(event.member) == event.address:
             return facts
         self.last_event = now
         self.dirt.has_new_facts = True
         if event.is_removal:
-            name = facts.name_of(event.member.dev)
             # With the last address of a link its IPv4 routes go in silence, and so does the src of IPv6 routes.
             swept = desired.scopes_on(event.member.dev)
             stripped = desired.scopes_reading(FactKey("address", event.member.address))
-            self.dirt.add_scopes(swept | stripped, Cause(0, f"an address of {name} was removed"))
+            if swept or stripped:
+                self.dirt.add_scopes(swept | stripped, blame_lost_address(event, facts, mine, identify))
         return apply_to_facts(facts, event)
 
 
-def _note_object(dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozenset[int], mine: int) -> None:
+def _note_object(
+    dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozenset[int], mine: int, identify: Identify
+) -> None:
     """What one object's event makes dirty."""
+
+    def blame(text: str) -> Cause:
+        return Cause(event.port, text, None if event.port == KERNEL else identify(event.port))
+
+    def blame_for_removal(text: str) -> Cause:
+        cause = blame_removal(event, identify, text)
+        if event.kind is Kind.ADDRESS or not is_unexplained(cause):  # an address may be what the dump is dirty for
+            return cause
+        known = dirt.scopes.get(scope_of(event.kind, event.slot))
+        return known if known and known.port == KERNEL else cause
+
     key = Key(event.kind, event.slot, event.member)
     want = desired.get(key)
     if event.port == mine:
         if not event.is_removal:  # what we put stands first now; what we took away says nothing about the rest
             dirt.forget(key)
     elif want is None:
-        _note_unwanted(dirt, event, key, ours)
+        _note_unwanted(dirt, event, key, ours, blame)
     elif event.is_removal:
-        _note_removal(dirt, event, key, want)
+        _note_removal(dirt, event, key, want, blame_for_removal)
     else:
-        _note_arrival(dirt, event, key, want)
+        _note_arrival(dirt, event, key, want, blame)
 
 
-def _note_unwanted(dirt: Dirt, event: ObjectEvent, key: Key, ours: frozenset[int]) -> None:
+def _note_unwanted(dirt: Dirt, event: ObjectEvent, key: Key, ours: frozenset[int], blame: Blame) -> None:
     if event.member in KINDS[event.kind].made_by_kernel.get(event.slot, ()):
-        dirt.add_scopes([scope_of(event.kind, event.slot)], Cause(event.port, "a rule of the kernel was touched"))
+        dirt.add_scopes([scope_of(event.kind, event.slot)], blame("a rule of the kernel was touched"))
     elif event.is_removal:
         dirt.forget(key)
     elif event.value.protocol in ours:
-        dirt.add_key(key, (event.value,), Cause(event.port, "added under our protocol number"))
+        dirt.add_key(key, (event.value,), blame("added under our protocol number"))
 
 
-def _note_removal(dirt: Dirt, event: ObjectEvent, key: Key, want: Want) -> None:
+def _note_removal(dirt: Dirt, event: ObjectEvent, key: Key, want: Want, blame: Blame) -> None:
     """Something went that stood under a wanted key; perhaps not what was wanted."""
     crowd = KINDS[event.kind].crowd
     if want.value is None or is_as_wanted(event.value, want):
-        dirt.add_key(key, (), Cause(event.port, "deleted"))
+        dirt.add_key(key, (), blame(DELETED))
     elif crowd is Crowd.ORDERED:
-        dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(event.port, "deleted from under its key"))
+        dirt.add_scopes([scope_of(key.kind, key.slot)], blame("deleted from under its key"))
     elif crowd is Crowd.ALONE and key in dirt.keys:
         dirt.keys[key] = ()
 
 
-def _note_arrival(dirt: Dirt, event: ObjectEvent, key: Key, want: Want) -> None:
+def _note_arrival(dirt: Dirt, event: ObjectEvent, key: Key, want: Want, blame: Blame) -> None:
     """Something came to stand under a wanted key."""
     crowd = KINDS[event.kind].crowd
     if crowd is Crowd.BESIDE:
         return
     if crowd is Crowd.ORDERED and not (event.is_replacement or event.is_addition):
-        dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(event.port, "an alias was added under its key"))
+        dirt.add_scopes([scope_of(key.kind, key.slot)], blame("an alias was added under its key"))
+        return
+    if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
+        dirt.add_key(key, (event.value,), None)
         return
     verb = "replaced" if event.is_replacement else "added" if event.is_addition else "changed"
-    dirt.add_key(key, (event.value,), Cause(event.port, verb))
-    if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
-        dirt.causes.pop(key, None)
+    dirt.add_key(key, (event.value,), blame(verb))
 
 
 def _is_in_use(link: Link) -> bool:
@@ -256,18 +315,3 @@ def _opens_a_network(event: ObjectEvent) -> bool:
     """May a gateway have come into reach?"""
     value = event.value
     return event.kind is Kind.ROUTE and not event.is_removal and any(not hop.gateway for hop in value.hops)
-
-
-def _describe_link_change(event: LinkEvent, facts: Facts) -> str:
-    link, before = event.link, facts.links.get(event.link.ifindex)
-    if event.is_removal:
-        return f"link {link.name} was deleted"
-    if before is None:
-        return f"link {link.name} appeared"
-    if before.name != link.name:
-        return f"link {before.name} was renamed to {link.name}"
-    if before.is_up != link.is_up:
-        return f"link {link.name} went {'up' if link.is_up else 'down'}"
-    if before.has_carrier != link.has_carrier:
-        return f"link {link.name} {'has' if link.has_carrier else 'lost'} carrier"
-    return f"link {link.name} changed"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from routed.audit.wording import name_actor
 from routed.core.desired import scope_of
 from routed.core.holds import GROUP, Subject, Why
 from routed.core.schedule import Dirt
@@ -50,8 +51,8 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
         for subject in subjects_of(operation, done, entry):
             host.holds.note_success(subject)
             is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
-            if limit is not None and is_against_somebody and outcome.cause.port is not None:
-                hold = host.holds.note_repair(subject, outcome.cause.port, limit, now)
+            if limit is not None and is_against_somebody:
+                hold = host.holds.note_repair(subject, outcome.cause, limit, now)
                 fights += [Fight(entry, subject, hold)] if hold else []
         _forget_what_is_gone(host, operation, done)
     return fights
@@ -110,7 +111,7 @@ def _find_troubles(
             key = Key(drift.kind, drift.slot, member)
             hold = host.holds.find(key, name, now)
             if hold is not None:
-                by = f", last by port id {hold.rival}" if hold.rival else ""
+                by = f", last by {name_actor(hold.rival).words}" if hold.rival else ""
                 yield key, Trouble(STATE_OF[hold.why], hold.reason + by, hold.since, drift.standing)
     for outcome in outcomes:
         for failure in outcome.failures:

@@ -20,9 +20,10 @@ from routed.daemon.ports import Kernel
 from routed.daemon.report import Report
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.events import ObjectEvent
-from routed.model.objects import Key, Value
+from routed.model.objects import Key, Member, Value
 
 AGAIN: Final = "looked at again"  # the cause of a pass that makes sure of the one before
+BREATH: Final = 8192  # members that are looked at between two breaths of the loop
 SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
 
 
@@ -49,12 +50,14 @@ def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Ite
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
     if count_members(report.plan.operations) <= SINGLE:
         yield from _carry_out(kernel, report, clock)
-        return
-    kernel.hear_echo(wanted=False)
-    try:
-        yield from _carry_out(kernel, report, clock)
-    finally:
-        kernel.hear_echo(wanted=True)
+    else:
+        kernel.hear_echo(wanted=False)
+        try:
+            yield from _carry_out(kernel, report, clock)
+        finally:
+            kernel.hear_echo(wanted=True)
+    if report.dirt.distinct:
+        yield from _split_by_cause(report)
 
 
 def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[None]:
@@ -70,6 +73,31 @@ def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> It
         has_failed = has_failed or bool(failures)
         cause = report.dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
         report.outcomes.append(Outcome(operation, cause, tuple(failures), clock() - report.began))
+
+
+def _split_by_cause(report: Report) -> Iterator[None]:
+    """An operation is one for all members of a group, however many causes they had; an outcome has one cause."""
+    outcomes: list[Outcome] = []
+    for outcome in report.outcomes:
+        if len(outcome.operation.members) == 1:
+            outcomes.append(outcome)
+            continue
+        kind, slot, members = outcome.operation.kind, outcome.operation.slot, outcome.operation.members
+        rest = report.dirt.cause_of_rest(kind, slot)
+        shares: dict[int, tuple[Cause, list[Member]]] = {}  # by identity: equal causes are one value
+        for start in range(0, len(members), BREATH):
+            for member in members[start : start + BREATH]:
+                cause = report.dirt.causes.get(Key(kind, slot, member), rest)
+                shares.setdefault(id(cause), (cause, []))[1].append(member)
+            yield None
+        outcomes += [_share(outcome, cause, tuple(share)) for cause, share in shares.values()]
+    report.outcomes = outcomes
+
+
+def _share(outcome: Outcome, cause: Cause, members: tuple[Member, ...]) -> Outcome:
+    chosen = frozenset(members) if outcome.failures else frozenset()
+    failures = tuple(failure for failure in outcome.failures if failure.member in chosen)
+    return replace(outcome, operation=outcome.operation._replace(members=members), cause=cause, failures=failures)
 
 
 def verify(kernel: Kernel, host: Host, report: Report, now: float) -> Iterator[None]:
@@ -98,7 +126,7 @@ def _verify_by_echo(kernel: Kernel, host: Host, report: Report, now: float) -> N
     for event in kernel.read_events():
         if isinstance(event, ObjectEvent) and event.port == kernel.port:
             shown[Key(event.kind, event.slot, event.member)] = None if event.is_removal else event.value
-        host.facts = host.schedule.note(event, host.facts, host.desired, host.ours, kernel.port, now)
+        host.hear(event, kernel, now)
     for outcome in report.outcomes:
         operation = outcome.operation
         for member in outcome.done:

@@ -12,14 +12,17 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from routed.core.announce import Announcements
-from routed.core.desired import Desired, FactKey, Resolution, scope_of
+from routed.core.desired import Desired, Resolution, scope_of
 from routed.core.holds import Holds, Subject, Why
 from routed.core.needs import Needs, find_needs
+from routed.core.reasons import explain_facts
 from routed.core.resolve import find_changed_facts, resolve
 from routed.core.schedule import Dirt, Schedule
 from routed.core.select import Held, is_same_selector
+from routed.daemon.ports import Kernel
 from routed.model.change import Cause
 from routed.model.entries import Intent
+from routed.model.events import Event
 from routed.model.facts import Facts
 from routed.model.net import network_of
 from routed.model.objects import Key, Kind, Scope, Value
@@ -82,6 +85,12 @@ class Host:
         }
         self.held = {name: held for name, held in self.held.items() if name in same}
 
+    def hear(self, event: Event, kernel: Kernel, now: float) -> None:
+        """Take in one event: what it makes dirty, and what it tells of the host."""
+        self.facts = self.schedule.note(
+            event, self.facts, self.desired, self.ours, kernel.port, now, kernel.identify
+        )  # fmt: skip
+
     @property
     def is_undecided(self) -> bool:
         """Is there an ``[[interface]]`` that could be several links?"""
@@ -127,10 +136,10 @@ class Host:
     def resolve_changed(self, dirt: Dirt) -> None:
         """Resolve again the entries that read a changed fact, and make dirty where they lead."""
         changed = find_changed_facts(self.resolved, self.facts)
-        self.resolved = self.facts
+        before, self.resolved = self.resolved, self.facts
         if not changed:
             return
-        cause = Cause(None, _describe_facts(changed, self.facts))
+        cause = explain_facts(changed, before, self.facts)
         for resolution in list(self.desired.resolutions.values()):
             if resolution.reads.isdisjoint(changed):
                 continue
@@ -208,18 +217,3 @@ def is_known(resolution: Resolution | None) -> bool:
     if resolution is None or not resolution.sets:
         return False
     return all(group.value is not None for group in resolution.sets)
-
-
-def _describe_facts(changed: set[FactKey], facts: Facts) -> str:
-    links = sorted(str(fact.which) for fact in changed if fact.what == "link")
-    if links:
-        states = {link.name: "is up" if link.is_up else "is down" for link in facts.links.values()}
-        return f"link {links[0]} {states.get(links[0], 'has gone')}"
-    selectors = sorted(str(fact.which) for fact in changed if fact.what == "selector")
-    if selectors:
-        choice = facts.chosen.get(selectors[0])
-        return f"@{selectors[0]} is {choice.name if choice and choice.dev else 'nothing'} now"
-    whats = {fact.what for fact in changed}
-    if "address" in whats:
-        return "an address of this host changed"
-    return "a gateway moved" if "gateway" in whats else "the kernel routes otherwise now"

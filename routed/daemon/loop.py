@@ -7,10 +7,12 @@ one goes on as a task that gives the loop its turn between two steps.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from routed.core.schedule import Dirt
+from routed.daemon.pulse import Signs
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Announced, Report
 from routed.model.change import Cause
@@ -42,18 +44,39 @@ class Loop:
         self._free = asyncio.Event()
         self._free.set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._poll = select.poll()
+        self._is_listening = False
+        self._reads = 0
+        self._steps = 0
+        self._began = 0.0
 
     def start(self) -> None:
         """Listen from now on."""
         self._loop.add_reader(self._fileno, self._on_events)
+        self._poll.register(self._fileno, select.POLLIN)
+        self._is_listening = True
         self.pump()
 
     async def stop(self) -> None:
         """Listen no more, and wait for the pass under way."""
         self._loop.remove_reader(self._fileno)
+        self._is_listening = False
         if self._timer:
             self._timer.cancel()
         await self._free.wait()
+
+    def read_signs(self) -> Signs:
+        """What tells whether the work moves."""
+        now = self._reconciler.clock()
+        is_busy = not self._free.is_set()
+        due = self._reconciler.host.schedule.find_due(now)
+        return Signs(
+            self._steps,
+            self._reads,
+            is_at_work=is_busy or (self._is_listening and due is not None and due <= now),
+            has_unread=self._is_listening and bool(self._poll.poll(0)),
+            lasted=now - self._began if is_busy else 0.0,
+        )
 
     async def run_pass(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> list[Report]:
         """Run passes until nothing is dirty, after the one under way. Raises OSError."""
@@ -62,7 +85,7 @@ class Loop:
         self._free.clear()
         reports: list[Report] = []
         try:
-            for step in self._reconciler.settle(dirt, is_initial=is_initial, is_forced=is_forced):
+            for step in self._settle(dirt, is_initial=is_initial, is_forced=is_forced):
                 if step is None:
                     await asyncio.sleep(0)
                 else:
@@ -90,11 +113,19 @@ class Loop:
                 self._arm([moment for moment in moments if moment is not None], now)
                 return
             self._free.clear()
-            self._run(self._reconciler.settle(host.schedule.take(now)))
+            self._run(self._settle(host.schedule.take(now)))
 
     def _on_events(self) -> None:
         self._reconciler.listen(self._reconciler.clock())
+        self._reads += 1
         self.pump()
+
+    def _settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
+        """The passes of the reconciler, with their steps counted."""
+        self._began = self._reconciler.clock()
+        for step in self._reconciler.settle(dirt, is_initial=is_initial, is_forced=is_forced):
+            self._steps += 1
+            yield step
 
     def _run(self, steps: Iterator[Report | None]) -> None:
         """Run a pass here and now as far as it is short, the rest as a task."""

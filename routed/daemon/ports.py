@@ -9,6 +9,7 @@ from routed.model.change import Failure, Operation
 from routed.model.events import Event
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.objects import AddressMember, Scope, Standing
+from routed.model.process import Process
 
 
 class Dump(Protocol):
@@ -61,6 +62,9 @@ class Kernel(Protocol):
 
         Its routes are dumped afterwards anyway. What we change of addresses is always heard: facts come from it.
         """
+
+    def identify(self, port: int) -> Process | None:
+        """Who is behind the port id of an event, as far as it can be told quickly."""
 
     def read_events(self) -> list[Event]:
         """All events that wait, without blocking."""

@@ -46,7 +46,7 @@ class Reconciler:
         """Take in every event that waits."""
         host = self.host
         for event in self.kernel.read_events():
-            host.facts = host.schedule.note(event, host.facts, host.desired, host.ours, self.kernel.port, began)
+            host.hear(event, self.kernel, began)
 
     def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """Passes until nothing is dirty: what one pass adds, the next one may stand on. Yields a report after each."""

@@ -7,19 +7,20 @@ long one can be watched), READY after it.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import signal
+import sys
 from pathlib import Path
 from typing import Final
 
 from routed import __version__
 from routed.audit.notices import note_config_rejected
 from routed.audit.sinks import LogFormat, Sink, open_sink
-from routed.daemon import lock, systemd
+from routed.daemon import lock, pulse, systemd
 from routed.daemon.control import ControlError, open_control
 from routed.daemon.files import Files, Start
 from routed.daemon.revisions import Revisions
 from routed.daemon.service import Service
-from routed.daemon.status import summarise
 from routed.daemon.watch import FileWatch
 from routed.intent.problems import IntentError
 from routed.kernel.kernel import Kernel
@@ -44,6 +45,8 @@ def run(
     is_watching: bool = True,
 ) -> None:
     """Run the daemon until it is told to stop. Raises CannotStartError."""
+    if sys.stderr is not None:
+        faulthandler.enable()  # the watchdog kills by SIGABRT: then stderr tells where the loop hung
     sink = open_sink(log_format)
     files = Files(config, Revisions(state_dir / "revisions"))
     try:
@@ -79,14 +82,14 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, service.on_hangup)
-    beat = asyncio.ensure_future(_beat())
+    beat = asyncio.ensure_future(pulse.beat(service.loop.read_signs))
     control = await open_control(runtime_dir / "io.routed", service, version=__version__)
     try:
         await service.begin()
         watch = FileWatch(loop, service.on_files_changed) if is_watching else None
         if watch:
             service.follow_files(watch)
-        systemd.notify_ready(summarise(service.host, service.revision))
+        systemd.notify_ready(service.describe())
         await stop.wait()
         systemd.notify_stopping("stopping")
         if watch:
@@ -95,11 +98,3 @@ async def _serve(
     finally:
         await control.close()
         beat.cancel()
-
-
-async def _beat() -> None:
-    """Tell the watchdog that the loop goes round."""
-    interval = systemd.watchdog_interval()
-    while interval is not None:
-        systemd.notify_watchdog()
-        await asyncio.sleep(interval)

@@ -47,7 +47,7 @@ class Service:
     def __init__(self, kernel: Kernel, files: Files, start: Start, sink: Sink) -> None:
         self.kernel = kernel
         self.files = files
-        self.voice = Voice(sink)
+        self.voice = Voice(sink, kernel.witness)
         self.revision = start.revision
         self.reading = start.reading
         self.repairs = 0
@@ -104,7 +104,19 @@ class Service:
             self.host.enforce(empty, time.monotonic())
             self.host.is_current = True
             await self.loop.run_pass(Dirt(everything=Cause(None, "stop")), is_initial=True, is_forced=True)
+        await self.voice.finish()
         self.voice.say(notices.note_stopped(settings.on_stop != "remove"))
+
+    def describe(self) -> str:
+        """One sentence for ``systemctl status``. It begins with what keeps the files on disk from being in force."""
+        sentence = summarise(self.host, self.revision)
+        if self.reading.intent is None:
+            first = str(self.reading.problems[0]).partition("\n")[0]
+            others = len(self.reading.problems) - 1
+            return f"{first}{f' (and {others} more)' if others else ''}; {sentence}"
+        if self.reading.intent.digest != self.host.intent.digest:
+            return f"files changed, not in force; {sentence}"
+        return sentence
 
     # --- what clients may ask: control.Service --------------------------------------------------------------------
 
@@ -152,6 +164,7 @@ class Service:
             self.host.is_current = True
             reports = await self._put_in_force(self.reading.intent, Cause(None, "reload"), is_forced=force)
             self._update_watch()
+            self._notify_status()
             return describe_result(self.host, reports, self.revision, [str(notice) for notice in self.reading.notices])
 
     def pause(self, entry: str | None, seconds: float, reason: str) -> None:
@@ -194,7 +207,7 @@ class Service:
                 await self.reload(force=False)
         finally:
             self.is_reloading = False
-            systemd.notify_ready(summarise(self.host, self.revision))
+            systemd.notify_ready(self.describe())
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -203,6 +216,10 @@ class Service:
         self._start(self._look_at_files())
 
     async def _look_at_files(self) -> None:
+        await self._take_in_files()
+        self._notify_status()
+
+    async def _take_in_files(self) -> None:
         async with self.is_loading:
             before = self.reading
             self.reading = reading = await asyncio.to_thread(self.files.read, self.host.intent)
@@ -248,6 +265,7 @@ class Service:
 
     def _reject(self, file: str) -> None:
         self.voice.say(notices.note_config_rejected(file, [str(problem) for problem in self.reading.problems]))
+        self._notify_status()
 
     def _update_watch(self) -> None:
         if self.watch is not None:
@@ -299,7 +317,7 @@ class Service:
     def _notify_status(self) -> None:
         """Off the path of a repair: the sentence counts all objects, and a deaf service manager blocks."""
         self.status_timer = None
-        sentence = summarise(self.host, self.revision)
+        sentence = self.describe()
         if sentence != self.status_said:
             self.status_said = sentence
             systemd.notify_status(sentence)

@@ -6,11 +6,16 @@ Which sentence fits what is decided in ``audit``; here it is only put together w
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from routed.audit import notices
 from routed.audit.documents import make_outcome_document
+from routed.audit.flood import Flood
 from routed.audit.records import Context, Record, record_pass
 from routed.audit.repeat import Repeat
 from routed.audit.sinks import Sink
@@ -19,6 +24,8 @@ from routed.daemon.control import OUTCOMES_QUEUED
 from routed.daemon.host import Host, State
 from routed.daemon.report import Announced, Ended, Report
 from routed.daemon.status import vocabulary_of
+from routed.kernel.witness import Witness
+from routed.model.change import Cause
 from routed.model.documents import OutcomeDocument
 from routed.model.net import family_of
 from routed.model.objects import AddressSlot, Key, Kind, RuleMember
@@ -30,9 +37,14 @@ GRACE: Final = 1.0  # seconds that an entry may wait before it is said
 class Voice:
     """Writes records, unless they were said already and nothing changed since."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, witness: Witness) -> None:
         self._sink = sink
+        self._witness = witness
+        self._untold: deque[tuple[Report, Host]] = deque()  # passes that wait for the name of somebody
+        self._naming: asyncio.Task[None] | None = None
         self._repeat = Repeat()
+        self._flood = Flood()
+        self._flood_timer: asyncio.TimerHandle | None = None
         self._queues: set[asyncio.Queue[OutcomeDocument]] = set()
         self._waiting: dict[str, str] = {}  # entry → the reason that was said
         self._timer: asyncio.TimerHandle | None = None
@@ -42,7 +54,18 @@ class Voice:
 
     def say(self, *records: Record) -> None:
         """Write these records, as far as they are news."""
-        for news in self._repeat.filter(records):
+        self._write(self._flood.filter(self._repeat.filter(records), time.monotonic()))
+        due = self._flood.find_due()
+        if due is not None and self._flood_timer is None:
+            loop = asyncio.get_running_loop()
+            self._flood_timer = loop.call_later(due - time.monotonic(), self._sum_up)
+
+    def _sum_up(self) -> None:
+        self._flood_timer = None
+        self._write(self._flood.take(time.monotonic()))
+
+    def _write(self, records: Iterable[Record]) -> None:
+        for news in records:
             self._sink(news)
             if self._queues:
                 document = make_outcome_document(news, datetime.now(UTC))
@@ -55,17 +78,56 @@ class Voice:
         self._repeat.resolve(entry, object_)
 
     def tell(self, report: Report, host: Host) -> None:
-        """Everything that one pass has to say."""
+        """Everything that one pass has to say; a moment later, and in turn, where it takes a search to say who."""
+        if not self._untold and not self._find_unnamed(report):
+            self._tell(report, host)
+            return
+        self._untold.append((report, host))
+        if self._naming is None:
+            self._naming = asyncio.get_running_loop().create_task(self._tell_in_turn())
+
+    async def finish(self) -> None:
+        """Wait until all is told."""
+        if self._naming:
+            await self._naming
+        if self._flood_timer:
+            self._flood_timer.cancel()
+        self._sum_up()
+
+    async def _tell_in_turn(self) -> None:
+        while self._untold:
+            report, host = self._untold[0]
+            for port in self._find_unnamed(report):
+                await asyncio.to_thread(self._witness.search, port)
+            self._untold.popleft()
+            self._tell(report, host)
+        self._naming = None
+
+    def _find_unnamed(self, report: Report) -> set[int]:
+        """The port ids in a report that a search might tell more of."""
+        causes = (outcome.cause for outcome in report.outcomes)
+        unnamed = {cause.port for cause in causes if cause.port and cause.process is None}
+        return {port for port in unnamed if self._witness.is_worth_a_search(port)}
+
+    def _complete(self, cause: Cause) -> Cause:
+        """The cause with what a search found out."""
+        if not cause.port or cause.process:
+            return cause
+        return cause._replace(process=self._witness.find_searched(cause.port))
+
+    def _tell(self, report: Report, host: Host) -> None:
         self._tell_vips(host)
         if report.outcomes or report.plan.refusals or report.plan.notes or report.fights or report.ended:
             vocabulary = vocabulary_of(host)
             for ended in report.ended:
                 self._tell_ended(ended, vocabulary)
             context = Context(vocabulary, report.is_initial, report.fresh, is_waiting=is_waiting)
-            self.say(*record_pass(report.plan, report.outcomes, context))
+            outcomes = [replace(outcome, cause=self._complete(outcome.cause)) for outcome in report.outcomes]
+            self.say(*record_pass(report.plan, outcomes, context))
             for entry, subject, hold in report.fights:
                 key = _name(subject, vocabulary)
-                self.say(notices.note_fight_held(entry, key, hold.until - hold.since, hold.reason, hold.rival))
+                rival = self._complete(hold.rival) if hold.rival else None
+                self.say(notices.note_fight_held(entry, key, hold.until - hold.since, hold.reason, rival))
         for slot, members in report.absent.items():
             priorities = sorted(member.priority for member in members if isinstance(member, RuleMember))
             if priorities:

@@ -17,7 +17,7 @@ from routed.kernel.codec.link import decode_link
 from routed.kernel.codec.rule import decode_rule
 from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
-from routed.model.objects import AddressMember, Kind, Standing
+from routed.model.objects import AddressMember, AddressValue, Kind, Standing
 
 _DATAGRAM: Final = 1 << 18  # bytes; one event, or several
 _DRAIN: Final = 4096  # datagrams at a time, so that a storm cannot keep the caller from everything else
@@ -114,8 +114,9 @@ def _read_address(data: bytes, start: int, end: int, header: _Header) -> list[Ev
         return []
     standing, fact = decoded
     assert isinstance(standing.member, AddressMember)
+    assert isinstance(standing.value, AddressValue)
     return [
-        AddressEvent(standing.member, fact, header.is_removal),
+        AddressEvent(standing.member, fact, header.is_removal, header.port, is_dynamic=standing.value.dynamic),
         _object_event(Kind.ADDRESS, standing, header),
     ]
 

@@ -15,11 +15,13 @@ from routed.kernel.codec import CODECS, Decoder, MalformedMessage, messages
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.link import LINKS_REQUEST, decode_link
 from routed.kernel.events import EventReader
+from routed.kernel.witness import Witness
 from routed.model.change import Failure, Operation
 from routed.model.events import Event
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.net import FAMILIES
 from routed.model.objects import AddressMember, Member, Scope, Standing
+from routed.model.process import Process
 
 _GET_LINK: Final = 18
 
@@ -35,6 +37,7 @@ class Kernel:
         self._reader: EventReader | None = None
         self._decoder = Decoder()
         self.port = int(self._requests.getsockname()[0])  # the port id of our own changes in notifications
+        self.witness = Witness()
         self.writes = 0  # change requests sent
 
     def __enter__(self) -> Self:
@@ -157,6 +160,10 @@ class Kernel:
             sockets.filter_nothing(self._event_socket)
         else:
             sockets.filter_out(self._event_socket, self.port)
+
+    def identify(self, port: int) -> Process | None:
+        """Who is behind the port id of an event, as far as it can be told quickly. To be asked at once."""
+        return self.witness.identify(port)
 
     def read_events(self) -> list[Event]:
         """What the kernel told since, a limited number at a time; never blocks. Overrun stands where some were lost."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from routed.model.entries import Entry
 from routed.model.objects import Kind, Member, Slot, Value
+from routed.model.process import Process
 
 
 class Want(NamedTuple):
@@ -71,10 +72,11 @@ class Operation(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """Why something is looked at: the port id behind it (0 is the kernel, None is not known) and a clause."""
+    """Why something is looked at: the port id behind it (0 is the kernel, None is not known), a clause, and who."""
 
     port: int | None
     text: str
+    process: Process | None = None  # behind the port id, where that is known
 
 
 class Refusal(NamedTuple):

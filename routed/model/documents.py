@@ -168,3 +168,29 @@ class OutcomeDocument(TypedDict):
     message: str
     priority: int
     fields: dict[str, str]  # ROUTED_EVENT, ROUTED_ENTRY …
+
+
+class HistoryDocument(TypedDict):
+    """What ``routed history --json`` prints."""
+
+    schema: str  # routed.history/1
+    records: list[dict[str, str]]  # journal fields as text, oldest first
+
+
+class CulpritDocument(TypedDict):
+    """Somebody, or something, that had to do with an entry."""
+
+    who: str
+    count: int  # objects that were changed because of it
+    last: str  # microseconds since 1970, as in the journal
+    events: dict[str, int]  # what became of them, by ROUTED_EVENT
+    cmdline: str  # of the last command; empty where there was none
+
+
+class BlameDocument(TypedDict):
+    """What ``routed blame --json`` prints."""
+
+    schema: str  # routed.blame/1
+    entry: str
+    culprits: list[CulpritDocument]  # the most frequent first
+    records: list[dict[str, str]]  # journal fields as text, oldest first

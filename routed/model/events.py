@@ -39,6 +39,8 @@ class AddressEvent(NamedTuple):
     member: AddressMember
     address: HostAddress
     is_removal: bool
+    port: int = KERNEL  # nlmsg_pid of the requester; of an IPv6 address the kernel never tells it
+    is_dynamic: bool = False  # it has a lifetime
 
 
 class Overrun(NamedTuple):

@@ -54,18 +54,6 @@ def inside(namespace: Path) -> Iterator[None]:
         os.close(home)
 
 
-@contextmanager
-def inside(namespace: int) -> Iterator[None]:
-    """Move the calling thread into a network namespace, by its open descriptor, and back afterwards."""
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _check(_libc.setns(namespace, _CLONE_NEWNET))
-        yield
-    finally:
-        _check(_libc.setns(home, _CLONE_NEWNET))
-        os.close(home)
-
-
 def veth(name: str = "v0", *addresses: str, peer: str = "") -> int:
     """Make a veth pair, both ends up with carrier; return the ifindex of the first. Its IPv6 addresses skip DAD."""
     peer = peer or f"{name}p"

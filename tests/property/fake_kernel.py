@@ -36,6 +36,7 @@ from routed.model.objects import (
     Standing,
     Value,
 )
+from routed.model.process import Process
 from tests.property.fake_links import delete_link, insert_link, list_links, tell_of_link
 
 OUR_PORT: Final = 1000
@@ -162,6 +163,9 @@ class FakeKernel:
 
     def hear_echo(self, *, wanted: bool) -> None:
         self._hears_echo = wanted
+
+    def identify(self, port: int) -> Process | None:
+        return Process(port, "stranger") if port == STRANGER else None
 
     def read_events(self) -> list[Event]:
         waiting, self._events = self._events, []

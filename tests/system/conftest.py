@@ -23,7 +23,7 @@ def network() -> Iterator[None]:
 
 
 def _is_quiet() -> bool:
-    """Has the kernel given every link its own IPv6 address? It does so a moment after the carrier came; its route last."""
+    """Has the kernel given every link its own IPv6 address? It does so after the carrier came, and the route last."""
     local = netns.ip_json("-6 route show table local type local")
     return len([route for route in local if route["dst"].startswith("fe80:")]) == 4
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ class Heard(NamedTuple):
 class Neighbour:
     """Listens on v0p for gratuitous ARP and for unsolicited neighbour advertisements."""
 
-    def __init__(self, namespace: int) -> None:
+    def __init__(self, namespace: Path) -> None:
         self._namespace = namespace
         with netns.inside(namespace):
             self._packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
@@ -92,19 +91,14 @@ def _read(frame: bytes, at: float) -> Iterator[Heard]:
 @contextmanager
 def a_neighbour() -> Iterator[Neighbour]:
     """Moves v0p, the far end of v0, to a host of its own."""
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    with netns.private_network():
-        there = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        with netns.inside(home):
-            ip(f"link set v0p netns /proc/{os.getpid()}/fd/{there}")
-        Path("/proc/sys/net/ipv6/conf/v0p/accept_dad").write_text("0")
-        ip("link set v0p up")
-        ip("address add 10.0.0.2/24 dev v0p")
+    with netns.new_namespace() as there:
+        ip(f"link set v0p netns {there}")
+        with netns.inside(there):
+            Path("/proc/sys/net/ipv6/conf/v0p/accept_dad").write_text("0")
+            ip("link set v0p up")
+            ip("address add 10.0.0.2/24 dev v0p")
         neighbour = Neighbour(there)
         try:
-            with netns.inside(home):
-                yield neighbour
+            yield neighbour
         finally:
             neighbour.close()
-            os.close(there)
-            os.close(home)

@@ -80,7 +80,7 @@ def test_a_fight_is_held_and_told_once_and_is_over_when_the_rival_is_gone(daemon
     fight = daemon.records("fight-held")
     assert len(fight) == 1
     assert "30 times" in fight[0]["message"]
-    assert int(fight[0]["fields"]["ROUTED_ACTOR_PID"]) > 0
+    assert int(fight[0]["fields"]["ROUTED_ACTOR_PORT"]) > 0
     assert len(daemon.records("repaired")) <= 31
     assert held_at - before < 1
     assert cpu_seconds(daemon.pid) - held_at < 0.5

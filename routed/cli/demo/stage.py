@@ -46,12 +46,17 @@ def enter(arguments: list[str]) -> None:
     for way in ways:
         # Where a security module restricts user namespaces, one can be made and is worth nothing: so try it out.
         if _succeeds([UNSHARE, *way, IP, "link", "set", "lo", "up"]):
-            command = [UNSHARE, *way, sys.executable, "-m", "routed", *arguments]
+            command = [UNSHARE, *way, *name_ourselves(), *arguments]
             os.execvpe(UNSHARE, command, os.environ | {OUTSIDE: read_namespace()})  # noqa: S606  our own words
     raise StageError(
         "a network namespace cannot be made here: run the demo as root, or let users have namespaces (sysctl "
         "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)"
     )
+
+
+def name_ourselves() -> list[str]:
+    """The words that started this program, without its arguments: they are others in a package than in a venv."""
+    return sys.orig_argv[: len(sys.orig_argv) - len(sys.argv[1:])]
 
 
 def is_inside() -> bool:
@@ -99,7 +104,7 @@ def running_daemon(config: Path, folder: Path) -> Iterator[subprocess.Popen[byte
     """``routed run`` on this file, from its first answer until the end of the block. Raises StageError."""
     places = ["--config", str(config), "--state-dir", str(folder / "state"), "--runtime-dir", str(folder)]
     # Should the demo be killed, the kernel kills the daemon.
-    command = [SETPRIV, "--pdeathsig", "KILL", sys.executable, "-m", "routed", *places, "run", "--log-format", "json"]
+    command = [SETPRIV, "--pdeathsig", "KILL", *name_ourselves(), *places, "run", "--log-format", "json"]
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log) as process,  # noqa: S603  our own words

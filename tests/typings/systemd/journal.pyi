@@ -1,5 +1,6 @@
 """The part of systemd-python 235 that routed uses. Source: systemd/journal.py and _reader.c of that release."""
 
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
 from uuid import UUID
@@ -29,7 +30,11 @@ def stream(identifier: str | None = None, priority: int = 6, level_prefix: bool 
 
 class Reader:
     def __init__(
-        self, flags: int | None = None, path: str | int | None = None, files: list[str] | None = None
+        self,
+        flags: int | None = None,
+        path: str | int | None = None,
+        files: list[str] | None = None,
+        converters: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(

@@ -10,10 +10,13 @@ from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcom
 from routed.model.entries import Origin, RouteEntry
 from routed.model.net import IPV4, parse_address, parse_prefix
 from routed.model.objects import Hop, Kind, RouteSlot, RouteValue
+from routed.model.process import Process
 from routed.model.text import Vocabulary
 
 SLOT = RouteSlot(IPV4, 120, 0)
 OURS, STATIC = 114, 4
+IP = Process(4242, "ip", "ip route del 10.30.0.0/16", "session-3.scope", 0)
+DELETED = Cause(4242, "deleted", IP)
 
 
 class Story:
@@ -43,7 +46,7 @@ class Story:
             nature,
         )
         failures = tuple(Failure(parse_prefix(m), number, text) for m, number, text in others.get("failures", ()))
-        return Outcome(operation, others.get("cause", Cause(4242, "deleted")), failures, others.get("elapsed", 0.0004))
+        return Outcome(operation, others.get("cause", DELETED), failures, others.get("elapsed", 0.0004))
 
     def drift(self, nature: Nature, *standing: RouteValue, count: int = 1, is_wanted: bool = True) -> Drift:
         members = tuple(parse_prefix(f"10.{30 + number}.0.0/16") for number in range(count))

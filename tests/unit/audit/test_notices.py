@@ -4,6 +4,7 @@ import pytest
 
 from routed.audit import notices
 from routed.audit.records import Record
+from routed.model.change import Cause
 from routed.model.net import IPV4, IPV6
 
 
@@ -29,8 +30,13 @@ from routed.model.net import IPV4, IPV6
             "/etc/routed.toml, /etc/routed.toml.d/a.toml changed, not in force: routed apply puts it in force",
         ),
         (
-            notices.note_fight_held("route/a", "10.0.0.0/8", 120.0, "undone 30 times within 2 s", 4242),
-            "route/a 10.0.0.0/8 held for 2 min: undone 30 times within 2 s (the last was port id 4242)",
+            notices.note_fight_held(
+                "route/a", "10.0.0.0/8", 120.0, "undone 30 times within 2 s", Cause(4242, "deleted")
+            ),
+            (
+                "route/a 10.0.0.0/8 held for 2 min: undone 30 times within 2 s"
+                " (the last was port id 4242, whose process is not known)"
+            ),
         ),
         (notices.note_fight_over("route/a", ""), "route/a enforced again: nobody undoes it any more"),
         (notices.note_paused("", 90.0, "maintenance"), "everything paused for 90 s: maintenance"),

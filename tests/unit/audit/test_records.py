@@ -1,17 +1,34 @@
 from __future__ import annotations
 
 import errno
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routed.audit.catalogue import CATALOGUE, Message
-from routed.audit.records import MANY, MOST_GROUPS, SHOWN, Context, make_record, record_outcomes, record_pass
-from routed.audit.wording import Actor
+from routed.audit.history import count_objects
+from routed.audit.printable import make_printable
+from routed.audit.records import (
+    MANY,
+    MOST_CAUSES,
+    MOST_GROUPS,
+    SHOWN,
+    Context,
+    make_record,
+    record_outcomes,
+    record_pass,
+)
+from routed.audit.wording import name_actor
 from routed.model.change import Cause, Nature, Plan, Refusal, Verb
+from routed.model.process import Process
 
 KERNEL_DROP = Cause(0, "link eth1 went down")
 COMPARED = Cause(None, "found by the regular comparison")
+BY_IP = '"ip route del 10.30.0.0/16" (pid 4242, uid 0, session-3.scope)'
+NOBODY_KNOWN = "port id 4242, whose process is not known"
 SUBJECT = "route/storage-lan 10.30.0.0/16 table storage"
 
 
@@ -20,7 +37,7 @@ def say(story: Any, *outcomes: Any, **context: Any) -> list[str]:
 
 
 def test_a_deleted_route_is_told_with_who_did_it_and_how_long_it_took(story: Any) -> None:
-    assert say(story, story.outcome()) == [f"{SUBJECT} deleted by port id 4242; restored in 0.4 ms"]
+    assert say(story, story.outcome()) == [f"{SUBJECT} deleted by {BY_IP}; restored in 0.4 ms"]
 
 
 def test_what_the_kernel_dropped_in_silence_is_told_with_why(story: Any) -> None:
@@ -53,7 +70,7 @@ def test_a_changed_route_is_told_by_what_differed(story: Any, before: dict[str, 
         cause=Cause(4242, "replaced"),
         reason="hops differ",
     )
-    assert say(story, outcome) == [f"{SUBJECT}: {told} (replaced by port id 4242); repaired in 0.4 ms"]
+    assert say(story, outcome) == [f"{SUBJECT}: {told} (replaced by {NOBODY_KNOWN}); repaired in 0.4 ms"]
 
 
 def test_a_stranger_in_front_of_ours_is_told_as_such(story: Any) -> None:
@@ -67,7 +84,7 @@ def test_a_stranger_in_front_of_ours_is_told_as_such(story: Any) -> None:
     assert say(story, outcome) == [
         (
             f"{SUBJECT}: a foreign object comes first under its key"
-            " (an alias was added under its key by port id 7); first again in 0.4 ms"
+            " (an alias was added under its key by port id 7, whose process is not known); first again in 0.4 ms"
         )
     ]
 
@@ -138,7 +155,12 @@ def test_a_record_carries_every_field_that_is_known(story: Any) -> None:
         "ROUTED_CAUSE": "deleted",
         "ROUTED_BEFORE": "10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto routed",
         "ROUTED_AFTER": "10.30.0.0/16 via 10.20.0.1 dev eth1 table storage proto routed",
+        "ROUTED_ACTOR_PORT": "4242",
         "ROUTED_ACTOR_PID": "4242",
+        "ROUTED_ACTOR_COMM": "ip",
+        "ROUTED_ACTOR_CMDLINE": "ip route del 10.30.0.0/16",
+        "ROUTED_ACTOR_UNIT": "session-3.scope",
+        "ROUTED_ACTOR_UID": "0",
         "ROUTED_ELAPSED_USEC": "400",
         "INTERFACE": "eth1",
     }
@@ -150,13 +172,45 @@ def test_without_a_process_there_is_no_actor_field(story: Any, cause: Cause) -> 
     assert "ROUTED_ACTOR_PID" not in record.fields
 
 
-def test_whoever_can_name_a_process_is_asked(story: Any) -> None:
-    def name(port: int) -> Actor:
-        return Actor(f'"ip route del" (pid {port})', {"ROUTED_ACTOR_PID": str(port), "ROUTED_ACTOR_COMM": "ip"})
+@pytest.mark.parametrize(
+    ("process", "words"),
+    [
+        (Process(7, "ip", "ip x", "a.service", 0, 1000), '"ip x" (pid 7, uid 0, login uid 1000, a.service)'),
+        (Process(7, "ip", "ip route del x", "", 0, 0), '"ip route del x" (pid 7, uid 0)'),
+        (Process(7, "ip", "", "", 0), '"[ip]" (pid 7, uid 0)'),
+        (Process(7, "ip", "ip route del x"), '"ip route del x" (pid 7)'),
+        (None, "port id 7, whose process is not known"),
+    ],
+)  # fmt: skip
+def test_an_actor_is_told_as_far_as_it_is_known(process: Process | None, words: str) -> None:
+    assert name_actor(Cause(7, "deleted", process)).words == words
 
-    (record,) = record_outcomes([story.outcome()], Context(story.vocabulary, name_actor=name))
-    assert 'deleted by "ip route del" (pid 4242)' in record.message
-    assert record.fields["ROUTED_ACTOR_COMM"] == "ip"
+
+def test_a_socket_of_the_first_process_is_told_for_what_it_is_likely_to_be() -> None:
+    assert "systemd-networkd" in name_actor(Cause(1, "deleted")).words
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_process_can_name_itself_out_of_its_quotes(comm: str, cmdline: str, unit: str) -> None:
+    words, fields = name_actor(Cause(7, "deleted", Process(7, comm, cmdline, unit, 0)))
+    assert make_printable(words) == words
+    assert all(make_printable(value) == value for value in fields.values())
+    assert re.fullmatch(r'"(?:[^"\\]|\\.)*" \(pid 7, uid 0.*\)', words, re.DOTALL)
+
+
+def test_a_summary_names_the_most_frequent_causes_and_counts_the_rest(story: Any) -> None:
+    outcomes = [
+        story.outcome(cause=Cause(port, "deleted"), members=[f"10.{port}.{n}.0/24" for n in range(1 + (port < 3))])
+        for port in range(1, 101)
+    ]
+    records = record_outcomes(outcomes, Context(story.vocabulary))
+    last = records[-1].fields
+    counts = [int(clause.split()[0]) for clause in re.split(r", (?=\d)", last["ROUTED_CAUSES"])]
+    others = 100 - MOST_GROUPS - MOST_CAUSES
+    assert sum(counts) == int(last["ROUTED_COUNT"]) == 100 - MOST_GROUPS
+    assert last["ROUTED_CAUSES"].endswith(f"{others} of {others} other causes")
+    assert sum(count_objects(record.fields) for record in records) == 102
+    assert not [name for name in last if "_ACTOR_" in name or name == "ROUTED_CAUSE"], "many causes have no one actor"
 
 
 def test_a_failure_is_told_in_the_kernels_own_words_and_waiting_is_no_failure(story: Any) -> None:
@@ -170,7 +224,7 @@ def test_a_failure_is_told_in_the_kernels_own_words_and_waiting_is_no_failure(st
     assert {record.fields["ROUTED_EVENT"]: (record.priority, record.message) for record in records} == {
         "repaired": (
             5,
-            "route/storage-lan 10.32.0.0/16 table storage deleted by port id 4242; restored in 0.4 ms",
+            f"route/storage-lan 10.32.0.0/16 table storage deleted by {BY_IP}; restored in 0.4 ms",
         ),
         "failed": (3, f"{SUBJECT} could not be added: Invalid argument: bad scope"),
         "waiting": (5, "route/storage-lan 10.31.0.0/16 table storage waits: Network is down"),
@@ -185,19 +239,24 @@ def test_up_to_eight_objects_are_told_one_by_one(story: Any) -> None:
     assert len(say(story, story.outcome(members=many(MANY)))) == MANY
 
 
-def test_more_give_three_records_and_a_summary_that_counts_all_of_them_by_cause(story: Any) -> None:
+def test_more_give_three_records_and_a_summary_that_counts_all_of_them_for_each_cause(story: Any) -> None:
     by_hand, by_kernel = many(1000)[:400], many(1000)[400:]
     records = record_outcomes(
         [story.outcome(members=by_hand), story.outcome(members=by_kernel, cause=KERNEL_DROP, elapsed=0.2)],
         Context(story.vocabulary),
     )
-    assert len(records) == SHOWN + 1
-    assert records[-1].message == (
-        "route/storage-lan: 1000 routes differed from the file (600 dropped by the kernel (link eth1 went down),"
-        " 400 deleted by port id 4242); restored in 200 ms"
+    assert len(records) == 2 * (SHOWN + 1)
+    by_ip, by_the_kernel = records[SHOWN], records[-1]
+    assert by_ip.message == (
+        f"route/storage-lan: 400 routes differed from the file (400 deleted by {BY_IP}); restored in 0.4 ms"
     )
-    assert records[-1].fields["ROUTED_COUNT"] == "1000"
-    assert "ROUTED_ACTOR_PID" not in records[-1].fields, "two causes have no one actor"
+    assert by_the_kernel.message == (
+        "route/storage-lan: 600 routes differed from the file (600 dropped by the kernel (link eth1 went down));"
+        " restored in 200 ms"
+    )
+    assert (by_ip.fields["ROUTED_COUNT"], by_ip.fields["ROUTED_TOLD"]) == ("400", str(SHOWN))
+    assert by_ip.fields["ROUTED_ACTOR_PID"] == "4242"
+    assert sum(count_objects(record.fields) for record in records) == 1000
 
 
 def test_many_failures_are_summed_up_by_their_reason(story: Any) -> None:

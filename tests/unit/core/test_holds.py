@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from routed.core.holds import FIGHT_HOLDS, Holds, Why
+from routed.model.change import Cause
 from tests.property.rig import route_key
 
 KEY = route_key()
+RIVAL = Cause(4242, "deleted")
 ENTRY = "route/lan"
 
 
@@ -19,7 +21,7 @@ def fight(holds: Holds, now: float, times: int = 30, every: float = 1.0) -> floa
     """Repair so often; return the length of the hold if there was one."""
     for number in range(times):
         moment = now + number * every
-        hold = holds.note_repair(KEY, 4242, 30, moment)
+        hold = holds.note_repair(KEY, RIVAL, 30, moment)
         if hold is not None:
             return hold.until - moment
     return None
@@ -57,9 +59,9 @@ def test_a_failure_is_since_its_reason_first_came_up() -> None:
 def test_thirty_repairs_within_a_minute_are_a_fight() -> None:
     holds = Holds()
     assert fight(holds, 0.0, times=29) is None
-    assert holds.note_repair(KEY, 4242, 30, 29.0) is not None
+    assert holds.note_repair(KEY, RIVAL, 30, 29.0) is not None
     assert holds.held[KEY].why is Why.FIGHT
-    assert holds.held[KEY].rival == 4242
+    assert holds.held[KEY].rival == RIVAL
 
 
 def test_thirty_repairs_spread_over_more_than_a_minute_are_no_fight() -> None:

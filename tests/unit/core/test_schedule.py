@@ -14,6 +14,7 @@ from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Ove
 from routed.model.facts import Facts, HostAddress, Link
 from routed.model.net import parse_address
 from routed.model.objects import AddressMember, Key, Kind, RouteValue, Scope
+from routed.model.process import Process
 from tests.property.fake_kernel import OUR_PORT, STRANGER
 from tests.property.rig import OURS, THEIRS, a_route, a_rule, a_rule_value, hop, route_key, route_value, rule_key
 
@@ -138,6 +139,63 @@ def test_the_cause_says_what_happened_to_a_link(link: Link, is_removal: bool, sa
 
 def test_a_link_event_that_changes_nothing_is_no_news() -> None:
     assert not Listener().hear(LinkEvent(V0, is_removal=False))
+
+
+class Asked:
+    """Names every process, and remembers of whom it was asked."""
+
+    def __init__(self) -> None:
+        self.ports: list[int] = []
+
+    def __call__(self, port: int) -> Process:
+        self.ports.append(port)
+        return Process(port, "ip")
+
+
+def ask_about(*events: Event) -> tuple[Dirt, list[int]]:
+    listener, asked = Listener(), Asked()
+    for event in events:
+        listener.schedule.note(event, FACTS, listener.desired, frozenset({OURS}), OUR_PORT, 1.0, asked)
+    return listener.schedule.dirt, asked.ports
+
+
+def test_whoever_touches_ours_is_asked_for_at_once() -> None:
+    dirt, asked = ask_about(deleted())
+    assert asked == [STRANGER]
+    assert dirt.cause_of(KEY) == Cause(STRANGER, "deleted", Process(STRANGER, "ip"))
+    assert ask_about(appeared(THEIR, "replace"))[1] == [STRANGER]
+    assert ask_about(appeared(WANTED, "add", route_key("10.77.0.0/16")))[1] == [STRANGER]
+
+
+def test_nobody_is_asked_for_the_kernel_ourselves_a_strangers_affairs_and_what_is_as_wanted() -> None:
+    elsewhere = route_key("10.99.0.0/16")
+    for event in (
+        deleted(port=0),
+        appeared(WANTED, "add", port=OUR_PORT),
+        deleted(THEIR, elsewhere),
+        appeared(THEIR, "add", elsewhere),
+        appeared(WANTED, "add"),
+    ):
+        assert ask_about(event)[1] == []
+
+
+def test_whoever_took_an_address_away_is_asked_for_only_where_something_of_ours_stood_on_it() -> None:
+    assert ask_about(AddressEvent(MEMBER, ADDRESS, True, STRANGER))[1] == [STRANGER]
+    other = AddressMember(9, MEMBER.address, 24)
+    assert ask_about(AddressEvent(other, ADDRESS._replace(dev=9), True, STRANGER))[1] == []
+
+
+def test_a_deletion_by_the_kernel_is_explained_by_the_link_event_that_follows_or_came_before() -> None:
+    down = LinkEvent(V0._replace(is_up=False), is_removal=False)
+    for events in ((deleted(port=0), down), (down, deleted(port=0))):
+        assert Listener().hear(*events).cause_of(KEY) == Cause(0, "link v0 went down")
+    assert Listener().hear(deleted(), down).cause_of(KEY) == Cause(STRANGER, "deleted")
+
+
+def test_equal_causes_are_one_value_however_many_keys_share_it() -> None:
+    dirt = Listener(big_entry(3)).hear(*storm(3))
+    assert len({id(cause) for cause in dirt.causes.values()}) == 1
+    assert list(dirt.distinct) == [Cause(STRANGER, "deleted")]
 
 
 def test_an_address_that_goes_makes_the_routes_over_its_link_dirty() -> None:

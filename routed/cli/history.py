@@ -1,0 +1,110 @@
+"""``routed history``: what the journal remembers of an entry, or of everything, newest last.
+
+``blame`` reads the journal by the same functions.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from routed.audit.catalogue import ERR, WARNING
+from routed.audit.history import Query
+from routed.audit.printable import make_printable
+from routed.cli.exits import Exit
+from routed.cli.moments import format_moment
+from routed.cli.terminal import DIM, RED, YELLOW, complain, paint, say, say_json, wants_color
+from routed.model.documents import HistoryDocument
+
+FOLDERS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))  # systemd-journald.service(8)
+FEW: Final = 50  # lines, where nothing says how many or since when
+KINDS: Final = ("address", "route", "rule", "vip")  # of entries
+
+COLORS: Final = {ERR: RED, WARNING: YELLOW}
+
+
+class NoJournalError(Exception):
+    """The journal cannot be read. ``str`` says why and what to do; ``code`` is the exit code."""
+
+    def __init__(self, code: Exit, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def run(options: Namespace) -> Exit:
+    """Print the records."""
+    is_bounded = options.since is not None or options.lines is not None
+    query = Query(
+        entries=find_names(options.entry),
+        since=options.since or 0.0,
+        after=options.after_cursor or "",
+        lines=options.lines if is_bounded else FEW,
+        directory=options.directory or "",
+    )
+    try:
+        records = read(query)
+    except NoJournalError as error:
+        complain(str(error))
+        return error.code
+    if options.json:
+        say_json(HistoryDocument(schema="routed.history/1", records=records))
+    elif records and not options.quiet:
+        say("\n".join(render(records, is_colored=wants_color(options, sys.stdout))))
+    if not records and not options.json:
+        complain(f"the journal has no record of {options.entry or 'routed'} from this time")
+    return Exit.DONE
+
+
+def read(query: Query) -> list[dict[str, str]]:
+    """The records that a query asks for, oldest first. Raises NoJournalError and OSError."""
+    check_access(query.directory)
+    from routed.audit.journal import read_journal  # systemd's library only where there is a journal
+
+    return read_journal(query)
+
+
+def find_names(entry: str) -> tuple[str, ...]:
+    """The entries that a name means: ``route/storage-lan``, or ``storage-lan`` for every kind that has one."""
+    if not entry:
+        return ()
+    return (entry,) if "/" in entry else tuple(f"{kind}/{entry}" for kind in KINDS)
+
+
+def check_access(directory: str) -> None:
+    """See that there is a journal, and that we may read it: the library would show an empty one.
+
+    Raises NoJournalError.
+    """
+    folders = (Path(directory),) if directory else FOLDERS
+    files = [file for folder in folders for file in folder.rglob("*.journal*")]
+    readable = [file for file in files if os.access(file, os.R_OK)]
+    if not files and not any(folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK) for folder in folders):
+        where = " or ".join(str(folder) for folder in folders)
+        raise NoJournalError(
+            Exit.FAILED,
+            f"there is no journal in {where}; where routed does not run under systemd, its records are on its stderr",
+        )
+    if not any(file.name.startswith("system") for file in readable) and not (directory and readable):
+        raise NoJournalError(
+            Exit.NOT_PERMITTED,
+            "reading the system's journal is not permitted: run this as root, or as a member of the group"
+            " systemd-journal (usermod -aG systemd-journal USER, then log in again)",
+        )
+
+
+def render(records: list[dict[str, str]], *, is_colored: bool) -> Iterator[str]:
+    """A line for each record: when, and the sentence."""
+    for record in records:
+        yield render_record(record, is_colored=is_colored)
+
+
+def render_record(record: Mapping[str, str], *, is_colored: bool) -> str:
+    """One line. The sentence is somebody's text again by the time that it comes out of a file."""
+    when = paint(format_moment(int(record["__REALTIME_TIMESTAMP"])), DIM, is_colored=is_colored)
+    priority = record.get("PRIORITY", "")
+    color = COLORS.get(int(priority), "") if priority.isdecimal() else ""
+    return f"{when}  {paint(make_printable(record.get('MESSAGE', '')), color, is_colored=is_colored)}"

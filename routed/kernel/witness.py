@@ -1,0 +1,86 @@
+"""Who did it: the memory over ``processes`` and ``owners``, so that a storm of one process costs one look.
+
+What is remembered is bounded and short-lived, since pids are used again. Only the memory belongs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, NamedTuple, TypeVar
+
+from routed.kernel.owners import Owner, find_owner, is_still_owner
+from routed.kernel.processes import MOST_PIDS, read_process
+from routed.model.process import Process
+
+LIFE: Final = 0.1  # seconds that a look at /proc/PID holds for
+SEARCH_TIME: Final = 1.0  # seconds that a search through everybody's descriptors may take
+SEARCH_AGAIN: Final = 60.0  # seconds until a port id is searched for again that was not found
+MOST: Final = 256  # port ids that are remembered
+
+
+Remembered = TypeVar("Remembered")
+
+
+class _Look(NamedTuple):
+    process: Process | None
+    moment: float
+
+
+class Witness:
+    """Names the process behind a port id. ``search`` may run in another thread, once at a time."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        read: Callable[[int], Process | None] = read_process,
+        find: Callable[[int, Callable[[], bool]], Owner | None] = find_owner,
+    ) -> None:
+        self._clock = clock
+        self._read = read
+        self._find = find
+        self._looks: dict[int, _Look] = {}
+        self._owners: dict[int, Owner] = {}
+        self._sought: dict[int, float] = {}  # port id → when it was searched for in vain
+
+    def identify(self, port: int) -> Process | None:
+        """The process, as far as a quick look tells. To be asked at the moment of its change."""
+        now = self._clock()
+        look = self._looks.get(port)
+        if look is None or now - look.moment > LIFE:
+            look = _Look(self._look(port), now)
+            _remember(self._looks, port, look)
+        return look.process
+
+    def is_worth_a_search(self, port: int) -> bool:
+        """Might ``search`` find the process that a quick look did not?"""
+        sought = self._sought.get(port)
+        return port not in self._owners and (sought is None or self._clock() - sought > SEARCH_AGAIN)
+
+    def search(self, port: int) -> None:
+        """Look for the holder of the socket. Slow; ``find_searched`` tells afterwards who it is."""
+        end = self._clock() + SEARCH_TIME
+        owner = self._find(port, lambda: self._clock() > end)
+        if owner is None:
+            _remember(self._sought, port, self._clock())
+        else:
+            _remember(self._owners, port, owner)
+
+    def find_searched(self, port: int) -> Process | None:
+        """Who was found by a search, whether or not the socket is still open."""
+        owner = self._owners.get(port)
+        return owner.process if owner else None
+
+    def _look(self, port: int) -> Process | None:
+        owner = self._owners.get(port)
+        if owner is not None:
+            if is_still_owner(owner):
+                return owner.process
+            del self._owners[port]
+        return self._read(port) if port <= MOST_PIDS else None
+
+
+def _remember(memory: dict[int, Remembered], port: int, thing: Remembered) -> None:
+    if len(memory) >= MOST:
+        memory.clear()
+    memory[port] = thing

@@ -1,0 +1,197 @@
+"""From a port id to its process: what is read of /proc, what is not believed, and what is remembered."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routed.kernel.owners import Owner, find_inode, find_owner, is_still_owner
+from routed.kernel.processes import (
+    LONGEST,
+    parse_cmdline,
+    parse_loginuid,
+    parse_status,
+    parse_unit,
+    read_process,
+)
+from routed.kernel.witness import LIFE, MOST, SEARCH_AGAIN, Witness
+from routed.model.process import Process
+from tests.system import stranger
+
+STATUS = (
+    b"Name:\tip\nState:\tR (running)\nTgid:\t42\nPid:\t42\nPPid:\t7\nUid:\t1000\t0\t0\t0\nGid:\t0\t0\t0\t0\n"
+    b"NSpid:\t42\nCapEff:\t0000000000001000\n"
+)
+
+Never = Callable[[], bool]
+
+
+def never() -> bool:
+    return False
+
+
+def test_this_very_process_is_read_whole() -> None:
+    process = read_process(os.getpid())
+    assert process is not None
+    assert process.pid == os.getpid()
+    assert process.comm == Path("/proc/self/comm").read_text().rstrip("\n")
+    assert process.uid == os.getuid()
+    assert process.cmdline.startswith(Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode())
+
+
+def test_a_process_that_has_ended_keeps_its_name_until_its_parent_asks() -> None:
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        process = read_process(child.pid)
+        assert process is not None
+        assert (process.comm, process.cmdline, process.uid) == ("true", "", os.getuid())
+        child.wait()
+        assert read_process(child.pid) is None
+
+
+def test_the_first_process_and_kernel_threads_are_nobodys_name() -> None:
+    assert read_process(1) is None
+    assert read_process(2) is None
+
+
+def test_a_status_says_name_user_pid_and_rights() -> None:
+    status = parse_status(STATUS)
+    assert status == ("ip", 1000, 42, True, False)
+    inside = parse_status(STATUS.replace(b"NSpid:\t42", b"NSpid:\t42\t5"))
+    assert inside is not None
+    assert inside.innermost_pid == 5
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "unit"),
+    [
+        (b"0::/user.slice/user-0.slice/session-3.scope\n", "session-3.scope"),
+        (b"0::/system.slice/systemd-networkd.service\n", "systemd-networkd.service"),
+        (b"0::/user.slice/user-1000.slice/user@1000.service/app.slice/foo.service\n", "user@1000.service"),
+        (b"0::/system.slice/ssh.service (deleted)\n", "ssh.service"),
+        (b"12:pids:/a.service\n1:name=systemd:/system.slice/cron.service\n0::/\n", "cron.service"),
+        (b"0::/\n", ""),
+        (b"0::/docker/0123abcd\n", ""),
+        (b"", ""),
+    ],
+)
+def test_the_unit_is_the_first_that_is_no_slice(cgroup: bytes, unit: str) -> None:
+    assert parse_unit(cgroup) == unit
+
+
+@pytest.mark.parametrize(("text", "uid"), [(b"1000", 1000), (b"0\n", 0), (b"4294967295", None), (b"", None)])
+def test_a_loginuid_that_was_never_set_is_nobody(text: bytes, uid: int | None) -> None:
+    assert parse_loginuid(text) == uid
+
+
+def test_arguments_are_told_with_blanks_between_and_cut_when_long() -> None:
+    assert parse_cmdline(b"ip\0route\0del\x0010.30.0.0/16\0") == "ip route del 10.30.0.0/16"
+    assert parse_cmdline(b"\xff\0") == "\\xff"
+    assert len(parse_cmdline(b"a" * 4096)) == LONGEST
+
+
+@given(st.binary())
+def test_whatever_stands_in_proc_is_read_without_a_fault(data: bytes) -> None:
+    assert len(parse_cmdline(data)) <= LONGEST
+    assert len(parse_unit(data)) <= LONGEST
+    parse_loginuid(data)
+    parse_status(data)
+    parse_status(STATUS.replace(b"ip", data.replace(b"\n", b""), 1))
+
+
+@given(st.binary().filter(lambda name: b"\n" not in name))
+def test_a_process_cannot_lie_about_its_user_by_its_name(name: bytes) -> None:
+    status = parse_status(STATUS.replace(b"ip", name, 1))
+    assert status is not None
+    assert status[1:] == (1000, 42, True, False)
+
+
+def test_the_holder_of_a_second_socket_is_found_and_known_again_while_it_holds_it() -> None:
+    with stranger.long_lived(2) as (process, port):
+        owner = find_owner(port, never)
+        assert owner is not None
+        assert owner.process.pid == process.pid
+        assert is_still_owner(owner)
+    assert not is_still_owner(owner)
+    assert find_owner(port, never) is None
+
+
+def test_a_search_that_takes_too_long_is_given_up() -> None:
+    with stranger.long_lived(2) as (_, port):
+        assert find_inode(port)
+        assert find_owner(port, lambda: True) is None
+
+
+class Desk:
+    """A witness whose clock and look-ups are the test's."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.reads: list[int] = []
+        self.owner: Owner | None = None
+        self.finds = 0
+        self.witness = Witness(lambda: self.now, self.read, self.find)
+
+    def read(self, pid: int) -> Process | None:
+        self.reads.append(pid)
+        return Process(pid) if pid < 1000 else None
+
+    def find(self, _port: int, _is_late: Never) -> Owner | None:
+        self.finds += 1
+        return self.owner
+
+
+def test_a_storm_of_one_process_costs_one_look() -> None:
+    desk = Desk()
+    assert {desk.witness.identify(7) for _ in range(100_000)} == {Process(7)}
+    assert desk.reads == [7]
+
+
+def test_a_look_is_not_believed_for_long() -> None:
+    desk = Desk()
+    desk.witness.identify(7)
+    desk.now += LIFE * 1.01
+    desk.witness.identify(7)
+    assert desk.reads == [7, 7]
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    desk = Desk()
+    for port in range(MOST * 3):
+        desk.witness.identify(port)
+    assert len(desk.witness._looks) <= MOST
+
+
+def test_a_port_id_that_can_be_no_pid_is_not_looked_up_as_one() -> None:
+    desk = Desk()
+    assert desk.witness.identify(3_558_370_724) is None
+    assert desk.reads == []
+
+
+def test_what_was_searched_in_vain_is_left_alone_for_a_while() -> None:
+    desk = Desk()
+    assert desk.witness.is_worth_a_search(3_558_370_724)
+    desk.witness.search(3_558_370_724)
+    assert not desk.witness.is_worth_a_search(3_558_370_724)
+    desk.now += SEARCH_AGAIN * 1.01
+    assert desk.witness.is_worth_a_search(3_558_370_724)
+
+
+def test_a_holder_once_found_is_named_at_once_until_its_socket_is_another(tmp_path: Path) -> None:
+    desk, descriptor = Desk(), tmp_path / "3"
+    descriptor.symlink_to("socket:[77]")
+    desk.owner = Owner(Process(42, "networkd"), str(descriptor), "socket:[77]")
+    desk.witness.search(3_558_370_724)
+    assert desk.witness.find_searched(3_558_370_724) == Process(42, "networkd")
+    assert desk.witness.identify(3_558_370_724) == Process(42, "networkd")
+    desk.now += 1.0
+    descriptor.unlink()
+    descriptor.symlink_to("socket:[78]")
+    assert desk.witness.identify(3_558_370_724) is None
+    assert desk.witness.is_worth_a_search(3_558_370_724)

@@ -1,0 +1,161 @@
+"""A Debian host with routed on it, as its operator sees it: files, `systemctl`, `ip`, `journalctl`.
+
+Judged by what those say, never by routed's own code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from tests.vm.machine import CARDS, Done, Machine
+
+LAN, SAN, SPARE = CARDS  # two that are up and have addresses, and one that is down and has none
+INSTALL: Final = "DEBIAN_FRONTEND=noninteractive dpkg --install /opt/routed.deb"
+SLOW: Final = 240.0  # seconds for what takes long when it is emulated: an installation compiles 500 files
+
+# What a test may leave behind. Links of its own go with all that stands on them.
+CLEAR: Final = f"""
+systemctl --quiet disable --now routed systemd-networkd systemd-networkd.socket NetworkManager 2>/dev/null
+rm -rf /etc/routed.toml /etc/routed.toml.d /var/lib/routed /run/routed /etc/systemd/system/routed.service.d
+rm -rf /etc/systemd/network/* /etc/systemd/networkd.conf.d /etc/NetworkManager/system-connections/*
+systemctl daemon-reload
+systemctl reset-failed
+for link in /sys/class/net/*/; do
+    link=$(basename $link)
+    case $link in lo|{LAN}|{SAN}|{SPARE}) ip addr flush dev $link scope global; ip link set $link down ;; *) ip link del $link ;; esac
+done
+ip route flush table all protocol 114
+ip -6 route flush table all protocol 114
+ip rule flush protocol 114
+ip -6 rule flush protocol 114
+ip link set lo up
+echo 'version = 1' >/etc/routed.toml
+true
+"""
+ADDRESSES: Final = f"""
+link set {LAN} up
+link set {SAN} up
+addr add 10.20.0.11/21 dev {LAN}
+addr add 10.30.0.11/24 dev {SAN}
+addr add fd00:20::11/64 dev {LAN} nodad
+"""
+NETWORKD: Final = {
+    f"/etc/systemd/network/{LAN}.network": f"""[Match]
+Name={LAN}
+[Network]
+Address=10.20.0.11/21
+Address=fd00:20::11/64
+IPv6AcceptRA=no
+""",
+    f"/etc/systemd/network/{SAN}.network": f"""[Match]
+Name={SAN}
+[Network]
+Address=10.30.0.11/24
+IPv6AcceptRA=no
+""",
+}
+
+Record = dict[str, Any]
+
+
+class Host:
+    """The machine, and what is done to it again and again."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.do, self.run, self.ask = machine.do, machine.run, machine.ask
+        self.write, self.wait_until = machine.write, machine.wait_until
+        self._cursor = ""
+
+    def clear(self) -> None:
+        """Make it a host with the package, two addresses, and nothing else; forget what the journal said."""
+        self.do(CLEAR, within=SLOW)
+        self.do("ip -batch -", given=ADDRESSES)
+        self.do("journalctl --sync")
+        (last,) = self.ask_lines("journalctl --lines=1 --output=json")
+        self._cursor = last["__CURSOR"]
+
+    def use_networkd(self) -> None:
+        """Have systemd-networkd give the addresses, now and at every boot."""
+        for path, text in NETWORKD.items():
+            self.write(path, text)
+        self.do("systemctl --quiet enable --now systemd-networkd", within=SLOW)
+        self.wait_until(f"[ $(networkctl list {LAN} {SAN} --no-legend | grep -c configured) = 2 ]")
+
+    # --- routed ---------------------------------------------------------------------------------------------------
+
+    def configure(self, toml: str, daemon: str = "") -> None:
+        """Write /etc/routed.toml; ``daemon`` is what stands in its table of that name."""
+        self.write("/etc/routed.toml", f"version = 1\n[daemon]\n{daemon}\n{toml}")
+
+    def start(self, toml: str, daemon: str = "") -> None:
+        """Start the service with this file; afterwards its first pass is over."""
+        self.configure(toml, daemon)
+        self.do("systemctl start routed", within=SLOW)
+
+    def reload(self) -> Done:
+        """Run `systemctl reload routed`."""
+        return self.run("systemctl reload routed", within=SLOW)
+
+    def main_pid(self) -> int:
+        """The pid of the daemon; 0 when it does not run."""
+        return int(self.show("MainPID"))
+
+    def show(self, name: str, unit: str = "routed") -> str:
+        """A property of a unit."""
+        return self.do(f"systemctl show --value --property={name} {unit}").strip()
+
+    # --- the kernel -----------------------------------------------------------------------------------------------
+
+    def routes(self, selection: str = "proto routed") -> list[str]:
+        """Routes as "destination gateway device", of those that `ip route show` selects; ours unless told."""
+        shown = self.ask(f"ip -j route show {selection}") + self.ask(f"ip -j -6 route show {selection}")
+        return sorted(" ".join(route.get(word, "-") for word in ("dst", "gateway", "dev")) for route in shown)
+
+    def wait_for_routes(self, *expected: str, selection: str = "proto routed") -> None:
+        """Wait until exactly these are there, as ``routes`` writes them."""
+        got: list[str] = []
+        for _ in range(200):
+            got = self.routes(selection)
+            if got == sorted(expected):
+                return
+            self.do("sleep 0.1")
+        assert got == sorted(expected)
+
+    @contextmanager
+    def watching(self) -> Iterator[list[str]]:
+        """What `ip monitor` prints during the block; filled when it has ended."""
+        heard: list[str] = []
+        marks = "10.255.255.1", "10.255.255.2"  # so that the monitor listens before the block, and heard all of it
+        self.do("systemd-run --quiet --collect --unit=watch sh -c 'exec ip -t monitor route rule address >/run/watch'")
+        self.wait_until(f"ip route replace blackhole {marks[0]}; ip route del {marks[0]}; grep {marks[0]} /run/watch")
+        yield heard
+        self.wait_until(f"ip route replace blackhole {marks[1]}; ip route del {marks[1]}; grep {marks[1]} /run/watch")
+        self.do("systemctl stop watch")
+        lines = self.do("cat /run/watch").splitlines()
+        heard += [line for line in lines if not re.search(r"10\.255\.255\.|^Timestamp", line)]
+
+    # --- the journal ----------------------------------------------------------------------------------------------
+
+    def journal(self, *matches: str) -> list[Record]:
+        """The records of routed since the test began, of those that match."""
+        self.do("journalctl --sync")
+        # The cursor names no boot, so this reads across reboots.
+        return self.ask_lines(f"journalctl --after-cursor='{self._cursor}' -t routed -o json {' '.join(matches)}")
+
+    def messages(self, *matches: str) -> list[str]:
+        """Their sentences."""
+        return [record["MESSAGE"] for record in self.journal(*matches)]
+
+    def wait_for_record(self, *matches: str) -> Record:
+        """The first record that matches, as soon as it is there."""
+        self.wait_until(f"journalctl --after-cursor='{self._cursor}' -t routed -q {' '.join(matches)} | grep .")
+        return self.journal(*matches)[0]
+
+    def ask_lines(self, command: str) -> list[Record]:
+        """The answer of a command that prints one JSON document a line."""
+        return [json.loads(line) for line in self.do(command).splitlines()]
