@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -35,18 +36,30 @@ def machine_of_all(boot: Callable[[], AbstractContextManager[Machine]]) -> Itera
         yield booted
 
 
+class Installation(NamedTuple):
+    """What the installation of the package did."""
+
+    host: Host
+    heard: list[str]  # of changes of routes, rules and addresses
+    is_enabled: str
+    is_active: str
+
+
 @pytest.fixture(scope="session")
-def installed(machine_of_all: Machine) -> Host:
-    """With the package installed."""
-    machine_of_all.do(INSTALL, within=SLOW)
-    return Host(machine_of_all)
+def installation(machine_of_all: Machine) -> Installation:
+    """The package installed, and watched meanwhile."""
+    host = Host(machine_of_all)
+    with host.watching() as heard:
+        host.do(INSTALL, within=SLOW)
+    enabled, active = (host.run(f"systemctl {asked} routed").out.strip() for asked in ("is-enabled", "is-active"))
+    return Installation(host, heard, enabled, active)
 
 
 @pytest.fixture
-def host(installed: Host) -> Host:
+def host(installation: Installation) -> Host:
     """A host with the package, two addresses and an empty file; routed does not run yet."""
-    installed.clear()
-    return installed
+    installation.host.clear()
+    return installation.host
 
 
 @pytest.hookimpl(wrapper=True)
