@@ -41,6 +41,12 @@ def veth(name: str = "v0", *addresses: str, peer: str = "") -> int:
     return index_of(name)
 
 
+def wait_until_quiet(links: int) -> None:
+    """Wait until the kernel has given so many links their own IPv6 addresses, as it does a moment after the carrier."""
+    table = Path("/proc/thread-self/net/if_inet6")  # address, ifindex, prefix length, scope, flags, name
+    wait_until(lambda: [line.split()[3] for line in table.read_text().splitlines()].count("20") == links)
+
+
 def index_of(name: str) -> int:
     """The ifindex of a link."""
     return int(ip_json(f"link show {name}")[0]["ifindex"])

@@ -18,14 +18,8 @@ def network() -> Iterator[None]:
     with netns.private_network():
         netns.veth("v0", "10.0.0.1/24", "fd00::1/64")
         netns.veth("v1", "10.1.0.1/24", "fd01::1/64")
-        netns.wait_until(_is_quiet)
+        netns.wait_until_quiet(links=4)
         yield
-
-
-def _is_quiet() -> bool:
-    """Has the kernel given every link its own IPv6 address? It does so a moment after the carrier came."""
-    addresses = netns.ip_json("-6 addr show scope link")
-    return len([link for link in addresses if link.get("addr_info")]) == 4
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.vm import image, machine, payload
 from tests.vm.host import INSTALL, SLOW, Host
-from tests.vm.machine import Machine
+from tests.vm.machine import Machine, MachineError
 
 @pytest.fixture(scope="session")
 def boot(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[Machine]]:
@@ -68,9 +68,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say with every failure what the machine printed and what its journal holds."""
     report = yield
-    if report.failed:
-        for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Host):
-                journal = value.run("journalctl --no-pager --lines=60")
-                report.sections += [("journal", journal.out), ("console", value.machine.tail())]
+    for value in getattr(item, "funcargs", {}).values() if report.failed else ():
+        if isinstance(value, Host):
+            report.sections.append(("console", value.machine.tail()))
+            with suppress(MachineError, OSError):  # it may be the machine that failed
+                report.sections.append(("journal", value.do("journalctl --no-pager --lines=80")))
     return report
