@@ -6,4 +6,6 @@ from hypothesis import settings
 
 # A machine that is busy with something else must not fail a property: time is pytest-timeout's to judge.
 settings.register_profile("routed", deadline=None, print_blob=True)
+# For a processor in software: --hypothesis-profile=emulated.
+settings.register_profile("emulated", settings.get_profile("routed"), max_examples=10)
 settings.load_profile("routed")

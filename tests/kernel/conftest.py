@@ -21,7 +21,9 @@ class Network(NamedTuple):
 @pytest.fixture
 def network() -> Iterator[Network]:
     with netns.private_network():
-        yield Network(netns.veth("v0", "10.0.0.1/24", "fd00::1/64"), netns.veth("v1", "10.1.0.1/24", "fd01::1/64"))
+        v0, v1 = netns.veth("v0", "10.0.0.1/24", "fd00::1/64"), netns.veth("v1", "10.1.0.1/24", "fd01::1/64")
+        netns.wait_until_quiet(links=4)
+        yield Network(v0, v1)
 
 
 @pytest.fixture

@@ -60,10 +60,20 @@ def veth(name: str = "v0", *addresses: str, peer: str = "") -> int:
     ip(f"link add {name} type veth peer name {peer}")
     for end in (name, peer):
         Path(f"/proc/sys/net/ipv6/conf/{end}/accept_dad").write_text("0")
-        ip(f"link set {end} up")
-    for address in addresses:
-        ip(f"addr add {address} dev {name}" + (" nodad" if ":" in address else ""))
+    lines = [f"link set {end} up" for end in (name, peer)]
+    lines += [f"addr add {address} dev {name}" + (" nodad" if ":" in address else "") for address in addresses]
+    ip_batch("\n".join(lines))
     return index_of(name)
+
+
+def wait_until_quiet(links: int) -> None:
+    """Wait until the kernel has given so many links their own IPv6 addresses: after the carrier, and the route last."""
+
+    def is_quiet() -> bool:
+        local = ip_json("-6 route show table local type local")
+        return len([route for route in local if route["dst"].startswith("fe80:")]) == links
+
+    wait_until(is_quiet)
 
 
 def index_of(name: str) -> int:

@@ -154,7 +154,8 @@ def do(lines: list[str] | tuple[str, ...]) -> None:
         ip_batch(commands, *(["-6"] if is_ipv6 else []), is_forced=True)
 
 
-thorough = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+usual = settings().max_examples  # as the profile says
+thorough = settings(max_examples=2 * usual, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @given(files(), st.lists(st.lists(deeds(), min_size=1, max_size=6), min_size=1, max_size=3))
@@ -179,7 +180,7 @@ def test_any_drift_of_any_file_is_repaired_and_then_nothing_is_written(
 
 
 @given(files(), files())
-@settings(thorough, max_examples=50)
+@settings(thorough, max_examples=usual // 2)
 def test_one_file_after_another_comes_to_the_same_as_the_other_alone(
     first: tuple[Entry, ...], second: tuple[Entry, ...]
 ) -> None:

@@ -18,14 +18,8 @@ def network() -> Iterator[None]:
     with netns.private_network():
         netns.veth("v0", "10.0.0.1/24", "fd00::1/64")
         netns.veth("v1", "10.1.0.1/24", "fd01::1/64")
-        netns.wait_until(_is_quiet)
+        netns.wait_until_quiet(links=4)
         yield
-
-
-def _is_quiet() -> bool:
-    """Has the kernel given every link its own IPv6 address? It does so after the carrier came, and the route last."""
-    local = netns.ip_json("-6 route show table local type local")
-    return len([route for route in local if route["dst"].startswith("fe80:")]) == 4
 
 
 @pytest.fixture

@@ -1,17 +1,18 @@
-"""Fixtures of the tests that need a whole Debian: one machine that most share, cleared before each, and others at need."""
+"""Fixtures of the tests that need a whole Debian: one machine that most share, cleared before each, others at need."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.vm import image, machine, payload
 from tests.vm.host import INSTALL, SLOW, Host
-from tests.vm.machine import Machine
+from tests.vm.machine import Machine, MachineError
 
 
 @pytest.fixture(scope="session")
@@ -36,18 +37,30 @@ def machine_of_all(boot: Callable[[], AbstractContextManager[Machine]]) -> Itera
         yield booted
 
 
+class Installation(NamedTuple):
+    """What the installation of the package did."""
+
+    host: Host
+    heard: list[str]  # of changes of routes, rules and addresses
+    is_enabled: str
+    is_active: str
+
+
 @pytest.fixture(scope="session")
-def installed(machine_of_all: Machine) -> Host:
-    """With the package installed."""
-    machine_of_all.do(INSTALL, within=SLOW)
-    return Host(machine_of_all)
+def installation(machine_of_all: Machine) -> Installation:
+    """The package installed, and watched meanwhile."""
+    host = Host(machine_of_all)
+    with host.watching() as heard:
+        host.do(INSTALL, within=SLOW)
+    enabled, active = (host.run(f"systemctl {asked} routed").out.strip() for asked in ("is-enabled", "is-active"))
+    return Installation(host, heard, enabled, active)
 
 
 @pytest.fixture
-def host(installed: Host) -> Host:
+def host(installation: Installation) -> Host:
     """A host with the package, two addresses and an empty file; routed does not run yet."""
-    installed.clear()
-    return installed
+    installation.host.clear()
+    return installation.host
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,9 +69,9 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say with every failure what the machine printed and what its journal holds."""
     report = yield
-    if report.failed:
-        for value in getattr(item, "funcargs", {}).values():
-            if isinstance(value, Host):
-                journal = value.run("journalctl --no-pager --lines=60")
-                report.sections += [("journal", journal.out), ("console", value.machine.tail())]
+    for value in getattr(item, "funcargs", {}).values() if report.failed else ():
+        if isinstance(value, Host):
+            report.sections.append(("console", value.machine.tail()))
+            with suppress(MachineError, OSError):  # it may be the machine that failed
+                report.sections.append(("journal", value.do("journalctl --no-pager --lines=80")))
     return report

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -17,47 +18,8 @@ LAN, SAN, SPARE = CARDS  # two that are up and have addresses, and one that is d
 INSTALL: Final = "DEBIAN_FRONTEND=noninteractive dpkg --install /opt/routed.deb"
 SLOW: Final = 240.0  # seconds for what takes long when it is emulated: an installation compiles 500 files
 
-# What a test may leave behind. Links of its own go with all that stands on them.
-CLEAR: Final = f"""
-systemctl --quiet disable --now routed systemd-networkd systemd-networkd.socket NetworkManager 2>/dev/null
-rm -rf /etc/routed.toml /etc/routed.toml.d /var/lib/routed /run/routed /etc/systemd/system/routed.service.d
-rm -rf /etc/systemd/network/* /etc/systemd/networkd.conf.d /etc/NetworkManager/system-connections/*
-systemctl daemon-reload
-systemctl reset-failed
-for link in /sys/class/net/*/; do
-    link=$(basename $link)
-    case $link in lo|{LAN}|{SAN}|{SPARE}) ip addr flush dev $link scope global; ip link set $link down ;; *) ip link del $link ;; esac
-done
-ip route flush table all protocol 114
-ip -6 route flush table all protocol 114
-ip rule flush protocol 114
-ip -6 rule flush protocol 114
-ip link set lo up
-echo 'version = 1' >/etc/routed.toml
-true
-"""
-ADDRESSES: Final = f"""
-link set {LAN} up
-link set {SAN} up
-addr add 10.20.0.11/21 dev {LAN}
-addr add 10.30.0.11/24 dev {SAN}
-addr add fd00:20::11/64 dev {LAN} nodad
-"""
-NETWORKD: Final = {
-    f"/etc/systemd/network/{LAN}.network": f"""[Match]
-Name={LAN}
-[Network]
-Address=10.20.0.11/21
-Address=fd00:20::11/64
-IPv6AcceptRA=no
-""",
-    f"/etc/systemd/network/{SAN}.network": f"""[Match]
-Name={SAN}
-[Network]
-Address=10.30.0.11/24
-IPv6AcceptRA=no
-""",
-}
+HERE: Final = "/opt/checkout/tests/vm"
+DROP_INS: Final = "/etc/systemd/system/routed.service.d"
 
 Record = dict[str, Any]
 
@@ -73,20 +35,22 @@ class Host:
 
     def clear(self) -> None:
         """Make it a host with the package, two addresses, and nothing else; forget what the journal said."""
-        self.do(CLEAR, within=SLOW)
-        self.do("ip -batch -", given=ADDRESSES)
-        self.do("journalctl --sync")
-        (last,) = self.ask_lines("journalctl --lines=1 --output=json")
+        self.do(f"bash {HERE}/clear", within=SLOW)
+        (last,) = self.ask_lines("journalctl --sync && journalctl --lines=1 --output=json")
         self._cursor = last["__CURSOR"]
 
     def use_networkd(self) -> None:
         """Have systemd-networkd give the addresses, now and at every boot."""
-        for path, text in NETWORKD.items():
-            self.write(path, text)
+        self.do(f"cp {HERE}/networkd/* /etc/systemd/network/")
         self.do("systemctl --quiet enable --now systemd-networkd", within=SLOW)
         self.wait_until(f"[ $(networkctl list {LAN} {SAN} --no-legend | grep -c configured) = 2 ]")
 
     # --- routed ---------------------------------------------------------------------------------------------------
+
+    def drop_in(self, text: str) -> None:
+        """Change the unit as an operator does."""
+        self.write(f"{DROP_INS}/test.conf", f"[Service]\n{text}\n")
+        self.do("systemctl daemon-reload", within=SLOW)
 
     def configure(self, toml: str, daemon: str = "") -> None:
         """Write /etc/routed.toml; ``daemon`` is what stands in its table of that name."""
@@ -118,13 +82,10 @@ class Host:
 
     def wait_for_routes(self, *expected: str, selection: str = "proto routed") -> None:
         """Wait until exactly these are there, as ``routes`` writes them."""
-        got: list[str] = []
-        for _ in range(200):
-            got = self.routes(selection)
-            if got == sorted(expected):
-                return
+        end = time.monotonic() + SLOW
+        while self.routes(selection) != sorted(expected) and time.monotonic() < end:
             self.do("sleep 0.1")
-        assert got == sorted(expected)
+        assert self.routes(selection) == sorted(expected)
 
     @contextmanager
     def watching(self) -> Iterator[list[str]]:
@@ -143,9 +104,10 @@ class Host:
 
     def journal(self, *matches: str) -> list[Record]:
         """The records of routed since the test began, of those that match."""
-        self.do("journalctl --sync")
         # The cursor names no boot, so this reads across reboots.
-        return self.ask_lines(f"journalctl --after-cursor='{self._cursor}' -t routed -o json {' '.join(matches)}")
+        return self.ask_lines(
+            f"journalctl --sync; journalctl --after-cursor='{self._cursor}' -t routed -o json {' '.join(matches)}"
+        )
 
     def messages(self, *matches: str) -> list[str]:
         """Their sentences."""
@@ -153,7 +115,9 @@ class Host:
 
     def wait_for_record(self, *matches: str) -> Record:
         """The first record that matches, as soon as it is there."""
-        self.wait_until(f"journalctl --after-cursor='{self._cursor}' -t routed -q {' '.join(matches)} | grep .")
+        self.wait_until(
+            f"journalctl --sync; journalctl --after-cursor='{self._cursor}' -t routed -q {' '.join(matches)} | grep ."
+        )
         return self.journal(*matches)[0]
 
     def ask_lines(self, command: str) -> list[Record]:

@@ -1,4 +1,4 @@
-"""What the machine boots from: Debian 12 and its cloud kernel, made by mmdebstrap from the package sources of this host.
+"""What the machine boots from: Debian 12 and its cloud kernel, made by mmdebstrap from the package sources here.
 
     python -m tests.vm.image PACKAGE
 

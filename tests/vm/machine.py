@@ -7,9 +7,9 @@ Commands go to `root/usr/local/lib/agent.py` over a virtio port. Here must never
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,14 +48,13 @@ class Machine:
         self._process = subprocess.Popen(command, pass_fds=passed, stdin=subprocess.DEVNULL)
         agent.close()
         control.close()
-        self._answers = self._agent.makefile("r", encoding="utf-8")
-        self._control_answers = self._control.makefile("r", encoding="utf-8")
+        self._unread = {self._agent: b"", self._control: b""}
 
     def close(self) -> None:
         """End it, whatever it does."""
         self._process.kill()
         self._process.wait()
-        for connection in (self._answers, self._agent, self._control_answers, self._control):
+        for connection in self._unread:
             connection.close()
 
     # --- commands -------------------------------------------------------------------------------------------------
@@ -63,7 +62,7 @@ class Machine:
     def run(self, command: str, *, given: str = "", within: float = COMMAND) -> Done:
         """Run a command of bash as root, ``given`` on its stdin; it is killed after so many seconds."""
         self._agent.sendall(json.dumps({"command": command, "given": given, "limit": within}).encode() + b"\n")
-        return Done(**self._hear(within + COMMAND))
+        return Done(**self._hear(self._agent, within + COMMAND))
 
     def do(self, command: str, *, given: str = "", within: float = COMMAND) -> str:
         """Run a command that must succeed, and return what it printed."""
@@ -90,7 +89,7 @@ class Machine:
 
     def wait_until_booted(self) -> None:
         """Return when the agent has greeted and systemd has started all that it was going to."""
-        self._hear(BOOT)
+        self._hear(self._agent, BOOT)
         self.run("systemctl is-system-running --wait", within=BOOT)
 
     def reboot(self) -> None:
@@ -109,25 +108,27 @@ class Machine:
 
     def control(self, command: str, **arguments: object) -> None:
         """Tell QEMU something, in the words of its QMP."""
-        self._control.settimeout(COMMAND)
         for name, about in ("qmp_capabilities", {}), (command, arguments):
             self._control.sendall(json.dumps({"execute": name, "arguments": about}).encode() + b"\n")
             answer: dict[str, object] = {}
             while not answer.keys() & {"return", "error"}:  # between them come a greeting and events
-                answer = json.loads(self._control_answers.readline())
+                answer = self._hear(self._control, COMMAND)
             if name == command and "error" in answer:
                 raise MachineError(f"{command}: {answer['error']}")
 
-    def _hear(self, within: float) -> dict[str, Any]:
-        """The next line from the agent."""
-        self._agent.settimeout(within)
-        try:
-            line = self._answers.readline()
-        except TimeoutError:
-            line = ""
-        if not line:
-            state = "has ended" if self._process.poll() is not None else f"said nothing for {within} s"
-            raise MachineError(f"the machine {state}:\n{self.tail()}")
+    def _hear(self, connection: socket.socket, within: float) -> dict[str, Any]:
+        """The next line of JSON that comes."""
+        end = time.monotonic() + within
+        while b"\n" not in self._unread[connection]:
+            connection.settimeout(max(end - time.monotonic(), 0.001))
+            try:
+                came = connection.recv(1 << 16)
+            except TimeoutError:
+                raise MachineError(f"the machine said nothing for {within} s\n{self.tail()}") from None
+            if not came:
+                raise MachineError(f"the machine has ended\n{self.tail()}")
+            self._unread[connection] += came
+        line, _, self._unread[connection] = self._unread[connection].partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.vm.host import LAN, SAN, SLOW, Host
+from tests.vm.host import LAN, SLOW, Host
 
 ROUTE = '[[route]]\nname = "storage-lan"\nto = "10.40.0.0/16"\nvia = "10.20.0.1"\n'
 STANDS = f"10.40.0.0/16 10.20.0.1 {LAN}"
@@ -46,13 +46,11 @@ def test_reload_of_a_bad_file_fails_and_says_where_and_the_old_state_is_enforced
 
 def test_a_hundred_reloads_in_a_row_end_in_the_last_file(host: Host) -> None:
     host.start(ROUTE)
-    host.write("/run/storm", ROUTE)
-    storm = (
-        "for n in $(seq 100); do"
-        "  sed s/10.40/10.$((100 + n))/ /run/storm | cat <(echo 'version = 1') - >/etc/routed.toml;"
-        "  systemctl --no-block reload routed || exit;"
-        "done; systemctl reload routed"
-    )
+    storm = """for n in {101..200}; do
+        printf 'version = 1\n[[route]]\nto = "10.%s.0.0/16"\nvia = "10.20.0.1"\n' $n >/etc/routed.toml
+        systemctl --no-block reload routed || exit
+    done
+    systemctl reload routed"""
     host.do(storm, within=SLOW)
     assert host.routes() == [f"10.200.0.0/16 10.20.0.1 {LAN}"]
     assert host.show("NRestarts") == "0"
@@ -88,29 +86,25 @@ def test_a_killed_daemon_is_back_and_has_changed_nothing(host: Host) -> None:
     before = host.main_pid()
     with host.watching() as heard:
         host.do(f"kill -9 {before}")
-        host.wait_until(f"[ $(systemctl show --value -p NRestarts routed) = 1 ] && systemctl is-active routed")
+        host.wait_until("[ $(systemctl show --value -p NRestarts routed) = 1 ] && systemctl is-active routed")
     assert heard == []
     host.do("ip route del 10.40.0.0/16")
     host.wait_for_routes(STANDS)
 
 
 def test_a_hung_daemon_is_shot_by_the_watchdog_and_is_back(host: Host) -> None:
-    host.write("/etc/systemd/system/routed.service.d/soon.conf", "[Service]\nWatchdogSec=5\n")
-    host.do("systemctl daemon-reload")
+    host.drop_in("WatchdogSec=5")
     host.start(ROUTE)
     before = host.main_pid()
     host.do(f"kill -STOP {before}")
     host.do("ip route del 10.40.0.0/16")
     host.wait_for_routes(STANDS)
     assert host.main_pid() != before
-    assert host.do(f"journalctl _PID=1 UNIT=routed.service --grep 'Watchdog timeout.*{before}' -q") or host.do(
-        "journalctl _PID=1 UNIT=routed.service --grep 'Watchdog timeout' -q"
-    )
+    assert host.do("journalctl _PID=1 UNIT=routed.service --grep 'Watchdog timeout'")
 
 
 def test_the_watchdog_leaves_a_busy_daemon_alone(host: Host) -> None:
-    host.write("/etc/systemd/system/routed.service.d/soon.conf", "[Service]\nWatchdogSec=5\n")
-    host.do("systemctl daemon-reload")
+    host.drop_in("WatchdogSec=5")
     host.do(
         "for n in $(seq 20000); do echo 172.$((16 + n / 4096)).$((n / 16 % 256)).$((n % 16 * 16))/28; done >/run/many"
     )
@@ -122,19 +116,12 @@ def test_the_watchdog_leaves_a_busy_daemon_alone(host: Host) -> None:
 
 
 def test_the_unit_is_as_closed_as_it_can_be(host: Host) -> None:
-    (unit,) = [row for row in host.ask("systemd-analyze security --json=short") if row["unit"] == "routed.service"]
-    assert float(unit["exposure"]) <= EXPOSURE
+    (exposure,) = re.findall(
+        r"exposure level for routed\.service: ([\d.]+)", host.do("systemd-analyze security routed")
+    )
+    assert float(exposure) <= EXPOSURE
 
 
 def test_ten_routes_take_little_memory(host: Host) -> None:
     host.start("".join(ROUTE.replace("10.40", f"10.{40 + n}").replace("lan", f"lan{n}") for n in range(10)))
     assert int(host.do(f"awk '/^VmRSS/ {{ print $2 }}' /proc/{host.main_pid()}/status")) <= MEMORY
-
-
-def test_a_route_waits_for_its_interface_and_comes_with_it(host: Host) -> None:
-    host.start(ROUTE + f'[[route]]\nto = "10.50.0.0/16"\ndev = "dummy7"\n')
-    assert host.routes() == [STANDS]
-    assert "waiting" in host.do("routed status")
-    host.do("ip link add dummy7 type dummy && ip link set dummy7 up")
-    host.wait_for_routes(STANDS, "10.50.0.0/16 - dummy7")
-    assert SAN

@@ -1,0 +1,77 @@
+"""The journal as the audit: an operator asks it what happened to a route, who did it, and what to do."""
+
+from __future__ import annotations
+
+from tests.vm.host import LAN, Host
+
+ROUTES = (
+    '[[route]]\nname = "storage-lan"\nto = "10.40.0.0/16"\nvia = "10.20.0.1"\n'
+    '[[route]]\nname = "backup"\nto = "10.41.0.0/16"\nvia = "10.30.0.1"\n'
+)
+
+
+def test_one_deleted_route_is_one_record_that_names_the_command(host: Host) -> None:
+    host.start(ROUTES)
+    host.do("ip route del 10.40.0.0/16")
+    record = host.wait_for_record("ROUTED_EVENT=repaired")
+    assert record["MESSAGE"].startswith('route/storage-lan 10.40.0.0/16 deleted by "ip route del 10.40.0.0/16" (pid ')
+    assert record["ROUTED_ENTRY"] == "route/storage-lan"
+    assert record["ROUTED_BEFORE"] == record["ROUTED_AFTER"] == f"10.40.0.0/16 via 10.20.0.1 dev {LAN} proto routed"
+    assert record["ROUTED_ACTOR_COMM"] == "ip"
+    assert record["ROUTED_ACTOR_UID"] == "0"
+    assert record["ROUTED_ACTOR_UNIT"] == "agent.service"
+    assert record["INTERFACE"] == LAN
+    assert len(host.journal("ROUTED_EVENT=repaired")) == 1
+
+
+def test_the_story_of_one_entry_is_a_match_away(host: Host) -> None:
+    host.start(ROUTES)
+    host.do("ip route del 10.40.0.0/16; ip route del 10.41.0.0/16")
+    host.wait_for_record("ROUTED_EVENT=repaired", "ROUTED_ENTRY=route/backup")
+    told = host.do("journalctl -u routed ROUTED_ENTRY=route/backup --output=cat")
+    assert "10.41.0.0/16 deleted by" in told
+    assert "10.40.0.0/16" not in told
+
+
+def test_the_journal_lists_the_entries_that_it_knows(host: Host) -> None:
+    host.start(ROUTES)
+    assert {"route/storage-lan", "route/backup"} <= set(host.do("journalctl --field=ROUTED_ENTRY").split())
+
+
+def test_the_catalogue_explains_what_happened_and_what_to_do(host: Host) -> None:
+    host.start(ROUTES)
+    host.do("ip route del 10.40.0.0/16")
+    host.wait_for_record("ROUTED_EVENT=repaired")
+    told = host.do("journalctl -x -u routed --lines=20 --no-pager")
+    assert "Documentation: man:routed-messages(7)" in told
+    assert "What routed did: It put the object right." in told
+
+
+def test_verbose_output_shows_every_field(host: Host) -> None:
+    host.start(ROUTES)
+    host.do("ip route del 10.40.0.0/16")
+    host.wait_for_record("ROUTED_EVENT=repaired")
+    told = host.do("journalctl -t routed -o verbose --lines=1 ROUTED_EVENT=repaired")
+    for field in (
+        "MESSAGE_ID=",
+        "ROUTED_OBJECT=10.40.0.0/16",
+        "ROUTED_ORIGIN=/etc/routed.toml:",
+        "ROUTED_ELAPSED_USEC=",
+    ):
+        assert field in told
+
+
+def test_history_and_blame_read_the_journal(host: Host) -> None:
+    host.start(ROUTES)
+    host.do("ip route del 10.40.0.0/16")
+    host.wait_for_record("ROUTED_EVENT=repaired")
+    assert '"ip route del 10.40.0.0/16"' in host.do("routed history route/storage-lan")
+    assert "ip" in host.do("routed blame route/storage-lan")
+
+
+def test_a_pass_that_changes_nothing_writes_nothing(host: Host) -> None:
+    host.start(ROUTES)
+    before = len(host.journal())
+    host.do("ip link set enp0s18 up; ip route add 10.99.0.0/16 via 10.20.0.9; ip route del 10.99.0.0/16")
+    assert host.reload().code == 0
+    assert len(host.journal()) == before
