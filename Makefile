@@ -1,6 +1,6 @@
 # The ways to work on routed. Each makes .venv first, with what it lacks, and is quick the second time.
 
-.PHONY: demo test check format clean deb test-package
+.PHONY: demo test check format clean deb test-package test-vm
 .DEFAULT_GOAL := check
 
 # ip stands in /usr/sbin, which an ordinary user's PATH does not always hold.
@@ -57,7 +57,18 @@ $(BUILDER): contrib/bootstrap
 
 # Judges the package: its files, its pages, its unit, its behaviour in a small Debian.
 test-package: $(READY) $(DEB)
-	$(BIN)/python -m pytest tests/package
+	$(BIN)/python -m tests.package.small dist/*.deb
+	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/package'
+
+# The package on a booted Debian, in QEMU without KVM; and the tests of the kernel floor on Debian's kernel.
+EMULATOR := build/.emulator-ready
+test-vm: $(READY) $(DEB) $(EMULATOR)
+	ROUTED_PACKAGE=$$(ls $(CURDIR)/dist/*.deb) $(BIN)/python -m pytest tests/vm
+
+$(EMULATOR): contrib/bootstrap
+	contrib/bootstrap vm
+	@mkdir -p build
+	@touch $@
 
 format: $(READY)
 	$(BIN)/ruff format
