@@ -277,15 +277,17 @@ class TestWithTheDriver:
     @pytest.mark.parametrize("harm", ["link del routed0", "link set routed0 down", "link set routed0 name other"])
     def test_whatever_happens_to_it_it_is_there_again(self, daemon: Daemon, harm: str) -> None:
         daemon.start(MADE)
-        if "name" in harm:
+        if "name" in harm:  # older kernels rename only what is down, and routed would have it up at once
+            daemon.ask("pause", "link/routed0", "--for", "1h", "--reason", "a rename")
             ip("link set routed0 down")
         ip(harm)
+        daemon.ask("resume", "link/routed0")
         wait_until(lambda: [one["ifname"] for one in ip_json("link show type dummy up")] == ["routed0"])
         wait_until(lambda: held("routed0") == [f"{VIP}/32"])
 
     def test_several_vips_share_it_and_it_goes_with_the_last(self, daemon: Daemon) -> None:
         daemon.start(MADE + MADE.replace("web", "other").replace(VIP, "10.0.0.81"))
-        assert held("routed0") == [f"{VIP}/32", "10.0.0.81/32"]
+        assert set(held("routed0")) == {f"{VIP}/32", "10.0.0.81/32"}
         daemon.apply(MADE)
         assert held("routed0") == [f"{VIP}/32"]
         daemon.apply("")
