@@ -57,7 +57,8 @@ $(BUILDER): contrib/bootstrap
 
 # Judges the package: its files, its pages, its unit, its behaviour in a small Debian.
 test-package: $(READY) $(DEB)
-	$(BIN)/python -m pytest tests/package
+	$(BIN)/python -m tests.package.small dist/*.deb
+	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/package'
 
 format: $(READY)
 	$(BIN)/ruff format

@@ -141,7 +141,9 @@ def find_sources() -> list[str]:
     lines = run(*ask, "Created-By: Packages", "Origin: Debian").splitlines(keepends=True)
     found = [line for line in lines if line.split()[2].startswith(RELEASE)]
     if not found:
-        raise ImageError(f"the package sources of this host hold no Debian {RELEASE}, or were never read: apt-get update")
+        raise ImageError(
+            f"the package sources of this host hold no Debian {RELEASE}, or were never read: apt-get update"
+        )
     return found
 
 

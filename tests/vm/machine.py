@@ -155,7 +155,10 @@ def _command(image: Image, payload: Path, log: Path, agent: int, control: int) -
         for hub, card in enumerate(CARDS)
         for option in (
             *("-netdev", f"hubport,id={card}-wire,hubid={hub}"),
-            *("-device", f"virtio-net-pci,id={card},netdev={card}-wire,mac=52:54:00:00:00:{hub:02x},addr={16 + hub:#x}"),
+            *(
+                "-device",
+                f"virtio-net-pci,id={card},netdev={card}-wire,mac=52:54:00:00:00:{hub:02x},addr={16 + hub:#x}",
+            ),
         )
     ]
     return [

@@ -111,7 +111,9 @@ def test_a_hung_daemon_is_shot_by_the_watchdog_and_is_back(host: Host) -> None:
 def test_the_watchdog_leaves_a_busy_daemon_alone(host: Host) -> None:
     host.write("/etc/systemd/system/routed.service.d/soon.conf", "[Service]\nWatchdogSec=5\n")
     host.do("systemctl daemon-reload")
-    host.do("for n in $(seq 20000); do echo 172.$((16 + n / 4096)).$((n / 16 % 256)).$((n % 16 * 16))/28; done >/run/many")
+    host.do(
+        "for n in $(seq 20000); do echo 172.$((16 + n / 4096)).$((n / 16 % 256)).$((n % 16 * 16))/28; done >/run/many"
+    )
     host.start('[[route]]\nprefixes_file = "/run/many"\ntype = "blackhole"\n')
     for _ in range(3):
         host.do("ip route flush proto routed", within=SLOW)
