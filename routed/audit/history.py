@@ -75,7 +75,8 @@ def assign_blame(records: Iterable[Mapping[str, str]]) -> list[Culprit]:
     culprits: dict[str, Culprit] = {}
     for record in records:
         event = record.get("ROUTED_REPEATED", record["ROUTED_EVENT"])
-        if event not in _CHANGES:
+        is_seen_only = event == Message.CONFLICT and "ROUTED_ACTOR_PORT" in record  # of an entry that is observed
+        if event not in _CHANGES and not is_seen_only:
             continue
         who = name_culprit(record)
         culprit = culprits.setdefault(who, Culprit(who))

@@ -42,12 +42,16 @@ class Record(NamedTuple):
     fields: dict[str, str]
 
 
+UNKNOWN: Final = Cause(None, "")
+
+
 class Context(NamedTuple):
     """What records are written under."""
 
     vocabulary: Vocabulary
     is_initial: bool = False  # at start or after a reload, when a difference is news of the files and not a drift
     fresh: Container[str] = frozenset()  # entries that were not in force before: what is done for them is news, too
+    cause_of: Callable[[Key], Cause] = lambda _: UNKNOWN  # why something is looked at that was left alone
     is_waiting: Callable[[Kind, int], bool] = lambda _kind, _errno: False  # core.waiting.is_waiting
 
 
@@ -260,9 +264,10 @@ def _record_drift(message: Message, drift: Drift, reason: str, context: Context)
     count = len(drift.members)
     strangers = _find_strangers(drift) if message is Message.STRANGER_BESIDE else drift.standing
     standing = "; ".join(format_object(key, value, vocabulary) for value in strangers)
+    cause = context.cause_of(key)
     words = {
         "subject": name_subject(entry, key, vocabulary) if count == 1 else name_group(entry, drift.kind, count),
-        "reason": reason,
+        "reason": f"{reason} ({describe_cause(cause)})" if cause.port is not None else reason,
         "standing": standing if count == 1 else f"such as {standing}",
     }
     fields = {
@@ -270,6 +275,8 @@ def _record_drift(message: Message, drift: Drift, reason: str, context: Context)
         "ROUTED_OBJECT": format_key(key, vocabulary) if count == 1 else "",
         "ROUTED_COUNT": str(count) if count > 1 else "",
         "ROUTED_REASON": reason or standing,
+        "ROUTED_CAUSE": _describe_cause_field(cause),
+        **name_actor(cause).fields,
         "ROUTED_BEFORE": standing,
         "INTERFACE": name_interface(key, strangers[0] if strangers else None, vocabulary),
     }

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final
 
 from routed.audit import notices
@@ -104,7 +105,7 @@ class Voice:
 
     def _find_unnamed(self, report: Report) -> set[int]:
         """The port ids in a report that a search might tell more of."""
-        causes = (outcome.cause for outcome in report.outcomes)
+        causes = chain((outcome.cause for outcome in report.outcomes), report.dirt.distinct)
         unnamed = {cause.port for cause in causes if cause.port and cause.process is None}
         return {port for port in unnamed if self._witness.is_worth_a_search(port)}
 
@@ -120,7 +121,13 @@ class Voice:
             vocabulary = vocabulary_of(host)
             for ended in report.ended:
                 self._tell_ended(ended, vocabulary)
-            context = Context(vocabulary, report.is_initial, report.fresh, is_waiting=is_waiting)
+            context = Context(
+                vocabulary,
+                report.is_initial,
+                report.fresh,
+                cause_of=lambda key: self._complete(report.dirt.cause_of(key)),
+                is_waiting=is_waiting,
+            )
             outcomes = [replace(outcome, cause=self._complete(outcome.cause)) for outcome in report.outcomes]
             self.say(*record_pass(report.plan, outcomes, context))
             for entry, subject, hold in report.fights:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.audit.catalogue import CATALOGUE, Message
-from routed.audit.history import count_objects
+from routed.audit.history import assign_blame, count_objects
 from routed.audit.printable import make_printable
 from routed.audit.records import (
     MANY,
@@ -273,6 +273,16 @@ def test_a_flood_over_many_entries_is_bounded_and_no_object_is_lost(story: Any) 
     assert sum(int(record.fields.get("ROUTED_COUNT", "1")) for record in records) == 1000
     assert "ROUTED_ENTRY" not in records[-1].fields
     assert records[-1].message.startswith("936 objects of 936 more entries differed from the file")
+
+
+def test_what_is_left_alone_is_told_with_who_did_it_where_that_is_known(story: Any) -> None:
+    plan = Plan(refusals=(Refusal(story.drift(Nature.MISSING), "enforce is observe", by_guard=False),))
+    cause = story.outcome().cause
+    (record,) = record_pass(plan, (), Context(story.vocabulary, cause_of=lambda _: cause))
+    assert record.message == f"{SUBJECT} left alone: enforce is observe (deleted by {BY_IP})"
+    assert record.fields["ROUTED_ACTOR_PID"] == "4242"
+    assert record.fields["ROUTED_CAUSE"] == "deleted"
+    assert assign_blame([record.fields])[0].who == "ip (uid 0, session-3.scope)"
 
 
 def test_refusals_and_strangers_are_told_with_what_stands_there(story: Any) -> None:
