@@ -24,9 +24,14 @@ def private_network() -> Iterator[None]:
             ip("link set lo up")
             yield
         finally:
-            _check(_libc.setns(home, _CLONE_NEWNET))
+            enter(home)
     finally:
         os.close(home)
+
+
+def enter(namespace: int) -> None:
+    """Move the calling thread into the network namespace of this descriptor."""
+    _check(_libc.setns(namespace, _CLONE_NEWNET))
 
 
 def veth(name: str = "v0", *addresses: str, peer: str = "") -> int:
