@@ -126,6 +126,9 @@ VERBS: Final[dict[str, Verb]] = {
                 ("--log-format",), "where records go and how", "auto", ("auto", "journal", "text", "json"), "FORMAT"
             ),
             Argument(("--no-watch",), "do not watch the files", False),
+            Argument(
+                ("--follow-processes",), "hear of each program that starts, to name those that end at once", False
+            ),
         ),
     ),
     "check": Verb("read the files and say what is wrong with them", (_FILE,)),

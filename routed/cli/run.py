@@ -23,6 +23,7 @@ def run(options: Namespace) -> int:
             Path(options.runtime_dir),
             log_format=LogFormat(options.log_format),
             is_watching=not options.no_watch,
+            is_following=options.follow_processes,
         )
     except daemon.CannotStartError as error:
         print(f"routed: {error}" if error.reason != "invalid" else error, file=sys.stderr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -20,9 +21,11 @@ from routed.daemon import lock, pulse, systemd
 from routed.daemon.control import ControlError, open_control
 from routed.daemon.files import Files, Start
 from routed.daemon.revisions import Revisions
+from routed.daemon.scheduling import ask_for_short_slices
 from routed.daemon.service import Service
 from routed.daemon.watch import FileWatch
 from routed.intent.problems import IntentError
+from routed.kernel.execs import ExecWatch
 from routed.kernel.kernel import Kernel
 
 CAP_NET_ADMIN: Final = 12  # linux/capability.h
@@ -43,8 +46,12 @@ def run(
     *,
     log_format: LogFormat = LogFormat.AUTO,
     is_watching: bool = True,
+    is_following: bool = False,
 ) -> None:
-    """Run the daemon until it is told to stop. Raises CannotStartError."""
+    """Run the daemon until it is told to stop. Raises CannotStartError.
+
+    ``is_watching`` the files; ``is_following`` the programs of the host as they are started, to name them if need be.
+    """
     if sys.stderr is not None:
         faulthandler.enable()  # the watchdog kills by SIGABRT: then stderr tells where the loop hung
     sink = open_sink(log_format)
@@ -60,7 +67,8 @@ def run(
     try:
         with lock.acquire(start.intent.settings.protocol), Kernel() as kernel:
             kernel.open_events()
-            asyncio.run(_serve(kernel, files, start, sink, runtime_dir, is_watching=is_watching))
+            execs = _open_exec_watch() if is_following else None
+            asyncio.run(_serve(kernel, files, start, sink, runtime_dir, execs, is_watching=is_watching))
     except (lock.AlreadyRunningError, ControlError) as error:
         raise CannotStartError("refused", error) from None
 
@@ -74,7 +82,14 @@ def has_net_admin() -> bool:
 
 
 async def _serve(
-    kernel: Kernel, files: Files, start: Start, sink: Sink, runtime_dir: Path, *, is_watching: bool
+    kernel: Kernel,
+    files: Files,
+    start: Start,
+    sink: Sink,
+    runtime_dir: Path,
+    execs: ExecWatch | None,
+    *,
+    is_watching: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     service = Service(kernel, files, start, sink)
@@ -83,6 +98,8 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, service.on_hangup)
     beat = asyncio.ensure_future(pulse.beat(service.loop.read_signs))
+    if execs:
+        loop.add_reader(execs, kernel.witness.note_starts, execs)
     control = await open_control(runtime_dir / "io.routed", service, version=__version__)
     try:
         await service.begin()
@@ -98,3 +115,15 @@ async def _serve(
     finally:
         await control.close()
         beat.cancel()
+
+
+def _open_exec_watch() -> ExecWatch | None:
+    try:
+        execs = ExecWatch()
+    except OSError as error:
+        logging.getLogger(__name__).warning(
+            "programs cannot be followed as they start (%s): those that end at once may stay unnamed", error.strerror
+        )
+        return None
+    ask_for_short_slices()
+    return execs

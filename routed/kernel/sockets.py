@@ -81,9 +81,18 @@ def filter_out(opened: socket.socket, port: int) -> None:
         (_RETURN, 0, 0, 0xFFFFFFFF),  # keep
         (_RETURN, 0, 0, 0),  # drop
     )
-    instructions = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*step) for step in program))
-    pointer = _PROGRAM.pack(len(program), ctypes.addressof(instructions))
-    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pointer)
+    _attach(opened, program)
+
+
+def keep_only(opened: socket.socket, number: int, offset: int) -> None:
+    """Drop, inside the kernel, every message that has not this number in the 32 bits at this offset. Raises OSError."""
+    program = (
+        (_LOAD_WORD, 0, 0, offset),
+        (_JUMP_EQUAL, 0, 1, _swap(number, 4)),
+        (_RETURN, 0, 0, 0xFFFFFFFF),  # keep
+        (_RETURN, 0, 0, 0),  # drop
+    )
+    _attach(opened, program)
 
 
 def filter_nothing(opened: socket.socket) -> None:
@@ -96,6 +105,12 @@ def _open(buffer: int) -> socket.socket:
     _set_buffer(opened, socket.SO_RCVBUF, _SO_RCVBUFFORCE, buffer)
     _set_buffer(opened, socket.SO_SNDBUF, _SO_SNDBUFFORCE, buffer)
     return opened
+
+
+def _attach(opened: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:
+    instructions = ctypes.create_string_buffer(b"".join(_INSTRUCTION.pack(*step) for step in program))
+    pointer = _PROGRAM.pack(len(program), ctypes.addressof(instructions))
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pointer)
 
 
 def _swap(number: int, size: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from routed.kernel.owners import Owner, find_owner, is_still_owner
 from routed.kernel.processes import MOST_PIDS, read_process
@@ -17,9 +17,17 @@ LIFE: Final = 0.1  # seconds that a look at /proc/PID holds for
 SEARCH_TIME: Final = 1.0  # seconds that a search through everybody's descriptors may take
 SEARCH_AGAIN: Final = 60.0  # seconds until a port id is searched for again that was not found
 MOST: Final = 256  # port ids that are remembered
+STARTS: Final = 200  # programs in a second that are looked at when they start
 
 
 Remembered = TypeVar("Remembered")
+
+
+class Starts(Protocol):
+    """Who hears of programs that are started, as ``execs.ExecWatch`` does."""
+
+    def read(self) -> list[int]:
+        """The pids since the last time."""
 
 
 class _Look(NamedTuple):
@@ -41,6 +49,9 @@ class Witness:
         self._find = find
         self._looks: dict[int, _Look] = {}
         self._owners: dict[int, Owner] = {}
+        self._starts: dict[int, Process] = {}  # by pid, as they were just after their start
+        self._starts_seen = 0  # within the second that began at this moment
+        self._second = 0.0
         self._sought: dict[int, float] = {}  # port id → when it was searched for in vain
 
     def identify(self, port: int) -> Process | None:
@@ -51,6 +62,19 @@ class Witness:
             look = _Look(self._look(port), now)
             _remember(self._looks, port, look)
         return look.process
+
+    def note_starts(self, execs: Starts) -> None:
+        """Programs were started: remember who they are, since they may be gone before they are asked for.
+
+        At most ``STARTS`` in a second are looked at, so that a host that starts programs without end costs no more.
+        """
+        now = self._clock()
+        if now - self._second >= 1.0:
+            self._second, self._starts_seen = now, 0
+        for pid in execs.read():
+            self._starts_seen += 1
+            if self._starts_seen <= STARTS and (process := self._read(pid)):
+                _remember(self._starts, pid, process)
 
     def is_worth_a_search(self, port: int) -> bool:
         """Might ``search`` find the process that a quick look did not?"""
@@ -77,7 +101,13 @@ class Witness:
             if is_still_owner(owner):
                 return owner.process
             del self._owners[port]
-        return self._read(port) if port <= MOST_PIDS else None
+        if port > MOST_PIDS:
+            return None
+        process, start = self._read(port), self._starts.get(port)
+        if process is None or start is None:
+            return process or start
+        is_same = process.comm == start.comm and not process.cmdline  # it is ending, and its arguments are gone
+        return process._replace(cmdline=start.cmdline) if is_same else process
 
 
 def _remember(memory: dict[int, Remembered], port: int, thing: Remembered) -> None:

@@ -49,9 +49,14 @@ def inside(namespace: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            _check(_libc.setns(home, _CLONE_NEWNET))
+            enter(home)
     finally:
         os.close(home)
+
+
+def enter(namespace: int) -> None:
+    """Move the calling thread into the network namespace of this descriptor."""
+    _check(_libc.setns(namespace, _CLONE_NEWNET))
 
 
 def veth(name: str = "v0", *addresses: str, peer: str = "") -> int:

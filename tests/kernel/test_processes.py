@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routed.daemon.scheduling import ask_for_short_slices
+from routed.kernel.execs import ExecWatch
 from routed.kernel.owners import Owner, find_inode, find_owner, is_still_owner
 from routed.kernel.processes import (
     LONGEST,
@@ -20,8 +22,9 @@ from routed.kernel.processes import (
     parse_unit,
     read_process,
 )
-from routed.kernel.witness import LIFE, MOST, SEARCH_AGAIN, Witness
+from routed.kernel.witness import LIFE, MOST, SEARCH_AGAIN, STARTS, Witness
 from routed.model.process import Process
+from tests.kernel import netns
 from tests.system import stranger
 
 STATUS = (
@@ -195,3 +198,100 @@ def test_a_holder_once_found_is_named_at_once_until_its_socket_is_another(tmp_pa
     descriptor.symlink_to("socket:[78]")
     assert desk.witness.identify(3_558_370_724) is None
     assert desk.witness.is_worth_a_search(3_558_370_724)
+
+
+class Starts:
+    """Programs that were started, as an ExecWatch tells of them."""
+
+    def __init__(self, *pids: int) -> None:
+        self.pids = list(pids)
+
+    def read(self) -> list[int]:
+        pids, self.pids = self.pids, []
+        return pids
+
+
+class Short:
+    """A host on which a program is there when it starts, and gone or ending when its change is heard of."""
+
+    def __init__(self, later: Process | None) -> None:
+        self.now = 100.0
+        self.looks = 0
+        self.present: Process | None = Process(7, "ip", "ip route del x", "session-3.scope", 0)
+        self.later = later
+        self.witness = Witness(lambda: self.now, self.look)
+
+    def look(self, _pid: int) -> Process | None:
+        self.looks += 1
+        return self.present
+
+    def end(self) -> None:
+        self.present = self.later
+
+
+def test_a_program_that_was_seen_at_its_start_is_named_when_it_is_gone() -> None:
+    host = Short(later=None)
+    host.witness.note_starts(Starts(7))
+    host.end()
+    assert host.witness.identify(7) == Process(7, "ip", "ip route del x", "session-3.scope", 0)
+    assert host.witness.identify(8) is None
+
+
+def test_a_program_that_was_seen_at_its_start_has_its_arguments_when_it_is_ending() -> None:
+    ending = Process(7, "ip", "", "session-3.scope", 0, 1000)
+    host = Short(later=ending)
+    host.witness.note_starts(Starts(7))
+    host.end()
+    assert host.witness.identify(7) == ending._replace(cmdline="ip route del x")
+
+
+def test_a_process_that_lives_is_named_as_it_is_now() -> None:
+    other = Process(7, "networkd", "networkd --now", "networkd.service", 998)
+    host = Short(later=other)
+    host.witness.note_starts(Starts(7))
+    host.end()
+    assert host.witness.identify(7) == other
+
+
+def test_a_host_that_starts_programs_without_end_costs_so_many_looks_a_second_and_no_more() -> None:
+    host = Short(later=None)
+    for _ in range(10):
+        host.witness.note_starts(Starts(*range(1000)))
+    assert host.looks == STARTS
+    host.now += 1.0
+    host.witness.note_starts(Starts(7))
+    assert host.looks == STARTS + 1
+
+
+@pytest.fixture
+def execs() -> Iterator[ExecWatch]:
+    """An ExecWatch of the first network namespace: the kernel speaks of starts in no other."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        opened = ExecWatch()  # are we there?
+    except OSError:
+        try:
+            netns.enter(os.open("/proc/1/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+            opened = ExecWatch()
+        except OSError as error:
+            pytest.skip(f"the first network namespace cannot be entered, or does not tell of starts: {error}")
+        finally:
+            netns.enter(home)
+    yield opened
+    opened.close()
+
+
+def test_the_kernel_tells_of_a_program_that_starts_and_not_of_its_end(execs: ExecWatch) -> None:
+    with subprocess.Popen(["true"]) as child:
+        child.wait()
+    assert execs.read().count(child.pid) == 1
+
+
+def test_other_network_namespaces_are_not_told_of_starts() -> None:
+    with netns.private_network(), pytest.raises(OSError, match="refused"):
+        ExecWatch()
+
+
+def test_short_slices_are_granted_where_the_kernel_knows_of_them() -> None:
+    assert ask_for_short_slices()
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

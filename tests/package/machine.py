@@ -59,6 +59,12 @@ class Machine:
     def __init__(self, init: int) -> None:
         self._init = init  # its pid 1, as this host sees it
 
+    def open(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command inside, as root, that reads what is written to it."""
+        return subprocess.Popen(
+            ["nsenter", f"--target={self._init}", *ENTER, *command], stdin=subprocess.PIPE, text=True
+        )
+
     def run(self, *command: str, may_fail: bool = False) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root."""
         done = subprocess.run(

@@ -57,12 +57,12 @@ class Daemon:
         """Write the main file in place; ``daemon`` is what stands in its table of that name."""
         self.config.write_text(f"version = 1\n[daemon]\n{daemon}\n{toml}")
 
-    def launch(self, *, before: Sequence[str] = ()) -> None:
-        """Start it and do not wait. ``before`` is a command that runs it, such as strace."""
+    def launch(self, *, before: Sequence[str] = (), options: Sequence[str] = ()) -> None:
+        """Start it, with options of ``run``, and do not wait. ``before`` is a command that runs it, such as strace."""
         assert self._process is None, "it runs already"
         self.read_notifications()  # READY of one that was killed is not that of this one
         environment = os.environ | {"NOTIFY_SOCKET": str(self.folder / "notify")}
-        command = [*before, sys.executable, "-m", "routed", *self._options, "run", "--log-format", "json"]
+        command = [*before, sys.executable, "-m", "routed", *self._options, "run", "--log-format", "json", *options]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stderr=log, cwd=PROJECT, env=environment)
 

@@ -177,3 +177,13 @@ def test_a_rival_is_named_in_a_fight_and_in_the_state_that_is_shown(daemon: Daem
     assert f'the last was "ip -batch -" (pid {process.pid}' in held["message"]
     wait_until(lambda: daemon.entry("route/lan")["state"] == "held")
     assert f'last by "ip -batch -" (pid {process.pid}' in daemon.entry("route/lan")["reason"]
+
+
+def test_where_starts_of_programs_are_not_told_the_daemon_says_so_and_does_its_work(daemon: Daemon) -> None:
+    daemon.write(GATEWAY)
+    daemon.launch(options=["--follow-processes"])
+    daemon.wait_until_ready()
+    wanted = routes()
+    ip(f"route del {TO}")
+    wait_until(lambda: routes() == wanted)
+    assert "programs cannot be followed as they start (Connection refused)" in (daemon.folder / "log").read_text()
