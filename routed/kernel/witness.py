@@ -14,6 +14,7 @@ from routed.kernel.processes import MOST_PIDS, read_process
 from routed.model.process import Process
 
 LIFE: Final = 0.1  # seconds that a look at /proc/PID holds for
+MEMORY: Final = 2.0  # seconds that it holds for when the process is gone meanwhile; no pid comes back so soon
 SEARCH_TIME: Final = 1.0  # seconds that a search through everybody's descriptors may take
 SEARCH_AGAIN: Final = 60.0  # seconds until a port id is searched for again that was not found
 MOST: Final = 256  # port ids that are remembered
@@ -59,7 +60,10 @@ class Witness:
         now = self._clock()
         look = self._looks.get(port)
         if look is None or now - look.moment > LIFE:
-            look = _Look(self._look(port), now)
+            process = self._look(port)
+            if process is None and look is not None and port <= MOST_PIDS and now - look.moment <= MEMORY:
+                return look.process  # what it did before it ended is still being read
+            look = _Look(process, now)
             _remember(self._looks, port, look)
         return look.process
 

@@ -22,7 +22,7 @@ from routed.kernel.processes import (
     parse_unit,
     read_process,
 )
-from routed.kernel.witness import LIFE, MOST, SEARCH_AGAIN, STARTS, Witness
+from routed.kernel.witness import LIFE, MEMORY, MOST, SEARCH_AGAIN, STARTS, Witness
 from routed.model.process import Process
 from tests.kernel import netns
 from tests.system import stranger
@@ -162,6 +162,16 @@ def test_a_look_is_not_believed_for_long() -> None:
     desk.now += LIFE * 1.01
     desk.witness.identify(7)
     assert desk.reads == [7, 7]
+
+
+def test_what_a_process_did_before_it_ended_is_its_own_when_it_is_read_later() -> None:
+    host = Short(later=None)
+    assert host.witness.identify(7)
+    host.end()
+    host.now += LIFE * 1.01
+    assert host.witness.identify(7) == Process(7, "ip", "ip route del x", "session-3.scope", 0)
+    host.now += MEMORY
+    assert host.witness.identify(7) is None
 
 
 def test_what_is_remembered_is_bounded() -> None:
