@@ -129,8 +129,8 @@ class Schedule:
         moments = [moment for moment in (self.next_resync, self.next_choice) if moment]
         if self.dirt.needs_dump:
             moments.append(self._find_due_dump(now))
-        if (self.dirt.keys or self.dirt.has_new_facts) and not self.is_storm():
-            moments.append(now)
+        if self.dirt.keys or self.dirt.has_new_facts:
+            moments.append(self._find_end_of_storm(now))
         return min(moments, default=None)
 
     def is_storm(self) -> bool:
@@ -152,8 +152,11 @@ class Schedule:
 
     def _find_due_dump(self, now: float) -> float:
         """When a dump is worth its price: after the storm, and after a rest in proportion to the last one."""
-        quiet = min(self.last_event + QUIET, self.first_event + PATIENCE) if self.is_storm() else now
-        return max(quiet, self.rest_until)
+        return max(self._find_end_of_storm(now), self.rest_until)
+
+    def _find_end_of_storm(self, now: float) -> float:
+        """When to stop waiting for more of the same."""
+        return min(self.last_event + QUIET, self.first_event + PATIENCE) if self.is_storm() else now
 
     def note_pass(self, dirt: Dirt, began: float, ended: float) -> None:
         """A pass is over: rest in proportion to what it cost, and count the next resync from here."""

@@ -187,6 +187,18 @@ def test_a_storm_that_never_ends_is_waited_for_only_so_long() -> None:
     assert listener.schedule.find_due(5.0 + PATIENCE) == 5.0 + PATIENCE
 
 
+def test_a_single_object_deleted_in_a_storm_of_strangers_is_looked_at_when_it_is_over_and_not_at_the_resync() -> None:
+    listener = Listener()
+    listener.schedule.next_resync = 60.0
+    strangers = [appeared(THEIR, "add", route_key(f"198.51.{number}.0/24")) for number in range(STORM)]
+
+    dirt = listener.hear(deleted(), *strangers, now=5.0)
+
+    assert not dirt.needs_dump
+    assert listener.schedule.find_due(5.0) == 5.0 + QUIET
+    assert listener.schedule.take(5.0 + QUIET).keys == {KEY: ()}
+
+
 def test_fewer_events_than_a_storm_are_repaired_one_by_one_at_once() -> None:
     listener = Listener(big_entry(STORM))
     dirt = listener.hear(*storm(STORM), now=5.0)
