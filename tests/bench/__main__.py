@@ -33,10 +33,13 @@ def main() -> None:
     options = parse_arguments()
     sizes = choose_sizes(options)
     results = Results(describe_machine(), sizes._asdict())
-    chosen = {key: CONTENDERS[key] for key in options.contenders}
     began = time.monotonic()
     for key in options.rows:
-        run_idle(sizes, chosen, results) if key == "h" else run_row(key, ROWS[key], sizes, chosen, results)
+        chosen = {name: CONTENDERS[name] for name in options.contenders if key in CONTENDERS[name].rows}
+        if key == "h":
+            run_idle(sizes, chosen, results)
+        else:
+            run_row(key, ROWS[key], sizes, chosen, results)
         results.machine["took"] = round(time.monotonic() - began)
         results.machine["load_after"] = Path("/proc/loadavg").read_text(encoding="ascii").split()[0]
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -48,17 +48,17 @@ class Arena(NamedTuple):
         self.contender.write(routes)
         since, began = self.observer.count_notices(), time.perf_counter()
         self.contender.launch()
-        try:
-            return self.observer.wait_for(routes, changes=routes.count, since=since) - began
-        except TooLateError:
-            programs = self.contender.programs
-            if self.contender.is_daemon and not programs.pids:
-                raise OSError(f"{self.contender.title} ended:\n{programs.read_log()[-2000:]}") from None
-            raise
+        return self.wait_for(routes, routes.count, since) - began
 
     def wait_for(self, routes: Routes, changes: int, since: int) -> float:
-        """Wait until exactly these routes stand."""
-        return self.observer.wait_for(routes, changes=changes, since=since)
+        """Wait until exactly these routes stand; the moment. Raises TooLateError; OSError when a program failed."""
+        programs = self.contender.programs
+        try:
+            return self.observer.wait_for(routes, changes=changes, since=since, is_vain=programs.have_failed)
+        except TooLateError:
+            if programs.have_failed():
+                raise OSError(f"it ended with an error:\n{programs.read_log()[-2000:]}") from None
+            raise
 
 
 @contextmanager

@@ -40,6 +40,7 @@ class Contender:
     is_daemon: ClassVar[bool] = True
     most: ClassVar[int] = 1_000_000  # routes; with more it is not tried …
     because: ClassVar[str] = ""  # … for this reason
+    rows: ClassVar[str] = "abcdefghi"  # where it is measured
 
     def __init__(self, folder: Path, limit: float) -> None:
         self.folder = folder
@@ -69,6 +70,7 @@ class Routed(Contender):
 
     title = "routed"
     protocol = 114
+    resync = 60
 
     def write(self, routes: Routes) -> None:
         (self.folder / "new").write_text("".join(f"{prefix}\n" for prefix in write_prefixes(routes)))
@@ -76,6 +78,7 @@ class Routed(Contender):
         how = 'type = "blackhole"' if routes.sort == "blackhole" else f'via = "{VIA[routes.family]}"\ndev = "{DEV}"'
         (self.folder / "routed.toml").write_text(
             'version = 1\n[daemon]\nfight_limit = "off"\n'
+            f'resync = "{self.resync}s"\n'
             f'[[route]]\nname = "many"\nprefixes_file = "{self.folder}/prefixes"\n{how}\n'
         )
 
@@ -96,6 +99,17 @@ class Routed(Contender):
         """A command line of routed with the folders of this one."""
         folders = [f"--config={self.folder}/routed.toml", f"--state-dir={self.folder}/state"]
         return [sys.executable, "-m", "routed", *folders, f"--runtime-dir={self.folder}/run", *words]
+
+
+class RoutedEverySecond(Routed):
+    """The same, told to compare everything once a second: the pass without the command that asks for it."""
+
+    title = "routed, resync 1s"
+    rows = "e"
+    resync = 1
+
+    def look(self) -> Used:
+        return _average(self.programs)
 
 
 class Bird(Contender):
@@ -128,14 +142,11 @@ class BirdEverySecond(Bird):
     """The same, told to look at the kernel once a second."""
 
     title = "BIRD, scan time 1"
+    rows = "abceh"
     scan = 1
-    scans: ClassVar[int] = 5
 
     def look(self) -> Used:
-        before = self.programs.cpu()
-        time.sleep(self.scans * self.scan)
-        cpu = (self.programs.cpu() - before) / self.scans
-        return Used(cpu, cpu)
+        return _average(self.programs)
 
 
 class Keepalived(Contender):
@@ -151,7 +162,8 @@ class Keepalived(Contender):
             for prefix in write_prefixes(routes)
         )
         (self.folder / "keepalived.conf").write_text(
-            f"vrrp_instance V {{\n interface {DEV}\n virtual_router_id 51\n priority 100\n advert_int 10\n state MASTER\n"
+            f"vrrp_instance V {{\n interface {DEV}\n virtual_router_id 51\n priority 100\n advert_int 10\n"
+            " state MASTER\n"
             " virtual_ipaddress {\n  10.99.0.1/32\n }\n}\n"
             "track_group T {\n group {\n  V\n }\n}\nstatic_routes {\n" + "".join(lines) + "}\n"
         )
@@ -231,6 +243,10 @@ class IpBatch(Contender):
     def launch(self) -> None:
         self.programs.launch(["ip", "-batch", self.folder / "batch"])
 
+    def run(self) -> Used:
+        """The same, to its end."""
+        return self.programs.run(["ip", "-batch", self.folder / "batch"], self.limit)
+
     def change(self, before: Routes, after: Routes) -> None:
         moved = after.first - before.first
         gone, new = before._replace(count=moved), after._replace(count=moved, first=before.first + before.count)
@@ -264,25 +280,21 @@ class IfState(Contender):
     title = "ifstate"
     protocol = 3
     is_daemon = False
-    most = 1_000
+    most = 10_000
     because = "it looks through all routes for each"
 
     def write(self, routes: Routes) -> None:
         how = "type: blackhole" if routes.sort == "blackhole" else f"via: {VIA[routes.family]}, dev: {DEV}"
         link = f"link: {{kind: veth, state: up, peer: {DEV}p}}"
-        ends = f"  {DEV}:\n    addresses: [10.0.0.1/24, 'fd00::1/64']\n    {link}\n  {DEV}p:\n    link: {{state: up}}\n"
+        ends = f"  {DEV}:\n    addresses: [10.0.0.1/24, 'fd00::1/64']\n    {link}\n  {DEV}p:\n    {link.replace(DEV + 'p', DEV)}\n"
         (self.folder / "ifstate.yml").write_text(
             f"interfaces:\n{ends}routing:\n  routes:\n"
             + "".join(f"    - {{to: '{prefix}', {how}}}\n" for prefix in write_prefixes(routes))
         )
 
     def _command(self, verb: str) -> list[str | Path]:
-        alone = [
-            "unshare",
-            "--pid",
-            "--fork",
-            "--mount-proc",
-        ]  # it wants the network of pid 1
+        # It refuses to work in another network namespace than that of pid 1.
+        alone: list[str | Path] = ["unshare", "--pid", "--fork", "--mount-proc"]
         return [*alone, BENCH / "venv/bin/ifstatecli", "--quiet", "--config", self.folder / "ifstate.yml", verb]
 
     def launch(self) -> None:
@@ -322,9 +334,18 @@ class Limit(Contender):
         return Programs(self.folder).run([LIMIT, "dump", str(int(self._family)), str(self.protocol)], self.limit)
 
 
+def _average(programs: Programs) -> Used:
+    """What is taken each second, of some seconds."""
+    before = programs.cpu()
+    time.sleep(5)
+    cpu = (programs.cpu() - before) / 5
+    return Used(cpu, cpu)
+
+
 CONTENDERS: Final[dict[str, type[Contender]]] = {
     "limit": Limit,
     "routed": Routed,
+    "routed-1s": RoutedEverySecond,
     "bird": Bird,
     "bird-1s": BirdEverySecond,
     "keepalived": Keepalived,

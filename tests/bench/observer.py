@@ -9,6 +9,7 @@ import ctypes
 import select
 import socket
 import time
+from collections.abc import Callable
 from struct import Struct, unpack
 from typing import Final
 
@@ -93,10 +94,11 @@ class Observer:
                 start += (length + 3) & ~3
         return found
 
-    def wait_for(self, routes: Routes, *, changes: int, since: int) -> float:
+    def wait_for(self, routes: Routes, *, changes: int, since: int, is_vain: Callable[[], bool]) -> float:
         """Wait until these routes stand, all of them and no other; the moment at which the dump began that showed it.
 
-        Until so many changes were announced since a count, or none for a while, the table is left in peace.
+        Until so many changes were announced since a count, or none for a while, the table is left in peace. Raises
+        TooLateError after the limit, or as soon as it is in vain.
         """
         wanted = {pack(routes.family, number) for number in routes.numbers}
         deadline = time.perf_counter() + self._limit
@@ -108,6 +110,8 @@ class Observer:
             took = time.perf_counter() - began
             while self.count_notices() == seen and time.perf_counter() < began + 3 * took:
                 time.sleep(0.001)
+            if is_vain():
+                raise TooLateError("it failed")
             if time.perf_counter() > deadline:
                 raise TooLateError(f"not there in {self._limit:.0f} s")
 

@@ -70,6 +70,10 @@ class Programs:
             found += [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
         return found
 
+    def have_failed(self) -> bool:
+        """Did one end with an error?"""
+        return any(program.poll() for program in self._running)
+
     def cpu(self) -> float:
         """Seconds of processor time that they have taken: their CPU clocks (clock_getcpuclockid(3)), added."""
         return sum(time.clock_gettime((~pid << 3) | 2) for pid in self.pids)
