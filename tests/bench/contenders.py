@@ -285,10 +285,11 @@ class IfState(Contender):
 
     def write(self, routes: Routes) -> None:
         how = "type: blackhole" if routes.sort == "blackhole" else f"via: {VIA[routes.family]}, dev: {DEV}"
-        link = f"link: {{kind: veth, state: up, peer: {DEV}p}}"
-        ends = f"  {DEV}:\n    addresses: [10.0.0.1/24, 'fd00::1/64']\n    {link}\n  {DEV}p:\n    {link.replace(DEV + 'p', DEV)}\n"
+        peers = {DEV: f"{DEV}p", f"{DEV}p": DEV}
+        links = "".join(f"  {end}:\n    link: {{kind: veth, state: up, peer: {peer}}}\n" for end, peer in peers.items())
+        links = links.replace(f"  {DEV}:\n", f"  {DEV}:\n    addresses: [10.0.0.1/24, 'fd00::1/64']\n")
         (self.folder / "ifstate.yml").write_text(
-            f"interfaces:\n{ends}routing:\n  routes:\n"
+            f"interfaces:\n{links}routing:\n  routes:\n"
             + "".join(f"    - {{to: '{prefix}', {how}}}\n" for prefix in write_prefixes(routes))
         )
 

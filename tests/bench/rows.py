@@ -14,12 +14,13 @@ from typing import Final, NamedTuple
 from tests.bench.arena import Arena, Sizes, enter
 from tests.bench.contenders import LIMIT, CannotError, Contender, Routed
 from tests.bench.observer import TooLateError
-from tests.bench.programs import Programs
+from tests.bench.programs import PROJECT, Programs
 from tests.bench.wire import DEV, IPV6, Routes
 from tests.kernel import netns
 
 Figures = dict[str, float]
 NOBODY: Final = "one-shot: nobody is there to repair"
+DECODED: Final = 20_000  # events; its receive buffer holds as many
 CHURN_RATE: Final = 100_000  # changes a second, as fast as one core makes them beside a daemon
 
 
@@ -28,7 +29,7 @@ class Metric(NamedTuple):
 
     key: str
     title: str
-    unit: str  # s, ms, µs, MB, or nothing
+    unit: str  # s, ms, µs, MB, %, or nothing
 
 
 def start_cold(arena: Arena, routes: Routes) -> Figures:
@@ -90,7 +91,18 @@ def repair_in_a_flood(arena: Arena, routes: Routes) -> Figures:
         stranger.close()
     time.sleep(0.5)  # what is still queued has to be read as well
     figures["cpu"] = programs.cpu() - before
+    figures["share"] = figures["cpu"] / (time_decoding() * changes) * 100
     return figures
+
+
+def time_decoding() -> float:
+    """CPU seconds for each event where all are read and decoded, by the codec of routed."""
+    command = [sys.executable, "-m", "tests.bench.decode_all", str(DECODED)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT) as decoder:
+        assert decoder.stdout is not None
+        assert decoder.stdout.readline() == b"ready\n"
+        subprocess.run([LIMIT, "churn", str(DECODED), str(CHURN_RATE)], check=True)
+        return float(decoder.stdout.readline())
 
 
 def change_tenth(arena: Arena, routes: Routes) -> Figures:
@@ -255,7 +267,11 @@ ROWS: Final[dict[str, Row]] = {
     ),
     "f": Row(
         "One route deleted until it is back, beside a stranger's changes in the same table",
-        (*_REPAIRED, Metric("cpu", "CPU time of the daemon", "s")),
+        (
+            *_REPAIRED,
+            Metric("cpu", "CPU time of the daemon", "s"),
+            Metric("share", "of decoding every change", "%"),
+        ),
         lambda sizes: [Routes(sizes.few)],
         repair_in_a_flood,
     ),
