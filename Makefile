@@ -74,8 +74,31 @@ format: $(READY)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
+# Measure routed beside its peers; options in ARGS, such as ARGS=--quick or ARGS="--rows b,f --contenders routed,keepalived".
+# A pid namespace besides: whatever happens, its end takes every process of the benchmark with it, and so their networks.
+BENCH := $(ALONE) --pid --fork --kill-child --mount-proc
+.PHONY: bench bench-gate bench-report
+bench: .bench/.ready .bench/limit
+	$(BENCH) sh -c 'ip link set lo up && $(BIN)/python -m tests.bench $(ARGS)'
+
+# Ratios only, in less than a minute: has routed become slower by a factor of two?
+bench-gate: $(READY) .bench/limit
+	$(BENCH) sh -c 'ip link set lo up && $(BIN)/python -m tests.bench.gate $(ARGS)'
+
+# Write docs/explanation/performance.md and its charts from the figures of the last run that was kept.
+bench-report: $(READY)
+	$(BIN)/python -m tests.bench.report
+
+.bench/limit: tests/bench/limit.c $(READY)
+	@mkdir -p .bench
+	gcc -O2 -Wall -Wextra -Werror -o $@ $<
+
+.bench/.ready: contrib/bootstrap-bench constraints.txt $(READY)
+	contrib/bootstrap-bench
+	@touch $@
+
 clean:
-	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .bench build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is the last thing made: a bootstrap that was interrupted is done again.

@@ -1,0 +1,38 @@
+"""A run for people: tables on the terminal, and the page docs/explanation/performance.md with its chart.
+
+python -m tests.bench.report RESULTS.json
+"""
+
+from __future__ import annotations
+
+from tests.bench.contenders import CONTENDERS
+from tests.bench.results import Cell
+from tests.bench.rows import Metric, Row
+from tests.bench.wire import Routes
+
+REFERENCE = "routed"
+
+
+def print_table(row: Row, case: Routes, cells: dict[str, Cell]) -> None:
+    """One case of a row as soon as it is measured: medians, the spread of the first figure, the ratio to ours."""
+    metrics = [metric for metric in row.metrics if any(cell.values(metric.key) for cell in cells.values())]
+    print(f"\n{row.title}: {case} routes")
+    print(f"{'':18}" + "".join(f"{metric.title[:22]:>24}" for metric in metrics))
+    for name, cell in cells.items():
+        figures = "".join(f"{write(cell, metric):>24}" for metric in metrics) if cell.samples else ""
+        print(f"{CONTENDERS[name].title:18}{figures}{'  ' + cell.note if cell.note else ''}", flush=True)
+
+
+def write(cell: Cell, metric: Metric) -> str:
+    """The median, and in brackets the least and the most."""
+    values = cell.values(metric.key)
+    if not values:
+        return "–"
+    text = f"{write_number(cell.median(metric.key))} {metric.unit}".rstrip()
+    return text if len(values) == 1 else f"{text} ({write_number(values[0])}–{write_number(values[-1])})"
+
+
+def write_number(number: float) -> str:
+    """Three digits that count, thousands apart."""
+    digits = 0 if number >= 100 else 1 if number >= 10 else 2 if number >= 1 else 3
+    return f"{number:,.{digits}f}".replace(",", " ")
