@@ -91,9 +91,10 @@ class Service:
         self.loop.start()
 
     def follow_files(self, watch: FileWatch) -> None:
-        """Notice changes on disk from now on."""
+        """Notice changes on disk from now on, and those since the files were read."""
         self.watch = watch
         self._update_watch()
+        self.on_files_changed()
 
     async def end(self) -> None:
         """Stop listening; take the objects away if the file says so."""

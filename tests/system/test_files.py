@@ -220,3 +220,14 @@ def test_a_new_protocol_number_takes_the_objects_along(daemon: Daemon) -> None:
     daemon.stop()
     daemon.start(GATEWAY, daemon="protocol = 116")
     assert (routes("115"), len(routes("116"))) == ([], 1)
+
+
+def test_a_change_during_the_first_pass_is_not_missed(daemon: Daemon, tmp_path: Path) -> None:
+    listed = tmp_path / "drop.txt"
+    listed.write_text(prefixes(20_000))
+    daemon.write(f'[[route]]\nname = "drop"\ntype = "blackhole"\nprefixes_file = "{listed}"\n')
+    daemon.launch()
+    wait_until(lambda: daemon.ask("status", "--quiet").code == 0)
+    listed.write_text(prefixes(20_001))
+    daemon.wait_until_ready()
+    wait_until(lambda: len(routes()) == 20_001)

@@ -135,5 +135,5 @@ def test_a_daemon_that_is_aborted_says_where_it_was(daemon: Daemon, tmp_path: Pa
     assert daemon.wait() == -signal.SIGABRT
     log = (tmp_path / "log").read_text()
     assert "Fatal Python error: Aborted" in log
-    assert "in select" in log
+    assert "in run_forever" in log
     assert metrics() == [7]
