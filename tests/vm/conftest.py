@@ -15,7 +15,6 @@ from tests.vm.host import INSTALL, SLOW, Host
 from tests.vm.machine import Machine, MachineError
 
 
-
 @pytest.fixture(scope="session")
 def boot(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[Machine]]:
     """Boots a fresh machine that has the package, not installed, and this checkout under /opt."""
