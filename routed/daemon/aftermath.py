@@ -18,7 +18,7 @@ from routed.daemon.host import Host, State, Trouble
 from routed.daemon.observe import Comparison
 from routed.daemon.report import Ended, Fight, Report
 from routed.daemon.status import vocabulary_of
-from routed.model.change import Drift, Nature, Operation, Outcome, Plan, Verb
+from routed.model.change import Drift, Nature, Operation, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Value
 
@@ -64,7 +64,7 @@ def note_troubles(host: Host, report: Report, comparison: Comparison, now: float
     Returns the troubles that are over.
     """
     ended: list[Ended] = []
-    found = dict(_find_troubles(host, report.plan, report.outcomes, now))
+    found = dict(_find_troubles(host, report, now))
     looked_at = comparison.scopes
     for subject in list(host.troubles):
         if subject not in found and _was_looked_at(host, subject, looked_at, report.dirt):
@@ -93,9 +93,8 @@ def _note_unproved(host: Host, now: float) -> None:
     }
 
 
-def _find_troubles(
-    host: Host, plan: Plan, outcomes: Iterable[Outcome], now: float
-) -> Iterator[tuple[Subject, Trouble]]:
+def _find_troubles(host: Host, report: Report, now: float) -> Iterator[tuple[Subject, Trouble]]:
+    plan, outcomes = report.plan, report.outcomes
     for refusal in plan.refusals:
         drift = refusal.drift
         if drift.want is None:
@@ -109,7 +108,7 @@ def _find_troubles(
         name = drift.want.entry.name if drift.want else ""
         for member in drift.members:
             key = Key(drift.kind, drift.slot, member)
-            hold = host.holds.find(key, name, now)
+            hold = host.holds.find(key, name, report.began)  # it kept the object from being touched, if it ended since
             if hold is not None:
                 by = f", last by {name_actor(hold.rival).words}" if hold.rival else ""
                 yield key, Trouble(STATE_OF[hold.why], hold.reason + by, hold.since, drift.standing)

@@ -1,0 +1,42 @@
+"""Time passes during a pass: what was held when it began may be due when it is over, and must not be forgotten."""
+
+from __future__ import annotations
+
+from errno import EINVAL
+
+from routed.core.desired import scope_of
+from routed.model.change import Cause, Operation, Verb
+from routed.model.entries import Settings
+from routed.model.net import parse_prefix
+from routed.model.objects import Kind, Member
+from tests.property.rig import Rig, a_host, a_route, route_key, via
+
+LOST, OTHER = route_key("10.1.0.0/16"), route_key("10.2.0.0/16")
+
+
+def test_a_hold_that_ends_during_a_pass_is_followed_by_another_try_and_not_by_silence() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    entry = a_route("lan", ("10.1.0.0/16", "10.2.0.0/16"), hops=(via("192.0.2.2"),))
+    rig.start(entry, settings=Settings(resync=1e9, fight_limit=None))
+    refused = parse_prefix("10.1.0.0/16")
+
+    def refuse(_operation: Operation, member: Member) -> int:
+        return EINVAL if member == refused else 0
+
+    kernel.mischief.refuse = refuse
+    kernel.request(Verb.DELETE, LOST, kernel.standing(LOST)[0])
+    rig.run()
+    assert not kernel.standing(LOST)
+
+    def take_long(_operation: Operation, _member: Member) -> int:
+        rig.now += 0.2  # longer than the first hold
+        return 0
+
+    kernel.mischief.refuse = take_long
+    kernel.request(Verb.DELETE, OTHER, kernel.standing(OTHER)[0])
+    rig.host.schedule.dirt.add_scopes([scope_of(Kind.ROUTE, OTHER.slot)], Cause(None, "a storm"))
+    rig.settle(rig.host.schedule.take(rig.now))
+    assert kernel.standing(OTHER)
+    rig.run(70.0)
+    assert kernel.standing(LOST)
