@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from routed.audit.history import count_objects
 from tests.kernel.netns import ip, ip_batch, wait_until
 from tests.system.daemon import Daemon, cpu_seconds
 from tests.system.host import everything, routes
@@ -126,20 +125,3 @@ def test_what_goes_on_and_on_is_counted_and_no_count_is_lost(daemon: Daemon, mon
     repeated = daemon.records("repeated", "route/lan")
     assert repeated
     assert len(repaired) + sum(int(record["fields"]["ROUTED_COUNT"]) for record in repeated) == len(went) == 150
-
-
-def test_a_flush_of_very_many_is_told_in_a_few_records_with_its_cause_and_its_count(daemon: Daemon) -> None:
-    (daemon.folder / "many").write_text("".join(f"172.16.{n // 256}.{n % 256}\n" for n in range(20_000)))
-    daemon.start(f'[[route]]\nname = "many"\ntype = "blackhole"\nprefixes_file = "{daemon.folder}/many"')
-    with subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE, text=True, bufsize=1) as process:
-        assert process.stdin is not None
-        process.stdin.write("route flush proto 114\n")
-        wait_until(lambda: len(routes()) == 20_000 and bool(daemon.records("repaired")), within=20)
-        assert daemon.ask("apply").code == 0
-        process.stdin.close()
-
-    records = daemon.records("repaired", "route/many")
-    by_ip = [record for record in records if f"(pid {process.pid}, " in record["message"]]
-    assert by_ip
-    assert len(records) < 50
-    assert sum(count_objects(record["fields"]) for record in records) >= 20_000
