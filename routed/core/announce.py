@@ -15,7 +15,8 @@ from routed.model.change import Outcome, Verb
 from routed.model.entries import Entry, HeldVipEntry
 from routed.model.facts import Facts
 from routed.model.names import CREATABLE
-from routed.model.objects import AddressMember, Kind
+from routed.model.net import family_of
+from routed.model.objects import AddressMember, AddressSlot, Key, Kind
 
 ETHERNET: Final = 6  # bytes of a hardware address
 
@@ -56,15 +57,16 @@ class Announcements:
         return min((burst.due for burst in self.bursts.values() if burst.left), default=None)
 
     def take_due(self, desired: Desired, now: float) -> list[tuple[AddressMember, Burst]]:
-        """The VIPs to announce now, each with its burst before this one."""
+        """The VIPs to announce now, each with its burst before this one. Cheap while none is due: every repair asks."""
+        due = [(member, burst) for member, burst in self.bursts.items() if burst.due <= now]
         taken = []
-        wanted = {member for members in desired.wants[Kind.ADDRESS].values() for member in members}
-        for member, burst in list(self.bursts.items()):
-            if member not in wanted:
-                del self.bursts[member]
-            elif burst.left and burst.due <= now:
+        for member, burst in due:
+            key = Key(Kind.ADDRESS, AddressSlot(family_of(member.address)), member)
+            if burst.left and desired.get(key):
                 self.bursts[member] = burst._replace(left=burst.left - 1, due=now + burst.entry.interval)
                 taken.append((member, burst))
+            else:  # it goes no further, and after its interval it keeps nothing else from beginning
+                del self.bursts[member]
         return taken
 
     def _begin(self, member: AddressMember, entry: Entry | None, why: str, facts: Facts, now: float) -> None:

@@ -23,7 +23,7 @@ class ProblemDocument(TypedDict):
 class ObjectDocument(TypedDict):
     """One object of an entry, or a group that shares its state."""
 
-    kind: str  # address, route, rule
+    kind: str  # link, address, route, rule
     object: str  # the key as ``ip`` writes it
     state: str
     reason: str
