@@ -6,13 +6,22 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
 
 from tests.vm import image, machine, payload
 from tests.vm.host import INSTALL, SLOW, Host
 from tests.vm.machine import Machine, MachineError
+
+TEST: Final = 600.0  # seconds, the installation before the first one included. Only a failing test takes them
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give an emulated processor its time; each command in the machine has a limit of its own."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TEST))
 
 
 @pytest.fixture(scope="session")
