@@ -88,15 +88,19 @@ def play(document: str, patience: float = 5.0) -> str:
         )
 
 
-def _play_session(session: str, shell: subprocess.Popen[str], patience: float) -> str:
-    played = ""
+def split_session(session: str) -> Iterator[tuple[str, str, str]]:
+    """Each command as it is shown, as a shell takes it, and the output that stands below it."""
     starts = [match.span() for match in _COMMAND.finditer(session)]
     ends = [start for start, _ in starts[1:]] + [len(session)]
     for (start, end), until in zip(starts, ends, strict=True):
         shown = session[start:end]
-        command = re.sub(r"^[#>] ?", "", shown, flags=re.MULTILINE)
-        played += shown + _give(command, session[end:until], shell, patience)
-    return played
+        yield shown, re.sub(r"^[#>] ?", "", shown, flags=re.MULTILINE), session[end:until]
+
+
+def _play_session(session: str, shell: subprocess.Popen[str], patience: float) -> str:
+    return "".join(
+        shown + _give(command, expected, shell, patience) for shown, command, expected in split_session(session)
+    )
 
 
 def _give(command: str, expected: str, shell: subprocess.Popen[str], patience: float) -> str:

@@ -14,6 +14,7 @@ from tests.vm import image, machine, payload
 from tests.vm.host import INSTALL, SLOW, Host
 from tests.vm.machine import Machine, MachineError
 
+UNTESTED: Final = "NOTHING WAS TESTED ON A BOOTED DEBIAN"
 TEST: Final = 600.0  # seconds, the installation before the first one included. Only a failing test takes them
 
 
@@ -24,11 +25,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(TEST))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Nobody shall take for a success what was not tried."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if said := {str(report.longrepr) for report in skipped if UNTESTED in str(report.longrepr)}:
+        terminalreporter.section(UNTESTED, sep="!", red=True, bold=True)
+        terminalreporter.write_line("\n".join(sorted(said)))
+
+
 @pytest.fixture(scope="session")
 def boot(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AbstractContextManager[Machine]]:
     """Boots a fresh machine that has the package, not installed, and this checkout under /opt."""
     package = Path(os.environ["ROUTED_PACKAGE"])  # make test-vm says where it is
-    files = image.prepare(package)
+    try:
+        files = image.prepare(package)
+    except image.NotHereError as error:
+        pytest.skip(f"{UNTESTED}: {error}")
     folder = tmp_path_factory.mktemp("vm")
     packed = payload.pack(folder / "payload.tar", package, files)
 

@@ -35,6 +35,7 @@ class Host:
 
     def clear(self) -> None:
         """Make it a host with the package, two addresses, and nothing else; forget what the journal said."""
+        self.do(f"[ -e /usr/bin/routed ] || {INSTALL}", within=SLOW)  # a test may have removed it
         self.do(f"bash {HERE}/clear", within=SLOW)
         (last,) = self.ask_lines("journalctl --sync && journalctl --lines=1 --output=json")
         self._cursor = last["__CURSOR"]
@@ -44,6 +45,19 @@ class Host:
         self.do(f"cp {HERE}/networkd/* /etc/systemd/network/")
         self.do("systemctl --quiet enable --now systemd-networkd", within=SLOW)
         self.wait_until(f"[ $(networkctl list {LAN} {SAN} --no-legend | grep -c configured) = 2 ]")
+
+    @contextmanager
+    def small_var(self) -> Iterator[None]:
+        """Have /var on a file system of its own, with 24 MiB to spare, during the block."""
+        self.do(
+            "mkdir -p /run/small && mount -t tmpfs -o size=24m small /run/small && mkdir /run/small/{upper,work} && "
+            "mount -t overlay -o lowerdir=/var,upperdir=/run/small/upper,workdir=/run/small/work overlay /var && "
+            "systemctl restart systemd-journald"
+        )
+        try:
+            yield
+        finally:
+            self.do("systemctl stop routed; umount --lazy /var /run/small; systemctl restart systemd-journald")
 
     # --- routed ---------------------------------------------------------------------------------------------------
 
@@ -104,10 +118,11 @@ class Host:
 
     def journal(self, *matches: str) -> list[Record]:
         """The records of routed since the test began, of those that match."""
-        # The cursor names no boot, so this reads across reboots.
-        return self.ask_lines(
-            f"journalctl --sync; journalctl --after-cursor='{self._cursor}' -t routed -o json {' '.join(matches)}"
-        )
+        # The cursor names no boot, so this reads across reboots. Matches are compared here: journalctl of systemd 252
+        # leaves out the first record that matches where the one at the cursor does not.
+        records = self.ask_lines(f"journalctl --sync; journalctl --after-cursor='{self._cursor}' -o json")
+        wanted = dict(match.split("=", 1) for match in ("SYSLOG_IDENTIFIER=routed", *matches))
+        return [record for record in records if wanted.items() <= record.items()]
 
     def messages(self, *matches: str) -> list[str]:
         """Their sentences."""
@@ -115,10 +130,15 @@ class Host:
 
     def wait_for_record(self, *matches: str) -> Record:
         """The first record that matches, as soon as it is there."""
-        self.wait_until(
-            f"journalctl --sync; journalctl --after-cursor='{self._cursor}' -t routed -q {' '.join(matches)} | grep ."
-        )
-        return self.journal(*matches)[0]
+        return self.wait_for_records(1, *matches)[0]
+
+    def wait_for_records(self, count: int, *matches: str) -> list[Record]:
+        """The records that match, as soon as they are so many."""
+        end = time.monotonic() + SLOW
+        while len(found := self.journal(*matches)) < count:
+            assert time.monotonic() < end, f"not {count} records with {' and '.join(matches)}, but {len(found)}"
+            self.do("sleep 0.2")
+        return found
 
     def ask_lines(self, command: str) -> list[Record]:
         """The answer of a command that prints one JSON document a line."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -38,8 +39,15 @@ ROOT: Final = Path(__file__).with_name("root")  # files that are put over those 
 CONSTRAINTS: Final = Path(__file__).parents[2] / "constraints.txt"
 
 
+NEEDED: Final = ("qemu-system-x86_64", "mkfs.ext4", "mmdebstrap")  # contrib/bootstrap vm installs them
+
+
 class ImageError(Exception):
     """The image cannot be made. ``str`` says why and what to do."""
+
+
+class NotHereError(ImageError):
+    """This host is of a kind that can have no such machine."""
 
 
 class Image(NamedTuple):
@@ -53,6 +61,10 @@ class Image(NamedTuple):
 
 def prepare(package: Path) -> Image:
     """The image in which this package can be installed, made now if need be. Raises ImageError."""
+    if missing := [program for program in NEEDED if not shutil.which(program)]:
+        raise NotHereError(f"not here: {', '.join(missing)}; contrib/bootstrap vm installs them, as root")
+    if platform.machine() != "x86_64":
+        raise NotHereError(f"what is made for {platform.machine()} does not run on the emulated x86_64")
     packages = [*PACKAGES, *read_dependencies(package)]
     system = keep("system", [Path(__file__), *sorted(ROOT.rglob("*"))], packages, make_system)
     tools = keep("tools", [CONSTRAINTS], [PYTHON, *TOOLS], make_tools)
@@ -110,7 +122,7 @@ def throw_away_unused(cache: Path) -> None:
 def make_system(folder: Path, packages: list[str]) -> None:
     """Debian on a disk, its kernel and its initrd. Raises ImageError."""
     if os.geteuid():
-        raise ImageError("only root can make the image of the machine, once: run this as root")
+        raise NotHereError("only root can make the image of the machine, once: run this as root")
     root = folder / "root"
     (folder / "sources").write_text("".join(find_sources()), encoding="utf-8")
     (folder / "options").write_text(read_apt_options(), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.vm.host import LAN, Host
+from tests.vm.host import DROP_INS, LAN, SLOW, Host
 
 ROUTES = (
     '[[route]]\nname = "storage-lan"\nto = "10.40.0.0/16"\nvia = "10.20.0.1"\n'
@@ -12,9 +12,11 @@ ROUTES = (
 
 def test_one_deleted_route_is_one_record_that_names_the_command(host: Host) -> None:
     host.start(ROUTES)
-    host.do("ip route del 10.40.0.0/16")
+    host.do(
+        "(echo route del 10.40.0.0/16; sleep 3) | ip -batch -"
+    )  # a process that is still there when it is looked at
     record = host.wait_for_record("ROUTED_EVENT=repaired")
-    assert record["MESSAGE"].startswith('route/storage-lan 10.40.0.0/16 deleted by "ip route del 10.40.0.0/16" (pid ')
+    assert record["MESSAGE"].startswith('route/storage-lan 10.40.0.0/16 deleted by "ip -batch -" (pid ')
     assert record["ROUTED_ENTRY"] == "route/storage-lan"
     assert record["ROUTED_BEFORE"] == record["ROUTED_AFTER"] == f"10.40.0.0/16 via 10.20.0.1 dev {LAN} proto routed"
     assert record["ROUTED_ACTOR_COMM"] == "ip"
@@ -22,6 +24,18 @@ def test_one_deleted_route_is_one_record_that_names_the_command(host: Host) -> N
     assert record["ROUTED_ACTOR_UNIT"] == "agent.service"
     assert record["INTERFACE"] == LAN
     assert len(host.journal("ROUTED_EVENT=repaired")) == 1
+
+
+def test_with_the_drop_in_commands_that_end_at_once_are_named_as_well(host: Host) -> None:
+    host.do(f"install -D -m 644 /usr/share/routed/drop-ins/attribution.conf {DROP_INS}/attribution.conf")
+    host.do("systemctl daemon-reload", within=SLOW)
+    host.start(ROUTES)
+    for times in range(1, 11):
+        host.do("ip route del 10.40.0.0/16")
+        host.wait_for_records(times, "ROUTED_EVENT=repaired")
+    for record in host.journal("ROUTED_EVENT=repaired"):
+        assert record["ROUTED_ACTOR_CMDLINE"] == "ip route del 10.40.0.0/16"
+        assert record["ROUTED_ACTOR_UNIT"] == "agent.service"
 
 
 def test_the_story_of_one_entry_is_a_match_away(host: Host) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.vm.conftest import Installation
 from tests.vm.host import INSTALL, LAN, SLOW, Host
 
@@ -29,9 +27,8 @@ def test_an_upgrade_loses_no_route_and_puts_the_new_version_to_work(host: Host) 
     host.wait_for_routes(STANDS)
 
 
-def test_removal_leaves_the_routes(host: Host, request: pytest.FixtureRequest) -> None:
+def test_removal_leaves_the_routes(host: Host) -> None:
     host.start(ROUTE)
-    request.addfinalizer(lambda: host.do(INSTALL, within=SLOW))
     with host.watching() as heard:
         host.do("dpkg --purge routed", within=SLOW)
     assert heard == []
