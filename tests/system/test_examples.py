@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.kernel import netns
+from tests.system.drivers import needs_dummy
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -102,6 +103,12 @@ def check_vip_address() -> None:
     assert eth0["192.0.2.53/32"]["deprecated"]
 
 
+def check_vip_dummy() -> None:
+    (link,) = netns.ip_json("link show type dummy up")
+    assert link["ifname"] == "services"
+    assert {"192.0.2.80/32", "2001:db8::80/128"} <= set(addresses("services"))
+
+
 def check_ipv6() -> None:
     six = routes("-6")
     assert six["default metric 512"]["gateway"] == "fe80::1"
@@ -145,6 +152,7 @@ TESTED = {
     "multipath.toml": Example(check_multipath, TWO_PROVIDERS),
     "drop-list.toml": Example(check_drop_list, HOST),
     "vip-address.toml": Example(check_vip_address, HOST),
+    "vip-dummy.toml": Example(check_vip_dummy, HOST),
     "ipv6.toml": Example(check_ipv6, {"eth0": (), "eth1": ()}),
     "demo.toml": Example(check_demo, {"wan0": (), "lan0": ()}),
     "nodes-same-names.toml": NODE01,
@@ -157,7 +165,9 @@ def test_no_example_is_without_a_test() -> None:
     assert {path.name for path in EXAMPLES.glob("*.toml")} == set(TESTED)
 
 
-@pytest.mark.parametrize("file", TESTED)
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, marks=[needs_dummy] if file == "vip-dummy.toml" else []) for file in TESTED]
+)
 def test_an_example_is_put_in_force_as_its_comments_say(file: str, tmp_path: Path) -> None:
     example = TESTED[file]
     with netns.private_network():

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel import netns
 from tests.kernel.netns import ip, ip_json, wait_until
 from tests.system.daemon import Daemon
+from tests.system.drivers import has_dummy, needs_dummy
 from tests.system.monitor import Monitor
 from tests.system.neighbour import STRANGER, Neighbour, a_neighbour
 
@@ -232,16 +232,6 @@ def test_of_one_address_with_two_lengths_only_ours_goes(daemon: Daemon) -> None:
 MADE = f'[[vip]]\nname = "web"\naddress = "{VIP}"\ndev = "routed0"\ncreate = "dummy"\n'
 
 
-def has_dummy() -> bool:
-    """Does the kernel know dummy interfaces? Asked of `ip` itself, in a namespace of its own."""
-    with netns.private_network():
-        try:
-            ip("link add probe type dummy")
-        except AssertionError:
-            return False
-    return True
-
-
 @pytest.mark.skipif(has_dummy(), reason="this kernel has the dummy driver: what needs it missing cannot be shown here")
 def test_a_kernel_without_the_driver_is_said_plainly(daemon: Daemon) -> None:
     daemon.start(MADE)
@@ -257,11 +247,6 @@ def test_an_interface_of_that_name_and_another_kind_is_left_as_it_is(daemon: Dae
     assert daemon.entry("link/routed0")["reason"] == "link routed0 is there already, and is a bridge"
     daemon.apply("")
     assert ip_json("link show routed0")[0]["linkinfo"]["info_kind"] == "bridge"
-
-
-needs_dummy = pytest.mark.skipif(
-    not has_dummy(), reason="this kernel has no dummy driver: these run in the virtual machine, make test-vm"
-)
 
 
 @needs_dummy

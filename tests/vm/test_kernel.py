@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.system.drivers import NO_DUMMY
 from tests.vm.host import Host
 
 # The package brings what routed needs; the code under test is the checkout.
@@ -17,6 +18,7 @@ PYTEST = f"{PYTHON} -m pytest -q -n 2 -p no:cacheprovider --timeout 600 --hypoth
     [
         pytest.param("tests/kernel", id="the kernel floor"),
         pytest.param("tests/system/test_held_vip.py", id="VIPs held as addresses, on dummy interfaces too"),
+        pytest.param("tests/system/test_examples.py -k vip", id="examples of VIPs, on a dummy interface too"),
     ],
 )
 def test_what_passes_elsewhere_passes_on_debians_kernel(host: Host, tests: str) -> None:
@@ -24,3 +26,4 @@ def test_what_passes_elsewhere_passes_on_debians_kernel(host: Host, tests: str) 
         f"cd /opt/checkout && unshare --net --mount sh -c 'ip link set lo up; {PYTEST} {tests}'", within=1200
     )
     assert done.code == 0, done.out + done.err
+    assert NO_DUMMY not in done.out  # what is skipped elsewhere
