@@ -8,6 +8,7 @@ ROUTE = '[[route]]\nname = "storage-lan"\nto = "10.40.0.0/16"\nvia = "10.20.0.1"
 RULE = '[[rule]]\npriority = 1200\nfrom = "10.20.0.11"\ntable = 120\n'
 STANDS = f"10.40.0.0/16 10.20.0.1 {LAN}"
 COEXIST = "[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n"
+WAIT_ONLINE = "/usr/lib/systemd/systemd-networkd-wait-online --timeout 60"
 MAY_LOOK = "CapabilityBoundingSet=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"
 
 
@@ -26,11 +27,22 @@ def test_with_the_coexistence_settings_networkd_takes_nothing_away(host: Host) -
     host.write("/etc/systemd/networkd.conf.d/routed.conf", COEXIST)
     host.use_networkd()
     host.start(ROUTE + RULE)
-    host.do("systemctl restart systemd-networkd", within=SLOW)
-    host.do("networkctl reload && networkctl reconfigure enp0s16", within=SLOW)
-    host.do("/usr/lib/systemd/systemd-networkd-wait-online -i enp0s16 --timeout 60")
+    host.do("systemctl restart systemd-networkd && networkctl reload", within=SLOW)
+    host.do(f"{WAIT_ONLINE} -i {LAN}")
     assert host.messages("ROUTED_EVENT=repaired") == []
     assert host.routes() == [STANDS]
+
+
+def test_what_goes_with_an_address_that_networkd_sets_anew_is_back_with_it(host: Host) -> None:
+    host.write("/etc/systemd/networkd.conf.d/routed.conf", COEXIST)
+    host.use_networkd()
+    host.start(ROUTE + RULE)
+    host.do(f"networkctl reconfigure {LAN}", within=SLOW)
+    record = host.wait_for_record("ROUTED_EVENT=repaired")
+    assert "dropped by the kernel (address 10.20.0.11/21 of enp0s16 was removed)" in record["MESSAGE"]
+    host.do(f"{WAIT_ONLINE} -i {LAN}")
+    host.wait_for_routes(STANDS)
+    assert len(host.journal("ROUTED_EVENT=repaired")) == 1
 
 
 def test_networkmanager_going_up_and_down_costs_nothing_that_does_not_come_back(host: Host) -> None:
