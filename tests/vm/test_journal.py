@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
+
+from tests.vm.conftest import Installation
 from tests.vm.host import DROP_INS, LAN, SLOW, Host
 
 ROUTES = (
@@ -10,20 +15,68 @@ ROUTES = (
 )
 
 
-def test_one_deleted_route_is_one_record_that_names_the_command(host: Host) -> None:
+DELETED = "(echo route del 10.40.0.0/16; sleep 3) | ip -batch -"  # a process that is still there when it is looked at
+
+
+@pytest.fixture(scope="module")
+def told(installation: Installation) -> Host:
+    """A host on which somebody deleted one route and then the other, each of which is back."""
+    host = installation.host
+    host.clear()
     host.start(ROUTES)
-    host.do(
-        "(echo route del 10.40.0.0/16; sleep 3) | ip -batch -"
-    )  # a process that is still there when it is looked at
-    record = host.wait_for_record("ROUTED_EVENT=repaired")
+    for number, command in enumerate((DELETED, DELETED.replace("10.40", "10.41")), start=1):
+        host.do(command)
+        host.wait_for_records(number, "ROUTED_EVENT=repaired")
+    return host
+
+
+def test_one_deleted_route_is_one_record_that_names_the_command(told: Host) -> None:
+    (record,) = told.journal("ROUTED_EVENT=repaired", "ROUTED_ENTRY=route/storage-lan")
     assert record["MESSAGE"].startswith('route/storage-lan 10.40.0.0/16 deleted by "ip -batch -" (pid ')
-    assert record["ROUTED_ENTRY"] == "route/storage-lan"
     assert record["ROUTED_BEFORE"] == record["ROUTED_AFTER"] == f"10.40.0.0/16 via 10.20.0.1 dev {LAN} proto routed"
     assert record["ROUTED_ACTOR_COMM"] == "ip"
     assert record["ROUTED_ACTOR_UID"] == "0"
     assert record["ROUTED_ACTOR_UNIT"] == "agent.service"
     assert record["INTERFACE"] == LAN
-    assert len(host.journal("ROUTED_EVENT=repaired")) == 1
+
+
+def test_the_story_of_one_entry_is_a_match_away(told: Host) -> None:
+    shown = told.do("journalctl -u routed ROUTED_ENTRY=route/backup --output=cat")
+    assert "10.41.0.0/16 deleted by" in shown
+    assert "10.40.0.0/16" not in shown
+
+
+def test_the_journal_lists_the_entries_that_it_knows(told: Host) -> None:
+    assert {"route/storage-lan", "route/backup"} <= set(told.do("journalctl --field=ROUTED_ENTRY").split())
+
+
+def test_the_catalogue_explains_what_happened_and_what_to_do(told: Host) -> None:
+    shown = told.do("journalctl -x -u routed --lines=20 --no-pager")
+    assert "Documentation: man:routed-messages(7)" in shown
+    assert "What routed did: It put the object right." in shown
+
+
+def test_verbose_output_shows_every_field(told: Host) -> None:
+    shown = told.do("journalctl -t routed -o verbose --lines=1 ROUTED_EVENT=repaired")
+    for field in (
+        "MESSAGE_ID=",
+        "ROUTED_OBJECT=10.41.0.0/16",
+        "ROUTED_ORIGIN=/etc/routed.toml:",
+        "ROUTED_ELAPSED_USEC=",
+    ):
+        assert field in shown
+
+
+def test_history_and_blame_read_the_journal(told: Host) -> None:
+    assert '10.40.0.0/16 deleted by "ip -batch -"' in told.do("routed history route/storage-lan")
+    assert re.search(r"\bip\b", told.do("routed blame route/storage-lan"))
+
+
+def test_a_pass_that_changes_nothing_writes_nothing(told: Host) -> None:
+    before = len(told.journal())
+    told.do("ip link set enp0s18 up; ip route add 10.99.0.0/16 via 10.20.0.9; ip route del 10.99.0.0/16")
+    assert told.reload().code == 0
+    assert len(told.journal()) == before
 
 
 def test_with_the_drop_in_commands_that_end_at_once_are_named_as_well(host: Host) -> None:
@@ -36,56 +89,3 @@ def test_with_the_drop_in_commands_that_end_at_once_are_named_as_well(host: Host
     for record in host.journal("ROUTED_EVENT=repaired"):
         assert record["ROUTED_ACTOR_CMDLINE"] == "ip route del 10.40.0.0/16"
         assert record["ROUTED_ACTOR_UNIT"] == "agent.service"
-
-
-def test_the_story_of_one_entry_is_a_match_away(host: Host) -> None:
-    host.start(ROUTES)
-    host.do("ip route del 10.40.0.0/16; ip route del 10.41.0.0/16")
-    host.wait_for_record("ROUTED_EVENT=repaired", "ROUTED_ENTRY=route/backup")
-    told = host.do("journalctl -u routed ROUTED_ENTRY=route/backup --output=cat")
-    assert "10.41.0.0/16 deleted by" in told
-    assert "10.40.0.0/16" not in told
-
-
-def test_the_journal_lists_the_entries_that_it_knows(host: Host) -> None:
-    host.start(ROUTES)
-    assert {"route/storage-lan", "route/backup"} <= set(host.do("journalctl --field=ROUTED_ENTRY").split())
-
-
-def test_the_catalogue_explains_what_happened_and_what_to_do(host: Host) -> None:
-    host.start(ROUTES)
-    host.do("ip route del 10.40.0.0/16")
-    host.wait_for_record("ROUTED_EVENT=repaired")
-    told = host.do("journalctl -x -u routed --lines=20 --no-pager")
-    assert "Documentation: man:routed-messages(7)" in told
-    assert "What routed did: It put the object right." in told
-
-
-def test_verbose_output_shows_every_field(host: Host) -> None:
-    host.start(ROUTES)
-    host.do("ip route del 10.40.0.0/16")
-    host.wait_for_record("ROUTED_EVENT=repaired")
-    told = host.do("journalctl -t routed -o verbose --lines=1 ROUTED_EVENT=repaired")
-    for field in (
-        "MESSAGE_ID=",
-        "ROUTED_OBJECT=10.40.0.0/16",
-        "ROUTED_ORIGIN=/etc/routed.toml:",
-        "ROUTED_ELAPSED_USEC=",
-    ):
-        assert field in told
-
-
-def test_history_and_blame_read_the_journal(host: Host) -> None:
-    host.start(ROUTES)
-    host.do("ip route del 10.40.0.0/16")
-    host.wait_for_record("ROUTED_EVENT=repaired")
-    assert '"ip route del 10.40.0.0/16"' in host.do("routed history route/storage-lan")
-    assert "ip" in host.do("routed blame route/storage-lan")
-
-
-def test_a_pass_that_changes_nothing_writes_nothing(host: Host) -> None:
-    host.start(ROUTES)
-    before = len(host.journal())
-    host.do("ip link set enp0s18 up; ip route add 10.99.0.0/16 via 10.20.0.9; ip route del 10.99.0.0/16")
-    assert host.reload().code == 0
-    assert len(host.journal()) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tests.vm.conftest import Installation
 from tests.vm.host import LAN, SLOW, Host
 
 ROUTE = '[[route]]\nname = "storage-lan"\nto = "10.40.0.0/16"\nvia = "10.20.0.1"\n'
@@ -14,15 +15,11 @@ EXPOSURE = 2.4  # as systemd-analyze security counts; less is better
 MEMORY = 45 * 1024  # KiB, with ten routes
 
 
-def test_systemctl_status_says_in_a_sentence_how_things_are(host: Host) -> None:
-    host.start(ROUTE)
-    assert "1 object in sync" in host.do("systemctl status routed")
-    assert host.routes() == [STANDS]
-
-
-def test_ip_route_calls_us_by_name(host: Host) -> None:
-    host.start(ROUTE)
+def test_a_service_at_rest_says_how_things_are_owns_its_routes_by_name_and_takes_little_memory(host: Host) -> None:
+    host.start("".join(ROUTE.replace("10.40", f"10.{40 + n}").replace("lan", f"lan{n}") for n in range(10)))
+    assert "10 objects in sync" in host.do("systemctl status routed")
     assert f"10.40.0.0/16 via 10.20.0.1 dev {LAN} proto routed" in host.do("ip route")
+    assert int(host.do(f"awk '/^VmRSS/ {{ print $2 }}' /proc/{host.main_pid()}/status")) <= MEMORY
 
 
 def test_when_reload_returns_the_new_file_is_in_force(host: Host) -> None:
@@ -119,13 +116,7 @@ def test_a_storm_of_changes_wakes_no_watchdog_floods_no_journal_and_loses_no_cou
     assert len(told) < 200
 
 
-def test_the_unit_is_as_closed_as_it_can_be(host: Host) -> None:
-    (exposure,) = re.findall(
-        r"exposure level for routed\.service: ([\d.]+)", host.do("systemd-analyze security routed")
-    )
+def test_the_unit_is_as_closed_as_it_can_be(installation: Installation) -> None:
+    shown = installation.host.do("systemd-analyze security routed")
+    (exposure,) = re.findall(r"exposure level for routed\.service: ([\d.]+)", shown)
     assert float(exposure) <= EXPOSURE
-
-
-def test_ten_routes_take_little_memory(host: Host) -> None:
-    host.start("".join(ROUTE.replace("10.40", f"10.{40 + n}").replace("lan", f"lan{n}") for n in range(10)))
-    assert int(host.do(f"awk '/^VmRSS/ {{ print $2 }}' /proc/{host.main_pid()}/status")) <= MEMORY
