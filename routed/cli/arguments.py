@@ -193,7 +193,18 @@ VERBS: Final[dict[str, Verb]] = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says usage errors with the exit code of sysexits.h."""
+    """Says usage errors with the exit code of sysexits.h, and has no arguments before it is asked for them."""
+
+    def __init__(self, arguments: Sequence[Argument] = (), **more: Any) -> None:
+        super().__init__(allow_abbrev=False, **more)
+        self._arguments = arguments
+
+    # argparse asks the parser of the one verb that is there; all the others together would take longer than the verb.
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        for argument in self._arguments:
+            _add(self, argument)
+        self._arguments = ()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)  # a script reads stdout
@@ -214,15 +225,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all verbs. Common options may stand on either side of the verb."""
-    parser = _Parser(prog="routed", description=routed.__doc__, allow_abbrev=False)
+    parser = _Parser(COMMON, prog="routed", description=routed.__doc__)
     parser.add_argument("--version", action="version", version=f"routed {routed.__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for argument in COMMON:
-        _add(parser, argument)
     for name, verb in VERBS.items():
-        sub = verbs.add_parser(name, help=verb.help, description=verb.help.capitalize() + ".", allow_abbrev=False)
-        for argument in (*verb.arguments, *COMMON):
-            _add(sub, argument)
+        description = verb.help.capitalize() + "."
+        verbs.add_parser(name, help=verb.help, description=description, arguments=(*verb.arguments, *COMMON))
     return parser
 
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 from routed.model.entries import Source
 from routed.model.names import PROTOCOLS, TABLE_MAIN, TABLES
@@ -22,8 +20,7 @@ DATABASES: Final = ("rt_tables", "rt_protos", "rt_dsfield")
 _LINE = re.compile(r"\s*(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})\s+(\S+)\s*(?:#.*)?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """The host's names."""
 
     tables: Mapping[str, int]
@@ -50,6 +47,8 @@ def _look_up(numbers: Mapping[str, int], word: str | int, what: str, otherwise: 
     if isinstance(word, int):
         return word
     if word not in numbers:
+        from difflib import get_close_matches  # noqa: PLC0415  only who is wrong waits for it
+
         close = get_close_matches(word, numbers, n=1)
         raise ValueError(f'unknown {what} "{word}"', f'did you mean "{close[0]}"?' if close else otherwise)
     return numbers[word]

@@ -6,7 +6,6 @@ route is a group of one; a cold start with a million prefixes is one group of a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -87,8 +86,7 @@ class Refusal(NamedTuple):
     by_guard: bool  # held by max_deletes or a first contact; otherwise by the entry's own word
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What to do, in this order, and what not."""
 
     operations: tuple[Operation, ...] = ()
@@ -105,8 +103,7 @@ class Failure(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one operation."""
 
     operation: Operation

@@ -5,12 +5,14 @@ Entries say nothing about the host as it is now; ``core.resolve`` turns them and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from routed.model.names import TABLE_MAIN, TO_TABLE, UNICAST
 from routed.model.net import family_of
+from routed.model.value import Value
 
 
 class Enforce(StrEnum):
@@ -38,8 +40,7 @@ class Origin(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Value):
     """The head that every entry has."""
 
     name: str  # "route/storage-lan": the kind of table and the name, unique among all entries
@@ -57,7 +58,6 @@ class HopSpec(NamedTuple):
     onlink: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteEntry(Entry):
     """``[[route]]``: a set of prefixes that share everything else."""
 
@@ -74,7 +74,6 @@ class RouteEntry(Entry):
     src_of: str = ""  # the [[interface]] whose address is meant, in place of ``src``
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleEntry(Entry):
     """``[[rule]]``: one rule for each of its families."""
 
@@ -101,7 +100,6 @@ class RuleEntry(Entry):
     source_of: str = ""  # the [[interface]] whose addresses are meant, in place of ``source``
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AddressEntry(Entry):
     """``[[address]]``, and ``[[vip]]`` held as an address."""
 
@@ -125,7 +123,6 @@ class When(StrEnum):
     ALWAYS = "always"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VipEntry(Entry):
     """``[[vip]]`` in route mode: traffic to the prefix leaves from the node's own address."""
 
@@ -151,7 +148,6 @@ DEFAULT_ANNOUNCEMENTS: Final = 3  # MAX_NEIGHBOR_ADVERTISEMENT of RFC 4861; RFC 
 DEFAULT_INTERVAL: Final = 1.0  # seconds; RetransTimer of RFC 4861
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldVipEntry(AddressEntry):
     """``[[vip]]`` with ``dev``: an address that this host holds for others, and that never stands for the host."""
 
@@ -160,7 +156,6 @@ class HeldVipEntry(AddressEntry):
     interval: float = DEFAULT_INTERVAL  # seconds between two of them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEntry(Entry):
     """A link that entries want to be created. No table of the file: it comes from the ``create`` of these."""
 
@@ -199,8 +194,7 @@ DEFAULT_SKIP: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selector:
+class Selector(NamedTuple):
     """``[[interface]]``: an interface that is chosen once, and written as ``@name``."""
 
     name: str
@@ -212,8 +206,7 @@ class Selector:
     hold: float = DEFAULT_HOLD  # seconds that another choice has to last before it is followed
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """``[daemon]``. Durations in seconds."""
 
     protocol: int = 114
@@ -232,13 +225,12 @@ class Source(NamedTuple):
     role: str  # "main", "drop-in", "prefixes", or "names" for what /etc/iproute2 says
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """All entries of all files, without a contradiction among them."""
 
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = Settings()
     entries: tuple[Entry, ...] = ()
     sources: tuple[Source, ...] = ()
-    table_names: dict[int, str] = field(default_factory=dict)
+    table_names: Mapping[int, str] = MappingProxyType({})
     digest: str = ""  # of the sources: equal digests mean equal intents
     selectors: tuple[Selector, ...] = ()
