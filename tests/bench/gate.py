@@ -66,6 +66,22 @@ def _cpu_of_repairs(arena: Arena, routes: Routes) -> float:
     return (arena.contender.programs.cpu() - before) / (REPAIRS // 3)
 
 
+def cpu_of_check() -> float:
+    """CPU seconds of ``routed check`` of a short file."""
+    with enter(Routed, SIZES) as arena:
+        routed = arena.contender
+        assert isinstance(routed, Routed)
+        routed.write(Routes(10))
+        return min(routed.programs.run(routed.command("check"), SIZES.limit).cpu for _ in range(10))
+
+
+def cpu_of_python() -> float:
+    """CPU seconds of a Python that imports what no command line that reads TOML can do without."""
+    with enter(Routed, SIZES) as arena:
+        command = [sys.executable, "-c", "import argparse, tomllib"]
+        return min(arena.contender.programs.run(command, SIZES.limit).cpu for _ in range(10))
+
+
 class Ratio(NamedTuple):
     """What may not grow: the least that routed took over the least that the other took."""
 
@@ -105,6 +121,7 @@ RATIOS: Final = (
         lambda: cpu_of_repair(Limit, Routes(10)),
         99.0,
     ),
+    Ratio("`routed check` : python -c 'import argparse, tomllib'", cpu_of_check, cpu_of_python, 99.0),
 )
 
 

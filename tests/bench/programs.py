@@ -14,6 +14,8 @@ from tests.bench.observer import TooLateError
 
 PROJECT: Final = Path(__file__).parents[2]
 _POLITE: Final = 20.0  # seconds to end by itself; a million routes take a while to be removed
+# Every contender as it is installed: with the bytecode of its modules at hand.
+_ENVIRONMENT: Final = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Used(NamedTuple):
@@ -39,7 +41,7 @@ class Programs:
                 stdout=log,
                 stderr=log,
                 cwd=PROJECT,
-                env=dict(os.environ) | dict(env or {}),
+                env=_ENVIRONMENT | dict(env or {}),
             )
         self._running.append(program)
         return program
