@@ -25,7 +25,7 @@ from tests.bench.results import Cell, Results
 from tests.bench.rows import IDLE, ROWS, Row, idle
 from tests.bench.wire import Routes
 
-TELLING: Final = 1_000  # routes; with fewer, the time is that of the start
+TELLING: Final = 10_000  # routes; with fewer, the time is that of the start
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ class Contender:
     is_daemon: ClassVar[bool] = True
     most: ClassVar[int] = 1_000_000  # routes; with more it is not tried …
     because: ClassVar[str] = ""  # … for this reason
-    rows: ClassVar[str] = "abcdefghi"  # where it is measured
+    rows: ClassVar[str] = "abcdefghij"  # where it is measured
 
     def __init__(self, folder: Path, limit: float) -> None:
         self.folder = folder
@@ -81,6 +81,16 @@ class Routed(Contender):
             f'resync = "{self.resync}s"\n'
             f'[[route]]\nname = "many"\nprefixes_file = "{self.folder}/prefixes"\n{how}\n'
         )
+
+    def write_beside(self, few: Routes, many: Routes) -> None:
+        """Some routes in table main, and many in another table, where nobody counts them."""
+        self.write(many)
+        prefixes = ", ".join(f'"{prefix}"' for prefix in write_prefixes(few))
+        with (self.folder / "routed.toml").open("a") as file:
+            file.write(
+                'table = 100\n[[route]]\nname = "few"\n'
+                f'prefixes = [{prefixes}]\nvia = "{VIA[few.family]}"\ndev = "{DEV}"\n'
+            )
 
     def launch(self) -> None:
         self.programs.launch(self.command("run", "--log-format", "json"), {"NOTIFY_SOCKET": ""})
@@ -142,7 +152,7 @@ class BirdEverySecond(Bird):
     """The same, told to look at the kernel once a second."""
 
     title = "BIRD, scan time 1"
-    rows = "abceh"
+    rows = "bceh"
     scan = 1
 
     def look(self) -> Used:

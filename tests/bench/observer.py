@@ -30,7 +30,8 @@ _ROUTE_GROUPS: Final = 0x40 | 0x400  # RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE
 _DONE, _ERROR, _INTERRUPTED = 3, 2, 0x10
 _RESULT: Final = Struct("=i")
 _DONE_SIZE: Final = HEADER.size + _RESULT.size
-_PROTOCOL_AT: Final = HEADER.size + 5  # rtm_protocol
+_TABLE_AT, _PROTOCOL_AT = HEADER.size + 4, HEADER.size + 5  # rtm_table, rtm_protocol
+_TABLE_MAIN: Final = 254
 _DATAGRAM: Final = 1 << 18
 
 LISTENED: Final = 64 << 20  # bytes of the receive buffer of the socket that hears routes come back
@@ -169,10 +170,12 @@ def _open(groups: int, buffer: int) -> socket.socket:
 
 
 def _let_through(opened: socket.socket, protocol: int) -> None:
-    """Have the kernel drop what is not of this protocol: a classic BPF program (linux/filter.h)."""
+    """Have the kernel drop what is not of this protocol and table main: a classic BPF program (linux/filter.h)."""
     steps = [
         (0x30, 0, 0, _PROTOCOL_AT),  # load a byte
-        (0x15, 0, 1, protocol),  # equal?
+        (0x15, 0, 3, protocol),  # equal? otherwise jump
+        (0x30, 0, 0, _TABLE_AT),
+        (0x15, 0, 1, _TABLE_MAIN),
         (0x06, 0, 0, 0xFFFFFFFF),  # keep
         (0x06, 0, 0, 0),  # drop
     ]

@@ -6,8 +6,8 @@ python -m tests.bench.report RESULTS.json
 from __future__ import annotations
 
 from tests.bench.contenders import CONTENDERS
-from tests.bench.results import Cell
-from tests.bench.rows import Metric, Row
+from tests.bench.results import Cell, Metric
+from tests.bench.rows import Row
 from tests.bench.wire import Routes
 
 REFERENCE = "routed"

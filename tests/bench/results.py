@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.bench.wire import Routes
+
+Figures = dict[str, float]
+
+
+class Metric(NamedTuple):
+    """One figure of a row."""
+
+    key: str
+    title: str
+    unit: str  # s, ms, µs, MB, %, or nothing
 
 
 @dataclass(slots=True)

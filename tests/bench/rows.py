@@ -9,27 +9,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Final, NamedTuple
 
+from tests.bench import busy
 from tests.bench.arena import Arena, Sizes, enter
-from tests.bench.contenders import LIMIT, CannotError, Contender, Routed
+from tests.bench.contenders import BENCH, LIMIT, CannotError, Contender, Routed
 from tests.bench.observer import TooLateError
 from tests.bench.programs import PROJECT, Programs
+from tests.bench.results import Figures, Metric
 from tests.bench.wire import DEV, IPV6, Routes
 from tests.kernel import netns
 
-Figures = dict[str, float]
 NOBODY: Final = "one-shot: nobody is there to repair"
 DECODED: Final = 20_000  # events; its receive buffer holds as many
 CHURN_RATE: Final = 100_000  # changes a second, as fast as one core makes them beside a daemon
-
-
-class Metric(NamedTuple):
-    """One figure of a row."""
-
-    key: str
-    title: str
-    unit: str  # s, ms, µs, MB, %, or nothing
 
 
 def start_cold(arena: Arena, routes: Routes) -> Figures:
@@ -158,7 +152,9 @@ def run_commands(arena: Arena, routes: Routes) -> Figures:
         "import": "import pydantic, tomllib, argparse",
         "import_all": "import pydantic, pyroute2, asyncio",
     }
-    figures = {name: bare.run([sys.executable, "-c", code], 20).wall for name, code in imports.items()}
+    # A Python that has them; routed itself does without pydantic.
+    python = BENCH / "venv/bin/python"
+    figures = {name: _time(bare, [python, "-c", code]) for name, code in imports.items()}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(str(routed.folder / "notify"))
         began = time.perf_counter()
@@ -168,8 +164,13 @@ def run_commands(arena: Arena, routes: Routes) -> Figures:
             pass
         figures["ready"] = time.perf_counter() - began
         for word in ("check", "plan", "status"):
-            figures[word] = bare.run(routed.command(word), 20).wall
+            figures[word] = _time(bare, routed.command(word))
     return {name: seconds * 1000 for name, seconds in figures.items()}
+
+
+def _time(programs: Programs, command: Sequence[str | Path]) -> float:
+    """The median of several times, the first of which finds neither bytecode nor files in memory and does not count."""
+    return statistics.median([programs.run(command, 20).wall for _ in range(6)][1:])
 
 
 def _install_to_keep(arena: Arena, routes: Routes) -> None:
@@ -280,6 +281,12 @@ ROWS: Final[dict[str, Row]] = {
         (Metric("seconds", "time", "s"),),
         lambda sizes: [Routes(sizes.many)],
         change_tenth,
+    ),
+    "j": Row(
+        "Answers and repairs while many routes are installed and compared",
+        busy.METRICS,
+        lambda sizes: [Routes(sizes.counts[-1], "blackhole")],
+        busy.keep_answering,
     ),
     "i": Row(
         "Commands and the start of the daemon, wall time",
