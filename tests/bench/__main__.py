@@ -20,9 +20,9 @@ from tests.bench.contenders import CONTENDERS, CannotError, Contender
 from tests.bench.machine import describe_machine
 from tests.bench.observer import TooLateError
 from tests.bench.programs import PROJECT
-from tests.bench.report import print_table
 from tests.bench.results import Cell, Results
 from tests.bench.rows import IDLE, ROWS, Row, idle
+from tests.bench.table import print_table
 from tests.bench.wire import Routes
 
 TELLING: Final = 10_000  # routes; with fewer, the time is that of the start

@@ -25,7 +25,7 @@ def describe_machine() -> dict[str, Any]:
         "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "routed": _run("git", "-C", str(PROJECT), "rev-parse", "--short=10", "HEAD"),
-        "versions": {"iproute2": _run("ip", "-V").rpartition(" ")[2].strip(","), **_read_versions()},
+        "versions": {"iproute2": _run("ip", "-V").partition("iproute2-")[2].partition(",")[0], **_read_versions()},
         "load_before": Path("/proc/loadavg").read_text(encoding="ascii").split()[0],
     }
 

@@ -1,0 +1,137 @@
+"""The bars: what routed has set out to reach, each as a figure of a run over another, and at most so much."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+from tests.bench.results import Results
+from tests.bench.table import write_number
+from tests.bench.wire import Routes
+
+Size = Literal["few", "many", "most"]
+
+
+class Figure(NamedTuple):
+    """Where a figure stands: the median of all rounds, in the case of so many routes."""
+
+    row: str
+    contender: str
+    key: str
+    size: Size = "many"
+    sort: str = "gateway"
+
+    def find(self, results: Results) -> float | None:
+        """Its value; None when it was not measured."""
+        counts: dict[Size, Any] = {
+            "few": results.sizes["few"],
+            "many": results.sizes["many"],
+            "most": results.sizes["counts"][-1],
+        }
+        cell = results.find(self.row, str(Routes(counts[self.size], self.sort)), self.contender)
+        return cell.median(self.key) if cell and cell.values(self.key) else None
+
+
+class Bar(NamedTuple):
+    """One thing to reach."""
+
+    title: str
+    figure: Figure
+    most: float
+    unit: str = ""
+    over: Figure | None = None  # what the figure is divided by, and in words
+    of: str = ""
+
+    def measure(self, results: Results) -> float | None:
+        """The ratio, or the figure itself; None when something of it was not measured."""
+        value = self.figure.find(results)
+        other = self.over.find(results) if self.over else 1.0
+        return value / other if value is not None and other else None
+
+    def write(self, results: Results) -> tuple[str, str, str, str]:
+        """As a line of a table: what, at most, measured, and whether it was reached."""
+        value = self.measure(results)
+        unit = f" {self.unit}" if self.unit else f" × {self.of}"
+        measured = "–" if value is None else f"{write_number(value)}{unit if self.unit else ' ×'}"
+        verdict = "not measured" if value is None else "met" if value <= self.most else "**missed**"
+        return self.title, f"{self.most:g}{unit}", measured, verdict
+
+
+_REPAIR: Final = Figure("b", "routed", "median", "few")
+_START: Final = Figure("a", "routed", "seconds")
+_INSERT: Final = Figure("a", "limit", "seconds")
+_COMMANDS: Final = Figure("i", "routed", "check", "few")
+_IMPORT: Final = _COMMANDS._replace(key="import")
+_BUSY: Final = Figure("j", "routed", "", "most", "blackhole")
+_THREE, _ALL_THREE = "`import pydantic, tomllib, argparse`", "`import pydantic, pyroute2, asyncio`"
+
+BARS: Final = (
+    Bar(
+        "One route deleted until it is back, median",
+        _REPAIR,
+        1.0,
+        "",
+        _REPAIR._replace(contender="keepalived"),
+        "keepalived",
+    ),
+    Bar("Cold start, many routes", _START, 1.0, "", _START._replace(contender="bird"), "BIRD"),
+    Bar(
+        "Cold start, a million routes",
+        _START._replace(size="most"),
+        0.8,
+        "",
+        _START._replace(contender="bird", size="most"),
+        "BIRD",
+    ),
+    Bar(
+        "All flushed: from the end of `ip` until all are back",
+        Figure("c", "routed", "after"),
+        1.5,
+        "",
+        _INSERT,
+        "the kernel's own insert time",
+    ),
+    Bar(
+        "A pass that finds nothing, CPU time",
+        Figure("e", "routed-1s", "cpu"),
+        4.0,
+        "",
+        Figure("e", "limit", "cpu"),
+        "a raw dump",
+    ),
+    Bar("A stranger's changes, CPU time of decoding them all", Figure("f", "routed", "share", "few"), 5.0, "%"),
+    Bar("Memory with few routes", Figure("h", "routed", "memory", "few"), 45.0, "MB"),
+    Bar("Memory with many routes", Figure("h", "routed", "memory"), 60.0, "MB"),
+    Bar(
+        "Memory with a million routes",
+        Figure("a", "routed", "memory", "most"),
+        1.0,
+        "",
+        Figure("a", "bird", "memory", "most"),
+        "BIRD",
+    ),
+    Bar("`routed check`, wall time", _COMMANDS, 1.5, "", _IMPORT, _THREE),
+    Bar("`routed status`, wall time", _COMMANDS._replace(key="status"), 1.5, "", _IMPORT, _THREE),
+    Bar(
+        "exec until READY, few routes",
+        _COMMANDS._replace(key="ready"),
+        1.3,
+        "",
+        _COMMANDS._replace(key="import_all"),
+        _ALL_THREE,
+    ),
+    Bar(
+        "Wake-ups in an idle minute, of which one is the resync",
+        Figure("h", "routed", "wakeups", "few"),
+        2.0,
+        "wake-ups",
+    ),
+    *(
+        Bar(f"{title}, worst", _BUSY._replace(key=key), most, "ms")
+        for title, key, most in (
+            ("Status while a million routes are installed", "install_status_worst", 100.0),
+            ("Status while a million routes are compared", "compare_status_worst", 100.0),
+            ("A repair while a million routes are installed", "install_repair_worst", 10.0),
+            ("A repair while a million routes are compared", "compare_repair_worst", 10.0),
+        )
+    ),
+)
