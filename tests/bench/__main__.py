@@ -50,14 +50,20 @@ def main() -> None:
 def run_row(key: str, row: Row, sizes: Sizes, chosen: dict[str, type[Contender]], results: Results) -> None:
     """All cases of one row, all contenders side by side in each round."""
     for case in row.cases(sizes):
+        patient = sizes._replace(limit=min(sizes.limit, wait_for_start(case))) if row.does_grow else sizes
         names = list(chosen)
         cells = {name: results.add(key, name, case) for name in names}
         for number in range(sizes.rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
                 if not cells[name].note and cells[name].spent < sizes.budget:
-                    forecast(row, cells[name], results, sizes)
-                    measure(row, chosen[name], case, sizes, cells[name])
+                    forecast(row, cells[name], results, patient)
+                    measure(row, chosen[name], case, patient, cells[name])
         print_table(row, case, cells)
+
+
+def wait_for_start(case: Routes) -> float:
+    """Seconds after which a start has failed: so that one that fails with few routes does not take the others' time."""
+    return 20.0 + case.count * 1e-4
 
 
 def measure(row: Row, kind: type[Contender], case: Routes, sizes: Sizes, cell: Cell) -> None:

@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 130, 44, 48
 GAP: Final = 15  # between two labels
 # Colours that keep their distance on white and on GitHub's dark grey alike, also for the colour-blind (Okabe and Ito).
-COLORS: Final = ("#e8590c", "#0072b2", "#009e73", "#cc79a7", "#8a7f00", "#56a0d3", "#8c6bb1", "#868e96")
+COLORS: Final = ("#e8590c", "#2f81c7", "#009e73", "#cc79a7", "#8a7f00", "#56a0d3", "#8c6bb1", "#868e96")
 STYLE: Final = """\
 text { font: 12px system-ui, sans-serif; fill: #24292f; }
 .title { font-size: 14px; font-weight: 600; }
@@ -84,7 +84,7 @@ def _draw_grid(across: _Axis, up: _Axis) -> list[str]:
     for tick in up.ticks:
         y = up.place(tick)
         parts.append(f'<line class="grid" x1="{across.start}" y1="{y:.1f}" x2="{across.end}" y2="{y:.1f}"/>')
-        parts.append(_text(across.start - 8, y + 4, f"{tick:g}", anchor="end"))
+        parts.append(_text(across.start - 8, y + 4, f"{tick:,g}".replace(",", " "), anchor="end"))
     return parts
 
 

@@ -71,7 +71,18 @@ def tell_curve(results: Results) -> str:
         cells = {cell.count: cell for cell in _find_curve(results) if cell.contender == name}
         if any(cell.samples for cell in cells.values()):
             rows.append((kind.title, *(write(cells[n], metric) if n in cells else "–" for n in counts)))
+    rows.append(
+        (f"{CONTENDERS[OURS].title}, less its start", *(f"{cost:.1f} µs" for _, cost in _cost_after_start(results)))
+    )
     return _make_table(("", *(write_number(count) for count in counts)), rows)
+
+
+def _cost_after_start(results: Results) -> list[tuple[int, float]]:
+    """What a route more costs us: the time without that of the case with the fewest, for each route more."""
+    cells = sorted((c for c in _find_curve(results) if c.contender == OURS and c.samples), key=lambda cell: cell.count)
+    least = cells[0]
+    start = least.median("seconds")
+    return [(c.count, (c.median("seconds") - start) / (c.count - least.count) * 1e6) for c in cells[1:]]
 
 
 def draw_curve(results: Results) -> str:
