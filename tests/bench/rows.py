@@ -31,7 +31,7 @@ def start_cold(arena: Arena, routes: Routes) -> Figures:
     seconds = arena.install(routes)
     programs = arena.contender.programs
     figures = {"seconds": seconds, "per_route": seconds / routes.count * 1e6}
-    if arena.contender.is_daemon:
+    if arena.contender.is_daemon and programs.pids:  # it may have ended by itself
         figures |= {"cpu": programs.cpu(), "memory": programs.memory()}
     return figures
 
