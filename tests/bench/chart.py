@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
+from itertools import cycle
 from typing import Final, NamedTuple
 
 from tests.bench.table import write_number
@@ -13,12 +14,12 @@ WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 130, 44, 48
 GAP: Final = 15  # between two labels
 # Colours that keep their distance on white and on GitHub's dark grey alike, also for the colour-blind (Okabe and Ito).
-COLORS: Final = ("#e8590c", "#2f81c7", "#009e73", "#cc79a7", "#8a7f00", "#56a0d3", "#8c6bb1", "#868e96")
+COLORS: Final = ("#e8590c", "#2f81c7", "#009e73", "#cc79a7", "#8a7f00", "#56a0d3", "#8c6bb1", "#b08968", "#868e96")
+# One grey that is legible on both, since not every reader of SVG knows which paper it is on.
 STYLE: Final = """\
-text { font: 12px system-ui, sans-serif; fill: #24292f; }
+text { font: 12px system-ui, sans-serif; fill: #7b838c; }
 .title { font-size: 14px; font-weight: 600; }
-.grid { stroke: #24292f; stroke-opacity: .15; }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3; } .grid { stroke: #e6edf3; } }
+.grid { stroke: #7b838c; stroke-opacity: .3; }
 """
 
 
@@ -46,7 +47,7 @@ class _Axis(NamedTuple):
 
 
 def draw(title: str, x_title: str, y_title: str, lines: Sequence[Line]) -> str:
-    """The document. The first line is the one that matters, and drawn so. Needs a point at least."""
+    """The document. The first line is the one that matters, and drawn so. Costs and counts of nothing are left out."""
     across = _span([x for line in lines for x, _ in line.points], LEFT, WIDTH - RIGHT)
     up = _span([y for line in lines for _, y in line.points], HEIGHT - BOTTOM, TOP)
     parts = [
@@ -60,7 +61,7 @@ def draw(title: str, x_title: str, y_title: str, lines: Sequence[Line]) -> str:
     ]
     ends = _keep_apart([up.place(line.points[-1][1]) for line in lines])
     # The first one is drawn last, so that no other covers it.
-    for line, color, end in reversed(list(zip(lines, COLORS, ends, strict=False))):
+    for line, color, end in reversed(list(zip(lines, cycle(COLORS), ends, strict=False))):
         thick, bold = (3.5, ' font-weight="600"') if line is lines[0] else (1.8, "")
         places = [(across.place(x), up.place(y)) for x, y in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)

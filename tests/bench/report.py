@@ -18,7 +18,7 @@ from tests.bench.bars import BARS
 from tests.bench.chart import Line, draw
 from tests.bench.contenders import CONTENDERS
 from tests.bench.programs import PROJECT
-from tests.bench.results import Cell, Metric, Results
+from tests.bench.results import Cell, Results
 from tests.bench.rows import IDLE, ROWS, Row
 from tests.bench.table import write, write_number
 
@@ -63,39 +63,36 @@ def list_bars(results: Results) -> str:
 
 
 def tell_curve(results: Results) -> str:
-    """The time of a cold start for each route, by the number of routes."""
-    counts = sorted({cell.count for cell in _find_curve(results)})
-    metric = Metric("per_route", "", "µs")
-    rows = []
-    for name, kind in CONTENDERS.items():
-        cells = {cell.count: cell for cell in _find_curve(results) if cell.contender == name}
-        if any(cell.samples for cell in cells.values()):
-            rows.append((kind.title, *(write(cells[n], metric) if n in cells else "–" for n in counts)))
-    rows.append(
-        (f"{CONTENDERS[OURS].title}, less its start", *(f"{cost:.1f} µs" for _, cost in _cost_after_start(results)))
-    )
+    """What a route of a cold start costs, by the number of routes."""
+    costs = find_costs(results)
+    counts = sorted({count for line in costs.values() for count in line})
+    rows = [(title, *(_write_cost(line.get(count)) for count in counts)) for title, line in costs.items()]
     return _make_table(("", *(write_number(count) for count in counts)), rows)
 
 
-def _cost_after_start(results: Results) -> list[tuple[int, float]]:
-    """What a route more costs us: the time without that of the case with the fewest, for each route more."""
-    cells = sorted((c for c in _find_curve(results) if c.contender == OURS and c.samples), key=lambda cell: cell.count)
-    least = cells[0]
-    start = least.median("seconds")
-    return [(c.count, (c.median("seconds") - start) / (c.count - least.count) * 1e6) for c in cells[1:]]
-
-
 def draw_curve(results: Results) -> str:
-    """The same as a chart, from where the start itself no longer counts most."""
-    lines = []
-    for name in sorted(CONTENDERS, key=lambda name: name != OURS):
-        cells = [
-            cell for cell in _find_curve(results) if cell.contender == name and cell.samples and cell.count >= 1_000
-        ]
-        points = [(cell.count, cell.median("per_route")) for cell in sorted(cells, key=lambda cell: cell.count)]
-        if points:
-            lines.append(Line(CONTENDERS[name].title, points))
+    """The same as a chart, from where it is more than the start of a program."""
+    costs = {title: [p for p in sorted(line.items()) if p[0] >= 1_000] for title, line in find_costs(results).items()}
+    lines = [Line(title, points) for title, points in costs.items() if points]
     return draw("Cold start: what a route costs", "routes", "µs for each route", lines)
+
+
+def find_costs(results: Results) -> dict[str, dict[int, float]]:
+    """Microseconds for each route by the number of routes: ours first, and last ours without what the start takes."""
+    found: dict[str, dict[int, float]] = {}
+    for name in sorted(CONTENDERS, key=lambda name: name != OURS):
+        for cell in results.cells:
+            if (cell.row, cell.contender) == ("a", name) and cell.case.endswith(f"0 {CURVE}") and cell.samples:
+                found.setdefault(CONTENDERS[name].title, {})[cell.count] = cell.median("seconds") / cell.count * 1e6
+    if ours := found.get(CONTENDERS[OURS].title):
+        least = min(ours)  # with a hundred times as many the start no longer hides in the noise of the two
+        more = {n: (cost * n - ours[least] * least) / (n - least) for n, cost in ours.items() if n >= 100 * least}
+        found[f"{CONTENDERS[OURS].title}, started"] = more
+    return found
+
+
+def _write_cost(cost: float | None) -> str:
+    return "–" if cost is None else f"{write_number(cost)} µs"
 
 
 def list_rows(results: Results) -> str:
@@ -129,10 +126,6 @@ def _write_ratio(ours: Cell | None, other: Cell, key: str) -> str:
     if ours is None or ours is other or not ours.values(key) or not other.values(key) or not other.median(key):
         return ""
     return write_number(ours.median(key) / other.median(key))
-
-
-def _find_curve(results: Results) -> list[Cell]:
-    return [cell for cell in results.cells if cell.row == "a" and cell.case.endswith(f"0 {CURVE}")]
 
 
 def _make_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
