@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
@@ -89,7 +90,7 @@ def settle(former: Held | None, found: Choice, hold: float, now: float) -> Held:
 
 def is_same_selector(one: Selector, other: Selector) -> bool:
     """Do both choose alike, wherever they stand in the files?"""
-    return one._replace(origin=other.origin) == other
+    return replace(one, origin=other.origin) == other
 
 
 def describe_matcher(matcher: Matcher) -> str:

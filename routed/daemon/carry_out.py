@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from routed.core.desired import scope_of
@@ -96,7 +97,7 @@ def _split_by_cause(report: Report) -> Iterator[None]:
 def _share(outcome: Outcome, cause: Cause, members: tuple[Member, ...]) -> Outcome:
     chosen = frozenset(members) if outcome.failures else frozenset()
     failures = tuple(failure for failure in outcome.failures if failure.member in chosen)
-    return outcome._replace(operation=outcome.operation._replace(members=members), cause=cause, failures=failures)
+    return replace(outcome, operation=outcome.operation._replace(members=members), cause=cause, failures=failures)
 
 
 def verify(kernel: Kernel, host: Host, report: Report, now: float) -> Iterator[None]:
@@ -160,4 +161,4 @@ def _without(outcome: Outcome, wrong: set[Key]) -> Outcome:
     if not unseen or operation.verb is Verb.DELETE:
         return outcome
     text = f"{os.strerror(errno.EAGAIN)}: the kernel took it and does not show it"
-    return outcome._replace(failures=(*outcome.failures, *(Failure(m, errno.EAGAIN, text) for m in unseen)))
+    return replace(outcome, failures=(*outcome.failures, *(Failure(m, errno.EAGAIN, text) for m in unseen)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from routed.core.desired import Desired
@@ -82,7 +83,7 @@ def judge_links(config: Path, expression: str) -> Judgement:
     else:
         asked = find_selector(intent, expression[1:])
     with Kernel() as kernel:
-        reconciler = Reconciler(kernel, Host(intent._replace(selectors=(asked,))), time.monotonic)
+        reconciler = Reconciler(kernel, Host(replace(intent, selectors=(asked,))), time.monotonic)
         reconciler.begin()
         return choose(asked, reconciler.host.facts)
 

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Final
@@ -128,7 +129,7 @@ class Voice:
                 cause_of=lambda key: self._complete(report.dirt.cause_of(key)),
                 is_waiting=is_waiting,
             )
-            outcomes = [outcome._replace(cause=self._complete(outcome.cause)) for outcome in report.outcomes]
+            outcomes = [replace(outcome, cause=self._complete(outcome.cause)) for outcome in report.outcomes]
             self.say(*record_pass(report.plan, outcomes, context))
             for entry, subject, hold in report.fights:
                 key = _name(subject, vocabulary)

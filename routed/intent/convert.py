@@ -7,6 +7,7 @@ became bytes; interface names stay, since what they mean is a fact of the host.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -51,7 +52,8 @@ class Draft(NamedTuple):
     labels: tuple[str, ...]
 
 
-class Context(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Context:
     """What a table needs to know of the other files."""
 
     names: Names

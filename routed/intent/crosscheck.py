@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from routed.intent.convert import Draft
@@ -126,7 +127,7 @@ def name_entries(drafts: Iterable[Draft]) -> tuple[Entry, ...]:
                 names[index] = _free_name(name, taken)
         depth += 1
     return tuple(
-        draft.entry if draft.entry.name == names[index] else draft.entry._replace(name=names[index])
+        draft.entry if draft.entry.name == names[index] else replace(draft.entry, name=names[index])
         for index, draft in enumerate(drafts)
     )
 

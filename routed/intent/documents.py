@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -17,13 +18,13 @@ from routed.model.entries import Origin, Source
 _PLACE_IN_MESSAGE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 
+@dataclass(frozen=True)
 class Document:
     """One file that is valid TOML."""
 
-    def __init__(self, source: Source, text: str, data: dict[str, Any]) -> None:
-        self.source = source
-        self.text = text  # with line ends as tomllib sees them
-        self.data = data
+    source: Source
+    text: str  # with line ends as tomllib sees them
+    data: dict[str, Any]
 
     @cached_property
     def places(self) -> Places:

@@ -6,6 +6,7 @@ route is a group of one; a cold start with a million prefixes is one group of a 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -86,7 +87,8 @@ class Refusal(NamedTuple):
     by_guard: bool  # held by max_deletes or a first contact; otherwise by the entry's own word
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """What to do, in this order, and what not."""
 
     operations: tuple[Operation, ...] = ()
@@ -103,7 +105,8 @@ class Failure(NamedTuple):
     text: str
 
 
-class Outcome(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """What became of one operation."""
 
     operation: Operation

@@ -5,14 +5,12 @@ Entries say nothing about the host as it is now; ``core.resolve`` turns them and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from routed.model.names import TABLE_MAIN, TO_TABLE, UNICAST
 from routed.model.net import family_of
-from routed.model.value import Value
 
 
 class Enforce(StrEnum):
@@ -40,7 +38,8 @@ class Origin(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-class Entry(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
     """The head that every entry has."""
 
     name: str  # "route/storage-lan": the kind of table and the name, unique among all entries
@@ -58,6 +57,7 @@ class HopSpec(NamedTuple):
     onlink: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteEntry(Entry):
     """``[[route]]``: a set of prefixes that share everything else."""
 
@@ -74,6 +74,7 @@ class RouteEntry(Entry):
     src_of: str = ""  # the [[interface]] whose address is meant, in place of ``src``
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleEntry(Entry):
     """``[[rule]]``: one rule for each of its families."""
 
@@ -100,6 +101,7 @@ class RuleEntry(Entry):
     source_of: str = ""  # the [[interface]] whose addresses are meant, in place of ``source``
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddressEntry(Entry):
     """``[[address]]``, and ``[[vip]]`` held as an address."""
 
@@ -123,6 +125,7 @@ class When(StrEnum):
     ALWAYS = "always"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VipEntry(Entry):
     """``[[vip]]`` in route mode: traffic to the prefix leaves from the node's own address."""
 
@@ -148,6 +151,7 @@ DEFAULT_ANNOUNCEMENTS: Final = 3  # MAX_NEIGHBOR_ADVERTISEMENT of RFC 4861; RFC 
 DEFAULT_INTERVAL: Final = 1.0  # seconds; RetransTimer of RFC 4861
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldVipEntry(AddressEntry):
     """``[[vip]]`` with ``dev``: an address that this host holds for others, and that never stands for the host."""
 
@@ -156,6 +160,7 @@ class HeldVipEntry(AddressEntry):
     interval: float = DEFAULT_INTERVAL  # seconds between two of them
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEntry(Entry):
     """A link that entries want to be created. No table of the file: it comes from the ``create`` of these."""
 
@@ -194,7 +199,8 @@ DEFAULT_SKIP: Final = (
 )  # fmt: skip
 
 
-class Selector(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
     """``[[interface]]``: an interface that is chosen once, and written as ``@name``."""
 
     name: str
@@ -206,7 +212,8 @@ class Selector(NamedTuple):
     hold: float = DEFAULT_HOLD  # seconds that another choice has to last before it is followed
 
 
-class Settings(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Settings:
     """``[daemon]``. Durations in seconds."""
 
     protocol: int = 114
@@ -225,12 +232,13 @@ class Source(NamedTuple):
     role: str  # "main", "drop-in", "prefixes", or "names" for what /etc/iproute2 says
 
 
-class Intent(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Intent:
     """All entries of all files, without a contradiction among them."""
 
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     entries: tuple[Entry, ...] = ()
     sources: tuple[Source, ...] = ()
-    table_names: Mapping[int, str] = MappingProxyType({})
+    table_names: dict[int, str] = field(default_factory=dict)
     digest: str = ""  # of the sources: equal digests mean equal intents
     selectors: tuple[Selector, ...] = ()

@@ -5,7 +5,7 @@ One table row a kind. Links and tables are numbers in the model; a :class:`Vocab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -43,12 +43,12 @@ class Vocabulary:
     protocols: dict[int, str] = field(default_factory=lambda: dict(names.PROTOCOLS))
 
     @classmethod
-    def of(cls, facts: Facts, tables: Mapping[int, str] | None = None, protocol: int | None = None) -> Vocabulary:
+    def of(cls, facts: Facts, tables: dict[int, str] | None = None, protocol: int | None = None) -> Vocabulary:
         """The names that the facts and the file give; ``protocol`` is the number that stands for us."""
         ours = {} if protocol is None else {protocol: "routed"}
         return cls(
             {link.ifindex: link.name for link in facts.links.values()},
-            {**names.TABLES, **(tables or {})},
+            names.TABLES | (tables or {}),
             names.PROTOCOLS | ours,
         )
 

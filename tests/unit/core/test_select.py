@@ -84,7 +84,7 @@ def test_several_links_are_none_and_are_named_unless_the_first_is_picked() -> No
     assert choice.is_ambiguous
     assert not choice.dev
     assert choice.reason == '@x is ambiguous: ens32, ens33 all fit regex = "ens3[23]"'
-    assert chosen(asked._replace(picks_first=True)) == "ens32"
+    assert chosen(replace(asked, picks_first=True)) == "ens32"
 
 
 def test_every_loser_is_told_why() -> None:
