@@ -124,7 +124,7 @@ class Client:
         self.writer.write(json.dumps({"method": method, "parameters": parameters or {}, **flags}).encode() + b"\0")
 
     async def receive(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             reply: dict[str, Any] = json.loads((await self.reader.readuntil(b"\0"))[:-1])
         return reply
 
@@ -134,7 +134,7 @@ class Client:
 
     async def is_hung_up_on(self) -> bool:
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while await self.reader.read(65536):
                     pass
         except ConnectionError:
@@ -330,7 +330,7 @@ def test_a_watcher_that_never_reads_is_hung_up_on(tmp_path: Path) -> None:
         client = await scene.connect()
         client.send("io.routed.Watch", more=True)
         await scene.daemon.has_subscriber.wait()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not scene.daemon.is_left.is_set():
                 scene.daemon.publish("x" * 10_000)
                 await asyncio.sleep(0)
@@ -347,7 +347,7 @@ def test_a_client_that_never_takes_its_reply_is_hung_up_on(tmp_path: Path) -> No
             client.connect(str(scene.path))
             client.sendall(b'{"method":"io.routed.GetStatus"}\0')
             crowd = scene.control._crowds[True]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not crowd.unread:  # noqa: ASYNC110
                     await asyncio.sleep(0)
                 scene.daemon.entries = 1
@@ -429,7 +429,7 @@ def test_two_hundred_connections_leave_room_for_no_more_than_the_limit(tmp_path:
         clients = [await scene.connect() for _ in range(200)]
         crowd = scene.control._crowds[True]
         gone = [asyncio.create_task(client.is_hung_up_on()) for client in clients]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while sum(task.done() for task in gone) < 200 - 64:
                 assert len(crowd.clients) <= 64
                 await asyncio.sleep(0)
