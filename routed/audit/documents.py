@@ -5,7 +5,7 @@ Pure builders, for the commands and for the control socket alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -85,7 +85,7 @@ def _make_steps(operation: Operation, vocabulary: Vocabulary) -> Iterator[StepDo
         yield _make_step(operation, members, vocabulary)
 
 
-def _make_step(operation: Operation, members: tuple[Member, ...], vocabulary: Vocabulary) -> StepDocument:
+def _make_step(operation: Operation, members: Sequence[Member], vocabulary: Vocabulary) -> StepDocument:
     entry = operation.entry
     key = Key(operation.kind, operation.slot, members[0])
     is_deletion = operation.verb is Verb.DELETE
@@ -120,6 +120,6 @@ def choose_symbol(operation: Operation) -> str:
     return "!" if operation.nature is Nature.FOREIGN and not is_adoption else "~"
 
 
-def _name_members(group: Drift | Operation, members: tuple[Member, ...], vocabulary: Vocabulary) -> str:
+def _name_members(group: Drift | Operation, members: Sequence[Member], vocabulary: Vocabulary) -> str:
     first = format_key(Key(group.kind, group.slot, members[0]), vocabulary)
     return first if len(members) == 1 else f"{first} and {len(members) - 1} more"

@@ -6,7 +6,7 @@ Pure: values in, values out. Where records go is the business of ``sinks``; whet
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from routed.audit.catalogue import CATALOGUE, Message
@@ -60,7 +60,7 @@ class Part(NamedTuple):
 
     message: Message
     outcome: Outcome
-    members: tuple[Member, ...]
+    members: Sequence[Member]
     reason: str  # of a failure the kernel's words, otherwise the operation's
 
 

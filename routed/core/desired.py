@@ -1,18 +1,20 @@
 """The desired side: the objects that all entries come to, indexed by the kernel's key.
 
-An index, not a list: the diff asks it once for every object that it sees. Sets share one :class:`Want` for all their
-members.
+An index, not a list: the diff asks it for what it sees. Sets share one :class:`Want` for all their members, and what a
+prefix file lists stays packed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from routed.model.change import Want
 from routed.model.entries import Entry
 from routed.model.objects import AddressMember, Key, Kind, Member, RouteSlot, RouteValue, Scope, Slot, Value
+from routed.model.prefixes import PrefixSet
 
 
 class FactKey(NamedTuple):
@@ -30,7 +32,7 @@ class ObjectSet(NamedTuple):
 
     kind: Kind
     slot: Slot
-    members: frozenset[Member]
+    members: AbstractSet[Member]  # those of a prefix file are a PrefixSet
     value: Value | None
     also: tuple[Value, ...] = ()  # other contents that are as good, if they stand there already
     is_in_front: bool = False  # what stands has to be put anew, behind what has to come first
@@ -52,7 +54,71 @@ class Resolution(NamedTuple):
     note: str = ""  # how it stands though nothing waits: which way the condition of a VIP was decided, and why
 
 
-Members = dict[Member, Want]
+class Crowd(NamedTuple):
+    """The members that came from one prefix file."""
+
+    prefixes: PrefixSet
+    want: Want
+
+
+@dataclass(slots=True)
+class Members:
+    """Who wants what in one slot. A crowd costs no object for each of its members."""
+
+    single: dict[Member, Want] = field(default_factory=dict)
+    crowds: list[Crowd] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.single) + sum(len(crowd.prefixes) for crowd in self.crowds)
+
+    def get(self, member: Member) -> Want | None:
+        """Who wants this one, if anybody."""
+        want = self.single.get(member)
+        if want is None:
+            for crowd in self.crowds:
+                if member in crowd.prefixes:
+                    return crowd.want
+        return want
+
+    def __getitem__(self, member: Member) -> Want:
+        want = self.get(member)
+        if want is None:
+            raise KeyError(member)
+        return want
+
+    def __contains__(self, member: Member) -> bool:
+        return self.get(member) is not None
+
+    def items(self) -> Iterator[tuple[Member, Want]]:
+        """Every member with its want."""
+        yield from self.single.items()
+        for crowd in self.crowds:
+            yield from ((prefix, crowd.want) for prefix in crowd.prefixes)
+
+    def add(self, members: AbstractSet[Member], want: Want) -> Want | None:
+        """Have these wanted too. Who came first keeps a member: returns the want of one that had one already."""
+        if isinstance(members, PrefixSet):
+            taken: AbstractSet[Member] = members & self.single.keys()
+            for crowd in self.crowds:
+                taken |= members & crowd.prefixes
+            if free := PrefixSet.of(members - taken) if taken else members:
+                self.crowds.append(Crowd(free, want))
+        else:
+            taken = members & self.single.keys()
+            for crowd in self.crowds:
+                taken |= crowd.prefixes & members
+            self.single.update(dict.fromkeys(members - taken if taken else members, want))
+        return self[next(iter(taken))] if taken else None
+
+    def drop(self, members: AbstractSet[Member], entry: str) -> None:
+        """Forget that this entry wants these."""
+        if isinstance(members, PrefixSet):
+            self.crowds = [crowd for crowd in self.crowds if crowd.want.entry.name != entry]
+        else:
+            for member in members:
+                want = self.single.get(member)
+                if want is not None and want.entry.name == entry:
+                    del self.single[member]
 
 
 @dataclass(slots=True)
@@ -75,13 +141,10 @@ class Desired:
         self.drop(entry.name)
         self.resolutions[entry.name] = resolution
         for group in resolution.sets:
-            members = self.wants[group.kind].setdefault(group.slot, {})
-            taken = group.members & members.keys() if members else ()
-            if taken:
-                self.clashes[entry.name] = members[next(iter(taken))].entry.name
-            want = Want(entry, group.value, group.also, group.is_in_front)
-            free = group.members.difference(taken) if taken else group.members
-            members.update(dict.fromkeys(free, want))
+            members = self.wants[group.kind].setdefault(group.slot, Members())
+            former = members.add(group.members, Want(entry, group.value, group.also, group.is_in_front))
+            if former is not None:
+                self.clashes[entry.name] = former.entry.name
 
     def drop(self, name: str) -> None:
         """Forget the objects of an entry."""
@@ -89,11 +152,8 @@ class Desired:
         self._by_link = None
         self.clashes.pop(name, None)
         for group in former.sets if former else ():
-            members = self.wants[group.kind].get(group.slot, {})
-            for member in group.members:
-                want = members.get(member)
-                if want is not None and want.entry.name == name:
-                    del members[member]
+            members = self.wants[group.kind].get(group.slot, Members())
+            members.drop(group.members, name)
             if not members:
                 self.wants[group.kind].pop(group.slot, None)
 

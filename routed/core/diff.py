@@ -1,21 +1,27 @@
 """Desired against observed: a stream of what stands in the kernel in, groups of drift out.
 
-What stands is looked at once and not kept. A chunk of one slot that is all as wanted is accepted as a whole; otherwise
-an object costs two dictionary look-ups and one comparison, and only keys with something odd about them are remembered.
+What stands is looked at once and not kept. A stretch of routes that is exactly the next piece of a prefix file is
+accepted as a whole, and one of routes that concern nobody is passed over as a whole. Otherwise an object costs two
+dictionary look-ups and one comparison, and only keys with something odd about them are remembered.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
+from itertools import groupby, repeat
+from operator import itemgetter
 from typing import NamedTuple
 
+from routed.core.desired import Members
 from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Want
-from routed.model.objects import Key, Kind, Member, Slot, Standing, Value
+from routed.model.objects import Chunk, Key, Kind, Member, Slot, Standing, Stretch, Value
+from routed.model.prefixes import Packed
 
-Wants = Mapping[Slot, Mapping[Member, Want]]
+Wants = Mapping[Slot, Members]
+Odd = dict[tuple[Slot, Member], list[Value]]
 
 
 class Differences(NamedTuple):
@@ -24,6 +30,18 @@ class Differences(NamedTuple):
     drifts: tuple[Drift, ...]
     notes: tuple[Drift, ...]  # as wanted, but with a stranger beside it
     absent: Mapping[Slot, frozenset[Member]] = {}  # of what the kernel makes itself: what is not there
+
+
+class Seen(NamedTuple):
+    """Which of the wanted members of one slot were seen as wanted."""
+
+    single: set[Member]
+    crowds: list[bytearray]  # beside those of Members: a byte for each member, 1 when it was seen
+
+    @classmethod
+    def none_of(cls, wanted: Members) -> Seen:
+        """Nobody yet."""
+        return cls(set(), [bytearray(len(crowd.prefixes)) for crowd in wanted.crowds])
 
 
 @dataclass(slots=True)
@@ -38,30 +56,95 @@ class Comparer:
     wants: Wants
     covered: InitVar[Collection[Slot]]
     ours: frozenset[int]
-    seen: dict[Slot, set[Member]] = field(init=False)
-    odd: dict[tuple[Slot, Member], list[Value]] = field(default_factory=dict)
+    seen: dict[Slot, Seen] = field(init=False)
+    odd: Odd = field(default_factory=dict)
     surplus: defaultdict[tuple[Slot, Value], list[Member]] = field(default_factory=lambda: defaultdict(list))
+    stretches: defaultdict[tuple[Slot, Value], list[Packed]] = field(default_factory=lambda: defaultdict(list))
     expected: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # what the kernel makes itself
 
     def __post_init__(self, covered: Collection[Slot]) -> None:
-        self.seen = {slot: set() for slot in covered}
+        self.seen = {slot: Seen.none_of(self.wants[slot]) for slot in covered if slot in self.wants}
 
-    def feed(self, chunk: Sequence[Standing]) -> None:
+    def feed(self, chunk: Chunk) -> None:
         """Look at a chunk of what stands."""
+        if isinstance(chunk, Stretch):
+            if self._accept(chunk) or self._pass_over(chunk):
+                return
+            chunk = chunk.spread()
         for slot, expected in self.expected.items():
             self.expected[slot] = expected.difference(member for there, member, _ in chunk if there == slot)
-        if not _accept_whole(chunk, self.wants, self.seen, self.odd):
-            _sort_out(chunk, self.wants, self.seen, self.odd, self.surplus, self.ours)
+        for slot, standings in groupby(chunk, itemgetter(0)):
+            self._sort_out(slot, list(standings))
 
     def finish(self) -> Differences:
         """How the kernel differs, once everything was fed."""
         drifts, notes = _judge_odd(self.kind, self.wants, self.odd, self.ours)
-        drifts += _find_missing(self.kind, self.wants, self.seen, self.odd)
-        drifts += [
-            Drift(Nature.SURPLUS, self.kind, slot, tuple(members), None, (value,))
-            for (slot, value), members in self.surplus.items()
-        ]
+        for slot, seen in self.seen.items():
+            drifts += _find_missing(self.kind, slot, self.wants[slot], seen, self.odd)
+        for (slot, value), members in self.surplus.items():
+            drifts.append(Drift(Nature.SURPLUS, self.kind, slot, tuple(members), None, (value,)))
+        for (slot, value), packed in self.stretches.items():
+            whole = Packed(b"".join(part.packed for part in packed), packed[0].width)
+            drifts.append(Drift(Nature.SURPLUS, self.kind, slot, whole, None, (value,)))
         return Differences(tuple(drifts), tuple(notes), self.expected)
+
+    def _accept(self, stretch: Stretch) -> bool:
+        """Is this exactly a piece of a crowd, as wanted, and was nothing seen under its keys? Then it is noted."""
+        slot, members, value = stretch
+        wanted, seen = self.wants.get(slot), self.seen.get(slot)
+        if wanted is None or seen is None:
+            return False
+        for crowd, marks in zip(wanted.crowds, seen.crowds, strict=True):
+            at = crowd.prefixes.find(members[0]) if crowd.want.value == value else None
+            if at is None:
+                continue
+            end = at + len(members)
+            is_next = crowd.prefixes.pack(at, end) == members.packed and marks.find(1, at, end) < 0
+            if is_next and not (self.odd and self._is_odd(slot, members)):
+                marks[at:end] = b"\1" * len(members)
+                return True
+        return False
+
+    def _is_odd(self, slot: Slot, members: Iterable[Member]) -> bool:
+        return not self.odd.keys().isdisjoint(zip(repeat(slot), members))
+
+    def _pass_over(self, stretch: Stretch) -> bool:
+        """Is nothing wanted under any of these keys? Then they concern us only when they carry our mark."""
+        slot, members, value = stretch
+        wanted = self.wants.get(slot)
+        if wanted is not None:
+            each = tuple(members)
+            first, last = min(each), max(each)
+            windows = (crowd.prefixes.window(first, last) for crowd in wanted.crowds)
+            if any(start < stop for start, stop in windows) or not wanted.single.keys().isdisjoint(each):
+                return False
+        if value.protocol in self.ours:
+            self.stretches[slot, value].append(members)
+        return True
+
+    def _sort_out(self, slot: Slot, standings: list[Standing]) -> None:
+        """Some objects of one slot, each by itself."""
+        wanted, seen = self.wants.get(slot), self.seen.get(slot)
+        if wanted is None or not wanted.crowds:
+            single = wanted.single if wanted else {}
+            _sort_out(standings, single, seen.single if seen else None, self.odd, self.surplus, self.ours)
+            return
+        members = [standing.member for standing in standings if isinstance(standing.member, bytes)]
+        places = [crowd.prefixes.locate(members) for crowd in wanted.crowds]
+        near: dict[Member, Want] = {member: wanted.single[member] for member in members if member in wanted.single}
+        for crowd, here in zip(wanted.crowds, places, strict=True):
+            near |= dict.fromkeys(here, crowd.want)
+        if seen is None:
+            _sort_out(standings, near, None, self.odd, self.surplus, self.ours)
+            return
+        seen_here = set(near.keys() & seen.single)
+        for marks, here in zip(seen.crowds, places, strict=True):
+            seen_here.update(member for member, at in here.items() if marks[at])
+        _sort_out(standings, near, seen_here, self.odd, self.surplus, self.ours)
+        for marks, here in zip(seen.crowds, places, strict=True):
+            for at in (at for member, at in here.items() if member in seen_here):
+                marks[at] = 1
+        seen.single.update(seen_here & wanted.single.keys())
 
 
 def compare_keys(
@@ -70,7 +153,8 @@ def compare_keys(
     """The same for single keys whose whole standing is known, as an event makes it known."""
     drifts: list[Drift] = []
     for (kind, slot, member), standing in touched.items():
-        want = wants[kind].get(slot, {}).get(member)
+        wanted = wants[kind].get(slot)
+        want = wanted.get(member) if wanted else None
         if want is None:
             drifts += [
                 Drift(Nature.SURPLUS, kind, slot, (member,), None, (value,))
@@ -84,68 +168,35 @@ def compare_keys(
     return Differences(tuple(drifts), ())
 
 
-def _accept_whole(
-    chunk: Sequence[Standing],
-    wants: Wants,
-    seen: dict[Slot, set[Member]],
-    odd: Mapping[tuple[Slot, Member], list[Value]],
-) -> bool:
-    """The common case in a few passes at C speed: one slot, one content, wanted by one entry, each member once.
-
-    False leaves everything to the inner loop below; nothing was noted then.
-    """
-    if not chunk:
-        return True
-    slots, members, values = zip(*chunk, strict=True)
-    slot, value, count = slots[0], values[0], len(chunk)
-    wanted, seen_here = wants.get(slot, {}), seen.get(slot)
-    want = wanted.get(members[0])
-    if want is None or seen_here is None or want.value != value:
-        return False
-    if not slots.count(slot) == values.count(value) == list(map(wanted.get, members)).count(want) == count:
-        return False
-    fresh = set(members)
-    if len(fresh) != count or not fresh.isdisjoint(seen_here):
-        return False
-    if odd and not odd.keys().isdisjoint(zip(slots, members, strict=True)):
-        return False
-    seen_here |= fresh
-    return True
-
-
 def _sort_out(
     chunk: Iterable[Standing],
-    wants: Wants,
-    seen: dict[Slot, set[Member]],
-    odd: dict[tuple[Slot, Member], list[Value]],
+    wanted: Mapping[Member, Want],
+    seen: set[Member] | None,
+    odd: Odd,
     surplus: defaultdict[tuple[Slot, Value], list[Member]],
     ours: frozenset[int],
 ) -> None:
-    """The inner loop: as wanted is ``seen``, in need of a judge is ``odd``, wanted by nobody is ``surplus``."""
-    last_slot: Slot | None = None
-    members: Mapping[Member, Want] | None = None
-    seen_here: set[Member] | None = None
+    """The inner loop, for one slot: as wanted is ``seen``, in need of a judge ``odd``, wanted by nobody ``surplus``.
+
+    ``seen`` is None where the dump does not show all of the slot.
+    """
     for slot, member, value in chunk:
-        if slot is not last_slot:
-            last_slot, members, seen_here = slot, wants.get(slot), seen.get(slot)
-        want = members.get(member) if members is not None else None
+        want = wanted.get(member)
         if want is None:
             if value.protocol in ours:
                 surplus[slot, value].append(member)
-        elif seen_here is None:
+        elif seen is None:
             continue
-        elif member in seen_here:
+        elif member in seen:
             assert want.value is not None
             odd.setdefault((slot, member), [want.value]).append(value)
         elif value == want.value and (slot, member) not in odd:
-            seen_here.add(member)
+            seen.add(member)
         elif want.value is not None:
             odd.setdefault((slot, member), []).append(value)
 
 
-def _judge_odd(
-    kind: Kind, wants: Wants, odd: Mapping[tuple[Slot, Member], list[Value]], ours: frozenset[int]
-) -> tuple[list[Drift], list[Drift]]:
+def _judge_odd(kind: Kind, wants: Wants, odd: Odd, ours: frozenset[int]) -> tuple[list[Drift], list[Drift]]:
     """The keys with more than one object, or with another than the wanted one: drifts, and notes on what may stay."""
     groups: defaultdict[tuple[Nature | None, Slot, int, tuple[Value, ...]], list[Member]] = defaultdict(list)
     for (slot, member), values in odd.items():
@@ -162,21 +213,35 @@ def _judge_odd(
     return drifts, notes
 
 
-def _find_missing(
-    kind: Kind, wants: Wants, seen: Mapping[Slot, set[Member]], odd: Mapping[tuple[Slot, Member], list[Value]]
-) -> list[Drift]:
-    """The wanted objects under whose keys nothing stands, grouped by want."""
+def _find_missing(kind: Kind, slot: Slot, wanted: Members, seen: Seen, odd: Odd) -> list[Drift]:
+    """The wanted objects of one slot under whose keys nothing stands, grouped by want."""
     drifts: list[Drift] = []
-    for slot, seen_here in seen.items():
-        members = wants.get(slot, {})
-        if len(seen_here) == len(members):
-            continue
+    if len(seen.single) != len(wanted.single):
         by_want: defaultdict[int, list[Member]] = defaultdict(list)
-        for member in members.keys() - seen_here:
-            if members[member].value is not None:
-                by_want[id(members[member])].append(member)
-        for absent in by_want.values():
-            really = [member for member in absent if (slot, member) not in odd] if odd else absent
-            if really:
-                drifts.append(Drift(Nature.MISSING, kind, slot, tuple(sorted(really)), members[really[0]]))
+        for member in wanted.single.keys() - seen.single:
+            if wanted.single[member].value is not None and (slot, member) not in odd:
+                by_want[id(wanted.single[member])].append(member)
+        drifts += [
+            Drift(Nature.MISSING, kind, slot, tuple(sorted(absent)), wanted.single[absent[0]])
+            for absent in by_want.values()
+        ]
+    for (prefixes, want), marks in zip(wanted.crowds, seen.crowds, strict=True):
+        for there, member in odd:
+            at = prefixes.find(member) if there == slot and isinstance(member, bytes) else None
+            if at is not None:
+                marks[at] = 1
+        if want.value is not None and b"\0" in marks:
+            rest = Packed(b"".join(prefixes.pack(*gap) for gap in _find_gaps(marks)), prefixes.width)
+            drifts.append(Drift(Nature.MISSING, kind, slot, rest, want))
     return drifts
+
+
+def _find_gaps(marks: bytearray) -> Iterator[tuple[int, int]]:
+    """The places from which and up to which nobody was seen."""
+    start = marks.find(0)
+    while start >= 0:
+        stop = marks.find(1, start)
+        if stop < 0:
+            stop = len(marks)
+        yield start, stop
+        start = marks.find(0, stop)

@@ -6,7 +6,7 @@ Only decisions about safety belong here. A refusal is a value with a sentence; n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +14,7 @@ from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Refusal, Verb
 from routed.model.entries import OnConflict
 from routed.model.net import format_address, is_inside
-from routed.model.objects import Key, Kind, Member
+from routed.model.objects import Key, Kind, Member, Slot
 from routed.model.text import find_differing
 
 FEW: Final = 10  # so many deletions are always allowed
@@ -28,7 +28,8 @@ class Limits:
     is_forced: bool = False  # ``apply --force``: the deletions were asked for by name
     ssh_peers: frozenset[bytes] = frozenset()
     contacted: Container[Key] = field(default_factory=frozenset)  # keys that were ours before
-    former_entry: Callable[[Key], str | None] = lambda _: None  # who wanted an object that nobody wants now
+    # (kind, slot, members that nobody wants) → how many of them which entry wanted before
+    count_former: Callable[[Kind, Slot, Sequence[Member]], Mapping[str, int]] = lambda *_: {}
 
 
 def find_lifeline(drift: Drift, limits: Limits) -> str | None:
@@ -60,9 +61,9 @@ def limit_deletions(
     """
     surplus = [operation for operation in operations if _removes_surplus(operation)]
     allowed = max(FEW, int(owned * limits.max_deletes))
-    if limits.is_forced or _count_net(operations, surplus, limits.former_entry) <= allowed:
-        return list(operations), []
     total = sum(len(operation.members) for operation in surplus)
+    if limits.is_forced or total <= allowed or _count_net(operations, surplus, limits) <= allowed:
+        return list(operations), []
     many = f"{total} of {owned} owned objects would go at once, and max_deletes allows {allowed}"
     reason = f"{many}: apply --force lets them"
     held = [
@@ -80,14 +81,13 @@ def _removes_surplus(operation: Operation) -> bool:
     return operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS
 
 
-def _count_net(
-    operations: Iterable[Operation], surplus: Iterable[Operation], former_entry: Callable[[Key], str | None]
-) -> int:
+def _count_net(operations: Iterable[Operation], surplus: Iterable[Operation], limits: Limits) -> int:
     """Deletions less the additions of the same entry; where the entry is not known, of the same slot."""
     removed: Counter[object] = Counter()
     for operation in surplus:
-        for member in operation.members:
-            removed[former_entry(Key(operation.kind, operation.slot, member)) or operation.slot] += 1
+        counts = Counter(limits.count_former(operation.kind, operation.slot, operation.members))
+        removed.update(counts)
+        removed[operation.slot] += len(operation.members) - counts.total()
     added: Counter[object] = Counter()
     for operation in operations:
         if operation.verb is Verb.ADD and operation.entry is not None:

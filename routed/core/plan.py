@@ -112,6 +112,8 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
 
 def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
     """What took the place of a foreign object gives it back; the rest goes."""
+    if not policy.displaced:
+        return KINDS[drift.kind].cure(drift, policy.ours)
     displaced = [member for member in drift.members if Key(drift.kind, drift.slot, member) in policy.displaced]
     if not displaced:
         return KINDS[drift.kind].cure(drift, policy.ours)

@@ -6,7 +6,7 @@ gets a reason. Nothing here touches the kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from routed.audit.wording import name_actor
 from routed.core.desired import scope_of
@@ -25,7 +25,7 @@ from routed.model.objects import Key, Member, Value
 STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
 
 
-def subjects_of(drift: Drift | Operation, members: tuple[Member, ...], entry: str) -> list[Subject]:
+def subjects_of(drift: Drift | Operation, members: Sequence[Member], entry: str) -> list[Subject]:
     """The objects of a group one by one, or their entry when they are very many."""
     if len(members) > GROUP and entry:
         return [entry]
@@ -54,8 +54,17 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
             if limit is not None and is_against_somebody:
                 hold = host.holds.note_repair(subject, outcome.cause, limit, now)
                 fights += [Fight(entry, subject, hold)] if hold else []
-        _forget_what_is_gone(host, operation, done)
+        _forget_what_is_back(host, operation, done)
     return fights
+
+
+def forget_former(host: Host, report: Report) -> None:
+    """Where this pass left nothing that nobody wants, nobody needs to know who wanted it."""
+    left = [*report.plan.held, *(refusal.drift for refusal in report.plan.refusals)]
+    scopes = {scope_of(drift.kind, drift.slot) for drift in left if drift.want is None}
+    scopes |= {scope_of(o.operation.kind, o.operation.slot) for o in report.outcomes if o.failures}
+    looked_at = host.former.find_scopes() if report.dirt.everything else report.scopes
+    host.former.forget(looked_at - scopes - report.postponed)
 
 
 def note_troubles(host: Host, report: Report, comparison: Comparison, now: float) -> list[Ended]:
@@ -128,15 +137,11 @@ def _was_looked_at(host: Host, subject: Subject, scopes: set[object] | Iterable[
     return resolution is None or all(scope_of(group.kind, group.slot) in scopes for group in resolution.sets)
 
 
-def _forget_what_is_gone(host: Host, operation: Operation, done: tuple[Member, ...]) -> None:
-    """A surplus that went needs no memory of who wanted it, and what was put back is displaced no more."""
-    if operation.nature is not Nature.SURPLUS:
-        return
-    for member in done:
-        key = Key(operation.kind, operation.slot, member)
-        host.former.pop(key, None)
-        if operation.verb is not Verb.DELETE:
-            host.displaced.pop(key, None)
+def _forget_what_is_back(host: Host, operation: Operation, done: Sequence[Member]) -> None:
+    """What was put back is displaced no more."""
+    if operation.nature is Nature.SURPLUS and operation.verb is not Verb.DELETE:
+        for member in done:
+            host.displaced.pop(Key(operation.kind, operation.slot, member), None)
 
 
 def _standing(before: Value | None) -> tuple[Value, ...]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from routed.core.announce import Announcements
 from routed.core.desired import Desired, Resolution, scope_of
+from routed.core.former import Former
 from routed.core.holds import Holds, Subject, Why
 from routed.core.needs import Needs, find_needs
 from routed.core.reasons import explain_facts
@@ -64,7 +65,7 @@ class Host:
     verified: dict[Scope, bytes] = field(default_factory=dict)  # fingerprints of dumps that showed no drift
     displaced: dict[Key, Value] = field(default_factory=dict)
     established: set[Key] = field(default_factory=set)  # lifelines that were ours before
-    former: dict[Key, str] = field(default_factory=dict)  # who wanted what nobody wants now, until it is gone
+    former: Former = field(default_factory=Former)  # who wanted what nobody wants now
     fresh: set[str] = field(default_factory=set)  # entries that were not in force yet since start or reload
     lost: dict[str, Cause] = field(default_factory=dict)  # why the objects of an entry that waits may have gone
     postponed: set[Scope] = field(default_factory=set)  # where surplus stays until what failed is tried again
@@ -121,17 +122,11 @@ class Host:
         for resolution in changed:
             self.desired.put(resolution)
         self.resolved = self.facts
-        self._note_former(before)
+        for name, resolution in before.items():
+            if self.desired.resolutions.get(name) != resolution:
+                self.former.note(name, resolution.sets)
         if protocol_before != intent.settings.protocol:
             self.former_protocols |= {protocol_before}
-
-    def _note_former(self, before: dict[str, Resolution]) -> None:
-        """Remember who wanted what nobody wants now: the guard counts deletions net of what the same entry adds."""
-        for name, resolution in before.items():
-            for group in resolution.sets:
-                gone = group.members - self.desired.wants[group.kind].get(group.slot, {}).keys()
-                self.former.update((Key(group.kind, group.slot, member), name) for member in gone)
-        self.former = {key: name for key, name in self.former.items() if self.desired.get(key) is None}
 
     def resolve_changed(self, dirt: Dirt) -> None:
         """Resolve again the entries that read a changed fact, and make dirty where they lead."""
@@ -201,11 +196,7 @@ class Host:
         if before.note and not before.sets:  # not needed until now, so what comes is news and no repair
             self.fresh = self.fresh | {name}
         self.desired.put(after)
-        kept = {id(group.members) for group in after.sets}  # a large set is the entry's own, and never another
-        for group in before.sets:  # what goes here may come elsewhere: the guard shall know whose it was
-            if id(group.members) not in kept:
-                keys = (Key(group.kind, group.slot, member) for member in group.members)
-                self.former |= {key: name for key in keys if self.desired.get(key) is None}
+        self.former.note(name, before.sets)  # what goes here may come elsewhere: the guard shall know whose it was
         for group in (*before.sets, *after.sets):
             scope = scope_of(group.kind, group.slot)
             self.verified.pop(scope, None)

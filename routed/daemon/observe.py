@@ -17,7 +17,7 @@ from routed.core.schedule import Dirt
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause, Drift, Nature
-from routed.model.objects import Kind, Member, Scope, Slot, Standing
+from routed.model.objects import Chunk, Kind, Member, Scope, Slot, Standing, Stretch
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ def observe(kernel: Kernel, host: Host, dirt: Dirt, found: Comparison) -> Iterat
 
 def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
     try:
-        dump = kernel.dump(scope)
+        dump = yield from kernel.read_dump(scope)
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
@@ -84,7 +84,7 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
     made_by_kernel = KINDS[scope.kind].made_by_kernel
     expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
     comparer = Comparer(scope.kind, wants, covered, host.ours, expected=expected)
-    for chunk in dump:
+    for chunk in dump.chunks():
         comparer.feed(_leave_out(chunk, elsewhere) if elsewhere else chunk)
         yield None
     differences = comparer.finish()
@@ -97,8 +97,10 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
         host.verified[scope] = dump.fingerprint
 
 
-def _leave_out(chunk: list[Standing], scopes: set[Scope]) -> list[Standing]:
+def _leave_out(chunk: Chunk, scopes: set[Scope]) -> Chunk:
     """A chunk without what another dump of this pass shows anyway."""
+    if isinstance(chunk, Stretch):
+        return [] if scope_of(Kind.ROUTE, chunk.slot) in scopes else chunk
     kept: list[Standing] = []
     for slot, standings in groupby(chunk, key=lambda standing: standing.slot):
         if scope_of(Kind.ROUTE, slot) not in scopes:

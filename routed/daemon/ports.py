@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol
 
 from routed.model.change import Failure, Operation
 from routed.model.events import Event
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
-from routed.model.objects import AddressMember, Scope, Standing
+from routed.model.objects import AddressMember, Chunk, Scope, Standing
 from routed.model.process import Process
 
 
@@ -17,7 +17,8 @@ class Dump(Protocol):
 
     fingerprint: bytes
 
-    def __iter__(self) -> Iterator[list[Standing]]: ...
+    def chunks(self) -> Iterator[Chunk]:
+        """What stands, in the kernel's order. Once only."""
 
 
 class Kernel(Protocol):
@@ -48,8 +49,11 @@ class Kernel(Protocol):
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         """The drivers of these links, by ifindex."""
 
-    def dump(self, scope: Scope) -> Dump:
-        """All objects of a scope, in the kernel's order. Raises OSError: EBUSY where it never held still."""
+    def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
+        """All objects of a scope, read in slices, between which changes may be made. One at a time.
+
+        Raises OSError: EBUSY where it never held still.
+        """
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out an operation, batch by batch; each item is what the kernel refused of one batch."""

@@ -13,7 +13,7 @@ from typing import Final
 from routed.core.guard import Limits
 from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
-from routed.daemon.aftermath import note_outcomes, note_troubles
+from routed.daemon.aftermath import forget_former, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
 from routed.daemon.facts import look_around, prove
 from routed.daemon.host import Host
@@ -123,7 +123,7 @@ class Reconciler:
             is_forced=is_forced,
             ssh_peers=host.facts.ssh_peers,
             contacted=host.established | host.displaced.keys(),
-            former_entry=host.former.get,
+            count_former=host.former.count,
         )
         return Policy(
             ours=host.ours,
@@ -146,6 +146,7 @@ class Reconciler:
         if report.dirt.everything:
             host.holds.forget_old_repairs(now)
         host.postponed = host.postponed - report.scopes | report.postponed
+        forget_former(host, report)
         host.announcements.note(report.outcomes, report.dirt.regained, host.desired, host.facts, now)
         report.elapsed = now - report.began
         host.schedule.note_pass(report.dirt, report.began, now)

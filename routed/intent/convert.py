@@ -7,6 +7,7 @@ became bytes; interface names stay, since what they mean is a fact of the host.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final, NamedTuple, TypeVar
@@ -114,14 +115,14 @@ def _metrics(route: schema.Route) -> tuple[tuple[int, int | str], ...]:
     return tuple(sorted((number, value if isinstance(value, str) else int(value)) for number, value in given if value))
 
 
-def _destinations(route: schema.Route, context: Context) -> tuple[dict[int, frozenset[bytes]], tuple[int, ...]]:
+def _destinations(route: schema.Route, context: Context) -> tuple[dict[int, AbstractSet[bytes]], tuple[int, ...]]:
     """The prefixes by family, and the families that the rest of the entry has to suit."""
     if route.to == b"":
         families = _families_of_default(route)
         return {family: frozenset((net.DEFAULT[family],)) for family in families}, families
     if route.prefixes_file is not None:
         file = context.read_prefixes(route.prefixes_file)
-        prefixes = file.prefixes if file else {}
+        prefixes: dict[int, AbstractSet[bytes]] = {**file.prefixes} if file else {}
     else:
         listed = route.prefixes if route.prefixes is not None else [route.to or b""]
         prefixes = {
@@ -148,7 +149,7 @@ def _families_of_default(route: schema.Route) -> tuple[int, ...]:
     return (min(gateways),)  # an IPv4 route may have gateways of both families, an IPv6 route may not
 
 
-def _destination_label(route: schema.Route, prefixes: dict[int, frozenset[bytes]]) -> str:
+def _destination_label(route: schema.Route, prefixes: dict[int, AbstractSet[bytes]]) -> str:
     if route.prefixes_file is not None:
         return PurePath(route.prefixes_file).name
     if route.to == b"":

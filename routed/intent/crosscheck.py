@@ -1,13 +1,14 @@
 """Crosscheck: contradictions between entries, and names for those that have none.
 
-Here live the checks that need all entries at once. They cost one step a prefix, and none for a set that shares its slot
-with no other.
+Here live the checks that need all entries at once. They cost one step a prefix, and none for a file that shares its
+slot with no other.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ from routed.intent.problems import KeyPath
 from routed.model import net
 from routed.model.entries import AddressEntry, Entry, RouteEntry, RuleEntry, VipEntry
 from routed.model.net import FAMILY_NAME, IPV6
+from routed.model.prefixes import PrefixSet
 
 KERNEL_GOTO_TARGETS: Final = frozenset({32766, 32767})
 IPV6_METRIC: Final = 1024  # IP6_RT_PRIO_USER: what 0 becomes (net/ipv6/route.c)
@@ -30,6 +32,13 @@ class Clash(NamedTuple):
     is_absence: bool = False  # something is missing, which may stand in a table that has errors of its own
 
 
+class _Routes(NamedTuple):
+    """The routes of one entry in one slot."""
+
+    entry: RouteEntry | VipEntry
+    prefixes: AbstractSet[bytes]
+
+
 def find_clashes(entries: Iterable[Entry]) -> Iterator[Clash]:
     """Every contradiction among the entries, in their order."""
     entries = tuple(entries)
@@ -40,25 +49,36 @@ def find_clashes(entries: Iterable[Entry]) -> Iterator[Clash]:
 
 def _clashing_routes(routes: list[RouteEntry | VipEntry]) -> Iterator[Clash]:
     """Two routes under one kernel key (family, table, metric, tos, prefix)."""
-    slots: dict[tuple[int, int, int, int], list[tuple[RouteEntry | VipEntry, frozenset[bytes]]]] = defaultdict(list)
+    slots: defaultdict[tuple[int, int, int, int], list[_Routes]] = defaultdict(list)
     for route in routes:
         for family, prefixes in route.prefixes.items():
             metric = (route.metric or IPV6_METRIC) if family == IPV6 else (route.metric or 0)
-            slots[family, route.table, metric, route.tos].append((route, prefixes))
-    for (_, _, metric, _), sets in slots.items():
-        # The largest set is asked, never walked; the others together are walked once.
-        largest, largest_prefixes = max(sets, key=lambda pair: len(pair[1]))
+            slots[family, route.table, metric, route.tos].append(_Routes(route, prefixes))
+    for (_, _, metric, _), alike in slots.items():
+        crowds = [one for one in alike if isinstance(one.prefixes, PrefixSet)]
         owners: dict[bytes, RouteEntry | VipEntry] = {}
-        for route, prefixes in sets:
-            if route is largest:
-                continue
-            twice = []
-            for prefix in prefixes:
-                other = largest if prefix in largest_prefixes else owners.setdefault(prefix, route)
-                if other is not route:
-                    twice.append((prefix, other))
+        for route, prefixes in alike:
+            if isinstance(prefixes, PrefixSet):
+                earlier = crowds[: [crowd.entry is route for crowd in crowds].index(True)]
+                twice = [(prefix, crowd.entry) for crowd in earlier for prefix in prefixes & crowd.prefixes]
+            else:
+                twice = list(_find_owned(route, prefixes, crowds, owners))
             if twice:
                 yield _route_clash(route, metric, twice)
+
+
+def _find_owned(
+    route: RouteEntry | VipEntry,
+    prefixes: Iterable[bytes],
+    crowds: Iterable[_Routes],
+    owners: dict[bytes, RouteEntry | VipEntry],
+) -> Iterator[tuple[bytes, RouteEntry | VipEntry]]:
+    """The prefixes that another entry has too, with that entry."""
+    for prefix in prefixes:
+        crowd = next((one for one in crowds if prefix in one.prefixes), None)
+        other = crowd.entry if crowd else owners.setdefault(prefix, route)
+        if other is not route:
+            yield prefix, other
 
 
 def _route_clash(route: Entry, metric: int, twice: list[tuple[bytes, RouteEntry | VipEntry]]) -> Clash:

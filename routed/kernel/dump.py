@@ -4,6 +4,8 @@ A dump is first read raw and to its end, then decoded while it is iterated. So a
 simply read again before anybody saw a part of it, a dump that nobody iterates costs no decoding, one that is abandoned
 leaves nothing on the socket, and the kernel's own pass over the table is as short as it can be. The price is the raw
 table in memory, about 60 bytes a route, given back piece by piece while it is decoded.
+
+Reading is written as generators: every ``yield`` is a place where the caller may serve somebody else, on other sockets.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from errno import EBUSY, EINTR, ENOENT
 from os import strerror
 from socket import socket
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 from routed.kernel.codec import CODECS, Decoder
 from routed.kernel.codec.attributes import (
@@ -30,9 +32,12 @@ from routed.kernel.codec.attributes import (
     message,
 )
 from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
-from routed.model.objects import Kind, RouteSlot, Scope, Standing
+from routed.model.objects import Chunk, Kind, RouteSlot, Scope, Standing, Stretch
+
+T = TypeVar("T")
 
 _DATAGRAM: Final = 1 << 16  # bytes; the kernel fills at most 32 KiB of a dump at a time (netlink_dump)
+_SLICE: Final = 8  # datagrams between two breaths of the caller; a million routes are some 1 800
 _SEQUENCE: Final = 1  # the same for every dump, so that equal tables give equal bytes
 _ATTEMPTS: Final = 30
 _PAUSE: Final = 0.001  # seconds after the first interrupted attempt; each further one waits twice as long, at most …
@@ -49,43 +54,56 @@ class DumpInterrupted(OSError):  # noqa: N818  named for what happened
         super().__init__(EBUSY, f"the table changed during each of {_ATTEMPTS} attempts to read it")
 
 
+class Raw(NamedTuple):
+    """The datagrams of one dump without the closing NLMSG_DONE, and a digest of them."""
+
+    datagrams: list[bytes]
+    digest: bytes
+
+
 class Dump:
-    """One dump, read to its end. Iterate once: lists of objects in the kernel's order.
+    """One dump, read to its end. To be iterated once, in the kernel's order.
 
     ``fingerprint`` is there before the first iteration: a caller who knows it need not iterate at all. A scope that
     names neither a table nor a protocol leaves out what the kernel itself keeps in table local.
     """
 
-    def __init__(self, scope: Scope, datagrams: list[bytes], decoder: Decoder) -> None:
+    def __init__(self, scope: Scope, raw: Raw, decoder: Decoder) -> None:
         self.scope = scope
-        self.fingerprint = _digest(datagrams)
-        self._datagrams = deque(datagrams)
+        self.fingerprint = raw.digest
+        self._datagrams = deque(raw.datagrams)
         self._decoder = decoder
 
     def __iter__(self) -> Iterator[list[Standing]]:
+        """The objects, a list for each datagram."""
+        for chunk in self.chunks():
+            yield chunk.spread() if isinstance(chunk, Stretch) else chunk
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The same, with routes that differ in their prefix only left together."""
         kind, family = self.scope.kind, self.scope.family
         is_unfiltered = kind is Kind.ROUTE and not self.scope.table and not self.scope.protocol
         while self._datagrams:
-            chunk = self._decoder.decode(kind, self._datagrams.popleft(), family)
-            yield [standing for standing in chunk if not _is_noise(standing)] if is_unfiltered else chunk
+            chunk = self._decoder.decode_chunk(kind, self._datagrams.popleft(), family)
+            yield _leave_out_noise(chunk) if is_unfiltered else chunk
 
 
-def _is_noise(standing: Standing) -> bool:
+def _leave_out_noise(chunk: Chunk) -> Chunk:
+    if isinstance(chunk, Stretch):
+        return [] if _is_noise(chunk) else chunk
+    return [standing for standing in chunk if not _is_noise(standing)]
+
+
+def _is_noise(standing: Standing | Stretch) -> bool:
     slot = standing.slot
     return isinstance(slot, RouteSlot) and slot.table == TABLE_LOCAL and standing.value.protocol == PROTOCOL_KERNEL
 
 
-def _digest(datagrams: list[bytes]) -> bytes:
-    digest = hashlib.sha1(usedforsecurity=False)
-    for datagram in datagrams:
-        digest.update(datagram)
-    return digest.digest()
-
-
-def read_scope(requests: socket, scope: Scope, decoder: Decoder) -> Dump:
+def read_scope(requests: socket, scope: Scope, decoder: Decoder) -> Generator[None, None, Dump]:
     """Dump one scope. A table that does not exist is empty. Raises DumpInterrupted and OSError."""
     codec = CODECS[scope.kind]
-    return Dump(scope, read_raw(requests, codec.get, codec.dump_body(scope)), decoder)
+    raw = yield from read_in_slices(requests, codec.get, codec.dump_body(scope))
+    return Dump(scope, raw, decoder)
 
 
 def read_addresses(requests: socket, family: int) -> list[bytes]:
@@ -95,7 +113,22 @@ def read_addresses(requests: socket, family: int) -> list[bytes]:
 
 
 def read_raw(requests: socket, type_: int, body: bytes) -> list[bytes]:
-    """The datagrams of one dump without the closing NLMSG_DONE, read again while the kernel says it was interrupted.
+    """The datagrams of one dump, read in one go. Raises as ``read_in_slices`` does."""
+    return finish(read_in_slices(requests, type_, body)).datagrams
+
+
+def finish(steps: Generator[None, None, T]) -> T:
+    """What a generator returns, without a breath."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def read_in_slices(requests: socket, type_: int, body: bytes) -> Generator[None, None, Raw]:
+    """One dump, read again while the kernel says that it was interrupted.
 
     Raises DumpInterrupted after the last attempt, and OSError for any other refusal of the kernel.
     """
@@ -103,34 +136,49 @@ def read_raw(requests: socket, type_: int, body: bytes) -> list[bytes]:
     pause = _PAUSE
     for attempt in range(_ATTEMPTS):
         if attempt:
-            time.sleep(pause)
+            yield from _rest(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         requests.send(request)
-        datagrams, is_interrupted = _collect(requests)
+        raw, is_interrupted = yield from _collect(requests)
         if not is_interrupted:
-            return datagrams
+            return raw
     raise DumpInterrupted
 
 
-def _collect(requests: socket) -> tuple[list[bytes], bool]:
+def _rest(pause: float) -> Iterator[None]:
+    """Let the table come to rest, without keeping the caller from anything else for long."""
+    until = time.monotonic() + pause
+    while time.monotonic() < until:
+        time.sleep(_PAUSE)
+        yield
+
+
+def _collect(requests: socket) -> Generator[None, None, tuple[Raw, bool]]:
     """Read to the end, whatever happens on the way: nothing may stay behind on the socket."""
     datagrams: list[bytes] = []
-    is_interrupted = False
+    digest = hashlib.sha1(usedforsecurity=False)
+    is_interrupted = is_over = False
     receive = requests.recv
-    while True:
-        datagram = receive(_DATAGRAM)
-        end, flags, result = _scan(datagram)
-        is_interrupted |= bool(flags & DUMP_INTERRUPTED)
-        if result is None:
-            datagrams.append(datagram)
-            continue
-        if end:
-            datagrams.append(datagram[:end])
-        if result == -EINTR:
-            return datagrams, True
-        if result < 0 and result != -ENOENT:
-            raise OSError(-result, strerror(-result))
-        return datagrams, is_interrupted
+    try:
+        while True:
+            datagram = receive(_DATAGRAM)
+            end, flags, result = _scan(datagram)
+            is_over = result is not None
+            is_interrupted |= bool(flags & DUMP_INTERRUPTED)
+            if end:
+                datagrams.append(datagram[:end] if is_over else datagram)
+                digest.update(datagrams[-1])
+            if result == -EINTR:
+                return Raw([], b""), True
+            if result is not None:
+                if result < 0 and result != -ENOENT:
+                    raise OSError(-result, strerror(-result))
+                return Raw(datagrams, digest.digest()), is_interrupted
+            if not len(datagrams) % _SLICE:
+                yield
+    finally:
+        while not is_over:  # nobody wants the rest
+            is_over = _scan(receive(_DATAGRAM))[2] is not None
 
 
 def _scan(datagram: bytes) -> tuple[int, int, int | None]:

@@ -5,7 +5,7 @@ Here belongs only what ties sockets, codec, dump, apply and events together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from socket import SO_RCVBUF, SOL_SOCKET, socket
 from types import TracebackType
 from typing import Final, Self
@@ -14,6 +14,7 @@ from routed.kernel import announce, apply, defaults, drivers, dump, gateways, so
 from routed.kernel.codec import CODECS, Decoder, MalformedMessage, messages
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.link import LINKS_REQUEST, decode_link
+from routed.kernel.dump import Dump
 from routed.kernel.events import EventReader
 from routed.kernel.witness import Witness
 from routed.model.change import Failure, Operation
@@ -31,6 +32,7 @@ class Kernel:
 
     def __init__(self, request_buffer: int = sockets.REQUEST_BUFFER, event_buffer: int = sockets.EVENT_BUFFER) -> None:
         self._requests = sockets.open_request_socket(request_buffer)
+        self._dumps = sockets.open_request_socket(request_buffer)
         self._receive_buffer = self._requests.getsockopt(SOL_SOCKET, SO_RCVBUF)
         self._event_buffer = event_buffer
         self._event_socket: socket | None = None
@@ -49,8 +51,8 @@ class Kernel:
         self.close()
 
     def close(self) -> None:
-        """Close both sockets. May be called twice."""
-        for opened in (self._requests, self._event_socket):
+        """Close all sockets. May be called twice."""
+        for opened in (self._requests, self._dumps, self._event_socket):
             if opened is not None:
                 opened.close()
         self._event_socket = self._reader = None
@@ -119,9 +121,13 @@ class Kernel:
         """The digest of a raw dump: equal for equal content, nothing decoded."""
         return self.dump(scope).fingerprint
 
-    def dump(self, scope: Scope) -> dump.Dump:
+    def dump(self, scope: Scope) -> Dump:
         """What stands in one scope. Raises dump.DumpInterrupted where the table never held still."""
-        return dump.read_scope(self._requests, scope, self._decoder)
+        return dump.finish(self.read_dump(scope))
+
+    def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
+        """The same in slices, between which the caller may do anything but dump another scope."""
+        return dump.read_scope(self._dumps, scope, self._decoder)
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out one operation: an item for each batch, with the failures in it. Nothing is sent unless iterated."""

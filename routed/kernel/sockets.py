@@ -1,4 +1,4 @@
-"""The two sockets: requests without groups, events without requests. The only module that imports pyroute2.
+"""The sockets: requests without groups, events without requests. The only module that imports pyroute2.
 
 Here must never live: anything that reads inside a message.
 Sources: netlink(7); include/uapi/linux/netlink.h.

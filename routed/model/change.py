@@ -6,6 +6,7 @@ route is a group of one; a cold start with a million prefixes is one group of a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -42,7 +43,7 @@ class Drift(NamedTuple):
     nature: Nature
     kind: Kind
     slot: Slot
-    members: tuple[Member, ...]
+    members: Sequence[Member]  # very many prefixes are packed
     want: Want | None  # None for a surplus
     standing: tuple[Value, ...] = ()  # what is there under the key, in the kernel's order
 
@@ -63,7 +64,7 @@ class Operation(NamedTuple):
     verb: Verb
     kind: Kind
     slot: Slot
-    members: tuple[Member, ...]
+    members: Sequence[Member]
     value: Value  # what shall stand afterwards; of a delete: what shall go
     entry: Entry | None  # None for what no entry wants any more
     reason: str
@@ -115,7 +116,7 @@ class Outcome:
     elapsed: float = 0.0  # seconds, from the moment the drift was seen
 
     @property
-    def done(self) -> tuple[Member, ...]:
+    def done(self) -> Sequence[Member]:
         """The members for which the kernel said yes."""
         if not self.failures:
             return self.operation.members

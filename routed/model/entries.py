@@ -5,6 +5,7 @@ Entries say nothing about the host as it is now; ``core.resolve`` turns them and
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -61,7 +62,7 @@ class HopSpec(NamedTuple):
 class RouteEntry(Entry):
     """``[[route]]``: a set of prefixes that share everything else."""
 
-    prefixes: dict[int, frozenset[bytes]]  # family → packed prefixes
+    prefixes: dict[int, AbstractSet[bytes]]  # family → packed prefixes; those of a file as a PrefixSet
     table: int = TABLE_MAIN
     type: int = UNICAST
     metric: int | None = None

@@ -7,8 +7,8 @@ Every object has an identity in three parts and a content:
 * ``member``: the rest of the key (of a route: its packed prefix, 5 or 17 bytes);
 * the *value*: everything that may differ under one key. Its ``protocol`` says whose it is.
 
-A route set is one slot, one value and many members; a single route is a set of one. So a million routes cost a million
-short byte strings and one value. All types are tuples: equality and hashing run at C speed.
+A route set is one slot, one value and many members; a single route is a set of one. So a million routes cost one long
+string of bytes (``model.prefixes``) and one value. All types are tuples: equality and hashing run at C speed.
 
 A value holds what the kernel reads back, not what was asked for: codecs and ``core.resolve`` bring both sides to the
 same form. What routed has no word for (an encapsulation, realms, a nexthop object) is kept raw in ``extra``, so that an
@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, TypeAlias
+
+from routed.model.prefixes import Packed
 
 FOREVER: Final = 0xFFFFFFFF  # INFINITY_LIFE_TIME, linux/addrconf.h
 
@@ -179,3 +181,19 @@ class Standing(NamedTuple):
     slot: Slot
     member: Member
     value: Value
+
+
+class Stretch(NamedTuple):
+    """Routes that the kernel showed one after another and that differ in nothing but their prefix."""
+
+    slot: RouteSlot
+    members: Packed
+    value: RouteValue
+
+    def spread(self) -> list[Standing]:
+        """The same, one by one."""
+        slot, value = self.slot, self.value
+        return [Standing(slot, member, value) for member in self.members]
+
+
+Chunk: TypeAlias = list[Standing] | Stretch  # a part of a dump

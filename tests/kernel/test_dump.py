@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,7 @@ from routed.kernel import dump
 from routed.kernel.codec.attributes import DUMP_INTERRUPTED, message
 from routed.kernel.kernel import Kernel
 from routed.model.change import Verb
-from routed.model.objects import Hop, Kind, Scope, Standing
+from routed.model.objects import Hop, Kind, Scope, Standing, Stretch
 from tests.kernel.conftest import Network
 from tests.kernel.netns import ip
 from tests.kernel.objects import OURS, TABLE, V4, V6, do, packed, read, route, rule, scope_of
@@ -129,6 +130,35 @@ def test_a_dump_abandoned_half_way_leaves_the_socket_usable(kernel: Kernel) -> N
     assert [standing.member for standing in read(kernel, scope)] == prefixes
 
 
+def test_a_dump_abandoned_between_two_slices_leaves_the_socket_usable(kernel: Kernel) -> None:
+    prefixes = [bytes((11, n >> 8, n & 255, 0, 24)) for n in range(10_000)]
+    assert do(kernel, Verb.ADD, route(TO, type=6), prefixes) == []
+    scope = Scope(Kind.ROUTE, V4, TABLE)
+    slices = kernel.read_dump(scope)
+    next(slices)
+    slices.close()
+    assert [standing.member for standing in read(kernel, scope)] == prefixes
+
+
+def test_between_two_slices_of_a_dump_the_kernel_takes_changes(kernel: Kernel) -> None:
+    prefixes = [bytes((11, n >> 8, n & 255, 0, 24)) for n in range(10_000)]
+    assert do(kernel, Verb.ADD, route(TO, type=6), prefixes) == []
+    slices = kernel.read_dump(Scope(Kind.ROUTE, V4, TABLE))
+    next(slices)
+    assert do(kernel, Verb.DELETE, route(TO, type=6), prefixes[:1]) == []
+    assert do(kernel, Verb.ADD, route(TO, type=6), prefixes[:1]) == []
+    found = [standing.member for chunk in dump.finish(slices) for standing in chunk]
+    assert found == prefixes
+
+
+def test_routes_that_differ_in_their_prefix_only_come_in_stretches(kernel: Kernel) -> None:
+    prefixes = [bytes((11, n >> 8, n & 255, 0, 24)) for n in range(3000)]
+    assert do(kernel, Verb.ADD, route(TO, type=6), prefixes) == []
+    chunks = list(kernel.dump(Scope(Kind.ROUTE, V4, TABLE)).chunks())
+    assert all(isinstance(chunk, Stretch) for chunk in chunks)
+    assert [member for chunk in chunks if isinstance(chunk, Stretch) for member in chunk.members] == prefixes
+
+
 def test_a_big_dump_keeps_the_order_of_the_kernel(kernel: Kernel) -> None:
     prefixes = [bytes((11, n >> 8, n & 255, 0, 24)) for n in range(3000)]
     assert do(kernel, Verb.ADD, route(TO, type=6), prefixes[::-1]) == []
@@ -142,10 +172,10 @@ def test_an_interrupted_dump_is_read_again_until_the_table_holds_still(
     attempts: list[bool] = []
     collect = dump._collect
 
-    def interrupted_twice(requests: object) -> tuple[list[bytes], bool]:
-        datagrams, _ = collect(requests)  # type: ignore[arg-type]
+    def interrupted_twice(requests: socket.socket) -> Generator[None, None, tuple[dump.Raw, bool]]:
+        raw, _ = yield from collect(requests)
         attempts.append(len(attempts) < 2)
-        return datagrams, attempts[-1]
+        return raw, attempts[-1]
 
     monkeypatch.setattr(dump, "_collect", interrupted_twice)
     assert read(kernel, Scope(Kind.ROUTE, V4, 254))
@@ -155,8 +185,12 @@ def test_an_interrupted_dump_is_read_again_until_the_table_holds_still(
 def test_a_table_that_never_holds_still_is_an_error_and_not_half_a_table(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dump, "_collect", lambda _: ([], True))
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    def interrupted(_requests: socket.socket) -> Generator[None, None, tuple[dump.Raw, bool]]:
+        yield
+        return dump.Raw([], b""), True
+
+    monkeypatch.setattr(dump, "_collect", interrupted)
+    monkeypatch.setattr(dump, "_LONGEST_PAUSE", 0.0)
     with pytest.raises(dump.DumpInterrupted):
         kernel.dump(Scope(Kind.ROUTE, V4, 254))
 

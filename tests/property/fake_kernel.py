@@ -11,10 +11,10 @@ were tried out with ``ip`` as well.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ESRCH
-from itertools import islice
+from itertools import chain, groupby, islice
 from typing import Any, Final
 
 from routed.model import names
@@ -25,6 +25,7 @@ from routed.model.net import IPV4, IPV6, family_of, is_inside, network_of, parse
 from routed.model.objects import (
     AddressMember,
     AddressValue,
+    Chunk,
     Hop,
     Key,
     Kind,
@@ -34,8 +35,10 @@ from routed.model.objects import (
     Scope,
     Slot,
     Standing,
+    Stretch,
     Value,
 )
+from routed.model.prefixes import Packed
 from routed.model.process import Process
 from tests.property.fake_links import delete_link, insert_link, list_links, tell_of_link
 
@@ -44,6 +47,7 @@ STRANGER: Final = 4242  # the port id of whoever else changes something
 CONNECTED_METRIC: Final = {IPV4: 0, IPV6: 256}  # IP6_RT_PRIO_ADDRCONF
 LINK_LOCAL: Final = parse_prefix("fe80::/10")
 CHUNK: Final = 512  # objects in one piece of a dump
+SLICES: Final = 2  # in which a dump is read
 BATCH: Final = 4  # requests in one piece of an operation: few, so that much can happen in between
 APPEND: Final = "append"  # NLM_F_APPEND; only strangers use it
 
@@ -61,23 +65,28 @@ GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})  # of a deletion
 class Mischief:
     """What goes wrong. Each is asked at every step."""
 
-    meanwhile: Callable[[], None] = lambda: None  # a stranger's turn, before every request and every dump
+    meanwhile: Callable[[], None] = lambda: None  # a stranger's turn: before every request, before and amid every dump
     refuse: Callable[[Operation, Member], int] = lambda _operation, _member: 0  # the errno of a request, 0 for none
     interrupt: Callable[[Scope], bool] = lambda _scope: False  # the table never holds still: EBUSY
     deliver: Callable[[list[Event]], list[Event]] = lambda events: events  # lost, reordered, overrun
 
 
 class FakeDump:
-    """One dump. The kernel reads the table as it stands when the dump is asked for."""
+    """One dump, with routes that differ in their prefix only left together where they follow each other."""
 
     def __init__(self, standings: list[Standing]) -> None:
         self.fingerprint = str(hash(tuple(standings))).encode()
         self._standings = standings
 
-    def __iter__(self) -> Iterator[list[Standing]]:
-        rest = iter(self._standings)
-        while chunk := list(islice(rest, CHUNK)):
-            yield chunk
+    def chunks(self) -> Iterator[Chunk]:
+        for (slot, value), alike in groupby(self._standings, lambda one: (one.slot, one.value)):
+            rest = iter(alike)
+            while chunk := list(islice(rest, CHUNK)):
+                prefixes = [one.member for one in chunk if isinstance(one.member, bytes)]
+                if isinstance(slot, RouteSlot) and len(prefixes) > 1:
+                    yield Stretch(slot, Packed(b"".join(prefixes), len(prefixes[0])), value)
+                else:
+                    yield chunk
 
 
 @dataclass(slots=True)
@@ -140,11 +149,22 @@ class FakeKernel:
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         return {link.ifindex: link.kind for link in links if link.kind}
 
-    def dump(self, scope: Scope) -> FakeDump:
+    def read_dump(self, scope: Scope) -> Generator[None, None, FakeDump]:
+        """In slices, between which strangers go on: what comes late in the order is seen as it is late."""
         self.mischief.meanwhile()
         if self.mischief.interrupt(scope):
             raise OSError(EBUSY, os.strerror(EBUSY))
-        return FakeDump([standing for standing in self.stand(scope.kind) if _is_in(standing, scope)])
+        seen: dict[tuple[Slot, Member], list[Standing]] = {}
+        for slice_ in range(SLICES):
+            there: dict[tuple[Slot, Member], list[Standing]] = {}
+            for standing in self.stand(scope.kind):
+                if _is_in(standing, scope) and (standing.slot, standing.member) not in seen:
+                    there.setdefault((standing.slot, standing.member), []).append(standing)
+            share = len(there) if slice_ == SLICES - 1 else len(there) // SLICES
+            seen |= dict(islice(there.items(), share))
+            yield
+            self.mischief.meanwhile()
+        return FakeDump(list(chain.from_iterable(seen.values())))
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         for start in range(0, len(operation.members), BATCH):

@@ -38,6 +38,7 @@ from routed.model.objects import (
     RuleValue,
     Value,
 )
+from routed.model.prefixes import PrefixSet
 from tests.property.fake_kernel import STRANGER, FakeKernel
 
 OURS = 114
@@ -141,8 +142,9 @@ def a_route(
     scope: int | None = None,
     enforce: Enforce = Enforce.REPAIR,
     on_conflict: OnConflict | None = None,
+    is_file: bool = False,
 ) -> RouteEntry:
-    """``[[route]]``, on-link over v0 unless told otherwise."""
+    """``[[route]]``, on-link over v0 unless told otherwise; its prefixes those of a file or written out."""
     prefixes: dict[int, frozenset[bytes]] = {}
     for text in (to,) if isinstance(to, str) else to:
         family = IPV6 if ":" in text else IPV4
@@ -152,7 +154,7 @@ def a_route(
         origin=ORIGIN,
         enforce=enforce,
         on_conflict=on_conflict,
-        prefixes=prefixes,
+        prefixes={family: PrefixSet.of(members) if is_file else members for family, members in prefixes.items()},
         table=table,
         type=type_,
         metric=metric,

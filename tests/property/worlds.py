@@ -49,6 +49,7 @@ V6_HOPS = (
 )
 HOST_ADDRESSES = (("192.0.2.1/24", "v0"), ("fd00::1/64", "v0"), ("198.51.100.1/24", "v1"), ("fd01::1/64", "v1"))
 PREFIXES = tuple(f"10.200.{number}.0/24" for number in range(12))
+LISTED = ("10.0.0.0/8", "10.0.0.0/9", *(f"10.{number}.0.0/20" for number in range(1, 5)), "172.16.0.0/12")
 
 
 def route_entries() -> st.SearchStrategy[list[Entry]]:
@@ -77,8 +78,17 @@ def route_entries() -> st.SearchStrategy[list[Entry]]:
 def files() -> st.SearchStrategy[tuple[Entry, ...]]:
     """Any file: routes, a set, a route in another table, rules, addresses."""
     others: list[st.SearchStrategy[Entry]] = [
-        st.sets(st.sampled_from(PREFIXES), min_size=1, max_size=12).map(
-            lambda chosen: a_route("drop", tuple(sorted(chosen)), type_=names.BLACKHOLE, table=120)
+        st.builds(
+            lambda chosen, is_file: a_route(
+                "drop", tuple(sorted(chosen)), type_=names.BLACKHOLE, table=120, is_file=is_file
+            ),
+            st.sets(st.sampled_from(PREFIXES), min_size=1, max_size=12),
+            st.booleans(),
+        ),
+        st.builds(
+            lambda chosen, hops: a_route("listed", tuple(sorted(chosen)), hops, is_file=True),
+            st.sets(st.sampled_from(LISTED), min_size=1, max_size=8),
+            st.sampled_from(V4_HOPS),
         ),
         st.just(a_route("metric", "10.1.0.0/16", metric=50)),
         st.sampled_from([(IPV4,), (IPV4, IPV6)]).map(lambda families: a_rule(families=families)),
@@ -109,6 +119,7 @@ ROUTE_KEYS = (
     *(route_key(to) for to in (*V4_TARGETS, *V6_TARGETS)),
     route_key("10.1.0.0/16", metric=50),
     route_key(PREFIXES[0], table=120),
+    *(route_key(to) for to in LISTED[:3]),
 )
 RULE_KEYS = (rule_key(), rule_key(1300, 254), rule_key(family=IPV6))
 

@@ -32,7 +32,7 @@ from routed.kernel.codec.link import (
 from routed.kernel.codec.route import RouteDecoder, route_requests
 from routed.kernel.codec.rule import decode_rule, encode_rule
 from routed.model.change import Verb
-from routed.model.objects import Kind, Scope, Slot, Standing, Value
+from routed.model.objects import Chunk, Kind, Scope, Slot, Standing, Value
 
 __all__ = ["CODECS", "Codec", "Decoder", "MalformedMessage", "RouteDecoder", "Step", "messages"]
 
@@ -113,6 +113,11 @@ class Decoder:
     def decode(self, kind: Kind, data: bytes, family: int) -> list[Standing]:
         """The objects of one datagram, in the kernel's order. What is malformed is skipped and counted."""
         return self._decoders[kind](data, family)
+
+    def decode_chunk(self, kind: Kind, data: bytes, family: int) -> Chunk:
+        """The same, as a stretch where the objects are routes that differ in their prefix only."""
+        stretch = self.routes.decode_stretch(data, family) if kind is Kind.ROUTE and len(data) > HEADER.size else None
+        return stretch or self.decode(kind, data, family)
 
     def count_malformed(self) -> None:
         """Note a message that was skipped elsewhere."""

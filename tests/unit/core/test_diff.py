@@ -36,7 +36,7 @@ def compare(
 ) -> Differences:
     comparer = Comparer(Kind.ROUTE, wanted.wants[Kind.ROUTE], covered, frozenset({OURS}))
     for start in range(0, len(standings), chunk):
-        comparer.feed(standings[start : start + chunk])
+        comparer.feed(list(standings[start : start + chunk]))
     return comparer.finish()
 
 
@@ -49,7 +49,7 @@ def is_in_order(differences: Differences) -> bool:
 
 
 def natures(differences: Differences) -> dict[Nature, tuple[object, ...]]:
-    return {drift.nature: drift.members for drift in differences.drifts}
+    return {drift.nature: tuple(drift.members) for drift in differences.drifts}
 
 
 def test_everything_as_wanted_is_no_drift() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from routed.core.guard import FEW, Limits, find_lifeline, limit_deletions
@@ -10,7 +12,7 @@ from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.entries import OnConflict
 from routed.model.net import parse_address
-from routed.model.objects import Key, Kind, RouteValue
+from routed.model.objects import Kind, Member, RouteValue, Slot
 from tests.property.rig import OURS, THEIRS, a_route, hop, route_key, route_value
 
 WANTED = route_value(hop(1), protocol=OURS)
@@ -108,13 +110,13 @@ def test_a_force_allows_any_number() -> None:
 
 
 def test_an_entry_that_exchanges_its_prefixes_deletes_nothing_net() -> None:
-    limits = Limits(former_entry=lambda _: "route/lan")
+    limits = Limits(count_former=lambda *_: {"route/lan": 100})
     assert is_allowed(deletion(100), addition(95, "lan"), owned=100, limits=limits)
     assert not is_allowed(deletion(100), addition(5, "lan"), owned=100, limits=limits)
 
 
 def test_what_another_entry_adds_in_another_slot_pays_for_nothing() -> None:
-    limits = Limits(former_entry=lambda _: "route/gone")
+    limits = Limits(count_former=lambda *_: {"route/gone": 100})
     assert not is_allowed(deletion(100), addition(100, "new", table=77), owned=100, limits=limits)
 
 
@@ -142,8 +144,15 @@ def test_deletions_are_counted_over_all_groups_together() -> None:
     assert is_allowed(deletion(4), deletion(4, table=77), owned=16)
 
 
-def test_who_wanted_an_object_is_asked_by_its_key() -> None:
-    asked: list[Key] = []
-    limits = Limits(former_entry=asked.append)
-    is_allowed(deletion(1), owned=1, limits=limits)
-    assert asked == [Key(Kind.ROUTE, route_key().slot, bytes((10, 0, 0, 0, 16)))]
+def test_who_wanted_them_is_asked_only_where_it_matters() -> None:
+    asked: list[object] = []
+
+    def count_former(kind: Kind, slot: Slot, members: Sequence[Member]) -> Mapping[str, int]:
+        asked.append((kind, slot, len(members)))
+        return {}
+
+    limits = Limits(count_former=count_former)
+    assert is_allowed(deletion(10), owned=10, limits=limits)
+    assert asked == []
+    assert not is_allowed(deletion(11), owned=11, limits=limits)
+    assert asked == [(Kind.ROUTE, route_key().slot, 11)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,7 +139,7 @@ def objects_of(entry: Entry) -> set[tuple[object, ...]]:
     return {one for family, members in entry.prefixes.items() for one in route_objects(entry, family, members)}
 
 
-def route_objects(entry: RouteEntry, family: int, members: frozenset[bytes]) -> set[tuple[object, ...]]:
+def route_objects(entry: RouteEntry, family: int, members: AbstractSet[bytes]) -> set[tuple[object, ...]]:
     hops = tuple(sorted(Hop(INDEX[hop.dev], hop.via, hop.weight, hop.onlink) for hop in entry.hops))
     usual = {names.LOCAL: names.HOST, names.UNICAST: names.LINK if len(hops) == 1 and not hops[0].gateway else 0}
     scope = usual.get(entry.type, 0) if entry.scope is None else entry.scope

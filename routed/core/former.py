@@ -1,0 +1,59 @@
+"""Former owners: which entry wanted what nobody wants any more, for as long as it may still stand.
+
+The guard asks it: deletions count net of what the same entry adds. Sets are kept as they were, not an object at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from routed.core.desired import ObjectSet, scope_of
+from routed.model.objects import Kind, Member, Scope, Slot
+from routed.model.prefixes import BLOCK, PrefixSet
+
+Place = tuple[Kind, Slot]
+
+
+@dataclass(slots=True)
+class Former:
+    """The sets that entries had before. Who came last is asked first."""
+
+    sets: defaultdict[Place, dict[str, AbstractSet[Member]]] = field(default_factory=lambda: defaultdict(dict))
+
+    def note(self, entry: str, groups: Iterable[ObjectSet]) -> None:
+        """An entry had these, and may not want all of them now."""
+        for group in groups:
+            sets = self.sets[group.kind, group.slot]
+            before = sets.pop(entry, frozenset[Member]())
+            is_packed = isinstance(group.members, PrefixSet) or isinstance(before, PrefixSet)
+            sets[entry] = group.members if is_packed else group.members | before
+
+    def count(self, kind: Kind, slot: Slot, members: Sequence[Member]) -> Counter[str]:
+        """How many of these each entry had; of those that nobody had, nothing is said."""
+        counts: Counter[str] = Counter()
+        owners = list(reversed(self.sets.get((kind, slot), {}).items()))
+        for start in range(0, len(members) if owners else 0, BLOCK):
+            left = set(members[start : start + BLOCK])
+            for name, owned in owners:
+                theirs = _find_theirs(left, owned)
+                counts[name] += len(theirs)
+                left -= theirs
+        return +counts
+
+    def find_scopes(self) -> set[Scope]:
+        """The dumps that show what is remembered here."""
+        return {scope_of(*place) for place in self.sets}
+
+    def forget(self, scopes: AbstractSet[Scope]) -> None:
+        """Nothing that nobody wants stands in these any more."""
+        for place in [place for place in self.sets if scope_of(*place) in scopes]:
+            del self.sets[place]
+
+
+def _find_theirs(members: set[Member], owned: AbstractSet[Member]) -> AbstractSet[Member]:
+    if isinstance(owned, PrefixSet):
+        return owned.locate([member for member in members if isinstance(member, bytes)]).keys()
+    return members & owned
