@@ -15,10 +15,10 @@ from routed.kernel.codec.route import RouteDecoder, encode_route
 from routed.model import names
 from routed.model.change import Drift
 from routed.model.facts import Facts, Link
-from routed.model.net import network_of, parse_prefix
-from routed.model.objects import Chunk, Kind, Standing, Stretch
+from routed.model.net import IPV4, network_of, parse_prefix
+from routed.model.objects import Chunk, Kind, RouteSlot, Standing, Stretch
 from routed.model.prefixes import Packed, PrefixSet
-from tests.property.rig import OURS, THEIRS, a_route, hop, route_key, route_value
+from tests.property.rig import OURS, THEIRS, a_route, hop, route_value
 
 # Few addresses and all lengths, so that one prefix lies in another and many share an address.
 v4 = st.builds(
@@ -73,7 +73,7 @@ def test_packed_prefixes_are_a_sequence(members: list[bytes], start: int, stop: 
 
 WANTED = route_value(type_=names.BLACKHOLE, protocol=OURS)
 VALUES = (WANTED, WANTED, WANTED, route_value(hop(1), protocol=THEIRS), route_value(hop(1), protocol=OURS))
-SLOTS = (route_key().slot, route_key(table=77).slot)
+SLOTS = (RouteSlot(IPV4, 254, 0), RouteSlot(IPV4, 77, 0))
 FACTS = Facts(links={1: Link(1, "v0", is_up=True, has_carrier=True)})
 TEXTS = tuple(f"10.{n}.0.0/{length}" for n in range(4) for length in (16, 17, 24))
 
