@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Final
 
 from routed.core.desired import Desired, FactKey, scope_of
@@ -189,6 +190,14 @@ class Schedule:
             taken.has_new_facts, self.next_choice = True, 0.0
         if self.next_resync and self.next_resync <= now:
             taken.everything = taken.everything or Cause(None, "found by the regular comparison")
+        return taken
+
+    def take_keys(self, now: float, most: int) -> Dirt:
+        """Hand over a few single keys, for whoever cannot wait for the end of a long pass. No storm is taken apart."""
+        taken = Dirt()
+        if self.dirt.keys and self._find_end_of_storm(now) <= now:
+            for key in list(islice(self.dirt.keys, most)):
+                taken.add_key(key, self.dirt.keys.pop(key), self.dirt.causes.pop(key, None))
         return taken
 
     def _find_due_dump(self, now: float) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -46,16 +47,26 @@ def remember_displaced(host: Host, plan: Plan) -> bool:
     return bool(new)
 
 
+@contextmanager
+def hearing(kernel: Kernel, *, wanted: bool) -> Iterator[None]:
+    """Hear, or do not hear, of our own changes for a while."""
+    before = kernel.hears_echo
+    if before != wanted:
+        kernel.hear_echo(wanted=wanted)
+    try:
+        yield
+    finally:
+        if before != wanted:
+            kernel.hear_echo(wanted=before)
+
+
 def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[None]:
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
     if count_members(report.plan.operations) <= SINGLE:
         yield from _carry_out(kernel, report, clock)
     else:
-        kernel.hear_echo(wanted=False)
-        try:
+        with hearing(kernel, wanted=False):
             yield from _carry_out(kernel, report, clock)
-        finally:
-            kernel.hear_echo(wanted=True)
     if report.dirt.distinct:
         yield from _split_by_cause(report)
 
@@ -149,9 +160,15 @@ def _look_again_where_others_stand(host: Host, report: Report) -> None:
             host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], again)
         for failure in outcome.failures:
             key = Key(operation.kind, operation.slot, failure.member)
-            if failure.errno in LOOK_AGAIN and key in report.dirt.keys:
+            if failure.errno in LOOK_AGAIN and _is_on_the_move(key, host, report):
                 report.surprises.add(key)
                 host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], outcome.cause)
+
+
+def _is_on_the_move(key: Key, host: Host, report: Report) -> bool:
+    """Did events tell of this object, before the pass or since it began?"""
+    unseen = host.schedule.dirt
+    return key in report.dirt.keys or key in host.meanwhile or key in unseen.keys or key in unseen.causes
 
 
 def _without(outcome: Outcome, wrong: set[Key]) -> Outcome:

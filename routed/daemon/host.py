@@ -73,6 +73,7 @@ class Host:
     is_current: bool = True  # are the enforced files those on disk?
     needs: Needs = field(default_factory=Needs)  # what the files ask of the host
     held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
+    meanwhile: set[Key] = field(default_factory=set)  # looked at by themselves since the pass under way began
     announcements: Announcements = field(default_factory=Announcements)
     unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
 

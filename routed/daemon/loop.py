@@ -1,7 +1,7 @@
 """The loop: passes run when they are due, one at a time, and never for long without a breath.
 
 A short pass (one deleted route) runs inside the reader callback itself, with no task and no await in its way; a long
-one goes on as a task that gives the loop its turn between two steps.
+one goes on as a task that gives the loop its turn between two steps, where single objects are repaired meanwhile.
 """
 
 from __future__ import annotations
@@ -118,7 +118,18 @@ class Loop:
     def _on_events(self) -> None:
         self._reconciler.listen(self._reconciler.clock())
         self._reads += 1
-        self.pump()
+        if self._free.is_set():
+            self.pump()
+        else:
+            self._step_in()
+
+    def _step_in(self) -> None:
+        """A pass is under way, and stands between two of its steps: single objects need not wait for its end."""
+        try:
+            for report in self._reconciler.step_in():
+                self._on_report(report)
+        except OSError as error:
+            self._recover(error)
 
     def _settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """The passes of the reconciler, with their steps counted."""

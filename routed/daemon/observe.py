@@ -17,7 +17,7 @@ from routed.core.schedule import Dirt
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause, Drift, Nature
-from routed.model.objects import Chunk, Kind, Member, Scope, Slot, Standing, Stretch
+from routed.model.objects import Chunk, Key, Kind, Member, Scope, Slot, Standing, Stretch
 
 
 @dataclass(slots=True)
@@ -61,6 +61,8 @@ def observe(kernel: Kernel, host: Host, dirt: Dirt, found: Comparison) -> Iterat
     found.scopes.update(scopes)
     for scope in scopes:
         yield from _observe_scope(kernel, host, scope, found)
+    if host.meanwhile:  # what the dumps say of those may be older than what was done about them
+        found.drifts = list(_leave_out_keys(found.drifts, host.meanwhile))
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
     differences = compare_keys(touched, host.desired.wants, host.ours)
     found.drifts += differences.drifts
@@ -95,6 +97,15 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
         host.verified.pop(scope, None)
     else:
         host.verified[scope] = dump.fingerprint
+
+
+def _leave_out_keys(drifts: list[Drift], keys: set[Key]) -> Iterator[Drift]:
+    for drift in drifts:
+        gone = {key.member for key in keys if (key.kind, key.slot) == (drift.kind, drift.slot)}
+        if gone.isdisjoint(drift.members):
+            yield drift
+        elif rest := tuple(member for member in drift.members if member not in gone):
+            yield drift._replace(members=rest)
 
 
 def _leave_out(chunk: Chunk, scopes: set[Scope]) -> Chunk:

@@ -26,6 +26,7 @@ class Kernel(Protocol):
 
     port: int  # the port id of our requests
     writes: int  # change requests sent so far
+    hears_echo: bool  # as ``hear_echo`` left it
 
     @property
     def overruns(self) -> int:

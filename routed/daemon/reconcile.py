@@ -14,7 +14,7 @@ from routed.core.guard import Limits
 from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
 from routed.daemon.aftermath import forget_former, note_outcomes, note_troubles
-from routed.daemon.carry_out import carry_out, remember_displaced, verify
+from routed.daemon.carry_out import SINGLE, carry_out, hearing, remember_displaced, verify
 from routed.daemon.facts import look_around, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
@@ -23,6 +23,7 @@ from routed.daemon.report import Announced, Report
 from routed.model.change import Cause, Nature, Plan
 from routed.model.objects import Key, Value
 
+INTERLUDES: Final = 4  # short passes that may follow each other between two steps of a long one
 ROUNDS: Final = 16  # passes that may follow each other at once before the loop gets its turn
 
 
@@ -51,12 +52,26 @@ class Reconciler:
     def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """Passes until nothing is dirty: what one pass adds, the next one may stand on. Yields a report after each."""
         for _ in range(ROUNDS):
+            self.host.meanwhile.clear()
             yield from self.reconcile(dirt, is_initial=is_initial, is_forced=is_forced)
             self.listen(self.clock())
             if not self.host.schedule.dirt:
                 return
             dirt, self.host.schedule.dirt = self.host.schedule.dirt, Dirt()
         self.host.schedule.dirt = dirt
+
+    def step_in(self) -> Iterator[Report]:
+        """Repair what events told of single objects, in between two steps of a pass that takes long.
+
+        What that pass sees of them, or asks for, may be older than this: it leaves them alone.
+        """
+        for _ in range(INTERLUDES):
+            dirt = self.host.schedule.take_keys(self.clock(), SINGLE)
+            if not dirt:
+                return
+            with hearing(self.kernel, wanted=True):
+                yield from (step for step in self.reconcile(dirt) if step)
+            self.host.meanwhile |= dirt.keys.keys()
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """One pass over what is dirty. Yields None to let the loop breathe, and the report last."""

@@ -83,12 +83,12 @@ class Service:
         """The first pass. Afterwards the host is as the files say, as far as it can be."""
         self.host.displaced = self.files.revisions.load_displaced()
         self.reconciler.begin()
+        self.loop.start()  # now: a first pass may take seconds, and single objects are not to wait for its end
         await self._put_in_force(self.host.intent, Cause(None, "start"))
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
         memory.settle_down()
         self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
-        self.loop.start()
 
     def follow_files(self, watch: FileWatch) -> None:
         """Notice changes on disk from now on, and those since the files were read."""

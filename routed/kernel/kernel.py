@@ -41,6 +41,7 @@ class Kernel:
         self.port = int(self._requests.getsockname()[0])  # the port id of our own changes in notifications
         self.witness = Witness()
         self.writes = 0  # change requests sent
+        self.hears_echo = True  # are events of our own changes of routes delivered?
 
     def __enter__(self) -> Self:
         return self
@@ -162,6 +163,7 @@ class Kernel:
     def hear_echo(self, *, wanted: bool) -> None:
         """Shall events of our own changes of routes be delivered? Off, the kernel drops them at once."""
         assert self._event_socket is not None, "open_events() comes first"
+        self.hears_echo = wanted
         if wanted:
             sockets.filter_nothing(self._event_socket)
         else:

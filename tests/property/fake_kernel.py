@@ -107,7 +107,7 @@ class FakeKernel:
     inspect: Callable[[Verb, Key, Value], None] = lambda _verb, _key, _value: None  # sees each of them first
     watch: Callable[[], None] = lambda: None  # called after every change of a table
     _events: list[Event] = field(default_factory=list)
-    _hears_echo: bool = True
+    hears_echo: bool = True
 
     # What the story asks for
 
@@ -182,7 +182,7 @@ class FakeKernel:
         self.announced.append((link.name, address))
 
     def hear_echo(self, *, wanted: bool) -> None:
-        self._hears_echo = wanted
+        self.hears_echo = wanted
 
     def identify(self, port: int) -> Process | None:
         return Process(port, "stranger") if port == STRANGER else None
@@ -295,7 +295,7 @@ class FakeKernel:
             self._announce(key, value, port, is_removal=True)
 
     def _announce(self, key: Key, value: Value, port: int, *, is_removal: bool = False, flag: str = "") -> None:
-        if port == self.port and not self._hears_echo:
+        if port == self.port and not self.hears_echo:
             return
         if isinstance(key.member, AddressMember):
             self._events.append(AddressEvent(key.member, _as_fact(key.member, value), is_removal))

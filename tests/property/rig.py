@@ -86,13 +86,18 @@ class Rig:
         reports: list[Report] = []
         try:
             for step in self.reconciler.settle(dirt, is_initial=is_initial, is_forced=is_forced):
-                reports += [step] if step else []
+                reports += [step] if step else self.interrupt()
         except OSError:
             self.errors += 1
             self.host.schedule.dirt.everything = Cause(None, "netlink failed")
             self.host.schedule.rest_until = self.now + PAUSE
         self.reports += reports
         return reports
+
+    def interrupt(self) -> list[Report]:
+        """What the loop does between two steps of a long pass."""
+        self.reconciler.listen(self.now)
+        return list(self.reconciler.step_in())
 
     def run(self, seconds: float = 0.0) -> list[Report]:
         """Let the loop run for a while of the clock: each timer at its moment."""
