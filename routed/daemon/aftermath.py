@@ -48,9 +48,10 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
                 waits = is_waiting(operation.kind, failure.errno)
                 host.holds.note_failure(key, failure.text, now, is_waiting=waits, jitter=jitter)
         done = outcome.done
-        for subject in subjects_of(operation, done, entry):
+        is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
+        is_counted = limit is not None and is_against_somebody
+        for subject in subjects_of(operation, done, entry) if is_counted or host.holds.held else ():
             host.holds.note_success(subject)
-            is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
             if limit is not None and is_against_somebody:
                 hold = host.holds.note_repair(subject, outcome.cause, limit, now)
                 fights += [Fight(entry, subject, hold)] if hold else []

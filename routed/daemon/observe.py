@@ -79,6 +79,7 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
         return
     if dump.fingerprint == host.verified.get(scope):
         found.unchanged.add(scope)
+        yield from dump.discard()
         return
     wants = host.desired.wants[scope.kind]
     covered = [slot for slot in wants if scope_of(scope.kind, slot) == scope]

@@ -20,6 +20,9 @@ class Dump(Protocol):
     def chunks(self) -> Iterator[Chunk]:
         """What stands, in the kernel's order. Once only."""
 
+    def discard(self) -> Iterator[None]:
+        """Instead of iterating: give its memory back, in slices."""
+
 
 class Kernel(Protocol):
     """The kernel's routing state, as the story sees it."""

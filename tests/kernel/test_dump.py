@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Generator
 from itertools import pairwise
 
@@ -187,7 +188,7 @@ def test_a_table_that_never_holds_still_is_an_error_and_not_half_a_table(
 ) -> None:
     def interrupted(_requests: socket.socket) -> Generator[None, None, tuple[dump.Raw, bool]]:
         yield
-        return dump.Raw([], b""), True
+        return dump.Raw(deque(), b""), True
 
     monkeypatch.setattr(dump, "_collect", interrupted)
     monkeypatch.setattr(dump, "_LONGEST_PAUSE", 0.0)

@@ -78,6 +78,9 @@ class FakeDump:
         self.fingerprint = str(hash(tuple(standings))).encode()
         self._standings = standings
 
+    def discard(self) -> Iterator[None]:
+        yield
+
     def chunks(self) -> Iterator[Chunk]:
         for (slot, value), alike in groupby(self._standings, lambda one: (one.slot, one.value)):
             rest = iter(alike)

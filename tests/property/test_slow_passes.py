@@ -5,8 +5,9 @@ from __future__ import annotations
 from errno import EINVAL
 
 from routed.core.desired import scope_of
+from routed.model import names
 from routed.model.change import Cause, Operation, Verb
-from routed.model.entries import Settings
+from routed.model.entries import Intent, Settings
 from routed.model.net import parse_prefix
 from routed.model.objects import Kind, Member
 from tests.property.rig import Rig, a_host, a_route, route_key, via
@@ -40,3 +41,49 @@ def test_a_hold_that_ends_during_a_pass_is_followed_by_another_try_and_not_by_si
     assert kernel.standing(OTHER)
     rig.run(70.0)
     assert kernel.standing(LOST)
+
+
+def test_a_single_object_that_goes_during_a_long_pass_is_back_before_that_pass_is_over() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    lan = a_route("lan", "10.1.0.0/16", hops=(via("192.0.2.2"),))
+    rig.start(lan)
+    many = a_route("many", tuple(f"10.200.{number}.0/24" for number in range(64)), type_=names.BLACKHOLE, is_file=True)
+    asked = 0
+
+    def delete_in_the_middle(_operation: Operation, _member: Member) -> int:
+        nonlocal asked
+        asked += 1
+        if asked == 32:
+            kernel.request(Verb.DELETE, LOST, kernel.standing(LOST)[0])
+        return 0
+
+    kernel.mischief.refuse = delete_in_the_middle
+    kernel.requested.clear()
+    rig.enforce(Intent(Settings(), (lan, many)))
+    keys = [key for verb, key, _ in kernel.requested if verb is Verb.ADD]
+    assert len(keys) == 65
+    assert 32 <= keys.index(LOST) < 40
+    repaired = [outcome for report in rig.reports for outcome in report.outcomes if LOST.member in outcome.done]
+    assert repaired[-1].cause.text == "deleted"
+    assert not any(outcome.failures for report in rig.reports for outcome in report.outcomes)
+
+
+def test_what_was_put_right_during_a_dump_is_not_put_again_for_what_the_dump_says() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    lan = a_route("lan", ("10.1.0.0/16", "10.2.0.0/16"), hops=(via("192.0.2.2"),))
+    rig.start(lan, settings=Settings(resync=60.0))
+    turns = 0
+
+    def delete_before_the_dump_comes_there() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 2:  # amid the first dump
+            kernel.request(Verb.DELETE, OTHER, kernel.standing(OTHER)[0])
+
+    kernel.mischief.meanwhile = delete_before_the_dump_comes_there
+    kernel.requested.clear()
+    rig.resync()
+    assert [(verb, key) for verb, key, _ in kernel.requested] == [(Verb.ADD, OTHER)]
+    assert not any(outcome.failures for report in rig.reports for outcome in report.outcomes)

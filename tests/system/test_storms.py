@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -125,3 +126,28 @@ def test_what_goes_on_and_on_is_counted_and_no_count_is_lost(daemon: Daemon, mon
     repeated = daemon.records("repeated", "route/lan")
     assert repeated
     assert len(repaired) + sum(int(record["fields"]["ROUTED_COUNT"]) for record in repeated) == len(went) == 150
+
+
+def test_a_route_that_is_deleted_while_very_many_are_put_is_back_before_they_are(
+    daemon: Daemon, monitor: Monitor
+) -> None:
+    daemon.start(GATEWAY)
+    many = daemon.folder / "many"
+    many.write_text("".join(f"172.{16 + n // 65536}.{n // 256 % 256}.{n % 256}\n" for n in range(200_000)))
+    daemon.write(f'{GATEWAY}[[route]]\nname = "many"\nprefixes_file = "{many}"\ntype = "blackhole"\n')
+    heard = monitor.heard()
+    with ThreadPoolExecutor() as beside:
+        reload = beside.submit(daemon.ask, "apply")
+        while not any(change.to.startswith("172.") for change in heard):
+            heard += monitor.heard()
+        ip("route del 192.0.2.0/24")
+        while not reload.done():
+            heard += monitor.heard()
+    assert reload.result().code == 0
+    heard += monitor.heard()
+    told = [(change.what, change.to) for change in heard]
+    gone = told.index(("route gone", "192.0.2.0/24"))
+    back = told.index(("route", "192.0.2.0/24"), gone)
+    assert back - gone < 10_000
+    assert told[-1][1].startswith("172.")
+    assert daemon.wait_for("repaired")["fields"]["ROUTED_ACTOR_COMM"] == "ip"
