@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.vm.conftest import Installation
-from tests.vm.host import DROP_INS, LAN, SLOW, Host
+from tests.vm.host import DROP_INS, LAN, SAN, SLOW, Host
 
 ROUTES = (
     '[[route]]\nname = "storage-lan"\nto = "10.40.0.0/16"\nvia = "10.20.0.1"\n'
@@ -15,16 +15,20 @@ ROUTES = (
 )
 
 
-DELETED = "(echo route del 10.40.0.0/16; sleep 3) | ip -batch -"  # a process that is still there when it is looked at
+# By a process that is still there when it is looked at.
+HARM = (
+    "(echo route del 10.40.0.0/16; sleep 3) | ip -batch -",
+    "(echo route change 10.41.0.0/16 via 10.30.0.9 proto routed; sleep 3) | ip -batch -",
+)
 
 
 @pytest.fixture(scope="module")
 def told(installation: Installation) -> Host:
-    """A host on which somebody deleted one route and then the other, each of which is back."""
+    """A host on which somebody deleted one route and then changed the other, both of which are right again."""
     host = installation.host
     host.clear()
     host.start(ROUTES)
-    for number, command in enumerate((DELETED, DELETED.replace("10.40", "10.41")), start=1):
+    for number, command in enumerate(HARM, start=1):
         host.do(command)
         host.wait_for_records(number, "ROUTED_EVENT=repaired")
     return host
@@ -33,16 +37,23 @@ def told(installation: Installation) -> Host:
 def test_one_deleted_route_is_one_record_that_names_the_command(told: Host) -> None:
     (record,) = told.journal("ROUTED_EVENT=repaired", "ROUTED_ENTRY=route/storage-lan")
     assert record["MESSAGE"].startswith('route/storage-lan 10.40.0.0/16 deleted by "ip -batch -" (pid ')
-    assert record["ROUTED_BEFORE"] == record["ROUTED_AFTER"] == f"10.40.0.0/16 via 10.20.0.1 dev {LAN} proto routed"
+    assert record["ROUTED_AFTER"] == f"10.40.0.0/16 via 10.20.0.1 dev {LAN} proto routed"
+    assert "ROUTED_BEFORE" not in record  # nothing stood there
     assert record["ROUTED_ACTOR_COMM"] == "ip"
     assert record["ROUTED_ACTOR_UID"] == "0"
     assert record["ROUTED_ACTOR_UNIT"] == "agent.service"
     assert record["INTERFACE"] == LAN
 
 
+def test_before_and_after_are_told_as_ip_route_prints_them(told: Host) -> None:
+    (record,) = told.journal("ROUTED_EVENT=repaired", "ROUTED_ENTRY=route/backup")
+    assert record["ROUTED_BEFORE"] == f"10.41.0.0/16 via 10.30.0.9 dev {SAN} proto routed"
+    assert record["ROUTED_AFTER"] == f"10.41.0.0/16 via 10.30.0.1 dev {SAN} proto routed"
+
+
 def test_the_story_of_one_entry_is_a_match_away(told: Host) -> None:
     shown = told.do("journalctl -u routed ROUTED_ENTRY=route/backup --output=cat")
-    assert "10.41.0.0/16 deleted by" in shown
+    assert re.search(r'10\.41\.0\.0/16\b.*by "ip -batch -"', shown)
     assert "10.40.0.0/16" not in shown
 
 
