@@ -152,7 +152,7 @@ def run_commands(arena: Arena, routes: Routes) -> Figures:
         "import": "import pydantic, tomllib, argparse",
         "import_all": "import pydantic, pyroute2, asyncio",
     }
-    # A Python that has them; routed itself does without pydantic.
+    # A Python that has them.
     python = BENCH / "venv/bin/python"
     figures = {name: _time(bare, [python, "-c", code]) for name, code in imports.items()}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
