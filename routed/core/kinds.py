@@ -96,6 +96,22 @@ def cure_address(drift: Drift, _ours: Ours) -> list[Operation]:
     return [_operate(verb, drift, before)]
 
 
+def is_mark_alone(drift: Drift) -> bool:
+    """Does an IPv4 address stand as wanted, but under another protocol?
+
+    Before Linux 6.4 it keeps the one that it was made with, whatever a replace says ("net: ipv4: Allow changing IPv4
+    address protocol", March 2023).
+    """
+    if drift.kind is not Kind.ADDRESS or drift.slot.family != IPV4 or not drift.want or not drift.standing:
+        return False
+    wanted = drift.want.value
+    return (
+        wanted is not None
+        and not drift.want.is_in_front
+        and drift.standing[0]._replace(protocol=wanted.protocol) == wanted
+    )
+
+
 def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
     """Never leave the key without a route that carries traffic."""
     if drift.nature in {Nature.MISSING, Nature.SURPLUS}:

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from routed.core.desired import scope_of
 from routed.core.diff import Comparer, compare_keys
-from routed.core.kinds import KINDS
+from routed.core.kinds import KINDS, is_mark_alone
 from routed.core.schedule import Dirt
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
@@ -65,7 +65,7 @@ def observe(kernel: Kernel, host: Host, dirt: Dirt, found: Comparison) -> Iterat
         found.drifts = list(_leave_out_keys(found.drifts, host.meanwhile))
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
     differences = compare_keys(touched, host.desired.wants, host.ours)
-    found.drifts += differences.drifts
+    found.drifts += _leave_out_marks(kernel, differences.drifts)
 
 
 def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
@@ -91,13 +91,19 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
         comparer.feed(_leave_out(chunk, elsewhere) if elsewhere else chunk)
         yield None
     differences = comparer.finish()
-    found.drifts += differences.drifts
+    drifts = _leave_out_marks(kernel, differences.drifts)
+    found.drifts += drifts
     found.notes += differences.notes
     found.absent |= differences.absent
-    if differences.drifts or differences.notes:
+    if drifts or differences.notes:
         host.verified.pop(scope, None)
     else:
         host.verified[scope] = dump.fingerprint
+
+
+def _leave_out_marks(kernel: Kernel, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:
+    """Without addresses that are right but for a mark that they cannot be given: they work, and stay theirs."""
+    return drifts if kernel.can_mark_again else tuple(drift for drift in drifts if not is_mark_alone(drift))
 
 
 def _leave_out_keys(drifts: list[Drift], keys: set[Key]) -> Iterator[Drift]:

@@ -29,6 +29,7 @@ class Kernel(Protocol):
 
     port: int  # the port id of our requests
     writes: int  # change requests sent so far
+    can_mark_again: bool  # does an IPv4 address that stands take another protocol?
     hears_echo: bool  # as ``hear_echo`` left it
 
     @property

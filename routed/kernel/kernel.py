@@ -5,6 +5,8 @@ Here belongs only what ties sockets, codec, dump, apply and events together.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Generator, Iterable, Iterator
 from socket import SO_RCVBUF, SOL_SOCKET, socket
 from types import TracebackType
@@ -25,6 +27,13 @@ from routed.model.objects import AddressMember, Member, Scope, Standing
 from routed.model.process import Process
 
 _GET_LINK: Final = 18
+MARKS_AGAIN: Final = (6, 4)  # the first Linux where an IPv4 address that stands takes another protocol
+
+
+def read_version() -> tuple[int, int]:
+    """The version of Linux, of which the first two numbers count; (0, 0) where it is not told."""
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 class Kernel:
@@ -41,6 +50,7 @@ class Kernel:
         self.port = int(self._requests.getsockname()[0])  # the port id of our own changes in notifications
         self.witness = Witness()
         self.writes = 0  # change requests sent
+        self.can_mark_again = read_version() >= MARKS_AGAIN
         self.hears_echo = True  # are events of our own changes of routes delivered?
 
     def __enter__(self) -> Self:

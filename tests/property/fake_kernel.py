@@ -99,6 +99,7 @@ class FakeKernel:
     mischief: Mischief = field(default_factory=Mischief)
     port: int = OUR_PORT
     writes: int = 0
+    can_mark_again: bool = True
     overruns: int = 0
     links: dict[int, Link] = field(default_factory=dict)
     marks: dict[int, int] = field(default_factory=dict)  # ifindex → the protocol number in the alias
@@ -477,7 +478,7 @@ def delete_rule(kernel: FakeKernel, key: Key, value: Value, port: int) -> int:
 
 
 def insert_address(kernel: FakeKernel, verb: Verb | str, key: Key, value: AddressValue, port: int) -> int:
-    """RTM_NEWADDR: a replacement changes lifetimes, metric and protocol, and is always announced."""
+    """RTM_NEWADDR: a replacement changes lifetimes, metric and, where it can, protocol, and is always announced."""
     member = key.member
     assert isinstance(member, AddressMember)
     if member.dev not in kernel.links:
@@ -486,8 +487,12 @@ def insert_address(kernel: FakeKernel, verb: Verb | str, key: Key, value: Addres
     if standing and verb is not Verb.REPLACE:
         return EEXIST
     if standing:
+        keeps_protocol = len(member.address) == 4 and not kernel.can_mark_again
         value = standing[0]._replace(
-            protocol=value.protocol, metric=value.metric, deprecated=value.deprecated, dynamic=value.dynamic
+            protocol=standing[0].protocol if keeps_protocol else value.protocol,
+            metric=value.metric,
+            deprecated=value.deprecated,
+            dynamic=value.dynamic,
         )
     kernel._put(key, [value])
     kernel._announce(key, value, port)
