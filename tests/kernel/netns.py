@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+SLOWNESS = float(os.environ.get("ROUTED_TEST_SLOWNESS", "1"))  # how many times as long as elsewhere all takes here
+
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -110,7 +112,7 @@ def ip_json(command: str) -> list[dict[str, Any]]:
 
 def wait_until(is_so: Callable[[], bool], within: float = 5.0) -> None:
     """Return as soon as the condition holds; fail the test when it does not hold in time (seconds)."""
-    end = time.monotonic() + within
+    end = time.monotonic() + within * SLOWNESS
     while not is_so():
         assert time.monotonic() < end, f"{is_so} did not become true within {within} s"
         time.sleep(0.002)

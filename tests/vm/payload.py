@@ -14,14 +14,13 @@ UNPACK: Final = "tar -xf /dev/vdb -C /opt"
 
 
 def pack(payload: Path, package: Path, image: Image) -> Path:
-    """Write the tar, and return where it is. Inside it becomes /opt/routed.deb, /opt/checkout and /opt/tools."""
+    """Write the tar, and return where it is. Inside it becomes /opt/routed.deb, /opt/checkout and /opt/tools.
+
+    With the bytecode that is here: where it is that of another Python, the machine makes its own, slowly.
+    """
     with tarfile.open(payload, "w") as tar:
         tar.add(package, "routed.deb")
-        tar.add(image.tools, "tools", filter=_without_caches)
+        tar.add(image.tools, "tools")
         for part in CHECKOUT:
-            tar.add(PROJECT / part, f"checkout/{part}", filter=_without_caches)
+            tar.add(PROJECT / part, f"checkout/{part}")
     return payload
-
-
-def _without_caches(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return None if member.name.endswith("__pycache__") else member

@@ -8,8 +8,8 @@ from tests.system.drivers import NO_DUMMY
 from tests.vm.host import Host
 
 # The package brings what routed needs; the code under test is the checkout.
-PYTHON = "PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/opt/checkout:/usr/lib/routed:/opt/tools python3"
-PYTEST = f"{PYTHON} -m pytest -q -n 2 -p no:cacheprovider --timeout 600 --hypothesis-profile emulated"
+PYTHON = "ROUTED_TEST_SLOWNESS=10 PYTHONPATH=/opt/checkout:/usr/lib/routed:/opt/tools python3"
+PYTEST = f"{PYTHON} -m pytest -q -n 2 -p no:cacheprovider --timeout 600 --hypothesis-profile emulated --durations 10"
 
 
 @pytest.mark.timeout(1200)
