@@ -48,7 +48,7 @@ class Announcements:
                     self._begin(member, operation.entry, f"it came to {facts.name_of(member.dev)}", facts, now)
         for dev in regained:
             for members in desired.wants[Kind.ADDRESS].values():
-                for member, want in members.single.items():
+                for member, want in members.items():
                     if isinstance(member, AddressMember) and member.dev == dev and member in facts.addresses:
                         self._begin(member, want.entry, f"link {facts.name_of(dev)} came into use", facts, now)
 

@@ -101,7 +101,8 @@ class Members:
             taken: AbstractSet[Member] = members & self.single.keys()
             for crowd in self.crowds:
                 taken |= members & crowd.prefixes
-            if free := PrefixSet.of(members - taken) if taken else members:
+            free = PrefixSet.of(members - taken) if taken else members
+            if free:
                 self.crowds.append(Crowd(free, want))
         else:
             taken = members & self.single.keys()

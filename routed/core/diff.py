@@ -1,7 +1,7 @@
 """Desired against observed: a stream of what stands in the kernel in, groups of drift out.
 
-What stands is looked at once and not kept. A stretch of routes that is exactly the next piece of a prefix file is
-accepted as a whole, and one of routes that concern nobody is passed over as a whole. Otherwise an object costs two
+What stands is looked at once and not kept. A stretch of routes that is exactly a piece of a prefix file is accepted
+as a whole, and one of routes that concern nobody is passed over as a whole. Otherwise an object costs two
 dictionary look-ups and one comparison, and only keys with something odd about them are remembered.
 """
 
@@ -99,8 +99,8 @@ class Comparer:
             if at is None:
                 continue
             end = at + len(members)
-            is_next = crowd.prefixes.pack(at, end) == members.packed and marks.find(1, at, end) < 0
-            if is_next and not (self.odd and self._is_odd(slot, members)):
+            is_piece = crowd.prefixes.pack(at, end) == members.packed and marks.find(1, at, end) < 0
+            if is_piece and not (self.odd and self._is_odd(slot, members)):
                 marks[at:end] = b"\1" * len(members)
                 return True
         return False
@@ -127,7 +127,7 @@ class Comparer:
         wanted, seen = self.wants.get(slot), self.seen.get(slot)
         if wanted is None or not wanted.crowds:
             single = wanted.single if wanted else {}
-            _sort_out(standings, single, seen.single if seen else None, self.odd, self.surplus, self.ours)
+            _sort_one_by_one(standings, single, seen.single if seen else None, self.odd, self.surplus, self.ours)
             return
         members = [standing.member for standing in standings if isinstance(standing.member, bytes)]
         places = [crowd.prefixes.locate(members) for crowd in wanted.crowds]
@@ -135,12 +135,12 @@ class Comparer:
         for crowd, here in zip(wanted.crowds, places, strict=True):
             near |= dict.fromkeys(here, crowd.want)
         if seen is None:
-            _sort_out(standings, near, None, self.odd, self.surplus, self.ours)
+            _sort_one_by_one(standings, near, None, self.odd, self.surplus, self.ours)
             return
         seen_here = set(near.keys() & seen.single)
         for marks, here in zip(seen.crowds, places, strict=True):
             seen_here.update(member for member, at in here.items() if marks[at])
-        _sort_out(standings, near, seen_here, self.odd, self.surplus, self.ours)
+        _sort_one_by_one(standings, near, seen_here, self.odd, self.surplus, self.ours)
         for marks, here in zip(seen.crowds, places, strict=True):
             for at in (at for member, at in here.items() if member in seen_here):
                 marks[at] = 1
@@ -168,7 +168,7 @@ def compare_keys(
     return Differences(tuple(drifts), ())
 
 
-def _sort_out(
+def _sort_one_by_one(
     chunk: Iterable[Standing],
     wanted: Mapping[Member, Want],
     seen: set[Member] | None,

@@ -65,7 +65,7 @@ def forget_former(host: Host, report: Report) -> None:
     scopes = {scope_of(drift.kind, drift.slot) for drift in left if drift.want is None}
     scopes |= {scope_of(o.operation.kind, o.operation.slot) for o in report.outcomes if o.failures}
     looked_at = host.former.find_scopes() if report.dirt.everything else report.scopes
-    host.former.forget(looked_at - scopes - report.postponed)
+    host.former.forget(looked_at - scopes - report.postponed - host.schedule.dirt.scopes.keys())
 
 
 def note_troubles(host: Host, report: Report, comparison: Comparison, now: float) -> list[Ended]:

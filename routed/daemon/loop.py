@@ -78,13 +78,19 @@ class Loop:
             lasted=now - self._began if is_busy else 0.0,
         )
 
-    async def run_pass(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> list[Report]:
-        """Run passes until nothing is dirty, after the one under way. Raises OSError."""
+    async def run_pass(
+        self, dirt: Dirt, prepare: Callable[[], None], *, is_initial: bool = False, is_forced: bool = False
+    ) -> list[Report]:
+        """Run passes until nothing is dirty, after the one under way. Raises OSError.
+
+        ``prepare`` is called in between: what is wanted must not become something else in the middle of a pass.
+        """
         while not self._free.is_set():
             await self._free.wait()
         self._free.clear()
         reports: list[Report] = []
         try:
+            prepare()
             for step in self._settle(dirt, is_initial=is_initial, is_forced=is_forced):
                 if step is None:
                     await asyncio.sleep(0)

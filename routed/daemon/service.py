@@ -102,9 +102,8 @@ class Service:
         settings = self.host.intent.settings
         if settings.on_stop == "remove":
             empty = Intent(settings=settings)
-            self.host.enforce(empty, time.monotonic())
             self.host.is_current = True
-            await self.loop.run_pass(Dirt(everything=Cause(None, "stop")), is_initial=True, is_forced=True)
+            await self._run_pass(empty, Cause(None, "stop"), is_forced=True)
         await self.voice.finish()
         self.voice.say(notices.note_stopped(settings.on_stop != "remove"))
 
@@ -244,13 +243,18 @@ class Service:
         is_other = intent.digest != self.host.intent.digest or not self.revision
         if self.host.is_current:  # before the pass: it may displace something, which the revision has to remember
             self._save_revision(intent)
-        self.host.enforce(intent, time.monotonic())
-        reports = await self.loop.run_pass(Dirt(everything=cause), is_initial=True, is_forced=is_forced)
+        reports = await self._run_pass(intent, cause, is_forced=is_forced)
         self.voice.tell_waiting(self.host)
         if is_other:
             entries, objects = len(intent.entries), self.host.desired.count()
             self.voice.say(notices.note_config_loaded(str(self.files.config), entries, objects, self.revision))
         return reports
+
+    async def _run_pass(self, intent: Intent, cause: Cause, *, is_forced: bool) -> list[Report]:
+        def enforce() -> None:
+            self.host.enforce(intent, time.monotonic())
+
+        return await self.loop.run_pass(Dirt(everything=cause), enforce, is_initial=True, is_forced=is_forced)
 
     def _save_revision(self, intent: Intent) -> None:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from struct import Struct
 from typing import Final, overload
 
-from routed.model.net import ADDRESS_LENGTH, FAMILY_OF_LENGTH, IPV4
+from routed.model.net import ADDRESS_LENGTH, IPV4
 
 BLOCK: Final = 4096  # prefixes that are unpacked at a time
 FENCE: Final = 256  # one prefix out of so many is an object, so that a search costs few steps in Python
@@ -80,16 +80,9 @@ class PrefixSet(AbstractSet[bytes]):
 
     @classmethod
     def of(cls, prefixes: Iterable[bytes]) -> PrefixSet:
-        """From packed prefixes, at least one, all of one family."""
-        chosen = set(prefixes)
-        width = len(next(iter(chosen)))
-        ordered = sorted(map(to_order, chosen))
-        return cls(b"".join(ordered), width)
-
-    @property
-    def family(self) -> int:
-        """IPV4 or IPV6."""
-        return FAMILY_OF_LENGTH[self.width]
+        """From packed prefixes, all of one family."""
+        ordered = sorted(map(to_order, set(prefixes)))
+        return cls(b"".join(ordered), len(ordered[0]) if ordered else _TURNED)
 
     def __len__(self) -> int:
         return len(self._ordered) // self.width

@@ -12,7 +12,7 @@ from routed.model.change import Nature
 from routed.model.entries import Entry
 from routed.model.facts import Facts, Link
 from routed.model.net import parse_prefix
-from routed.model.objects import Kind, Slot, Standing, Value
+from routed.model.objects import Key, Kind, Slot, Standing, Value
 from tests.property.rig import OURS, THEIRS, a_route, hop, route_key, route_value
 
 FACTS = Facts(links={1: Link(1, "v0", is_up=True, has_carrier=True)})
@@ -137,6 +137,28 @@ def test_two_entries_that_meet_at_one_key_clash_and_the_first_keeps_it() -> None
     wanted.drop("route/second")
     assert wanted.count() == 1
     assert wanted.clashes == {}
+
+
+def test_a_file_all_of_whose_prefixes_are_wanted_elsewhere_wants_nothing_more() -> None:
+    wanted = desired(a_route("first", "10.1.0.0/16"), a_route("second", "10.1.0.0/16", is_file=True))
+    assert wanted.clashes == {"route/second": "route/first"}
+    assert wanted.count() == 1
+    wanted.drop("route/first")
+    wanted.drop("route/second")
+    assert wanted.wants[Kind.ROUTE] == {}
+
+
+def test_two_files_that_meet_at_one_key_clash_and_the_first_keeps_it() -> None:
+    listed = desired(
+        a_route("first", ("10.1.0.0/16", "10.2.0.0/16"), is_file=True),
+        a_route("second", ("10.2.0.0/16", "10.3.0.0/16"), is_file=True),
+    )
+    assert listed.clashes == {"route/second": "route/first"}
+    assert [want.entry.name for to in (A, B, C) if (want := listed.get(Key(Kind.ROUTE, SLOT, to)))] == [
+        "route/first",
+        "route/first",
+        "route/second",
+    ]
 
 
 def test_the_dumps_over_a_link_are_those_of_the_routes_that_go_through_it() -> None:

@@ -135,7 +135,7 @@ def test_an_idle_loop_has_nothing_to_do_and_nothing_to_read(work: Work, events: 
 def test_each_step_of_a_pass_is_counted(work: Work, events: tuple[int, int]) -> None:
     async def look() -> tuple[Signs, Signs]:
         loop = open_loop(work, events[0])
-        running = asyncio.ensure_future(loop.run_pass(Dirt(everything=Cause(None, "start"))))
+        running = asyncio.ensure_future(loop.run_pass(Dirt(everything=Cause(None, "start")), lambda: None))
         await asyncio.sleep(0)
         work.now += 5
         during = loop.read_signs()
@@ -145,6 +145,25 @@ def test_each_step_of_a_pass_is_counted(work: Work, events: tuple[int, int]) -> 
     during, after = asyncio.run(look())
     assert during == Signs(steps=1, reads=0, is_at_work=True, has_unread=False, lasted=5.0)
     assert after == Signs(steps=1, reads=0, is_at_work=False, has_unread=False)
+
+
+def test_what_is_wanted_is_exchanged_only_between_two_passes(work: Work, events: tuple[int, int]) -> None:
+    passes: list[float] = []  # where the next comparison was due, which is put off at the end of each
+
+    async def look() -> None:
+        loop = open_loop(work, events[0])
+
+        def prepare() -> None:
+            passes.append(work.schedule.next_resync)
+
+        first = asyncio.ensure_future(loop.run_pass(Dirt(everything=Cause(None, "start")), prepare))
+        await asyncio.sleep(0)
+        work.now += 5
+        await loop.run_pass(Dirt(everything=Cause(None, "reload")), prepare)
+        await first
+
+    asyncio.run(look())
+    assert passes == [160.0, 165.0]
 
 
 def test_a_pass_that_died_of_a_bug_stays_at_work_for_ever(work: Work, events: tuple[int, int]) -> None:
