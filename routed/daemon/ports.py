@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol
 
 from routed.model.change import Failure, Operation
-from routed.model.events import Event
+from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.objects import AddressMember, Chunk, Scope, Standing
 from routed.model.process import Process
@@ -31,6 +31,7 @@ class Kernel(Protocol):
     writes: int  # change requests sent so far
     can_mark_again: bool  # does an IPv4 address that stands take another protocol?
     hears_echo: bool  # as ``hear_echo`` left it
+    interest: Interest | None  # as ``listen_for`` left it
 
     @property
     def overruns(self) -> int:
@@ -71,6 +72,9 @@ class Kernel(Protocol):
 
         Its routes are dumped afterwards anyway. What we change of addresses is always heard: facts come from it.
         """
+
+    def listen_for(self, interest: Interest | None) -> None:
+        """Of which routes of others shall changes be delivered? None: of all."""
 
     def identify(self, port: int) -> Process | None:
         """Who is behind the port id of an event, as far as it can be told quickly."""

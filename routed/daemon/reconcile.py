@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from routed.core.guard import Limits
+from routed.core.interest import find_interest
 from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
 from routed.daemon.aftermath import forget_former, note_outcomes, note_troubles
@@ -130,6 +131,17 @@ class Reconciler:
         host.facts = look_around(self.kernel, host, self.clock())
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
+        self._choose_news()
+
+    def _choose_news(self) -> None:
+        """Hear of what may matter now, before it is dumped, and of nothing else."""
+        host = self.host
+        is_everything_news = host.schedule.is_reach_awaited
+        interest = None if is_everything_news else find_interest(host.desired, host.needs.watched, host.ours)
+        if interest != self.kernel.interest:
+            self.kernel.listen_for(interest)
+            if host.needs.gateways or host.needs.watched:  # these were asked for while the news of them was not heard
+                host.schedule.dirt.has_new_facts = True
 
     def _policy(self, comparison: Comparison, *, is_forced: bool) -> Policy:
         host, now = self.host, self.clock()

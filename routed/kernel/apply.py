@@ -8,6 +8,7 @@ failed, matched by its sequence number. Sequence numbers start anew with each ba
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH
 from functools import partial
 from itertools import permutations
@@ -23,7 +24,9 @@ from routed.model.change import Failure, Operation
 from routed.model.net import IPV4
 from routed.model.objects import Member, RouteValue, Slot, Value
 
-BATCH: Final = 512  # messages; measured: 64 is no faster, and 2048 only keeps the caller waiting for longer
+BATCH: Final = 512  # members; measured: 2048 is no faster, and only keeps the caller waiting for longer
+LEAST: Final = 16  # members
+WAIT: Final = 0.004  # seconds that the caller should not wait longer than for one batch
 _ANSWER_SIZE: Final = 1024  # bytes that one error takes in the receive buffer, with its text, rounded up
 _BATCH_SIZE: Final = 1 << 18  # bytes; some routes have hundreds of legs
 _ANSWER: Final = 4096  # bytes
@@ -36,6 +39,22 @@ _ERROR_TEXT: Final = 1  # NLMSGERR_ATTR_MSG
 _GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})
 
 
+@dataclass(slots=True)
+class Pace:
+    """How many members of an operation the kernel works through while a caller can wait.
+
+    Mostly some 10 µs each; but while a table grows, one insert waits for all processors (tnode_free in
+    net/ipv4/fib_trie.c calls synchronize_rcu), and a batch of many such takes the better part of a second.
+    """
+
+    count: int = BATCH
+
+    def note(self, members: int, seconds: float) -> None:
+        """So many took so long: the next batch takes what fits into the wait, and at most twice as many."""
+        fitting = int(members * WAIT / seconds) if seconds > 0 else BATCH
+        self.count = max(LEAST, min(BATCH, 2 * self.count, fitting))
+
+
 class Round(NamedTuple):
     """One request for each member of a batch."""
 
@@ -44,13 +63,13 @@ class Round(NamedTuple):
     pack: Callable[[Sequence[Member]], bytes | bytearray]  # the same for some of the members
 
 
-def batches(operation: Operation, receive_buffer: int) -> Iterator[tuple[Sequence[Member], list[Round]]]:
-    """The requests of an operation: (members, rounds over them).
+def batches(operation: Operation, receive_buffer: int, pace: Pace) -> Iterator[tuple[Sequence[Member], list[Round]]]:
+    """The requests of an operation: (members, rounds over them), each as many as the pace says by then.
 
     ``receive_buffer`` is the size in bytes of the socket's; no batch can overrun it, should every message fail.
     """
     codec = CODECS[operation.kind]
-    count = max(1, min(BATCH, receive_buffer // _ANSWER_SIZE))
+    most = max(1, receive_buffer // _ANSWER_SIZE)
     members = operation.members
     before: Value = operation.value if operation.before is None else operation.before
     steps = [
@@ -63,10 +82,11 @@ def batches(operation: Operation, receive_buffer: int) -> Iterator[tuple[Sequenc
     ]
     start = 0
     while start < len(members):
+        count = min(most, pace.count)
         batch = members[start : start + count]
         rounds = [Round(pack(batch), is_removal, pack) for is_removal, pack in steps]
-        if start == 0 and max(len(one.packed) for one in rounds) > _BATCH_SIZE and count > 1:
-            count = max(1, count // 8)
+        if max(len(one.packed) for one in rounds) > _BATCH_SIZE and count > 1:
+            most = max(1, count // 8)
             continue
         yield batch, rounds
         start += len(batch)

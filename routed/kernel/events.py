@@ -14,6 +14,7 @@ from routed.kernel.codec import Decoder, MalformedMessage
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.attributes import EXCLUSIVE, HEADER, REPLACE
 from routed.kernel.codec.link import decode_link
+from routed.kernel.codec.route import PROTOCOL_AT, TABLE_AT
 from routed.kernel.codec.rule import decode_rule
 from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
@@ -21,9 +22,6 @@ from routed.model.objects import AddressMember, AddressValue, Kind, Standing
 
 _DATAGRAM: Final = 1 << 18  # bytes; one event, or several
 _DRAIN: Final = 4096  # datagrams at a time, so that a storm cannot keep the caller from everything else
-
-_TABLE_AT: Final = 20  # rtm_table and rtm_protocol in a route message, from its header
-_PROTOCOL_AT: Final = 21
 
 
 class _Header(NamedTuple):
@@ -87,7 +85,7 @@ class EventReader:
             start += (length + 3) & ~3
 
     def _read_route(self, data: bytes, start: int, end: int, header: _Header) -> list[Event]:
-        if data[start + _TABLE_AT : start + _PROTOCOL_AT + 1] == _LOCAL_BY_KERNEL:
+        if data[start + TABLE_AT : start + PROTOCOL_AT + 1] == _LOCAL_BY_KERNEL:
             return []
         route = self._decoder.routes.decode(data, start, end)
         return [] if route is None else [_object_event(Kind.ROUTE, route, header)]

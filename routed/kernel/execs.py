@@ -14,7 +14,7 @@ import sys
 from struct import Struct
 from typing import Final
 
-from routed.kernel.sockets import keep_only
+from routed.kernel.filters import keep_only
 
 _NETLINK_CONNECTOR: Final = 11
 _CN_IDX_PROC: Final = 1

@@ -9,18 +9,20 @@ import os
 import re
 from collections.abc import Generator, Iterable, Iterator
 from socket import SO_RCVBUF, SOL_SOCKET, socket
+from time import perf_counter
 from types import TracebackType
 from typing import Final, Self
 
-from routed.kernel import announce, apply, defaults, drivers, dump, gateways, sockets
+from routed.kernel import announce, apply, defaults, drivers, dump, filters, gateways, sockets
 from routed.kernel.codec import CODECS, Decoder, MalformedMessage, messages
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.link import LINKS_REQUEST, decode_link
 from routed.kernel.dump import Dump
 from routed.kernel.events import EventReader
+from routed.kernel.filters import Program
 from routed.kernel.witness import Witness
 from routed.model.change import Failure, Operation
-from routed.model.events import Event
+from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.net import FAMILIES
 from routed.model.objects import AddressMember, Member, Scope, Standing
@@ -47,11 +49,14 @@ class Kernel:
         self._event_socket: socket | None = None
         self._reader: EventReader | None = None
         self._decoder = Decoder()
+        self._pace = apply.Pace()
         self.port = int(self._requests.getsockname()[0])  # the port id of our own changes in notifications
         self.witness = Witness()
         self.writes = 0  # change requests sent
         self.can_mark_again = read_version() >= MARKS_AGAIN
         self.hears_echo = True  # are events of our own changes of routes delivered?
+        self.interest: Interest | None = None  # as ``listen_for`` left it
+        self._filters = self._make_filters()
 
     def __enter__(self) -> Self:
         return self
@@ -143,7 +148,8 @@ class Kernel:
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out one operation: an item for each batch, with the failures in it. Nothing is sent unless iterated."""
         hints = CODECS[operation.kind].hints
-        for members, rounds in apply.batches(operation, self._receive_buffer):
+        for members, rounds in apply.batches(operation, self._receive_buffer, self._pace):
+            began = perf_counter()
             failures: dict[Member, Failure] = {}
             left = members
             for packed, is_removal, pack in rounds:
@@ -154,6 +160,7 @@ class Kernel:
                     self.writes += len(left)
                     refused = apply.send_batch(self._requests, packed, left, is_removal=is_removal, hints=hints)
                     failures |= {failure.member: failure for failure in refused}
+            self._pace.note(len(members), perf_counter() - began)
             yield tuple(failures.values())
 
     def announce(self, link: Link, address: bytes) -> None:
@@ -174,10 +181,19 @@ class Kernel:
         """Shall events of our own changes of routes be delivered? Off, the kernel drops them at once."""
         assert self._event_socket is not None, "open_events() comes first"
         self.hears_echo = wanted
-        if wanted:
-            sockets.filter_nothing(self._event_socket)
-        else:
-            sockets.filter_out(self._event_socket, self.port)
+        filters.attach(self._event_socket, self._filters[wanted])
+
+    def listen_for(self, interest: Interest | None) -> None:
+        """Of which routes of others shall changes be delivered? None: of all. The rest the kernel drops at once."""
+        assert self._event_socket is not None, "open_events() comes first"
+        if interest != self.interest:
+            self.interest = interest
+            self._filters = self._make_filters()
+            filters.attach(self._event_socket, self._filters[self.hears_echo])
+
+    def _make_filters(self) -> dict[bool, Program]:
+        """One for each answer to ``hears_echo``: it is given often, and the interest seldom changes."""
+        return {answer: filters.keep_news(self.port, self.interest, hears_echo=answer) for answer in (False, True)}
 
     def identify(self, port: int) -> Process | None:
         """Who is behind the port id of an event, as far as it can be told quickly. To be asked at once."""

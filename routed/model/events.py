@@ -5,9 +5,30 @@ from __future__ import annotations
 from typing import Final, NamedTuple, TypeAlias
 
 from routed.model.facts import HostAddress, Link
+from routed.model.net import family_of
 from routed.model.objects import AddressMember, Kind, Member, Slot, Value
 
 KERNEL: Final = 0  # the port id of a change that the kernel made itself
+
+PLACE_SIZE: Final = 4  # bytes
+Span: TypeAlias = tuple[int, int]  # the first and the last of a row of places
+
+
+def place_of(prefix: bytes) -> int:
+    """Where a prefix lies among all of its family: the first 32 bits of its address."""
+    return int.from_bytes(prefix[:PLACE_SIZE], "big")
+
+
+class Interest(NamedTuple):
+    """Of which routes a change is worth an event. Those that we change ourselves are another question."""
+
+    protocols: frozenset[int]  # wherever they are
+    spans: dict[int, tuple[Span, ...]]  # family → whoever changes them; in order, without overlap
+
+    def covers(self, prefix: bytes, protocol: int) -> bool:
+        """Is this route among them? One to everywhere always is."""
+        spans, place = self.spans[family_of(prefix[:-1])], place_of(prefix)
+        return not prefix[-1] or protocol in self.protocols or any(first <= place <= last for first, last in spans)
 
 
 class ObjectEvent(NamedTuple):

@@ -6,6 +6,7 @@ from errno import EEXIST, EINVAL, ENETUNREACH
 
 import pytest
 
+from routed.kernel.apply import LEAST, WAIT, Pace, batches
 from routed.kernel.kernel import Kernel
 from routed.model.change import Verb
 from routed.model.objects import Hop, Kind, Scope
@@ -47,7 +48,35 @@ def test_when_every_message_of_a_big_operation_fails_each_is_named(network: Netw
 
 def test_a_batch_is_an_item_so_that_the_caller_can_breathe(kernel: Kernel) -> None:
     batches = list(kernel.apply(operation(Verb.ADD, route(TO, type=6), prefixes(1500))))
-    assert batches == [(), (), ()]
+    assert len(batches) >= 3
+    assert set(batches) == {()}
+
+
+def test_where_the_kernel_takes_long_batches_become_small_and_grow_again_step_by_step() -> None:
+    pace = Pace()
+    pace.note(512, 1.0)
+    assert pace.count == LEAST
+    sizes = []
+    for _ in range(6):
+        pace.note(pace.count, pace.count * 1e-6)
+        sizes.append(pace.count)
+    assert sizes == [32, 64, 128, 256, 512, 512]
+
+
+def test_a_batch_takes_no_longer_than_a_caller_can_wait_where_the_kernel_keeps_its_speed() -> None:
+    pace = Pace()
+    pace.note(pace.count, pace.count * 40e-6)
+    assert pace.count * 40e-6 <= WAIT
+
+
+def test_batches_follow_the_pace_and_leave_no_member_out() -> None:
+    pace, sizes, sent = Pace(), [], list[object]()
+    for members, _ in batches(operation(Verb.ADD, route(TO, type=6), prefixes(2000)), 4 << 20, pace):
+        sizes.append(len(members))
+        sent += members
+        pace.note(len(members), 1.0 if len(sizes) == 1 else 0.0)
+    assert sizes[:4] == [512, LEAST, 2 * LEAST, 4 * LEAST]
+    assert sent == prefixes(2000)
 
 
 def test_routes_with_hundreds_of_legs_fit_through_the_socket(network: Network, kernel: Kernel) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from routed.kernel.kernel import Kernel
 from routed.model.change import Verb
-from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, ObjectEvent, Overrun, place_of
+from routed.model.net import parse_prefix
 from routed.model.objects import AddressMember, Hop, Kind, Scope
 from tests.kernel.conftest import Network
 from tests.kernel.netns import ip, ip_batch, ip_json, veth
@@ -164,3 +165,75 @@ def test_without_echo_our_own_routes_are_silent_and_all_else_is_heard(network: N
     listening.hear_echo(wanted=True)
     do(listening, Verb.DELETE, route(TO, type=6))
     assert [event.is_removal for event in of_objects(listening.read_events())] == [True]
+
+
+def test_only_what_is_of_interest_is_delivered_and_the_filter_judges_as_the_interest_does(listening: Kernel) -> None:
+    heads = ("10.0.0", "10.0.1", "10.0.255", "10.1.0", "192.0.2", "223.255.255")
+    v4 = [f"{head}.{low}/{length}" for head in heads for low, length in ((0, 24), (0, 30), (4, 30), (255, 32))]
+    v6 = [f"2001:{head}:{low}::/{length}" for head in ("0", "db8", "ffff") for low, length in ((0, 32), (1, 48))]
+    prefixes, protocols = (*v4, *v6, "0.0.0.0/0", "::/0"), (4, 7, 114)
+    interest = Interest(
+        frozenset({114, 7}),
+        {
+            V4: ((place("10.0.0.0"), place("10.0.0.4")), (place("10.0.255.255"), place("192.0.2.0"))),
+            V6: ((place("2001:db8::"), place("2001:db8::")),),
+        },
+    )
+    wanted = [
+        (prefix, protocol)
+        for prefix in prefixes
+        for protocol in protocols
+        if interest.covers(parse_prefix(prefix), protocol)
+    ]
+    assert wanted
+    listening.listen_for(interest)
+    for verb in ("add", "del"):
+        ip_batch(
+            "".join(
+                f"route {verb} blackhole {prefix} metric {protocol} proto {protocol}\n"
+                for prefix in prefixes
+                for protocol in protocols
+            )
+        )
+        heard = of_objects(listening.read_events())
+        assert [(event.member, event.value.protocol) for event in heard] == [
+            (parse_prefix(prefix), protocol) for prefix, protocol in wanted
+        ]
+
+
+def test_a_replacement_by_a_stranger_is_heard_where_only_its_key_is_of_interest(listening: Kernel) -> None:
+    listening.listen_for(Interest(frozenset({114}), {V4: ((place("192.0.2.0"), place("192.0.2.0")),), V6: ()}))
+    do(listening, Verb.ADD, route(TO, type=6))
+    ip(f"route replace prohibit {TO} table {TABLE} metric 50 proto static")
+    ip(f"route replace prohibit 198.51.100.0/24 table {TABLE} metric 50 proto static")
+    assert [event.port == listening.port for event in of_objects(listening.read_events())] == [True, False]
+
+
+def test_whatever_the_interest_our_own_changes_and_all_but_routes_are_heard(
+    network: Network, listening: Kernel
+) -> None:
+    listening.listen_for(Interest(frozenset(), {V4: (), V6: ()}))
+    do(listening, Verb.ADD, route(TO, type=6, protocol=4))
+    ip("rule add priority 900 table 77")
+    ip("addr add 198.51.100.1/32 dev v0")
+    ip("link set v1 mtu 1400")
+    events = listening.read_events()
+    assert [event.kind for event in of_objects(events)] == [Kind.ROUTE, Kind.RULE, Kind.ADDRESS]
+    assert [event.link.name for event in events if isinstance(event, LinkEvent)][:1] == ["v1"]
+    listening.hear_echo(wanted=False)
+    listening.read_events()
+    do(listening, Verb.DELETE, route(TO, type=6, protocol=4))
+    assert of_objects(listening.read_events()) == []
+
+
+def test_with_spans_as_many_as_there_may_be_the_kernel_takes_the_filter(listening: Kernel) -> None:
+    spans = tuple((n << 20, n << 20) for n in range(1, 65))
+    listening.listen_for(Interest(frozenset({114}), {V4: spans, V6: spans}))
+    for n in (1, 32, 64):
+        ip(f"route add blackhole {n >> 4}.{(n & 15) << 4}.0.0/32 table {TABLE}")
+    ip(f"route add blackhole 4.0.0.1/32 table {TABLE}")
+    assert len(of_objects(listening.read_events())) == 3
+
+
+def place(text: str) -> int:
+    return place_of(packed(text))

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from routed.model import names
 from routed.model.change import Failure, Operation, Verb
-from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.net import IPV4, IPV6, family_of, is_inside, network_of, parse_prefix
 from routed.model.objects import (
@@ -113,6 +113,7 @@ class FakeKernel:
     watch: Callable[[], None] = lambda: None  # called after every change of a table
     _events: list[Event] = field(default_factory=list)
     hears_echo: bool = True
+    interest: Interest | None = None
 
     # What the story asks for
 
@@ -188,6 +189,9 @@ class FakeKernel:
 
     def hear_echo(self, *, wanted: bool) -> None:
         self.hears_echo = wanted
+
+    def listen_for(self, interest: Interest | None) -> None:
+        self.interest = interest
 
     def identify(self, port: int) -> Process | None:
         return Process(port, "stranger") if port == STRANGER else None
@@ -300,11 +304,17 @@ class FakeKernel:
             self._announce(key, value, port, is_removal=True)
 
     def _announce(self, key: Key, value: Value, port: int, *, is_removal: bool = False, flag: str = "") -> None:
-        if port == self.port and not self.hears_echo:
+        if not (self.hears_echo if port == self.port else self._is_news(key, value)):
             return
         if isinstance(key.member, AddressMember):
             self._events.append(AddressEvent(key.member, _as_fact(key.member, value), is_removal))
         self._events.append(ObjectEvent(*key, value, is_removal, flag == "replace", flag == "excl", port))
+
+    def _is_news(self, key: Key, value: Value) -> bool:
+        """Does a filter let through what others did?"""
+        if self.interest is None or not isinstance(key.member, bytes):
+            return True
+        return self.interest.covers(key.member, value.protocol)
 
     def _routes_over(self, ifindex: int) -> Iterator[tuple[Key, RouteValue]]:
         for slot, member, value in self.stand(Kind.ROUTE):

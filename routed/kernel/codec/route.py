@@ -57,11 +57,13 @@ _NO_EXPIRY: Final = bytes(4)
 _PREF_MEDIUM: Final = b"\0"
 
 # Where the parts of a message with the usual layout lie: header, rtmsg, RTA_TABLE, RTA_DST, the rest.
-_FAMILY_AT: Final = HEADER_SIZE
-_DST_LEN_AT: Final = HEADER_SIZE + 1
-_DST_AT: Final = HEADER_SIZE + _HEAD.size + 8 + 4
-_TABLE_TYPE: Final = attribute_u32(_TABLE, 0)[2:4]
-_DST_HEADS: Final = {width: attribute(_DST, bytes(width))[:4] for width in ADDRESS_LENGTH.values()}
+FAMILY_AT: Final = HEADER_SIZE
+DST_LEN_AT: Final = HEADER_SIZE + 1
+TABLE_AT: Final = HEADER_SIZE + 4
+PROTOCOL_AT: Final = HEADER_SIZE + 5
+DST_AT: Final = HEADER_SIZE + _HEAD.size + 8 + 4
+TABLE_HEAD: Final = attribute_u32(_TABLE, 0)[:4]
+DST_HEADS: Final = {width: attribute(_DST, bytes(width))[:4] for width in ADDRESS_LENGTH.values()}
 
 _FEW: Final = 8  # routes that are decoded one by one
 _MEMO_LIMIT: Final = 4096  # shapes; beyond that the memo starts anew
@@ -92,15 +94,15 @@ class RouteDecoder:
 
         Raises MalformedMessage.
         """
-        layout = self._layouts.get(data[start + _FAMILY_AT]) if start + _DST_AT <= end else None
+        layout = self._layouts.get(data[start + FAMILY_AT]) if start + DST_AT <= end else None
         if layout is None:
             return decode_route(data, start, end)
-        dst = start + _DST_AT
+        dst = start + DST_AT
         rest = dst + layout.width
-        shape = data[start + _DST_LEN_AT + 1 : dst] + data[rest:end]
+        shape = data[start + DST_LEN_AT + 1 : dst] + data[rest:end]
         shared = layout.memo.get(shape)
         if shared is not None and rest <= end <= len(data):
-            prefix = data[dst:rest] + data[start + _DST_LEN_AT : start + _DST_LEN_AT + 1]
+            prefix = data[dst:rest] + data[start + DST_LEN_AT : start + DST_LEN_AT + 1]
             return Standing(shared[0], prefix, shared[1])
         return self._learn(layout, shape, data, start, end)
 
@@ -109,7 +111,7 @@ class RouteDecoder:
         layout = self._layouts[family]
         recall = layout.memo.get
         width = layout.width
-        dst_len_at, dst_at, rest_at = _DST_LEN_AT, _DST_AT, _DST_AT + width
+        dst_len_at, dst_at, rest_at = DST_LEN_AT, DST_AT, DST_AT + width
         routes: list[Standing] = []
         append, length_at, new, standing = routes.append, _LENGTH.unpack_from, tuple.__new__, Standing
         start, size = 0, len(data)
@@ -138,17 +140,17 @@ class RouteDecoder:
         """
         layout = self._layouts[family]
         (length,) = _LENGTH.unpack_from(data)
-        count, rest = divmod(len(data), length) if length > _DST_AT + layout.width and not length & 3 else (0, 1)
+        count, rest = divmod(len(data), length) if length > DST_AT + layout.width and not length & 3 else (0, 1)
         if rest or count < _FEW:
             return None
         with suppress(MalformedMessage):
             self.decode(data, 0, length)  # so that its shape is known
-        shared = layout.memo.get(data[_DST_LEN_AT + 1 : _DST_AT] + data[_DST_AT + layout.width : length])
+        shared = layout.memo.get(data[DST_LEN_AT + 1 : DST_AT] + data[DST_AT + layout.width : length])
         if shared is None:
             return None
         width, blank = layout.width + 1, bytes(count)
         body, packed = bytearray(data), bytearray(count * width)
-        for column, at in enumerate((*range(_DST_AT, _DST_AT + layout.width), _DST_LEN_AT)):
+        for column, at in enumerate((*range(DST_AT, DST_AT + layout.width), DST_LEN_AT)):
             packed[column::width] = data[at::length]
             body[at::length] = blank
         if body != body[:length] * count or max(packed[layout.width :: width]) > layout.width * 8:
@@ -171,12 +173,12 @@ class RouteDecoder:
         route = decode_route(data, start, end)
         if route is None:
             return None
-        dst = start + _DST_AT
+        dst = start + DST_AT
         table_at = dst - 12
         is_usual = (
             dst + layout.width <= end
-            and data[dst - 4 : dst] == _DST_HEADS[layout.width]
-            and data[table_at + 2 : table_at + 4] == _TABLE_TYPE
+            and data[dst - 4 : dst] == DST_HEADS[layout.width]
+            and data[table_at : table_at + 4] == TABLE_HEAD
         )
         if is_usual:
             if len(layout.memo) >= _MEMO_LIMIT:
@@ -343,7 +345,7 @@ def route_requests(type_: int, flags: int, slot: RouteSlot, value: RouteValue, p
     for column in range(4):
         requests[8 + column :: length] = numbers[column::4]
     for column in range(width):
-        requests[_DST_AT + column :: length] = joined[column :: width + 1]
-    requests[_DST_LEN_AT::length] = joined[width :: width + 1]
+        requests[DST_AT + column :: length] = joined[column :: width + 1]
+    requests[DST_LEN_AT::length] = joined[width :: width + 1]
     HEADER.pack_into(requests, (count - 1) * length, *HEADER.unpack_from(first)[:2], flags | ACK, count, 0)
     return requests

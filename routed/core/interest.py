@@ -1,0 +1,52 @@
+"""Interest: of which routes of other programs a change is worth hearing of.
+
+A host may take the whole table of the Internet from a routing daemon, with thousands of changes a second, and nothing
+here depends on most of them. What is left out here the kernel does not deliver, so nothing may be left out that an
+event could tell: what stands under a wanted key, what a fact speaks of, and whatever is marked as ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain, pairwise
+from typing import Final
+
+from routed.core.desired import Desired
+from routed.model.events import PLACE_SIZE, Interest, Span, place_of
+from routed.model.net import ADDRESS_LENGTH, FAMILIES
+from routed.model.objects import Kind
+
+MOST: Final = 64  # spans of one family; the kernel goes through them for each event
+
+
+def find_interest(desired: Desired, watched: Iterable[bytes], protocols: frozenset[int]) -> Interest:
+    """Everything that has to be heard of. ``watched`` are prefixes a route to which changes a fact."""
+    return Interest(protocols, {family: join_spans(_find_spans(desired, watched, family)) for family in FAMILIES})
+
+
+def join_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """The same in order and without overlap; where there are too many, over the narrowest gaps."""
+    joined: list[Span] = []
+    for first, last in sorted(spans):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    if len(joined) <= MOST:
+        return tuple(joined)
+    gaps = sorted((after[0] - before[1], place) for place, (before, after) in enumerate(pairwise(joined), 1))
+    kept = [0, *sorted(place for _, place in gaps[-(MOST - 1) :]), len(joined)]
+    return tuple((joined[start][0], joined[stop - 1][1]) for start, stop in pairwise(kept))
+
+
+def _find_spans(desired: Desired, watched: Iterable[bytes], family: int) -> set[Span]:
+    """The places of everything wanted or watched; a crowd takes all from its first to its last."""
+    width = ADDRESS_LENGTH[family] + 1
+    slots = [members for slot, members in desired.wants[Kind.ROUTE].items() if slot.family == family]
+    singles = chain(watched, *(members.single for members in slots))
+    heads = {prefix[:PLACE_SIZE] for prefix in singles if isinstance(prefix, bytes) and len(prefix) == width}
+    spans = {(place_of(head), place_of(head)) for head in heads}
+    for crowd in chain.from_iterable(members.crowds for members in slots):
+        (first,), (last,) = crowd.prefixes.take(0, 1), crowd.prefixes.take(len(crowd.prefixes) - 1, len(crowd.prefixes))
+        spans.add((place_of(first), place_of(last)))
+    return spans
