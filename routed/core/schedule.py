@@ -26,6 +26,7 @@ from routed.core.reasons import (
 from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts, Link
+from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Scope, Slot, Value
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
@@ -60,6 +61,11 @@ class Dirt:
     def needs_dump(self) -> bool:
         """Is there more than single keys to look at?"""
         return bool(self.everything or self.scopes)
+
+    @property
+    def asks_for_facts(self) -> bool:
+        """Is there something that no event told of the host?"""
+        return bool(self.everything or self.has_new_facts)
 
     def cause_of(self, key: Key) -> Cause:
         """Why an object is looked at."""
@@ -196,7 +202,8 @@ class Schedule:
         """Hand over a few single keys, for whoever cannot wait for the end of a long pass. No storm is taken apart."""
         taken = Dirt()
         if self.dirt.keys and self._find_end_of_storm(now) <= now:
-            for key in list(islice(self.dirt.keys, most)):
+            alone = (key for key in self.dirt.keys if self.dirt.scopes.get(scope_of(key.kind, key.slot)) is not STORMY)
+            for key in list(islice(alone, most)):
                 taken.add_key(key, self.dirt.keys.pop(key), self.dirt.causes.pop(key, None))
         return taken
 
@@ -249,7 +256,8 @@ class Schedule:
         self.dirt.has_new_facts = True
         if event.is_removal:
             # With the last address of a link its IPv4 routes go in silence, and so does the src of IPv6 routes.
-            swept = desired.scopes_on(event.member.dev)
+            family = family_of(event.member.address)
+            swept = {scope for scope in desired.scopes_on(event.member.dev) if scope.family == family}
             stripped = desired.scopes_reading(FactKey("address", event.member.address))
             if swept or stripped:
                 self.dirt.add_scopes(swept | stripped, blame_lost_address(event, facts, mine, identify))

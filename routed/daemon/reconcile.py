@@ -77,7 +77,9 @@ class Reconciler:
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
         """One pass over what is dirty. Yields None to let the loop breathe, and the report last."""
         report = Report(dirt, began=self.clock(), is_initial=is_initial)
-        self._refresh_facts(dirt, is_initial=is_initial)
+        if dirt.asks_for_facts:
+            self._refresh_facts(dirt, is_initial=is_initial)
+            self._choose_news()
         report.fresh = frozenset(self.host.fresh)
         comparison = Comparison()
         yield from observe(self.kernel, self.host, dirt, comparison)
@@ -118,8 +120,6 @@ class Reconciler:
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> None:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
         host = self.host
-        if not (dirt.everything or dirt.has_new_facts):
-            return
         if dirt.everything:  # an event that was lost may have been that of a link or an address
             host.facts = replace(
                 host.facts,
@@ -131,7 +131,6 @@ class Reconciler:
         host.facts = look_around(self.kernel, host, self.clock())
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
-        self._choose_news()
 
     def _choose_news(self) -> None:
         """Hear of what may matter now, before it is dumped, and of nothing else."""

@@ -21,7 +21,7 @@ from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
 from routed.model.objects import AddressMember, AddressValue, Kind, Standing
 
 _DATAGRAM: Final = 1 << 18  # bytes; one event, or several
-_DRAIN: Final = 4096  # datagrams at a time, so that a storm cannot keep the caller from everything else
+_DRAIN: Final = 1024  # datagrams at a time, so that a storm cannot keep the caller from everything else
 
 
 class _Header(NamedTuple):
@@ -53,7 +53,7 @@ class EventReader:
         }
 
     def read(self) -> list[Event]:
-        """What is there now, at most 4096 datagrams. Never blocks. A lost event is an Overrun in its place."""
+        """What is there now, at most 1024 datagrams. Never blocks. A lost event is an Overrun in its place."""
         events: list[Event] = []
         for _ in range(_DRAIN):
             try:

@@ -206,6 +206,13 @@ def test_an_address_that_goes_makes_the_routes_over_its_link_dirty() -> None:
     assert not listener.facts.addresses
 
 
+def test_an_ipv6_address_that_goes_sweeps_no_ipv4_route_away() -> None:
+    six = AddressMember(1, parse_address("2001:db8::1"), 64)
+    dirt = Listener().hear(AddressEvent(six, HostAddress(1, six.address, 64, 0), is_removal=True))
+    assert dirt.has_new_facts
+    assert not dirt.scopes
+
+
 def test_an_address_that_comes_is_a_new_fact_and_no_dump() -> None:
     other = AddressMember(1, parse_address("192.0.2.9"), 24)
     dirt = Listener().hear(AddressEvent(other, ADDRESS._replace(address=other.address), is_removal=False))
@@ -262,6 +269,20 @@ def test_fewer_events_than_a_storm_are_repaired_one_by_one_at_once() -> None:
     dirt = listener.hear(*storm(STORM), now=5.0)
     assert len(dirt.keys) == STORM
     assert listener.schedule.find_due(5.0) == 5.0
+
+
+def test_amid_a_long_pass_single_objects_are_taken_a_few_at_a_time() -> None:
+    listener = Listener(big_entry(10))
+    listener.hear(*storm(10))
+    assert [len(listener.schedule.take_keys(5.0, 8).keys) for _ in range(3)] == [8, 2, 0]
+
+
+def test_amid_a_long_pass_nothing_is_taken_that_a_storm_left_to_the_next_dump() -> None:
+    listener = Listener(big_entry(STORM + 50))
+    dirt = listener.hear(*storm(STORM + 50), now=5.0)
+    assert dirt.keys
+    assert not listener.schedule.take_keys(5.0 + PATIENCE, 8)
+    assert set(dirt.scopes) == {MAIN}
 
 
 def test_an_overrun_makes_everything_dirty() -> None:
