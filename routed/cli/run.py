@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -16,6 +17,7 @@ EXIT_OF: Final = {"refused": Exit.REFUSED, "not-permitted": Exit.NOT_PERMITTED, 
 
 def run(options: Namespace) -> int:
     """Run until a signal says stop."""
+    gc.enable()
     try:
         daemon.run(
             Path(options.config),

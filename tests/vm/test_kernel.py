@@ -17,7 +17,7 @@ PYTEST = f"{PYTHON} -m pytest -q -n 2 -p no:cacheprovider --timeout 600 --hypoth
     "tests",
     [
         pytest.param("tests/kernel", id="the kernel floor"),
-        pytest.param("tests/system/test_held_vip.py", id="VIPs held as addresses, on dummy interfaces too"),
+        pytest.param("tests/system/test_held_vip.py::TestWithTheDriver", id="VIPs on dummy interfaces"),
         pytest.param("tests/system/test_examples.py -k vip", id="examples of VIPs, on a dummy interface too"),
     ],
 )

@@ -128,6 +128,12 @@ def test_check_knows_neither_netlink_nor_the_loop(config: Path) -> None:
     assert imported_by("check", str(config)) & {"pyroute2", "asyncio", "systemd", "watchdog", "asyncvarlink"} == set()
 
 
+def test_check_looks_for_no_plugins_of_pydantic_among_the_packages_of_the_host(config: Path) -> None:
+    script = "import sys; from routed.cli import main; main(sys.argv[1:]); print('importlib.metadata' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script, "check", str(config)], capture_output=True, check=True)
+    assert ended.stdout.splitlines()[-1] == b"False"
+
+
 def test_a_reader_that_has_gone_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m routed schema | true; exit ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
