@@ -41,6 +41,8 @@ def find_scopes(dirt: Dirt, host: Host) -> list[Scope]:
     A full pass also reads everything that carries our mark, wherever it is: an entry that went away leaves objects in
     tables that no entry names any more.
     """
+    if not dirt.needs_dump:
+        return []
     scopes = set(dirt.scopes)
     if dirt.everything:
         scopes |= host.desired.scopes()

@@ -144,6 +144,7 @@ class Reconciler:
 
     def _policy(self, comparison: Comparison, *, is_forced: bool) -> Policy:
         host, now = self.host, self.clock()
+        surplus = comparison.count(Nature.SURPLUS)  # without any, nobody asks how many are owned
         limits = Limits(
             max_deletes=host.intent.settings.max_deletes,
             is_forced=is_forced,
@@ -154,7 +155,7 @@ class Reconciler:
         return Policy(
             ours=host.ours,
             limits=limits,
-            owned=host.owned_after(comparison.count(Nature.MISSING), comparison.count(Nature.SURPLUS)),
+            owned=host.owned_after(comparison.count(Nature.MISSING), surplus) if surplus else 0,
             fresh=host.fresh,
             may_delete=host.is_current,
             is_undecided=host.is_undecided,

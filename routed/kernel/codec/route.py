@@ -327,7 +327,9 @@ def _encode_metrics(value: RouteValue) -> bytes:
     )
 
 
-def route_requests(type_: int, flags: int, slot: RouteSlot, value: RouteValue, prefixes: Sequence[bytes]) -> bytearray:
+def route_requests(
+    type_: int, flags: int, slot: RouteSlot, value: RouteValue, prefixes: Sequence[bytes]
+) -> bytes | bytearray:
     """Requests for many prefixes that share everything else, one after another, with the sequence numbers 1, 2, 3.
 
     The last one asks for an acknowledgement. Everything is packed once and repeated; then the bytes that differ are
@@ -336,7 +338,10 @@ def route_requests(type_: int, flags: int, slot: RouteSlot, value: RouteValue, p
     """
     count = len(prefixes)
     is_removal = not flags & CREATE
-    first = message(type_, flags, 1, encode_route(slot, prefixes[0], value, is_removal=is_removal))
+    body = encode_route(slot, prefixes[0], value, is_removal=is_removal)
+    if count == 1:  # a repair is waited for
+        return message(type_, flags | ACK, 1, body)
+    first = message(type_, flags, 1, body)
     length = len(first)
     requests = bytearray(first * count)
     width = len(prefixes[0]) - 1
