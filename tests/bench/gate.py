@@ -104,21 +104,21 @@ RATIOS: Final = (
         "a tenth of the cold start of 100 000 routes : that of 10 000",
         lambda: cpu_of_start(Routed, MANY) * SOME.count / MANY.count,
         lambda: cpu_of_start(Routed, SOME),
-        0.6,
+        0.42,
     ),
     Ratio(
         "a pass over 100 000 routes that finds nothing : a raw dump",
         lambda: cpu_of_look(Routed, MANY),
         lambda: cpu_of_look(Limit, MANY),
-        18.0,
+        8.5,
     ),
     Ratio(
         "a hundred repairs : python -c 'import argparse, tomllib'",
         lambda: cpu_of_repair(Routed, Routes(10)) * 100,
         cpu_of_python,
-        2.6,
+        1.95,
     ),
-    Ratio("`routed check` : python -c 'import argparse, tomllib'", cpu_of_check, cpu_of_python, 3.4),
+    Ratio("`routed check` : python -c 'import argparse, tomllib'", cpu_of_check, cpu_of_python, 8.0),
 )
 
 
@@ -143,7 +143,7 @@ def main() -> None:
         is_open = is_open and is_within
         verdict = "" if is_within else "  TOO SLOW"
         print(
-            f"{ours / theirs:6.2f}  at most {ratio.bound:5.1f}  {ratio.title}"
+            f"{ours / theirs:6.2f}  at most {ratio.bound:5.2f}  {ratio.title}"
             f" ({ours * 1e3:.2f} ms : {theirs * 1e3:.2f} ms){verdict}",
             flush=True,
         )
