@@ -43,8 +43,8 @@ _GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})
 class Pace:
     """How many members of an operation the kernel works through while a caller can wait.
 
-    Mostly some 10 µs each; but while a table grows, one insert waits for all processors (tnode_free in
-    net/ipv4/fib_trie.c calls synchronize_rcu), and a batch of many such takes the better part of a second.
+    Mostly some 10 µs each, on a slow host ten times that. An insert that makes the tree of a table double takes up to a
+    second by itself (resize in net/ipv4/fib_trie.c): for that no batch is small enough.
     """
 
     count: int = BATCH
