@@ -5,6 +5,7 @@ Here must never live anything else: what a command does stands in its own module
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -12,6 +13,7 @@ def main() -> None:
     """Run the command that ``sys.argv`` names and exit with its code."""
     from routed.cli import main as run  # noqa: PLC0415  # a name that fails to import must not break `import routed`
 
+    gc.disable()  # a command is over before its garbage is worth a search; `routed run` switches it on again
     sys.exit(run(sys.argv[1:]))
 
 

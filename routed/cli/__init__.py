@@ -7,7 +7,6 @@ imported before the verb is known.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ from routed.cli.terminal import complain
 
 def main(argv: Sequence[str]) -> int:
     """Run the command that ``argv`` (without the program's name) asks for. Returns its exit code, never raises."""
-    gc.disable()  # a command is over before its garbage is worth a search; the daemon switches it on again
     try:
         options = parse(argv)
         module = import_module(f"routed.cli.{VERB_MODULES.get(options.verb, options.verb)}")

@@ -129,6 +129,7 @@ class Desired:
     resolutions: dict[str, Resolution] = field(default_factory=dict)
     wants: dict[Kind, dict[Slot, Members]] = field(default_factory=lambda: {kind: {} for kind in Kind})
     clashes: dict[str, str] = field(default_factory=dict)  # entry name → whose key it wanted too
+    changes: int = 0  # so often something was put or dropped
     _by_link: dict[int, set[Scope]] | None = None  # made when it is asked for: a host may have thousands of links
 
     def get(self, key: Key) -> Want | None:
@@ -150,6 +151,7 @@ class Desired:
     def drop(self, name: str) -> None:
         """Forget the objects of an entry."""
         former = self.resolutions.pop(name, None)
+        self.changes += 1
         self._by_link = None
         self.clashes.pop(name, None)
         for group in former.sets if former else ():

@@ -8,6 +8,7 @@ event could tell: what stands under a wanted key, what a fact speaks of, and wha
 from __future__ import annotations
 
 from collections.abc import Iterable
+from heapq import nlargest
 from itertools import chain, pairwise
 from typing import Final
 
@@ -17,6 +18,7 @@ from routed.model.net import ADDRESS_LENGTH, FAMILIES
 from routed.model.objects import Kind
 
 MOST: Final = 64  # spans of one family; the kernel goes through them for each event
+MANY: Final = 4096  # places; to sort more of them takes longer than others should wait
 
 
 def find_interest(desired: Desired, watched: Iterable[bytes], protocols: frozenset[int]) -> Interest:
@@ -34,18 +36,21 @@ def join_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
             joined.append((first, last))
     if len(joined) <= MOST:
         return tuple(joined)
-    gaps = sorted((after[0] - before[1], place) for place, (before, after) in enumerate(pairwise(joined), 1))
-    kept = [0, *sorted(place for _, place in gaps[-(MOST - 1) :]), len(joined)]
-    return tuple((joined[start][0], joined[stop - 1][1]) for start, stop in pairwise(kept))
+    widest = nlargest(MOST - 1, range(1, len(joined)), key=lambda at: joined[at][0] - joined[at - 1][1])
+    cuts = [0, *sorted(widest), len(joined)]
+    return tuple((joined[start][0], joined[stop - 1][1]) for start, stop in pairwise(cuts))
 
 
 def _find_spans(desired: Desired, watched: Iterable[bytes], family: int) -> set[Span]:
-    """The places of everything wanted or watched; a crowd takes all from its first to its last."""
+    """The places of everything wanted or watched; very many, and a crowd, take all from their first to their last."""
     width = ADDRESS_LENGTH[family] + 1
     slots = [members for slot, members in desired.wants[Kind.ROUTE].items() if slot.family == family]
     singles = chain(watched, *(members.single for members in slots))
     heads = {prefix[:PLACE_SIZE] for prefix in singles if isinstance(prefix, bytes) and len(prefix) == width}
-    spans = {(place_of(head), place_of(head)) for head in heads}
+    if len(heads) > MANY:
+        spans = {(place_of(min(heads)), place_of(max(heads)))}
+    else:
+        spans = {(place_of(head), place_of(head)) for head in heads}
     for crowd in chain.from_iterable(members.crowds for members in slots):
         (first,), (last,) = crowd.prefixes.take(0, 1), crowd.prefixes.take(len(crowd.prefixes) - 1, len(crowd.prefixes))
         spans.add((place_of(first), place_of(last)))

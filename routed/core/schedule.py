@@ -64,7 +64,7 @@ class Dirt:
 
     @property
     def asks_for_facts(self) -> bool:
-        """Is there something that no event told of the host?"""
+        """Has the host to be asked again what the files need to know of it?"""
         return bool(self.everything or self.has_new_facts)
 
     def cause_of(self, key: Key) -> Cause:

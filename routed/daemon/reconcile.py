@@ -38,6 +38,7 @@ class Reconciler:
     jitter: Callable[[], float] = lambda: 0.0
     save_displaced: Callable[[dict[Key, Value]], None] = lambda _: None
     find_ssh_peers: Callable[[], frozenset[bytes]] = frozenset
+    grounds: object = None  # what the present interest in news was found by
 
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
@@ -129,6 +130,7 @@ class Reconciler:
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
             host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
         host.facts = look_around(self.kernel, host, self.clock())
+        self.listen(self.clock())  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
 
@@ -136,6 +138,10 @@ class Reconciler:
         """Hear of what may matter now, before it is dumped, and of nothing else."""
         host = self.host
         is_everything_news = host.schedule.is_reach_awaited
+        grounds = (is_everything_news, host.desired.changes, host.needs, host.ours)
+        if grounds == self.grounds:
+            return
+        self.grounds = grounds
         interest = None if is_everything_news else find_interest(host.desired, host.needs.watched, host.ours)
         if interest != self.kernel.interest:
             self.kernel.listen_for(interest)

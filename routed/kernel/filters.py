@@ -1,8 +1,8 @@
 """Filters: what the kernel does not even deliver to a socket, as classic BPF programs over a message.
 
 Here must never live: an opinion about what is worth hearing. A load is big-endian, whatever the host is, so that the
-numbers of netlink are compared swapped, and addresses as they are. Every test returns at once when it decides, so no
-jump goes further than one instruction.
+numbers of netlink are compared swapped, and addresses as they are. A test that decides returns at once, so that no
+conditional jump, which cannot go far, has to.
 Sources: include/uapi/linux/filter.h; Documentation/networking/filter.rst.
 """
 

@@ -56,7 +56,7 @@ class Kernel:
         self.can_mark_again = read_version() >= MARKS_AGAIN
         self.hears_echo = True  # are events of our own changes of routes delivered?
         self.interest: Interest | None = None  # as ``listen_for`` left it
-        self._filters = self._make_filters()
+        self._filters = self._make_filters(None)
 
     def __enter__(self) -> Self:
         return self
@@ -186,14 +186,18 @@ class Kernel:
     def listen_for(self, interest: Interest | None) -> None:
         """Of which routes of others shall changes be delivered? None: of all. The rest the kernel drops at once."""
         assert self._event_socket is not None, "open_events() comes first"
-        if interest != self.interest:
-            self.interest = interest
-            self._filters = self._make_filters()
+        if interest == self.interest:
+            return
+        self.interest, self._filters = interest, self._make_filters(interest)
+        try:
+            filters.attach(self._event_socket, self._filters[self.hears_echo])
+        except OSError:  # ENOMEM: more than net.core.optmem_max allows a socket. To hear too much does no harm
+            self._filters = self._make_filters(None)
             filters.attach(self._event_socket, self._filters[self.hears_echo])
 
-    def _make_filters(self) -> dict[bool, Program]:
+    def _make_filters(self, interest: Interest | None) -> dict[bool, Program]:
         """One for each answer to ``hears_echo``: it is given often, and the interest seldom changes."""
-        return {answer: filters.keep_news(self.port, self.interest, hears_echo=answer) for answer in (False, True)}
+        return {answer: filters.keep_news(self.port, interest, hears_echo=answer) for answer in (False, True)}
 
     def identify(self, port: int) -> Process | None:
         """Who is behind the port id of an event, as far as it can be told quickly. To be asked at once."""

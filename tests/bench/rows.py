@@ -75,28 +75,26 @@ def look_over(arena: Arena, routes: Routes) -> Figures:
 def repair_in_a_flood(arena: Arena, routes: Routes) -> Figures:
     """A stranger changes other routes in the same table: what that costs, and one route deleted until it is back."""
     _install_to_keep(arena, routes)
-    half = arena.sizes.changes // 2
-    with _changing(arena, half) as (churn, cpu):
-        churn.wait(arena.sizes.limit)
-    with _changing(arena, half) as (churn, _):
+    half, programs = arena.sizes.changes // 2, arena.contender.programs
+    before = programs.cpu()
+    with _changing(arena, half) as churn:
+        while churn.poll() is None:
+            time.sleep(0.01)
+    cpu = programs.cpu() - before
+    with _changing(arena, half) as churn:
         figures = _time_repairs(arena, routes, sys.maxsize, arena.sizes.limit, lambda: churn.poll() is None)
-    figures["cpu"] = cpu[0]
-    figures["share"] = cpu[0] / (time_decoding() * half) * 100
-    return figures
+    return figures | {"cpu": cpu, "share": cpu / (time_decoding() * half) * 100}
 
 
 @contextmanager
-def _changing(arena: Arena, changes: int) -> Iterator[tuple[subprocess.Popen[bytes], list[float]]]:
-    """A stranger at work, and afterwards the CPU seconds that the contender used meanwhile."""
-    programs, used = arena.contender.programs, list[float]()
-    before = programs.cpu()
+def _changing(arena: Arena, changes: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A stranger at work, and after it the time that the contender needs to read what is still queued."""
     stranger = Programs(arena.contender.folder)
     try:
-        yield stranger.launch([LIMIT, "churn", str(changes), str(CHURN_RATE)]), used
+        yield stranger.launch([LIMIT, "churn", str(changes), str(CHURN_RATE)])
     finally:
         stranger.close()
-    time.sleep(0.5)  # what is still queued has to be read as well
-    used.append(programs.cpu() - before)
+    time.sleep(0.5)
 
 
 def time_decoding() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+from pathlib import Path
 
 import pytest
 
@@ -233,6 +234,21 @@ def test_with_spans_as_many_as_there_may_be_the_kernel_takes_the_filter(listenin
         ip(f"route add blackhole {n >> 4}.{(n & 15) << 4}.0.0/32 table {TABLE}")
     ip(f"route add blackhole 4.0.0.1/32 table {TABLE}")
     assert len(of_objects(listening.read_events())) == 3
+
+
+def test_where_the_kernel_has_no_room_for_the_filter_everything_is_heard(listening: Kernel) -> None:
+    limit = Path("/proc/sys/net/core/optmem_max")  # of this network namespace since Linux 6.8
+    if not limit.exists():
+        pytest.skip("net.core.optmem_max is that of the host here")
+    before = limit.read_text()
+    spans = tuple((n << 20, n << 20) for n in range(1, 65))
+    try:
+        limit.write_text("2048")
+        listening.listen_for(Interest(frozenset({114}), {V4: spans, V6: spans}))
+    finally:
+        limit.write_text(before)
+    ip(f"route add blackhole {TO} table {TABLE}")
+    assert len(of_objects(listening.read_events())) == 1
 
 
 def place(text: str) -> int:

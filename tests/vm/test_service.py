@@ -12,7 +12,7 @@ STANDS = f"10.40.0.0/16 10.20.0.1 {LAN}"
 RULE = '[[rule]]\npriority = 1200\nfrom = "10.20.0.11"\ntable = 120\n'
 BAD = ROUTE + '[[route]]\nto = "10.41.0.0/16"\nvai = "10.20.0.1"\n'
 EXPOSURE = 2.4  # as systemd-analyze security counts; less is better
-MANY = 10_000  # routes; their flush keeps an emulated processor busy for longer than a beat of the watchdog
+MANY = 10_000  # routes: a storm for an emulated processor
 MEMORY = 45 * 1024  # KiB, with ten routes
 
 

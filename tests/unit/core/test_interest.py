@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.core.desired import Desired
-from routed.core.interest import MOST, find_interest, join_spans
+from routed.core.interest import MANY, MOST, find_interest, join_spans
 from routed.core.resolve import resolve
 from routed.model.entries import RouteEntry
 from routed.model.facts import Facts
@@ -86,3 +86,12 @@ def test_an_entry_that_is_dropped_is_not_heard_of_any_more() -> None:
     desired = wanted("10.1.0.0/16")
     desired.drop("route/some")
     assert not find_interest(desired, (), frozenset({OURS})).covers(parse_prefix("10.1.0.0/16"), THEIRS)
+
+
+def test_very_many_are_heard_of_from_the_first_to_the_last() -> None:
+    prefixes = [f"10.{number >> 8}.{number & 255}.0/24" for number in range(MANY + 1)]
+    interest = find_interest(wanted(*prefixes, "2001:db8::/48"), (), frozenset({OURS}))
+    assert len(interest.spans[IPV4]) == 1
+    assert interest.covers(parse_prefix(prefixes[0]), THEIRS)
+    assert interest.covers(parse_prefix(prefixes[-1]), THEIRS)
+    assert not interest.covers(parse_prefix("11.0.0.0/24"), THEIRS)
