@@ -83,6 +83,7 @@ def judge_links(config: Path, expression: str) -> Judgement:
     else:
         asked = find_selector(intent, expression[1:])
     with Kernel() as kernel:
+        kernel.open_events()
         reconciler = Reconciler(kernel, Host(replace(intent, selectors=(asked,))), time.monotonic)
         reconciler.begin()
         return choose(asked, reconciler.host.facts)
