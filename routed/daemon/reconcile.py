@@ -44,6 +44,7 @@ class Reconciler:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
         self.host.ask_for(self.host.intent)
         self._refresh_facts(Dirt(everything=Cause(None, "start")), is_initial=True)
+        self.host.schedule.dirt = Dirt()  # what was heard meanwhile: the first pass looks at everything
 
     def listen(self, began: float) -> None:
         """Take in every event that waits."""

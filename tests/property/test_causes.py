@@ -49,3 +49,12 @@ def test_a_route_that_goes_with_its_address_is_not_blamed_on_another_one_whose_e
     reports = rig.run(1.0)
     (outcome,) = [outcome for report in reports for outcome in report.outcomes]
     assert outcome.cause.text == "address 192.0.2.1/24 of v0 was removed"
+
+
+def test_what_is_heard_while_the_facts_are_read_for_the_first_time_starts_no_pass_before_the_first() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.host.ask_for(rig.host.intent)
+    give_address(kernel, "203.0.113.1/24", 1, "v0")
+    rig.reconciler.begin()
+    assert rig.host.schedule.find_due(rig.now) is None
