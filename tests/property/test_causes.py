@@ -54,7 +54,6 @@ def test_a_route_that_goes_with_its_address_is_not_blamed_on_another_one_whose_e
 def test_what_is_heard_while_the_facts_are_read_for_the_first_time_starts_no_pass_before_the_first() -> None:
     kernel = a_host()
     rig = Rig(kernel)
-    rig.host.ask_for(rig.host.intent)
-    give_address(kernel, "203.0.113.1/24", 1, "v0")
+    delete_both_addresses(kernel)
     rig.reconciler.begin()
     assert rig.host.schedule.find_due(rig.now) is None
