@@ -130,23 +130,23 @@ def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
             return [_operate(Verb.CHANGE, drift, wanted), *stale]
         in_front = drift.standing[: drift.standing.index(wanted)]  # nothing can be put in front of them
         return [_take_away(drift, other) for other in in_front] + [gone for gone in stale if gone.value not in in_front]
-    if len(drift.standing) == 1:
-        return [_operate(Verb.REPLACE, drift, first)]
-    if is_ipv4:
-        return [_operate(Verb.PREPEND, drift, first), *stale]
-    return _replace_ipv6_aliases(drift, wanted, ours)
+    if not is_ipv4:
+        return _replace_ipv6_aliases(drift, wanted, ours)
+    return [_operate(Verb.PREPEND, drift, first), *stale] if others else [_operate(Verb.REPLACE, drift, first)]
 
 
 def _replace_ipv6_aliases(drift: Drift, wanted: RouteValue, ours: Ours) -> list[Operation]:
     """Ours takes the place of one alias, and what stood in front of that one goes.
 
     IPv6 replaces the first alias that has a gateway if ours has one, and none if ours has none, else the first of all
-    (fib6_add_rt2node in net/ipv6/ip6_fib.c).
+    (fib6_add_rt2node in net/ipv6/ip6_fib.c). Between the legs of a multipath route others may stand that no dump shows
+    (rt6_dump_route jumps to its last leg), so one without a gateway is met there first, and the legs go as well.
     """
     standing: tuple[RouteValue, ...] = drift.standing
     at = next((i for i, other in enumerate(standing) if _has_gateway(other) == _has_gateway(wanted)), 0)
-    gone = standing[:at] + tuple(other for other in standing[at + 1 :] if other.protocol in ours and other != wanted)
-    return [_operate(Verb.REPLACE, drift, standing[at]), *(_take_away(drift, other) for other in gone)]
+    in_front = standing[: at + 1] if len(standing[at].hops) > 1 and not _has_gateway(wanted) else standing[:at]
+    stale = tuple(other for other in standing[at + 1 :] if other.protocol in ours and other != wanted)
+    return [_operate(Verb.REPLACE, drift, standing[at]), *(_take_away(drift, other) for other in in_front + stale)]
 
 
 def _has_gateway(value: RouteValue) -> bool:

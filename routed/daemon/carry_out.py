@@ -154,7 +154,8 @@ def _look_again_where_others_stand(host: Host, report: Report) -> None:
     """
     for outcome in report.outcomes:
         operation = outcome.operation
-        is_crowded = operation.nature in {Nature.BEHIND, Nature.EXTRA} or operation.verb is Verb.PREPEND
+        is_removal = operation.verb is Verb.DELETE and operation.nature is not Nature.SURPLUS
+        is_crowded = is_removal or operation.verb is Verb.PREPEND or operation.nature is Nature.BEHIND
         if outcome.done and is_crowded and outcome.cause.text != AGAIN:
             again = Cause(outcome.cause.port, AGAIN)
             host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], again)

@@ -17,7 +17,7 @@ from routed.daemon.report import Report
 from routed.kernel.kernel import Kernel
 from routed.kernel.sockets import EVENT_BUFFER
 from routed.model.change import Cause
-from routed.model.entries import Entry, Intent, Settings
+from routed.model.entries import Entry, HopSpec, Intent, Settings
 from tests.kernel.netns import ip_batch, ip_json, private_network, veth, wait_until
 from tests.property.rig import a_route, a_rule, an_address
 from tests.property.worlds import files
@@ -193,6 +193,16 @@ def test_one_file_after_another_comes_to_the_same_as_the_other_alone(
     with a_keeper() as keeper:
         keeper.enforce(second[::-1])
         assert ours_and_theirs() == after_both
+
+
+def test_ours_is_not_left_where_a_strangers_legs_hide_it_from_dumps_and_from_packets() -> None:
+    key = "2001:db8:1::/48"
+    with a_keeper() as keeper:
+        keeper.enforce((a_route("lan6", key, (HopSpec(dev="v1"),)),))
+        wanted, _ = ours_and_theirs()
+        do([f"-6 route append blackhole {key} proto static", f"-6 route replace {key} proto static {V6_SHAPES[-1]}"])
+
+        wait_until(lambda: keeper.brings_back(wanted), within=2.0)
 
 
 def test_a_tiny_event_buffer_loses_events_and_no_repair() -> None:

@@ -116,6 +116,13 @@ def test_among_several_aliases_the_wanted_one_comes_in_front_before_the_stale_on
     assert cure(V6, OLD, THEIR) == [(Verb.REPLACE, WANTED)]
 
 
+def test_an_ipv6_route_without_a_gateway_takes_the_place_of_legs_and_of_what_they_may_hide() -> None:
+    on_link, theirs = route_value(hop(2), protocol=OURS), LEGS._replace(protocol=THEIRS)
+    assert cure(V6, theirs, wanted=on_link) == [(Verb.REPLACE, on_link), (Verb.DELETE, theirs)]
+    assert cure(V6, theirs, wanted=WANTED) == [(Verb.REPLACE, WANTED)]
+    assert cure(V4, theirs, wanted=on_link) == [(Verb.REPLACE, on_link)]
+
+
 def test_a_leg_merged_into_our_ipv6_route_is_taken_out_whoever_put_it_there() -> None:
     assert judge(V6, MERGED, wanted=LEGS) is Nature.EXTRA
     ((verb, value),) = cure(V6, MERGED, wanted=LEGS)
