@@ -33,10 +33,7 @@ def subjects_of(drift: Drift | Operation, members: Sequence[Member], entry: str)
 
 
 def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: float) -> list[Fight]:
-    """Holds for what failed and for what is fought over. Returns the fights that began.
-
-    A surprise is no failure: something else stands there than was thought, and a dump is on its way.
-    """
+    """Holds for what failed and for what is fought over. Returns the fights that began."""
     fights: list[Fight] = []
     limit = host.intent.settings.fight_limit
     for outcome in report.outcomes:
@@ -44,9 +41,8 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
         entry = operation.entry.name if operation.entry else ""
         for failure in outcome.failures:
             key = Key(operation.kind, operation.slot, failure.member)
-            if key not in report.surprises:
-                waits = is_waiting(operation.kind, failure.errno)
-                host.holds.note_failure(key, failure.text, now, is_waiting=waits, jitter=jitter)
+            waits = is_waiting(operation.kind, failure.errno)
+            host.holds.note_failure(key, failure.text, now, is_waiting=waits, jitter=jitter)
         done = outcome.done
         is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
         is_counted = limit is not None and is_against_somebody

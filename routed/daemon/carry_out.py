@@ -115,9 +115,11 @@ def verify(kernel: Kernel, host: Host, report: Report, now: float) -> Iterator[N
     """An operation counts as done when the kernel shows it: a few by their echo, many by another dump."""
     if not report.outcomes:
         return
+    shown = _hear_echo(kernel, host, now)
     _look_again_where_others_stand(host, report)
+    report.outcomes = [outcome for outcome in _leave_out_surprises(host, report) if outcome.operation.members]
     if count_members(report.plan.operations) <= SINGLE:
-        _verify_by_echo(kernel, host, report, now)
+        _verify_by_echo(host, report, shown)
         return
     scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
     after = Comparison()
@@ -132,12 +134,17 @@ def count_members(operations: tuple[Operation, ...]) -> int:
     return sum(len(operation.members) for operation in operations)
 
 
-def _verify_by_echo(kernel: Kernel, host: Host, report: Report, now: float) -> None:
+def _hear_echo(kernel: Kernel, host: Host, now: float) -> dict[Key, Value | None]:
+    """Take in every event that waits, and tell what the kernel says of our own changes: None of what went."""
     shown: dict[Key, Value | None] = {}
     for event in kernel.read_events():
         if isinstance(event, ObjectEvent) and event.port == kernel.port:
             shown[Key(event.kind, event.slot, event.member)] = None if event.is_removal else event.value
         host.hear(event, kernel, now)
+    return shown
+
+
+def _verify_by_echo(host: Host, report: Report, shown: dict[Key, Value | None]) -> None:
     for outcome in report.outcomes:
         operation = outcome.operation
         for member in outcome.done:
@@ -159,11 +166,22 @@ def _look_again_where_others_stand(host: Host, report: Report) -> None:
         if outcome.done and is_crowded and outcome.cause.text != AGAIN:
             again = Cause(outcome.cause.port, AGAIN)
             host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], again)
-        for failure in outcome.failures:
-            key = Key(operation.kind, operation.slot, failure.member)
-            if failure.errno in LOOK_AGAIN and _is_on_the_move(key, host, report):
-                report.surprises.add(key)
-                host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], outcome.cause)
+
+
+def _leave_out_surprises(host: Host, report: Report) -> Iterator[Outcome]:
+    """The outcomes without what met another state than the events had told of: no failure, the dump will show it."""
+    for outcome in report.outcomes:
+        kind, slot = outcome.operation.kind, outcome.operation.slot
+        surprises = {
+            failure.member
+            for failure in outcome.failures
+            if failure.errno in LOOK_AGAIN and _is_on_the_move(Key(kind, slot, failure.member), host, report)
+        }
+        if not surprises:
+            yield outcome
+            continue
+        host.schedule.dirt.add_scopes([scope_of(kind, slot), *report.postponed], outcome.cause)
+        yield _share(outcome, outcome.cause, tuple(m for m in outcome.operation.members if m not in surprises))
 
 
 def _is_on_the_move(key: Key, host: Host, report: Report) -> bool:

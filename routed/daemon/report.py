@@ -9,7 +9,7 @@ from routed.core.holds import Hold, Subject
 from routed.core.schedule import Dirt
 from routed.daemon.host import Trouble
 from routed.model.change import Outcome, Plan
-from routed.model.objects import AddressMember, Key, Member, Scope, Slot
+from routed.model.objects import AddressMember, Member, Scope, Slot
 
 
 class Fight(NamedTuple):
@@ -48,7 +48,6 @@ class Report:
     fresh: frozenset[str] = frozenset()  # entries that were not in force before
     plan: Plan = field(default_factory=Plan)
     outcomes: list[Outcome] = field(default_factory=list)
-    surprises: set[Key] = field(default_factory=set)  # something else stood there than was thought
     scopes: set[Scope] = field(default_factory=set)
     postponed: set[Scope] = field(default_factory=set)  # where surplus stayed, since something wanted could not be put
     fights: list[Fight] = field(default_factory=list)  # that began

@@ -10,7 +10,7 @@ from routed.model.change import Cause, Operation, Verb
 from routed.model.entries import Intent, Settings
 from routed.model.net import parse_prefix
 from routed.model.objects import Kind, Member
-from tests.property.rig import Rig, a_host, a_route, route_key, via
+from tests.property.rig import THEIRS, Rig, a_host, a_route, route_key, via
 
 LOST, OTHER = route_key("10.1.0.0/16"), route_key("10.2.0.0/16")
 
@@ -87,3 +87,25 @@ def test_what_was_put_right_during_a_dump_is_not_put_again_for_what_the_dump_say
     rig.resync()
     assert [(verb, key) for verb, key, _ in kernel.requested] == [(Verb.ADD, OTHER)]
     assert not any(outcome.failures for report in rig.reports for outcome in report.outcomes)
+
+
+def test_what_somebody_puts_between_our_look_and_our_request_is_displaced_and_told_as_no_failure() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    lan = a_route("lan", "10.1.0.0/16", hops=(via("192.0.2.2"),))
+    rig.start(lan)
+    (ours,) = kernel.standing(LOST)
+    theirs = ours._replace(protocol=THEIRS)
+
+    def come_first(operation: Operation, _member: Member) -> int:
+        if operation.verb is Verb.ADD:
+            kernel.request(Verb.ADD, LOST, theirs)
+        return 0
+
+    kernel.mischief.refuse = come_first
+    kernel.request(Verb.DELETE, LOST, ours)
+    reports = rig.run()
+    assert kernel.standing(LOST) == (ours,)
+    assert [outcome.operation.verb for report in reports for outcome in report.outcomes] == [Verb.REPLACE]
+    assert not any(outcome.failures for report in reports for outcome in report.outcomes)
+    assert not rig.host.troubles
