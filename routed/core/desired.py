@@ -135,7 +135,7 @@ class Desired:
     def get(self, key: Key) -> Want | None:
         """Who wants the object of this key, if anybody."""
         members = self.wants[key.kind].get(key.slot)
-        return members.get(key.member) if members else None
+        return None if members is None else members.get(key.member)
 
     def put(self, resolution: Resolution) -> None:
         """Index a resolution, in place of the former one of its entry."""

@@ -24,6 +24,11 @@ EXPIRED: Final = "its lifetime was over"
 UNTOLD: Final = "deleted; of an IPv6 address the kernel does not tell by whom"
 
 
+def blame(event: ObjectEvent, identify: Identify, text: str) -> Cause:
+    """Why one object came or changed, in these words."""
+    return Cause(event.port, text, None if event.port == KERNEL else identify(event.port))
+
+
 def blame_removal(event: ObjectEvent, identify: Identify, text: str = DELETED) -> Cause:
     """Why one object went, as far as its own event tells."""
     if event.port != KERNEL:
@@ -54,7 +59,7 @@ def blame_lost_address(event: AddressEvent, facts: Facts, mine: int, identify: I
 
 def is_unexplained(cause: Cause) -> bool:
     """Does a cause only say that something went? Another event may say why."""
-    return cause.text in {DELETED, UNTOLD} and not cause.port
+    return not cause.port and cause.text in {DELETED, UNTOLD}
 
 
 def describe_link_change(before: Link | None, after: Link | None) -> str:

@@ -8,7 +8,7 @@ looked at in one go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
@@ -18,6 +18,7 @@ from routed.core.kinds import KINDS, Crowd, is_as_wanted
 from routed.core.reasons import (
     DELETED,
     Identify,
+    blame,
     blame_lost_address,
     blame_removal,
     describe_link_change,
@@ -34,8 +35,6 @@ QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds
 PATIENCE: Final = 0.5  # but it is not waited for longer than this
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
 STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
-
-Blame = Callable[[str], Cause]  # the cause of the event at hand, in these words
 
 
 def identify_nobody(_port: int) -> None:
@@ -103,7 +102,8 @@ class Dirt:
         else:
             self.causes.setdefault(key, self.distinct.setdefault(cause, cause))
         if len(self.keys) > STORM:
-            self.add_scopes((scope_of(stormy.kind, stormy.slot) for stormy in self.keys), STORMY)
+            places = {(stormy.kind, stormy.slot) for stormy in self.keys}
+            self.add_scopes((scope_of(*place) for place in places), STORMY)
             self.keys.clear()
 
 
@@ -268,63 +268,62 @@ def _note_object(
     dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozenset[int], mine: int, identify: Identify
 ) -> None:
     """What one object's event makes dirty."""
-
-    def blame(text: str) -> Cause:
-        return Cause(event.port, text, None if event.port == KERNEL else identify(event.port))
-
-    def blame_for_removal(text: str) -> Cause:
-        cause = blame_removal(event, identify, text)
-        if event.kind is Kind.ADDRESS or not is_unexplained(cause):  # an address may be what the dump is dirty for
-            return cause
-        known = dirt.scopes.get(scope_of(event.kind, event.slot))
-        return known if known and known.port == KERNEL else cause
-
     key = Key(event.kind, event.slot, event.member)
     want = desired.get(key)
     if event.port == mine:
         if not event.is_removal:  # what we put stands first now; what we took away says nothing about the rest
             dirt.forget(key)
     elif want is None:
-        _note_unwanted(dirt, event, key, ours, blame)
+        _note_unwanted(dirt, event, key, ours, identify)
     elif event.is_removal:
-        _note_removal(dirt, event, key, want, blame_for_removal)
+        _note_removal(dirt, event, key, want, identify)
     else:
-        _note_arrival(dirt, event, key, want, blame)
+        _note_arrival(dirt, event, key, want, identify)
 
 
-def _note_unwanted(dirt: Dirt, event: ObjectEvent, key: Key, ours: frozenset[int], blame: Blame) -> None:
+def _note_unwanted(dirt: Dirt, event: ObjectEvent, key: Key, ours: frozenset[int], identify: Identify) -> None:
     if event.member in KINDS[event.kind].made_by_kernel.get(event.slot, ()):
-        dirt.add_scopes([scope_of(event.kind, event.slot)], blame("a rule of the kernel was touched"))
+        dirt.add_scopes([scope_of(key.kind, key.slot)], blame(event, identify, "a rule of the kernel was touched"))
     elif event.is_removal:
         dirt.forget(key)
     elif event.value.protocol in ours:
-        dirt.add_key(key, (event.value,), blame("added under our protocol number"))
+        dirt.add_key(key, (event.value,), blame(event, identify, "added under our protocol number"))
 
 
-def _note_removal(dirt: Dirt, event: ObjectEvent, key: Key, want: Want, blame: Blame) -> None:
+def _note_removal(dirt: Dirt, event: ObjectEvent, key: Key, want: Want, identify: Identify) -> None:
     """Something went that stood under a wanted key; perhaps not what was wanted."""
     crowd = KINDS[event.kind].crowd
     if want.value is None or is_as_wanted(event.value, want):
-        dirt.add_key(key, (), blame(DELETED))
+        dirt.add_key(key, (), _blame_removal(dirt, event, identify, DELETED))
     elif crowd is Crowd.ORDERED:
-        dirt.add_scopes([scope_of(key.kind, key.slot)], blame("deleted from under its key"))
+        cause = _blame_removal(dirt, event, identify, "deleted from under its key")
+        dirt.add_scopes([scope_of(key.kind, key.slot)], cause)
     elif crowd is Crowd.ALONE and key in dirt.keys:
         dirt.keys[key] = ()
 
 
-def _note_arrival(dirt: Dirt, event: ObjectEvent, key: Key, want: Want, blame: Blame) -> None:
+def _blame_removal(dirt: Dirt, event: ObjectEvent, identify: Identify, text: str) -> Cause:
+    cause = blame_removal(event, identify, text)
+    if event.kind is Kind.ADDRESS or not is_unexplained(cause):  # an address may be what the dump is dirty for
+        return cause
+    known = dirt.scopes.get(scope_of(event.kind, event.slot))
+    return known if known and known.port == KERNEL else cause
+
+
+def _note_arrival(dirt: Dirt, event: ObjectEvent, key: Key, want: Want, identify: Identify) -> None:
     """Something came to stand under a wanted key."""
     crowd = KINDS[event.kind].crowd
     if crowd is Crowd.BESIDE:
         return
     if crowd is Crowd.ORDERED and not (event.is_replacement or event.is_addition):
-        dirt.add_scopes([scope_of(key.kind, key.slot)], blame("an alias was added under its key"))
+        cause = blame(event, identify, "an alias was added under its key")
+        dirt.add_scopes([scope_of(key.kind, key.slot)], cause)
         return
     if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
         dirt.add_key(key, (event.value,), None)
         return
     verb = "replaced" if event.is_replacement else "added" if event.is_addition else "changed"
-    dirt.add_key(key, (event.value,), blame(verb))
+    dirt.add_key(key, (event.value,), blame(event, identify, verb))
 
 
 def _is_in_use(link: Link) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from routed.core.announce import Announcements
@@ -101,7 +102,7 @@ class Host:
     @property
     def ours(self) -> frozenset[int]:
         """The protocol numbers that mark an object as ours."""
-        return frozenset({self.intent.settings.protocol}) | self.former_protocols
+        return _join(self.intent.settings.protocol, self.former_protocols)
 
     def enforce(self, intent: Intent, now: float) -> None:
         """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""
@@ -202,6 +203,11 @@ class Host:
             scope = scope_of(group.kind, group.slot)
             self.verified.pop(scope, None)
             dirt.add_scopes([scope], cause)
+
+
+@lru_cache(maxsize=4)  # it is asked for at every event
+def _join(protocol: int, former: frozenset[int]) -> frozenset[int]:
+    return frozenset({protocol}) | former
 
 
 def is_known(resolution: Resolution | None) -> bool:

@@ -20,8 +20,10 @@ from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Ove
 from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
 from routed.model.objects import AddressMember, AddressValue, Kind, Standing
 
-_DATAGRAM: Final = 1 << 18  # bytes; one event, or several
+# One event, or several. Read into a buffer that is kept: one of this size, made anew for each, is mapped and unmapped.
+_DATAGRAM: Final = 1 << 18  # bytes
 _DRAIN: Final = 1024  # datagrams at a time, so that a storm cannot keep the caller from everything else
+_REMOVAL: Final = 1  # RTM_NEW… is even, RTM_DEL… the odd number after it
 
 
 class _Header(NamedTuple):
@@ -33,7 +35,7 @@ class _Header(NamedTuple):
 
     @property
     def is_removal(self) -> bool:
-        return bool(self.type & 1)  # RTM_NEW… is even, RTM_DEL… the odd number after it
+        return self.type & _REMOVAL != 0
 
 
 _Reader = Callable[[bytes, int, int, _Header], list[Event]]  # (datagram, start, end, header) → events
@@ -44,7 +46,8 @@ class EventReader:
 
     def __init__(self, events: socket, decoder: Decoder) -> None:
         self.overruns = 0
-        self._receive = events.recv
+        self._receive = events.recv_into
+        self._buffer = memoryview(bytearray(_DATAGRAM))
         self._decoder = decoder
         self._readers: dict[int, _Reader] = {
             new + removal: reader
@@ -57,7 +60,7 @@ class EventReader:
         events: list[Event] = []
         for _ in range(_DRAIN):
             try:
-                datagram = self._receive(_DATAGRAM)
+                size = self._receive(self._buffer)
             except BlockingIOError:
                 break
             except OSError as error:
@@ -66,7 +69,7 @@ class EventReader:
                 self.overruns += 1
                 events.append(Overrun())
                 continue
-            self._read_datagram(datagram, events)
+            self._read_datagram(self._buffer[:size].tobytes(), events)
         return events
 
     def _read_datagram(self, datagram: bytes, events: list[Event]) -> None:
@@ -96,9 +99,10 @@ _LOCAL_BY_KERNEL: Final = bytes((TABLE_LOCAL, PROTOCOL_KERNEL))
 
 def _object_event(kind: Kind, standing: Standing, header: _Header) -> ObjectEvent:
     """The flags of a notification: fib_table_insert in net/ipv4/fib_trie.c, fib6_add_rt2node in net/ipv6/ip6_fib.c."""
-    is_replacement = bool(header.flags & REPLACE) and not header.is_removal
-    is_addition = bool(header.flags & EXCLUSIVE) and not header.is_removal
-    return ObjectEvent(kind, *standing, header.is_removal, is_replacement, is_addition, header.port)
+    type_, flags, port = header
+    if type_ & _REMOVAL:
+        return ObjectEvent(kind, *standing, True, False, False, port)
+    return ObjectEvent(kind, *standing, False, flags & REPLACE != 0, flags & EXCLUSIVE != 0, port)
 
 
 def _read_rule(data: bytes, start: int, end: int, header: _Header) -> list[Event]:

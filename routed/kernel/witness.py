@@ -33,7 +33,8 @@ class Starts(Protocol):
 
 class _Look(NamedTuple):
     process: Process | None
-    moment: float
+    seen: float  # when it was there
+    moment: float  # when it was looked for
 
 
 class Witness:
@@ -61,9 +62,10 @@ class Witness:
         look = self._looks.get(port)
         if look is None or now - look.moment > LIFE:
             process = self._look(port)
-            if process is None and look is not None and port <= MOST_PIDS and now - look.moment <= MEMORY:
-                return look.process  # what it did before it ended is still being read
-            look = _Look(process, now)
+            if process is None and look is not None and port <= MOST_PIDS and now - look.seen <= MEMORY:
+                look = look._replace(moment=now)  # what it did before it ended is still being read
+            else:
+                look = _Look(process, now, now)
             _remember(self._looks, port, look)
         return look.process
 

@@ -16,7 +16,7 @@ from typing import Final, overload
 from routed.model.net import ADDRESS_LENGTH, IPV4
 
 BLOCK: Final = 4096  # prefixes that are unpacked at a time
-FENCE: Final = 256  # one prefix out of so many is an object, so that a search costs few steps in Python
+FENCE: Final = 64  # one prefix out of so many is an object, so that a search costs few steps in Python
 SPARSE: Final = 8  # members in between for each that is asked for: then each is searched by itself
 _COMPLEMENT: Final = bytes(range(255, -1, -1))
 
@@ -134,7 +134,8 @@ class PrefixSet(AbstractSet[bytes]):
 
     def find(self, prefix: bytes) -> int | None:
         """The place of a member, None when it is none."""
-        sought, width = to_order(prefix), self.width
+        width = self.width
+        sought = to_order(prefix) if width == _TURNED else prefix
         start = (bisect_right(self._fences, sought) - 1) * FENCE * width
         stop = start + FENCE * width
         at = self._ordered.find(sought, max(start, 0), stop) if start >= 0 else -1
