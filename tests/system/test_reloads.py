@@ -131,6 +131,10 @@ def test_after_a_start_with_a_bad_file_the_status_names_the_error(daemon: Daemon
 
 def test_a_daemon_that_is_aborted_says_where_it_was(daemon: Daemon, tmp_path: Path) -> None:
     daemon.start(metric(7))
+    stat = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/stat")
+    wait_until(
+        lambda: stat.read_text().rpartition(")")[2].split()[0] == "S"
+    )  # a running stack can be shown as a torn one
     daemon.signal(signal.SIGABRT)
     assert daemon.wait() == -signal.SIGABRT
     log = (tmp_path / "log").read_text()
