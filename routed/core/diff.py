@@ -154,7 +154,7 @@ def compare_keys(
     drifts: list[Drift] = []
     for (kind, slot, member), standing in touched.items():
         wanted = wants[kind].get(slot)
-        want = wanted.get(member) if wanted else None
+        want = None if wanted is None else wanted.get(member)
         if want is None:
             drifts += [
                 Drift(Nature.SURPLUS, kind, slot, (member,), None, (value,))
@@ -190,7 +190,7 @@ def _sort_one_by_one(
         elif member in seen:
             assert want.value is not None
             odd.setdefault((slot, member), [want.value]).append(value)
-        elif value == want.value and (slot, member) not in odd:
+        elif value == want.value and not want.is_in_front and (slot, member) not in odd:
             seen.add(member)
         elif want.value is not None:
             odd.setdefault((slot, member), []).append(value)

@@ -127,9 +127,10 @@ def _find_troubles(host: Host, report: Report, now: float) -> Iterator[tuple[Sub
 
 def _was_looked_at(host: Host, subject: Subject, scopes: set[object] | Iterable[object], dirt: Dirt) -> bool:
     if isinstance(subject, Key):
-        return subject in dirt.keys or scope_of(subject.kind, subject.slot) in scopes or (
-            host.desired.get(subject) is None and dirt.everything is not None
-        )  # fmt: skip
+        if subject in dirt.keys or subject in host.meanwhile:  # the latter was left out: another pass knew it better
+            return subject in dirt.keys
+        is_unwanted = host.desired.get(subject) is None and dirt.everything is not None
+        return is_unwanted or scope_of(subject.kind, subject.slot) in scopes
     resolution = host.desired.resolutions.get(subject)
     return resolution is None or all(scope_of(group.kind, group.slot) in scopes for group in resolution.sets)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL
+from errno import EINVAL, ENETUNREACH
 
 from routed.core.desired import scope_of
 from routed.model import names
@@ -109,3 +109,25 @@ def test_what_somebody_puts_between_our_look_and_our_request_is_displaced_and_to
     assert [outcome.operation.verb for report in reports for outcome in report.outcomes] == [Verb.REPLACE]
     assert not any(outcome.failures for report in reports for outcome in report.outcomes)
     assert not rig.host.troubles
+
+
+def test_what_could_not_be_put_back_amid_a_dump_is_tried_again_though_that_dump_leaves_it_out() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(a_route("lan", ("10.1.0.0/16", "10.2.0.0/16"), hops=(via("192.0.2.2"),)), settings=Settings(resync=60.0))
+    turns = 0
+
+    def delete_amid_the_dump() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 2:
+            kernel.request(Verb.DELETE, OTHER, kernel.standing(OTHER)[0])
+
+    kernel.mischief.meanwhile = delete_amid_the_dump
+    kernel.mischief.refuse = lambda _operation, _member: ENETUNREACH
+    rig.host.schedule.dirt.add_scopes([scope_of(Kind.ROUTE, OTHER.slot)], Cause(None, "a storm"))
+    rig.run(0.01)
+    assert OTHER in rig.host.troubles
+    kernel.mischief.refuse = lambda _operation, _member: 0
+    rig.run(1.0)
+    assert kernel.standing(OTHER)

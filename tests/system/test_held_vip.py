@@ -7,6 +7,7 @@ Interfaces that routed makes need the dummy driver: that they are made and kept 
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +173,18 @@ def test_a_vip_that_came_in_front_of_the_hosts_address_goes_behind_it(daemon: Da
     ip("address add 10.0.0.1/24 dev v0")
     wait_until(lambda: held() == ["10.0.0.1/24", f"{VIP}/32"])
     assert daemon.entry(ENTRY)["state"] == "in-sync"
+
+
+def test_a_vip_that_is_in_front_in_one_burst_of_changes_goes_behind_too(daemon: Daemon) -> None:
+    ip("address flush dev v0")
+    ip("address add 10.0.0.1/24 dev v0")
+    daemon.start(FILE)
+    assert held() == ["10.0.0.1/24", f"{VIP}/32"]
+    daemon.signal(signal.SIGSTOP)
+    ip("address del 10.0.0.1/24 dev v0")
+    ip("address add 10.0.0.1/24 dev v0")
+    daemon.signal(signal.SIGCONT)
+    wait_until(lambda: held() == ["10.0.0.1/24", f"{VIP}/32"])
 
 
 @pytest.mark.parametrize("promote", ["0", "1"])
