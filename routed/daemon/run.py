@@ -1,7 +1,7 @@
 """``routed run``: from the command line to a daemon that serves, and back.
 
 Order matters here and only here: the lock before the kernel is touched, the socket before the first pass (so that a
-long one can be watched), READY after it, and then what nobody waits for: the watch over the files catches up by itself.
+long one can be watched), READY after it.
 """
 
 from __future__ import annotations
@@ -12,23 +12,21 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from routed import __version__
 from routed.audit.notices import note_config_rejected
 from routed.audit.sinks import LogFormat, Sink, open_sink
-from routed.daemon import lock, memory, pulse, systemd
+from routed.daemon import lock, pulse, systemd
 from routed.daemon.control import ControlError, open_control
 from routed.daemon.files import Files, Start
 from routed.daemon.revisions import Revisions
 from routed.daemon.scheduling import ask_for_short_slices
 from routed.daemon.service import Service
+from routed.daemon.watch import FileWatch
 from routed.intent.problems import IntentError
 from routed.kernel.execs import ExecWatch
 from routed.kernel.kernel import Kernel
-
-if TYPE_CHECKING:
-    from routed.daemon.watch import FileWatch
 
 CAP_NET_ADMIN: Final = 12  # linux/capability.h
 
@@ -105,9 +103,10 @@ async def _serve(
     control = await open_control(runtime_dir / "io.routed", service, version=__version__)
     try:
         await service.begin()
+        watch = FileWatch(loop, service.on_files_changed) if is_watching else None
+        if watch:
+            service.follow_files(watch)
         systemd.notify_ready(service.describe())
-        watch = _follow_files(service) if is_watching else None
-        memory.settle_down()
         await stop.wait()
         systemd.notify_stopping("stopping")
         if watch:
@@ -116,14 +115,6 @@ async def _serve(
     finally:
         await control.close()
         beat.cancel()
-
-
-def _follow_files(service: Service) -> FileWatch:
-    from routed.daemon.watch import FileWatch  # noqa: PLC0415  # nobody who waits for READY waits for watchdog
-
-    watch = FileWatch(asyncio.get_running_loop(), service.on_files_changed)
-    service.follow_files(watch)
-    return watch
 
 
 def _open_exec_watch() -> ExecWatch | None:

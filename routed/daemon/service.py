@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from routed import __version__
 from routed.audit import notices
@@ -30,14 +30,12 @@ from routed.daemon.results import describe_problem, describe_rejection, describe
 from routed.daemon.revisions import StateError
 from routed.daemon.status import describe_entries, describe_leftovers, summarise, vocabulary_of
 from routed.daemon.voice import Voice
+from routed.daemon.watch import FileWatch
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Nature
 from routed.model.documents import ApplyDocument, FilesDocument, OutcomeDocument, PlanDocument, StatusDocument
 from routed.model.entries import Intent
 from routed.model.objects import Key, Value
-
-if TYPE_CHECKING:
-    from routed.daemon.watch import FileWatch
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
 EVERYTHING: Final = ""  # the subject of a pause of everything
@@ -89,6 +87,7 @@ class Service:
         await self._put_in_force(self.host.intent, Cause(None, "start"))
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
+        memory.settle_down()
         self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
 
     def follow_files(self, watch: FileWatch) -> None:
