@@ -6,7 +6,7 @@ prefix file lists stays packed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -80,6 +80,26 @@ class Members:
                     return crowd.want
         return want
 
+    def share_out(self, members: Sequence[Member]) -> list[tuple[Want | None, Sequence[Member]]]:
+        """These members by who wants them; of many in a crowd it costs some 0.1 µs for each."""
+        if len(members) == 1:
+            return [(self.get(members[0]), members)]
+        shares: dict[int, tuple[Want | None, list[Member]]] = {}
+        rest: list[Member] = []
+        for member in members:
+            want = self.single.get(member)
+            if want is None:
+                rest.append(member)
+            else:
+                shares.setdefault(id(want), (want, []))[1].append(member)
+        found: list[tuple[Want | None, Sequence[Member]]] = list(shares.values())
+        for crowd in self.crowds:
+            here = crowd.prefixes.locate([member for member in rest if isinstance(member, bytes)])
+            if here:
+                found.append((crowd.want, tuple(here)))
+                rest = [member for member in rest if member not in here]
+        return [*found, (None, rest)] if rest else found
+
     def __getitem__(self, member: Member) -> Want:
         want = self.get(member)
         if want is None:
@@ -136,6 +156,13 @@ class Desired:
         """Who wants the object of this key, if anybody."""
         members = self.wants[key.kind].get(key.slot)
         return None if members is None else members.get(key.member)
+
+    def share_out(
+        self, kind: Kind, slot: Slot, members: Sequence[Member]
+    ) -> list[tuple[Want | None, Sequence[Member]]]:
+        """These members, at least one, by who wants them; None for those whom nobody wants."""
+        wanted = self.wants[kind].get(slot)
+        return [(None, members)] if wanted is None else wanted.share_out(members)
 
     def put(self, resolution: Resolution) -> None:
         """Index a resolution, in place of the former one of its entry."""

@@ -13,7 +13,7 @@ from routed.model.change import Cause
 from routed.model.events import KERNEL, AddressEvent, ObjectEvent
 from routed.model.facts import Facts, Link
 from routed.model.net import IPV4, family_of, format_address
-from routed.model.objects import AddressMember, AddressValue, Kind
+from routed.model.objects import AddressValue
 from routed.model.process import Process
 
 Identify = Callable[[int], Process | None]  # who is behind a port id now?
@@ -25,19 +25,18 @@ UNTOLD: Final = "deleted; of an IPv6 address the kernel does not tell by whom"
 
 
 def blame(event: ObjectEvent, identify: Identify, text: str) -> Cause:
-    """Why one object came or changed, in these words."""
+    """Why objects came or changed, in these words."""
     return Cause(event.port, text, None if event.port == KERNEL else identify(event.port))
 
 
 def blame_removal(event: ObjectEvent, identify: Identify, text: str = DELETED) -> Cause:
-    """Why one object went, as far as its own event tells."""
+    """Why objects went, as far as their own event tells."""
     if event.port != KERNEL:
         return Cause(event.port, text, identify(event.port))
-    member, value = event.member, event.value
-    if event.kind is Kind.ADDRESS and isinstance(member, AddressMember) and isinstance(value, AddressValue):
-        if family_of(member.address) != IPV4:
+    if isinstance(event.value, AddressValue):
+        if event.slot.family != IPV4:
             return Cause(None, UNTOLD)
-        if value.dynamic:
+        if event.value.dynamic:
             return Cause(KERNEL, EXPIRED)
     return Cause(KERNEL, text)
 

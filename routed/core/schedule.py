@@ -8,10 +8,10 @@ looked at in one go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 from routed.core.desired import Desired, FactKey, scope_of
 from routed.core.kinds import KINDS, Crowd, is_as_wanted
@@ -28,13 +28,15 @@ from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts, Link
 from routed.model.net import family_of
-from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Scope, Slot, Value
+from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, Scope, Slot, Value
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
 QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds
 PATIENCE: Final = 0.5  # but it is not waited for longer than this
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
 STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
+Place: TypeAlias = tuple[Kind, Slot]
+_NONE: Final[Mapping[Member, Cause]] = {}
 
 
 def identify_nobody(_port: int) -> None:
@@ -48,7 +50,7 @@ class Dirt:
     everything: Cause | None = None
     scopes: dict[Scope, Cause] = field(default_factory=dict)
     keys: dict[Key, tuple[Value, ...]] = field(default_factory=dict)  # all that stands under the key now
-    causes: dict[Key, Cause] = field(default_factory=dict)  # of keys that are dirty, or in a dump that is
+    causes: dict[Place, dict[Member, Cause]] = field(default_factory=dict)  # of what is dirty, or in a dump that is
     distinct: dict[Cause, Cause] = field(default_factory=dict)  # each cause once, however many keys share it
     has_new_facts: bool = False
     regained: set[int] = field(default_factory=set)  # ifindexes of links that came into use: up, with carrier
@@ -68,7 +70,11 @@ class Dirt:
 
     def cause_of(self, key: Key) -> Cause:
         """Why an object is looked at."""
-        return self.causes.get(key) or self.cause_of_rest(key.kind, key.slot)
+        return self.causes_in(key.kind, key.slot).get(key.member) or self.cause_of_rest(key.kind, key.slot)
+
+    def causes_in(self, kind: Kind, slot: Slot) -> Mapping[Member, Cause]:
+        """Why the objects of a slot are looked at of which events told."""
+        return self.causes.get((kind, slot), _NONE)
 
     def cause_of_rest(self, kind: Kind, slot: Slot) -> Cause:
         """Why the objects of a slot are looked at of which no event told."""
@@ -82,27 +88,38 @@ class Dirt:
     def explain(self, scopes: Iterable[Scope], cause: Cause) -> None:
         """What the kernel took away in these dumps without a reason went for this one."""
         explained = frozenset(scopes)
-        for key, former in self.causes.items():
-            if is_unexplained(former) and scope_of(key.kind, key.slot) in explained:
-                self.causes[key] = self.distinct.setdefault(cause, cause)
+        for place, causes in self.causes.items():
+            if scope_of(*place) in explained:
+                shared = self.distinct.setdefault(cause, cause)
+                causes.update({member: shared for member, former in causes.items() if is_unexplained(former)})
 
-    def forget(self, key: Key) -> None:
-        """There is nothing to look at under this key any more."""
-        self.keys.pop(key, None)
-        self.causes.pop(key, None)
+    def forget(self, kind: Kind, slot: Slot, members: Iterable[Member]) -> None:
+        """There is nothing to look at under these keys any more."""
+        causes = self.causes.get((kind, slot), {})
+        for member in members:
+            self.keys.pop(Key(kind, slot, member), None)
+            causes.pop(member, None)
 
-    def add_key(self, key: Key, standing: tuple[Value, ...], cause: Cause | None) -> None:
-        """Make one key dirty; the last event says what stands there, the first since it was as wanted says why.
+    def add_keys(
+        self, kind: Kind, slot: Slot, members: Sequence[Member], standing: tuple[Value, ...], cause: Cause | None
+    ) -> None:
+        """Make keys dirty; the last event says what stands there, the first since it was as wanted says why.
 
-        No cause: it seems to be as wanted.
+        No cause: they seem to be as wanted.
         """
-        self.keys[key] = standing
+        causes = self.causes.setdefault((kind, slot), {})
         if cause is None:
-            self.causes.pop(key, None)
+            for member in members:
+                causes.pop(member, None)
         else:
-            self.causes.setdefault(key, self.distinct.setdefault(cause, cause))
-        if len(self.keys) > STORM:
-            places = {(stormy.kind, stormy.slot) for stormy in self.keys}
+            shared = self.distinct.setdefault(cause, cause)
+            for member in members:
+                causes.setdefault(member, shared)
+        if len(members) <= STORM:
+            for member in members:
+                self.keys[Key(kind, slot, member)] = standing
+        if max(len(members), len(self.keys)) > STORM:
+            places = {(stormy.kind, stormy.slot) for stormy in self.keys} | {(kind, slot)}
             self.add_scopes((scope_of(*place) for place in places), STORMY)
             self.keys.clear()
 
@@ -160,6 +177,7 @@ class Schedule:
         match event:
             case ObjectEvent():
                 self.last_event = now
+                self.events += len(event.members) - 1
                 _note_object(self.dirt, event, desired, ours, mine, identify)
                 if (self.is_reach_awaited and _opens_a_network(event)) or self._changes_a_fact(event):
                     self.dirt.has_new_facts = True
@@ -204,7 +222,9 @@ class Schedule:
         if self.dirt.keys and self._find_end_of_storm(now) <= now:
             alone = (key for key in self.dirt.keys if self.dirt.scopes.get(scope_of(key.kind, key.slot)) is not STORMY)
             for key in list(islice(alone, most)):
-                taken.add_key(key, self.dirt.keys.pop(key), self.dirt.causes.pop(key, None))
+                kind, slot, member = key
+                cause = self.dirt.causes[kind, slot].pop(member, None)
+                taken.add_keys(kind, slot, (member,), self.dirt.keys.pop(key), cause)
         return taken
 
     def _find_due_dump(self, now: float) -> float:
@@ -226,7 +246,7 @@ class Schedule:
         """May the kernel route something else now that a fact speaks of?"""
         if not self.watched or event.kind in {Kind.LINK, Kind.ADDRESS}:
             return False
-        return event.kind is Kind.RULE or event.member in self.watched
+        return event.kind is Kind.RULE or not self.watched.isdisjoint(event.members)
 
     def _note_link(self, event: LinkEvent, facts: Facts, desired: Desired, now: float) -> Facts:
         link, before = event.link, facts.links.get(event.link.ifindex)
@@ -244,7 +264,7 @@ class Schedule:
         if before and before.name != link.name:
             former = Key(Kind.LINK, LinkSlot(), LinkMember(before.name))
             if desired.get(former):
-                self.dirt.add_key(former, (), Cause(None, cause.text))
+                self.dirt.add_keys(former.kind, former.slot, (former.member,), (), Cause(None, cause.text))
         return apply_to_facts(facts, event)
 
     def _note_address(
@@ -267,39 +287,45 @@ class Schedule:
 def _note_object(
     dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozenset[int], mine: int, identify: Identify
 ) -> None:
-    """What one object's event makes dirty."""
-    key = Key(event.kind, event.slot, event.member)
-    want = desired.get(key)
+    """What the events of objects make dirty."""
+    kind, slot, members = event.kind, event.slot, event.members
     if event.port == mine:
         if not event.is_removal:  # what we put stands first now; what we took away says nothing about the rest
-            dirt.forget(key)
-    elif want is None:
-        _note_unwanted(dirt, event, key, ours, identify)
-    elif event.is_removal:
-        _note_removal(dirt, event, key, want, identify)
-    else:
-        _note_arrival(dirt, event, key, want, identify)
+            dirt.forget(kind, slot, members)
+        return
+    for want, share in desired.share_out(kind, slot, members):
+        told = event if len(share) == len(members) else event._replace(members=share)
+        if want is None:
+            _note_unwanted(dirt, told, ours, identify)
+        elif event.is_removal:
+            _note_removal(dirt, told, want, identify)
+        else:
+            _note_arrival(dirt, told, want, identify)
 
 
-def _note_unwanted(dirt: Dirt, event: ObjectEvent, key: Key, ours: frozenset[int], identify: Identify) -> None:
-    if event.member in KINDS[event.kind].made_by_kernel.get(event.slot, ()):
-        dirt.add_scopes([scope_of(key.kind, key.slot)], blame(event, identify, "a rule of the kernel was touched"))
+def _note_unwanted(dirt: Dirt, event: ObjectEvent, ours: frozenset[int], identify: Identify) -> None:
+    kind, slot, members = event.kind, event.slot, event.members
+    made_by_kernel = KINDS[kind].made_by_kernel.get(slot)
+    if made_by_kernel and not made_by_kernel.isdisjoint(members):
+        dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, "a rule of the kernel was touched"))
     elif event.is_removal:
-        dirt.forget(key)
+        dirt.forget(kind, slot, members)
     elif event.value.protocol in ours:
-        dirt.add_key(key, (event.value,), blame(event, identify, "added under our protocol number"))
+        cause = blame(event, identify, "added under our protocol number")
+        dirt.add_keys(kind, slot, members, (event.value,), cause)
 
 
-def _note_removal(dirt: Dirt, event: ObjectEvent, key: Key, want: Want, identify: Identify) -> None:
-    """Something went that stood under a wanted key; perhaps not what was wanted."""
-    crowd = KINDS[event.kind].crowd
+def _note_removal(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:
+    """Something went that stood under wanted keys; perhaps not what was wanted."""
+    kind, slot, members = event.kind, event.slot, event.members
+    crowd = KINDS[kind].crowd
     if want.value is None or is_as_wanted(event.value, want):
-        dirt.add_key(key, (), _blame_removal(dirt, event, identify, DELETED))
+        dirt.add_keys(kind, slot, members, (), _blame_removal(dirt, event, identify, DELETED))
     elif crowd is Crowd.ORDERED:
         cause = _blame_removal(dirt, event, identify, "deleted from under its key")
-        dirt.add_scopes([scope_of(key.kind, key.slot)], cause)
-    elif crowd is Crowd.ALONE and key in dirt.keys:
-        dirt.keys[key] = ()
+        dirt.add_scopes([scope_of(kind, slot)], cause)
+    elif crowd is Crowd.ALONE:
+        dirt.keys.update((key, ()) for member in members if (key := Key(kind, slot, member)) in dirt.keys)
 
 
 def _blame_removal(dirt: Dirt, event: ObjectEvent, identify: Identify, text: str) -> Cause:
@@ -310,20 +336,21 @@ def _blame_removal(dirt: Dirt, event: ObjectEvent, identify: Identify, text: str
     return known if known and known.port == KERNEL else cause
 
 
-def _note_arrival(dirt: Dirt, event: ObjectEvent, key: Key, want: Want, identify: Identify) -> None:
-    """Something came to stand under a wanted key."""
-    crowd = KINDS[event.kind].crowd
+def _note_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:
+    """Something came to stand under wanted keys."""
+    kind, slot, members = event.kind, event.slot, event.members
+    crowd = KINDS[kind].crowd
     if crowd is Crowd.BESIDE:
         return
     if crowd is Crowd.ORDERED and not (event.is_replacement or event.is_addition):
         cause = blame(event, identify, "an alias was added under its key")
-        dirt.add_scopes([scope_of(key.kind, key.slot)], cause)
+        dirt.add_scopes([scope_of(kind, slot)], cause)
         return
     if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
-        dirt.add_key(key, (event.value,), None)
+        dirt.add_keys(kind, slot, members, (event.value,), None)
         return
     verb = "replaced" if event.is_replacement else "added" if event.is_addition else "changed"
-    dirt.add_key(key, (event.value,), blame(event, identify, verb))
+    dirt.add_keys(kind, slot, members, (event.value,), blame(event, identify, verb))
 
 
 def _is_in_use(link: Link) -> bool:

@@ -94,11 +94,11 @@ def _split_by_cause(report: Report) -> Iterator[None]:
             outcomes.append(outcome)
             continue
         kind, slot, members = outcome.operation.kind, outcome.operation.slot, outcome.operation.members
-        rest = report.dirt.cause_of_rest(kind, slot)
+        rest, known = report.dirt.cause_of_rest(kind, slot), report.dirt.causes_in(kind, slot)
         shares: dict[int, tuple[Cause, list[Member]]] = {}  # by identity: equal causes are one value
         for start in range(0, len(members), BREATH):
             for member in members[start : start + BREATH]:
-                cause = report.dirt.causes.get(Key(kind, slot, member), rest)
+                cause = known.get(member, rest)
                 shares.setdefault(id(cause), (cause, []))[1].append(member)
             yield None
         outcomes += [_share(outcome, cause, tuple(share)) for cause, share in shares.values()]
@@ -139,7 +139,8 @@ def _hear_echo(kernel: Kernel, host: Host, now: float) -> dict[Key, Value | None
     shown: dict[Key, Value | None] = {}
     for event in kernel.read_events():
         if isinstance(event, ObjectEvent) and event.port == kernel.port:
-            shown[Key(event.kind, event.slot, event.member)] = None if event.is_removal else event.value
+            value = None if event.is_removal else event.value
+            shown.update((Key(event.kind, event.slot, member), value) for member in event.members)
         host.hear(event, kernel, now)
     return shown
 
@@ -187,7 +188,8 @@ def _leave_out_surprises(host: Host, report: Report) -> Iterator[Outcome]:
 def _is_on_the_move(key: Key, host: Host, report: Report) -> bool:
     """Did events tell of this object, before the pass or since it began?"""
     unseen = host.schedule.dirt
-    return key in report.dirt.keys or key in host.meanwhile or key in unseen.keys or key in unseen.causes
+    is_told = key in unseen.keys or key.member in unseen.causes_in(key.kind, key.slot)
+    return is_told or key in report.dirt.keys or key in host.meanwhile
 
 
 def _without(outcome: Outcome, wrong: set[Key]) -> Outcome:

@@ -1,12 +1,14 @@
 """Notifications as events: a table of message types, and a loop that drains the socket.
 
+A storm of routes is thousands of notifications that differ in nothing but their prefix: those become one event.
 Here must never live: what an event means, or a reply to it. A message that cannot be read is skipped and counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from errno import ENOBUFS
+from itertools import chain, groupby
 from socket import socket
 from typing import Final, NamedTuple
 
@@ -14,7 +16,7 @@ from routed.kernel.codec import Decoder, MalformedMessage
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.attributes import EXCLUSIVE, HEADER, REPLACE
 from routed.kernel.codec.link import decode_link
-from routed.kernel.codec.route import PROTOCOL_AT, TABLE_AT
+from routed.kernel.codec.route import PROTOCOL_AT, TABLE_AT, shape_of_notification, take_prefixes
 from routed.kernel.codec.rule import decode_rule
 from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
@@ -58,34 +60,52 @@ class EventReader:
     def read(self) -> list[Event]:
         """What is there now, at most 1024 datagrams. Never blocks. A lost event is an Overrun in its place."""
         events: list[Event] = []
+        for _, alike in groupby(self._drain(), shape_of_notification):
+            events += self._read_alike(list(alike))
+        return events
+
+    def _drain(self) -> Iterator[bytes]:
+        """The datagrams that wait. Where some were lost there is an empty one."""
         for _ in range(_DRAIN):
             try:
                 size = self._receive(self._buffer)
             except BlockingIOError:
-                break
+                return
             except OSError as error:
                 if error.errno != ENOBUFS:
                     raise
                 self.overruns += 1
-                events.append(Overrun())
-                continue
-            self._read_datagram(self._buffer[:size].tobytes(), events)
-        return events
+                size = 0
+            yield self._buffer[:size].tobytes()
 
-    def _read_datagram(self, datagram: bytes, events: list[Event]) -> None:
+    def _read_alike(self, datagrams: list[bytes]) -> list[Event]:
+        """Some of one shape: of routes the first of them tells what the others say beside their prefix."""
+        first = self._read_datagram(datagrams[0])
+        if len(datagrams) == 1:
+            return first
+        prefixes = take_prefixes(datagrams)
+        if prefixes and len(first) == 1 and isinstance(first[0], ObjectEvent):
+            return [first[0]._replace(members=prefixes)]
+        return list(chain(first, *map(self._read_datagram, datagrams[1:])))
+
+    def _read_datagram(self, datagram: bytes) -> list[Event]:
+        if not datagram:
+            return [Overrun()]
+        events: list[Event] = []
         start, size = 0, len(datagram)
         while start + HEADER.size <= size:
             length, type_, flags, _, port = HEADER.unpack_from(datagram, start)
             end = start + length
             if length < HEADER.size or end > size:
                 self._decoder.count_malformed()
-                return
+                break
             reader = self._readers.get(type_, _ignore)
             try:
                 events += reader(datagram, start, end, _Header(type_, flags, port))
             except MalformedMessage:
                 self._decoder.count_malformed()
             start += (length + 3) & ~3
+        return events
 
     def _read_route(self, data: bytes, start: int, end: int, header: _Header) -> list[Event]:
         if data[start + TABLE_AT : start + PROTOCOL_AT + 1] == _LOCAL_BY_KERNEL:
@@ -100,9 +120,10 @@ _LOCAL_BY_KERNEL: Final = bytes((TABLE_LOCAL, PROTOCOL_KERNEL))
 def _object_event(kind: Kind, standing: Standing, header: _Header) -> ObjectEvent:
     """The flags of a notification: fib_table_insert in net/ipv4/fib_trie.c, fib6_add_rt2node in net/ipv6/ip6_fib.c."""
     type_, flags, port = header
+    slot, member, value = standing
     if type_ & _REMOVAL:
-        return ObjectEvent(kind, *standing, True, False, False, port)
-    return ObjectEvent(kind, *standing, False, flags & REPLACE != 0, flags & EXCLUSIVE != 0, port)
+        return ObjectEvent(kind, slot, (member,), value, True, False, False, port)
+    return ObjectEvent(kind, slot, (member,), value, False, flags & REPLACE != 0, flags & EXCLUSIVE != 0, port)
 
 
 def _read_rule(data: bytes, start: int, end: int, header: _Header) -> list[Event]:

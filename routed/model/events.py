@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from routed.model.facts import HostAddress, Link
@@ -32,11 +33,11 @@ class Interest(NamedTuple):
 
 
 class ObjectEvent(NamedTuple):
-    """An object was added, changed or removed."""
+    """Objects were added, changed or removed: mostly one; of a storm many, one right after another in the same way."""
 
     kind: Kind
     slot: Slot
-    member: Member
+    members: Sequence[Member]  # in the order of their events
     value: Value
     is_removal: bool
     is_replacement: bool  # NLM_F_REPLACE: it now stands first under its key

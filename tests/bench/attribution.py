@@ -112,7 +112,7 @@ def _listen(deletions: int, execs: ExecWatch | None, answering: int) -> None:
                 for event in kernel.read_events():
                     if isinstance(event, ObjectEvent) and event.kind is Kind.ROUTE and event.is_removal and event.port:
                         process = kernel.identify(event.port)
-                        answers[classify(process.cmdline, process.comm) if process else "not"] += 1
+                        answers[classify(process.cmdline, process.comm) if process else "not"] += len(event.members)
         spent = resource.getrusage(resource.RUSAGE_SELF)
     seconds = spent.ru_utime + spent.ru_stime - began.ru_utime - began.ru_stime
     told = ",".join(f"{name},{count}" for name, count in answers.items())

@@ -10,6 +10,7 @@ import sys
 import time
 
 from routed.kernel.kernel import Kernel
+from routed.model.events import ObjectEvent
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
         began = time.process_time()
         while read < wanted:
             readable.poll()
-            read += len(kernel.read_events())
+            read += sum(len(event.members) for event in kernel.read_events() if isinstance(event, ObjectEvent))
         print((time.process_time() - began) / read)
 
 

@@ -11,7 +11,7 @@ from routed.kernel.kernel import Kernel
 from routed.model.change import Verb
 from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, ObjectEvent, Overrun, place_of
 from routed.model.net import parse_prefix
-from routed.model.objects import AddressMember, Hop, Kind, Scope
+from routed.model.objects import AddressMember, Hop, Kind, Scope, Standing
 from tests.kernel.conftest import Network
 from tests.kernel.netns import ip, ip_batch, ip_json, veth
 from tests.kernel.objects import TABLE, V4, V6, address, do, packed, read, route, rule
@@ -28,11 +28,18 @@ def listening(kernel: Kernel) -> Kernel:
 def of_objects(events: list[Event]) -> list[ObjectEvent]:
     """Without what the kernel does on its own time to new links and their link-local addresses."""
     objects = [event for event in events if isinstance(event, ObjectEvent) and event.kind is not Kind.LINK]
-    return [event for event in objects if event.port != KERNEL or not _is_link_local(event)]
+    singles = [event._replace(members=(member,)) for event in objects for member in event.members]
+    return [event for event in singles if event.port != KERNEL or not _is_link_local(event)]
+
+
+def standing_of(event: ObjectEvent) -> Standing:
+    (member,) = event.members
+    return Standing(event.slot, member, event.value)
 
 
 def _is_link_local(event: ObjectEvent) -> bool:
-    packed_address = event.member.address if isinstance(event.member, AddressMember) else event.member
+    (member,) = event.members
+    packed_address = member.address if isinstance(member, AddressMember) else member
     return isinstance(packed_address, bytes) and packed_address[:1] in {b"\xfe", b"\xff"}
 
 
@@ -45,8 +52,8 @@ def test_our_own_change_comes_back_with_our_port(listening: Kernel, kind: Kind, 
     do(listening, Verb.ADD, thing)  # type: ignore[arg-type]
     do(listening, Verb.DELETE, thing)  # type: ignore[arg-type]
     added, removed = of_objects(listening.read_events())
-    assert (added.kind, (added.slot, added.member, added.value)) == (kind, thing)
-    assert (removed.slot, removed.member, removed.value) == thing
+    assert (added.kind, standing_of(added)) == (kind, thing)
+    assert standing_of(removed) == thing
     assert [added.is_removal, removed.is_removal] == [False, True]
     assert {added.port, removed.port} == {listening.port}
 
@@ -55,7 +62,7 @@ def test_an_event_of_a_route_equals_what_a_dump_shows(network: Network, listenin
     wide = route(TO6, Hop(network.v0, packed("fd00::2")), Hop(network.v1, packed("fd01::2")))
     do(listening, Verb.ADD, wide)
     (event,) = of_objects(listening.read_events())
-    assert read(listening, Scope(Kind.ROUTE, V6, TABLE)) == [(event.slot, event.member, event.value)] == [wide]
+    assert read(listening, Scope(Kind.ROUTE, V6, TABLE)) == [standing_of(event)] == [wide]
 
 
 def test_an_ipv6_leg_that_is_appended_is_announced_with_the_whole_route(network: Network, listening: Kernel) -> None:
@@ -86,7 +93,7 @@ def test_a_change_by_the_kernel_carries_port_0(network: Network, listening: Kern
     do(listening, Verb.ADD, route(TO6, Hop(network.v0, packed("fd00::2"))))
     listening.read_events()
     ip("link set v0 down")
-    gone = [event for event in of_objects(listening.read_events()) if event.member == route(TO6).member]
+    gone = [event for event in of_objects(listening.read_events()) if event.members == (route(TO6).member,)]
     assert [(event.is_removal, event.port) for event in gone] == [(True, KERNEL)]
 
 
@@ -96,7 +103,7 @@ def test_the_fact_of_an_address_comes_before_the_object(network: Network, listen
     fact, thing, *_ = listening.read_events()
     assert isinstance(fact, AddressEvent)
     assert isinstance(thing, ObjectEvent)
-    assert fact.member == thing.member == wanted.member
+    assert (fact.member,) == thing.members == (wanted.member,)
     assert (fact.address.protocol, fact.is_removal) == (114, False)
 
 
@@ -150,7 +157,7 @@ def test_lost_events_are_an_overrun_and_the_socket_goes_on(network: Network) -> 
         assert Overrun() in events
         assert kernel.overruns == events.count(Overrun()) == 1
         ip(f"route add blackhole {TO} table {TABLE}")
-        assert [event.member for event in of_objects(kernel.read_events())] == [route(TO).member]
+        assert [event.members for event in of_objects(kernel.read_events())] == [(route(TO).member,)]
         assert len(ip_json(f"route show table {TABLE}")) == 1001
 
 
@@ -197,7 +204,7 @@ def test_only_what_is_of_interest_is_delivered_and_the_filter_judges_as_the_inte
             )
         )
         heard = of_objects(listening.read_events())
-        assert [(event.member, event.value.protocol) for event in heard] == [
+        assert [(*event.members, event.value.protocol) for event in heard] == [
             (parse_prefix(prefix), protocol) for prefix, protocol in wanted
         ]
 
@@ -249,6 +256,33 @@ def test_where_the_kernel_has_no_room_for_the_filter_everything_is_heard(listeni
         limit.write_text(before)
     ip(f"route add blackhole {TO} table {TABLE}")
     assert len(of_objects(listening.read_events())) == 1
+
+
+@pytest.mark.parametrize("pattern", ["10.{}.0.0/16", "2001:db8:{}::/48"], ids=["IPv4", "IPv6"])
+def test_a_storm_of_routes_is_told_of_in_few_events_and_each_prefix_at_its_place(
+    network: Network, listening: Kernel, pattern: str
+) -> None:
+    prefixes = [pattern.format(number) for number in range(10, 60)]
+    listening.read_events()
+    ip_batch("\n".join(f"route add {prefix} dev v0 table {TABLE}" for prefix in prefixes))
+    ip(f"route change {prefixes[3]} dev v1 table {TABLE}")
+    ip(f"route add blackhole default table {TABLE}")
+    ip_batch("\n".join(f"route del {prefix} table {TABLE}" for prefix in prefixes))
+    events = [event for event in listening.read_events() if isinstance(event, ObjectEvent) and event.port]
+    came, changed, default, *gone = events
+    assert came.members == [parse_prefix(prefix) for prefix in prefixes]
+    assert changed.members == (parse_prefix(prefixes[3]),)
+    assert default.members == (bytes(5),)
+    assert [event.value.hops[0].dev for event in gone] == [network.v0, network.v1, network.v0]
+    assert [parse_prefix(prefix) for prefix in prefixes] == [member for event in gone for member in event.members]
+    assert {event.is_removal for event in gone} == {True}
+
+
+def test_of_a_storm_of_rules_each_is_told_of_by_itself(listening: Kernel) -> None:
+    ip_batch("\n".join(f"rule add priority 900 from 10.0.0.{number} table 77" for number in range(1, 9)))
+    events = [event for event in listening.read_events() if isinstance(event, ObjectEvent)]
+    assert [len(event.members) for event in events] == [1] * 8
+    assert len({event.members for event in events}) == 8
 
 
 def place(text: str) -> int:

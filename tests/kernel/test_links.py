@@ -90,5 +90,5 @@ def test_a_link_is_told_as_a_fact_and_as_an_object(network: Network, kernel: Ker
     ip("link set routed0 alias routed:114")  # of a link that is down nobody would hear
     told = [event for event in kernel.read_events() if isinstance(event, LinkEvent | ObjectEvent)]
     last = [event for event in told if isinstance(event, ObjectEvent) and event.kind is Kind.LINK][-1]
-    assert (last.member, last.value) == (MADE.member, LinkValue(OURS, "bridge"))
+    assert (last.members, last.value) == ((MADE.member,), LinkValue(OURS, "bridge"))
     assert any(isinstance(event, LinkEvent) and event.link.name == "routed0" for event in told)

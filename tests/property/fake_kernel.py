@@ -200,7 +200,7 @@ class FakeKernel:
         waiting, self._events = self._events, []
         delivered = self.mischief.deliver(waiting)
         self.overruns += sum(isinstance(event, Overrun) for event in delivered)
-        return delivered
+        return join_alike(delivered)
 
     # What a test may ask and do
 
@@ -308,7 +308,9 @@ class FakeKernel:
             return
         if isinstance(key.member, AddressMember):
             self._events.append(AddressEvent(key.member, _as_fact(key.member, value), is_removal))
-        self._events.append(ObjectEvent(*key, value, is_removal, flag == "replace", flag == "excl", port))
+        kind, slot, member = key
+        how = (is_removal, flag == "replace", flag == "excl", port)
+        self._events.append(ObjectEvent(kind, slot, (member,), value, *how))
 
     def _is_news(self, key: Key, value: Value) -> bool:
         """Does a filter let through what others did?"""
@@ -491,3 +493,23 @@ def _network_of(member: AddressMember, value: AddressValue) -> tuple[Key, RouteV
         member.address if is_ipv4 else b"",
     )
     return Key(Kind.ROUTE, slot, network_of(member.address, member.prefixlen)), route
+
+
+def join_alike(events: list[Event]) -> list[Event]:
+    """What happened to many routes in the same way, one right after another, is one event."""
+    joined: list[Event] = []
+    for event in events:
+        last = joined[-1] if joined else None
+        is_alike = (
+            isinstance(event, ObjectEvent)
+            and isinstance(last, ObjectEvent)
+            and event.kind is Kind.ROUTE
+            and event._replace(members=()) == last._replace(members=())
+        )
+        if is_alike:
+            assert isinstance(event, ObjectEvent)
+            assert isinstance(last, ObjectEvent)
+            joined[-1] = last._replace(members=(*last.members, *event.members))
+        else:
+            joined.append(event)
+    return joined

@@ -27,7 +27,7 @@ def tell_of_link(kernel: FakeKernel, link: Link, *, is_removal: bool = False) ->
     """The second half of a link's message. Who asked for it is not told (rtmsg_ifinfo mostly passes port 0)."""
     value = LinkValue(kernel.marks.get(link.ifindex, 0), link.kind, link.is_up)
     event = ObjectEvent(
-        Kind.LINK, LinkSlot(), LinkMember(link.name), value, is_removal, is_replacement=False, is_addition=False,
+        Kind.LINK, LinkSlot(), (LinkMember(link.name),), value, is_removal, is_replacement=False, is_addition=False,
         port=KERNEL,
     )  # fmt: skip
     kernel.tell(event)

@@ -56,6 +56,10 @@ _LOOPBACK: Final = 1  # the ifindex of lo in every network namespace
 _NO_EXPIRY: Final = bytes(4)
 _PREF_MEDIUM: Final = b"\0"
 
+_SEQUENCE_AT: Final = 8
+_PORT_AT: Final = 12
+_OF_ROUTES: Final = (24, 25)  # RTM_NEWROUTE, RTM_DELROUTE
+
 # Where the parts of a message with the usual layout lie: header, rtmsg, RTA_TABLE, RTA_DST, the rest.
 FAMILY_AT: Final = HEADER_SIZE
 DST_LEN_AT: Final = HEADER_SIZE + 1
@@ -173,19 +177,38 @@ class RouteDecoder:
         route = decode_route(data, start, end)
         if route is None:
             return None
-        dst = start + DST_AT
-        table_at = dst - 12
-        is_usual = (
-            dst + layout.width <= end
-            and data[dst - 4 : dst] == DST_HEADS[layout.width]
-            and data[table_at : table_at + 4] == TABLE_HEAD
-        )
-        if is_usual:
+        if _is_usual(data, start, end, layout.width):
             if len(layout.memo) >= _MEMO_LIMIT:
                 layout.memo.clear()
             assert isinstance(route.slot, RouteSlot)
             layout.memo[shape] = (route.slot, route.value)
         return route
+
+
+def _is_usual(data: bytes, start: int, end: int, width: int) -> bool:
+    """Does a message begin with RTA_TABLE and RTA_DST?"""
+    dst = start + DST_AT
+    heads = data[dst - 12 : dst - 8], data[dst - 4 : dst]
+    return dst + width <= end and heads == (TABLE_HEAD, DST_HEADS[width])
+
+
+def shape_of_notification(data: bytes) -> bytes:
+    """A datagram without what differs where one change was made to many routes: sequence number and prefix."""
+    width = ADDRESS_LENGTH.get(data[FAMILY_AT]) if len(data) > DST_AT else None
+    if width is None:
+        return data
+    return data[:_SEQUENCE_AT] + data[_PORT_AT:DST_LEN_AT] + data[DST_LEN_AT + 1 : DST_AT] + data[DST_AT + width :]
+
+
+def take_prefixes(notifications: Sequence[bytes]) -> list[bytes] | None:
+    """The prefixes of some of one shape, one message each. None where these are not routes of the usual layout."""
+    first = notifications[0]
+    length, type_, *_ = HEADER.unpack_from(first)
+    width = ADDRESS_LENGTH.get(first[FAMILY_AT]) if type_ in _OF_ROUTES else None
+    if width is None or length != len(first) or not _is_usual(first, 0, length, width):
+        return None
+    rest = DST_AT + width
+    return [data[DST_AT:rest] + data[DST_LEN_AT : DST_LEN_AT + 1] for data in notifications]
 
 
 def decode_route(data: bytes, start: int, end: int) -> Standing | None:

@@ -33,7 +33,7 @@ def member_of(address: str) -> AddressMember:
 def removal(address: str, port: int, *, dynamic: bool = False) -> ObjectEvent:
     family = 10 if ":" in address else 2
     value = AddressValue(0, dynamic=dynamic)
-    return ObjectEvent(Kind.ADDRESS, AddressSlot(family), member_of(address), value, True, False, False, port)
+    return ObjectEvent(Kind.ADDRESS, AddressSlot(family), (member_of(address),), value, True, False, False, port)
 
 
 def lost(address: str, port: int, *, is_dynamic: bool = False) -> AddressEvent:

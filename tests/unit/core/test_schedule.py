@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from routed.core.desired import Desired
@@ -13,9 +15,9 @@ from routed.model.entries import Entry
 from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts, HostAddress, Link
 from routed.model.net import parse_address
-from routed.model.objects import AddressMember, Key, Kind, RouteValue, Scope
+from routed.model.objects import AddressMember, Key, Kind, RouteValue, Scope, Value
 from routed.model.process import Process
-from tests.property.fake_kernel import OUR_PORT, STRANGER
+from tests.property.fake_kernel import OUR_PORT, STRANGER, join_alike
 from tests.property.rig import OURS, THEIRS, a_route, a_rule, a_rule_value, hop, route_key, route_value, rule_key
 
 V0 = Link(1, "v0", is_up=True, has_carrier=True)
@@ -44,12 +46,16 @@ class Listener:
         return self.schedule.dirt
 
 
+def an_event(key: Key, value: Value, *how: Any) -> ObjectEvent:
+    return ObjectEvent(key.kind, key.slot, (key.member,), value, *how)
+
+
 def deleted(value: RouteValue = WANTED, key: Key = KEY, port: int = STRANGER) -> ObjectEvent:
-    return ObjectEvent(*key, value, is_removal=True, is_replacement=False, is_addition=False, port=port)
+    return an_event(key, value, True, False, False, port)
 
 
 def appeared(value: RouteValue, how: str = "", key: Key = KEY, port: int = STRANGER) -> ObjectEvent:
-    return ObjectEvent(*key, value, False, how == "replace", how == "add", port)
+    return an_event(key, value, False, how == "replace", how == "add", port)
 
 
 def test_a_deleted_object_is_looked_at_at_once_and_without_a_dump() -> None:
@@ -108,9 +114,9 @@ def test_something_new_under_our_protocol_is_looked_at() -> None:
 def test_a_strangers_twin_of_our_rule_is_no_news_but_the_loss_of_ours_is() -> None:
     key, ours = rule_key(), a_rule_value()
     listener = Listener(a_rule())
-    assert not listener.hear(ObjectEvent(*key, a_rule_value(THEIRS), False, False, False, STRANGER))
-    assert not listener.hear(ObjectEvent(*key, a_rule_value(THEIRS), True, False, False, STRANGER))
-    assert listener.hear(ObjectEvent(*key, ours, True, False, False, STRANGER)).keys == {key: ()}
+    assert not listener.hear(an_event(key, a_rule_value(THEIRS), False, False, False, STRANGER))
+    assert not listener.hear(an_event(key, a_rule_value(THEIRS), True, False, False, STRANGER))
+    assert listener.hear(an_event(key, ours, True, False, False, STRANGER)).keys == {key: ()}
 
 
 def test_a_link_that_goes_down_makes_everything_over_it_dirty_since_the_kernel_drops_routes_in_silence() -> None:
@@ -194,7 +200,8 @@ def test_a_deletion_by_the_kernel_is_explained_by_the_link_event_that_follows_or
 
 def test_equal_causes_are_one_value_however_many_keys_share_it() -> None:
     dirt = Listener(big_entry(3)).hear(*storm(3))
-    assert len({id(cause) for cause in dirt.causes.values()}) == 1
+    (causes,) = dirt.causes.values()
+    assert len({id(cause) for cause in causes.values()}) == 1
     assert list(dirt.distinct) == [Cause(STRANGER, "deleted")]
 
 
@@ -243,6 +250,15 @@ def test_a_storm_becomes_one_dump_once_it_is_quiet() -> None:
     assert listener.schedule.find_due(5.0) == 5.0 + QUIET
     listener.hear(deleted(key=route_key("10.0.1.0/24")), now=5.005)
     assert listener.schedule.find_due(5.005) == 5.005 + QUIET
+
+
+def test_a_storm_told_of_in_one_event_is_a_storm_and_keeps_who_did_it_of_each() -> None:
+    listener = Listener(big_entry(STORM + 50))
+    (together,) = join_alike(list(storm(STORM + 50)))
+    dirt = listener.hear(together, now=5.0)
+    assert (set(dirt.scopes), dirt.keys) == ({MAIN}, {})
+    assert listener.schedule.find_due(5.0) == 5.0 + QUIET
+    assert {dirt.cause_of(key) for key in listener.desired.keys_of("route/lan")} == {Cause(STRANGER, "deleted")}
 
 
 def test_a_storm_that_never_ends_is_waited_for_only_so_long() -> None:
