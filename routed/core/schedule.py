@@ -33,6 +33,9 @@ from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, Scope,
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
 QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds
 PATIENCE: Final = 0.5  # but it is not waited for longer than this
+PERSEVERANCE: Final = (
+    2.0  # nor than this for one over ours: what is put back amid a flush is taken away by its second round
+)
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
 STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
 Place: TypeAlias = tuple[Kind, Slot]
@@ -233,7 +236,10 @@ class Schedule:
 
     def _find_end_of_storm(self, now: float) -> float:
         """When to stop waiting for more of the same."""
-        return min(self.last_event + QUIET, self.first_event + PATIENCE) if self.is_storm() else now
+        if not self.is_storm():
+            return now
+        is_over_ours = any(cause is STORMY for cause in self.dirt.scopes.values())
+        return min(self.last_event + QUIET, self.first_event + (PERSEVERANCE if is_over_ours else PATIENCE))
 
     def note_pass(self, dirt: Dirt, began: float, ended: float) -> None:
         """A pass is over: rest in proportion to what it cost, and count the next resync from here."""

@@ -126,6 +126,8 @@ def verify(kernel: Kernel, host: Host, report: Report, now: float) -> Iterator[N
     yield from observe(kernel, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying"))), after)
     wrong = {Key(d.kind, d.slot, m) for d in after.drifts for m in d.members if d.nature is not Nature.SURPLUS}
     if wrong:
+        _hear_echo(kernel, host, now)  # what was taken away again meanwhile was put, and is dirty anew
+        wrong = {key for key in wrong if not _is_dirty(key, host.schedule.dirt)}
         report.outcomes = [_without(outcome, wrong) for outcome in report.outcomes]
 
 
@@ -187,9 +189,11 @@ def _leave_out_surprises(host: Host, report: Report) -> Iterator[Outcome]:
 
 def _is_on_the_move(key: Key, host: Host, report: Report) -> bool:
     """Did events tell of this object, before the pass or since it began?"""
-    unseen = host.schedule.dirt
-    is_told = key in unseen.keys or key.member in unseen.causes_in(key.kind, key.slot)
-    return is_told or key in report.dirt.keys or key in host.meanwhile
+    return key in report.dirt.keys or key in host.meanwhile or _is_dirty(key, host.schedule.dirt)
+
+
+def _is_dirty(key: Key, dirt: Dirt) -> bool:
+    return key in dirt.keys or key.member in dirt.causes_in(key.kind, key.slot)
 
 
 def _without(outcome: Outcome, wrong: set[Key]) -> Outcome:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from errno import EINVAL, ENETUNREACH
 
 from routed.core.desired import scope_of
+from routed.core.schedule import STORM
 from routed.model import names
 from routed.model.change import Cause, Operation, Verb
 from routed.model.entries import Intent, Settings
 from routed.model.net import parse_prefix
-from routed.model.objects import Kind, Member
+from routed.model.objects import Key, Kind, Member
 from tests.property.rig import THEIRS, Rig, a_host, a_route, route_key, via
 
 LOST, OTHER = route_key("10.1.0.0/16"), route_key("10.2.0.0/16")
@@ -131,3 +132,49 @@ def test_what_could_not_be_put_back_amid_a_dump_is_tried_again_though_that_dump_
     kernel.mischief.refuse = lambda _operation, _member: 0
     rig.run(1.0)
     assert kernel.standing(OTHER)
+
+
+def test_what_is_taken_away_again_before_it_was_verified_was_put_back_and_is_put_back_anew() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    many = tuple(f"10.{number >> 8}.{number & 255}.0/24" for number in range(2 * STORM + 100))
+    rig.start(a_route("many", many, type_=names.BLACKHOLE), settings=Settings(fight_limit=None))
+    keys = [route_key(prefix) for prefix in many]
+    written = kernel.writes
+
+    def flush(chosen: list[Key]) -> None:
+        for key in chosen:
+            kernel.request(Verb.DELETE, key, kernel.standing(key)[0])
+
+    def begin_the_second_round() -> None:
+        if kernel.writes == written + len(many) and kernel.standing(keys[-1]):
+            flush(keys[: STORM + 50])
+            kernel.mischief.meanwhile = lambda: None
+
+    flush(keys)
+    kernel.mischief.meanwhile = begin_the_second_round
+    reports = rig.run(10.0)
+    outcomes = [outcome for report in reports for outcome in report.outcomes]
+    assert [outcome.failures for outcome in outcomes if outcome.failures] == []
+    assert sum(len(outcome.done) for outcome in outcomes) == len(keys) + STORM + 50
+    assert all(kernel.standing(key) for key in keys)
+
+
+def test_what_the_kernel_took_and_does_not_show_is_a_failure_where_nobody_took_it_away() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    many = tuple(f"10.200.{number}.0/24" for number in range(20))
+    rig.start(a_route("many", many, type_=names.BLACKHOLE), settings=Settings(fight_limit=None))
+    keys = [route_key(prefix) for prefix in many]
+
+    def lose_in_silence() -> None:
+        if all(kernel.standing(key) for key in keys):
+            kernel.objects[keys[0].kind][keys[0].slot].pop(keys[0].member)
+            kernel.mischief.meanwhile = lambda: None
+
+    for key in keys:
+        kernel.request(Verb.DELETE, key, kernel.standing(key)[0])
+    kernel.mischief.meanwhile = lose_in_silence
+    reports = rig.run(0.0)
+    failed = [failure for report in reports for outcome in report.outcomes for failure in outcome.failures]
+    assert [failure.member for failure in failed] == [keys[0].member]

@@ -8,7 +8,7 @@ import pytest
 
 from routed.core.desired import Desired
 from routed.core.resolve import resolve
-from routed.core.schedule import PATIENCE, QUIET, SHARE, STORM, Dirt, Schedule
+from routed.core.schedule import PATIENCE, PERSEVERANCE, QUIET, SHARE, STORM, Dirt, Schedule
 from routed.model import names
 from routed.model.change import Cause
 from routed.model.entries import Entry
@@ -264,7 +264,15 @@ def test_a_storm_told_of_in_one_event_is_a_storm_and_keeps_who_did_it_of_each() 
 def test_a_storm_that_never_ends_is_waited_for_only_so_long() -> None:
     listener = Listener(big_entry(STORM + 50))
     listener.hear(*storm(STORM + 50), now=5.0)
-    listener.hear(deleted(key=route_key("10.0.1.0/24")), now=5.0 + PATIENCE)
+    listener.hear(deleted(key=route_key("10.0.1.0/24")), now=5.0 + PERSEVERANCE)
+    assert listener.schedule.find_due(5.0 + PERSEVERANCE) == 5.0 + PERSEVERANCE
+
+
+def test_an_object_deleted_amid_a_storm_of_strangers_that_never_ends_waits_less_long() -> None:
+    listener = Listener()
+    strangers = [appeared(THEIR, "add", route_key(f"198.51.{number}.0/24")) for number in range(STORM)]
+    listener.hear(deleted(), *strangers, now=5.0)
+    listener.hear(strangers[0], now=5.0 + PATIENCE)
     assert listener.schedule.find_due(5.0 + PATIENCE) == 5.0 + PATIENCE
 
 
