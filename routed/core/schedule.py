@@ -31,10 +31,14 @@ from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, Scope, Slot, Value
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
-QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds
-PATIENCE: Final = 0.5  # but it is not waited for longer than this
+QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds,
+LULL: Final = (
+    0.1  # or for this share of what it has lasted, if that is longer: whoever deletes very many pauses amid it,
+)
+LONGEST_LULL: Final = 0.05  # but at most for so long
+PATIENCE: Final = 0.5  # the end of a storm is not waited for longer than this,
 PERSEVERANCE: Final = (
-    2.0  # nor than this for one over ours: what is put back amid a flush is taken away by its second round
+    2.0  # or this where it is over ours: what is put back amid a flush is taken away by its next round
 )
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
 STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
@@ -52,6 +56,7 @@ class Dirt:
 
     everything: Cause | None = None
     scopes: dict[Scope, Cause] = field(default_factory=dict)
+    stormy: set[Scope] = field(default_factory=set)  # of these, the ones that a storm over ours left to a dump
     keys: dict[Key, tuple[Value, ...]] = field(default_factory=dict)  # all that stands under the key now
     causes: dict[Place, dict[Member, Cause]] = field(default_factory=dict)  # of what is dirty, or in a dump that is
     distinct: dict[Cause, Cause] = field(default_factory=dict)  # each cause once, however many keys share it
@@ -122,9 +127,18 @@ class Dirt:
             for member in members:
                 self.keys[Key(kind, slot, member)] = standing
         if max(len(members), len(self.keys)) > STORM:
-            places = {(stormy.kind, stormy.slot) for stormy in self.keys} | {(kind, slot)}
-            self.add_scopes((scope_of(*place) for place in places), STORMY)
+            stormy = {scope_of(key.kind, key.slot) for key in self.keys} | {scope_of(kind, slot)}
+            self.add_scopes(stormy, STORMY)
+            self.stormy |= stormy
             self.keys.clear()
+
+    def take_keys(self, chosen: Iterable[Key]) -> Dirt:
+        """Hand over some of the keys, with why they are dirty; the rest stays."""
+        taken = Dirt()
+        for key in list(chosen):
+            cause = self.causes[key.kind, key.slot].pop(key.member, None)
+            taken.add_keys(key.kind, key.slot, (key.member,), self.keys.pop(key), cause)
+        return taken
 
 
 def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> Facts:
@@ -151,8 +165,8 @@ class Schedule:
     resync: float = 60.0
     dirt: Dirt = field(default_factory=Dirt)
     last_event: float = 0.0
-    first_event: float = 0.0  # of the dirt collected now
-    events: int = 0  # likewise
+    first_event: float = 0.0  # of those that follow each other now
+    events: int = 0  # of those
     rest_until: float = 0.0
     next_resync: float = 0.0
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
@@ -174,7 +188,7 @@ class Schedule:
         ``mine`` is the port id of our own requests. ``identify`` is asked only about events that make something of
         ours dirty, and at once: the process may be gone a moment later.
         """
-        if not self.dirt:
+        if not self.dirt or now > self.last_event + self._find_lull():
             self.first_event, self.events = now, 0
         self.events += 1
         match event:
@@ -190,6 +204,7 @@ class Schedule:
                 return self._note_address(event, facts, desired, mine, now, identify)
             case Overrun():
                 self.last_event = now
+                self.events += STORM  # there were at least so many that nobody could keep up
                 self.dirt.everything = Cause(None, "the kernel could not deliver all events")
         return facts
 
@@ -199,18 +214,22 @@ class Schedule:
         if self.dirt.needs_dump:
             moments.append(self._find_due_dump(now))
         if self.dirt.keys or self.dirt.has_new_facts:
-            moments.append(self._find_end_of_storm(now))
+            moments.append(self.find_end_of_storm(now))
         return min(moments, default=None)
 
-    def is_storm(self) -> bool:
-        """Do events pour in faster than they are worth looking at one by one?"""
-        return self.dirt.everything is not None or self.events > STORM
+    def find_end_of_storm(self, now: float) -> float:
+        """When to stop waiting for more of the same: now, unless events pour in faster than they are worth a look."""
+        if self.events <= STORM:
+            return now
+        patience = PERSEVERANCE if self.dirt.stormy else PATIENCE
+        return min(self.last_event + self._find_lull(), self.first_event + patience)
 
     def take(self, now: float) -> Dirt:
         """Hand over what is due now."""
-        if not self.dirt.needs_dump or self._find_due_dump(now) > now:
-            taken, self.dirt = self.dirt, Dirt(scopes=self.dirt.scopes, everything=self.dirt.everything)
-            taken.scopes, taken.everything = {}, None
+        if self.dirt.needs_dump and self._find_due_dump(now) > now:
+            taken = self.dirt.take_keys(self.dirt.keys)
+            taken.has_new_facts, self.dirt.has_new_facts = self.dirt.has_new_facts, False
+            taken.regained, self.dirt.regained = self.dirt.regained, set()
         else:
             taken, self.dirt = self.dirt, Dirt()
         if self.next_choice and self.next_choice <= now:
@@ -221,25 +240,18 @@ class Schedule:
 
     def take_keys(self, now: float, most: int) -> Dirt:
         """Hand over a few single keys, for whoever cannot wait for the end of a long pass. No storm is taken apart."""
-        taken = Dirt()
-        if self.dirt.keys and self._find_end_of_storm(now) <= now:
-            alone = (key for key in self.dirt.keys if self.dirt.scopes.get(scope_of(key.kind, key.slot)) is not STORMY)
-            for key in list(islice(alone, most)):
-                kind, slot, member = key
-                cause = self.dirt.causes[kind, slot].pop(member, None)
-                taken.add_keys(kind, slot, (member,), self.dirt.keys.pop(key), cause)
-        return taken
+        if not self.dirt.keys or self.find_end_of_storm(now) > now:
+            return Dirt()
+        alone = (key for key in self.dirt.keys if scope_of(key.kind, key.slot) not in self.dirt.stormy)
+        return self.dirt.take_keys(islice(alone, most))
 
     def _find_due_dump(self, now: float) -> float:
         """When a dump is worth its price: after the storm, and after a rest in proportion to the last one."""
-        return max(self._find_end_of_storm(now), self.rest_until)
+        return max(self.find_end_of_storm(now), self.rest_until)
 
-    def _find_end_of_storm(self, now: float) -> float:
-        """When to stop waiting for more of the same."""
-        if not self.is_storm():
-            return now
-        is_over_ours = any(cause is STORMY for cause in self.dirt.scopes.values())
-        return min(self.last_event + QUIET, self.first_event + (PERSEVERANCE if is_over_ours else PATIENCE))
+    def _find_lull(self) -> float:
+        """How long nothing comes when a storm is over."""
+        return min(max(QUIET, LULL * (self.last_event - self.first_event)), LONGEST_LULL)
 
     def note_pass(self, dirt: Dirt, began: float, ended: float) -> None:
         """A pass is over: rest in proportion to what it cost, and count the next resync from here."""

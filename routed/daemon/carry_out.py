@@ -21,7 +21,7 @@ from routed.daemon.ports import Kernel
 from routed.daemon.report import Report
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.events import ObjectEvent
-from routed.model.objects import Key, Member, Value
+from routed.model.objects import Key, Member
 
 AGAIN: Final = "looked at again"  # the cause of a pass that makes sure of the one before
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
@@ -111,22 +111,22 @@ def _share(outcome: Outcome, cause: Cause, members: tuple[Member, ...]) -> Outco
     return replace(outcome, operation=outcome.operation._replace(members=members), cause=cause, failures=failures)
 
 
-def verify(kernel: Kernel, host: Host, report: Report, now: float) -> Iterator[None]:
+def verify(kernel: Kernel, host: Host, report: Report, clock: Callable[[], float]) -> Iterator[None]:
     """An operation counts as done when the kernel shows it: a few by their echo, many by another dump."""
     if not report.outcomes:
         return
-    shown = _hear_echo(kernel, host, now)
+    echo = host.listen(kernel, clock)
     _look_again_where_others_stand(host, report)
     report.outcomes = [outcome for outcome in _leave_out_surprises(host, report) if outcome.operation.members]
     if count_members(report.plan.operations) <= SINGLE:
-        _verify_by_echo(host, report, shown)
+        _verify_by_echo(host, report, echo)
         return
     scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
     after = Comparison()
     yield from observe(kernel, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying"))), after)
     wrong = {Key(d.kind, d.slot, m) for d in after.drifts for m in d.members if d.nature is not Nature.SURPLUS}
     if wrong:
-        _hear_echo(kernel, host, now)  # what was taken away again meanwhile was put, and is dirty anew
+        host.listen(kernel, clock)  # what was taken away again meanwhile was put, and is dirty anew
         wrong = {key for key in wrong if not _is_dirty(key, host.schedule.dirt)}
         report.outcomes = [_without(outcome, wrong) for outcome in report.outcomes]
 
@@ -136,18 +136,12 @@ def count_members(operations: tuple[Operation, ...]) -> int:
     return sum(len(operation.members) for operation in operations)
 
 
-def _hear_echo(kernel: Kernel, host: Host, now: float) -> dict[Key, Value | None]:
-    """Take in every event that waits, and tell what the kernel says of our own changes: None of what went."""
-    shown: dict[Key, Value | None] = {}
-    for event in kernel.read_events():
-        if isinstance(event, ObjectEvent) and event.port == kernel.port:
-            value = None if event.is_removal else event.value
-            shown.update((Key(event.kind, event.slot, member), value) for member in event.members)
-        host.hear(event, kernel, now)
-    return shown
-
-
-def _verify_by_echo(host: Host, report: Report, shown: dict[Key, Value | None]) -> None:
+def _verify_by_echo(host: Host, report: Report, echo: list[ObjectEvent]) -> None:
+    shown = {
+        Key(event.kind, event.slot, member): None if event.is_removal else event.value
+        for event in echo
+        for member in event.members
+    }
     for outcome in report.outcomes:
         operation = outcome.operation
         for member in outcome.done:

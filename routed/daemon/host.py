@@ -6,7 +6,7 @@ One value with one owner, the reconciler. Everything in it can be built again fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -24,7 +24,7 @@ from routed.core.select import Held, is_same_selector
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause
 from routed.model.entries import Intent
-from routed.model.events import Event
+from routed.model.events import ObjectEvent
 from routed.model.facts import Facts
 from routed.model.net import network_of
 from routed.model.objects import Key, Kind, Scope, Value
@@ -88,11 +88,20 @@ class Host:
         }
         self.held = {name: held for name, held in self.held.items() if name in same}
 
-    def hear(self, event: Event, kernel: Kernel, now: float) -> None:
-        """Take in one event: what it makes dirty, and what it tells of the host."""
-        self.facts = self.schedule.note(
-            event, self.facts, self.desired, self.ours, kernel.port, now, kernel.identify
-        )  # fmt: skip
+    def listen(self, kernel: Kernel, clock: Callable[[], float]) -> list[ObjectEvent]:
+        """Take in every event that waits: what it makes dirty, and what it tells of the host.
+
+        Returns those of our own changes: their echo.
+        """
+        echo: list[ObjectEvent] = []
+        events, now = kernel.read_events(), clock()
+        for event in events:
+            self.facts = self.schedule.note(
+                event, self.facts, self.desired, self.ours, kernel.port, now, kernel.identify
+            )  # fmt: skip
+            if isinstance(event, ObjectEvent) and event.port == kernel.port:
+                echo.append(event)
+        return echo
 
     @property
     def is_undecided(self) -> bool:

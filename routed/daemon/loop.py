@@ -122,7 +122,7 @@ class Loop:
             self._run(self._settle(host.schedule.take(now)))
 
     def _on_events(self) -> None:
-        self._reconciler.listen(self._reconciler.clock())
+        self._reconciler.listen()
         self._reads += 1
         if self._free.is_set():
             self.pump()

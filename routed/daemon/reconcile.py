@@ -43,24 +43,26 @@ class Reconciler:
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
         self.host.ask_for(self.host.intent)
-        self._refresh_facts(Dirt(everything=Cause(None, "start")), is_initial=True)
+        self._refresh_facts(Dirt(everything=Cause(None, "start")), is_initial=False)
         self.host.schedule.dirt = Dirt()  # what was heard meanwhile: the first pass looks at everything
 
-    def listen(self, began: float) -> None:
+    def listen(self) -> None:
         """Take in every event that waits."""
-        host = self.host
-        for event in self.kernel.read_events():
-            host.hear(event, self.kernel, began)
+        self.host.listen(self.kernel, self.clock)
 
     def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
-        """Passes until nothing is dirty: what one pass adds, the next one may stand on. Yields a report after each."""
+        """Passes until nothing is dirty: what one pass adds, the next one may stand on. Yields a report after each.
+
+        A storm that has begun meanwhile is waited for, unless somebody waits for the files to be in force.
+        """
         for _ in range(ROUNDS):
             self.host.meanwhile.clear()
             yield from self.reconcile(dirt, is_initial=is_initial, is_forced=is_forced)
-            self.listen(self.clock())
-            if not self.host.schedule.dirt:
+            self.listen()
+            schedule, now = self.host.schedule, self.clock()
+            if not schedule.dirt or (schedule.find_end_of_storm(now) > now and not is_initial):
                 return
-            dirt, self.host.schedule.dirt = self.host.schedule.dirt, Dirt()
+            dirt, schedule.dirt = schedule.dirt, Dirt()
         self.host.schedule.dirt = dirt
 
     def step_in(self) -> Iterator[Report]:
@@ -91,7 +93,7 @@ class Reconciler:
             self.save_displaced(self.host.displaced)
         displaced = len(self.host.displaced)
         yield from carry_out(self.kernel, report, self.clock)
-        yield from verify(self.kernel, self.host, report, self.clock())
+        yield from verify(self.kernel, self.host, report, self.clock)
         self._draw_conclusions(report, comparison)
         if len(self.host.displaced) != displaced:  # some were put back
             self.save_displaced(self.host.displaced)
@@ -131,7 +133,7 @@ class Reconciler:
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
             host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
         host.facts = look_around(self.kernel, host, self.clock())
-        self.listen(self.clock())  # the answers may be ahead of the events, and those say why
+        self.listen()  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
 

@@ -55,7 +55,7 @@ class Keeper:
         """Take in what the kernel told, and do what is due within the next minute."""
         end = self.now + PATIENCE
         while self.now <= end:
-            self.reconciler.listen(self.now)
+            self.reconciler.listen()
             self.host.make_dirty(self.host.schedule.dirt, self.host.holds.take_ended(self.now), Cause(None, "again"))
             due, ends = self.host.schedule.find_due(self.now), self.host.holds.find_next(self.now)
             if due is not None and due <= self.now:

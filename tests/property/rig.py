@@ -96,7 +96,7 @@ class Rig:
 
     def interrupt(self) -> list[Report]:
         """What the loop does between two steps of a long pass."""
-        self.reconciler.listen(self.now)
+        self.reconciler.listen()
         return list(self.reconciler.step_in())
 
     def run(self, seconds: float = 0.0) -> list[Report]:
@@ -104,7 +104,7 @@ class Rig:
         end, host = self.now + seconds, self.host
         reports: list[Report] = []
         for _ in range(MOST_STEPS):
-            self.reconciler.listen(self.now)
+            self.reconciler.listen()
             host.make_dirty(host.schedule.dirt, host.holds.take_ended(self.now), Cause(None, "tried again"))
             due, ends = host.schedule.find_due(self.now), host.holds.find_next(self.now)
             if due is not None and due <= self.now:

@@ -469,7 +469,7 @@ def test_strangers_who_never_cease_between_our_passes_only_delay_what_is_dirty()
     kernel.mischief.meanwhile = interfere
     kernel.request(Verb.DELETE, route_key(), kernel.standing(route_key())[0])
     rig.settle(rig.host.schedule.take(rig.now))
-    rig.reconciler.listen(rig.now)
+    rig.reconciler.listen()
     rig.settle(rig.host.schedule.take(rig.now))
     kernel.mischief.meanwhile = lambda: None
     rig.run(1.0)

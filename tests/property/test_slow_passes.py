@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ENETUNREACH
 
 from routed.core.desired import scope_of
-from routed.core.schedule import STORM
+from routed.core.schedule import STORM, Dirt
 from routed.model import names
 from routed.model.change import Cause, Operation, Verb
 from routed.model.entries import Intent, Settings
@@ -178,3 +178,73 @@ def test_what_the_kernel_took_and_does_not_show_is_a_failure_where_nobody_took_i
     reports = rig.run(0.0)
     failed = [failure for report in reports for outcome in report.outcomes for failure in outcome.failures]
     assert [failure.member for failure in failed] == [keys[0].member]
+
+
+def test_a_flush_whose_first_routes_were_put_back_at_once_is_not_answered_in_its_middle() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    many = tuple(f"10.{number >> 8}.{number & 255}.0/24" for number in range(2 * STORM))
+    rig.start(a_route("many", many, type_=names.BLACKHOLE), settings=Settings(fight_limit=None))
+    first, *rest = [route_key(prefix) for prefix in many]
+
+    def flush_the_others(_operation: Operation, _member: Member) -> int:
+        kernel.mischief.refuse = lambda _operation, _member: 0
+        for key in rest:
+            kernel.request(Verb.DELETE, key, kernel.standing(key)[0])
+        return 0
+
+    kernel.mischief.refuse = flush_the_others
+    kernel.request(Verb.DELETE, first, kernel.standing(first)[0])
+    rig.run(0.0)
+    assert kernel.standing(first)
+    assert not any(kernel.standing(key) for key in rest)
+    rig.run(1.0)
+    assert all(kernel.standing(key) for key in rest)
+
+
+def test_who_waits_for_the_files_to_be_in_force_waits_for_no_storm() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    many = tuple(f"10.{number >> 8}.{number & 255}.0/24" for number in range(2 * STORM))
+    entry = a_route("many", many, type_=names.BLACKHOLE)
+    rig.start(entry, settings=Settings(fight_limit=None))
+    keys = [route_key(prefix) for prefix in many]
+
+    def flush() -> None:
+        kernel.mischief.meanwhile = lambda: None
+        for key in keys:
+            kernel.request(Verb.DELETE, key, kernel.standing(key)[0])
+
+    kernel.mischief.meanwhile = flush
+    rig.host.enforce(Intent(Settings(fight_limit=None), (entry,)), rig.now)
+    rig.settle(Dirt(everything=Cause(None, "reload")), is_initial=True)
+    assert all(kernel.standing(key) for key in keys)
+
+
+def test_events_heard_in_a_verification_have_the_time_of_that() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    many = tuple(f"10.200.{number}.0/24" for number in range(20))
+    rig.start(a_route("many", many, type_=names.BLACKHOLE), settings=Settings(fight_limit=None))
+    keys = [route_key(prefix) for prefix in many]
+
+    def take_long() -> None:
+        if all(kernel.standing(key) for key in keys):
+            kernel.mischief.meanwhile = lambda: None
+            rig.now += 5.0
+            kernel.request(Verb.DELETE, keys[0], kernel.standing(keys[0])[0])
+
+    for key in keys:
+        kernel.request(Verb.DELETE, key, kernel.standing(key)[0])
+    kernel.mischief.meanwhile = take_long
+    heard_at: list[float] = []
+
+    def note_moment(_operation: Operation, _member: Member) -> int:
+        heard_at.append(rig.host.schedule.last_event)
+        return 0
+
+    kernel.mischief.refuse = note_moment
+    before = rig.now
+    rig.run(0.0)
+    assert heard_at[-1] == before + 5.0
+    assert all(kernel.standing(key) for key in keys)

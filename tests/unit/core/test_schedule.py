@@ -8,7 +8,7 @@ import pytest
 
 from routed.core.desired import Desired
 from routed.core.resolve import resolve
-from routed.core.schedule import PATIENCE, PERSEVERANCE, QUIET, SHARE, STORM, Dirt, Schedule
+from routed.core.schedule import LONGEST_LULL, LULL, PATIENCE, PERSEVERANCE, QUIET, SHARE, STORM, Dirt, Schedule
 from routed.model import names
 from routed.model.change import Cause
 from routed.model.entries import Entry
@@ -266,6 +266,55 @@ def test_a_storm_that_never_ends_is_waited_for_only_so_long() -> None:
     listener.hear(*storm(STORM + 50), now=5.0)
     listener.hear(deleted(key=route_key("10.0.1.0/24")), now=5.0 + PERSEVERANCE)
     assert listener.schedule.find_due(5.0 + PERSEVERANCE) == 5.0 + PERSEVERANCE
+
+
+def test_a_storm_over_ours_is_waited_for_no_less_where_the_dump_was_dirty_before() -> None:
+    listener = Listener(big_entry(STORM + 50))
+    listener.schedule.dirt.add_scopes([MAIN], Cause(None, "looked at again"))
+    listener.hear(*storm(STORM + 50), now=5.0)
+    listener.hear(deleted(key=route_key("10.0.1.0/24")), now=5.0 + QUIET)
+    for moment in (5.2, 5.22, 5.3, 5.0 + PATIENCE):
+        listener.schedule.last_event = moment - QUIET
+        listener.hear(deleted(key=route_key("10.0.1.0/24")), now=moment)
+        assert listener.schedule.find_due(moment) == pytest.approx(moment + LULL * (moment - 5.0))
+    assert not listener.schedule.take_keys(9.0, 8)
+
+
+def test_a_storm_that_lasts_may_pause_for_longer_than_one_that_has_just_begun() -> None:
+    listener = Listener(big_entry(STORM + 50))
+    listener.hear(*storm(STORM + 50), now=5.0)
+    for moment, lull in ((5.01, QUIET), (5.02, QUIET), (5.03, QUIET), (5.2, LULL * 0.2), (5.9, LONGEST_LULL)):
+        listener.schedule.last_event = moment - QUIET
+        listener.hear(deleted(key=route_key("10.0.1.0/24")), now=moment)
+        assert listener.schedule.find_due(moment) == pytest.approx(moment + lull)
+
+
+def test_after_a_storm_a_single_change_is_answered_at_once_while_the_dump_of_the_storm_still_rests() -> None:
+    listener = Listener(big_entry(STORM + 50))
+    listener.schedule.rest_until = 9.0
+    listener.hear(*storm(STORM + 50), now=5.0)
+    elsewhere = route_key("10.0.1.0/24")
+    listener.hear(deleted(key=elsewhere), now=6.0)
+    assert listener.schedule.find_due(6.0) == 6.0
+    assert elsewhere in listener.schedule.take(6.0).keys
+
+
+def test_who_caused_a_storm_is_remembered_until_its_dump_though_single_keys_are_taken_before() -> None:
+    listener = Listener(big_entry(STORM + 50), a_rule())
+    listener.schedule.rest_until = 9.0
+    listener.hear(*storm(STORM + 50), now=5.0)
+    listener.hear(an_event(rule_key(), a_rule_value(), True, False, False, STRANGER), now=6.0)
+    assert rule_key() in listener.schedule.take(6.0).keys
+    later = listener.schedule.take(9.0)
+    assert later.cause_of(route_key("10.0.1.0/24")) == Cause(STRANGER, "deleted")
+
+
+def test_lost_events_delay_no_single_change_once_they_are_over() -> None:
+    listener = Listener()
+    listener.schedule.rest_until = 9.0
+    listener.hear(Overrun(), now=5.0)
+    listener.hear(deleted(), now=6.0)
+    assert listener.schedule.find_due(6.0) == 6.0
 
 
 def test_an_object_deleted_amid_a_storm_of_strangers_that_never_ends_waits_less_long() -> None:
