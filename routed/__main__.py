@@ -13,7 +13,7 @@ def main() -> None:
     """Run the command that ``sys.argv`` names and exit with its code."""
     from routed.cli import main as run  # noqa: PLC0415  # a name that fails to import must not break `import routed`
 
-    gc.disable()  # a command is over before its garbage is worth a search; `routed run` switches it on again
+    gc.disable()  # a command is over before its garbage is worth a search; a daemon switches it on once it runs
     sys.exit(run(sys.argv[1:]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -17,7 +16,6 @@ EXIT_OF: Final = {"refused": Exit.REFUSED, "not-permitted": Exit.NOT_PERMITTED, 
 
 def run(options: Namespace) -> int:
     """Run until a signal says stop."""
-    gc.enable()
     try:
         daemon.run(
             Path(options.config),

@@ -3,9 +3,10 @@
     python -m tests.bench.attribution [DELETIONS]
 
 One route after the other is deleted by an ``ip route del`` of its own, which its parent takes away as soon as it has
-ended, as a shell does. First the daemon answers, by its records. Then a bare listener with the daemon's own look-up
-does, without and with the starts of programs (``--follow-processes``): the kernel tells of them in the first network
-namespace only, and the daemon under test runs in another. Afterwards the cost of a look at /proc is measured.
+ended, as a shell does. First the daemon answers, by its records, without and with the niceness that its unit gives it.
+Then a bare listener with the daemon's own look-up does, without and with the starts of programs
+(``--follow-processes``): the kernel tells of them in the first network namespace only, and the daemon under test runs
+in another. Afterwards the cost of a look at /proc is measured.
 
 It is a race against a process that ends: run it on a machine that does nothing else, from the first network namespace.
 The share of time in which the processors were idle is printed with each row; a run of it alone leaves about 90 %.
@@ -38,6 +39,7 @@ from tests.system.daemon import Daemon
 ENTRIES = 50  # so that no entry has more records than are written one by one
 PACE = 0.02  # seconds between two deletions; the listener falls asleep, as it is when somebody deletes a route
 LOOKS = 2000
+UNIT = Path(__file__).parents[2] / "contrib/systemd/routed.service"
 COMMAND = "ip route del"
 
 
@@ -51,7 +53,13 @@ def classify(cmdline: str, comm: str) -> str:
     return "with its arguments" if cmdline.startswith(COMMAND) else "by name" if comm == "ip" else "not"
 
 
-def ask_the_daemon(deletions: int) -> tuple[Counter[str], float]:
+def read_niceness() -> str:
+    """What the unit says."""
+    (line,) = (line for line in UNIT.read_text(encoding="utf-8").splitlines() if line.startswith("Nice="))
+    return line.removeprefix("Nice=")
+
+
+def ask_the_daemon(deletions: int, niceness: str) -> tuple[Counter[str], float]:
     """What its records tell, and the median of microseconds from event to cure."""
     answers: Counter[str] = Counter()
     elapsed: list[int] = []
@@ -59,7 +67,7 @@ def ask_the_daemon(deletions: int) -> tuple[Counter[str], float]:
         netns.veth("v0", "10.0.0.1/24")
         daemon = Daemon(Path(folder))
         entries = (f'[[route]]\nto = "{destination(n)}"\nvia = "10.0.0.2"\n' for n in range(ENTRIES))
-        daemon.start("".join(entries), daemon='fight_limit = "off"')
+        daemon.start("".join(entries), daemon='fight_limit = "off"', before=("nice", "-n", niceness))
         for number in range(deletions):
             daemon.forget()
             time.sleep(PACE)
@@ -140,16 +148,17 @@ def measure(title: str, ask: Callable[[], tuple[Counter[str], float]], meaning: 
     idle, every = (after - then for after, then in zip(read_idle(), before, strict=True))
     shares = (answers[how] / answers.total() for how in ("with its arguments", "by name", "not"))
     told = "  ".join(f"{share:>9.1%}" for share in shares)
-    return f"{title:<28}  {told}  {idle / every:>5.0%}  {microseconds:>4.0f} µs {meaning}"
+    return f"{title:<30}  {told}  {idle / every:>5.0%}  {microseconds:>4.0f} µs {meaning}"
 
 
 def main() -> None:
     """Print the table."""
     deletions = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    print(f"{'':<28}  ARGUMENTS  NAME ONLY  NOT NAMED   IDLE")
+    print(f"{'':<30}  ARGUMENTS  NAME ONLY  NOT NAMED   IDLE")
     cure, cost = "from event to cure (median)", "of processor time for each program started"
     for title, ask, meaning in (
-        ("daemon", partial(ask_the_daemon, deletions), cure),
+        ("daemon", partial(ask_the_daemon, deletions, "0"), cure),
+        ("daemon, as its unit starts it", partial(ask_the_daemon, deletions, read_niceness()), cure),
         ("listener", partial(ask_a_listener, deletions, is_following=False), cost),
         ("listener, --follow-processes", partial(ask_a_listener, deletions, is_following=True), cost),
     ):

@@ -32,6 +32,12 @@ def exposure(root: Path) -> float:
     return float(found[1])
 
 
+def test_it_gets_its_turn_before_whoever_changed_something_has_ended(host: Machine) -> None:
+    host.run("systemctl", "start", "routed")
+    niceness = host.path(f"/proc/{host.show('routed', 'MainPID')}/stat").read_text().rpartition(")")[2].split()[16]
+    assert niceness == "-5"
+
+
 def test_it_is_up_before_the_network_is_said_to_be(host: Machine) -> None:
     def read(name: str) -> set[str]:
         return set(host.show("routed", name).split())
