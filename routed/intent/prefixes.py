@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import groupby, repeat
+from operator import add, itemgetter
 from socket import AF_INET, inet_pton
 from typing import Final, NamedTuple
 
@@ -26,8 +28,9 @@ _LENGTHS: Final = {
 }
 _HOST: Final = _LENGTHS["32"][0]
 _PIECE: Final = 1 << 16  # characters
-_Shelf = defaultdict[bytes, set[bytes]]  # prefixes by their first bytes …
-_SHELF_V4: Final = 2  # … so many of them
+# Prefixes by their first bytes, each once and as the file has them: what is in order already is sorted quickly.
+_Shelf = defaultdict[bytes, dict[bytes, None]]
+_SHELF_V4: Final = 2  # first bytes
 _SHELF_V6: Final = 6
 
 
@@ -42,11 +45,12 @@ class PrefixFile(NamedTuple):
 def parse_prefixes(source: Source) -> PrefixFile:
     """Parse a prefix file. What is wrong comes back as problems, each with its line."""
     original = source.content.decode("utf-8-sig", "replace")
-    shelves = {family: defaultdict[bytes, set[bytes]](set) for family in FAMILIES}
+    shelves = {family: _Shelf(dict) for family in FAMILIES}
     count, bad = 0, list[tuple[int, str]]()
     for first_line, piece in _cut(original):
         text = _COMMENT.sub("", piece) if "#" in piece or ";" in piece else piece
-        count += _read_lines(text.split("\n"), first_line, shelves[IPV4], shelves[IPV6], bad)
+        lines = text.split("\n")
+        count += _read_hosts(lines, shelves[IPV4]) or _read_lines(lines, first_line, shelves[IPV4], shelves[IPV6], bad)
     prefixes = {family: _put_in_order(shelves[family]) for family in FAMILIES if shelves[family]}
     duplicates = count - len(bad) - sum(map(len, prefixes.values()))
     return PrefixFile(prefixes, duplicates, _problems(source.path, original, bad) if bad else ())
@@ -63,6 +67,17 @@ def _cut(text: str) -> Iterator[tuple[int, str]]:
         start += len(piece) + 1
 
 
+def _read_hosts(lines: list[str], v4: _Shelf) -> int:
+    """What ``_read_lines`` does, in a third of the time, for nothing but bare IPv4 hosts; else nothing, and 0."""
+    try:
+        hosts = list(map(inet_pton, repeat(AF_INET), lines))
+    except (OSError, ValueError):
+        return 0
+    for start, alike in groupby(hosts, itemgetter(slice(_SHELF_V4))):
+        v4[start].update(dict.fromkeys(map(add, alike, repeat(_HOST))))
+    return len(hosts)
+
+
 def _read_lines(lines: list[str], first: int, v4: _Shelf, v6: _Shelf, bad: list[tuple[int, str]]) -> int:
     """Put each prefix on its shelf, in the form of PrefixSet's order. Returns how many lines say something."""
     lengths, from_bytes, count = _LENGTHS, int.from_bytes, 0
@@ -73,19 +88,19 @@ def _read_lines(lines: list[str], first: int, v4: _Shelf, v6: _Shelf, bad: list[
         try:
             if ":" in line:
                 packed = parse_prefix(line)
-                v6[packed[:_SHELF_V6]].add(packed)
+                v6[packed[:_SHELF_V6]][packed] = None
                 continue
             # The common case, inlined: calling parse_prefix costs more than twice as much.
             address, slash, length = line.partition("/")
             packed = inet_pton(AF_INET, address)
             if not slash:
-                v4[packed[:_SHELF_V4]].add(packed + _HOST)
+                v4[packed[:_SHELF_V4]][packed + _HOST] = None
                 continue
             length_byte, host_bits = lengths[length]
             if from_bytes(packed, "big") & host_bits:
                 bad.append((line_number, line))
             else:
-                v4[packed[:_SHELF_V4]].add(packed + length_byte)
+                v4[packed[:_SHELF_V4]][packed + length_byte] = None
         except (OSError, ValueError, KeyError):
             bad.append((line_number, line))
     return count

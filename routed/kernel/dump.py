@@ -191,6 +191,8 @@ def _collect(requests: socket) -> Generator[None, None, tuple[Raw, bool]]:
 def _scan(datagram: bytes) -> tuple[int, int, int | None]:
     """(where the objects end, the flags of all messages together, the result of the dump or None if it goes on)."""
     start, size, flags = 0, len(datagram), 0
+    if size >= HEADER_SIZE and _are_alike(datagram):
+        return size, _START.unpack_from(datagram)[2], None
     while start + HEADER_SIZE <= size:
         length, type_, more = _START.unpack_from(datagram, start)
         if length < HEADER_SIZE or start + length > size:
@@ -200,3 +202,12 @@ def _scan(datagram: bytes) -> tuple[int, int, int | None]:
             return start, flags, _RESULT.unpack_from(datagram, start + HEADER_SIZE)[0] if length > HEADER_SIZE else 0
         start += (length + 3) & ~3
     return size, flags, None
+
+
+def _are_alike(datagram: bytes) -> bool:
+    """Are these objects whose headers all say the same? Told column by column, at a twentieth of the price."""
+    length, type_, _ = _START.unpack_from(datagram)
+    if length < HEADER_SIZE or length & 3 or len(datagram) % length or type_ in (DONE, ERROR):
+        return False
+    count = len(datagram) // length
+    return all(datagram[at::length] == datagram[at : at + 1] * count for at in range(_START.size))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from socket import AF_INET, AF_INET6
-from struct import pack
+from struct import pack, unpack_from
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routed.kernel.codec import CODECS, Decoder, MalformedMessage
+from routed.kernel import dump
+from routed.kernel.codec import CODECS, Decoder
 from routed.kernel.codec.address import decode_address
-from routed.kernel.codec.attributes import CREATE, REQUEST, message
+from routed.kernel.codec.attributes import CREATE, DONE, DUMP_INTERRUPTED, ERROR, REQUEST, MalformedMessage, message
 from routed.kernel.codec.link import decode_link
 from routed.kernel.codec.route import RouteDecoder, decode_route, encode_route, route_requests
 from routed.kernel.codec.rule import decode_rule, encode_rule
@@ -146,3 +147,37 @@ def test_a_malformed_message_is_skipped_counted_and_the_next_one_read() -> None:
     decoder = Decoder()
     assert decoder.decode(Kind.ROUTE, bad + good, 2) == [(slot, b"\xc0\0\2\0\x18", value)]
     assert decoder.malformed == 1
+
+
+messages_of_a_dump = st.lists(
+    st.builds(
+        lambda type_, flags, size: message(type_, flags, 1, bytes(size)),
+        st.sampled_from((24, 24, 24, 25, DONE, ERROR)),
+        st.sampled_from((2, 2, 2, 2 | DUMP_INTERRUPTED)),
+        st.sampled_from((12, 12, 12, 16, 20)),
+    ),
+    max_size=6,
+)
+
+
+@given(messages_of_a_dump, st.binary(max_size=24))
+def test_a_datagram_of_a_dump_is_read_as_if_message_by_message(messages: list[bytes], rest: bytes) -> None:
+    datagram = b"".join(messages) + rest
+    try:
+        found = dump._scan(datagram)
+    except MalformedMessage:
+        found = None
+    assert found == scan_one_by_one(datagram)
+
+
+def scan_one_by_one(datagram: bytes) -> tuple[int, int, int | None] | None:
+    start, flags = 0, 0
+    while start + 16 <= len(datagram):
+        length, type_, more = unpack_from("=IHH", datagram, start)
+        if length < 16 or start + length > len(datagram):
+            return None
+        flags |= more
+        if type_ in (DONE, ERROR):
+            return start, flags, unpack_from("=i", datagram, start + 16)[0]
+        start += (length + 3) & ~3
+    return len(datagram), flags, None

@@ -368,7 +368,7 @@ def route_requests(
     length = len(first)
     requests = bytearray(first * count)
     width = len(prefixes[0]) - 1
-    joined = b"".join(prefixes)
+    joined = prefixes.packed if isinstance(prefixes, Packed) else b"".join(prefixes)
     numbers = b"".join(map(_NUMBER, range(1, count + 1)))
     for column in range(4):
         requests[8 + column :: length] = numbers[column::4]

@@ -214,6 +214,15 @@ def test_a_prefix_file_holds_prefixes_hosts_and_comments_and_duplicates_count_on
     assert (found.duplicates, found.problems) == (2, ())
 
 
+def test_hosts_of_a_prefix_file_are_the_same_with_and_without_a_word_beside_them() -> None:
+    hosts = [f"10.{number % 7}.{number % 251}.{number % 13}" for number in range(40_000)]  # several pieces
+    plain = parse_prefixes(source("\n".join(hosts), "/x", "prefixes"))
+    with_words = parse_prefixes(source("\n".join(f"{host} # x" for host in hosts), "/x", "prefixes"))
+    assert plain == with_words
+    assert plain.prefixes == {IPV4: frozenset(map(parse_prefix, hosts))}
+    assert plain.duplicates == len(hosts) - len(set(hosts))
+
+
 def test_bad_lines_of_a_prefix_file_are_named_with_line_and_text() -> None:
     found = parse_prefixes(
         source("10.0.0.0/8\n  10.0.0.1/8 # x\nten\n10.0.0.0/\n2001:db8::1/32\n1.2.3.4/08\n", "/x", "prefixes")
