@@ -10,21 +10,24 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from routed.core.desired import scope_of
 from routed.core.schedule import Dirt
 from routed.core.waiting import LOOK_AGAIN
+from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
-from routed.daemon.report import Report
+from routed.daemon.report import Report, Step
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.events import ObjectEvent
 from routed.model.objects import Key, Member
 
 AGAIN: Final = "looked at again"  # the cause of a pass that makes sure of the one before
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
+LONG: Final = 512  # the kernel may take longer for so many members than others should wait
 SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
 
 
@@ -60,7 +63,7 @@ def hearing(kernel: Kernel, *, wanted: bool) -> Iterator[None]:
             kernel.hear_echo(wanted=before)
 
 
-def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[None]:
+def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[Step]:
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
     if count_members(report.plan.operations) <= SINGLE:
         yield from _carry_out(kernel, report, clock)
@@ -71,14 +74,21 @@ def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Ite
         yield from _split_by_cause(report)
 
 
-def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[None]:
+def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[Step]:
     has_failed = False
     for operation in report.plan.operations:
         if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
             report.postponed.add(scope_of(operation.kind, operation.slot))
             continue
         failures: list[Failure] = []
-        for refused in kernel.apply(operation):
+        batches = kernel.apply(operation)
+        while True:
+            errand = Errand(partial(next, batches, None))
+            if len(operation.members) >= LONG:
+                yield errand
+            refused = errand.result()
+            if refused is None:
+                break
             failures += refused
             yield None
         has_failed = has_failed or bool(failures)

@@ -64,7 +64,7 @@ def apply_once(config: Path, state_dir: Path, *, force: bool = False) -> ApplyDo
         reconciler.save_displaced = revisions.save_displaced
         dirt = Dirt(everything=Cause(None, "apply --direct"))
         steps = reconciler.settle(dirt, is_initial=True, is_forced=force)
-        reports: list[Report] = [step for step in steps if step is not None]
+        reports = [step for step in steps if isinstance(step, Report)]
         reconciler.announce()  # once: nobody is here to repeat it
         return describe_result(reconciler.host, reports, revision, [str(notice) for notice in loaded.notices])
 

@@ -1,7 +1,8 @@
 """The loop: passes run when they are due, one at a time, and never for long without a breath.
 
 A short pass (one deleted route) runs inside the reader callback itself, with no task and no await in its way; a long
-one goes on as a task that gives the loop its turn between two steps, where single objects are repaired meanwhile.
+one goes on as a task that gives the loop its turn between two steps, where single objects are repaired meanwhile. Its
+errands are done by a thread: a kernel that grows a table may keep whoever asks it for a second, but not our clients.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from routed.core.schedule import Dirt
+from routed.daemon.errand import Errand
 from routed.daemon.pulse import Signs
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Announced, Report
+from routed.daemon.report import Announced, Report, Step
 from routed.model.change import Cause
 
 AT_ONCE: Final = 0.005  # seconds of a pass before others get their turn
@@ -46,6 +48,7 @@ class Loop:
         self._tasks: set[asyncio.Task[None]] = set()
         self._poll = select.poll()
         self._is_listening = False
+        self._is_out = False  # is an errand of the pass under way? The sockets are its own then
         self._reads = 0
         self._steps = 0
         self._began = 0.0
@@ -92,11 +95,11 @@ class Loop:
         try:
             prepare()
             for step in self._settle(dirt, is_initial=is_initial, is_forced=is_forced):
-                if step is None:
-                    await asyncio.sleep(0)
-                else:
+                if isinstance(step, Report):
                     self._on_report(step)
                     reports.append(step)
+                else:
+                    await self._take_turns(step)
         finally:
             self._free.set()
             self.pump()
@@ -126,7 +129,7 @@ class Loop:
         self._reads += 1
         if self._free.is_set():
             self.pump()
-        else:
+        elif not self._is_out:
             self._step_in()
 
     def _step_in(self) -> None:
@@ -137,19 +140,19 @@ class Loop:
         except OSError as error:
             self._recover(error)
 
-    def _settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
+    def _settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Step]:
         """The passes of the reconciler, with their steps counted."""
         self._began = self._reconciler.clock()
         for step in self._reconciler.settle(dirt, is_initial=is_initial, is_forced=is_forced):
             self._steps += 1
             yield step
 
-    def _run(self, steps: Iterator[Report | None]) -> None:
+    def _run(self, steps: Iterator[Step]) -> None:
         """Run a pass here and now as far as it is short, the rest as a task."""
         try:
             began = self._loop.time()
             for step in steps:
-                if step is not None:
+                if isinstance(step, Report):
                     self._on_report(step)
                 elif self._loop.time() - began > AT_ONCE:
                     task = self._loop.create_task(self._continue(steps))
@@ -160,18 +163,33 @@ class Loop:
             self._recover(error)
         self._free.set()
 
-    async def _continue(self, steps: Iterator[Report | None]) -> None:
+    async def _continue(self, steps: Iterator[Step]) -> None:
         try:
             for step in steps:
-                if step is None:
-                    await asyncio.sleep(0)
-                else:
+                if isinstance(step, Report):
                     self._on_report(step)
+                else:
+                    await self._take_turns(step)
         except OSError as error:
             self._recover(error)
         finally:
             self._free.set()
             self.pump()
+
+    async def _take_turns(self, errand: Errand[Any] | None) -> None:
+        """Let others have their turn between two steps; as long as an errand takes, if there is one."""
+        if errand is None:
+            await asyncio.sleep(0)
+            return
+        self._is_out = True
+        done = self._loop.run_in_executor(None, errand.do)
+        try:
+            await asyncio.shield(done)
+        finally:
+            if not done.done():
+                await asyncio.wait([done])  # this task was told to end, but not the thread that uses the sockets
+            self._is_out = False
+        self._step_in()
 
     def _recover(self, error: OSError) -> None:
         """Netlink itself failed: say so, and look at everything again in a moment."""

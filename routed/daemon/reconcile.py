@@ -1,7 +1,7 @@
 """The story: look at the host, resolve the entries, compare, plan, carry out, verify, report.
 
-Written as generators: every ``yield`` is a place where the loop may serve somebody else. Without a loop (``apply
---direct``) the same generators are simply run to their end.
+Written as generators: every ``yield`` is a place where the loop may serve somebody else, and have an errand done
+elsewhere. Without a loop (``apply --direct``) the same generators are simply run to their end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from routed.daemon.facts import look_around, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
-from routed.daemon.report import Announced, Report
+from routed.daemon.report import Announced, Report, Step
 from routed.model.change import Cause, Nature, Plan
 from routed.model.objects import Key, Value
 
@@ -50,7 +50,7 @@ class Reconciler:
         """Take in every event that waits."""
         self.host.listen(self.kernel, self.clock)
 
-    def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
+    def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Step]:
         """Passes until nothing is dirty: what one pass adds, the next one may stand on. Yields a report after each.
 
         A storm that has begun meanwhile is waited for, unless somebody waits for the files to be in force.
@@ -75,11 +75,11 @@ class Reconciler:
             if not dirt:
                 return
             with hearing(self.kernel, wanted=True):
-                yield from (step for step in self.reconcile(dirt) if step)
+                yield from (step for step in self.reconcile(dirt) if isinstance(step, Report))
             self.host.meanwhile |= dirt.keys.keys()
 
-    def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Report | None]:
-        """One pass over what is dirty. Yields None to let the loop breathe, and the report last."""
+    def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Step]:
+        """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
         report = Report(dirt, began=self.clock(), is_initial=is_initial)
         if dirt.asks_for_facts:
             self._refresh_facts(dirt, is_initial=is_initial)

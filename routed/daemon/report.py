@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from routed.core.holds import Hold, Subject
 from routed.core.schedule import Dirt
+from routed.daemon.errand import Errand
 from routed.daemon.host import Trouble
 from routed.model.change import Outcome, Plan
 from routed.model.objects import AddressMember, Member, Scope, Slot
@@ -54,3 +55,7 @@ class Report:
     ended: list[Ended] = field(default_factory=list)  # troubles that are over
     absent: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
     elapsed: float = 0.0
+
+
+# What a pass yields: its report last; before, None where others may have their turn, or an errand.
+Step: TypeAlias = Report | Errand[Any] | None

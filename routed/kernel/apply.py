@@ -24,8 +24,9 @@ from routed.model.change import Failure, Operation
 from routed.model.net import IPV4
 from routed.model.objects import Member, RouteValue, Slot, Value
 
-BATCH: Final = 512  # members; measured: 2048 is no faster, and only keeps the caller waiting for longer
-LEAST: Final = 16  # members
+FIRST: Final = 512  # members of a batch before it is known how fast the kernel is
+LEAST: Final = 16
+MOST: Final = 2048
 WAIT: Final = 0.004  # seconds that the caller should not wait longer than for one batch
 _ANSWER_SIZE: Final = 1024  # bytes that one error takes in the receive buffer, with its text, rounded up
 _BATCH_SIZE: Final = 1 << 18  # bytes; some routes have hundreds of legs
@@ -47,12 +48,12 @@ class Pace:
     second by itself (resize in net/ipv4/fib_trie.c): for that no batch is small enough.
     """
 
-    count: int = BATCH
+    count: int = FIRST
 
     def note(self, members: int, seconds: float) -> None:
         """So many took so long: the next batch takes what fits into the wait, and at most twice as many."""
-        fitting = int(members * WAIT / seconds) if seconds > 0 else BATCH
-        self.count = max(LEAST, min(BATCH, 2 * self.count, fitting))
+        fitting = int(members * WAIT / seconds) if seconds > 0 else MOST
+        self.count = max(LEAST, min(MOST, 2 * self.count, fitting))
 
 
 class Round(NamedTuple):

@@ -57,10 +57,10 @@ def test_where_the_kernel_takes_long_batches_become_small_and_grow_again_step_by
     pace.note(512, 1.0)
     assert pace.count == LEAST
     sizes = []
-    for _ in range(6):
+    for _ in range(8):
         pace.note(pace.count, pace.count * 1e-6)
         sizes.append(pace.count)
-    assert sizes == [32, 64, 128, 256, 512, 512]
+    assert sizes == [32, 64, 128, 256, 512, 1024, 2048, 2048]
 
 
 def test_a_batch_takes_no_longer_than_a_caller_can_wait_where_the_kernel_keeps_its_speed() -> None:

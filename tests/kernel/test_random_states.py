@@ -49,7 +49,9 @@ class Keeper:
         """A reload, with the guard's leave."""
         self.host.enforce(Intent(SETTINGS, entries), self.now)
         dirt = Dirt(everything=Cause(None, "reload"))
-        return [step for step in self.reconciler.settle(dirt, is_initial=True, is_forced=True) if step]
+        return [
+            step for step in self.reconciler.settle(dirt, is_initial=True, is_forced=True) if isinstance(step, Report)
+        ]
 
     def work(self) -> None:
         """Take in what the kernel told, and do what is due within the next minute."""

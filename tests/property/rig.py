@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from routed.core.schedule import Dirt
+from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Report
@@ -86,7 +87,9 @@ class Rig:
         reports: list[Report] = []
         try:
             for step in self.reconciler.settle(dirt, is_initial=is_initial, is_forced=is_forced):
-                reports += [step] if step else self.interrupt()
+                if isinstance(step, Errand):
+                    step.do()
+                reports += [step] if isinstance(step, Report) else self.interrupt()
         except OSError:
             self.errors += 1
             self.host.schedule.dirt.everything = Cause(None, "netlink failed")

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
-from typing import Any, cast
 
 import pytest
 
-from routed.core.schedule import Dirt, Schedule
+from routed.core.schedule import Dirt
 from routed.daemon import pulse, systemd
-from routed.daemon.loop import Loop
 from routed.daemon.pulse import LONGEST, Signs, find_standstill
-from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Report
 from routed.model.change import Cause
+from tests.unit.daemon.work import Work, open_loop
 
 IDLE = Signs(steps=7, reads=3, is_at_work=False, has_unread=False)
 BUSY = IDLE._replace(is_at_work=True)
@@ -72,55 +68,6 @@ def test_nobody_is_fed_where_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 # --- what the loop shows ----------------------------------------------------------------------------------------------
-
-
-class Work:
-    """The little of a reconciler and its host that the loop needs; its passes are what a test says."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.host = self
-        self.holds = self
-        self.announcements = self
-        self.bursts: dict[str, str] = {}
-        self.held: dict[str, str] = {}
-        self.schedule = Schedule(next_resync=160.0)
-        self.fails = False
-
-    def clock(self) -> float:
-        return self.now
-
-    def find_next(self, *_: object) -> None:
-        return None
-
-    def listen(self, *_: object) -> None:
-        if self.fails:
-            raise ValueError("a bug")
-
-    def settle(self, dirt: Dirt, **_: bool) -> Iterator[Report | None]:
-        yield None
-        if self.fails:
-            raise ValueError("a bug")
-        self.schedule.note_pass(dirt, self.now, self.now)
-
-
-@pytest.fixture
-def work() -> Work:
-    return Work()
-
-
-def open_loop(work: Work, fileno: int) -> Loop:
-    errors: list[Any] = []
-    return Loop(cast(Reconciler, work), fileno, *[errors.append] * 4)
-
-
-@pytest.fixture
-def events() -> Iterator[tuple[int, int]]:
-    """The two ends of what stands for the event socket: where events are read, and where they are written."""
-    ends = os.pipe()
-    yield ends
-    for end in ends:
-        os.close(end)
 
 
 def test_an_idle_loop_has_nothing_to_do_and_nothing_to_read(work: Work, events: tuple[int, int]) -> None:
