@@ -113,7 +113,12 @@ def is_mark_alone(drift: Drift) -> bool:
 
 
 def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
-    """Never leave the key without a route that carries traffic."""
+    """Never leave the key without a route that carries traffic.
+
+    IPv4 deletes the first alias of which nothing in the request speaks against it, and that may be what was just put:
+    less is compared than is told (fib_nh_match in net/ipv4/fib_semantics.c). So a stale one is replaced where it stands
+    first, and goes before ours is put where it stands behind a foreign one, and carries nothing.
+    """
     if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
         return _add_or_delete(drift)
     wanted: RouteValue = _wanted(drift)
@@ -132,7 +137,11 @@ def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
         return [_take_away(drift, other) for other in in_front] + [gone for gone in stale if gone.value not in in_front]
     if not is_ipv4:
         return _replace_ipv6_aliases(drift, wanted, ours)
-    return [_operate(Verb.PREPEND, drift, first), *stale] if others else [_operate(Verb.REPLACE, drift, first)]
+    if not others or first.protocol in ours:
+        return [_operate(Verb.REPLACE, drift, first), *(gone for gone in stale if gone.value != first)]
+    if not stale:
+        return [_operate(Verb.PREPEND, drift, first)]
+    return [_operate(Verb.CHANGE, drift, stale[0].value), *stale[1:]]
 
 
 def _replace_ipv6_aliases(drift: Drift, wanted: RouteValue, ours: Ours) -> list[Operation]:

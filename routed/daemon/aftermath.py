@@ -18,7 +18,7 @@ from routed.daemon.host import Host, State, Trouble
 from routed.daemon.observe import Comparison
 from routed.daemon.report import Ended, Fight, Report
 from routed.daemon.status import vocabulary_of
-from routed.model.change import Drift, Nature, Operation, Verb
+from routed.model.change import Drift, Nature, Operation, Outcome, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Value
 
@@ -39,10 +39,12 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
     for outcome in report.outcomes:
         operation = outcome.operation
         entry = operation.entry.name if operation.entry else ""
+        forgotten = _forget_displaced(host, outcome)
         for failure in outcome.failures:
             key = Key(operation.kind, operation.slot, failure.member)
             waits = is_waiting(operation.kind, failure.errno)
-            host.holds.note_failure(key, failure.text, now, is_waiting=waits, jitter=jitter)
+            if key not in forgotten:
+                host.holds.note_failure(key, failure.text, now, is_waiting=waits, jitter=jitter)
         done = outcome.done
         is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
         is_counted = limit is not None and is_against_somebody
@@ -51,7 +53,6 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
             if limit is not None and is_against_somebody:
                 hold = host.holds.note_repair(subject, outcome.cause, limit, now)
                 fights += [Fight(entry, subject, hold)] if hold else []
-        _forget_what_is_back(host, operation, done)
     return fights
 
 
@@ -135,11 +136,20 @@ def _was_looked_at(host: Host, subject: Subject, scopes: set[object] | Iterable[
     return resolution is None or all(scope_of(group.kind, group.slot) in scopes for group in resolution.sets)
 
 
-def _forget_what_is_back(host: Host, operation: Operation, done: Sequence[Member]) -> None:
-    """What was put back is displaced no more."""
-    if operation.nature is Nature.SURPLUS and operation.verb is not Verb.DELETE:
-        for member in done:
-            host.displaced.pop(Key(operation.kind, operation.slot, member), None)
+def _forget_displaced(host: Host, outcome: Outcome) -> set[Key]:
+    """What was put back is displaced no more. Returns what can never be put back, for what it stood on is gone.
+
+    The kernel would have dropped that with its link. Ours, which nobody wants, has to go all the same.
+    """
+    kind, slot = outcome.operation.kind, outcome.operation.slot
+    if outcome.operation.nature is not Nature.SURPLUS or outcome.operation.verb is Verb.DELETE:
+        return set()
+    lost = {Key(kind, slot, failure.member) for failure in outcome.failures if is_waiting(kind, failure.errno)}
+    if lost:
+        host.schedule.dirt.add_scopes([scope_of(kind, slot)], outcome.cause)
+    for key in lost.union(Key(kind, slot, member) for member in outcome.done):
+        host.displaced.pop(key, None)
+    return lost
 
 
 def _standing(before: Value | None) -> tuple[Value, ...]:

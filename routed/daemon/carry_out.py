@@ -41,6 +41,8 @@ def remember_displaced(host: Host, plan: Plan) -> bool:
         for operation in plan.operations
         if operation.nature is Nature.FOREIGN
         and operation.verb in {Verb.REPLACE, Verb.CHANGE}
+        and operation.before is not None
+        and operation.before.protocol not in host.ours
         and operation.entry is not None
         and operation.entry.name in host.fresh
         for member in operation.members
@@ -129,7 +131,7 @@ def verify(kernel: Kernel, host: Host, report: Report, clock: Callable[[], float
     _look_again_where_others_stand(host, report)
     report.outcomes = [outcome for outcome in _leave_out_surprises(host, report) if outcome.operation.members]
     if count_members(report.plan.operations) <= SINGLE:
-        _verify_by_echo(host, report, echo)
+        report.outcomes = list(_verify_by_echo(host, report, echo))
         return
     scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
     after = Comparison()
@@ -146,18 +148,24 @@ def count_members(operations: tuple[Operation, ...]) -> int:
     return sum(len(operation.members) for operation in operations)
 
 
-def _verify_by_echo(host: Host, report: Report, echo: list[ObjectEvent]) -> None:
+def _verify_by_echo(host: Host, report: Report, echo: list[ObjectEvent]) -> Iterator[Outcome]:
+    """What the kernel tells otherwise is looked at again; the second time it has failed, lest we undo what we do."""
     shown = {
         Key(event.kind, event.slot, member): None if event.is_removal else event.value
         for event in echo
         for member in event.members
     }
     for outcome in report.outcomes:
-        operation = outcome.operation
-        for member in outcome.done:
-            key = Key(operation.kind, operation.slot, member)
-            if operation.verb is not Verb.DELETE and shown.get(key) != operation.value:
-                host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], outcome.cause)
+        kind, slot = outcome.operation.kind, outcome.operation.slot
+        keys = {Key(kind, slot, member) for member in outcome.done}
+        wrong = {key for key in keys if shown.get(key) != outcome.operation.value}
+        if not wrong or outcome.operation.verb is Verb.DELETE:
+            yield outcome
+        elif outcome.cause.text == AGAIN or not wrong.isdisjoint(host.troubles):
+            yield _without(outcome, wrong)
+        else:
+            host.schedule.dirt.add_scopes([scope_of(kind, slot)], outcome.cause._replace(text=AGAIN))
+            yield outcome
 
 
 def _look_again_where_others_stand(host: Host, report: Report) -> None:

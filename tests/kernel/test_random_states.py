@@ -19,7 +19,7 @@ from routed.kernel.sockets import EVENT_BUFFER
 from routed.model.change import Cause
 from routed.model.entries import Entry, HopSpec, Intent, Settings
 from tests.kernel.netns import ip_batch, ip_json, private_network, veth, wait_until
-from tests.property.rig import a_route, a_rule, an_address
+from tests.property.rig import a_route, a_rule, an_address, via
 from tests.property.worlds import files
 
 SETTINGS = Settings(resync=1e9, fight_limit=None)
@@ -205,6 +205,19 @@ def test_ours_is_not_left_where_a_strangers_legs_hide_it_from_dumps_and_from_pac
         do([f"-6 route append blackhole {key} proto static", f"-6 route replace {key} proto static {V6_SHAPES[-1]}"])
 
         wait_until(lambda: keeper.brings_back(wanted), within=2.0)
+
+
+def test_a_stale_alias_whose_deletion_would_hit_ours_goes_without_a_fight_against_ourselves() -> None:
+    key = "10.3.0.0/16"
+    legs = f"{key} proto 114 nexthop via 192.0.2.2 nexthop via 198.51.100.7"
+    with a_keeper() as keeper:
+        keeper.enforce((a_route("lan", key, (via("192.0.2.2", "v0"),), src="192.0.2.1"),))
+        wanted, _ = ours_and_theirs()
+        do([f"route append blackhole {key} proto static", f"route append {legs}", f"route del {key} via 192.0.2.2"])
+        written = keeper.kernel.writes
+
+        wait_until(lambda: keeper.brings_back(wanted), within=2.0)
+        assert keeper.kernel.writes - written < 10
 
 
 def test_a_tiny_event_buffer_loses_events_and_no_repair() -> None:

@@ -66,7 +66,7 @@ def delete_route(kernel: FakeKernel, key: Key, value: RouteValue, port: int) -> 
         if value.protocol not in {0, candidate.protocol} or value.type != candidate.type:
             continue
         if key.slot.family == IPV4 or not value.hops:
-            if candidate == value._replace(protocol=candidate.protocol):
+            if _is_met_by(value, candidate):
                 kernel._take(key, candidate, port)
                 return 0
             continue
@@ -75,6 +75,22 @@ def delete_route(kernel: FakeKernel, key: Key, value: RouteValue, port: int) -> 
             _take_legs(kernel, key, candidate, gone, port)
             return 0
     return ESRCH
+
+
+def _is_met_by(asked: RouteValue, standing: RouteValue) -> bool:
+    """IPv4 takes the first alias of which nothing speaks against it: fib_table_delete and fib_nh_match.
+
+    What the request leaves out is not compared. Of its legs only as many count as the alias has; a request for one hop
+    is met by a route whose first leg is that hop.
+    """
+    pairs = zip(asked.hops, standing.hops, strict=False)
+    return (
+        asked.scope == standing.scope
+        and asked.src in {b"", standing.src}
+        and asked.metrics in {(), standing.metrics}
+        and (len(asked.hops) >= len(standing.hops) or len(asked.hops) <= 1)
+        and all((mine.dev, mine.gateway) == (theirs.dev, theirs.gateway) for mine, theirs in pairs)
+    )
 
 
 def _take_legs(kernel: FakeKernel, key: Key, route: RouteValue, gone: tuple[Hop, ...], port: int) -> None:

@@ -1,11 +1,11 @@
-"""What nobody wants stays while something wanted could not be put, and goes as soon as that is tried again."""
+"""What nobody wants: when it has to stay for a while, and that it goes in the end."""
 
 from __future__ import annotations
 
 from errno import EINVAL
 
 from routed.model.change import Operation, Verb
-from routed.model.entries import Settings
+from routed.model.entries import HopSpec, Intent, Settings
 from routed.model.net import parse_prefix
 from routed.model.objects import Member
 from tests.property.rig import OURS, Rig, a_host, a_route, hop, route_key, route_value, via
@@ -33,3 +33,20 @@ def test_a_leftover_stays_until_what_failed_is_tried_again_and_needs_no_resync_t
     rig.run(70.0)
     assert kernel.standing(route_key("10.1.0.0/16"))
     assert not kernel.standing(LEFTOVER)
+
+
+def test_ours_goes_with_its_entry_also_where_what_it_displaced_stood_on_a_link_that_is_gone() -> None:
+    kernel = a_host()
+    key = route_key("10.1.0.0/16")
+    kernel.request(Verb.ADD, key, route_value(hop(1, "192.0.2.3")))
+    rig = Rig(kernel)
+    rig.start(a_route("lan", "10.1.0.0/16", hops=(HopSpec(dev="v1"),)), settings=Settings(resync=1e9))
+    assert kernel.standing(key)[0].protocol == OURS
+
+    kernel.delete_link(1)
+    rig.enforce(Intent())
+    rig.run(1.0)
+
+    assert not kernel.standing(key)
+    assert not rig.host.displaced
+    assert not rig.host.troubles

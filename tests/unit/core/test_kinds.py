@@ -110,10 +110,16 @@ def test_an_ipv6_route_behind_a_strangers_comes_first_when_that_one_goes() -> No
     assert cure(V6, OLD, WANTED) == [(Verb.DELETE, OLD)]
 
 
-def test_among_several_aliases_the_wanted_one_comes_in_front_before_the_stale_one_goes() -> None:
-    assert cure(V4, THEIR, OLD) == [(Verb.PREPEND, WANTED), (Verb.DELETE, OLD)]
+def test_among_several_aliases_the_wanted_one_comes_in_front_and_the_stale_one_goes() -> None:
+    assert cure(V4, THEIR, THEIR._replace(protocol=9)) == [(Verb.PREPEND, WANTED)]
+    assert cure(V4, OLD, THEIR) == [(Verb.REPLACE, WANTED)]
     assert cure(V6, THEIR, OLD) == [(Verb.REPLACE, WANTED), (Verb.DELETE, OLD)]
     assert cure(V6, OLD, THEIR) == [(Verb.REPLACE, WANTED)]
+
+
+def test_a_stale_alias_that_a_request_could_take_ours_for_goes_before_ours_is_put() -> None:
+    assert cure(V4, THEIR, OLD) == [(Verb.CHANGE, WANTED)]
+    assert cure(V4, THEIR, OLD, LEGS) == [(Verb.CHANGE, WANTED), (Verb.DELETE, LEGS)]
 
 
 def test_an_ipv6_route_without_a_gateway_takes_the_place_of_legs_and_of_what_they_may_hide() -> None:

@@ -1,0 +1,56 @@
+"""What we ask for last may undo what we asked for first: that must end, and never be a fight with ourselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from routed.daemon.host import State
+from routed.model.change import Verb
+from routed.model.entries import Settings
+from routed.model.events import Event, ObjectEvent
+from routed.model.net import IPV4
+from tests.property.fake_kernel import APPEND, OUR_PORT
+from tests.property.rig import OURS, Rig, a_host, a_route, hop, route_key, route_value, via
+from tests.property.worlds import foreign_routes
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["foreign first", "foreign behind"])
+def test_a_stale_alias_whose_deletion_would_hit_ours_goes_without_a_fight_against_ourselves(
+    order: tuple[int, int],
+) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(a_route(hops=(via("192.0.2.2", "v0"),)), settings=Settings(resync=1e9))
+    (wanted,) = kernel.standing(route_key())
+    legs = route_value(hop(1, "192.0.2.2"), hop(2, "198.51.100.7"), protocol=OURS)
+    foreign = foreign_routes(kernel, IPV4)[0]
+    kernel.request(Verb.DELETE, route_key(), wanted)
+    for value in [(foreign, legs)[at] for at in order]:
+        assert kernel.request(APPEND, route_key(), value) == 0
+    rig.run(10.0)
+    assert kernel.standing(route_key()) == (wanted, foreign)
+    assert kernel.writes < 10
+
+
+def test_what_the_kernel_undoes_each_time_has_failed_and_is_tried_again_later_and_later() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(a_route(), settings=Settings(resync=1e9))
+    key = route_key()
+    (wanted,) = kernel.standing(key)
+    gone = ObjectEvent(key.kind, key.slot, (key.member,), wanted, True, False, False, OUR_PORT)
+
+    def undo(events: list[Event]) -> list[Event]:
+        if not kernel.standing(key):
+            return events
+        kernel._take(key, wanted, OUR_PORT, is_announced=False)
+        return [*events, gone]
+
+    kernel.request(Verb.DELETE, key, wanted)
+    kernel.mischief.deliver = undo
+    rig.run(60.0)
+    assert rig.host.troubles[key].state is State.FAILED
+    assert kernel.writes < 20
+    kernel.mischief.deliver = list
+    rig.run(120.0)
+    assert kernel.standing(route_key()) == (wanted,)
