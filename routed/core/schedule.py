@@ -31,15 +31,15 @@ from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, Scope, Slot, Value
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
-QUIET: Final = 0.01  # a storm is over when nothing came for so long, in seconds,
-LULL: Final = (
-    0.1  # or for this share of what it has lasted, if that is longer: whoever deletes very many pauses amid it,
-)
-LONGEST_LULL: Final = 0.05  # but at most for so long
-PATIENCE: Final = 0.5  # the end of a storm is not waited for longer than this,
-PERSEVERANCE: Final = (
-    2.0  # or this where it is over ours: what is put back amid a flush is taken away by its next round
-)
+# A storm is over when nothing came for so many seconds, or for this share of what it has lasted, if that is longer:
+# whoever deletes very many pauses amid it.
+QUIET: Final = 0.01
+LULL: Final = 0.1
+LONGEST_LULL: Final = 0.05
+# But its end is not waited for longer than this; where it is over ours than that, since what is put back amid a flush
+# is taken away by its next round.
+PATIENCE: Final = 0.5
+PERSEVERANCE: Final = 2.0
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
 STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
 Place: TypeAlias = tuple[Kind, Slot]

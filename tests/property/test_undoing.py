@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from routed.daemon.host import State
+from routed.model import names
 from routed.model.change import Verb
-from routed.model.entries import Settings
+from routed.model.entries import Intent, Settings
 from routed.model.events import Event, ObjectEvent
 from routed.model.net import IPV4
 from tests.property.fake_kernel import APPEND, OUR_PORT
@@ -30,6 +31,19 @@ def test_a_stale_alias_whose_deletion_would_hit_ours_goes_without_a_fight_agains
     rig.run(10.0)
     assert kernel.standing(route_key()) == (wanted, foreign)
     assert kernel.writes < 10
+
+
+def test_a_stale_alias_that_goes_before_ours_is_put_is_not_taken_for_what_ours_displaced() -> None:
+    kernel = a_host()
+    foreign = foreign_routes(kernel, IPV4)[0]
+    for value in (foreign, route_value(hop(2), protocol=OURS, scope=names.LINK)):
+        kernel.request(APPEND, route_key(), value)
+    rig = Rig(kernel)
+    rig.start(a_route())
+    assert [value.protocol for value in kernel.standing(route_key())] == [OURS, foreign.protocol]
+    assert not rig.host.displaced
+    rig.enforce(Intent())
+    assert kernel.standing(route_key()) == (foreign,)
 
 
 def test_what_the_kernel_undoes_each_time_has_failed_and_is_tried_again_later_and_later() -> None:
