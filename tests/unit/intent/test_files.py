@@ -239,6 +239,32 @@ def test_a_file_of_another_kind_complains_a_few_times_and_counts_the_rest() -> N
     assert found.problems[-1].message == "980 more lines are not prefixes"
 
 
+V4_LINES = st.from_regex(
+    r"(10|11)\.[0-9]{1,2}\.(0|64|96)\.(0|128|130)(/(0|7|8|18|19|24|25|31|32|33|08))?", fullmatch=True
+)
+V6_LINES = st.from_regex(
+    r"20(01|02):db8:(0|80|a0):[0-9]{1,2}::(8000)?(/(0|15|41|43|48|64|113|128|129))?", fullmatch=True
+)
+
+
+@pytest.mark.parametrize("line", [V4_LINES, V6_LINES], ids=["IPv4", "IPv6"])
+@given(data=st.data())
+def test_prefixes_that_are_read_together_are_those_that_are_read_one_by_one(
+    line: st.SearchStrategy[str], data: st.DataObject
+) -> None:
+    good, bad = set(), []
+    lines = data.draw(st.lists(line, min_size=1))
+    for number, text in enumerate(lines, 1):
+        try:
+            good.add(parse_prefix(text))
+        except ValueError:
+            bad.append(number)
+    found = parse_prefixes(source("\n".join(lines), "/x", "prefixes"))
+    assert set().union(*found.prefixes.values()) == good
+    assert [problem.line for problem in found.problems][:20] == bad[:20]
+    assert found.duplicates == len(lines) - len(bad) - len(good)
+
+
 @given(st.lists(st.one_of(st.ip_addresses().map(str), st.text(max_size=20), st.from_regex(r"[0-9./]{1,18}"))))
 def test_the_quick_parser_of_prefix_files_agrees_with_the_models(lines: list[str]) -> None:
     lines = ["".join(c for c in line if c not in "\n#;\ufeff").strip() for line in lines]
