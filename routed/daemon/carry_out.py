@@ -22,7 +22,6 @@ from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
 from routed.daemon.report import Report, Step
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
-from routed.model.events import ObjectEvent
 from routed.model.objects import Key, Member
 
 AGAIN: Final = "looked at again"  # the cause of a pass that makes sure of the one before
@@ -127,11 +126,11 @@ def verify(kernel: Kernel, host: Host, report: Report, clock: Callable[[], float
     """An operation counts as done when the kernel shows it: a few by their echo, many by another dump."""
     if not report.outcomes:
         return
-    echo = host.listen(kernel, clock)
+    host.listen(kernel, clock)
     _look_again_where_others_stand(host, report)
     report.outcomes = [outcome for outcome in _leave_out_surprises(host, report) if outcome.operation.members]
     if count_members(report.plan.operations) <= SINGLE:
-        report.outcomes = list(_verify_by_echo(host, report, echo))
+        report.outcomes = list(_verify_by_echo(host, report))
         return
     scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
     after = Comparison()
@@ -148,20 +147,19 @@ def count_members(operations: tuple[Operation, ...]) -> int:
     return sum(len(operation.members) for operation in operations)
 
 
-def _verify_by_echo(host: Host, report: Report, echo: list[ObjectEvent]) -> Iterator[Outcome]:
-    """What the kernel tells otherwise is looked at again; the second time it has failed, lest we undo what we do."""
-    shown = {
-        Key(event.kind, event.slot, member): None if event.is_removal else event.value
-        for event in echo
-        for member in event.members
-    }
+def _verify_by_echo(host: Host, report: Report) -> Iterator[Outcome]:
+    """What was not told of as asked for is looked at again.
+
+    Where the kernel told that we took it away ourselves it has failed the second time, lest that goes on for ever. Of
+    IPv6 addresses it never tells that a change was ours.
+    """
     for outcome in report.outcomes:
         kind, slot = outcome.operation.kind, outcome.operation.slot
         keys = {Key(kind, slot, member) for member in outcome.done}
-        wrong = {key for key in keys if shown.get(key) != outcome.operation.value}
+        wrong = {key for key in keys if host.echo.get(key) != outcome.operation.value}
         if not wrong or outcome.operation.verb is Verb.DELETE:
             yield outcome
-        elif outcome.cause.text == AGAIN or not wrong.isdisjoint(host.troubles):
+        elif wrong <= host.echo.keys() and (outcome.cause.text == AGAIN or not wrong.isdisjoint(host.troubles)):
             yield _without(outcome, wrong)
         else:
             host.schedule.dirt.add_scopes([scope_of(kind, slot)], outcome.cause._replace(text=AGAIN))

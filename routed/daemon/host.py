@@ -75,6 +75,9 @@ class Host:
     needs: Needs = field(default_factory=Needs)  # what the files ask of the host
     held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
     meanwhile: set[Key] = field(default_factory=set)  # looked at by themselves since the pass under way began
+    echo: dict[Key, Value | None] = field(
+        default_factory=dict
+    )  # what we put since then (None: took away), as announced
     announcements: Announcements = field(default_factory=Announcements)
     unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
 
@@ -88,20 +91,21 @@ class Host:
         }
         self.held = {name: held for name, held in self.held.items() if name in same}
 
-    def listen(self, kernel: Kernel, clock: Callable[[], float]) -> list[ObjectEvent]:
-        """Take in every event that waits: what it makes dirty, and what it tells of the host.
+    def begin_pass(self) -> None:
+        """Forget what happened during the pass before."""
+        self.meanwhile.clear()
+        self.echo.clear()
 
-        Returns those of our own changes: their echo.
-        """
-        echo: list[ObjectEvent] = []
+    def listen(self, kernel: Kernel, clock: Callable[[], float]) -> None:
+        """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
         events, now = kernel.read_events(), clock()
         for event in events:
             self.facts = self.schedule.note(
                 event, self.facts, self.desired, self.ours, kernel.port, now, kernel.identify
             )  # fmt: skip
             if isinstance(event, ObjectEvent) and event.port == kernel.port:
-                echo.append(event)
-        return echo
+                value = None if event.is_removal else event.value
+                self.echo.update((Key(event.kind, event.slot, member), value) for member in event.members)
 
     @property
     def is_undecided(self) -> bool:

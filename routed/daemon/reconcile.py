@@ -56,7 +56,7 @@ class Reconciler:
         A storm that has begun meanwhile is waited for, unless somebody waits for the files to be in force.
         """
         for _ in range(ROUNDS):
-            self.host.meanwhile.clear()
+            self.host.begin_pass()
             yield from self.reconcile(dirt, is_initial=is_initial, is_forced=is_forced)
             self.listen()
             schedule, now = self.host.schedule, self.clock()

@@ -47,7 +47,7 @@ def test_when_every_message_of_a_big_operation_fails_each_is_named(network: Netw
 
 
 def test_a_batch_is_an_item_so_that_the_caller_can_breathe(kernel: Kernel) -> None:
-    batches = list(kernel.apply(operation(Verb.ADD, route(TO, type=6), prefixes(1500))))
+    batches = list(kernel.apply(operation(Verb.ADD, route(TO, type=6), prefixes(5000))))
     assert len(batches) >= 3
     assert set(batches) == {()}
 

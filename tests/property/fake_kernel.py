@@ -304,6 +304,8 @@ class FakeKernel:
             self._announce(key, value, port, is_removal=True)
 
     def _announce(self, key: Key, value: Value, port: int, *, is_removal: bool = False, flag: str = "") -> None:
+        if isinstance(key.member, AddressMember) and family_of(key.member.address) == IPV6:
+            port = KERNEL  # inet6_ifa_notify in net/ipv6/addrconf.c
         if not (self.hears_echo if port == self.port else self._is_news(key, value)):
             return
         if isinstance(key.member, AddressMember):

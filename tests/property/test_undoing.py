@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from routed.core.desired import scope_of
+from routed.daemon.carry_out import AGAIN
 from routed.daemon.host import State
 from routed.model import names
-from routed.model.change import Verb
+from routed.model.change import Cause, Verb
 from routed.model.entries import Intent, Settings
 from routed.model.events import Event, ObjectEvent
 from routed.model.net import IPV4
 from tests.property.fake_kernel import APPEND, OUR_PORT
-from tests.property.rig import OURS, Rig, a_host, a_route, hop, route_key, route_value, via
+from tests.property.rig import OURS, Rig, a_host, a_route, address_key, an_address, hop, route_key, route_value, via
 from tests.property.worlds import foreign_routes
 
 
@@ -46,6 +48,16 @@ def test_a_stale_alias_that_goes_before_ours_is_put_is_not_taken_for_what_ours_d
     assert kernel.standing(route_key()) == (foreign,)
 
 
+def test_an_echo_that_is_heard_between_two_steps_is_a_proof_too() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(a_route(), settings=Settings(resync=1e9))
+    kernel.request(Verb.DELETE, route_key(), kernel.standing(route_key())[0])
+    reports = rig.run()
+    assert [outcome.operation.verb for report in reports for outcome in report.outcomes] == [Verb.ADD]
+    assert len(reports) == 1
+
+
 def test_what_the_kernel_undoes_each_time_has_failed_and_is_tried_again_later_and_later() -> None:
     kernel = a_host()
     rig = Rig(kernel)
@@ -68,3 +80,16 @@ def test_what_the_kernel_undoes_each_time_has_failed_and_is_tried_again_later_an
     kernel.mischief.deliver = list
     rig.run(120.0)
     assert kernel.standing(route_key()) == (wanted,)
+
+
+def test_an_ipv6_address_has_not_failed_because_the_kernel_does_not_call_its_coming_ours() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(an_address("2001:db8:20::1/64"), settings=Settings(resync=1e9))
+    key = address_key("2001:db8:20::1/64", 1)
+    kernel._take(key, kernel.standing(key)[0], OUR_PORT, is_announced=False)
+    rig.host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(None, AGAIN))
+    rig.reports.clear()
+    rig.run()
+    assert kernel.standing(key)
+    assert not any(outcome.failures for report in rig.reports for outcome in report.outcomes)
