@@ -75,9 +75,7 @@ class Host:
     needs: Needs = field(default_factory=Needs)  # what the files ask of the host
     held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
     meanwhile: set[Key] = field(default_factory=set)  # looked at by themselves since the pass under way began
-    echo: dict[Key, Value | None] = field(
-        default_factory=dict
-    )  # what we put since then (None: took away), as announced
+    echo: dict[Key, Value | None] = field(default_factory=dict)  # of what we put since then; None of what we took
     announcements: Announcements = field(default_factory=Announcements)
     unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
 

@@ -122,14 +122,15 @@ def _sort_by_length(prefixes: list[str]) -> dict[str, list[str]]:
 def _put_one_by_one(lines: list[str], first: int, shelves: dict[int, _Shelf]) -> Iterator[tuple[int, str]]:
     """The same for lines that may be anything: what is wrong comes back with its number."""
     for line_number, line in enumerate(lines, first):
+        if not line:
+            continue
         try:
-            packed = to_order(parse_prefix(line)) if line else b""
+            packed = to_order(parse_prefix(line))
         except ValueError:
             yield line_number, line
         else:
-            if packed:
-                family = family_of(packed)
-                shelves[family][packed[: _SHELF[family]]][packed] = None
+            family = family_of(packed)
+            shelves[family][packed[: _SHELF[family]]][packed] = None
 
 
 def _put_in_order(shelves: _Shelf) -> PrefixSet:
