@@ -94,7 +94,7 @@ class Service:
         """Notice changes on disk from now on, and those since the files were read."""
         self.watch = watch
         self._update_watch()
-        self.on_files_changed()
+        watch.look()
 
     async def end(self) -> None:
         """Stop listening; take the objects away if the file says so."""

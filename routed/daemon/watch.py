@@ -74,6 +74,10 @@ class FileWatch(FileSystemEventHandler):
         self._folders = frozenset(_absolute(folder) for folder in folders)
         self._arm()
 
+    def look(self) -> None:
+        """Tell of a change without having seen one; as after any other, not while somebody is still writing."""
+        self._note([])
+
     def close(self) -> None:
         """Stop; ``on_change`` is not called any more."""
         if self._timer:

@@ -155,6 +155,23 @@ def test_a_burst_of_changes_is_one_piece_of_news(main: Path) -> None:
     run(scene)
 
 
+def test_who_asks_for_a_look_gets_it_when_nobody_writes_any_more(main: Path) -> None:
+    async def scene() -> None:
+        news = News()
+        watch = FileWatch(asyncio.get_running_loop(), news.arrive)
+        watch.update([main], [])
+        watch.look()
+        main.write_text("")  # as whoever writes in place does first
+        assert news.count == 0
+        main.write_text("version = 1 # new\n")
+        await news.come()
+        await news.stay_away()
+        assert news.count == 1
+        watch.close()
+
+    run(scene)
+
+
 def test_reading_is_no_news(main: Path) -> None:
     async def scene() -> None:
         dropins(main).mkdir()
