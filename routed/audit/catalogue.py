@@ -49,7 +49,10 @@ class Message(StrEnum):
     VIP_NOT_ANNOUNCED = "vip-not-announced"
     REPEATED = "repeated"
     STATE_LOST = "state-lost"
+    STATE_KEPT = "state-kept"
     NETLINK_FAILED = "netlink-failed"
+    DEFECT = "defect"
+    RECOVERED = "recovered"
 
 
 class Row(NamedTuple):
@@ -143,7 +146,16 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.STATE_LOST: Row(
         "c866ddb9a4494578b0f062052ec38707", ERR, "the state on disk cannot be kept: {reason}", is_state=True
     ),
+    Message.STATE_KEPT: Row(
+        "08d2a96385b14b92955ad38f1e408048", NOTICE, "the state on disk is kept again, revision {revision}"
+    ),
     Message.NETLINK_FAILED: Row(
         "928552c2e4f74576af2d5a86a0cbbe9f", ERR, "netlink failed: {reason}; everything is read again", is_state=True
+    ),
+    Message.DEFECT: Row(
+        "635f7e9444424971b2cbe2120cd45bc6", ERR, "a pass ended by {reason}; everything is read again", is_state=True
+    ),
+    Message.RECOVERED: Row(
+        "72cf14ab7e90407aa16bf362ad64cf0b", NOTICE, "everything has been read again, after {reason}"
     ),
 }

@@ -147,9 +147,28 @@ def note_state_lost(reason: str) -> Record:
     return make_record(Message.STATE_LOST, {"reason": reason}, {"ROUTED_REASON": reason})
 
 
-def note_netlink_failed(reason: str) -> Record:
-    """A socket to the kernel failed in a way that is no answer."""
-    return make_record(Message.NETLINK_FAILED, {"reason": reason}, {"ROUTED_REASON": reason})
+def note_state_kept(revision: int) -> Record:
+    """What could not be written is written now."""
+    return make_record(Message.STATE_KEPT, {"revision": str(revision)}, {"ROUTED_REVISION": str(revision)})
+
+
+def note_pass_failed(error: Exception) -> Record:
+    """A pass ended before its time: a socket to the kernel failed in a way that is no answer, or routed is wrong."""
+    message = Message.NETLINK_FAILED if isinstance(error, OSError) else Message.DEFECT
+    reason = describe_failure(error)
+    return make_record(message, {"reason": reason}, {"ROUTED_REASON": reason})
+
+
+def note_recovered(reason: str) -> Record:
+    """After such a failure everything has been read again, and what was wrong is put right or told of."""
+    return make_record(Message.RECOVERED, {"reason": reason}, {"ROUTED_REASON": reason})
+
+
+def describe_failure(error: Exception) -> str:
+    """What ended a pass, in a few words."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"a defect in routed ({type(error).__name__}: {error})"
 
 
 def note_paused(entry: str, length: float, reason: str) -> Record:

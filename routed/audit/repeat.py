@@ -58,4 +58,6 @@ class Repeat:
 # Messages that make lasting states of the same subject over, where the subject is the host or the files.
 ENDS: dict[Message, tuple[Message, ...]] = {
     Message.CONFIG_LOADED: (Message.CONFIG_REJECTED, Message.FILES_CHANGED),
+    Message.STATE_KEPT: (Message.STATE_LOST,),
+    Message.RECOVERED: (Message.NETLINK_FAILED, Message.DEFECT),
 }

@@ -30,6 +30,8 @@ def show_result(result: ApplyDocument, options: Namespace) -> Exit:
         show_problems(read_problems(result["problems"]))
         for notice in result.get("notices", []):
             sys.stderr.write(notice + "\n")
+        for sentence in describe_trouble(result):
+            complain(make_printable(sentence))
         for failure in result["failures"]:
             complain(
                 make_printable(f"{failure['entry']} {failure['object']} ({failure['origin']}): {failure['reason']}")
@@ -54,14 +56,26 @@ def render_result(result: ApplyDocument, *, is_colored: bool) -> Iterator[str]:
         "waiting": len(result["waiting"]),
     }
     told = [f"{count} {what}" for what, count in counts.items() if count or what in {"changed", "in sync"}]
-    yield f"Revision {result['revision']} is in force: {', '.join(told)}."
+    subject = f"Revision {result['revision']} is" if result["revision"] else "The files are"
+    yield f"{subject} in force: {', '.join(told)}."
+
+
+def describe_trouble(result: ApplyDocument) -> Iterator[str]:
+    """What keeps the result from being certain, or from lasting."""
+    if "unknown" in result:
+        yield (
+            f"the pass did not come to its end ({result['unknown']}): what the kernel holds is not known until it was "
+            "read again, which routed goes on to try; routed status tells when"
+        )
+    if "unsaved" in result:
+        yield f"after a restart routed would not know that these files are in force: {result['unsaved']}"
 
 
 def judge(result: ApplyDocument) -> Exit:
     """The exit code of a result."""
     if result["problems"]:
         return Exit.INVALID
-    if result["failures"]:
+    if result["failures"] or "unknown" in result or "unsaved" in result:
         return Exit.FAILED
     return Exit.REFUSED if any(refusal["by_guard"] for refusal in result["refusals"]) else Exit.DONE
 
@@ -87,7 +101,7 @@ def _apply_directly(options: Namespace) -> Exit:
     except lock.AlreadyRunningError as error:
         complain(str(error))
         return Exit.REFUSED
-    except revisions.StateError as error:
+    except (revisions.StateError, OSError) as error:
         complain(str(error))
         return Exit.FAILED
     return show_result(result, options)

@@ -11,7 +11,12 @@ from routed.audit.sinks import LogFormat
 from routed.cli.exits import Exit
 from routed.daemon import run as daemon
 
-EXIT_OF: Final = {"refused": Exit.REFUSED, "not-permitted": Exit.NOT_PERMITTED, "invalid": Exit.INVALID}
+EXIT_OF: Final = {
+    "refused": Exit.REFUSED,
+    "not-permitted": Exit.NOT_PERMITTED,
+    "invalid": Exit.INVALID,
+    "failed": Exit.FAILED,
+}
 
 
 def run(options: Namespace) -> int:

@@ -23,6 +23,7 @@ COLORS: Final = {
     "held": RED,
     "conflict": RED,
     "failed": RED,
+    "unknown": RED,
 }
 AGES: Final = ((86400, "d"), (3600, "h"), (60, "min"), (0, "s"))
 

@@ -9,7 +9,7 @@ looked at in one go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -93,6 +93,19 @@ class Dirt:
         for scope in scopes:
             self.scopes.setdefault(scope, cause)
 
+    def absorb(self, other: Dirt) -> None:
+        """Take over what another one has to look at. Of what is dirty in both, the reason here stays."""
+        self.everything = self.everything or other.everything
+        self.scopes = other.scopes | self.scopes
+        self.stormy |= other.stormy
+        self.keys = other.keys | self.keys
+        for place, causes in other.causes.items():
+            mine = self.causes.setdefault(place, {})
+            for member, cause in causes.items():
+                mine.setdefault(member, self.distinct.setdefault(cause, cause))
+        self.has_new_facts |= other.has_new_facts
+        self.regained |= other.regained
+
     def explain(self, scopes: Iterable[Scope], cause: Cause) -> None:
         """What the kernel took away in these dumps without a reason went for this one."""
         explained = frozenset(scopes)
@@ -141,21 +154,20 @@ class Dirt:
         return taken
 
 
-def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> Facts:
-    """The facts after an event. The gateways are asked for anew by whoever sees that the facts changed."""
+def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> None:
+    """Bring links or addresses up to date, in place: see ``Schedule.note``.
+
+    The gateways are asked for anew by whoever sees that the facts changed.
+    """
     if isinstance(event, LinkEvent):
-        links = dict(facts.links)
         if event.is_removal:
-            links.pop(event.link.ifindex, None)
+            facts.links.pop(event.link.ifindex, None)
         else:
-            links[event.link.ifindex] = event.link
-        return replace(facts, links=links)
-    addresses = dict(facts.addresses)
-    if event.is_removal:
-        addresses.pop(event.member, None)
+            facts.links[event.link.ifindex] = event.link
+    elif event.is_removal:
+        facts.addresses.pop(event.member, None)
     else:
-        addresses[event.member] = event.address
-    return replace(facts, addresses=addresses)
+        facts.addresses[event.member] = event.address
 
 
 @dataclass(slots=True)
@@ -167,7 +179,9 @@ class Schedule:
     last_event: float = 0.0
     first_event: float = 0.0  # of those that follow each other now
     events: int = 0  # of those
-    rest_until: float = 0.0
+    rest_until: float = 0.0  # no dump before
+    facts_rest_until: float = 0.0  # no question to the host before
+    retry_at: float = 0.0  # after a failed pass: neither of both before, however long they are due; 0 where none failed
     next_resync: float = 0.0
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
     next_choice: float = 0.0  # when another choice of an interface will have lasted; 0 for never
@@ -182,8 +196,8 @@ class Schedule:
         mine: int,
         now: float,
         identify: Identify = identify_nobody,
-    ) -> Facts:
-        """Take in one event. Returns the facts after it.
+    ) -> None:
+        """Take in one event. ``facts`` follow it, in place, so that thousands of addresses are not copied each time.
 
         ``mine`` is the port id of our own requests. ``identify`` is asked only about events that make something of
         ours dirty, and at once: the process may be gone a moment later.
@@ -199,21 +213,22 @@ class Schedule:
                 if (self.is_reach_awaited and _opens_a_network(event)) or self._changes_a_fact(event):
                     self.dirt.has_new_facts = True
             case LinkEvent():
-                return self._note_link(event, facts, desired, now)
+                self._note_link(event, facts, desired, now)
             case AddressEvent():
-                return self._note_address(event, facts, desired, mine, now, identify)
+                self._note_address(event, facts, desired, mine, now, identify)
             case Overrun():
                 self.last_event = now
                 self.events += STORM  # there were at least so many that nobody could keep up
                 self.dirt.everything = Cause(None, "the kernel could not deliver all events")
-        return facts
 
     def find_due(self, now: float) -> float | None:
         """When there is something to do: a moment (``now`` or earlier is at once), None for never."""
-        moments = [moment for moment in (self.next_resync, self.next_choice) if moment]
+        moments = [max(moment, self.retry_at) for moment in (self.next_resync, self.next_choice) if moment]
         if self.dirt.needs_dump:
             moments.append(self._find_due_dump(now))
-        if self.dirt.keys or self.dirt.has_new_facts:
+        if self.dirt.has_new_facts:
+            moments.append(self._find_due_question(now))
+        if self.dirt.keys:
             moments.append(self.find_end_of_storm(now))
         return min(moments, default=None)
 
@@ -226,12 +241,17 @@ class Schedule:
 
     def take(self, now: float) -> Dirt:
         """Hand over what is due now."""
-        if self.dirt.needs_dump and self._find_due_dump(now) > now:
-            taken = self.dirt.take_keys(self.dirt.keys)
-            taken.has_new_facts, self.dirt.has_new_facts = self.dirt.has_new_facts, False
-            taken.regained, self.dirt.regained = self.dirt.regained, set()
-        else:
+        may_ask = self._find_due_question(now) <= now
+        may_dump = self._find_due_dump(now) <= now
+        if may_dump if self.dirt.needs_dump else may_ask or not self.dirt.has_new_facts:
             taken, self.dirt = self.dirt, Dirt()
+        else:
+            taken = self.dirt.take_keys(self.dirt.keys)
+            if may_ask:
+                taken.has_new_facts, self.dirt.has_new_facts = self.dirt.has_new_facts, False
+                taken.regained, self.dirt.regained = self.dirt.regained, set()
+        if self.retry_at > now:
+            return taken
         if self.next_choice and self.next_choice <= now:
             taken.has_new_facts, self.next_choice = True, 0.0
         if self.next_resync and self.next_resync <= now:
@@ -247,11 +267,19 @@ class Schedule:
 
     def _find_due_dump(self, now: float) -> float:
         """When a dump is worth its price: after the storm, and after a rest in proportion to the last one."""
-        return max(self.find_end_of_storm(now), self.rest_until)
+        return max(self.find_end_of_storm(now), self.rest_until, self.retry_at)
+
+    def _find_due_question(self, now: float) -> float:
+        """When the host may be asked again what events do not tell, which costs more the more addresses it has."""
+        return max(self.find_end_of_storm(now), self.facts_rest_until, self.retry_at)
 
     def _find_lull(self) -> float:
         """How long nothing comes when a storm is over."""
         return min(max(QUIET, LULL * (self.last_event - self.first_event)), LONGEST_LULL)
+
+    def note_questions(self, began: float, ended: float) -> None:
+        """The host was asked what events do not tell: rest in proportion to what that cost."""
+        self.facts_rest_until = ended + SHARE * (ended - began)
 
     def note_pass(self, dirt: Dirt, began: float, ended: float) -> None:
         """A pass is over: rest in proportion to what it cost, and count the next resync from here."""
@@ -266,10 +294,10 @@ class Schedule:
             return False
         return event.kind is Kind.RULE or not self.watched.isdisjoint(event.members)
 
-    def _note_link(self, event: LinkEvent, facts: Facts, desired: Desired, now: float) -> Facts:
+    def _note_link(self, event: LinkEvent, facts: Facts, desired: Desired, now: float) -> None:
         link, before = event.link, facts.links.get(event.link.ifindex)
         if not event.is_removal and before == link:
-            return facts
+            return
         self.last_event = now
         self.dirt.has_new_facts = True
         scopes = desired.scopes_on(link.ifindex)
@@ -283,13 +311,13 @@ class Schedule:
             former = Key(Kind.LINK, LinkSlot(), LinkMember(before.name))
             if desired.get(former):
                 self.dirt.add_keys(former.kind, former.slot, (former.member,), (), Cause(None, cause.text))
-        return apply_to_facts(facts, event)
+        apply_to_facts(facts, event)
 
     def _note_address(
         self, event: AddressEvent, facts: Facts, desired: Desired, mine: int, now: float, identify: Identify
-    ) -> Facts:
+    ) -> None:
         if not event.is_removal and facts.addresses.get(event.member) == event.address:
-            return facts
+            return
         self.last_event = now
         self.dirt.has_new_facts = True
         if event.is_removal:
@@ -299,7 +327,7 @@ class Schedule:
             stripped = desired.scopes_reading(FactKey("address", event.member.address))
             if swept or stripped:
                 self.dirt.add_scopes(swept | stripped, blame_lost_address(event, facts, mine, identify))
-        return apply_to_facts(facts, event)
+        apply_to_facts(facts, event)
 
 
 def _note_object(

@@ -20,7 +20,7 @@ from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
-from routed.daemon.report import Report, Step
+from routed.daemon.report import PassStep, Report
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.objects import Key, Member
 
@@ -64,7 +64,7 @@ def hearing(kernel: Kernel, *, wanted: bool) -> Iterator[None]:
             kernel.hear_echo(wanted=before)
 
 
-def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[Step]:
+def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
     if count_members(report.plan.operations) <= SINGLE:
         yield from _carry_out(kernel, report, clock)
@@ -75,7 +75,7 @@ def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Ite
         yield from _split_by_cause(report)
 
 
-def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[Step]:
+def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
     has_failed = False
     for operation in report.plan.operations:
         if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
@@ -135,6 +135,7 @@ def verify(kernel: Kernel, host: Host, report: Report, clock: Callable[[], float
     scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
     after = Comparison()
     yield from observe(kernel, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying"))), after)
+    report.unread |= after.unread
     wrong = {Key(d.kind, d.slot, m) for d in after.drifts for m in d.members if d.nature is not Nature.SURPLUS}
     if wrong:
         host.listen(kernel, clock)  # what was taken away again meanwhile was put, and is dirty anew

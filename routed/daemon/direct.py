@@ -17,9 +17,9 @@ from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
 from routed.core.select import Judgement, choose
 from routed.daemon import lock, peers
+from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Report
 from routed.daemon.results import describe_result
 from routed.daemon.revisions import Revisions
 from routed.intent.load import load
@@ -63,10 +63,12 @@ def apply_once(config: Path, state_dir: Path, *, force: bool = False) -> ApplyDo
         revision = revisions.save(intent.sources, intent.digest)
         reconciler.save_displaced = revisions.save_displaced
         dirt = Dirt(everything=Cause(None, "apply --direct"))
-        steps = reconciler.settle(dirt, is_initial=True, is_forced=force)
-        reports = [step for step in steps if isinstance(step, Report)]
-        reconciler.announce()  # once: nobody is here to repeat it
-        return describe_result(reconciler.host, reports, revision, [str(notice) for notice in loaded.notices])
+        engine = Engine(reconciler)
+        request = engine.ask(Request(dirt, is_forced=force))
+        for _ in engine.run():  # neighbours are told once: nobody is here to repeat it
+            pass
+        notices = [str(notice) for notice in loaded.notices]
+        return describe_result(reconciler.host, request, revision, notices)
 
 
 def judge_links(config: Path, expression: str) -> Judgement:

@@ -27,9 +27,14 @@ class Errand(Generic[T]):
         except BaseException as error:  # noqa: BLE001  raised again by ``result``
             self._error = error
 
+    @property
+    def is_done(self) -> bool:
+        """Was it done, well or badly?"""
+        return bool(self._results) or self._error is not None
+
     def result(self) -> T:
         """What came of it; if nobody has done it, it is done now. Raises what the work raised."""
-        if not self._results and self._error is None:
+        if not self.is_done:
             self.do()
         if self._error is not None:
             raise self._error

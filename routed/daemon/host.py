@@ -7,7 +7,7 @@ One value with one owner, the reconciler. Everything in it can be built again fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from routed.core.select import Held, is_same_selector
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause
 from routed.model.entries import Intent
-from routed.model.events import ObjectEvent
+from routed.model.events import AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import Facts
 from routed.model.net import network_of
 from routed.model.objects import Key, Kind, Scope, Value
@@ -40,6 +40,7 @@ class State(StrEnum):
     HELD = "held"
     CONFLICT = "conflict"
     FAILED = "failed"
+    UNKNOWN = "unknown"  # what the kernel holds could not be read
 
 
 class Trouble(NamedTuple):
@@ -77,6 +78,8 @@ class Host:
     meanwhile: set[Key] = field(default_factory=set)  # looked at by themselves since the pass under way began
     echo: dict[Key, Value | None] = field(default_factory=dict)  # of what we put since then; None of what we took
     announcements: Announcements = field(default_factory=Announcements)
+    # where the last reading failed: a dump, or None for a pass, after which nothing is certain
+    unread: dict[Scope | None, Trouble] = field(default_factory=dict)
     unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
 
     def ask_for(self, intent: Intent) -> None:
@@ -97,10 +100,12 @@ class Host:
     def listen(self, kernel: Kernel, clock: Callable[[], float]) -> None:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
         events, now = kernel.read_events(), clock()
+        if any(
+            isinstance(event, (LinkEvent, AddressEvent)) for event in events
+        ):  # others go on reading the former ones
+            self.facts = replace(self.facts, links=dict(self.facts.links), addresses=dict(self.facts.addresses))
         for event in events:
-            self.facts = self.schedule.note(
-                event, self.facts, self.desired, self.ours, kernel.port, now, kernel.identify
-            )  # fmt: skip
+            self.schedule.note(event, self.facts, self.desired, self.ours, kernel.port, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == kernel.port:
                 value = None if event.is_removal else event.value
                 self.echo.update((Key(event.kind, event.slot, member), value) for member in event.members)
@@ -118,6 +123,8 @@ class Host:
     def enforce(self, intent: Intent, now: float) -> None:
         """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""
         protocol_before = self.intent.settings.protocol
+        # first of all: should it fail, nothing of what is wanted has changed
+        after = [resolve(entry, self.facts, intent.settings.protocol) for entry in intent.entries]
         self.ask_for(intent)
         self.intent = intent
         self.schedule.resync = intent.settings.resync
@@ -128,7 +135,6 @@ class Host:
         self.fresh = names
         self.since = {name: self.since.get(name, now) for name in names}
         before = dict(self.desired.resolutions)
-        after = [resolve(entry, self.facts, intent.settings.protocol) for entry in intent.entries]
         changed = [resolution for resolution in after if before.get(resolution.entry.name) != resolution]
         for name in (before.keys() - names) | {resolution.entry.name for resolution in changed}:
             self.desired.drop(name)  # all of them first: a key may have moved from one entry to another
@@ -197,6 +203,13 @@ class Host:
     def note_established(self) -> None:
         """Remember the lifelines that are ours and in order now."""
         self.established |= {key for key in self.find_lifelines() if key not in self.troubles}
+
+    def note_unread(self, read: Iterable[Scope], unread: Iterable[Scope], now: float) -> None:
+        """These dumps were read, and those never held still."""
+        for scope in read:
+            self.unread.pop(scope, None)
+        for scope in unread:
+            self.unread.setdefault(scope, Trouble(State.UNKNOWN, "it changed each time it was read", now))
 
     def _exchange(self, before: Resolution, after: Resolution, dirt: Dirt, cause: Cause) -> None:
         name = after.entry.name

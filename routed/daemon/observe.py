@@ -28,6 +28,7 @@ class Comparison:
     notes: list[Drift] = field(default_factory=list)
     scopes: set[Scope] = field(default_factory=set)  # everything in these was looked at
     absent: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself, by slot
+    unread: set[Scope] = field(default_factory=set)  # these changed each time they were read
     unchanged: set[Scope] = field(default_factory=set)  # of these, the ones told by their fingerprint
 
     def count(self, nature: Nature) -> int:
@@ -77,6 +78,7 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
         if error.errno != errno.EBUSY:
             raise
         found.scopes.discard(scope)
+        found.unread.add(scope)
         host.schedule.dirt.add_scopes([scope], Cause(None, "it changed each time it was read"))
         return
     if dump.fingerprint == host.verified.get(scope):

@@ -1,31 +1,27 @@
 """The story: look at the host, resolve the entries, compare, plan, carry out, verify, report.
 
-Written as generators: every ``yield`` is a place where the loop may serve somebody else, and have an errand done
-elsewhere. Without a loop (``apply --direct``) the same generators are simply run to their end.
+Written as generators: every ``yield`` is a place where somebody else may have his turn, and an errand may be done
+elsewhere. Which pass is due, and what follows when one fails, is decided by the ``engine``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
 
 from routed.core.guard import Limits
 from routed.core.interest import find_interest
 from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
 from routed.daemon.aftermath import forget_former, note_outcomes, note_troubles
-from routed.daemon.carry_out import SINGLE, carry_out, hearing, remember_displaced, verify
+from routed.daemon.carry_out import carry_out, remember_displaced, verify
 from routed.daemon.facts import look_around, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
-from routed.daemon.report import Announced, Report, Step
+from routed.daemon.report import Announced, PassStep, Report
 from routed.model.change import Cause, Nature, Plan
 from routed.model.objects import Key, Value
-
-INTERLUDES: Final = 4  # short passes that may follow each other between two steps of a long one
-ROUNDS: Final = 16  # passes that may follow each other at once before the loop gets its turn
 
 
 @dataclass(slots=True)
@@ -50,44 +46,17 @@ class Reconciler:
         """Take in every event that waits."""
         self.host.listen(self.kernel, self.clock)
 
-    def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Step]:
-        """Passes until nothing is dirty: what one pass adds, the next one may stand on. Yields a report after each.
-
-        A storm that has begun meanwhile is waited for, unless somebody waits for the files to be in force.
-        """
-        for _ in range(ROUNDS):
-            self.host.begin_pass()
-            yield from self.reconcile(dirt, is_initial=is_initial, is_forced=is_forced)
-            self.listen()
-            schedule, now = self.host.schedule, self.clock()
-            if not schedule.dirt or (schedule.find_end_of_storm(now) > now and not is_initial):
-                return
-            dirt, schedule.dirt = schedule.dirt, Dirt()
-        self.host.schedule.dirt = dirt
-
-    def step_in(self) -> Iterator[Report]:
-        """Repair what events told of single objects, in between two steps of a pass that takes long.
-
-        What that pass sees of them, or asks for, may be older than this: it leaves them alone.
-        """
-        for _ in range(INTERLUDES):
-            dirt = self.host.schedule.take_keys(self.clock(), SINGLE)
-            if not dirt:
-                return
-            with hearing(self.kernel, wanted=True):
-                yield from (step for step in self.reconcile(dirt) if isinstance(step, Report))
-            self.host.meanwhile |= dirt.keys.keys()
-
-    def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[Step]:
+    def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[PassStep]:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
         report = Report(dirt, began=self.clock(), is_initial=is_initial)
         if dirt.asks_for_facts:
             self._refresh_facts(dirt, is_initial=is_initial)
+            self.host.schedule.note_questions(report.began, self.clock())
             self._choose_news()
         report.fresh = frozenset(self.host.fresh)
         comparison = Comparison()
         yield from observe(self.kernel, self.host, dirt, comparison)
-        report.scopes, report.absent = comparison.scopes, comparison.absent
+        report.scopes, report.absent, report.unread = comparison.scopes, comparison.absent, comparison.unread
         report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
         if remember_displaced(self.host, report.plan):
             self.save_displaced(self.host.displaced)
@@ -182,6 +151,7 @@ class Reconciler:
         if report.dirt.everything:
             host.holds.forget_old_repairs(now)
         host.postponed = host.postponed - report.scopes | report.postponed
+        host.note_unread(report.scopes - report.unread, report.unread, now)
         forget_former(host, report)
         host.announcements.note(report.outcomes, report.dirt.regained, host.desired, host.facts, now)
         report.elapsed = now - report.began

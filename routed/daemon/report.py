@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from enum import Enum
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from routed.core.holds import Hold, Subject
 from routed.core.schedule import Dirt
@@ -50,6 +51,7 @@ class Report:
     plan: Plan = field(default_factory=Plan)
     outcomes: list[Outcome] = field(default_factory=list)
     scopes: set[Scope] = field(default_factory=set)
+    unread: set[Scope] = field(default_factory=set)  # what these show is not known, since they never held still
     postponed: set[Scope] = field(default_factory=set)  # where surplus stayed, since something wanted could not be put
     fights: list[Fight] = field(default_factory=list)  # that began
     ended: list[Ended] = field(default_factory=list)  # troubles that are over
@@ -57,5 +59,41 @@ class Report:
     elapsed: float = 0.0
 
 
+class Breath(Enum):
+    """A step at which others may have their turn, and nothing else."""
+
+    BREATH = "breath"
+
+
+class Failed(NamedTuple):
+    """A pass, or the hearing of events, ended by an exception. Everything will be read again."""
+
+    error: Exception
+    is_first: bool  # since everything was read
+
+
+class Recovered(NamedTuple):
+    """After failures everything has been read again."""
+
+    reason: str  # of the last one
+
+
+class Resumed(NamedTuple):
+    """Pauses whose time is over; an empty name is that of everything."""
+
+    subjects: tuple[str, ...]
+
+
+class Told(NamedTuple):
+    """The neighbours of VIPs were told."""
+
+    announced: tuple[Announced, ...]
+
+
+BREATH: Final = Breath.BREATH
+
 # What a pass yields: its report last; before, None where others may have their turn, or an errand.
-Step: TypeAlias = Report | Errand[Any] | None
+PassStep: TypeAlias = Report | Errand[Any] | None
+# What the engine hands to whoever drives it, and which of it has something to tell.
+News: TypeAlias = Report | Failed | Recovered | Resumed | Told
+Step: TypeAlias = News | Errand[Any] | Breath

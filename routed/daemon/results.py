@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from routed.audit.documents import Waits, make_refusal_document, make_waiting_document
+from routed.audit.notices import describe_failure
+from routed.daemon.engine import Request
 from routed.daemon.host import Host, State
 from routed.daemon.report import Report
 from routed.daemon.status import count_states, vocabulary_of
@@ -19,11 +21,16 @@ SCHEMA = "routed.apply/1"
 MOST = 100  # failures and refusals of one kind that are spelled out
 
 
-def describe_result(host: Host, reports: Sequence[Report], revision: int, notices: Iterable[str] = ()) -> ApplyDocument:
-    """The verified result of a full pass: what was changed, and what is not as the file says."""
+def describe_result(
+    host: Host, request: Request, revision: int, notices: Iterable[str] = (), unsaved: str = ""
+) -> ApplyDocument:
+    """The verified result of what was asked for: what was changed, and what is not as the file says.
+
+    ``unsaved`` is why a restart would not know of it.
+    """
     vocabulary = vocabulary_of(host)
-    changed = sum(len(outcome.done) for report in reports for outcome in report.outcomes)
-    refusals = list(_last_refusals(reports))
+    changed = sum(len(outcome.done) for report in request.reports for outcome in report.outcomes)
+    refusals = list(_last_refusals(request.reports))
     failures = [
         FailureDocument(
             entry=want.entry.name,
@@ -34,7 +41,7 @@ def describe_result(host: Host, reports: Sequence[Report], revision: int, notice
         for subject, trouble in host.troubles.items()
         if isinstance(subject, Key) and trouble.state is State.FAILED and (want := host.desired.get(subject))
     ]
-    return ApplyDocument(
+    document = ApplyDocument(
         schema=SCHEMA,
         revision=revision,
         changed=changed,
@@ -48,6 +55,11 @@ def describe_result(host: Host, reports: Sequence[Report], revision: int, notice
         waiting=[make_waiting_document(wait) for wait in islice(find_waiting(host), MOST)],
         notices=list(notices),
     )
+    if request.error is not None:
+        document["unknown"] = describe_failure(request.error)
+    if unsaved:
+        document["unsaved"] = unsaved
+    return document
 
 
 def find_waiting(host: Host) -> Iterator[Waits]:

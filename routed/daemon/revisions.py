@@ -100,6 +100,10 @@ class Revisions:
         self._drop_old()
         return number
 
+    def has(self, number: int) -> bool:
+        """Is a revision of this number there? It is not read."""
+        return (self._folder / str(number) / _MANIFEST).is_file()
+
     def last_good(self) -> Revision | None:
         """The newest revision that is whole; each newer one that is not is complained of."""
         for number in reversed(self._numbers()):

@@ -22,7 +22,7 @@ from routed.daemon.control import ControlError, open_control
 from routed.daemon.files import Files, Start
 from routed.daemon.revisions import Revisions
 from routed.daemon.scheduling import ask_for_short_slices
-from routed.daemon.service import Service
+from routed.daemon.service import FirstPassError, Service
 from routed.daemon.watch import FileWatch
 from routed.intent.problems import IntentError
 from routed.kernel.execs import ExecWatch
@@ -32,7 +32,7 @@ CAP_NET_ADMIN: Final = 12  # linux/capability.h
 
 
 class CannotStartError(Exception):
-    """The daemon did not start. ``str`` says why; ``reason`` is one of refused, not-permitted, invalid."""
+    """The daemon did not start. ``str`` says why; ``reason`` is one of refused, not-permitted, invalid, failed."""
 
     def __init__(self, reason: str, sentence: object) -> None:
         super().__init__(str(sentence))
@@ -71,6 +71,8 @@ def run(
             asyncio.run(_serve(kernel, files, start, sink, runtime_dir, execs, is_watching=is_watching))
     except (lock.AlreadyRunningError, ControlError) as error:
         raise CannotStartError("refused", error) from None
+    except (FirstPassError, OSError) as error:
+        raise CannotStartError("failed", f"the host could not be read: {error}") from error
 
 
 def has_net_admin() -> bool:

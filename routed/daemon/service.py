@@ -6,26 +6,30 @@ It holds the parts together: the files, the loop, the audit, the control socket,
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
 
 from routed import __version__
 from routed.audit import notices
 from routed.audit.documents import make_plan_document
+from routed.audit.notices import describe_failure
 from routed.audit.sinks import Sink
 from routed.core.schedule import Dirt
 from routed.daemon import memory, peers, systemd
 from routed.daemon.carry_out import count_members
 from routed.daemon.control import UnknownEntry
+from routed.daemon.engine import Engine, Request
 from routed.daemon.files import Files, Start, find_changed_files
 from routed.daemon.host import Host
 from routed.daemon.loop import Loop
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Announced, Report
+from routed.daemon.report import Failed, News, Recovered, Report, Resumed, Told
 from routed.daemon.results import describe_problem, describe_rejection, describe_result, find_waiting
 from routed.daemon.revisions import StateError
 from routed.daemon.status import describe_entries, describe_leftovers, summarise, vocabulary_of
@@ -41,6 +45,10 @@ STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``syst
 EVERYTHING: Final = ""  # the subject of a pause of everything
 
 
+class FirstPassError(Exception):
+    """The first pass did not come to its end; the text says why."""
+
+
 class Service:
     """One running daemon. Made inside its asyncio loop."""
 
@@ -50,6 +58,7 @@ class Service:
         self.voice = Voice(sink, kernel.witness)
         self.revision = start.revision
         self.reading = start.reading
+        self.lost: dict[str, str] = {}  # what of the state could not be kept on disk → why
         self.repairs = 0
         self.overruns = 0
         self.began_at = time.time()
@@ -65,10 +74,7 @@ class Service:
             save_displaced=self._save_displaced,
             find_ssh_peers=peers.find_ssh_peers,
         )
-        fileno = kernel.events_fileno()
-        self.loop = Loop(
-            self.reconciler, fileno, self._on_report, self._on_netlink_error, self._on_pause_ended, self._on_announced
-        )
+        self.loop = Loop(Engine(self.reconciler), kernel.events_fileno(), self._tell)
         self.watch: FileWatch | None = None
         self.is_reload_asked = False
         self.is_reloading = False
@@ -84,7 +90,9 @@ class Service:
         self.host.displaced = self.files.revisions.load_displaced()
         self.reconciler.begin()
         self.loop.start()  # now: a first pass may take seconds, and single objects are not to wait for its end
-        await self._put_in_force(self.host.intent, Cause(None, "start"))
+        first = await self._put_in_force(self.host.intent, Cause(None, "start"))
+        if first.error is not None:
+            raise FirstPassError(describe_failure(first.error)) from first.error
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
         memory.settle_down()
@@ -100,16 +108,18 @@ class Service:
         """Stop listening; take the objects away if the file says so."""
         await self.loop.stop()
         settings = self.host.intent.settings
-        if settings.on_stop == "remove":
+        is_keeping = settings.on_stop != "remove"
+        if not is_keeping:
             empty = Intent(settings=settings)
             self.host.is_current = True
-            await self._run_pass(empty, Cause(None, "stop"), is_forced=True)
+            removal = await self._run_pass(empty, Cause(None, "stop"), is_forced=True)
+            is_keeping = removal.error is not None
         await self.voice.finish()
-        self.voice.say(notices.note_stopped(settings.on_stop != "remove"))
+        self.voice.say(notices.note_stopped(is_keeping))
 
     def describe(self) -> str:
         """One sentence for ``systemctl status``. It begins with what keeps the files on disk from being in force."""
-        sentence = summarise(self.host, self.revision)
+        sentence = self._summarise()
         if self.reading.intent is None:
             first = str(self.reading.problems[0]).partition("\n")[0]
             others = len(self.reading.problems) - 1
@@ -117,6 +127,10 @@ class Service:
         if self.reading.intent.digest != self.host.intent.digest:
             return f"files changed, not in force; {sentence}"
         return sentence
+
+    def _summarise(self) -> str:
+        sentence = summarise(self.host, self.revision)
+        return f"{sentence}; not kept on disk: {self.unsaved}" if self.unsaved else sentence
 
     # --- what clients may ask: control.Service --------------------------------------------------------------------
 
@@ -137,7 +151,8 @@ class Service:
             protocol=self.host.intent.settings.protocol,
             revision=self.revision,
             files=self._describe_files(),
-            state=summarise(self.host, self.revision),
+            state=self._summarise(),
+            unsaved=self.unsaved,
             repairs=self.repairs,
             overruns=self.kernel.overruns,
             last_resync=moment(self.last_resync),
@@ -162,10 +177,11 @@ class Service:
                 self._reject(self.reading.problems[0].file)
                 return describe_rejection(self.reading.problems, self.revision)
             self.host.is_current = True
-            reports = await self._put_in_force(self.reading.intent, Cause(None, "reload"), is_forced=force)
+            done = await self._put_in_force(self.reading.intent, Cause(None, "reload"), is_forced=force)
             self._update_watch()
             self._notify_status()
-            return describe_result(self.host, reports, self.revision, [str(notice) for notice in self.reading.notices])
+            told = [str(notice) for notice in self.reading.notices]
+            return describe_result(self.host, done, self.revision, told, self.unsaved)
 
     def pause(self, entry: str | None, seconds: float, reason: str) -> None:
         """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""
@@ -239,34 +255,61 @@ class Service:
             await self._put_in_force(reading.intent, Cause(None, f"{changed[0]} changed"))
             self._update_watch()
 
-    async def _put_in_force(self, intent: Intent, cause: Cause, *, is_forced: bool = False) -> list[Report]:
+    async def _put_in_force(self, intent: Intent, cause: Cause, *, is_forced: bool = False) -> Request:
         is_other = intent.digest != self.host.intent.digest or not self.revision
         if self.host.is_current:  # before the pass: it may displace something, which the revision has to remember
             self._save_revision(intent)
-        reports = await self._run_pass(intent, cause, is_forced=is_forced)
+        done = await self._run_pass(intent, cause, is_forced=is_forced)
         self.voice.tell_waiting(self.host)
         if is_other:
             entries, objects = len(intent.entries), self.host.desired.count()
             self.voice.say(notices.note_config_loaded(str(self.files.config), entries, objects, self.revision))
-        return reports
+        return done
 
-    async def _run_pass(self, intent: Intent, cause: Cause, *, is_forced: bool) -> list[Report]:
+    async def _run_pass(self, intent: Intent, cause: Cause, *, is_forced: bool) -> Request:
         def enforce() -> None:
             self.host.enforce(intent, time.monotonic())
 
-        return await self.loop.run_pass(Dirt(everything=cause), enforce, is_initial=True, is_forced=is_forced)
+        request = Request(Dirt(everything=cause), enforce, is_forced=is_forced)
+        await self.loop.run_pass(request)
+        return request
 
     def _save_revision(self, intent: Intent) -> None:
-        try:
+        with self._keeping("revision"):
+            self.revision = 0  # unless it is kept, it has no number
             self.revision = self.files.revisions.save(intent.sources, intent.digest)
-        except StateError as error:
-            self.voice.say(notices.note_state_lost(str(error)))
 
     def _save_displaced(self, displaced: dict[Key, Value]) -> None:
-        try:
+        with self._keeping("displaced"):
             self.files.revisions.save_displaced(displaced)
+
+    @contextmanager
+    def _keeping(self, what: str) -> Iterator[None]:
+        """Say, and remember as long as it lasts, that something could not be kept on disk."""
+        try:
+            yield
         except StateError as error:
-            self.voice.say(notices.note_state_lost(str(error)))
+            self.lost[what] = str(error)
+            self.voice.say(notices.note_state_lost(self.unsaved))
+        else:
+            if self.lost.pop(what, "") and not self.lost:
+                self.voice.say(notices.note_state_kept(self.revision))
+
+    @property
+    def unsaved(self) -> str:
+        """Why a restart would not know what is in force now, or what it displaced; empty where it would."""
+        return "; ".join(dict.fromkeys(self.lost.values()))
+
+    def _keep_state(self) -> None:
+        """Try again what could not be kept, and keep again what somebody took away."""
+        if not self.host.is_current:
+            return
+        if not self.files.revisions.has(self.revision):
+            self._save_revision(self.host.intent)
+            if self.host.displaced and self.revision:
+                self._save_displaced(self.host.displaced)
+        elif "displaced" in self.lost:
+            self._save_displaced(self.host.displaced)
 
     def _reject(self, file: str) -> None:
         self.voice.say(notices.note_config_rejected(file, [str(problem) for problem in self.reading.problems]))
@@ -304,6 +347,7 @@ class Service:
             self.voice.say(notices.note_overrun(self.overruns))
         if report.dirt.everything:
             self.last_resync = time.monotonic()
+            self._keep_state()
         self.voice.tell(report, self.host)
         if not report.outcomes:
             return
@@ -313,11 +357,27 @@ class Service:
         if self.status_timer is None:
             self.status_timer = asyncio.get_running_loop().call_later(STATUS_DELAY, self._notify_status)
 
-    def _on_announced(self, announced: list[Announced]) -> None:
-        self.voice.tell_announced(announced, self.host)
+    def _tell(self, step: News) -> None:
+        """What the engine did, to the journal and to whoever watches."""
+        match step:
+            case Report():
+                self._on_report(step)
+            case Told():
+                self.voice.tell_announced(step.announced, self.host)
+            case Resumed():
+                for subject in step.subjects:
+                    self.voice.say(notices.note_resumed(subject, is_over=True))
+            case Failed():
+                self._on_failure(step)
+            case Recovered():
+                self.voice.say(notices.note_recovered(step.reason))
+                self._notify_status()
 
-    def _on_pause_ended(self, subject: str) -> None:
-        self.voice.say(notices.note_resumed(subject, is_over=True))
+    def _on_failure(self, failed: Failed) -> None:
+        if failed.is_first and not isinstance(failed.error, OSError):
+            logging.getLogger(__name__).error("a pass ended by a defect in routed", exc_info=failed.error)
+        self.voice.say(notices.note_pass_failed(failed.error))
+        self._notify_status()
 
     def _notify_status(self) -> None:
         """Off the path of a repair: the sentence counts all objects, and a deaf service manager blocks."""
@@ -329,9 +389,6 @@ class Service:
         if self.is_large:
             self.is_large = False
             memory.give_back()
-
-    def _on_netlink_error(self, error: OSError) -> None:
-        self.voice.say(notices.note_netlink_failed(str(error)))
 
 
 def _iso(seconds: float) -> str:

@@ -144,7 +144,7 @@ class Voice:
         if report.dirt.everything or report.dirt.has_new_facts:
             self._tell_waiting_soon(host)
 
-    def tell_announced(self, announced: list[Announced], host: Host) -> None:
+    def tell_announced(self, announced: Iterable[Announced], host: Host) -> None:
         """Whose neighbours were told, once for each burst; and where they could not be, until they can."""
         vocabulary = vocabulary_of(host)
         for entry, member, why, is_first, error in announced:

@@ -36,7 +36,7 @@ class EntryDocument(TypedDict):
     """One entry of the files. Its state is the worst of its objects'."""
 
     entry: str
-    state: str  # in-sync, waiting, drift, conflict, held, paused, failed
+    state: str  # in-sync, waiting, drift, conflict, held, paused, failed, unknown
     reason: str
     since: str
     origin: str
@@ -64,6 +64,7 @@ class StatusDocument(TypedDict):
     revision: int
     files: FilesDocument
     state: str  # one sentence, the same as in systemctl status
+    unsaved: str  # why a restart would not know what is in force now; empty where it would
     repairs: int
     overruns: int
     last_resync: str
@@ -139,6 +140,8 @@ class ApplyDocument(TypedDict):
     refusals: list[RefusalDocument]
     waiting: list[WaitingDocument]
     notices: NotRequired[list[str]]
+    unknown: NotRequired[str]  # why the pass did not come to its end, so that what the kernel holds is not known
+    unsaved: NotRequired[str]  # why a restart would not know that these files are in force
 
 
 class CandidateDocument(TypedDict):

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routed.core.schedule import Dirt
+from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Report
@@ -42,29 +43,25 @@ class Keeper:
         self.kernel = kernel
         self.now = 1000.0
         self.host = Host(Intent(SETTINGS))
-        self.reconciler = Reconciler(kernel, self.host, lambda: self.now)
-        self.reconciler.begin()
+        reconciler = Reconciler(kernel, self.host, lambda: self.now)
+        self.engine = Engine(reconciler)
+        reconciler.begin()
 
     def enforce(self, entries: tuple[Entry, ...]) -> list[Report]:
         """A reload, with the guard's leave."""
-        self.host.enforce(Intent(SETTINGS, entries), self.now)
         dirt = Dirt(everything=Cause(None, "reload"))
-        return [
-            step for step in self.reconciler.settle(dirt, is_initial=True, is_forced=True) if isinstance(step, Report)
-        ]
+        self.engine.ask(Request(dirt, lambda: self.host.enforce(Intent(SETTINGS, entries), self.now), is_forced=True))
+        return [step for step in self.engine.run() if isinstance(step, Report)]
 
     def work(self) -> None:
         """Take in what the kernel told, and do what is due within the next minute."""
         end = self.now + PATIENCE
         while self.now <= end:
-            self.reconciler.listen()
-            self.host.make_dirty(self.host.schedule.dirt, self.host.holds.take_ended(self.now), Cause(None, "again"))
-            due, ends = self.host.schedule.find_due(self.now), self.host.holds.find_next(self.now)
-            if due is not None and due <= self.now:
-                for _ in self.reconciler.settle(self.host.schedule.take(self.now)):
-                    pass
-            else:
-                self.now = min((moment for moment in (due, ends) if moment is not None), default=end + 1)
+            self.engine.hear()
+            for _ in self.engine.run():
+                pass
+            due = self.engine.find_due()
+            self.now = end + 1 if due is None else max(self.now, due)
 
     def brings_back(self, wanted: list[str]) -> bool:
         """Is ours as it was, after all that is due now?"""

@@ -1,4 +1,4 @@
-"""The story on the fake kernel: a clock that a test moves, the loop's few lines without asyncio, and short builders."""
+"""The story on the fake kernel: a clock that a test moves, the engine without a loop, and short builders."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from routed.core.schedule import Dirt
+from routed.daemon.engine import Engine, Request
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Report
+from routed.daemon.report import Failed, Report
 from routed.model import names
 from routed.model.change import Cause, Verb
 from routed.model.entries import (
@@ -46,7 +47,6 @@ OURS = 114
 THEIRS = 4  # proto static
 BOOT = 3
 ORIGIN = Origin("/etc/routed.toml", 1)
-PAUSE = 1.0  # what the loop waits after an error of netlink itself
 MOST_STEPS = 2000  # more steps of one run than this are a loop that wakes itself
 
 
@@ -59,9 +59,11 @@ class Rig:
     reports: list[Report] = field(default_factory=list)
     errors: int = 0
     reconciler: Reconciler = field(init=False)
+    engine: Engine = field(init=False)
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(self.kernel, Host(Intent()), lambda: self.now)
+        self.engine = Engine(self.reconciler)
         self.kernel.inspect = self._inspect
 
     @property
@@ -83,41 +85,39 @@ class Rig:
         return reports + self.run()
 
     def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> list[Report]:
-        """Run the passes of one dirt; an error of netlink itself makes everything dirty, as the loop does."""
+        """The passes of one dirt, asked for as a reload asks."""
+        self.engine.ask(Request(dirt, is_initial=is_initial, is_forced=is_forced))
+        return self._advance()
+
+    def _advance(self) -> list[Report]:
+        """What the loop does: step by step, and in between it hears what the kernel tells."""
         reports: list[Report] = []
-        try:
-            for step in self.reconciler.settle(dirt, is_initial=is_initial, is_forced=is_forced):
-                if isinstance(step, Errand):
-                    step.do()
-                reports += [step] if isinstance(step, Report) else self.interrupt()
-        except OSError:
-            self.errors += 1
-            self.host.schedule.dirt.everything = Cause(None, "netlink failed")
-            self.host.schedule.rest_until = self.now + PAUSE
+        for _ in range(MOST_STEPS):
+            step = self.engine.advance()
+            if step is None:
+                break
+            if isinstance(step, Errand):
+                step.do()
+            told = [step] if isinstance(step, (Report, Failed)) else self.engine.hear()
+            reports += [one for one in told if isinstance(one, Report)]
+            self.errors += sum(isinstance(one, Failed) for one in told)
+        else:
+            raise AssertionError("the loop never comes to rest")
         self.reports += reports
         return reports
 
-    def interrupt(self) -> list[Report]:
-        """What the loop does between two steps of a long pass."""
-        self.reconciler.listen()
-        return list(self.reconciler.step_in())
-
     def run(self, seconds: float = 0.0) -> list[Report]:
         """Let the loop run for a while of the clock: each timer at its moment."""
-        end, host = self.now + seconds, self.host
+        end = self.now + seconds
         reports: list[Report] = []
         for _ in range(MOST_STEPS):
-            self.reconciler.listen()
-            host.make_dirty(host.schedule.dirt, host.holds.take_ended(self.now), Cause(None, "tried again"))
-            due, ends = host.schedule.find_due(self.now), host.holds.find_next(self.now)
-            if due is not None and due <= self.now:
-                reports += self.settle(host.schedule.take(self.now))
-                continue
-            following = min((moment for moment in (due, ends) if moment is not None), default=end)
-            if following > end:
+            self.engine.hear()
+            reports += self._advance()
+            due = self.engine.find_due()
+            if due is None or due > end:
                 self.now = end
                 return reports
-            self.now = following
+            self.now = max(self.now, due)
         raise AssertionError("the loop never comes to rest")
 
     def resync(self) -> list[Report]:

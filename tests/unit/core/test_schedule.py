@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,13 +37,13 @@ class Listener:
     def __init__(self, *entries: Entry) -> None:
         self.schedule = Schedule()
         self.desired = Desired()
-        self.facts = FACTS
+        self.facts = replace(FACTS, links=dict(FACTS.links), addresses=dict(FACTS.addresses))
         for entry in entries or (a_route(),):
             self.desired.put(resolve(entry, FACTS, OURS))
 
     def hear(self, *events: Event, now: float = 1.0) -> Dirt:
         for event in events:
-            self.facts = self.schedule.note(event, self.facts, self.desired, frozenset({OURS}), OUR_PORT, now)
+            self.schedule.note(event, self.facts, self.desired, frozenset({OURS}), OUR_PORT, now)
         return self.schedule.dirt
 
 

@@ -9,11 +9,14 @@ import threading
 import pytest
 
 from routed.core.schedule import Dirt
+from routed.daemon.engine import Request
 from routed.daemon.errand import Errand
 from routed.model.change import Cause
+from tests.property.rig import route_key
 from tests.unit.daemon.work import Work, open_loop
 
 DIRT = Dirt(everything=Cause(None, "start"))
+KEY = route_key()
 PATIENCE = 10.0  # seconds; only a failing test takes them
 
 
@@ -56,38 +59,45 @@ def test_while_an_errand_is_out_the_loop_serves_others_and_touches_no_socket_of_
 ) -> None:
     slow = Slow()
     work.steps = [slow.errand]
+    single = Dirt()
+    single.add_keys(KEY.kind, KEY.slot, (KEY.member,), (), Cause(1, "deleted"))
+    work.arriving = [single]
 
     async def look() -> tuple[int, int]:
-        loop = open_loop(work, events[0])
+        loop, _ = open_loop(work, events[0])
         loop.start()
-        running = asyncio.ensure_future(loop.run_pass(DIRT, lambda: None))
+        running = asyncio.ensure_future(loop.run_pass(Request(DIRT)))
+        await asyncio.to_thread(slow.begun.wait, PATIENCE)
         os.write(events[1], b"an event")
         await asyncio.wait_for(work.heard.wait(), PATIENCE)
-        meanwhile = work.stepped_in
+        meanwhile = len(work.passes)
         os.read(events[0], 100)
+        work.steps = []
         slow.end.set()
         await running
-        return meanwhile, work.stepped_in
+        return meanwhile, len(work.passes)
 
-    assert asyncio.run(look()) == (0, 1)
+    assert asyncio.run(look()) == (1, 2)
+    assert work.passes[1][0].keys == {KEY: ()}
     assert slow.thread not in {0, threading.get_ident()}
 
 
-def test_a_pass_that_is_told_to_end_ends_when_its_errand_does(work: Work, events: tuple[int, int]) -> None:
+def test_who_no_longer_waits_for_a_pass_does_not_end_it(work: Work, events: tuple[int, int]) -> None:
     slow = Slow()
     work.steps = [slow.errand]
 
     async def look() -> tuple[bool, bool]:
-        loop = open_loop(work, events[0])
-        running = asyncio.ensure_future(loop.run_pass(DIRT, lambda: None))
+        loop, _ = open_loop(work, events[0])
+        request = Request(DIRT)
+        running = asyncio.ensure_future(loop.run_pass(request))
         await asyncio.to_thread(slow.begun.wait, PATIENCE)
         running.cancel()
-        for _ in range(3):
-            await asyncio.sleep(0)
-        before = loop.read_signs().is_at_work
-        slow.end.set()
         with pytest.raises(asyncio.CancelledError):
             await running
+        before = loop.read_signs().is_at_work
+        slow.end.set()
+        await loop.stop()
+        assert request.is_over
         return before, loop.read_signs().is_at_work
 
     assert asyncio.run(look()) == (True, False)

@@ -1,32 +1,38 @@
-"""What stands for a reconciler where a test is about the loop."""
+"""What stands for a reconciler where a test is about the engine or the loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from routed.core.schedule import Dirt, Schedule
+from routed.daemon.engine import Engine
 from routed.daemon.errand import Errand
+from routed.daemon.host import Trouble
 from routed.daemon.loop import Loop
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Report, Step
+from routed.daemon.report import News, PassStep, Report
+from routed.model.objects import Key, Scope
 
 
 class Work:
-    """The little of a reconciler and its host that the loop needs; its passes are what a test says."""
+    """The little of a reconciler and its host that the engine needs; its passes are what a test says."""
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.host = self
-        self.holds = self
-        self.announcements = self
+        self.host = self.holds = self.announcements = self.kernel = self
         self.bursts: dict[str, str] = {}
         self.held: dict[str, str] = {}
+        self.unread: dict[Scope | None, Trouble] = {}
+        self.meanwhile: set[Key] = set()
+        self.hears_echo = True
         self.schedule = Schedule(next_resync=160.0)
-        self.fails = False
-        self.steps: list[Errand[None] | None] = [None]
-        self.stepped_in = 0
+        self.errors: list[Exception] = []  # one for each pass to come, which ends by it
+        self.deafness: Exception | None = None  # what listening fails by
+        self.steps: Sequence[Errand[Any] | None] = [None]
+        self.passes: list[tuple[Dirt, bool, bool]] = []  # (dirt, is_initial, is_forced)
+        self.arriving: list[Dirt] = []  # what is heard at each listening to come
         self.heard = asyncio.Event()
 
     def clock(self) -> float:
@@ -35,22 +41,30 @@ class Work:
     def find_next(self, *_: object) -> None:
         return None
 
+    def begin_pass(self) -> None:
+        self.meanwhile.clear()
+
     def listen(self) -> None:
         self.heard.set()
-        if self.fails:
-            raise ValueError("a bug")
+        if self.deafness:
+            raise self.deafness
+        if self.arriving:
+            self.schedule.dirt.absorb(self.arriving.pop(0))
 
-    def step_in(self) -> Iterator[Report]:
-        self.stepped_in += 1
-        return iter(())
-
-    def settle(self, dirt: Dirt, **_: bool) -> Iterator[Step]:
+    def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[PassStep]:
+        self.passes.append((dirt, is_initial, is_forced))
         yield from self.steps
-        if self.fails:
-            raise ValueError("a bug")
+        if self.errors:
+            raise self.errors.pop(0)
         self.schedule.note_pass(dirt, self.now, self.now)
+        yield Report(dirt, self.now)
 
 
-def open_loop(work: Work, fileno: int) -> Loop:
-    errors: list[Any] = []
-    return Loop(cast(Reconciler, work), fileno, *[errors.append] * 4)
+def open_engine(work: Work) -> Engine:
+    return Engine(cast(Reconciler, work))
+
+
+def open_loop(work: Work, fileno: int) -> tuple[Loop, list[Any]]:
+    """A loop, and what it tells."""
+    told: list[News] = []
+    return Loop(open_engine(work), fileno, told.append), told

@@ -1,0 +1,253 @@
+"""The engine: which pass is due, its steps, what may interrupt it, and what follows when it fails.
+
+It owns no loop, no thread and no clock. Whoever drives it (the asyncio loop, ``apply --direct``, a test) calls ``hear``
+when events wait, ``advance`` until nothing is left to do, and again at ``find_due``. So there is one order of steps,
+and one recovery: an exception of any kind ends the pass that it came from and nothing else. What that pass was to look
+at stays dirty, what is not known since is told (``Host.unread``), and all is read again after a pause that grows.
+
+Here must never live: what a pass does (``reconcile``), or what a person is told of it (``service``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from routed.audit.notices import describe_failure
+from routed.core.schedule import Dirt
+from routed.daemon.carry_out import SINGLE, hearing
+from routed.daemon.errand import Errand
+from routed.daemon.host import State, Trouble
+from routed.daemon.reconcile import Reconciler
+from routed.daemon.report import BREATH, Failed, PassStep, Recovered, Report, Resumed, Step, Told
+from routed.model.change import Cause
+
+INTERLUDES: Final = 4  # short passes that may follow each other between two steps of a long one
+ROUNDS: Final = 16  # passes that may follow each other at once before others get their turn
+FIRST_PAUSE: Final = 1.0  # seconds until everything is read again after a pass failed …
+LONGEST_PAUSE: Final = 30.0  # … twice as long after each one that fails again, up to this
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A full pass that somebody waits for. ``prepare`` is called right before it, when no other is under way."""
+
+    dirt: Dirt
+    prepare: Callable[[], None] = lambda: None
+    is_initial: bool = True  # are other files put in force?
+    is_forced: bool = False
+    on_over: Callable[[], None] = lambda: None
+    reports: list[Report] = field(default_factory=list)
+    error: Exception | None = None  # that ended it before its time
+    is_over: bool = False
+
+
+class Engine:
+    """The passes of one reconciler, one at a time."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self.reconciler = reconciler
+        self.steps = 0  # since the start
+        self.began = 0.0  # the passes under way
+        self._passes: Iterator[PassStep | Recovered] | None = None  # under way
+        self._dirt = Dirt()  # of the pass under way
+        self._errand: Errand[Any] | None = None  # that was handed out last
+        self._requests: deque[Request] = deque()
+        self._request: Request | None = None  # that the passes under way answer
+        self._is_initial = False  # were the files that a failed pass put in force not looked at since?
+        self._failures = 0  # in a row
+        self._not_before = 0.0  # what is due by itself waits until then
+        self._is_resting = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Is a pass under way?"""
+        return self._passes is not None
+
+    @property
+    def is_out(self) -> bool:
+        """Is an errand of the pass under way still to be done? The sockets of requests are its own until then."""
+        return self._errand is not None and not self._errand.is_done
+
+    def ask(self, request: Request) -> Request:
+        """Have a pass done after the one under way, before anything that is due by itself."""
+        self._requests.append(request)
+        return request
+
+    def rest(self) -> None:
+        """From now on begin nothing but what is asked for."""
+        self._is_resting = True
+
+    def hear(self) -> list[Step]:
+        """Take in every event that waits. Amid a pass, single objects of which they tell are put right at once."""
+        heard: list[Step] = []
+        try:
+            self.reconciler.listen()
+            if self._passes is not None and not self.is_out:
+                heard.extend(self._step_in())
+        except Exception as error:  # noqa: BLE001  told, and looked at again, whatever it is
+            heard.append(self._note_failure(error))
+        return heard
+
+    def find_due(self) -> float | None:
+        """When ``advance`` has something to do: a moment of the clock (now or earlier is at once), None for never."""
+        now = self.reconciler.clock()
+        if self._passes is not None or self._requests:
+            return now
+        host = self.reconciler.host
+        moments = (host.schedule.find_due(now), host.holds.find_next(now), host.announcements.find_next())
+        due = min((moment for moment in moments if moment is not None), default=None)
+        return None if due is None else max(due, self._not_before)
+
+    def advance(self) -> Step | None:
+        """The next step of the pass under way, or of what is due. None where there is nothing to do now."""
+        while True:
+            try:
+                if self._passes is None:
+                    told = self._begin()
+                    if self._passes is None:
+                        return told
+                step = next(self._passes, _END)
+            except Exception as error:  # noqa: BLE001  told, and looked at again, whatever it is
+                return self._fail(error)
+            if step is not _END:
+                self.steps += 1
+                return self._hand_out(step)
+            self._end()
+
+    def run(self) -> Iterator[Step]:
+        """Every step until nothing is left to do now, for who has nothing else to do meanwhile."""
+        while (step := self.advance()) is not None:
+            yield step
+
+    def _step_in(self) -> Iterator[Report]:
+        """Put right what events told of single objects, in between two steps of a pass that takes long.
+
+        What that pass sees of them, or asks for, may be older than this: it leaves them alone.
+        """
+        host, kernel = self.reconciler.host, self.reconciler.kernel
+        for _ in range(INTERLUDES):
+            dirt = host.schedule.take_keys(self.reconciler.clock(), SINGLE)
+            if not dirt:
+                return
+            keys = dirt.keys.keys()
+            try:
+                with hearing(kernel, wanted=True):
+                    yield from (step for step in self.reconciler.reconcile(dirt) if isinstance(step, Report))
+            except Exception:
+                self._keep(dirt)
+                raise
+            host.meanwhile |= keys
+
+    def _hand_out(self, step: Any) -> Step:
+        if step is None:
+            return BREATH
+        if isinstance(step, Errand):
+            self._errand = step
+        elif isinstance(step, Report) and self._request is not None:
+            self._request.reports.append(step)
+        return step  # type: ignore[no-any-return]
+
+    def _begin(self) -> Step | None:
+        """Begin what was asked for or is due; of what takes no pass, say what was done."""
+        host, now = self.reconciler.host, self.reconciler.clock()
+        if self._requests:
+            self._request = request = self._requests.popleft()
+            request.dirt.absorb(host.schedule.dirt)
+            self._dirt, host.schedule.dirt = request.dirt, Dirt()
+            self._is_initial |= request.is_initial
+            request.prepare()
+            self._passes = self._settle(request.dirt, is_forced=request.is_forced)
+            return None
+        if self._is_resting or now < self._not_before:
+            return None
+        if host.holds.held:
+            resumed = Resumed(tuple(map(str, host.holds.find_ended_pauses(now))))
+            host.make_dirty(host.schedule.dirt, host.holds.take_ended(now), Cause(None, "tried again"))
+            if resumed.subjects:
+                return resumed
+        if host.announcements.bursts and (announced := self.reconciler.announce()):
+            return Told(tuple(announced))
+        due = host.schedule.find_due(now)
+        if due is not None and due <= now:
+            self._passes = self._settle(host.schedule.take(now), is_forced=False)
+        return None
+
+    def _settle(self, dirt: Dirt, *, is_forced: bool) -> Iterator[PassStep | Recovered]:
+        """Passes until nothing is dirty: what one pass adds, the next one may stand on.
+
+        A storm that has begun meanwhile is waited for, unless somebody waits for the files to be in force.
+        """
+        host, is_initial = self.reconciler.host, self._is_initial
+        self.began = self.reconciler.clock()
+        for _ in range(ROUNDS):
+            self._dirt = dirt
+            host.begin_pass()
+            yield from self.reconciler.reconcile(dirt, is_initial=is_initial, is_forced=is_forced)
+            if dirt.everything:
+                yield from self._note_success()
+            self.reconciler.listen()
+            schedule, now = host.schedule, self.reconciler.clock()
+            is_storm = schedule.find_end_of_storm(now) > now and not is_initial
+            if not schedule.dirt or is_storm or schedule.retry_at > now:
+                return
+            dirt, schedule.dirt = schedule.dirt, Dirt()
+        host.schedule.dirt = dirt
+
+    def _end(self) -> None:
+        """The passes under way are over."""
+        self._passes = self._errand = None
+        self._dirt = Dirt()
+        request, self._request = self._request, None
+        if request is not None:
+            request.is_over = True
+            request.on_over()
+
+    def _fail(self, error: Exception) -> Failed:
+        """What was under way ended before its time: nothing that it was to look at is lost."""
+        dirt, is_beginning = self._dirt, self._passes is None and self._request is None
+        failed = self._note_failure(error, is_full=bool(dirt.everything))
+        self._keep(dirt)
+        if is_beginning:
+            self._not_before = self.reconciler.clock() + FIRST_PAUSE
+        if self._request is not None:
+            self._request.error = error
+        self._end()
+        return failed
+
+    def _keep(self, dirt: Dirt) -> None:
+        """What a failed pass was to look at, with its reasons. All is read again; a key alone would be due at once."""
+        dirt.keys.clear()
+        self.reconciler.host.schedule.dirt.absorb(dirt)
+
+    def _note_failure(self, error: Exception, *, is_full: bool = False) -> Failed:
+        """From here on nobody knows what the kernel holds, until it was all read again.
+
+        The pause before that grows with each full pass that fails. A single object that fails does not move it, or
+        events without end would put it off for ever.
+        """
+        host, now = self.reconciler.host, self.reconciler.clock()
+        schedule = host.schedule
+        if is_full or not schedule.retry_at:
+            schedule.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
+            self._failures += 1
+        schedule.dirt.everything = schedule.dirt.everything or Cause(None, "a pass failed")
+        before = host.unread.get(None)
+        host.unread[None] = Trouble(State.UNKNOWN, describe_failure(error), before.since if before else now)
+        return Failed(error, is_first=before is None)
+
+    def _note_success(self) -> Iterator[Recovered]:
+        """Everything was read, and what it asked for was done or has a reason of its own."""
+        self._is_initial = False
+        self._failures = 0
+        host = self.reconciler.host
+        if host.schedule.dirt.everything is None:  # else an interruption of this pass failed
+            host.schedule.retry_at = 0.0
+            trouble = host.unread.pop(None, None)
+            if trouble is not None:
+                yield Recovered(trouble.reason)
+
+
+_END: Final = object()
