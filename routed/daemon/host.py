@@ -211,6 +211,11 @@ class Host:
         for scope in unread:
             self.unread.setdefault(scope, Trouble(State.UNKNOWN, "it changed each time it was read", now))
 
+    def find_unread(self, resolution: Resolution) -> Trouble | None:
+        """Why it is not known what the kernel holds of an entry, None where it is."""
+        scopes = (scope_of(group.kind, group.slot) for group in resolution.sets)
+        return self.unread.get(None) or next((self.unread[scope] for scope in scopes if scope in self.unread), None)
+
     def _exchange(self, before: Resolution, after: Resolution, dirt: Dirt, cause: Cause) -> None:
         name = after.entry.name
         if is_known(before) and not is_known(after):

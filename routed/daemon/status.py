@@ -50,6 +50,9 @@ def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
 
 def summarise(host: Host, revision: int) -> str:
     """One sentence, for ``systemctl status``: how many objects are in sync and how many are not."""
+    if unread := host.unread.get(None):
+        where = f"revision {revision} in force" if revision else "in force"
+        return f"{where}, but what the kernel holds is not known, and is read again: {unread.reason}"
     in_sync, others = count_states(host)
     wrong = ", ".join(f"{count} {state}" for state, count in sorted(others.items()))
     where = f"revision {revision} in force" if revision else "in force"
@@ -100,6 +103,8 @@ def _describe_entry(
     if entry.name in host.desired.clashes:
         reason = f"{host.desired.clashes[entry.name]} wants the same object"
         states.append(Trouble(State.CONFLICT, reason, since))
+    if unread := host.find_unread(resolution):
+        states.append(unread)
     worst = max(
         states,
         key=lambda trouble: list(State).index(trouble.state),

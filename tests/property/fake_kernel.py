@@ -70,6 +70,7 @@ class Mischief:
     refuse: Callable[[Operation, Member], int] = lambda _operation, _member: 0  # the errno of a request, 0 for none
     interrupt: Callable[[Scope], bool] = lambda _scope: False  # the table never holds still: EBUSY
     deliver: Callable[[list[Event]], list[Event]] = lambda events: events  # lost, reordered, overrun
+    fail: Callable[[str], None] = lambda _call: None  # raises what a call ends by that gets no answer at all
 
 
 class FakeDump:
@@ -118,9 +119,14 @@ class FakeKernel:
     # What the story asks for
 
     def read_links(self) -> dict[int, Link]:
+        self.mischief.fail("read_links")
         return dict(self.links)
 
     def read_addresses(self) -> dict[AddressMember, HostAddress]:
+        self.mischief.fail("read_addresses")
+        return self._addresses()
+
+    def _addresses(self) -> dict[AddressMember, HostAddress]:
         return {
             member: _as_fact(member, values[0])
             for members in self.objects[Kind.ADDRESS].values()
@@ -129,7 +135,8 @@ class FakeKernel:
         }
 
     def locate_gateways(self, gateways: Iterable[bytes]) -> dict[bytes, GatewayLink]:
-        own = {member.address: member.dev for member in self.read_addresses()}
+        self.mischief.fail("locate_gateways")
+        own = {member.address: member.dev for member in self._addresses()}
         found = {gateway: GatewayLink(own[gateway], is_onlink=True) for gateway in gateways if gateway in own}
         for gateway in gateways:
             best = self._look_up(gateway)
@@ -138,6 +145,7 @@ class FakeKernel:
         return found
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
+        self.mischief.fail("look_up")
         best = {address: self._look_up(address) for address in addresses}
         return {
             address: Way(value.hops[0].dev, value.hops[0].gateway, value.src, names.UNICAST)
@@ -146,6 +154,7 @@ class FakeKernel:
         }
 
     def read_default_routes(self) -> tuple[Standing, ...]:
+        self.mischief.fail("read_default_routes")
         return tuple(
             standing
             for standing in self.stand(Kind.ROUTE)
@@ -158,6 +167,7 @@ class FakeKernel:
     def read_dump(self, scope: Scope) -> Generator[None, None, FakeDump]:
         """In slices, between which strangers go on: what comes late in the order is seen as it is late."""
         self.mischief.meanwhile()
+        self.mischief.fail("read_dump")
         if self.mischief.interrupt(scope):
             raise OSError(EBUSY, os.strerror(EBUSY))
         seen: dict[tuple[Slot, Member], list[Standing]] = {}
@@ -170,11 +180,13 @@ class FakeKernel:
             seen |= dict(islice(there.items(), share))
             yield
             self.mischief.meanwhile()
+            self.mischief.fail("read_dump amid")
         return FakeDump(list(chain.from_iterable(seen.values())))
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         for start in range(0, len(operation.members), BATCH):
             failures: list[Failure] = []
+            self.mischief.fail("apply")
             for verb, is_of_before in STEPS[operation.verb]:
                 before = operation.value if operation.before is None else operation.before
                 value = before if is_of_before else operation.value
@@ -182,22 +194,28 @@ class FakeKernel:
                     error = self._request_for_us(operation, verb, member, value)
                     if error and not (verb is Verb.DELETE and error in GONE):
                         failures.append(Failure(member, error, os.strerror(error)))
+            self.mischief.fail("apply answered")  # it was done, and nobody was told
             yield tuple(failures)
 
     def announce(self, link: Link, address: bytes) -> None:
+        self.mischief.fail("announce")
         self.announced.append((link.name, address))
 
     def hear_echo(self, *, wanted: bool) -> None:
+        self.mischief.fail("hear_echo")
         self.hears_echo = wanted
 
     def listen_for(self, interest: Interest | None) -> None:
+        self.mischief.fail("listen_for")
         self.interest = interest
 
     def identify(self, port: int) -> Process | None:
         return Process(port, "stranger") if port == STRANGER else None
 
     def read_events(self) -> list[Event]:
+        self.mischief.fail("read_events")
         waiting, self._events = self._events, []
+        self.mischief.fail("read_events amid")  # they are lost
         delivered = self.mischief.deliver(waiting)
         self.overruns += sum(isinstance(event, Overrun) for event in delivered)
         return join_alike(delivered)
@@ -330,7 +348,7 @@ class FakeKernel:
         return link is not None and link.is_up
 
     def _is_local(self, address: bytes) -> bool:
-        return any(member.address == address for member in self.read_addresses())
+        return any(member.address == address for member in self._addresses())
 
     def _look_up(self, address: bytes) -> RouteValue | None:
         """The route of table main that carries an address: longest prefix, then lowest metric."""
@@ -379,7 +397,7 @@ class FakeKernel:
         key, route = _network_of(member, value)
         if route in self.standing(key):
             self._take(key, route, KERNEL)
-        others = self.read_addresses()
+        others = self._addresses()
         if len(member.address) == 4 and not any(o.dev == member.dev and len(o.address) == 4 for o in others):
             for over, lost in list(self._routes_over(member.dev)):
                 if over.slot.family == IPV4 and len(lost.hops) == 1:
