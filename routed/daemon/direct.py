@@ -24,6 +24,7 @@ from routed.daemon.results import describe_result
 from routed.daemon.revisions import Revisions
 from routed.intent.load import load
 from routed.intent.selectors import parse_matcher
+from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Plan
 from routed.model.documents import ApplyDocument
@@ -103,7 +104,7 @@ def find_selector(intent: Intent, name: str) -> Selector:
 def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
     """All addresses, routes and rules, but what the kernel keeps for itself in table local. Raises OSError."""
     with Kernel() as kernel:
-        facts = Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
+        facts = Facts(links=finish(kernel.read_links()), addresses=finish(kernel.read_addresses()))
         found: list[tuple[Kind, Standing]] = [
             (kind, standing)
             for kind, row in KINDS.items()

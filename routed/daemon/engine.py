@@ -185,6 +185,8 @@ class Engine:
         for _ in range(ROUNDS):
             self._dirt = dirt
             host.begin_pass()
+            if not self.reconciler.kernel.hears_echo:  # a pass that failed could not even ask for it again
+                self.reconciler.kernel.hear_echo(wanted=True)
             yield from self.reconciler.reconcile(dirt, is_initial=is_initial, is_forced=is_forced)
             if dirt.everything:
                 yield from self._note_success()

@@ -5,13 +5,28 @@ Only what the files need is asked. What an answer means stands in ``core``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+from routed.core.schedule import apply_to_facts
 from routed.core.select import choose, settle
 from routed.core.vip import find_natural
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
 from routed.model.facts import Choice, Facts, GatewayLink
+
+
+def read_facts(kernel: Kernel, host: Host) -> Iterator[None]:
+    """Read all links and addresses, in slices. What is heard between two of them is newer. Raises OSError."""
+    host.news = []
+    try:
+        links = yield from kernel.read_links()
+        addresses = yield from kernel.read_addresses()
+        host.facts = replace(host.facts, links=links, addresses=addresses)
+        for event in host.news:
+            apply_to_facts(host.facts, event)
+    finally:
+        host.news = None
 
 
 def look_around(kernel: Kernel, host: Host, now: float) -> Facts:
@@ -39,7 +54,10 @@ def prove(kernel: Kernel, host: Host) -> None:
 
 
 def _locate_gateways(kernel: Kernel, host: Host) -> dict[bytes, GatewayLink]:
-    located = kernel.locate_gateways(host.needs.gateways)
+    if not host.needs.gateways:
+        return {}
+    own = {fact.address: fact.dev for fact in host.facts.addresses.values()}
+    located = kernel.locate_gateways(host.needs.gateways, own)
     # a link that was not heard of yet will be news, and then the gateways are asked for again
     return {gateway: where for gateway, where in located.items() if where.dev in host.facts.links}
 

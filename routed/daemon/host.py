@@ -77,6 +77,7 @@ class Host:
     held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
     meanwhile: set[Key] = field(default_factory=set)  # looked at by themselves since the pass under way began
     echo: dict[Key, Value | None] = field(default_factory=dict)  # of what we put since then; None of what we took
+    news: list[LinkEvent | AddressEvent] | None = None  # heard while all facts are being read; else None
     announcements: Announcements = field(default_factory=Announcements)
     # where the last reading failed: a dump, or None for a pass, after which nothing is certain
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
@@ -100,10 +101,11 @@ class Host:
     def listen(self, kernel: Kernel, clock: Callable[[], float]) -> None:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
         events, now = kernel.read_events(), clock()
-        if any(
-            isinstance(event, (LinkEvent, AddressEvent)) for event in events
-        ):  # others go on reading the former ones
+        of_facts = [event for event in events if isinstance(event, LinkEvent | AddressEvent)]
+        if of_facts:  # once for all of them: whoever has the facts of before goes on reading those
             self.facts = replace(self.facts, links=dict(self.facts.links), addresses=dict(self.facts.addresses))
+        if self.news is not None:
+            self.news += of_facts
         for event in events:
             self.schedule.note(event, self.facts, self.desired, self.ours, kernel.port, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == kernel.port:

@@ -6,6 +6,7 @@ Nothing here changes anything, and nothing of the intent floor is imported: an a
 from __future__ import annotations
 
 from routed.core.choose_host import DefaultRoute, find_default_routes
+from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.facts import Facts
 from routed.model.names import TABLE_MAIN
@@ -17,13 +18,13 @@ def look_at_default_routes() -> tuple[tuple[DefaultRoute, ...], Facts]:
     """The default routes in the kernel's order, and the links and addresses. Raises OSError."""
     with Kernel() as kernel:
         routes = tuple(find_default_routes(kernel.read_default_routes()))
-        return routes, Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
+        return routes, Facts(links=finish(kernel.read_links()), addresses=finish(kernel.read_addresses()))
 
 
 def look_at_addresses() -> frozenset[bytes]:
     """The addresses of this host, packed. Raises OSError."""
     with Kernel() as kernel:
-        return frozenset(fact.address for fact in kernel.read_addresses().values())
+        return frozenset(fact.address for fact in finish(kernel.read_addresses()).values())
 
 
 def look_at_host_route(host: bytes) -> tuple[list[Standing], Facts]:
@@ -33,7 +34,7 @@ def look_at_host_route(host: bytes) -> tuple[list[Standing], Facts]:
     with Kernel() as kernel:
         chunks = kernel.dump(Scope(Kind.ROUTE, family, TABLE_MAIN))
         found = [one for chunk in chunks for one in chunk if one.slot == slot and one.member == host_prefix(host)]
-        return found, Facts(links=kernel.read_links(), addresses=kernel.read_addresses())
+        return found, Facts(links=finish(kernel.read_links()), addresses=finish(kernel.read_addresses()))
 
 
 def look_at_source(host: bytes) -> bytes:

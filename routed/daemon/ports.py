@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from routed.model.change import Failure, Operation
@@ -37,14 +37,20 @@ class Kernel(Protocol):
     def overruns(self) -> int:
         """How often events were lost."""
 
-    def read_links(self) -> dict[int, Link]:
-        """All links by ifindex."""
+    def read_links(self) -> Generator[None, None, dict[int, Link]]:
+        """All links by ifindex, read in slices, as ``read_dump`` does."""
 
-    def read_addresses(self) -> dict[AddressMember, HostAddress]:
-        """All addresses of the host."""
+    def read_addresses(self) -> Generator[None, None, dict[AddressMember, HostAddress]]:
+        """All addresses of the host, read in slices. Where they never hold still, all that were seen.
 
-    def locate_gateways(self, gateways: Iterable[bytes]) -> dict[bytes, GatewayLink]:
-        """The links on which the kernel would look for these gateways; those it cannot reach are left out."""
+        What events tell meanwhile is newer.
+        """
+
+    def locate_gateways(self, gateways: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:
+        """The links on which the kernel would look for these gateways; those it cannot reach are left out.
+
+        ``own`` are the addresses of this host and the links that hold them.
+        """
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
         """How the kernel would send a packet to these addresses; those it cannot reach are left out."""
@@ -56,7 +62,9 @@ class Kernel(Protocol):
         """The drivers of these links, by ifindex."""
 
     def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
-        """All objects of a scope, read in slices, between which changes may be made. One at a time.
+        """All objects of a scope, read in slices, between which changes may be made.
+
+        Of this, ``read_links`` and ``read_addresses`` one at a time.
 
         Raises OSError: EBUSY where it never held still.
         """

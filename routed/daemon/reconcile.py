@@ -15,7 +15,7 @@ from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
 from routed.daemon.aftermath import forget_former, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
-from routed.daemon.facts import look_around, prove
+from routed.daemon.facts import look_around, prove, read_facts
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
@@ -39,7 +39,8 @@ class Reconciler:
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
         self.host.ask_for(self.host.intent)
-        self._refresh_facts(Dirt(everything=Cause(None, "start")), is_initial=False)
+        for _ in self._refresh_facts(Dirt(everything=Cause(None, "start")), is_initial=False):
+            pass
         self.host.schedule.dirt = Dirt()  # what was heard meanwhile: the first pass looks at everything
 
     def listen(self) -> None:
@@ -50,7 +51,7 @@ class Reconciler:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
         report = Report(dirt, began=self.clock(), is_initial=is_initial)
         if dirt.asks_for_facts:
-            self._refresh_facts(dirt, is_initial=is_initial)
+            yield from self._refresh_facts(dirt, is_initial=is_initial)
             self.host.schedule.note_questions(report.began, self.clock())
             self._choose_news()
         report.fresh = frozenset(self.host.fresh)
@@ -71,7 +72,7 @@ class Reconciler:
     def propose(self) -> Iterator[Plan | None]:
         """The plan of a full pass, without carrying it out."""
         dirt = Dirt(everything=Cause(None, "asked for"))
-        self._refresh_facts(dirt, is_initial=True)
+        yield from self._refresh_facts(dirt, is_initial=True)
         comparison = Comparison()
         yield from observe(self.kernel, self.host, dirt, comparison)
         yield make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=False))
@@ -90,15 +91,11 @@ class Reconciler:
                 told.append(Announced(burst.entry.name, member, burst.why, is_first, error))
         return told
 
-    def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> None:
+    def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
         host = self.host
         if dirt.everything:  # an event that was lost may have been that of a link or an address
-            host.facts = replace(
-                host.facts,
-                links=self.kernel.read_links(),
-                addresses=self.kernel.read_addresses(),
-            )
+            yield from read_facts(self.kernel, host)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
             host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
         host.facts = look_around(self.kernel, host, self.clock())

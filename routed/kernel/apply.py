@@ -2,7 +2,7 @@
 
 The kernel works through a batch inside ``send``, so when that returns every answer is already queued and reading them
 cannot block for long. Only the last message of a batch asks for an acknowledgement; errors come for each message that
-failed, matched by its sequence number. Sequence numbers start anew with each batch.
+failed, matched by its sequence number.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from errno import EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH
 from functools import partial
 from itertools import permutations
 from os import strerror
-from socket import socket
 from struct import Struct
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from routed.kernel.codec import CODECS, Step
 from routed.kernel.codec.attributes import ACK_TLVS, ERROR, text, walk
+from routed.kernel.requests import RequestSocket
 from routed.model.change import Failure, Operation
 from routed.model.net import IPV4
 from routed.model.objects import Member, RouteValue, Slot, Value
@@ -60,17 +60,20 @@ class Round(NamedTuple):
     """One request for each member of a batch."""
 
     packed: bytes | bytearray
+    base: int  # the sequence number of the first
     is_removal: bool
-    pack: Callable[[Sequence[Member]], bytes | bytearray]  # the same for some of the members
+    pack: Callable[[Sequence[Member], int], bytes | bytearray]  # the same for some of the members, with their base
 
 
-def batches(operation: Operation, receive_buffer: int, pace: Pace) -> Iterator[tuple[Sequence[Member], list[Round]]]:
+def batches(
+    operation: Operation, requests: RequestSocket, pace: Pace
+) -> Iterator[tuple[Sequence[Member], list[Round]]]:
     """The requests of an operation: (members, rounds over them), each as many as the pace says by then.
 
-    ``receive_buffer`` is the size in bytes of the socket's; no batch can overrun it, should every message fail.
+    No batch can overrun the socket's receive buffer, should every message fail.
     """
     codec = CODECS[operation.kind]
-    most = max(1, receive_buffer // _ANSWER_SIZE)
+    most = max(1, requests.receive_buffer // _ANSWER_SIZE)
     members = operation.members
     before: Value = operation.value if operation.before is None else operation.before
     steps = [
@@ -85,7 +88,10 @@ def batches(operation: Operation, receive_buffer: int, pace: Pace) -> Iterator[t
     while start < len(members):
         count = min(most, pace.count)
         batch = members[start : start + count]
-        rounds = [Round(pack(batch), is_removal, pack) for is_removal, pack in steps]
+        rounds = []
+        for is_removal, pack in steps:
+            base = requests.take_numbers(len(batch))
+            rounds.append(Round(pack(batch, base), base, is_removal, pack))
         if max(len(one.packed) for one in rounds) > _BATCH_SIZE and count > 1:
             most = max(1, count // 8)
             continue
@@ -107,26 +113,31 @@ def _spellings(value: Value, slot: Slot, step: Step) -> Iterator[Value]:
 
 
 def send_batch(
-    requests: socket,
+    requests: RequestSocket,
     packed: bytes | bytearray,
     members: Sequence[Member],
+    base: int,
     *,
     is_removal: bool,
     hints: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Failure]:
-    """Send one batch and read its answers. Of a removal, what is gone already is no failure. Raises OSError."""
-    requests.send(packed)
+    """Send one batch and read its answers. Of a removal, what is gone already is no failure. Raises OSError.
+
+    The sequence numbers of the members are ``base``, ``base`` + 1 ….
+    """
+    requests.ask(packed)
     failures: list[Failure] = []
-    last = len(members)
-    receive = requests.recv
+    count = len(members)
+    last = base + count - 1
     while True:
-        answer = receive(_ANSWER)
+        answer = requests.receive(_ANSWER, base, count)
         length, type_, flags, sequence, _, error = _ERROR.unpack_from(answer)
         if type_ != ERROR:
             continue
         if error and not (is_removal and -error in _GONE):
-            failures.append(Failure(members[sequence - 1], -error, _explain(answer, length, flags, -error, hints)))
+            failures.append(Failure(members[sequence - base], -error, _explain(answer, length, flags, -error, hints)))
         if sequence == last:
+            requests.conclude()
             return failures
 
 

@@ -1,11 +1,12 @@
 """Dumps: what stands in the kernel now, whole and consistent, or an error.
 
 A dump is first read raw and to its end, then decoded while it is iterated. So a dump that the kernel interrupted is
-simply read again before anybody saw a part of it, a dump that nobody iterates costs no decoding, one that is abandoned
-leaves nothing on the socket, and the kernel's own pass over the table is as short as it can be. The price is the raw
-table in memory, about 60 bytes a route, given back piece by piece while it is decoded.
+simply read again before anybody saw a part of it, a dump that nobody iterates costs no decoding, and the kernel's own
+pass over the table is as short as it can be. The price is the raw table in memory, about 60 bytes a route, given back
+piece by piece while it is decoded.
 
 Reading is written as generators: every ``yield`` is a place where the caller may serve somebody else, on other sockets.
+A reader that is abandoned needs no care: the next question takes a new socket.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from errno import EBUSY, EINTR, ENOENT
 from os import strerror
-from socket import socket
 from struct import Struct
 from typing import Final, NamedTuple, TypeVar
 
@@ -31,6 +31,7 @@ from routed.kernel.codec.attributes import (
     MalformedMessage,
     message,
 )
+from routed.kernel.requests import RequestSocket, number_of
 from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
 from routed.model.objects import Chunk, Kind, RouteSlot, Scope, Standing, Stretch
 
@@ -38,8 +39,8 @@ T = TypeVar("T")
 
 _DATAGRAM: Final = 1 << 16  # bytes; the kernel fills at most 32 KiB of a dump at a time (netlink_dump)
 _SLICE: Final = 16  # datagrams between two breaths of the caller, 2 ms; a million routes are some 1 800
-_SEQUENCE: Final = 1  # the same for every dump, so that equal tables give equal bytes
 _ATTEMPTS: Final = 30
+_FEW: Final = 5  # attempts that show everything when they are taken together
 _PAUSE: Final = 0.001  # seconds after the first interrupted attempt; each further one waits twice as long, at most …
 _LONGEST_PAUSE: Final = 0.1
 
@@ -106,20 +107,14 @@ def _is_noise(standing: Standing | Stretch) -> bool:
     return isinstance(slot, RouteSlot) and slot.table == TABLE_LOCAL and standing.value.protocol == PROTOCOL_KERNEL
 
 
-def read_scope(requests: socket, scope: Scope, decoder: Decoder) -> Generator[None, None, Dump]:
+def read_scope(requests: RequestSocket, scope: Scope, decoder: Decoder) -> Generator[None, None, Dump]:
     """Dump one scope. A table that does not exist is empty. Raises DumpInterrupted and OSError."""
     codec = CODECS[scope.kind]
     raw = yield from read_in_slices(requests, codec.get, codec.dump_body(scope))
     return Dump(scope, raw, decoder)
 
 
-def read_addresses(requests: socket, family: int) -> list[bytes]:
-    """The raw addresses of one family. Raises DumpInterrupted and OSError."""
-    codec = CODECS[Kind.ADDRESS]
-    return read_raw(requests, codec.get, codec.dump_body(Scope(Kind.ADDRESS, family)))
-
-
-def read_raw(requests: socket, type_: int, body: bytes) -> list[bytes]:
+def read_raw(requests: RequestSocket, type_: int, body: bytes) -> list[bytes]:
     """The datagrams of one dump, read in one go. Raises as ``read_in_slices`` does."""
     return list(finish(read_in_slices(requests, type_, body)).datagrams)
 
@@ -134,58 +129,94 @@ def finish(steps: Generator[None, None, T]) -> T:
             return result
 
 
-def read_in_slices(requests: socket, type_: int, body: bytes) -> Generator[None, None, Raw]:
+def read_in_slices(requests: RequestSocket, type_: int, body: bytes) -> Generator[None, None, Raw]:
     """One dump, read again while the kernel says that it was interrupted.
 
     Raises DumpInterrupted after the last attempt, and OSError for any other refusal of the kernel.
     """
-    request = message(type_, REQUEST | DUMP, _SEQUENCE, body)
-    pause = _PAUSE
     for attempt in range(_ATTEMPTS):
-        if attempt:
-            yield from _rest(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        requests.send(request)
-        raw, is_interrupted = yield from _collect(requests)
+        yield from _rest_before(attempt)
+        raw, is_interrupted = yield from _collect(requests, type_, body)
         if not is_interrupted:
             return raw
     raise DumpInterrupted
 
 
-def _rest(pause: float) -> Iterator[None]:
-    """Let the table come to rest, without keeping the caller from anything else for long."""
-    until = time.monotonic() + pause
+def read_all_that_was_there(requests: RequestSocket, type_: int, body: bytes) -> Generator[None, None, list[bytes]]:
+    """The datagrams of one dump; those of a few attempts, where the table changed during each of them.
+
+    What stood all the while is in them, what came or went meanwhile may be. So it is for a caller who hears of each
+    change as well, and would rather put a few right than have nothing. Of what comes twice the last is the newest.
+    Raises OSError for any refusal of the kernel.
+    """
+    seen: list[bytes] = []
+    for attempt in range(_FEW):
+        yield from _rest_before(attempt)
+        raw, is_interrupted = yield from _collect(requests, type_, body)
+        if not is_interrupted:
+            return list(raw.datagrams)
+        seen += raw.datagrams
+    return seen
+
+
+def read_beginning(requests: RequestSocket, type_: int, body: bytes) -> bytes:
+    """The objects of the first datagram of a dump, without the others: ``requests`` is of no further use.
+
+    Raises DumpInterrupted, and OSError for any other refusal of the kernel.
+    """
+    for _ in range(_ATTEMPTS):
+        datagram = requests.receive(_DATAGRAM, _ask(requests, type_, body))
+        end, flags, result = _scan(datagram)
+        if result != -EINTR and not flags & DUMP_INTERRUPTED:
+            _check(result)
+            return datagram[:end]
+    raise DumpInterrupted
+
+
+def _rest_before(attempt: int) -> Iterator[None]:
+    """Let the table come to rest before each attempt but the first, without keeping the caller from others for long."""
+    if not attempt:
+        return
+    until = time.monotonic() + min(_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
     while time.monotonic() < until:
         time.sleep(_PAUSE)
         yield
 
 
-def _collect(requests: socket) -> Generator[None, None, tuple[Raw, bool]]:
-    """Read to the end, whatever happens on the way: nothing may stay behind on the socket."""
+def _collect(requests: RequestSocket, type_: int, body: bytes) -> Generator[None, None, tuple[Raw, bool]]:
+    """Ask once and read to the end: the dump, and was it interrupted?"""
     datagrams: deque[bytes] = deque()
     digest = hashlib.sha1(usedforsecurity=False)
-    is_interrupted = is_over = False
-    receive = requests.recv
-    try:
-        while True:
-            datagram = receive(_DATAGRAM)
-            end, flags, result = _scan(datagram)
-            is_over = result is not None
-            is_interrupted |= bool(flags & DUMP_INTERRUPTED)
-            if end:
-                datagrams.append(datagram[:end] if is_over else datagram)
-                digest.update(datagrams[-1])
+    is_interrupted = False
+    number = _ask(requests, type_, body)
+    while True:
+        datagram = requests.receive(_DATAGRAM, number)
+        end, flags, result = _scan(datagram)
+        is_interrupted |= bool(flags & DUMP_INTERRUPTED)
+        if end:
+            datagrams.append(datagram if result is None else datagram[:end])
+            digest.update(datagrams[-1])
+        if result is not None:
+            requests.conclude()
             if result == -EINTR:
                 return Raw(deque(), b""), True
-            if result is not None:
-                if result < 0 and result != -ENOENT:
-                    raise OSError(-result, strerror(-result))
-                return Raw(datagrams, digest.digest()), is_interrupted
-            if not len(datagrams) % _SLICE:
-                yield
-    finally:
-        while not is_over:  # nobody wants the rest
-            is_over = _scan(receive(_DATAGRAM))[2] is not None
+            _check(result)
+            return Raw(datagrams, digest.digest()), is_interrupted
+        if not len(datagrams) % _SLICE:
+            yield
+
+
+def _ask(requests: RequestSocket, type_: int, body: bytes) -> int:
+    """Begin a dump; the sequence number of its answers."""
+    number = number_of(type_, body)
+    requests.ask(message(type_, REQUEST | DUMP, number, body))
+    return number
+
+
+def _check(result: int | None) -> None:
+    """Raise what the kernel refused a dump with. A table that does not exist is empty."""
+    if result and result != -ENOENT:
+        raise OSError(-result, strerror(-result))
 
 
 def _scan(datagram: bytes) -> tuple[int, int, int | None]:

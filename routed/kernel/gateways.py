@@ -6,12 +6,12 @@ Source: inet_rtm_getroute in net/ipv4/route.c, inet6_rtm_getroute in net/ipv6/ro
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from socket import socket
 from struct import Struct
 from typing import Final
 
-from routed.kernel.codec.attributes import HEADER, HEADER_SIZE, REQUEST, attribute, message, number, walk
+from routed.kernel.codec.attributes import HEADER, HEADER_SIZE, REQUEST, attribute, head, message, number, walk
 from routed.kernel.codec.route import decode_route
+from routed.kernel.requests import RequestSocket
 from routed.model.facts import GatewayLink, Way
 from routed.model.names import LOCAL, UNICAST
 from routed.model.net import IPV4, IPV6, family_of, is_inside
@@ -26,7 +26,7 @@ _LINK_LOCAL: Final = bytes.fromhex("fe80") + bytes(14) + bytes((10,))
 _ANSWER: Final = 1 << 16  # bytes
 
 
-def locate(requests: socket, gateways: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:
+def locate(requests: RequestSocket, gateways: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:
     """Ask the kernel for each gateway (a packed address). What it cannot reach is absent.
 
     ``own`` are this host's addresses and their links; such a one is answered from there. A link-local gateway is absent
@@ -43,7 +43,7 @@ def locate(requests: socket, gateways: Iterable[bytes], own: Mapping[bytes, int]
     return located
 
 
-def look_up(requests: socket, addresses: Iterable[bytes]) -> dict[bytes, Way]:
+def look_up(requests: RequestSocket, addresses: Iterable[bytes]) -> dict[bytes, Way]:
     """How packets of this host to each address go: link, gateway, source, and the route that is used.
 
     What is not reached is absent. Raises OSError.
@@ -51,9 +51,9 @@ def look_up(requests: socket, addresses: Iterable[bytes]) -> dict[bytes, Way]:
     return {address: way for address in addresses if (way := _find_way(requests, address))}
 
 
-def _find_way(requests: socket, address: bytes) -> Way | None:
+def _find_way(requests: RequestSocket, address: bytes) -> Way | None:
     answer = _get_route(requests, address, 0)
-    type_ = _HEAD.unpack_from(answer, HEADER_SIZE)[7] if answer else 0
+    type_ = _type_of(answer) if answer else 0
     if type_ not in {UNICAST, LOCAL}:
         return None
     attributes = walk(answer, HEADER_SIZE + _HEAD.size, len(answer))
@@ -64,21 +64,27 @@ def _find_way(requests: socket, address: bytes) -> Way | None:
     return Way(dev, gateway, source, type_, winner)
 
 
-def _ask(requests: socket, gateway: bytes) -> GatewayLink | None:
+def _ask(requests: RequestSocket, gateway: bytes) -> GatewayLink | None:
     answer = _get_route(requests, gateway, 0)
-    if not answer or _HEAD.unpack_from(answer, HEADER_SIZE)[7] != UNICAST:
+    if not answer or _type_of(answer) != UNICAST:
         return None
     attributes = walk(answer, HEADER_SIZE + _HEAD.size, len(answer))
     return GatewayLink(number(attributes[_OIF]), _GATEWAY not in attributes and _VIA not in attributes)
 
 
-def _get_route(requests: socket, address: bytes, flags: int) -> bytes:
+def _get_route(requests: RequestSocket, address: bytes, flags: int) -> bytes:
     """The kernel's RTM_NEWROUTE, ``b""`` where it has no route."""
-    head = _HEAD.pack(family_of(address), len(address) * 8, 0, 0, 0, 0, 0, 0, flags)
-    requests.send(message(_GET_ROUTE, REQUEST, 1, head + attribute(_DST, address)))
-    answer = requests.recv(_ANSWER)
+    asked = _HEAD.pack(family_of(address), len(address) * 8, 0, 0, 0, 0, 0, 0, flags)
+    sequence = requests.take_numbers(1)
+    requests.ask(message(_GET_ROUTE, REQUEST, sequence, asked + attribute(_DST, address)))
+    answer = requests.receive(_ANSWER, sequence)
+    requests.conclude()
     length, type_, _, _, _ = HEADER.unpack_from(answer)
     return answer[:length] if type_ == _NEW_ROUTE else b""
+
+
+def _type_of(answer: bytes) -> int:
+    return head(_HEAD, answer, HEADER_SIZE, len(answer))[7]
 
 
 def _is_link_local(gateway: bytes) -> bool:

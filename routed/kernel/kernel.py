@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator
-from socket import SO_RCVBUF, SOL_SOCKET, socket
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from socket import socket
 from time import perf_counter
 from types import TracebackType
 from typing import Final, Self
@@ -20,12 +20,13 @@ from routed.kernel.codec.link import LINKS_REQUEST, decode_link
 from routed.kernel.dump import Dump
 from routed.kernel.events import EventReader
 from routed.kernel.filters import Program
+from routed.kernel.requests import DEADLINE, RequestSocket
 from routed.kernel.witness import Witness
 from routed.model.change import Failure, Operation
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.net import FAMILIES
-from routed.model.objects import AddressMember, Member, Scope, Standing
+from routed.model.objects import AddressMember, Kind, Member, Scope, Standing
 from routed.model.process import Process
 
 _GET_LINK: Final = 18
@@ -39,18 +40,26 @@ def read_version() -> tuple[int, int]:
 
 
 class Kernel:
-    """One network namespace: that of the thread which opens it. One thread at a time. Raises OSError throughout."""
+    """One network namespace: that of the thread which opens it. One thread at a time. Raises OSError throughout.
 
-    def __init__(self, request_buffer: int = sockets.REQUEST_BUFFER, event_buffer: int = sockets.EVENT_BUFFER) -> None:
-        self._requests = sockets.open_request_socket(request_buffer)
-        self._dumps = sockets.open_request_socket(request_buffer)
-        self._receive_buffer = self._requests.getsockopt(SOL_SOCKET, SO_RCVBUF)
+    What is read in slices has a socket of its own: between two of them the caller may ask anything else, but read
+    nothing else in slices. No answer within ``deadline`` seconds is an OSError, ETIMEDOUT.
+    """
+
+    def __init__(
+        self,
+        request_buffer: int = sockets.REQUEST_BUFFER,
+        event_buffer: int = sockets.EVENT_BUFFER,
+        deadline: float = DEADLINE,
+    ) -> None:
+        self._requests = RequestSocket(request_buffer, deadline, self._follow_port)
+        self._dumps = RequestSocket(request_buffer, deadline)
         self._event_buffer = event_buffer
         self._event_socket: socket | None = None
         self._reader: EventReader | None = None
         self._decoder = Decoder()
         self._pace = apply.Pace()
-        self.port = int(self._requests.getsockname()[0])  # the port id of our own changes in notifications
+        self.port = self._requests.port  # the port id of our own changes in notifications
         self.witness = Witness()
         self.writes = 0  # change requests sent
         self.can_mark_again = read_version() >= MARKS_AGAIN
@@ -83,10 +92,11 @@ class Kernel:
         """Messages that were skipped because they could not be read."""
         return self._decoder.malformed
 
-    def read_links(self) -> dict[int, Link]:
-        """All links by ifindex."""
+    def read_links(self) -> Generator[None, None, dict[int, Link]]:
+        """All links by ifindex, read in slices."""
         found: dict[int, Link] = {}
-        for datagram in dump.read_raw(self._requests, _GET_LINK, LINKS_REQUEST):
+        raw = yield from dump.read_in_slices(self._dumps, _GET_LINK, LINKS_REQUEST)
+        for datagram in raw.datagrams:
             for _, _, start, end in messages(datagram):
                 try:
                     decoded = decode_link(datagram, start, end)
@@ -97,11 +107,17 @@ class Kernel:
                         found[decoded[1].ifindex] = decoded[1]
         return found
 
-    def read_addresses(self) -> dict[AddressMember, HostAddress]:
-        """All addresses of both families, as facts, in the kernel's order."""
+    def read_addresses(self) -> Generator[None, None, dict[AddressMember, HostAddress]]:
+        """All addresses of both families, as facts, in the kernel's order, read in slices.
+
+        Where they never hold still these are all that were seen: some may be gone. Every change meanwhile is an event
+        too, if events were opened before, and puts that right.
+        """
         found: dict[AddressMember, HostAddress] = {}
+        codec = CODECS[Kind.ADDRESS]
         for family in FAMILIES:
-            for datagram in dump.read_addresses(self._requests, family):
+            body = codec.dump_body(Scope(Kind.ADDRESS, family))
+            for datagram in (yield from dump.read_all_that_was_there(self._dumps, codec.get, body)):
                 for _, _, start, end in messages(datagram):
                     try:
                         decoded = decode_address(datagram, start, end)
@@ -113,12 +129,12 @@ class Kernel:
                             found[AddressMember(fact.dev, fact.address, fact.prefixlen)] = fact
         return found
 
-    def locate_gateways(self, wanted: Iterable[bytes]) -> dict[bytes, GatewayLink]:
+    def locate_gateways(self, wanted: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:
         """The link of each gateway (a packed address) as the kernel routes now; what is unreachable is absent.
 
-        An address of this host is on the link that holds it. A link-local gateway is absent: it says no link.
+        ``own`` are the addresses of this host: such a one is on the link that holds it. A link-local gateway is absent:
+        it says no link.
         """
-        own = {fact.address: fact.dev for fact in self.read_addresses().values()}
         return gateways.locate(self._requests, wanted, own)
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
@@ -142,23 +158,23 @@ class Kernel:
         return dump.finish(self.read_dump(scope))
 
     def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
-        """The same in slices, between which the caller may do anything but dump another scope."""
+        """The same in slices."""
         return dump.read_scope(self._dumps, scope, self._decoder)
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out one operation: an item for each batch, with the failures in it. Nothing is sent unless iterated."""
         hints = CODECS[operation.kind].hints
-        for members, rounds in apply.batches(operation, self._receive_buffer, self._pace):
+        for members, rounds in apply.batches(operation, self._requests, self._pace):
             began = perf_counter()
             failures: dict[Member, Failure] = {}
             left = members
-            for packed, is_removal, pack in rounds:
+            for packed, base, is_removal, pack in rounds:
                 if failures:  # a round stands on the one before: what is not ours must not be marked as ours
                     left = [member for member in members if member not in failures]
-                    packed = pack(left) if left else b""  # noqa: PLW2901  the same request for fewer members
+                    packed = pack(left, base) if left else b""  # noqa: PLW2901  the same request for fewer members
                 if left:
                     self.writes += len(left)
-                    refused = apply.send_batch(self._requests, packed, left, is_removal=is_removal, hints=hints)
+                    refused = apply.send_batch(self._requests, packed, left, base, is_removal=is_removal, hints=hints)
                     failures |= {failure.member: failure for failure in refused}
             self._pace.note(len(members), perf_counter() - began)
             yield tuple(failures.values())
@@ -180,20 +196,32 @@ class Kernel:
     def hear_echo(self, *, wanted: bool) -> None:
         """Shall events of our own changes of routes be delivered? Off, the kernel drops them at once."""
         assert self._event_socket is not None, "open_events() comes first"
-        self.hears_echo = wanted
         filters.attach(self._event_socket, self._filters[wanted])
+        self.hears_echo = wanted
 
     def listen_for(self, interest: Interest | None) -> None:
         """Of which routes of others shall changes be delivered? None: of all. The rest the kernel drops at once."""
         assert self._event_socket is not None, "open_events() comes first"
         if interest == self.interest:
             return
-        self.interest, self._filters = interest, self._make_filters(interest)
+        self.interest = interest
+        self._renew_filters()
+
+    def _renew_filters(self) -> None:
+        """Have the event socket's filter be one for the present port id and the present interest."""
+        self._filters = self._make_filters(self.interest)
+        if self._event_socket is None:
+            return
         try:
             filters.attach(self._event_socket, self._filters[self.hears_echo])
         except OSError:  # ENOMEM: more than net.core.optmem_max allows a socket. To hear too much does no harm
             self._filters = self._make_filters(None)
             filters.attach(self._event_socket, self._filters[self.hears_echo])
+
+    def _follow_port(self) -> None:
+        """Our changes are known by another port id from now on."""
+        self.port = self._requests.port
+        self._renew_filters()
 
     def _make_filters(self, interest: Interest | None) -> dict[bool, Program]:
         """One for each answer to ``hears_echo``: it is given often, and the interest seldom changes."""

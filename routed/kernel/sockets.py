@@ -7,6 +7,7 @@ Sources: netlink(7); include/uapi/linux/netlink.h.
 from __future__ import annotations
 
 import socket
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from routed.kernel.lean import import_lean
@@ -24,6 +25,7 @@ _SO_RCVBUFFORCE: Final = 33
 
 REQUEST_BUFFER: Final = 4 << 20  # bytes; answers wait here while the kernel works through a batch
 EVENT_BUFFER: Final = 32 << 20  # bytes; an event of a route takes about 830 of them
+_TIME: Final = Struct("@ll")  # struct timeval
 
 _GROUPS: Final = (
     rtnl.RTMGRP_LINK
@@ -36,12 +38,23 @@ _GROUPS: Final = (
 )
 
 
-def open_request_socket(buffer: int = REQUEST_BUFFER) -> socket.socket:
-    """A blocking socket for requests, with extended acknowledgements and strict checks. Raises OSError."""
+def open_request_socket(buffer: int, deadline: float, port: int = 0) -> socket.socket:
+    """A blocking socket for requests, with extended acknowledgements and strict checks.
+
+    ``send`` and ``recv`` raise BlockingIOError after ``deadline`` seconds. ``port`` is its port id; 0 leaves that to
+    the kernel. Raises OSError: EADDRINUSE where somebody else has the port id.
+    """
     opened = _open(buffer)
-    for option in (netlink.NETLINK_EXT_ACK, netlink.NETLINK_GET_STRICT_CHK, _NETLINK_CAP_ACK):
-        opened.setsockopt(netlink.SOL_NETLINK, option, 1)
-    opened.bind((0, 0))
+    try:
+        for option in (netlink.NETLINK_EXT_ACK, netlink.NETLINK_GET_STRICT_CHK, _NETLINK_CAP_ACK):
+            opened.setsockopt(netlink.SOL_NETLINK, option, 1)
+        seconds = int(deadline)
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            opened.setsockopt(socket.SOL_SOCKET, option, _TIME.pack(seconds, int((deadline - seconds) * 1e6)))
+        opened.bind((port, 0))
+    except OSError:
+        opened.close()
+        raise
     return opened
 
 

@@ -7,7 +7,9 @@ from errno import EEXIST, EINVAL, ENETUNREACH
 import pytest
 
 from routed.kernel.apply import LEAST, WAIT, Pace, batches
+from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
+from routed.kernel.requests import RequestSocket
 from routed.model.change import Verb
 from routed.model.objects import Hop, Kind, Scope
 from tests.kernel.conftest import Network
@@ -71,10 +73,11 @@ def test_a_batch_takes_no_longer_than_a_caller_can_wait_where_the_kernel_keeps_i
 
 def test_batches_follow_the_pace_and_leave_no_member_out() -> None:
     pace, sizes, sent = Pace(), [], list[object]()
-    for members, _ in batches(operation(Verb.ADD, route(TO, type=6), prefixes(2000)), 4 << 20, pace):
-        sizes.append(len(members))
-        sent += members
-        pace.note(len(members), 1.0 if len(sizes) == 1 else 0.0)
+    with RequestSocket() as requests:
+        for members, _ in batches(operation(Verb.ADD, route(TO, type=6), prefixes(2000)), requests, pace):
+            sizes.append(len(members))
+            sent += members
+            pace.note(len(members), 1.0 if len(sizes) == 1 else 0.0)
     assert sizes[:4] == [512, LEAST, 2 * LEAST, 4 * LEAST]
     assert sent == prefixes(2000)
 
@@ -178,7 +181,7 @@ def test_a_route_over_a_nexthop_object_can_be_put_back(network: Network, kernel:
 
 def test_the_writes_are_counted(kernel: Kernel) -> None:
     list(kernel.dump(Scope(Kind.ROUTE, V6, TABLE)))
-    kernel.read_links()
+    finish(kernel.read_links())
     assert kernel.writes == 0
     do(kernel, Verb.ADD, route(TO6, type=6))
     assert kernel.writes == 1

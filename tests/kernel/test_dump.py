@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -13,6 +12,7 @@ import pytest
 from routed.kernel import dump
 from routed.kernel.codec.attributes import DUMP_INTERRUPTED, message
 from routed.kernel.kernel import Kernel
+from routed.kernel.requests import RequestSocket
 from routed.model.change import Verb
 from routed.model.objects import Hop, Kind, Scope, Standing, Stretch
 from tests.kernel.conftest import Network
@@ -173,8 +173,10 @@ def test_an_interrupted_dump_is_read_again_until_the_table_holds_still(
     attempts: list[bool] = []
     collect = dump._collect
 
-    def interrupted_twice(requests: socket.socket) -> Generator[None, None, tuple[dump.Raw, bool]]:
-        raw, _ = yield from collect(requests)
+    def interrupted_twice(
+        requests: RequestSocket, type_: int, body: bytes
+    ) -> Generator[None, None, tuple[dump.Raw, bool]]:
+        raw, _ = yield from collect(requests, type_, body)
         attempts.append(len(attempts) < 2)
         return raw, attempts[-1]
 
@@ -186,7 +188,7 @@ def test_an_interrupted_dump_is_read_again_until_the_table_holds_still(
 def test_a_table_that_never_holds_still_is_an_error_and_not_half_a_table(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_requests: socket.socket) -> Generator[None, None, tuple[dump.Raw, bool]]:
+    def interrupted(_requests: RequestSocket, _type: int, _body: bytes) -> Generator[None, None, tuple[dump.Raw, bool]]:
         yield
         return dump.Raw(deque(), b""), True
 

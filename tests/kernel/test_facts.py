@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.facts import GatewayLink
 from routed.model.objects import AddressMember
@@ -17,7 +18,7 @@ def test_links_are_those_that_ip_shows(network: Network, kernel: Kernel) -> None
     ip("link set v1 master br0")
     ip("link set v0p down")
     shown = {link["ifindex"]: link for link in ip_json("link show")}
-    links = kernel.read_links()
+    links = finish(kernel.read_links())
     assert links.keys() == shown.keys()
     for ifindex, link in links.items():
         judge = shown[ifindex]
@@ -32,7 +33,7 @@ def test_links_are_those_that_ip_shows(network: Network, kernel: Kernel) -> None
 def test_addresses_are_those_that_ip_shows(network: Network, kernel: Kernel) -> None:
     ip("addr add 198.51.100.1/24 dev v0 preferred_lft 0")
     ip("addr add 198.51.100.7 peer 198.51.100.9 dev v0")
-    addresses = kernel.read_addresses()
+    addresses = finish(kernel.read_addresses())
     shown = {
         AddressMember(link["ifindex"], packed(a["local"]), 32 if "address" in a else a["prefixlen"])
         for link in ip_json("addr show")
@@ -47,13 +48,18 @@ def test_an_address_whose_duplicate_was_not_yet_looked_for_is_tentative(network:
     Path("/proc/sys/net/ipv6/conf/v0/accept_dad").write_text("1")
     ip("link set v0p down")
     ip("addr add 2001:db8::1/64 dev v0")
-    assert kernel.read_addresses()[AddressMember(network.v0, packed("2001:db8::1"), 64)].is_tentative
+    assert finish(kernel.read_addresses())[AddressMember(network.v0, packed("2001:db8::1"), 64)].is_tentative
+
+
+def own(kernel: Kernel) -> dict[bytes, int]:
+    """The addresses of this host and their links."""
+    return {fact.address: fact.dev for fact in finish(kernel.read_addresses()).values()}
 
 
 def test_a_gateway_in_a_connected_prefix_is_on_that_link(network: Network, kernel: Kernel) -> None:
     wanted = [packed("10.0.0.2"), packed("10.1.0.2"), packed("fd00::2"), packed("fd01::2")]
     links = [network.v0, network.v1, network.v0, network.v1]
-    assert kernel.locate_gateways(wanted) == {
+    assert kernel.locate_gateways(wanted, own(kernel)) == {
         gateway: GatewayLink(dev, is_onlink=True) for gateway, dev in zip(wanted, links, strict=True)
     }
 
@@ -62,20 +68,20 @@ def test_a_gateway_that_nothing_reaches_is_absent(kernel: Kernel) -> None:
     ip("route add blackhole 192.0.2.0/24")
     ip("route add unreachable 2001:db8::/48")
     wanted = ["203.0.113.1", "2001:db8:1::1", "192.0.2.1", "2001:db8::1", "fe80::1", "255.255.255.255", "127.0.0.5"]
-    assert kernel.locate_gateways(map(packed, wanted)) == {}
+    assert kernel.locate_gateways(map(packed, wanted), own(kernel)) == {}
 
 
 def test_a_gateway_behind_the_default_route_is_not_on_link(network: Network, kernel: Kernel) -> None:
     ip("route add default via 10.0.0.2")
     ip("-6 route add default via fd01::2")
-    assert kernel.locate_gateways([packed("203.0.113.1"), packed("2001:db8::1")]) == {
+    assert kernel.locate_gateways([packed("203.0.113.1"), packed("2001:db8::1")], own(kernel)) == {
         packed("203.0.113.1"): GatewayLink(network.v0, is_onlink=False),
         packed("2001:db8::1"): GatewayLink(network.v1, is_onlink=False),
     }
 
 
 def test_an_address_of_this_host_is_on_the_link_that_holds_it(network: Network, kernel: Kernel) -> None:
-    assert kernel.locate_gateways([packed("10.1.0.1"), packed("fd00::1")]) == {
+    assert kernel.locate_gateways([packed("10.1.0.1"), packed("fd00::1")], own(kernel)) == {
         packed("10.1.0.1"): GatewayLink(network.v1, is_onlink=True),
         packed("fd00::1"): GatewayLink(network.v0, is_onlink=True),
     }

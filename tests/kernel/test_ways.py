@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.names import LOCAL, UNICAST
 from routed.model.net import format_prefix
@@ -38,7 +39,7 @@ def test_a_large_table_is_not_read_to_its_end(network: Network, kernel: Kernel) 
     ip_batch("".join(f"route add 20.{n >> 8}.{n & 255}.0/24 via 10.0.0.2\n" for n in range(2000)))
     ip("route add default via 10.0.0.2")
     assert prefixes(kernel) == ["0.0.0.0/0"]
-    assert kernel.read_addresses()  # and nothing is left behind
+    assert finish(kernel.read_addresses())  # and nothing is left behind
 
 
 def test_a_way_is_what_ip_route_get_says(network: Network, kernel: Kernel) -> None:
@@ -77,6 +78,6 @@ def test_what_is_not_reached_has_no_way(kernel: Kernel) -> None:
 
 
 def test_drivers_are_those_of_ethtool(network: Network, kernel: Kernel) -> None:
-    drivers = kernel.read_drivers(kernel.read_links().values())
+    drivers = kernel.read_drivers(finish(kernel.read_links()).values())
     assert drivers[network.v0] == "veth"
     assert 1 not in drivers

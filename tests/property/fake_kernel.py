@@ -11,7 +11,7 @@ were tried out with ``ip`` as well.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ESRCH
 from itertools import chain, groupby, islice
@@ -118,25 +118,24 @@ class FakeKernel:
 
     # What the story asks for
 
-    def read_links(self) -> dict[int, Link]:
+    def read_links(self) -> Generator[None, None, dict[int, Link]]:
+        """What is late in the order is seen as it is late."""
         self.mischief.fail("read_links")
-        return dict(self.links)
+        seen = dict(islice(self.links.items(), len(self.links) // SLICES))
+        yield
+        self.mischief.meanwhile()
+        return seen | {index: link for index, link in self.links.items() if index not in seen}
 
-    def read_addresses(self) -> dict[AddressMember, HostAddress]:
+    def read_addresses(self) -> Generator[None, None, dict[AddressMember, HostAddress]]:
         self.mischief.fail("read_addresses")
-        return self._addresses()
+        there = self.addresses()
+        seen = dict(islice(there.items(), len(there) // SLICES))
+        yield
+        self.mischief.meanwhile()
+        return seen | {member: fact for member, fact in self.addresses().items() if member not in seen}
 
-    def _addresses(self) -> dict[AddressMember, HostAddress]:
-        return {
-            member: _as_fact(member, values[0])
-            for members in self.objects[Kind.ADDRESS].values()
-            for member, values in members.items()
-            if isinstance(member, AddressMember)
-        }
-
-    def locate_gateways(self, gateways: Iterable[bytes]) -> dict[bytes, GatewayLink]:
+    def locate_gateways(self, gateways: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:
         self.mischief.fail("locate_gateways")
-        own = {member.address: member.dev for member in self._addresses()}
         found = {gateway: GatewayLink(own[gateway], is_onlink=True) for gateway in gateways if gateway in own}
         for gateway in gateways:
             best = self._look_up(gateway)
@@ -221,6 +220,15 @@ class FakeKernel:
         return join_alike(delivered)
 
     # What a test may ask and do
+
+    def addresses(self) -> dict[AddressMember, HostAddress]:
+        """All addresses, as facts."""
+        return {
+            member: _as_fact(member, values[0])
+            for members in self.objects[Kind.ADDRESS].values()
+            for member, values in members.items()
+            if isinstance(member, AddressMember)
+        }
 
     def stand(self, kind: Kind) -> Iterator[Standing]:
         """Everything of a kind, in the kernel's order: aliases of one key follow each other."""
@@ -348,7 +356,7 @@ class FakeKernel:
         return link is not None and link.is_up
 
     def _is_local(self, address: bytes) -> bool:
-        return any(member.address == address for member in self._addresses())
+        return any(member.address == address for member in self.addresses())
 
     def _look_up(self, address: bytes) -> RouteValue | None:
         """The route of table main that carries an address: longest prefix, then lowest metric."""
@@ -397,7 +405,7 @@ class FakeKernel:
         key, route = _network_of(member, value)
         if route in self.standing(key):
             self._take(key, route, KERNEL)
-        others = self._addresses()
+        others = self.addresses()
         if len(member.address) == 4 and not any(o.dev == member.dev and len(o.address) == 4 for o in others):
             for over, lost in list(self._routes_over(member.dev)):
                 if over.slot.family == IPV4 and len(lost.hops) == 1:

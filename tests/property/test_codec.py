@@ -69,14 +69,14 @@ def test_a_route_survives_the_way_out_and_back(route: tuple[RouteSlot, list[byte
     assert decode_route(encoded, 0, len(encoded)) == (slot, members[0], value)
 
 
-@given(routes())
-def test_requests_for_many_are_those_for_each(route: tuple[RouteSlot, list[bytes], RouteValue]) -> None:
+@given(routes(), st.integers(1, 1 << 30))
+def test_requests_for_many_are_those_for_each(route: tuple[RouteSlot, list[bytes], RouteValue], base: int) -> None:
     slot, members, value = route
-    many = bytes(route_requests(24, REQUEST | CREATE, slot, value, members))
-    last = len(members)
+    many = bytes(route_requests(24, REQUEST | CREATE, slot, value, members, base))
+    last = base + len(members) - 1
     each = [
         message(24, REQUEST | CREATE | (4 if n == last else 0), n, encode_route(slot, member, value))
-        for n, member in enumerate(members, 1)
+        for n, member in enumerate(members, base)
     ]
     assert many == b"".join(each)
 

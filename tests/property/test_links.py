@@ -60,7 +60,7 @@ def test_it_is_there_again_with_what_stands_on_it(deeds: list[str], losses: list
     dummies = [(member, value) for _, member, value in list_links(kernel) if value.kind == "dummy"]
     assert dummies == [MADE]
     (link,) = [link for link in kernel.links.values() if link.name == "routed0"]
-    assert [member.dev for member in kernel.read_addresses() if member.address == VIP.address] == [link.ifindex]
+    assert [member.dev for member in kernel.addresses() if member.address == VIP.address] == [link.ifindex]
     writes = kernel.writes
     rig.resync()
     assert kernel.writes == writes

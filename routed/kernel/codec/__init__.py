@@ -42,7 +42,7 @@ _ADDRESS_HEAD: Final = Struct("=BBBBI")  # struct ifaddrmsg
 _RTA_TABLE: Final = 15
 _REMOVAL: Final = 1  # of every four message types: new, removal, dump, change (linux/rtnetlink.h)
 
-Requests = Callable[[int, int, Any, Value, Sequence[Any]], bytes | bytearray]
+Requests = Callable[[int, int, Any, Value, Sequence[Any], int], bytes | bytearray]
 
 
 class Step(NamedTuple):
@@ -76,7 +76,8 @@ class Codec(NamedTuple):
 
     new: int  # RTM_NEW…; the removal is the next number, the dump the one after it
     dump_body: Callable[[Scope], bytes]
-    # (nlmsg_type, flags, slot, value, members) → requests with the sequence numbers 1, 2, 3 …, the last with NLM_F_ACK
+    # (nlmsg_type, flags, slot, value, members, base) → requests with the sequence numbers base, base + 1 …, the last
+    # with NLM_F_ACK
     requests: Requests
     steps: Steps = STEPS
     hints: Mapping[int, str] = {}  # what the kernel's words about an errno leave open
@@ -186,13 +187,13 @@ Encode = Callable[[Any, Any, Value], bytes]
 def _one_by_one(add: Encode, remove: Encode, change: Encode | None = None) -> Requests:
     """``change`` is for requests that may not create anything."""
 
-    def requests(type_: int, flags: int, slot: Slot, value: Value, members: Sequence[Any]) -> bytes:
+    def requests(type_: int, flags: int, slot: Slot, value: Value, members: Sequence[Any], base: int) -> bytes:
         is_removal = type_ & 3 == _REMOVAL
         encode = remove if is_removal else add if flags & CREATE or change is None else change
-        last = len(members)
+        last = base + len(members) - 1
         return b"".join(
             message(type_, flags | ACK if sequence == last else flags, sequence, encode(slot, member, value))
-            for sequence, member in enumerate(members, 1)
+            for sequence, member in enumerate(members, base)
         )
 
     return requests

@@ -351,29 +351,29 @@ def _encode_metrics(value: RouteValue) -> bytes:
 
 
 def route_requests(
-    type_: int, flags: int, slot: RouteSlot, value: RouteValue, prefixes: Sequence[bytes]
+    type_: int, flags: int, slot: RouteSlot, value: RouteValue, prefixes: Sequence[bytes], base: int
 ) -> bytes | bytearray:
-    """Requests for many prefixes that share everything else, one after another, with the sequence numbers 1, 2, 3.
+    """Requests for many prefixes that share everything else, one after another.
 
-    The last one asks for an acknowledgement. Everything is packed once and repeated; then the bytes that differ are
-    laid into it column by column: byte *n* of all prefixes is one slice with the message length as its step. So a
-    route costs some 0.1 µs.
+    Their sequence numbers are ``base``, ``base`` + 1 …. The last one asks for an acknowledgement. Everything is packed
+    once and repeated; then the bytes that differ are laid into it column by column: byte *n* of all prefixes is one
+    slice with the message length as its step. So a route costs some 0.1 µs.
     """
     count = len(prefixes)
     is_removal = not flags & CREATE
     body = encode_route(slot, prefixes[0], value, is_removal=is_removal)
     if count == 1:  # a repair is waited for
-        return message(type_, flags | ACK, 1, body)
-    first = message(type_, flags, 1, body)
+        return message(type_, flags | ACK, base, body)
+    first = message(type_, flags, base, body)
     length = len(first)
     requests = bytearray(first * count)
     width = len(prefixes[0]) - 1
     joined = prefixes.packed if isinstance(prefixes, Packed) else b"".join(prefixes)
-    numbers = b"".join(map(_NUMBER, range(1, count + 1)))
+    numbers = b"".join(map(_NUMBER, range(base, base + count)))
     for column in range(4):
         requests[8 + column :: length] = numbers[column::4]
     for column in range(width):
         requests[DST_AT + column :: length] = joined[column :: width + 1]
     requests[DST_LEN_AT::length] = joined[width :: width + 1]
-    HEADER.pack_into(requests, (count - 1) * length, *HEADER.unpack_from(first)[:2], flags | ACK, count, 0)
+    HEADER.pack_into(requests, (count - 1) * length, *HEADER.unpack_from(first)[:2], flags | ACK, base + count - 1, 0)
     return requests
