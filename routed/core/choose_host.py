@@ -51,7 +51,8 @@ def find_default_routes(standings: Iterable[Standing]) -> Iterator[DefaultRoute]
     """The default routes of one family's dump, in its order: of table main for IPv4, of all tables for IPv6.
 
     As in ChooseHostInterface a destination of zero is enough: the mask is ignored, so 0.0.0.0/1 of a VPN counts and
-    comes before the real default; so are metric and flags. An IPv6 route without a gateway does not count.
+    comes before the real default; so are metric, flags and the source prefix of an IPv6 route (``from``), which the
+    proc file shows and nobody reads. An IPv6 route without a gateway does not count.
     """
     for standing in standings:
         slot, prefix, value = standing

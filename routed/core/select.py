@@ -185,7 +185,7 @@ def _is_default(standing: Standing) -> bool:
     assert isinstance(slot, RouteSlot)
     assert isinstance(prefix, bytes)
     assert isinstance(value, RouteValue)
-    return slot.table == TABLE_MAIN and not prefix[-1] and value.type == UNICAST
+    return slot.table == TABLE_MAIN and not slot.source and not prefix[-1] and value.type == UNICAST
 
 
 def _rank_default(standing: Standing) -> tuple[bool, int]:

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from routed.kernel.codec.route import take_source
 from routed.model.entries import Source
 from routed.model.objects import (
     AddressMember,
@@ -36,6 +37,7 @@ from routed.model.objects import (
     RuleValue,
     Value,
 )
+from routed.model.text import Vocabulary, format_object
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -120,12 +122,29 @@ class Revisions:
             return {}
         path = self._folder / str(numbers[-1]) / _DISPLACED
         try:
-            return decode_displaced(path.read_bytes())
+            return self._leave_out_beside(decode_displaced(path.read_bytes()))
         except FileNotFoundError:
             return {}
         except _DAMAGES as error:
             self._complain(f"cannot tell which foreign objects were displaced, {path} is damaged: {_say(error)}")
             return {}
+
+    def _leave_out_beside(self, displaced: dict[Key, Value]) -> dict[Key, Value]:
+        """Without routes of another source prefix than their key has, which former versions took away; those are named.
+
+        They stood beside ours and not in its place, so nothing will ever give that place back to them.
+        """
+        kept: dict[Key, Value] = {}
+        for key, value in displaced.items():
+            source, plain = take_source(value) if isinstance(value, RouteValue) and value.extra else (b"", value)
+            if source and isinstance(key.slot, RouteSlot):
+                was = format_object(key._replace(slot=key.slot._replace(source=source)), plain, Vocabulary())
+                self._complain(
+                    f"a former version took away a route that is not put back, add it if it is missed: {was}"
+                )
+            else:
+                kept[key] = value
+        return kept
 
     def save_displaced(self, displaced: dict[Key, Value]) -> None:
         """Keep the displaced objects in the newest revision. Raises StateError, and then the former ones stay."""

@@ -62,7 +62,7 @@ def export(objects: Iterable[tuple[Kind, Standing]], facts: Facts, tables: Mappi
     for (slot, value), prefixes in routes.items():
         groups = [prefixes] if len(prefixes) > MANY else [[prefix] for prefix in prefixes]
         for group in groups if not _is_nobodys_route(slot, value) else ():
-            what = f"route {net.format_destination(group[0])}" + (f" and {len(group) - 1} more" if group[1:] else "")
+            what = _describe_routes(slot, group)
             jobs.append(("route", what, partial(_route, slot, value, group, facts, tables)))
     for word, what, write in jobs:
         try:
@@ -101,6 +101,12 @@ def _describe(standing: Standing) -> str:
     return f"address {net.format_address(member.address)}/{member.prefixlen}"
 
 
+def _describe_routes(slot: RouteSlot, prefixes: list[bytes]) -> str:
+    source = f" from {net.format_destination(slot.source)}" if slot.source else ""
+    more = f" and {len(prefixes) - 1} more" if len(prefixes) > 1 else ""
+    return f"route {net.format_destination(prefixes[0])}{source}{more}"
+
+
 def _is_nobodys_route(slot: RouteSlot, value: RouteValue) -> bool:
     is_written = value.type in names.WRITABLE_TYPES.values()
     return value.protocol in names.NEVER_OURS or slot.table == names.TABLE_LOCAL or not is_written
@@ -109,6 +115,8 @@ def _is_nobodys_route(slot: RouteSlot, value: RouteValue) -> bool:
 def _route(
     slot: RouteSlot, value: RouteValue, prefixes: list[bytes], facts: Facts, tables: Mapping[int, str]
 ) -> dict[str, Any]:
+    if slot.source:
+        raise _UnspeakableError("it has a source prefix (from), which the file has no word for")
     if value.extra or any(hop.extra for hop in value.hops):
         raise _UnspeakableError("it carries an attribute that the file has no word for")
     is_ipv4 = slot.family == IPV4

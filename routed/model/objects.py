@@ -3,7 +3,7 @@
 Every object has an identity in three parts and a content:
 
 * ``kind``: one of :class:`Kind`;
-* ``slot``: the part of the kernel's key that many objects share (of a route: family, table, metric, tos);
+* ``slot``: the part of the kernel's key that many objects share (of a route: family, table, metric, tos, source);
 * ``member``: the rest of the key (of a route: its packed prefix, 5 or 17 bytes);
 * the *value*: everything that may differ under one key. Its ``protocol`` says whose it is.
 
@@ -83,12 +83,16 @@ class AddressValue(NamedTuple):
 
 
 class RouteSlot(NamedTuple):
-    """The kernel's key of a route but for its prefix (fib_find_alias in net/ipv4/fib_trie.c; IPv6 has no tos)."""
+    """The kernel's key of a route but for its prefix (fib_find_alias in net/ipv4/fib_trie.c, fib6_add in ip6_fib.c).
+
+    IPv6 has no tos, and IPv4 no source.
+    """
 
     family: int
     table: int
     metric: int
     tos: int = 0
+    source: bytes = b""  # packed prefix of the packets' source, ``from`` of ip-route(8); b"" for all
 
 
 class Hop(NamedTuple):

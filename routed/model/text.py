@@ -107,9 +107,7 @@ def find_differing(standing: Value, wanted: Value) -> list[str]:
 
 def format_route_key(slot: RouteSlot, member: bytes, vocabulary: Vocabulary) -> str:
     """``default``, ``10.30.0.0/16 table storage metric 50``; for IPv6 the metric always, as ``ip`` does."""
-    words = [format_destination(member)]
-    if slot.tos:
-        words += ["tos", f"0x{slot.tos:02x}"]
+    words = _format_selector(slot, member)
     if slot.table != names.TABLE_MAIN:
         words += ["table", vocabulary.table(slot.table)]
     if slot.metric:
@@ -120,9 +118,7 @@ def format_route_key(slot: RouteSlot, member: bytes, vocabulary: Vocabulary) -> 
 def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: Vocabulary) -> str:
     """A route as ``ip route`` prints it."""
     words = [] if value.type == names.UNICAST else [names.name_or_number(names.ROUTE_TYPES, value.type)]
-    words.append(format_destination(member))
-    if slot.tos:
-        words += ["tos", f"0x{slot.tos:02x}"]
+    words += _format_selector(slot, member)
     if len(value.hops) == 1:
         words += _format_hop(slot.family, value.hops[0], vocabulary)
     if slot.table != names.TABLE_MAIN:
@@ -138,6 +134,14 @@ def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: 
     if value.extra:
         words.append("(with attributes that routed has no word for)")
     return " ".join(words)
+
+
+def _format_selector(slot: RouteSlot, member: bytes) -> list[str]:
+    """Which packets a route is for."""
+    words = [format_destination(member)]
+    if slot.source:
+        words += ["from", format_destination(slot.source)]
+    return [*words, "tos", f"0x{slot.tos:02x}"] if slot.tos else words
 
 
 def _format_attributes(value: RouteValue) -> list[str]:
@@ -156,6 +160,8 @@ def _format_metrics(value: RouteValue) -> list[str]:
 def route_to_json(slot: RouteSlot, member: bytes, value: RouteValue | None, vocabulary: Vocabulary) -> Json:
     """A route with the keys of ``ip -j route``."""
     json: Json = {"dst": format_destination(member), "table": vocabulary.table(slot.table)}
+    if slot.source:
+        json["from"] = format_destination(slot.source)
     if slot.metric:
         json["metric"] = slot.metric
     if slot.tos:

@@ -40,8 +40,9 @@ def packed(text: str) -> bytes:
 def route(to: str, *hops: Hop, **options: Any) -> Standing:
     """A route of ours in table 100 with metric 50, unicast unless another type is said."""
     prefix = parse_prefix(to)
-    key = {name: options.pop(name) for name in ("table", "metric", "tos") if name in options}
-    slot = RouteSlot(V6 if ":" in to else V4, **({"table": TABLE, "metric": 50} | key))
+    key = {name: options.pop(name) for name in ("table", "metric", "tos", "source") if name in options}
+    chosen: dict[str, Any] = {"table": TABLE, "metric": 50} | key
+    slot = RouteSlot(V6 if ":" in to else V4, **chosen)
     return Standing(slot, prefix, RouteValue(**({"type": 1, "protocol": OURS} | options), hops=hops))
 
 

@@ -14,14 +14,16 @@ from routed.kernel.codec.attributes import DUMP_INTERRUPTED, message
 from routed.kernel.kernel import Kernel
 from routed.kernel.requests import RequestSocket
 from routed.model.change import Verb
-from routed.model.objects import Hop, Kind, Scope, Standing, Stretch
+from routed.model.net import parse_prefix
+from routed.model.objects import Hop, Key, Kind, Scope, Standing, Stretch
+from routed.model.text import Vocabulary, format_key, to_json
 from tests.kernel.conftest import Network
-from tests.kernel.netns import ip
+from tests.kernel.netns import index_of, ip, ip_json
 from tests.kernel.objects import OURS, TABLE, V4, V6, do, packed, read, route, rule, scope_of
 
 GW, GW2 = packed("10.0.0.2"), packed("10.0.0.3")
 GW6 = packed("fd00::2")
-TO, TO6 = "192.0.2.0/24", "2001:db8::/48"
+TO, TO6, FROM = "192.0.2.0/24", "2001:db8::/48", "2001:db8:a::/48"
 
 
 def test_a_table_that_does_not_exist_is_empty(kernel: Kernel) -> None:
@@ -45,6 +47,41 @@ def test_a_dump_by_protocol_finds_ours_in_every_table(kernel: Kernel) -> None:
     ip("route add blackhole 192.0.2.0/24 metric 7 table 100 proto static")
     found = read(kernel, Scope(Kind.ROUTE, V4, protocol=OURS))
     assert sorted(found) == sorted(ours)
+
+
+SOURCES = ("2001:db8:a::/48", "2001:db8:b::/48", "2001:db8:a::1")
+
+
+@pytest.mark.parametrize("to", [TO6, "default"])
+def test_an_ipv6_route_is_read_and_said_with_its_source_as_ip_prints_it(kernel: Kernel, to: str) -> None:
+    for source in SOURCES:
+        ip(f"-6 route add {to} from {source} via fd00::9 dev v0 table {TABLE} proto babel")
+    told = ip_json(f"-6 route show table {TABLE}")
+    found = read(kernel, Scope(Kind.ROUTE, V6, TABLE))
+    words = Vocabulary({index_of("v0"): "v0"})
+    documents = [to_json(Key(Kind.ROUTE, slot, member), value, words) for slot, member, value in found]
+    assert [(one["dst"], one["from"], one["gateway"]) for one in documents] == [
+        (one["dst"], one["from"], one["gateway"]) for one in told
+    ]
+    assert sorted(one["from"] for one in told) == sorted(SOURCES)
+    assert all(f"{to} from {one['from']} table 100" in format_key(Key(Kind.ROUTE, slot, member), words)
+               for one, (slot, member, _) in zip(documents, found, strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize("type_", [1, 6])
+def test_a_route_is_removed_from_beside_those_of_other_sources(network: Network, kernel: Kernel, type_: int) -> None:
+    hops = (Hop(network.v0, GW6),) if type_ == 1 else ()
+    plain, *others = (
+        route(TO6, *hops, type=type_, source=parse_prefix(source) if source else b"") for source in ("", *SOURCES)
+    )
+    for one in (plain, *others):
+        assert do(kernel, Verb.ADD, one) == []
+    assert sorted(read(kernel, scope_of(plain))) == sorted([plain, *others])
+    assert do(kernel, Verb.DELETE, plain) == []
+    assert sorted(one["from"] for one in ip_json(f"-6 route show table {TABLE}")) == sorted(SOURCES)
+    for one in others[:2]:
+        assert do(kernel, Verb.DELETE, one) == []
+    assert [one["from"] for one in ip_json(f"-6 route show table {TABLE}")] == [SOURCES[2]]
 
 
 def test_a_dump_of_everything_leaves_out_what_the_kernel_keeps_in_table_local(kernel: Kernel) -> None:
@@ -87,6 +124,13 @@ CHANGES: dict[str, tuple[Callable[[Network], Standing], Callable[[Network], Stan
         lambda n: route(TO6, Hop(n.v0, GW6)), lambda n: route(TO6, Hop(n.v0, GW6), src=packed("fd01::1")),
     ),
     "protocol, IPv6": (lambda _: route(TO6, type=6), lambda _: route(TO6, type=6, protocol=4)),
+    "source": (
+        lambda n: route(TO6, Hop(n.v0, GW6)), lambda n: route(TO6, Hop(n.v0, GW6), source=parse_prefix(FROM)),
+    ),
+    "source length": (
+        lambda n: route(TO6, Hop(n.v0, GW6), source=parse_prefix("2001:db8:a::/47")),
+        lambda n: route(TO6, Hop(n.v0, GW6), source=parse_prefix(FROM)),
+    ),
     "rule priority": (lambda _: rule(V4), lambda _: rule(V4, priority=1001)),
     "rule table": (lambda _: rule(V4), lambda _: rule(V4, table=101)),
     "rule suppress": (lambda _: rule(V6), lambda _: rule(V6, suppress_prefixlength=0)),

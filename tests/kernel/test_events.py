@@ -65,6 +65,17 @@ def test_an_event_of_a_route_equals_what_a_dump_shows(network: Network, listenin
     assert read(listening, Scope(Kind.ROUTE, V6, TABLE)) == [standing_of(event)] == [wide]
 
 
+def test_an_event_of_a_route_has_its_source_as_a_dump_has(listening: Kernel) -> None:
+    for to in (TO6, "default"):
+        ip(f"-6 route add {to} from 2001:db8:a::/48 dev v0 table {TABLE} metric 50")
+        ip(f"-6 route del {to} from 2001:db8:a::/48 dev v0 table {TABLE} metric 50")
+        ip(f"-6 route add {to} from 2001:db8:a::/48 dev v0 table {TABLE} metric 50")
+    events = of_objects(listening.read_events())
+    assert [event.is_removal for event in events] == [False, True, False] * 2
+    stands = read(listening, Scope(Kind.ROUTE, V6, TABLE))
+    assert sorted({standing_of(event) for event in events}) == sorted(stands)
+
+
 def test_an_ipv6_leg_that_is_appended_is_announced_with_the_whole_route(network: Network, listening: Kernel) -> None:
     do(listening, Verb.ADD, route(TO6, Hop(network.v0, packed("fd00::2"))))
     ip(f"-6 route append {TO6} via fd01::2 dev v1 table {TABLE} metric 50 proto 114")

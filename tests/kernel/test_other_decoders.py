@@ -32,6 +32,9 @@ route add 192.0.6.0/24 via 198.18.0.1 dev v0 onlink
 -6 route add 2001:db8:4::/48 via fd00::2 dev v0 expires 1000
 -6 route add 2001:db8:5::/48 via fd00::2 dev v0 pref high
 -6 route add default via fd01::2 src fd01::1
+-6 route add default from 2001:db8:a::/48 via fd00::2
+-6 route add 2001:db8:6::/48 from 2001:db8:a::1 via fd00::2 dev v0 table 100
+-6 route add blackhole 2001:db8:6::/48 from 2001:db8:a::/47 metric 7
 rule add pref 100 from 192.0.2.0/24 to 198.51.100.7 iif v0 fwmark 0x5/0xff table 100
 rule add not pref 101 from all ipproto tcp dport 80-90 uidrange 0-5 prohibit
 rule add pref 102 lookup main suppress_prefixlength 0
@@ -63,6 +66,8 @@ def _compare_route(ours: Standing, theirs: Any, family: int) -> None:
     assert (member[-1], slot.tos, value.protocol, value.type) == tuple(
         theirs[name] for name in ("dst_len", "tos", "proto", "type")
     )
+    assert (format_address(slot.source[:-1]) if slot.source else None) == theirs.get_attr("RTA_SRC")
+    assert (slot.source[-1] if slot.source else 0) == theirs["src_len"]
     assert slot.metric == _mask(theirs.get_attr("RTA_PRIORITY"))
     assert (format_address(value.src) if value.src else None) == theirs.get_attr("RTA_PREFSRC")
     legs = theirs.get_attr("RTA_MULTIPATH")

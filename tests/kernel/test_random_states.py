@@ -33,6 +33,8 @@ STRANGERS = (
     "route add 10.99.0.0/16 dev v0 proto static", "route add blackhole 10.1.0.0/16 metric 700 proto bird",
     "route add blackhole 2001:db8:1::/48 metric 700 proto static", "rule add priority 900 from 10.9.0.0/16 lookup 77",
     "route add blackhole 10.200.0.0/24 table 77 proto static",
+    "route add 2001:db8:1::/48 from 2001:db8:a::/48 dev v0 proto babel",
+    "route add blackhole 2001:db8:2::/48 from 2001:db8:a::/48 proto babel",
 )  # fmt: skip
 
 
@@ -98,7 +100,7 @@ def ours_and_theirs() -> tuple[list[str], list[str]]:
 
 
 def _key_of(route: dict[str, Any]) -> str:
-    return f"{route['dst']} {route.get('table', 'main')} {route.get('metric', 0)} {route.get('tos', 0)}"
+    return " ".join(str(route.get(part, "")) for part in ("dst", "from", "table", "metric", "tos"))
 
 
 def _plain(route: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def _plain(route: dict[str, Any]) -> dict[str, Any]:
 
 
 V4 = ("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.1.0.0/16 metric 50", "10.200.3.0/24 table 120")
-V6 = ("2001:db8:1::/48", "2001:db8:2::/48")
+V6 = ("2001:db8:1::/48", "2001:db8:2::/48", "2001:db8:2::/48 from 2001:db8:b::/48")
 V4_SHAPES = ("via 192.0.2.9", "dev v1", "via 198.51.100.2 mtu 1300", "nexthop via 192.0.2.2 nexthop via 198.51.100.7")
 V6_SHAPES = ("via fd00::9", "dev v0", "via fd01::2 mtu 1300", "nexthop via fd00::2 nexthop via fd01::7")
 WHOLE = (

@@ -363,6 +363,7 @@ class FakeKernel:
         family = family_of(address)
         tables = [slot for slot in self.objects[Kind.ROUTE] if isinstance(slot, RouteSlot)]
         tables = [slot for slot in tables if (slot.family, slot.table, slot.tos) == (family, names.TABLE_MAIN, 0)]
+        tables = [slot for slot in tables if not slot.source]  # who asks names no source
         tables.sort(key=lambda slot: slot.metric)
         for length in range(len(address) * 8, -1, -1):
             prefix = network_of(address, length)

@@ -205,11 +205,14 @@ def via(gateway: str, dev: str = "", weight: int = 1) -> HopSpec:
     return HopSpec(parse_address(gateway), dev, weight)
 
 
-def route_key(to: str = "10.30.0.0/16", table: int = names.TABLE_MAIN, metric: int | None = None) -> Key:
+def route_key(
+    to: str = "10.30.0.0/16", table: int = names.TABLE_MAIN, metric: int | None = None, source: str = ""
+) -> Key:
     """The key of a route as ``ip route`` would make it."""
     family = IPV6 if ":" in to else IPV4
     chosen = metric if metric is not None else 1024 if family == IPV6 else 0
-    return Key(Kind.ROUTE, RouteSlot(family, table, chosen), parse_prefix(to))
+    slot = RouteSlot(family, table, chosen, source=parse_prefix(source) if source else b"")
+    return Key(Kind.ROUTE, slot, parse_prefix(to))
 
 
 def route_value(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from socket import AF_INET, AF_INET6
+from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, socketpair
 from struct import pack, unpack_from
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from routed.kernel.codec.attributes import CREATE, DONE, DUMP_INTERRUPTED, ERROR
 from routed.kernel.codec.link import decode_link
 from routed.kernel.codec.route import RouteDecoder, decode_route, encode_route, route_requests
 from routed.kernel.codec.rule import decode_rule, encode_rule
+from routed.kernel.events import EventReader
 from routed.model import names
 from routed.model.net import ADDRESS_LENGTH, network_of
 from routed.model.objects import Hop, Kind, RouteSlot, RouteValue, RuleMember, RuleSlot, RuleValue
@@ -58,7 +60,8 @@ def routes(draw: st.DrawFn) -> tuple[RouteSlot, list[bytes], RouteValue]:
         metrics=tuple(sorted(metrics, key=lambda metric: metric[0])),
         lock=draw(u32),
     )
-    slot = RouteSlot(family, draw(u32), draw(u32), draw(u8))
+    source = draw(st.one_of(st.just(b""), prefixes(family, 1)))
+    slot = RouteSlot(family, draw(u32), draw(u32), draw(u8), source)
     return slot, draw(st.lists(prefixes(family), min_size=1, max_size=20)), value
 
 
@@ -138,6 +141,41 @@ def test_cut_and_bent_bytes_are_malformed_or_a_value_and_nothing_else(body: byte
     for kind in CODECS:
         for family in (2, 10):
             decoder.decode(kind, cut, family)
+
+
+@given(st.lists(bodies.map(lambda body: message(24, 0, 0, body)) | st.binary(max_size=60), max_size=4), st.data())
+def test_notifications_that_are_cut_short_are_events_or_malformed_and_nothing_else(
+    datagrams: list[bytes], data: st.DataObject
+) -> None:
+    mine, theirs = socketpair(AF_UNIX, SOCK_DGRAM)
+    with mine, theirs:
+        mine.setblocking(False)
+        reader = EventReader(mine, Decoder())
+        for datagram in datagrams:
+            cut = datagram[: data.draw(st.integers(1, 70))] or b"\0"
+            for _ in range(data.draw(st.integers(1, 3))):  # some alike, which are read as one
+                theirs.send(cut)
+        reader.read()
+
+
+@pytest.mark.parametrize("size", range(1, 60))
+def test_two_equal_notifications_of_any_length_are_no_event_where_they_say_nothing(size: int) -> None:
+    mine, theirs = socketpair(AF_UNIX, SOCK_DGRAM)
+    with mine, theirs:
+        mine.setblocking(False)
+        for _ in range(2):
+            theirs.send(bytes(size))
+        assert EventReader(mine, Decoder()).read() == []
+
+
+def test_routes_that_differ_in_their_source_alone_share_no_shape() -> None:
+    value, prefix = RouteValue(1, 114, hops=(Hop(3),)), network_of(bytes.fromhex("20010db8") + bytes(12), 32)
+    sources = [b"", *(network_of(bytes.fromhex("20010db8000a") + bytes(10), length) for length in (44, 48))]
+    slots = [RouteSlot(AF_INET6, 254, 1024, source=source) for source in sources]
+    decoder = RouteDecoder()
+    for slot in slots * 2:
+        (route,) = decoder.decode_all(message(24, 0, 0, encode_route(slot, prefix, value)), AF_INET6)
+        assert route == (slot, prefix, value)
 
 
 def test_a_malformed_message_is_skipped_counted_and_the_next_one_read() -> None:

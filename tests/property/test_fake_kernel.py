@@ -57,6 +57,16 @@ def test_replace_takes_the_first_alias_even_a_strangers_and_fails_when_a_later_o
     assert kernel.standing(V4) == (third, OTHER)
 
 
+def test_a_route_of_another_source_stands_beside_and_is_not_met_by_a_deletion() -> None:
+    kernel = with_both()
+    beside = route_key("2001:db8::/32", source="2001:db8:a::/48")
+    assert kernel.request(Verb.ADD, beside, OTHER_LEG) == 0
+    assert kernel.request(Verb.DELETE, V6, OTHER_LEG) == ESRCH
+    assert kernel.request(Verb.REPLACE, V6, OTHER_LEG) == 0
+    assert kernel.request(Verb.DELETE, V6, OTHER_LEG) == 0
+    assert kernel.standing(beside) == (OTHER_LEG,)
+
+
 def test_an_identical_ipv4_replace_says_nothing_and_an_identical_ipv6_replace_says_so() -> None:
     kernel = with_both()
     assert kernel.request(Verb.REPLACE, V4, VIA) == 0

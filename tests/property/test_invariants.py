@@ -14,7 +14,7 @@ from routed.model.change import Nature, Operation, Verb
 from routed.model.entries import Entry, Intent, OnConflict, Settings
 from routed.model.events import Event, Overrun
 from routed.model.net import IPV4
-from routed.model.objects import Key, Kind, Member, Value
+from routed.model.objects import Key, Kind, Member, RouteSlot, Value
 from tests.property.fake_kernel import APPEND, FakeKernel
 from tests.property.rig import OURS, Rig, a_host, a_route, address_key, route_key, via
 from tests.property.worlds import (
@@ -205,6 +205,32 @@ def test_what_strangers_keep_beside_ours_is_never_touched(entries: tuple[Entry, 
     rig.run(1.0)
     for key, _ in outsiders():
         assert kernel.standing(key) == untouched.standing(key)
+
+
+@given(files(), st.lists(deeds(), max_size=6), st.sampled_from([NO_RESYNC, WITH_RESYNC]))
+@thorough
+def test_routes_of_another_source_are_never_drift_and_stand_as_if_we_were_not_there(
+    entries: tuple[Entry, ...], done: list[Deed], chosen: Settings
+) -> None:
+    kernel, untouched = a_host(), a_host()
+    rig = Rig(kernel)
+    rig.start(*entries, settings=chosen)
+    for host in (kernel, untouched):
+        place(host, outsiders())
+    written = kernel.writes
+    rig.run()
+    rig.resync()
+    assert kernel.writes == written
+    for deed in done:
+        deed.do(kernel)
+        deed.do(untouched)
+        rig.run()
+    rig.enforce(Intent(chosen, ()), is_forced=True)
+    rig.resync()
+    for slot, member, value in untouched.stand(Kind.ROUTE):
+        if isinstance(slot, RouteSlot) and slot.source and value.protocol != OURS:
+            assert value in kernel.standing(Key(Kind.ROUTE, slot, member))
+    assert not any(isinstance(key.slot, RouteSlot) and key.slot.source for key in rig.host.displaced)
 
 
 def losing(lost: list[bool]) -> object:

@@ -119,6 +119,7 @@ ROUTE_KEYS = (
     *(route_key(to) for to in (*V4_TARGETS, *V6_TARGETS)),
     route_key("10.1.0.0/16", metric=50),
     route_key(PREFIXES[0], table=120),
+    route_key(V6_TARGETS[0], source="2001:db8:a::/48"),
     *(route_key(to) for to in LISTED[:3]),
 )
 RULE_KEYS = (rule_key(), rule_key(1300, 254), rule_key(family=IPV6))
@@ -254,6 +255,7 @@ def outsiders() -> list[tuple[Key, Value]]:
         (route_key("10.1.0.0/16", metric=700), route_value(hop(2), protocol=BOOT, scope=names.LINK)),
         (route_key("2001:db8:1::/48", metric=700), route_value(hop(1, "fd00::9"))),
         (route_key("10.2.0.0/16", table=77), route_value(type_=names.BLACKHOLE)),
+        *((route_key(to, source="2001:db8:b::/48"), route_value(hop(1, "fd00::9"))) for to in (*V6_TARGETS, "::/0")),
         (rule_key(900, 77), a_rule_value(THEIRS)),
         (address_key("10.88.0.1/32", 1), AddressValue(THEIRS, label="v0")),
     ]

@@ -203,6 +203,8 @@ def shape_of_notification(data: bytes) -> bytes:
 def take_prefixes(notifications: Sequence[bytes]) -> list[bytes] | None:
     """The prefixes of some of one shape, one message each. None where these are not routes of the usual layout."""
     first = notifications[0]
+    if len(first) <= DST_AT:
+        return None
     length, type_, *_ = HEADER.unpack_from(first)
     width = ADDRESS_LENGTH.get(first[FAMILY_AT]) if type_ in _OF_ROUTES else None
     if width is None or length != len(first) or not _is_usual(first, 0, length, width):
@@ -222,17 +224,16 @@ def decode_route(data: bytes, start: int, end: int) -> Standing | None:
         return None
     attributes = walk(data, start + HEADER_SIZE + _HEAD.size, end)
     take = attributes.pop
-    if dst_len > width * 8:
-        raise MalformedMessage(f"a prefix length of {dst_len}")
+    if max(dst_len, src_len) > width * 8:
+        raise MalformedMessage(f"a prefix length of {max(dst_len, src_len)}")
     prefix = address(take(_DST, bytes(width)), width) + bytes((dst_len,))
+    source = address(take(_SRC, bytes(width)), width) + bytes((src_len,)) if src_len else b""
     if _TABLE in attributes:
         table = number(take(_TABLE))
     metric = number(take(_PRIORITY, bytes(4)))
     src = take(_PREFSRC, b"")
     metrics, lock = _decode_metrics(take(_METRICS, b""))
     hops = _decode_hops(attributes, flags)
-    if _SRC in attributes:
-        attributes[_SRC] += bytes((src_len,))
     if take(_CACHEINFO, b"")[_EXPIRES_OFFSET] not in (b"", _NO_EXPIRY):
         attributes[_EXPIRES] = b""  # the mark alone: the seconds that are left would differ in every dump
     if attributes.get(_PREF) == _PREF_MEDIUM:
@@ -247,7 +248,18 @@ def decode_route(data: bytes, start: int, end: int) -> Standing | None:
         lock=lock,
         extra=raw(attributes) if attributes else b"",
     )
-    return Standing(RouteSlot(family, table, metric, tos), prefix, value)
+    return Standing(RouteSlot(family, table, metric, tos, source), prefix, value)
+
+
+def take_source(value: RouteValue) -> tuple[bytes, RouteValue]:
+    """The source prefix that stands among the attributes of a value, and the value without; ``b""`` for none.
+
+    There, with its length as a last byte, it stood before it was a part of the slot: in files that were written then.
+    Raises MalformedMessage.
+    """
+    attributes = walk(value.extra, 0, len(value.extra))
+    source = attributes.pop(_SRC, b"")
+    return source, value._replace(extra=raw(attributes)) if source else value
 
 
 def _decode_hops(attributes: dict[int, bytes], flags: int) -> tuple[Hop, ...]:
@@ -295,7 +307,6 @@ def encode_route(slot: RouteSlot, prefix: bytes, value: RouteValue, *, is_remova
     net/ipv4/fib_trie.c, ip6_route_del in net/ipv6/route.c).
     """
     extra = walk(value.extra, 0, len(value.extra))
-    source = extra.pop(_SRC, b"")
     if not extra.get(_EXPIRES, b"x"):
         del extra[_EXPIRES]
     hops = () if _NH_ID in extra else value.hops  # the kernel refuses both; the object says it all
@@ -305,7 +316,7 @@ def encode_route(slot: RouteSlot, prefix: bytes, value: RouteValue, *, is_remova
     table = slot.table if slot.table <= _LAST_SHORT_TABLE else _TABLE_COMPAT
     parts = [
         _HEAD.pack(
-            slot.family, prefix[-1], source[-1] if source else 0, slot.tos, table,
+            slot.family, prefix[-1], slot.source[-1] if slot.source else 0, slot.tos, table,
             value.protocol, value.scope, value.type, flags,
         ),
         attribute_u32(_TABLE, slot.table),
@@ -322,8 +333,8 @@ def encode_route(slot: RouteSlot, prefix: bytes, value: RouteValue, *, is_remova
         parts.append(attribute(_PREFSRC, value.src))
     if value.metrics or value.lock:
         parts.append(attribute(_METRICS, _encode_metrics(value)))
-    if source:
-        parts.append(attribute(_SRC, source[:-1]))
+    if slot.source:
+        parts.append(attribute(_SRC, slot.source[:-1]))
     parts.append(raw(extra))
     return b"".join(parts)
 

@@ -104,6 +104,13 @@ def test_ipv4_looks_into_table_main_alone_and_ipv6_into_all_tables() -> None:
     assert list(find_default_routes([standing("::/0", Hop(ENS33, gateway), table=120)])) == [DefaultRoute(IPV6, ENS33)]
 
 
+def test_a_source_prefix_is_ignored_as_kubernetes_does() -> None:
+    plain = standing("::/0", Hop(ENS33, parse_address("fe80::1")))
+    assert isinstance(plain.slot, RouteSlot)
+    narrow = plain._replace(slot=plain.slot._replace(source=parse_prefix("2001:db8:a::/48")))
+    assert list(find_default_routes([narrow])) == [DefaultRoute(IPV6, ENS33)]
+
+
 def test_an_ipv6_route_without_a_gateway_is_no_default_route() -> None:
     assert list(find_default_routes([standing("::/0", Hop(ENS33))])) == []
 

@@ -11,7 +11,7 @@ from routed.core.select import Held, choose, settle
 from routed.model.entries import How, Matcher, Origin, Selector
 from routed.model.facts import Choice, Facts, HostAddress, Link, Way
 from routed.model.names import LOCAL, UNICAST
-from routed.model.net import IPV4, parse_address, parse_prefix
+from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
 from routed.model.objects import AddressMember, Hop, RouteSlot, RouteValue, Standing
 
 TARGET = parse_address("10.0.0.9")
@@ -119,6 +119,15 @@ def test_what_can_be_reached_counts(way: Way, through_gateway: bool, name: str) 
 def test_what_can_be_reached_is_never_a_vip_of_ours() -> None:
     facts = replace(reaching(Way(2, b"", b"", UNICAST)), service_addresses=frozenset({TARGET}))
     assert chosen(selector(by(REACH, "10.0.0.9", TARGET)), facts) == ""
+
+
+def test_a_default_route_for_some_sources_alone_is_not_the_default_route() -> None:
+    slot = RouteSlot(IPV6, 254, 10, source=parse_prefix("2001:db8:a::/48"))
+    some = Standing(slot, parse_prefix("::/0"), RouteValue(UNICAST, 42, hops=(Hop(2),)))
+    every = Standing(RouteSlot(IPV6, 254, 1024), parse_prefix("::/0"), RouteValue(UNICAST, 3, hops=(Hop(3),)))
+    asked = selector(by(How.DEFAULT))
+    assert chosen(asked, replace(FACTS, default_routes=(some, every))) == "ens33"
+    assert chosen(asked, replace(FACTS, default_routes=(some,))) == ""
 
 
 @pytest.mark.parametrize(

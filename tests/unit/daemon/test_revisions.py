@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.daemon.revisions import KEPT, Revision, Revisions, StateError, decode_displaced, encode_displaced
+from routed.kernel.codec.attributes import attribute
 from routed.model.entries import Source
+from routed.model.net import parse_prefix
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
@@ -130,6 +132,29 @@ def test_a_damaged_revision_is_skipped_and_named(
     assert "skipped the damaged revision" in told[0]
     assert str(tmp_path / "revisions" / "2") in told[0]
     assert revisions.save((PREFIXES,), "b") == 3
+
+
+def test_a_route_that_a_former_version_displaced_by_mistake_is_left_out_and_named(
+    revisions: Revisions, told: list[str], tmp_path: Path
+) -> None:
+    source = parse_prefix("2001:db8:a::/48")
+    beside = RouteValue(1, 42, hops=(Hop(7),), extra=attribute(2, source))  # RTA_SRC, as it stood in the content
+    six = Key(Kind.ROUTE, RouteSlot(10, 254, 1024), parse_prefix("2001:db8::/32"))
+    revisions.save((MAIN,), "a")
+    revisions.save_displaced({six: beside, ROUTE: FOREIGN})
+    file = tmp_path / "revisions" / "1" / "displaced.json"
+    file.write_text(file.read_text().replace(', "source": {"hex": ""}', ""))  # nor did a slot have this field
+    assert revisions.load_displaced() == {ROUTE: FOREIGN}
+    (said,) = told
+    assert "2001:db8::/32 from 2001:db8:a::/48 dev if7 proto babel metric 1024" in said
+
+
+def test_a_displaced_route_keeps_its_source(revisions: Revisions) -> None:
+    slot = RouteSlot(10, 254, 1024, source=parse_prefix("2001:db8:a::/48"))
+    displaced = {Key(Kind.ROUTE, slot, parse_prefix("2001:db8::/32")): RouteValue(1, 42, hops=(Hop(7),))}
+    revisions.save((MAIN,), "a")
+    revisions.save_displaced(displaced)
+    assert revisions.load_displaced() == displaced
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"version": 1}', b'{"version": 1, "objects": [1]}', b"\xff"])
@@ -306,7 +331,10 @@ objects = st.one_of(
     ),
     st.tuples(
         st.builds(
-            Key, st.just(Kind.ROUTE), st.builds(RouteSlot, families, numbers_of, numbers_of, numbers_of), prefixes
+            Key,
+            st.just(Kind.ROUTE),
+            st.builds(RouteSlot, families, numbers_of, numbers_of, numbers_of, prefixes),
+            prefixes,
         ),
         st.builds(
             RouteValue,

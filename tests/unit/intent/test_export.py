@@ -204,6 +204,16 @@ def test_what_the_file_has_no_word_for_is_told() -> None:
     )
 
 
+def test_a_route_with_a_source_prefix_is_told_and_not_exported_as_one_without() -> None:
+    slot = RouteSlot(IPV6, 254, 1024, source=parse_prefix("2001:db8:a::/48"))
+    hops = (Hop(2, parse_address("fe80::1")),)
+    beside = Standing(slot, DEFAULT[IPV6], RouteValue(names.UNICAST, 42, 0, hops))
+    assert export([(Kind.ROUTE, beside)], FACTS, TABLES) == (
+        "version = 1\n",
+        ("route default from 2001:db8:a::/48: it has a source prefix (from), which the file has no word for",),
+    )
+
+
 def test_the_words_are_those_of_ip() -> None:
     hop = (Hop(2, parse_address("192.0.2.1")),)
     default = Standing(RouteSlot(IPV4, 254, 50), DEFAULT[IPV4], RouteValue(names.UNICAST, 3, 0, hop))
