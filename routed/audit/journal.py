@@ -13,6 +13,7 @@ from itertools import islice
 from systemd import journal
 
 from routed.audit.history import Query, find_record
+from routed.audit.printable import make_printable
 from routed.audit.records import Record
 
 IDENTIFIER = "routed"  # SYSLOG_IDENTIFIER
@@ -20,9 +21,9 @@ UNIT = "routed.service"
 
 
 def write_to_journal(record: Record) -> None:
-    """Send one record. Says nothing where there is no journal, as sd_journal_send(3) does."""
+    """Send one record. Says nothing where there is no journal, as sd_journal_send(3) does, nor where it takes none."""
     fields = {name: value for name, value in record.fields.items() if name != "MESSAGE_ID"}
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # the latter is what the library raises for text that cannot be encoded
         # CODE_FILE empty: otherwise the library walks the stack to name this very line in every record.
         journal.send(
             record.message,
@@ -35,7 +36,10 @@ def write_to_journal(record: Record) -> None:
 
 
 def read_journal(query: Query) -> list[dict[str, str]]:
-    """The records of routed that a query asks for, oldest first, with their journal fields. Raises OSError."""
+    """The records of routed that a query asks for, oldest first, with their journal fields.
+
+    Raises OSError, and ValueError for a cursor that is none.
+    """
     with journal.Reader(path=query.directory or None, converters=_AS_WRITTEN) as reader:
         _add_matches(reader, query.entries)
         if query.lines is None or query.after:
@@ -54,7 +58,7 @@ def _add_matches(reader: journal.Reader, entries: tuple[str, ...]) -> None:
     for origin in ({"_SYSTEMD_UNIT": UNIT}, {"_UID": "0"}):
         reader.add_match(SYSLOG_IDENTIFIER=IDENTIFIER, **origin)
         for entry in entries:  # one of them: matches of one field are alternatives
-            reader.add_match(ROUTED_ENTRY=entry)
+            reader.add_match(ROUTED_ENTRY=make_printable(entry))  # as records have it
         reader.add_disjunction()
 
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from routed.audit.catalogue import CATALOGUE, Message
 from routed.audit.figures import format_count, format_elapsed
-from routed.audit.printable import make_printable
+from routed.audit.printable import make_lines_printable, make_printable
 from routed.audit.wording import (
     CURES,
     PAST,
@@ -39,7 +39,7 @@ class Record(NamedTuple):
 
     message: str  # one printable line
     priority: int  # of syslog(3)
-    fields: dict[str, str]
+    fields: dict[str, str]  # printable; of the reasons some have several lines
 
 
 UNKNOWN: Final = Cause(None, "")
@@ -67,7 +67,7 @@ class Part(NamedTuple):
 def make_record(message: Message, words: Mapping[str, str], fields: Mapping[str, str] | None = None) -> Record:
     """A record of one kind: the sentence of the catalogue with ``words`` filled in."""
     row = CATALOGUE[message]
-    given = {name: value for name, value in (fields or {}).items() if value}
+    given = {name: make_lines_printable(value) for name, value in (fields or {}).items() if value}
     return Record(
         make_printable(row.sentence.format_map(words)),
         row.priority,

@@ -5,7 +5,6 @@ A sink takes one record and never raises: a log that cannot be written must not 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from enum import StrEnum
 from typing import Final, TextIO
 
 from routed.audit.documents import make_outcome_document
+from routed.audit.printable import dump_json
 from routed.audit.records import Record
 
 Sink = Callable[[Record], None]
@@ -68,7 +68,7 @@ def write_json_to(stream: TextIO, now: Now = lambda: datetime.now(UTC)) -> Sink:
     """One JSON document a line, as ``model.documents.OutcomeDocument`` has it."""
 
     def write(record: Record) -> None:
-        _write_line(stream, json.dumps(make_outcome_document(record, now()), ensure_ascii=False))
+        _write_line(stream, dump_json(make_outcome_document(record, now())))
 
     return write
 

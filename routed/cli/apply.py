@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from routed.audit.printable import make_printable
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
 from routed.cli.plan_text import render_refusals, render_waiting
@@ -33,9 +32,7 @@ def show_result(result: ApplyDocument, options: Namespace) -> Exit:
         for sentence in describe_trouble(result):
             complain(make_printable(sentence))
         for failure in result["failures"]:
-            complain(
-                make_printable(f"{failure['entry']} {failure['object']} ({failure['origin']}): {failure['reason']}")
-            )
+            complain(f"{failure['entry']} {failure['object']} ({failure['origin']}): {failure['reason']}")
         if not options.quiet:
             for line in render_result(result, is_colored=wants_color(options, sys.stdout)):
                 say(line)

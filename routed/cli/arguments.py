@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 import routed
+from routed.audit.printable import make_printable
 from routed.cli.exits import Exit
 
 DEFAULT_CONFIG: Final = "/etc/routed.toml"
@@ -208,7 +209,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)  # a script reads stdout
-        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+        self.exit(Exit.USAGE, f"{self.prog}: {make_printable(message)}\n")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from routed.audit.figures import format_count
+from routed.audit.printable import make_printable
 from routed.cli.exits import Exit
 from routed.cli.problems import describe_problems, show_problems
 from routed.cli.terminal import say, say_json
@@ -32,7 +33,7 @@ def run(options: Namespace) -> Exit:
     show_problems(loaded.notices)
     if not options.quiet:
         counted = ", ".join(format_count(count, word) for word, count in counts.items()) or "no entries"
-        say(f"{options.config} is valid: {counted}")
+        say(make_printable(f"{options.config} is valid: {counted}"))
     return Exit.DONE
 
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from routed.audit.printable import make_printable
+from routed.audit.printable import dump_json, make_printable
 from routed.cli.exits import Exit
 
 INTERFACE: Final = "io.routed"
@@ -75,7 +75,7 @@ def _converse(
         try:
             _limit(connection, deadline)
             connection.connect(path)
-            connection.sendall(json.dumps(request).encode() + b"\0")
+            connection.sendall(dump_json(request).encode() + b"\0")
             for message in _read_messages(connection, deadline):
                 reply = _decode(message)
                 yield _document_of(reply, method)

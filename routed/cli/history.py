@@ -28,7 +28,7 @@ COLORS: Final = {ERR: RED, WARNING: YELLOW}
 
 
 class NoJournalError(Exception):
-    """The journal cannot be read. ``str`` says why and what to do; ``code`` is the exit code."""
+    """The journal cannot be read, or not from there. ``str`` says why and what to do; ``code`` is the exit code."""
 
     def __init__(self, code: Exit, sentence: str) -> None:
         super().__init__(sentence)
@@ -64,7 +64,12 @@ def read(query: Query) -> list[dict[str, str]]:
     check_access(query.directory)
     from routed.audit.journal import read_journal  # systemd's library only where there is a journal
 
-    return read_journal(query)
+    try:
+        return read_journal(query)
+    except ValueError as error:
+        if not query.after:
+            raise
+        raise NoJournalError(Exit.USAGE, f'"{query.after}" is not the __CURSOR of a record') from error
 
 
 def find_names(entry: str) -> tuple[str, ...]:

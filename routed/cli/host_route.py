@@ -13,7 +13,6 @@ from os.path import realpath
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
-from routed.audit.printable import make_printable
 from routed.cli.client import ClientError, call
 from routed.cli.drop_in_file import lock_folder, put_file, read_file
 from routed.cli.exits import Exit
@@ -56,7 +55,7 @@ def run(options: Namespace) -> Exit:
     try:
         return CHANGES[options.change](options)
     except (EndError, ClientError) as error:
-        complain(make_printable(str(error)))
+        complain(str(error))
         return error.code
     except IntentError as error:
         show_problems(error.problems)
@@ -267,9 +266,9 @@ def judge(result: ApplyDocument, options: Namespace) -> Exit:
         one for one in result["refusals"] if is_mine(one["origin"], options) or (one["by_guard"] and not one["entry"])
     ]
     for failure in failures:
-        complain(make_printable(f"{failure['object']}: {failure['reason']}"))
+        complain(f"{failure['object']}: {failure['reason']}")
     for refusal in refusals:
-        complain(make_printable(f"left alone: {refusal['object']}: {refusal['reason']}"))
+        complain(f"left alone: {refusal['object']}: {refusal['reason']}")
     for waiting in result["waiting"]:
         if is_mine(waiting["origin"], options):
             remark(options, f"waiting: {waiting['reason']}")
@@ -292,4 +291,4 @@ def describe(standing: Standing, facts: Facts, intent: Intent) -> str:
 def remark(options: Namespace, sentence: str) -> None:
     """A message that is no error."""
     if not options.quiet:
-        complain(make_printable(sentence))
+        complain(sentence)

@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from routed.audit.printable import escape_in_quotes
 from routed.cli.exits import Exit
 from routed.cli.terminal import complain
 from routed.daemon import direct
@@ -18,7 +19,7 @@ def run(options: Namespace) -> Exit:
     """Print the file on stdout, and on stderr what it cannot express."""
     objects, facts = direct.observe_all()
     exported = export(objects, facts, _read_table_names())
-    sys.stdout.write(exported.text)
+    sys.stdout.write(escape_in_quotes(exported.text))
     if not options.quiet:
         for line in exported.left_out:
             complain(f"left out: {line}")

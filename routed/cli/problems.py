@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from routed.audit.printable import make_printable
+from routed.audit.printable import make_lines_printable
 from routed.intent.problems import Problem
 from routed.model.documents import ProblemDocument
 
@@ -16,9 +16,7 @@ from routed.model.documents import ProblemDocument
 def show_problems(problems: Iterable[Problem]) -> None:
     """Every problem with its line and a caret, on stderr."""
     for problem in problems:
-        lines = str(problem).split("\n")
-        # A tab stays: the caret below counts on it.
-        sys.stderr.write("".join("\t".join(map(make_printable, line.split("\t"))) + "\n" for line in lines))
+        sys.stderr.write(f"{make_lines_printable(str(problem))}\n")  # a tab stays: the caret below counts on it
 
 
 def describe_problems(problems: Iterable[Problem]) -> list[ProblemDocument]:

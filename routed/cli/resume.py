@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from routed.audit.printable import make_printable
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
 from routed.cli.terminal import complain, say, say_json
@@ -19,5 +20,5 @@ def run(options: Namespace) -> Exit:
     if options.json:
         say_json(answer)
     elif not options.quiet:
-        say(f"{options.entry or 'everything'} is enforced again")
+        say(make_printable(f"{options.entry or 'everything'} is enforced again"))
     return Exit.DONE

@@ -5,14 +5,13 @@ Data goes to stdout, everything else to stderr. No command prints in another way
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TextIO
 
-from routed.audit.printable import make_printable
+from routed.audit.printable import dump_json, make_printable
 
 # SGR codes of ECMA-48.
 BOLD: Final = "1"
@@ -24,18 +23,18 @@ CYAN: Final = "36"
 
 
 def say(text: str) -> None:
-    """Data, on stdout."""
+    """Data, on stdout. It may be coloured, so what comes from outside was made printable before."""
     sys.stdout.write(text + "\n")
 
 
 def say_json(document: Mapping[str, Any]) -> None:
     """A JSON document, on stdout."""
-    say(json.dumps(document, indent=2, ensure_ascii=False))
+    say(dump_json(document, indent=2))
 
 
 def complain(text: str) -> None:
-    """A message, on stderr."""
-    sys.stderr.write(f"routed: {text}\n")
+    """A message of one line, on stderr, whatever the arguments or the daemon put into it."""
+    sys.stderr.write(f"routed: {make_printable(text)}\n")
 
 
 def wants_color(options: Namespace, stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:

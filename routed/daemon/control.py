@@ -47,6 +47,7 @@ from asyncvarlink import (
 from asyncvarlink.conversion import ConversionError, ForeignVarlinkType, ObjectVarlinkType
 from asyncvarlink.serviceinterface import InvalidParameter, VarlinkServiceInterface
 
+from routed.audit.printable import dump_json
 from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, StatusDocument
 
 _LOGGER = logging.getLogger(__name__)
@@ -431,4 +432,4 @@ def _encode(result: AnnotatedResult, kind: Any) -> bytes:
 
 
 def _dump(reply: VarlinkMethodReply) -> bytes:
-    return json.dumps(reply.tojson(), separators=(",", ":")).encode() + b"\0"
+    return dump_json(reply.tojson(), separators=(",", ":")).encode() + b"\0"

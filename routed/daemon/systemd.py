@@ -12,6 +12,8 @@ import os
 import time
 from contextlib import suppress
 
+from routed.audit.printable import make_printable
+
 
 def notify_ready(status: str) -> None:
     """The first pass, or a reload, is over; ``status`` is the sentence that ``systemctl status`` shows."""
@@ -60,7 +62,7 @@ def watchdog_interval() -> float | None:
 
 def _status(sentence: str) -> str:
     # A line break would begin another assignment.
-    return f"STATUS={' '.join(sentence.split())}"
+    return f"STATUS={make_printable(' '.join(sentence.split()))}"
 
 
 def _notify(*assignments: str) -> None:

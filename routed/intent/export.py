@@ -50,7 +50,7 @@ class _UnspeakableError(Exception):
 
 def export(objects: Iterable[tuple[Kind, Standing]], facts: Facts, tables: Mapping[int, str]) -> Exported:
     """The file that makes these objects; ``tables`` are the host's names for table numbers."""
-    written: dict[str, list[dict[str, Any]]] = {"address": [], "route": [], "rule": []}
+    written: dict[str, list[str]] = {"address": [], "route": [], "rule": []}
     left_out: list[str] = []
     routes: dict[tuple[RouteSlot, RouteValue], list[bytes]] = {}
     jobs: list[tuple[str, str, Callable[[], dict[str, Any] | None]]] = []
@@ -67,12 +67,11 @@ def export(objects: Iterable[tuple[Kind, Standing]], facts: Facts, tables: Mappi
     for word, what, write in jobs:
         try:
             table = write()
+            if table is not None:
+                written[word].append(_render(table))
         except _UnspeakableError as reason:
             left_out.append(f"{what}: {reason}")
-            continue
-        if table is not None:
-            written[word].append({key: item for key, item in table.items() if not _is_left_out(item)})
-    texts = [f"\n[[{word}]]\n{_render(table)}" for word, entries in written.items() for table in entries]
+    texts = [f"\n[[{word}]]\n{entry}" for word, entries in written.items() for entry in entries]
     return Exported("version = 1\n" + "".join(texts), tuple(left_out))
 
 
@@ -80,12 +79,17 @@ def _render(table: dict[str, Any]) -> str:
     """The lines of one table, always in one form; tomli_w would choose between brackets and braces by length."""
     lines = []
     for key, value in table.items():
+        if _is_left_out(value):
+            continue
         if key == "hops":
             hops = (", ".join(tomli_w.dumps({word: item}).strip() for word, item in hop.items()) for hop in value)
             lines.append("hops = [\n" + "".join(f"    {{ {hop} }},\n" for hop in hops) + "]\n")
         else:
             lines.append(tomli_w.dumps({key: value}))
-    return "".join(lines)
+    text = "".join(lines)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise _UnspeakableError("it bears the name of an interface that is no UTF-8, which the file cannot hold")
+    return text
 
 
 def _is_left_out(item: object) -> bool:

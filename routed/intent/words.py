@@ -16,6 +16,7 @@ UINT32: Final = 0xFFFFFFFF
 MAXIMUM_PORT: Final = 65534  # the kernel refuses ranges that end in 65535 (fib_rule_port_range_valid, fib_rules.h)
 MAXIMUM_UID: Final = UINT32 - 1  # the last number is "no user" (uid_valid, linux/uidgid.h)
 INTERFACE_NAME_LENGTH: Final = 15  # IFNAMSIZ - 1, linux/if.h
+_NOT_IN_A_NAME: Final = frozenset(b"/:\0\t\n\v\f\r \xa0")  # dev_valid_name, whose isspace() knows bytes, not characters
 CONGCTL_LENGTH: Final = 15  # TCP_CA_NAME_MAX - 1, net/tcp.h
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
@@ -119,10 +120,10 @@ def broadcast(value: object) -> bytes | str:
 def interface(value: object) -> str:
     """The name of an interface (dev_valid_name, net/core/dev.c)."""
     name = text_of(value, "eth0")
-    if len(name.encode("utf-8", "surrogatepass")) > INTERFACE_NAME_LENGTH:
+    written = name.encode("utf-8", "surrogatepass")
+    if len(written) > INTERFACE_NAME_LENGTH:
         raise ValueError(f'"{name}" is longer than the {INTERFACE_NAME_LENGTH} bytes of an interface name')
-    is_bad = any(character in "/:" or character.isspace() or character == "\0" for character in name)
-    if not name or name in {".", ".."} or is_bad:
+    if not name or name in {".", ".."} or not _NOT_IN_A_NAME.isdisjoint(written):
         raise ValueError(f'"{name}" is not the name of an interface')
     return name
 

@@ -7,6 +7,8 @@ and 7.2.6 (unsolicited neighbour advertisements); packet(7).
 
 from __future__ import annotations
 
+import ctypes
+import os
 import socket
 from struct import Struct
 from typing import Final
@@ -16,7 +18,11 @@ from routed.model.net import IPV4, family_of
 
 _ARP: Final = Struct("!HHBBH6s4s6s4s")  # struct arphdr, then sender and target
 _IPV6: Final = Struct("!IHBB16s16s")
+_LINK_LAYER: Final = Struct("=H2siHBB8s")  # struct sockaddr_ll: family, protocol, ifindex, hatype, pkttype, halen, addr
 _ADVERTISEMENT: Final = Struct("!BBHI16sBB6s")  # type, code, checksum, flags, target; option: type, length / 8, address
+
+# Python's own sendto takes the link by its name, and that only if it is UTF-8.
+_LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 _ETHERNET: Final = 1  # ARPHRD_ETHER
 _ARP_REQUEST: Final = 1
@@ -54,9 +60,14 @@ def send(link: Link, address: bytes) -> None:
         packet, protocol, destination = make_arp(link.mac, address), _ETH_P_ARP, _EVERYBODY
     else:
         packet, protocol, destination = make_advertisement(link.mac, address), _ETH_P_IPV6, _ALL_NODES_ON_ETHERNET
+    to = _LINK_LAYER.pack(
+        socket.AF_PACKET, protocol.to_bytes(2, "big"), link.ifindex, 0, 0, len(destination), destination
+    )
     # protocol 0: this socket receives nothing
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0) as packets:
-        packets.sendto(packet, (link.name, protocol, 0, 0, destination))
+        if _LIBC.sendto(packets.fileno(), packet, len(packet), 0, to, len(to)) < 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
 
 
 def _sum_up(data: bytes) -> int:

@@ -170,6 +170,18 @@ def test_nothing_to_tell_is_said_and_is_no_error(folder: Path, capsys: Output) -
     assert capsys.readouterr() == ("", "routed: the journal has no record of route/none from this time\n")
 
 
+@pytest.mark.parametrize("verb", ["history", "blame"])
+def test_an_entry_that_is_no_text_has_no_records(folder: Path, capsys: Output, verb: str) -> None:
+    assert main([verb, f"--directory={folder}", "route/\udcff"]) == Exit.DONE
+    assert capsys.readouterr().err == "routed: the journal has no record of route/\\xff from this time\n"
+
+
+@pytest.mark.parametrize("cursor", ["x", "\udcff"])
+def test_a_cursor_that_is_none_is_a_usage_error(folder: Path, capsys: Output, cursor: str) -> None:
+    assert main(["history", f"--directory={folder}", "--after-cursor", cursor]) == Exit.USAGE
+    assert "is not the __CURSOR of a record" in capsys.readouterr().err
+
+
 def test_where_there_is_no_journal_that_is_said_with_what_to_do(tmp_path: Path, capsys: Output) -> None:
     assert main(["history", f"--directory={tmp_path}"]) == Exit.FAILED
     said = capsys.readouterr().err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from routed.cli import VERB_MODULES
+from routed.audit.printable import make_printable
+from routed.cli import VERB_MODULES, main
 from routed.cli.arguments import VERBS, parse
 from routed.cli.exits import MEANINGS, Exit
 
@@ -168,3 +170,33 @@ def test_every_shell_is_offered_every_verb_and_option(routed: Any, shell: str) -
         for argument in verb.arguments:
             for option in argument.names if argument.is_option else ():
                 assert (f"-l {option[2:]}" if shell == "fish" else option) in script
+
+
+ODD = [b"\x1b[31m", b"\xff\xfe", "\u202ea\u2028".encode(), b"a\nb"]
+PLACES = [
+    *([verb, b"?"] for verb in VERBS),
+    *(["--config", b"?", verb] for verb in ("check", "plan", "select", "apply")),
+    *(["--runtime-dir", b"?", verb] for verb in ("status", "apply", "pause", "resume")),
+    ["history", "--directory", b"?"], ["history", "--since", b"?"], ["history", "-n", b"?"],
+    ["history", "--directory", ".", b"?"], ["blame", "--directory", ".", b"?"], ["history", "--after-cursor", b"?"],
+    ["pause", b"?", "--for", b"?"], ["pause", "--reason", b"?"], ["apply", "--timeout", b"?"],
+    ["route", "--host", b"?"], ["route", "add", "--host", "192.0.2.1", "--gateway", b"?"], [b"?"], [b"--?"],
+    ["--color", b"?", "status"], ["--state-dir", b"?", "apply", "--direct"], ["run", "--log-format", b"?"],
+    ["--json", "select", b"?"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: " ".join(map(str, place)))
+def test_whatever_stands_in_an_argument_is_printed_as_text_and_ends_no_command(
+    place: list[str | bytes], odd: bytes, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    words = [os.fsdecode(word.replace(b"?", odd) if isinstance(word, bytes) else word) for word in place]
+    main([*(f"--{name}={tmp_path}/none" for name in ("config", "state-dir", "runtime-dir")), *words])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    out, err = capfdbinary.readouterr()
+    for line in (out + err).decode().split("\n"):
+        assert make_printable(line.replace("\t", "")) == line.replace("\t", "")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from routed.intent.export import export
 from routed.intent.load import load_sources
+from routed.intent.words import interface
 from routed.model import names, net
 from routed.model.entries import AddressEntry, Entry, HopSpec, Intent, RouteEntry, RuleEntry
 from routed.model.facts import Facts, Link
@@ -212,6 +213,35 @@ def test_a_route_with_a_source_prefix_is_told_and_not_exported_as_one_without() 
         "version = 1\n",
         ("route default from 2001:db8:a::/48: it has a source prefix (from), which the file has no word for",),
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "standing"),
+    [
+        route(3),
+        address("192.0.2.1"),
+        (Kind.RULE, Standing(RuleSlot(IPV4), RuleMember(7, table=254, iif="\udcff\udcfeab"), RuleValue(0))),
+    ],
+    ids=["a route", "an address", "a rule"],
+)
+def test_what_bears_a_name_that_is_no_text_is_told(kind: Kind, standing: Standing) -> None:
+    facts = Facts(links={2: Link(2, "\udcff\udcfeab", True, True)})
+    text, (told,) = export([(kind, standing)], facts, TABLES)
+    assert text == "version = 1\n"
+    assert "it bears the name of an interface that is no UTF-8" in told
+
+
+@pytest.mark.parametrize("name", ["a\u202eb", "a\u2028b", "a\x85b", "a\x7f\x1b", "a\"b'\\"])
+def test_a_name_that_the_kernel_takes_is_exported_and_taken_by_the_file(name: str) -> None:
+    exported = export([route(3)], Facts(links={2: Link(2, name, True, True)}), TABLES)
+    (entry,) = loaded(exported.text).entries
+    assert getattr(entry, "hops") == (HopSpec(dev=name),)  # noqa: B009
+
+
+@pytest.mark.parametrize("name", ["à", "a b", "a\u00a0b", "a\tb", "a/b", "a:b", "..", ""])
+def test_a_name_that_the_kernel_refuses_is_refused_in_the_file(name: str) -> None:
+    with pytest.raises(ValueError, match="is not the name of an interface"):
+        interface(name)
 
 
 def test_the_words_are_those_of_ip() -> None:
