@@ -30,7 +30,7 @@ def show_result(result: ApplyDocument, options: Namespace) -> Exit:
         for notice in result.get("notices", []):
             sys.stderr.write(notice + "\n")
         for sentence in describe_trouble(result):
-            complain(make_printable(sentence))
+            complain(sentence)
         for failure in result["failures"]:
             complain(f"{failure['entry']} {failure['object']} ({failure['origin']}): {failure['reason']}")
         if not options.quiet:
