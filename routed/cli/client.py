@@ -21,6 +21,7 @@ INTERFACE: Final = "io.routed"
 LONGEST_REPLY: Final = 64 * 1024 * 1024  # bytes; a status lists exceptions only and stays far below
 LONGEST_WAIT: Final = 86400.0  # seconds; a struct timeval has its limits
 CHUNK: Final = 65536
+HUNG_UP: Final = "the daemon closed the connection without an answer; perhaps this user has too many of them open"
 
 # What the daemon may answer instead of a document, by the last word of the error's name.
 EXIT_OF_ERROR: Final[dict[str, Exit]] = {
@@ -33,6 +34,7 @@ EXIT_OF_ERROR: Final[dict[str, Exit]] = {
 # Errors whose parameters are no sentence by themselves.
 SENTENCE_OF_ERROR: Final[dict[str, str]] = {
     "UnknownEntry": "there is no entry {entry} in force",
+    "InvalidConfiguration": "the files are invalid: routed check says where and why",
     "InvalidParameter": "the daemon does not take this for {parameter}",
     "MethodNotFound": "the daemon does not know {method}: it is of another version",
 }
@@ -81,13 +83,15 @@ def _converse(
                 yield _document_of(reply, method)
                 if not reply.get("continues"):
                     return
-            raise ClientError("the daemon closed the connection without an answer", Exit.FAILED)
+            raise ClientError(HUNG_UP, Exit.FAILED)
         except TimeoutError:
             raise ClientError(f"the daemon did not answer within {timeout:g} s", Exit.TIMED_OUT) from None
         except PermissionError:
             raise ClientError(f"{path}: you are not permitted to speak to the daemon", Exit.NOT_PERMITTED) from None
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
             raise ClientError(f"the daemon is not running (nobody listens at {path})", Exit.UNAVAILABLE) from None
+        except (BrokenPipeError, ConnectionResetError):
+            raise ClientError(HUNG_UP, Exit.FAILED) from None
         except OSError as error:
             raise ClientError(f"{path}: {error.strerror or error}", Exit.FAILED) from None
 

@@ -2,10 +2,10 @@
 
 The only importer of ``asyncvarlink``, which gives the description of the interface, the checks of what comes in and
 the dispatch. Its transport is not used: it reads as long as a client writes and queues as long as a client does not
-read. Here a client is one coroutine over an asyncio stream, bounded in memory, in time and in its share of the loop.
+read. Ours is ``clients``, which bounds both, behind a ``listener``.
 
 Here must never live: what a method does. That is the :class:`Service`'s. Anyone may read; root, the daemon's own user
-and one group may change.
+and one group may change something, and alone read the text of files (``discretion``).
 """
 
 import asyncio
@@ -13,17 +13,13 @@ import grp
 import json
 import logging
 import os
-import socket
-import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import aclosing
 from math import inf
 from pathlib import Path
 from typing import (
     Any,
     Final,
-    NamedTuple,
     NotRequired,
     Protocol,
     TypeVar,
@@ -48,7 +44,13 @@ from asyncvarlink.conversion import ConversionError, ForeignVarlinkType, ObjectV
 from asyncvarlink.serviceinterface import InvalidParameter, VarlinkServiceInterface
 
 from routed.audit.printable import dump_json
-from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, StatusDocument
+from routed.daemon import discretion
+from routed.daemon.clients import Caller, Clients, Limits, Peer
+from routed.daemon.listener import ControlError, Listener
+from routed.daemon.results import describe_problem
+from routed.daemon.seldom import Seldom
+from routed.intent.problems import IntentError
+from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, ProblemDocument, StatusDocument
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -56,10 +58,6 @@ NAME: Final = "io.routed"
 SERVICE_INTERFACE: Final = "org.varlink.service"
 READING: Final = frozenset({"GetStatus", "Plan", "Watch"})  # what anyone may call; everything else changes something
 OUTCOMES_QUEUED: Final = 256  # the size of a queue that ``Service.subscribe`` gives
-
-_CREDENTIALS: Final = struct.Struct("=iII")  # struct ucred, unix(7): pid, uid, gid
-_SO_PEERGROUPS: Final = 59  # include/uapi/asm-generic/socket.h; Python has no name for it
-_GROUPS_SIZE: Final = 1024  # bytes, 256 groups: all that Python's getsockopt takes
 
 
 class Service(Protocol):
@@ -69,7 +67,7 @@ class Service(Protocol):
         """Every entry and its state."""
 
     async def plan(self) -> PlanDocument:
-        """What would be done."""
+        """What would be done. Raises IntentError when the files are invalid."""
 
     async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001
         """Read the files, enforce them, verify."""
@@ -85,10 +83,6 @@ class Service(Protocol):
 
     def unsubscribe(self, queue: asyncio.Queue[OutcomeDocument]) -> None:
         """The queue is not read any more."""
-
-
-class ControlError(Exception):
-    """The socket cannot be made; its text is a sentence for a person."""
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -145,6 +139,16 @@ class UnknownEntry(TypedVarlinkErrorReply, interface=NAME):
         entry: str
 
 
+class InvalidConfiguration(TypedVarlinkErrorReply, interface=NAME):
+    """The files on disk are wrong, and this is where; nothing was changed."""
+
+    class Parameters:  # noqa: D106
+        problems: list[object]
+
+
+InvalidConfiguration.paramtype = ObjectVarlinkType({"problems": Document(list[ProblemDocument])})
+
+
 class FellBehind(TypedVarlinkErrorReply, interface=NAME):
     """The caller of Watch reads too slowly: outcomes were lost. The journal has them."""
 
@@ -162,20 +166,27 @@ class Failed(TypedVarlinkErrorReply, interface=NAME):
 class Interface(VarlinkInterface, name=NAME):
     """routed keeps this host's routes, policy rules and addresses as its operator wrote them."""
 
-    errors = (PermissionDenied, UnknownEntry, FellBehind, Failed)
+    errors = (PermissionDenied, UnknownEntry, InvalidConfiguration, FellBehind, Failed)
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, shows_text: bool) -> None:
         self._service = service
+        self._shows_text = shows_text  # of files
 
     @answering(StatusDocument)
     def GetStatus(self) -> StatusDocument:  # noqa: N802  Varlink's spelling
         """Every entry and its objects: state, since when, why not."""
-        return self._service.status()
+        status = self._service.status()
+        return status if self._shows_text else discretion.withhold_from_status(status)
 
     @answering(PlanDocument)
     async def Plan(self) -> PlanDocument:  # noqa: N802
         """What would be done about the files on disk, in order, with reasons. Changes nothing."""
-        return await self._service.plan()
+        try:
+            return await self._service.plan()
+        except IntentError as error:
+            problems = [describe_problem(problem) for problem in error.problems]
+            shown: list[Any] = problems if self._shows_text else discretion.withhold_text(problems)
+            raise InvalidConfiguration(problems=shown) from None
 
     @answering(ApplyDocument)
     async def Reload(self, *, force: bool) -> ApplyDocument:  # noqa: N802
@@ -205,147 +216,82 @@ class Interface(VarlinkInterface, name=NAME):
                 outcome = await queue.get()
                 if queue.qsize() + 1 >= queue.maxsize:  # it was full: others may have found no place
                     raise FellBehind
-                yield outcome
+                yield outcome if self._shows_text else discretion.withhold_from_outcome(outcome)
         finally:
             self._service.unsubscribe(queue)
-
-
-class Peer(NamedTuple):
-    """Who is at the other end of a socket, by the kernel's word at the moment of connect(2)."""
-
-    pid: int
-    uid: int
-    groups: frozenset[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one crowd of clients may take: those who may change are one crowd, all others another."""
-
-    clients: int = 64
-    request: int = 64 * 1024  # bytes
-    patience: float = 30.0  # seconds for one whole request, and for the client to take one whole reply
-    unread: int = 16 * 1024 * 1024  # bytes of replies that the crowd has not taken yet
-    rest: float = 3.0  # a reader's request is followed by a pause of so many times what it took
-
-
-@dataclass(slots=True)
-class Crowd:
-    """The clients that share one set of limits."""
-
-    may_change: bool
-    clients: set[asyncio.Task[None]] = field(default_factory=set)
-    unread: int = 0
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Control:
     """The server. ``await open_control(…)`` makes one."""
 
-    def __init__(self, service: Service, version: str, group: int | None, limits: Limits) -> None:
-        self._registry = VarlinkInterfaceRegistry()
-        self._registry.register_interface(Interface(service))
-        self._registry.register_interface(VarlinkServiceInterface("routed", "routed", version, "", self._registry))
+    def __init__(self, path: Path, service: Service, version: str, group: int | None, limits: Limits) -> None:
+        self._registries = {
+            may_change: _register(service, version, may_change=may_change) for may_change in (True, False)
+        }
         self._group = group
-        self._limits = limits
-        self._crowds = {may_change: Crowd(may_change) for may_change in (True, False)}
-        self._server: asyncio.Server | None = None
-        self._path: Path | None = None
+        self._seldom = Seldom()
+        self.clients = Clients(self._answer, self._may_change, limits)
+        self._listener = Listener(path, self.clients.take_in)
 
-    async def listen(self, path: Path) -> None:
-        """Serve on a socket at this path, in place of one that a killed daemon left. Raises ControlError."""
-        listener = bind(path)
-        self._path = path
-        self._server = await asyncio.start_unix_server(
-            self._converse, sock=listener, limit=self._limits.request, backlog=self._limits.clients
-        )
+    def ensure(self) -> None:
+        """Make the socket again if somebody removed its file. Costs one look at it."""
+        self._listener.ensure()
 
     async def close(self) -> None:
         """Hang up on everyone and remove the socket."""
-        if self._server:
-            self._server.close()
-        clients = [task for crowd in self._crowds.values() for task in crowd.clients]
-        for task in clients:
-            task.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
-        if self._path:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
+        self._listener.close()
+        await self.clients.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, from its first request until it leaves or breaks a rule."""
-        task = asyncio.current_task()
-        assert task
-        try:
-            crowd = self._crowds[self._may_change(read_peer(writer.get_extra_info("socket")))]
-            if len(crowd.clients) >= self._limits.clients:
-                return
-            crowd.clients.add(task)
-            try:
-                writer.transport.set_write_buffer_limits(high=0)  # drain() then means: taken
-                while True:
-                    async with asyncio.timeout(self._limits.patience):
-                        message = await reader.readuntil(b"\0")
-                    call = parse_call(message[:-1])
-                    async with aclosing(self._answer(call, crowd, reader)) as replies:
-                        async for reply in replies:
-                            if not call.oneway:
-                                await self._send(reply, crowd, writer)
-            finally:
-                crowd.clients.discard(task)
-        except (ValueError, OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            # Gone, slow, too long or not Varlink at all: in every case there is nobody to talk to.
-            _LOGGER.debug("hung up on a client of the control socket: %r", error)
-        except asyncio.CancelledError:
-            # By close() or by the client's hanging up. Nothing waits for this task but close().
-            pass
-        finally:
-            writer.transport.abort()
+    async def _answer(self, message: bytes, caller: Caller) -> AsyncGenerator[bytes, None]:
+        call = parse_call(message)
+        async with aclosing(self._reply(call, caller)) as replies:
+            async for reply in replies:
+                if not call.oneway:
+                    yield reply
 
-    async def _answer(
-        self, call: VarlinkMethodCall, crowd: Crowd, reader: asyncio.StreamReader
-    ) -> AsyncGenerator[bytes, None]:
+    async def _reply(self, call: VarlinkMethodCall, caller: Caller) -> AsyncGenerator[bytes, None]:
         """The replies to one call, encoded."""
         try:
-            _check_permission(call, crowd)
-            method, signature = self._registry.lookup_method(call)
+            _check_permission(call, caller)
+            method, signature = self._registries[caller.may_change].lookup_method(call)
             parameters = signature.parameter_type.fromjson(call.parameters)
             if signature.more:
-                async with _ending_on_hangup(reader), aclosing(method(**parameters)) as results:
+                async with caller.ending_on_hangup(), aclosing(method(**parameters)) as results:
                     async for result in results:
                         yield _encode(result, signature.return_type)
                 return
-            if crowd.may_change:
-                yield _encode(await _settle(method(**parameters)), signature.return_type)
-                return
-            # One reader's request at a time, and a pause after each: all readers together take a bounded share of
-            # the loop, however many they are and whatever they ask.
-            async with crowd.turn:
-                began = asyncio.get_running_loop().time()
-                reply = _encode(await _settle(method(**parameters)), signature.return_type)
-                await asyncio.sleep(self._limits.rest * (asyncio.get_running_loop().time() - began))
-            yield reply
-        except VarlinkErrorReply as error:
-            yield _dump(error.toreply())
-        except ConversionError as error:
-            yield _dump(InvalidParameter(parameter=str((*error.location, "")[0])).toreply())
-        except Exception as error:  # one client's request must not end the daemon
-            _LOGGER.exception("%s failed", call.method)
-            yield _dump(Failed(reason=f"{type(error).__name__}: {error}").toreply())
+        except Exception as error:  # noqa: BLE001  one client's request must not end the daemon
+            yield self._explain(error, call, caller)
+            return
 
-    async def _send(self, reply: bytes, crowd: Crowd, writer: asyncio.StreamWriter) -> None:
-        if crowd.unread and crowd.unread + len(reply) > self._limits.unread:
-            raise TimeoutError("the others have not taken their replies")
-        crowd.unread += len(reply)
-        try:
-            writer.write(reply)
-            async with asyncio.timeout(self._limits.patience):
-                await writer.drain()
-        finally:
-            crowd.unread -= len(reply)
+        async def work() -> bytes:
+            try:
+                return _encode(await _settle(method(**parameters)), signature.return_type)
+            except Exception as error:  # noqa: BLE001  likewise
+                return self._explain(error, call, caller)
+
+        yield await caller.take_turn(work)
+
+    def _explain(self, error: Exception, call: VarlinkMethodCall, caller: Caller) -> bytes:
+        """The reply that says why there is no other."""
+        if isinstance(error, VarlinkErrorReply):
+            return _dump(error.toreply())
+        if isinstance(error, ConversionError):
+            return _dump(InvalidParameter(parameter=str((*error.location, "")[0])).toreply())
+        kind = type(error).__name__
+        if self._seldom.is_due((call.method, kind)):  # whoever calls it may do so as often as they like
+            _LOGGER.error("%s failed", call.method, exc_info=error)
+        return _dump(Failed(reason=f"{kind}: {error}" if caller.may_change else kind).toreply())
 
     def _may_change(self, peer: Peer) -> bool:
         return peer.uid in {0, os.geteuid()} or self._group in peer.groups
+
+
+def _register(service: Service, version: str, *, may_change: bool) -> VarlinkInterfaceRegistry:
+    registry = VarlinkInterfaceRegistry()
+    registry.register_interface(Interface(service, shows_text=may_change))
+    registry.register_interface(VarlinkServiceInterface("routed", "routed", version, "", registry))
+    return registry
 
 
 async def open_control(
@@ -359,34 +305,7 @@ async def open_control(
         number = grp.getgrnam(group).gr_gid if group else None
     except KeyError:
         raise ControlError(f'there is no group "{group}" for the control socket') from None
-    control = Control(service, version, number, limits or Limits())
-    await control.listen(path)
-    return control
-
-
-def bind(path: Path) -> socket.socket:
-    """A socket at this path that anyone may connect to, in place of what stood there. Raises ControlError."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        listener.bind(os.fspath(path))
-        path.chmod(0o666)  # before listen(2): whoever connects is judged by who they are
-    except OSError as error:
-        listener.close()
-        raise ControlError(f"cannot make the control socket {path}: {error.strerror or error}") from error
-    return listener
-
-
-def read_peer(connection: socket.socket) -> Peer:
-    """Who connected (SO_PEERCRED and SO_PEERGROUPS, unix(7) and net/core/sock.c). Raises OSError."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, uid, gid = _CREDENTIALS.unpack(credentials)
-    try:
-        packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_SIZE)
-    except OSError:  # more groups than fit: the primary one has to do
-        packed = b""
-    return Peer(pid, uid, frozenset({gid, *struct.unpack(f"={len(packed) // 4}I", packed)}))
+    return Control(path, service, version, number, limits or Limits())
 
 
 def parse_call(message: bytes) -> VarlinkMethodCall:
@@ -397,28 +316,10 @@ def parse_call(message: bytes) -> VarlinkMethodCall:
         raise ValueError(str(error)) from None
 
 
-def _check_permission(call: VarlinkMethodCall, crowd: Crowd) -> None:
+def _check_permission(call: VarlinkMethodCall, caller: Caller) -> None:
     is_reading = call.method_interface == SERVICE_INTERFACE or call.method_name in READING
-    if not crowd.may_change and not is_reading:
+    if not caller.may_change and not is_reading:
         raise PermissionDenied(reason=f"{call.method_name} is for root and the group of the control socket")
-
-
-@asynccontextmanager
-async def _ending_on_hangup(reader: asyncio.StreamReader) -> AsyncIterator[None]:
-    """While replies stream, the client has nothing to say: whatever it sends, or its leaving, ends the conversation."""
-    conversation = asyncio.current_task()
-    assert conversation
-
-    async def listen() -> None:
-        await reader.read(1)
-        conversation.cancel()
-
-    hangup = asyncio.create_task(listen())
-    try:
-        yield
-    finally:
-        hangup.cancel()
-        await asyncio.wait([hangup])  # a stream has one reader at a time
 
 
 async def _settle(result: Any) -> AnnotatedResult:

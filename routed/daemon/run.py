@@ -18,8 +18,9 @@ from routed import __version__
 from routed.audit.notices import note_config_rejected
 from routed.audit.sinks import LogFormat, Sink, open_sink
 from routed.daemon import lock, pulse, systemd
-from routed.daemon.control import ControlError, open_control
+from routed.daemon.control import open_control
 from routed.daemon.files import Files, Start
+from routed.daemon.listener import ControlError
 from routed.daemon.revisions import Revisions
 from routed.daemon.scheduling import ask_for_short_slices
 from routed.daemon.service import FirstPassError, Service
@@ -102,7 +103,7 @@ async def _serve(
     beat = asyncio.ensure_future(pulse.beat(service.loop.read_signs))
     if execs:
         loop.add_reader(execs, kernel.witness.note_starts, execs)
-    control = await open_control(runtime_dir / "io.routed", service, version=__version__)
+    service.control = control = await open_control(runtime_dir / "io.routed", service, version=__version__)
     try:
         await service.begin()
         watch = FileWatch(loop, service.on_files_changed) if is_watching else None

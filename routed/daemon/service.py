@@ -21,9 +21,9 @@ from routed.audit.documents import make_plan_document
 from routed.audit.notices import describe_failure
 from routed.audit.sinks import Sink
 from routed.core.schedule import Dirt
-from routed.daemon import memory, peers, systemd
+from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.carry_out import count_members
-from routed.daemon.control import UnknownEntry
+from routed.daemon.control import Control, UnknownEntry
 from routed.daemon.engine import Engine, Request
 from routed.daemon.files import Files, Start, find_changed_files
 from routed.daemon.host import Host
@@ -76,6 +76,7 @@ class Service:
         )
         self.loop = Loop(Engine(self.reconciler), kernel.events_fileno(), self._tell)
         self.watch: FileWatch | None = None
+        self.control: Control | None = None
         self.is_reload_asked = False
         self.is_reloading = False
         self.status_timer: asyncio.TimerHandle | None = None
@@ -118,12 +119,13 @@ class Service:
         self.voice.say(notices.note_stopped(is_keeping))
 
     def describe(self) -> str:
-        """One sentence for ``systemctl status``. It begins with what keeps the files on disk from being in force."""
+        """One sentence for ``systemctl status``, which anybody may read.
+
+        It begins with what keeps the files on disk from being in force.
+        """
         sentence = self._summarise()
         if self.reading.intent is None:
-            first = str(self.reading.problems[0]).partition("\n")[0]
-            others = len(self.reading.problems) - 1
-            return f"{first}{f' (and {others} more)' if others else ''}; {sentence}"
+            return f"{discretion.name_places(self.reading.problems)}; {sentence}"
         if self.reading.intent.digest != self.host.intent.digest:
             return f"files changed, not in force; {sentence}"
         return sentence
@@ -161,7 +163,7 @@ class Service:
         )
 
     async def plan(self) -> PlanDocument:
-        """What ``reload`` would do now."""
+        """What ``reload`` would do now. Raises IntentError."""
         from routed.daemon.direct import propose  # noqa: PLC0415  # only for this request
 
         plan, _, _, intent = await asyncio.to_thread(propose, self.files.config)
@@ -210,6 +212,8 @@ class Service:
 
     def on_hangup(self) -> None:
         """SIGHUP: reload, and tell systemd when it is done. Many at once come to one."""
+        if self.control:
+            self.control.ensure()
         self.is_reload_asked = True
         if not self.is_reloading:
             self.is_reloading = True
@@ -348,6 +352,8 @@ class Service:
         if report.dirt.everything:
             self.last_resync = time.monotonic()
             self._keep_state()
+            if self.control:
+                self.control.ensure()
         self.voice.tell(report, self.host)
         if not report.outcomes:
             return

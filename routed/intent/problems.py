@@ -28,9 +28,13 @@ class Problem(NamedTuple):
     source_line: str = ""
     hint: str = ""
 
+    @property
+    def place(self) -> str:
+        """``file:line:column``, or the file alone."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        lines = [f"{place}: {self.message}"]
+        lines = [f"{self.place}: {self.message}"]
         if self.source_line:
             # Tabs stay tabs, so that the caret stands right in every terminal.
             before = self.source_line[: self.column - 1]

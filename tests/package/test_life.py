@@ -79,14 +79,15 @@ def test_a_reload_of_a_bad_file_fails_names_the_place_and_changes_nothing(host: 
     done = host.run("systemctl", "reload", "routed", may_fail=True)
 
     assert done.returncode == 1
-    place = f"{CONFIG}:7:1: unknown key `colour`"
+    place = f"{CONFIG}:7:1"
+    problem = f"{place}: unknown key `colour`"
     status = host.run("systemctl", "status", "--no-pager", "--full", "routed", may_fail=True).stdout
-    assert f'Status: "{place}; revision 1 in force: 1 object in sync"' in status
+    assert f'Status: "{place} is wrong, so the files are not in force; revision 1 in force: 1 object in sync"' in status
     assert "status=78" in status  # of ExecReload
-    assert any(place in record["MESSAGE"] for record in host.journal("_SYSTEMD_UNIT=routed.service"))
+    assert any(problem in record["MESSAGE"] for record in host.journal("_SYSTEMD_UNIT=routed.service"))
     assert monitor.heard() == []
     applied = host.run("routed", "apply", may_fail=True)
-    assert (applied.returncode, applied.stderr.splitlines()[0]) == (78, place)
+    assert (applied.returncode, applied.stderr.splitlines()[0]) == (78, problem)
 
     write(host, 3)
     host.run("systemctl", "reload", "routed")

@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 
-from routed.daemon.control import Limits, open_control
+from routed.daemon.clients import Limits
+from routed.daemon.control import OUTCOMES_QUEUED, open_control
+from routed.intent.problems import IntentError, Problem
+from tests.system import callers
+from tests.system.callers import BECOME, NOBODY, SOMEBODY
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
-NOBODY = 65534
 STRANGERS_GROUP = 12345
-
-# A client by hand: becomes somebody else, says each argument, prints each reply. It does so itself, since not everybody
-# may execute the interpreter that runs the tests.
-BECOME = """
-import os, socket, sys
-uid, *groups = map(int, sys.argv[2].split(","))
-os.setgroups(groups)
-os.setresgid(uid, uid, uid)
-os.setresuid(uid, uid, uid)
-"""
-CLIENT = f"""{BECOME}
-with socket.socket(socket.AF_UNIX) as client:
-    client.settimeout(10)
-    client.connect(sys.argv[1])
-    for message in sys.argv[3:]:
-        client.sendall(message.encode() + b"\\0")
-        reply = b""
-        while not reply.endswith(b"\\0"):
-            part = client.recv(65536)
-            if not part:
-                sys.exit("hung up on")
-            reply += part
-        print(reply[:-1].decode(), flush=True)
-"""
+SECRET = "hunter2"  # noqa: S105  a word to look for
+WATCH = '{"method":"io.routed.Watch","more":true}'
 
 
 class Daemon:
@@ -54,15 +34,21 @@ class Daemon:
         self.resumes = 0
         self.effort = 0.0  # seconds of the loop that a status takes
         self.spent = 0.0
+        self.padding = ""
+        self.problems: tuple[Problem, ...] = ()
+        self.queues: set[asyncio.Queue[Any]] = set()
 
     def status(self) -> Any:
         end = time.monotonic() + self.effort
         while time.monotonic() < end:
             pass
         self.spent += self.effort
-        return {"schema": "routed.status/1"}
+        problems = [problem._asdict() for problem in self.problems]
+        return {"schema": "routed.status/1", "files": {"state": self.padding, "problems": problems}}
 
     async def plan(self) -> Any:
+        if self.problems:
+            raise IntentError(self.problems)
         return {"schema": "routed.plan/1"}
 
     async def reload(self, force: bool) -> Any:  # noqa: ARG002
@@ -75,37 +61,39 @@ class Daemon:
         self.resumes += 1
 
     def subscribe(self) -> asyncio.Queue[Any]:
-        raise NotImplementedError
+        queue: asyncio.Queue[Any] = asyncio.Queue(OUTCOMES_QUEUED)
+        self.queues.add(queue)
+        return queue
 
     def unsubscribe(self, queue: asyncio.Queue[Any]) -> None:
-        raise NotImplementedError
+        self.queues.discard(queue)
 
 
-async def call_as(path: Path, uid: int, groups: list[int], *methods: str) -> list[dict[str, Any]]:
-    messages = [json.dumps({"method": method, "parameters": {}}) for method in methods]
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-c", CLIENT, str(path), ",".join(map(str, (uid, *groups))), *messages],
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+async def call_as(path: Path, uid: int, groups: list[int], *methods: str, **flags: bool) -> list[dict[str, Any]]:
+    return await asyncio.to_thread(callers.call_as, path, uid, groups, *methods, **flags)
+
+
+@asynccontextmanager
+async def crowding(path: Path, uid: int, count: int, message: str = "") -> AsyncIterator[None]:
+    with ExitStack() as stack:
+        await asyncio.to_thread(stack.enter_context, callers.crowding(path, uid, count, message))
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(stack.close)
 
 
 def run(play: Callable[[Path, Daemon], Awaitable[None]], group: str = "", limits: Limits | None = None) -> None:
-    folder = Path(mkdtemp())  # not tmp_path, which only root may enter
-    folder.chmod(0o755)
-
-    async def whole() -> None:
+    async def whole(path: Path) -> None:
         daemon = Daemon()
-        control = await open_control(folder / "io.routed", daemon, version="", group=group, limits=limits)
+        control = await open_control(path, daemon, version="", group=group, limits=limits)
         try:
-            await play(folder / "io.routed", daemon)
+            await play(path, daemon)
         finally:
             await control.close()
 
-    asyncio.run(whole())
-    folder.rmdir()
+    with callers.open_folder() as folder:
+        asyncio.run(whole(folder / "io.routed"))
 
 
 def test_anyone_may_read_and_only_root_may_change() -> None:
@@ -142,23 +130,74 @@ def test_everything_that_is_not_known_to_be_harmless_is_denied() -> None:
     run(play)
 
 
-def test_a_crowd_of_strangers_does_not_keep_root_out() -> None:
+@pytest.mark.parametrize("message", ["", WATCH], ids=["idle", "Watch"])
+def test_a_crowd_of_one_user_keeps_neither_root_nor_another_user_out(message: str) -> None:
+    async def play(path: Path, daemon: Daemon) -> None:
+        async with crowding(path, NOBODY, 200, message):
+            for uid in (0, SOMEBODY):
+                [reply] = await call_as(path, uid, [], "io.routed.GetStatus")
+                assert "error" not in reply
+            assert len(daemon.queues) <= Limits().each
+
+    run(play)
+
+
+def test_a_user_who_takes_no_replies_does_not_keep_another_from_theirs() -> None:
+    size = 1024 * 1024
+
+    async def play(path: Path, daemon: Daemon) -> None:
+        daemon.padding = "x" * size
+        async with crowding(path, NOBODY, Limits().each, '{"method":"io.routed.GetStatus"}'):
+            for _ in range(Limits().each):
+                [reply] = await call_as(path, SOMEBODY, [], "io.routed.GetStatus")
+                assert "error" not in reply
+
+    run(play, limits=Limits(unread=3 * size))
+
+
+def test_a_user_may_have_so_many_clients_and_the_next_is_hung_up_on() -> None:
     async def play(path: Path, _daemon: Daemon) -> None:
-        crowd = f"""{BECOME}
-clients = [socket.socket(socket.AF_UNIX) for _ in range(200)]
-for client in clients:
-    client.connect(sys.argv[1])
-print("in", flush=True)
-input()
-"""
-        flood = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", crowd, str(path), str(NOBODY), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        async with crowding(path, NOBODY, Limits().each - 1):
+            [reply] = await call_as(path, NOBODY, [], "io.routed.GetStatus")
+            assert "error" not in reply
+        async with crowding(path, NOBODY, Limits().each):
+            with pytest.raises(subprocess.CalledProcessError):
+                await call_as(path, NOBODY, [], "io.routed.GetStatus")
+
+    run(play)
+
+
+def test_the_text_of_files_goes_to_root_and_to_the_group_and_to_nobody_else() -> None:
+    async def play(path: Path, daemon: Daemon) -> None:
+        daemon.problems = (Problem("/etc/routed.toml", 4, 1, f"unknown key `{SECRET}`", f"{SECRET} = 1", SECRET),)
+        for uid, groups, knows in ((0, [], True), (NOBODY, [0], True), (NOBODY, [STRANGERS_GROUP], False)):
+            status, plan = await call_as(path, uid, groups, "io.routed.GetStatus", "io.routed.Plan")
+            assert plan["error"] == "io.routed.InvalidConfiguration"
+            [shown] = status["parameters"]["document"]["files"]["problems"]
+            assert [shown] == plan["parameters"]["problems"]
+            assert (shown["file"], shown["line"], shown["column"]) == ("/etc/routed.toml", 4, 1)
+            assert (SECRET in str(shown)) is knows
+
+    run(play, group="root")
+
+
+def test_who_watches_without_the_right_to_it_sees_no_text_of_files() -> None:
+    async def play(path: Path, daemon: Daemon) -> None:
+        watcher = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", callers.CLIENT, str(path), str(NOBODY), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        assert flood.stdout
-        assert await flood.stdout.readline() == b"in\n"
-        [reply] = await call_as(path, 0, [], "io.routed.GetStatus")
-        assert "error" not in reply
-        await flood.communicate(b"\n")
+        assert watcher.stdin
+        assert watcher.stdout
+        watcher.stdin.write(f"{WATCH}\n".encode())
+        while not daemon.queues:  # noqa: ASYNC110  the other process decides how long
+            await asyncio.sleep(0.01)
+        fields = {"ROUTED_EVENT": "config-rejected", "ROUTED_REASON": SECRET}
+        for queue in daemon.queues:
+            queue.put_nowait({"time": "", "message": f"invalid: {SECRET}", "priority": 3, "fields": fields})
+        reply = await watcher.stdout.readline()
+        assert b"config-rejected" in reply
+        assert SECRET.encode() not in reply
+        await watcher.communicate(b"")
 
     run(play)
 
@@ -168,7 +207,7 @@ def test_strangers_who_ask_without_end_leave_the_loop_most_of_its_time() -> None
         daemon.effort = 0.02
         pipelining = f"""{BECOME}
 question = b'{{"method":"io.routed.GetStatus"}}' + bytes(1)
-clients = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+clients = [socket.socket(socket.AF_UNIX) for _ in range(8)]
 for client in clients:
     client.connect(sys.argv[1])
     client.sendall(question * 1000)

@@ -34,8 +34,8 @@ def test_an_answer_in_small_pieces_is_put_together(serve: Any, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        (b"", "the daemon closed the connection without an answer"),
-        (b'{"parameters": {"document"', "the daemon closed the connection without an answer"),
+        (b"", client.HUNG_UP),
+        (b'{"parameters": {"document"', client.HUNG_UP),
         (b"\xff\xfe garbage\0", "the daemon's answer is not a Varlink message"),
         (b"[1, 2]\0", "the daemon's answer is not a Varlink message"),
         (b"[" * 100_000 + b"\0", "the daemon's answer is not a Varlink message"),
@@ -62,6 +62,12 @@ def test_a_broken_answer_is_one_sentence(serve: Any, sending: Any, tmp_path: Pat
             {"method": "io.routed.Plan"},
             Exit.FAILED,
             "the daemon does not know io.routed.Plan: it is of another version",
+        ),
+        (
+            "io.routed.InvalidConfiguration",
+            {"problems": []},
+            Exit.INVALID,
+            "the files are invalid: routed check says where and why",
         ),
         ("io.routed.Refused", {"reason": "not\x1b[2J now"}, Exit.REFUSED, "not\\x1b[2J now"),
     ],
@@ -108,6 +114,22 @@ def test_a_daemon_that_drips_does_not_stretch_the_time(serve: Any, tmp_path: Pat
         call(str(tmp_path), "GetStatus", timeout=0.2)
     done.set()
     assert caught.value.code is Exit.TIMED_OUT
+
+
+def test_a_client_that_is_one_too_many_is_told_so(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as busy:
+        busy.bind(str(tmp_path / "io.routed"))
+        busy.listen()
+
+        def hang_up() -> None:
+            busy.accept()[0].close()
+
+        hanging_up = threading.Thread(target=hang_up)
+        hanging_up.start()
+        with pytest.raises(ClientError) as caught:
+            call(str(tmp_path), "GetStatus")
+        hanging_up.join()
+    assert (str(caught.value), caught.value.code) == (client.HUNG_UP, Exit.FAILED)
 
 
 def test_nobody_listening_means_that_the_daemon_is_not_running(tmp_path: Path) -> None:

@@ -13,16 +13,17 @@ from typing import Any
 import pytest
 from asyncvarlink import VarlinkClientProtocol, connect_unix_varlink
 
+from routed.daemon.clients import Limits
 from routed.daemon.control import (
     OUTCOMES_QUEUED,
     Control,
-    ControlError,
     Interface,
-    Limits,
     UnknownEntry,
     open_control,
     parse_call,
 )
+from routed.daemon.listener import ControlError
+from routed.intent.problems import IntentError, Problem
 from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, StatusDocument
 
 HASTY = Limits(patience=0.2)
@@ -38,6 +39,7 @@ class Daemon:
         self.is_left = asyncio.Event()
         self.gate = asyncio.Event()
         self.entries = 1
+        self.problems: tuple[Problem, ...] = ()
 
     def status(self) -> StatusDocument:
         shown: dict[str, Any] = {
@@ -56,6 +58,8 @@ class Daemon:
         return document  # type: ignore[no-any-return]
 
     async def plan(self) -> PlanDocument:
+        if self.problems:
+            raise IntentError(self.problems)
         return {"schema": "routed.plan/1", "steps": [], "refusals": [], "waiting": [], "notes": []}
 
     async def reload(self, force: bool) -> ApplyDocument:
@@ -182,6 +186,7 @@ def test_the_service_introduces_itself_and_describes_its_interface(tmp_path: Pat
         assert "method Pause(entry: ?string, seconds: float, reason: string) -> ()" in description
         assert "ip: [string]object" in description
         assert "notices: ?[]string" in description
+        assert "error InvalidConfiguration (problems: []ProblemDocument)" in description
         client.leave()
 
     run(tmp_path, play)
@@ -250,6 +255,39 @@ def test_a_wrong_call_is_answered_with_its_error_and_the_connection_goes_on(
         client.leave()
 
     run(tmp_path, play)
+
+
+def test_a_plan_for_invalid_files_is_answered_with_their_problems_and_no_word_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem = Problem("/etc/routed.toml", 4, 1, "unknown key `vai`", "vai = 1", "did you mean `via`?")
+
+    async def play(scene: Scene) -> None:
+        scene.daemon.problems = (problem,)
+        client = await scene.connect()
+        reply = await client.call("io.routed.Plan")
+        assert reply["error"] == "io.routed.InvalidConfiguration"
+        assert reply["parameters"]["problems"] == [problem._asdict()]
+        client.leave()
+
+    run(tmp_path, play)
+    assert caplog.records == []
+
+
+def test_a_defect_that_anybody_can_bring_about_is_logged_once_a_minute(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def play(scene: Scene) -> None:
+        client = await scene.connect()
+        for _ in range(100):
+            reply = await client.call("io.routed.Resume", {"entry": "defect"})
+            assert reply == {"error": "io.routed.Failed", "parameters": {"reason": "ZeroDivisionError: a defect"}}
+        client.leave()
+
+    run(tmp_path, play)
+    [record] = caplog.records
+    assert record.getMessage() == "io.routed.Resume failed"
+    assert record.exc_info
 
 
 def test_calls_that_are_sent_together_are_answered_in_order(tmp_path: Path) -> None:
@@ -346,7 +384,7 @@ def test_a_client_that_never_takes_its_reply_is_hung_up_on(tmp_path: Path) -> No
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(scene.path))
             client.sendall(b'{"method":"io.routed.GetStatus"}\0')
-            crowd = scene.control._crowds[True]
+            crowd = scene.control.clients.crowds[True]
             async with asyncio.timeout(60):
                 while not crowd.unread:  # noqa: ASYNC110
                     await asyncio.sleep(0)
@@ -427,7 +465,7 @@ def test_random_bytes_do_no_harm(tmp_path: Path) -> None:
 def test_two_hundred_connections_leave_room_for_no_more_than_the_limit(tmp_path: Path) -> None:
     async def play(scene: Scene) -> None:
         clients = [await scene.connect() for _ in range(200)]
-        crowd = scene.control._crowds[True]
+        crowd = scene.control.clients.crowds[True]
         gone = [asyncio.create_task(client.is_hung_up_on()) for client in clients]
         async with asyncio.timeout(60):
             while sum(task.done() for task in gone) < 200 - 64:

@@ -1,0 +1,114 @@
+"""What other local users, a shortage of descriptors and a removed file do to the control socket of a running daemon."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from routed.cli.client import call
+from tests.kernel.netns import wait_until
+from tests.system import callers
+from tests.system.callers import NOBODY, call_as
+from tests.system.daemon import PATIENCE, Daemon, cpu_seconds
+from tests.system.worlds import GATEWAY
+
+SECRET = "hunter2"  # noqa: S105  a word to look for
+READING = ("io.routed.GetStatus", "io.routed.Plan")
+
+
+@pytest.fixture
+def open_daemon(network: None) -> Iterator[Daemon]:
+    """A daemon whose control socket everybody can reach."""
+    with callers.open_folder() as folder:
+        daemon = Daemon(folder)
+        try:
+            yield daemon
+        finally:
+            daemon.close()
+
+
+def socket_of(daemon: Daemon) -> Path:
+    return daemon.folder / "run" / "io.routed"
+
+
+def log_of(daemon: Daemon) -> list[str]:
+    return (daemon.folder / "log").read_text().splitlines()
+
+
+def first_free_descriptor(pid: int) -> int:
+    taken = {int(entry.name) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    return next(number for number in count() if number not in taken)
+
+
+def test_who_asks_two_thousand_times_about_an_invalid_file_writes_no_log_and_learns_no_word_of_it(
+    open_daemon: Daemon,
+) -> None:
+    daemon = open_daemon
+    daemon.config.touch(mode=0o600)
+    daemon.start(GATEWAY)
+    daemon.write(f"{GATEWAY}{SECRET} = 1\n")
+    assert daemon.ask("apply").code == 78
+    before = len(log_of(daemon))
+
+    replies = call_as(socket_of(daemon), NOBODY, [], *(READING * 1000))
+
+    assert len(log_of(daemon)) == before
+    assert len(replies) == 2000
+    assert SECRET not in json.dumps(replies)
+    assert replies[1]["error"] == "io.routed.InvalidConfiguration"
+    for problems in (replies[0]["parameters"]["document"]["files"]["problems"], replies[1]["parameters"]["problems"]):
+        [problem] = problems
+        assert (problem["file"], problem["line"]) == (str(daemon.config), 8)
+    for reply in call_as(socket_of(daemon), 0, [], *READING):
+        assert SECRET in json.dumps(reply)
+    said = [note for note in daemon.read_notifications() if "STATUS=" in note]
+    assert any("are not in force" in note for note in said)
+    assert not any(SECRET in note for note in said)
+
+
+def test_a_shortage_of_descriptors_costs_one_line_and_no_time_and_clients_are_served_when_it_is_over(
+    daemon: Daemon,
+) -> None:
+    daemon.write(GATEWAY)
+    daemon.launch(options=["--no-watch"])  # the look at the files after a start takes descriptors as well
+    daemon.wait_until_ready()
+    daemon.ask("status")
+    before = log_of(daemon)
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (first_free_descriptor(daemon.pid), limits[1]))
+    with ThreadPoolExecutor(3) as clients:
+        answers = [clients.submit(call, f"{daemon.folder}/run", "GetStatus", None, PATIENCE) for _ in range(3)]
+        wait_until(lambda: len(log_of(daemon)) > len(before))
+        spent = cpu_seconds(daemon.pid)
+        time.sleep(3)  # that nothing happens takes its time to see
+        assert cpu_seconds(daemon.pid) - spent < 0.5
+        assert not any(answer.done() for answer in answers)
+        [line] = log_of(daemon)[len(before) :]
+        assert "Too many open files" in line
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+        for answer in answers:
+            assert answer.result()["schema"] == "routed.status/1"
+
+
+@pytest.mark.parametrize("event", ["resync", "SIGHUP", "SIGHUP with an invalid file"])
+def test_a_socket_file_that_was_removed_comes_back(daemon: Daemon, event: str) -> None:
+    daemon.start(GATEWAY, daemon='resync = "1s"' if event == "resync" else "")
+    if event == "SIGHUP with an invalid file":
+        daemon.write("nonsense")
+    socket_of(daemon).unlink()
+    assert daemon.ask("status").code == 69
+    if event != "resync":
+        daemon.signal(signal.SIGHUP)
+    wait_until(socket_of(daemon).exists)
+    assert daemon.ask("status").code == 0
+    assert [line for line in log_of(daemon) if "was gone; it was made again" in line] != []
+    daemon.stop()
+    assert not socket_of(daemon).exists()
