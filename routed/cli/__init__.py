@@ -8,6 +8,7 @@ imported before the verb is known.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -21,6 +22,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the command that ``argv`` (without the program's name) asks for. Returns its exit code, never raises."""
     try:
         options = parse(argv)
+        if options.verb != "run":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         module = import_module(f"routed.cli.{VERB_MODULES.get(options.verb, options.verb)}")
         code = int(module.run(options))
         sys.stdout.flush()

@@ -100,6 +100,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, service.on_hangup)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # blocked by __main__: one that came before reloads now
     beat = asyncio.ensure_future(pulse.beat(service.loop.read_signs))
     if execs:
         loop.add_reader(execs, kernel.witness.note_starts, execs)

@@ -77,6 +77,7 @@ class Service:
         self.loop = Loop(Engine(self.reconciler), kernel.events_fileno(), self._tell)
         self.watch: FileWatch | None = None
         self.control: Control | None = None
+        self.has_begun = asyncio.Event()  # is the first pass over?
         self.is_reload_asked = False
         self.is_reloading = False
         self.status_timer: asyncio.TimerHandle | None = None
@@ -98,6 +99,7 @@ class Service:
             self._reject(problem.file)
         memory.settle_down()
         self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
+        self.has_begun.set()
 
     def follow_files(self, watch: FileWatch) -> None:
         """Notice changes on disk from now on, and those since the files were read."""
@@ -173,6 +175,7 @@ class Service:
 
     async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001  # the name of the method's own parameter
         """Put the files on disk in force and wait for the verified result, or for the reasons why not."""
+        await self.has_begun.wait()
         async with self.is_loading:
             self.reading = await asyncio.to_thread(self.files.read, self.host.intent)
             if self.reading.intent is None:
@@ -211,7 +214,7 @@ class Service:
         self.voice.unsubscribe(queue)
 
     def on_hangup(self) -> None:
-        """SIGHUP: reload, and tell systemd when it is done. Many at once come to one."""
+        """SIGHUP: reload, after the first pass, and tell systemd when it is done. Many at once come to one."""
         if self.control:
             self.control.ensure()
         self.is_reload_asked = True
@@ -220,6 +223,7 @@ class Service:
             self._start(self._reload_for_systemd())
 
     async def _reload_for_systemd(self) -> None:
+        await self.has_begun.wait()  # READY comes first
         systemd.notify_reloading("reloading")
         try:
             while self.is_reload_asked:

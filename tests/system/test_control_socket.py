@@ -18,6 +18,7 @@ from tests.kernel.netns import wait_until
 from tests.system import callers
 from tests.system.callers import NOBODY, call_as
 from tests.system.daemon import PATIENCE, Daemon, cpu_seconds
+from tests.system.host import routes
 from tests.system.worlds import GATEWAY
 
 SECRET = "hunter2"  # noqa: S105  a word to look for
@@ -112,3 +113,38 @@ def test_a_socket_file_that_was_removed_comes_back(daemon: Daemon, event: str) -
     assert [line for line in log_of(daemon) if "was gone; it was made again" in line] != []
     daemon.stop()
     assert not socket_of(daemon).exists()
+
+
+def is_hangup_blocked(pid: int) -> bool:
+    """Does the process, or one of its threads, keep SIGHUP waiting (SigBlk of proc_pid_status(5))?"""
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        blocked = next(line for line in status.read_text().splitlines() if line.startswith("SigBlk:"))
+        if int(blocked.split()[1], 16) >> (signal.SIGHUP - 1) & 1:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("moment", ["before the files are read", "in the first pass"])
+def test_a_hangup_at_the_start_does_not_kill_and_the_file_is_read_again_after_the_first_pass(
+    daemon: Daemon, moment: str
+) -> None:
+    prefixes = daemon.folder / "prefixes"
+    prefixes.write_text("".join(f"10.{number >> 8}.{number & 255}.0/24\n" for number in range(20_000)))
+    many = f'[[route]]\nname = "many"\nprefixes_file = "{prefixes}"\ntype = "blackhole"\n'
+    daemon.write(many + GATEWAY)
+    later = daemon.config.rename(daemon.folder / "later")
+    daemon.write(many)
+    daemon.launch(options=["--no-watch"])
+    if moment == "in the first pass":
+        wait_until(socket_of(daemon).exists)
+    else:
+        wait_until(lambda: is_hangup_blocked(daemon.pid))
+    later.replace(daemon.config)  # at once: a start with half a file would fail
+    daemon.signal(signal.SIGHUP)
+    assert not any("READY=1" in note for note in daemon.read_notifications())
+
+    daemon.wait_until_ready()
+    wait_until(lambda: any(route["type"] != "blackhole" for route in routes()), PATIENCE)
+    assert not is_hangup_blocked(daemon.pid)  # nor in what it starts
+    daemon.signal(signal.SIGHUP)
+    assert daemon.stop() == 0

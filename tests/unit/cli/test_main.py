@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -200,3 +202,16 @@ def test_whatever_stands_in_an_argument_is_printed_as_text_and_ends_no_command(
     out, err = capfdbinary.readouterr()
     for line in (out + err).decode().split("\n"):
         assert make_printable(line.replace("\t", "")) == line.replace("\t", "")
+
+
+def test_a_command_that_waits_for_the_daemon_is_ended_by_a_hangup(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "io.routed"))
+        silent.listen()
+        command = [sys.executable, "-m", "routed", f"--runtime-dir={tmp_path}", "status"]
+        with subprocess.Popen(command) as asking:
+            connection, _ = silent.accept()
+            with connection:
+                asking.send_signal(signal.SIGHUP)
+                asking.wait()
+        assert asking.returncode == -signal.SIGHUP
