@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from routed.cli.exits import Exit
 INTERFACE: Final = "io.routed"
 LONGEST_REPLY: Final = 64 * 1024 * 1024  # bytes; a status lists exceptions only and stays far below
 LONGEST_WAIT: Final = 86400.0  # seconds; a struct timeval has its limits
+MOMENT: Final = 0.001  # seconds; a struct timeval of zero means for ever
+TIMEVAL: Final = struct.Struct("@ll")  # struct timeval: seconds, microseconds
 CHUNK: Final = 65536
 HUNG_UP: Final = "the daemon closed the connection without an answer; perhaps this user has too many of them open"
 
@@ -75,8 +78,7 @@ def _converse(
     deadline = None if timeout is None else time.monotonic() + timeout
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
-            _limit(connection, deadline)
-            connection.connect(path)
+            _connect(connection, path, deadline)
             connection.sendall(dump_json(request).encode() + b"\0")
             for message in _read_messages(connection, deadline):
                 reply = _decode(message)
@@ -94,6 +96,22 @@ def _converse(
             raise ClientError(HUNG_UP, Exit.FAILED) from None
         except OSError as error:
             raise ClientError(f"{path}: {error.strerror or error}", Exit.FAILED) from None
+
+
+def _connect(connection: socket.socket, path: str, deadline: float | None) -> None:
+    """Wait for a place in the backlog as well, which other clients may have filled.
+
+    A socket with a timeout of Python's does not block, and so would fail at once with EAGAIN (connect(2)). The kernel's
+    own timeout has it wait. Raises OSError.
+    """
+    if deadline is not None:
+        seconds, fraction = divmod(min(max(deadline - time.monotonic(), MOMENT), LONGEST_WAIT), 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, TIMEVAL.pack(int(seconds), int(fraction * 1e6)))
+    try:
+        connection.connect(path)
+    except BlockingIOError:
+        raise TimeoutError from None
+    _limit(connection, deadline)
 
 
 def _limit(connection: socket.socket, deadline: float | None) -> None:

@@ -116,6 +116,29 @@ def test_a_daemon_that_drips_does_not_stretch_the_time(serve: Any, tmp_path: Pat
     assert caught.value.code is Exit.TIMED_OUT
 
 
+def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
+    path = str(tmp_path / "io.routed")
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as other:
+        busy.bind(path)
+        busy.listen(0)
+        other.connect(path)  # the one place
+        with pytest.raises(ClientError) as caught:
+            call(str(tmp_path), "GetStatus", timeout=0.1)
+        assert caught.value.code is Exit.TIMED_OUT
+
+        def answer() -> None:
+            busy.accept()[0].close()
+            connection = busy.accept()[0]
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b'{"parameters": {"document": {}}}\0')
+
+        answering = threading.Timer(0.1, answer)
+        answering.start()
+        assert call(str(tmp_path), "GetStatus") == {}
+        answering.join()
+
+
 def test_a_client_that_is_one_too_many_is_told_so(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as busy:
         busy.bind(str(tmp_path / "io.routed"))
