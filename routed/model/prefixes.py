@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import islice
+from operator import lt
 from struct import Struct
 from typing import Final, overload
 
@@ -81,6 +83,10 @@ class PrefixSet(AbstractSet[bytes]):
     @classmethod
     def of(cls, prefixes: Iterable[bytes]) -> PrefixSet:
         """From packed prefixes, all of one family."""
+        if isinstance(prefixes, Packed) and prefixes:
+            turned = Packed(turn_lengths(prefixes.packed, prefixes.width), prefixes.width)
+            if all(map(lt, turned, islice(turned, 1, None))):  # as a rule: then nothing has to be sorted
+                return cls(turned.packed, turned.width)
         ordered = sorted(map(to_order, set(prefixes)))
         return cls(b"".join(ordered), len(ordered[0]) if ordered else _TURNED)
 
@@ -123,6 +129,23 @@ class PrefixSet(AbstractSet[bytes]):
         else:
             kept = [b"".join(prefix for prefix in self if prefix not in other)]
         return Packed(b"".join(kept), self.width)
+
+    def including(self, prefixes: Collection[object]) -> PrefixSet:
+        """This set and a few more, at the price of a copy."""
+        new = sorted(to_order(p) for p in prefixes if isinstance(p, bytes) and p not in self)
+        places = [self._bisect(one) for one in new]
+        return self._splice(places, places, new)
+
+    def without(self, prefixes: Collection[object]) -> PrefixSet:
+        """This set less a few, at the price of a copy."""
+        places = sorted(at for p in set(prefixes) if isinstance(p, bytes) and (at := self.find(p)) is not None)
+        return self._splice(places, [at + 1 for at in places], [b""] * len(places))
+
+    def _splice(self, stops: list[int], starts: list[int], between: list[bytes]) -> PrefixSet:
+        """What stands up to each stop, what comes between, and on from the start that goes with it."""
+        width, ordered = self.width, self._ordered
+        pieces = [ordered[a * width : b * width] for a, b in zip([0, *starts], [*stops, len(self)], strict=True)]
+        return PrefixSet(b"".join(p for pair in zip(pieces, [*between, b""], strict=True) for p in pair), width)
 
     def _beside(self, other: PrefixSet) -> Iterator[tuple[tuple[bytes, ...], frozenset[bytes]]]:
         """Block by block: members of this one, and those of the other between the first and the last of them."""

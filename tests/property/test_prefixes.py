@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,21 @@ def test_a_packed_set_is_a_set(first: set[bytes], second: set[bytes]) -> None:
     assert set(one - other) == first - second
     assert set(one - frozenset(second)) == first - second
     assert (one == other) == (first == second)
+
+
+@given(sets, sets)
+def test_members_come_and_go_at_the_price_of_a_copy(first: set[bytes], second: set[bytes]) -> None:
+    packed, width = PrefixSet.of(first), len(next(iter(first)))
+    others = {prefix for prefix in second if len(prefix) == width}
+    assert list(packed.including(others)) == list(PrefixSet.of(first | others))
+    assert list(packed.without(second)) == list(PrefixSet.of(first - second))
+
+
+@given(sets, st.randoms())
+def test_a_set_is_the_same_from_one_string_of_bytes(members: set[bytes], shuffler: Random) -> None:
+    each = [*members, *members]
+    shuffler.shuffle(each)
+    assert list(PrefixSet.of(Packed(b"".join(each), len(each[0])))) == list(PrefixSet.of(members))
 
 
 @given(sets, sets)
