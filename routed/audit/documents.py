@@ -5,9 +5,9 @@ Pure builders, for the commands and for the control socket alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from routed.audit.records import Record
 from routed.model.change import Drift, Nature, Operation, Plan, Verb
@@ -19,10 +19,12 @@ from routed.model.documents import (
     WaitingDocument,
 )
 from routed.model.entries import Entry
-from routed.model.objects import Key, Member, Value
+from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.text import Vocabulary, find_differing, format_key, format_object, to_json
 
 FEW: Final = 3  # larger groups are one step with a count
+MANY: Final = 16  # more groups than this that are left alone for one reason are one
+MORE: Final = " and "  # between the first of many and the count of the others
 HELD: Final = "left alone for a while"
 BESIDE: Final = "a stranger stands beside it, and stays"
 
@@ -34,17 +36,30 @@ class Waits(NamedTuple):
     reason: str
 
 
+class _Group(Protocol):
+    """Objects in one slot."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def slot(self) -> Slot: ...
+    @property
+    def members(self) -> Collection[Member]: ...
+
+
 def make_plan_document(plan: Plan, waiting: Iterable[Waits], vocabulary: Vocabulary) -> PlanDocument:
     """What would be done, in its order, what is left alone and why, and what waits."""
     return PlanDocument(
         schema="routed.plan/1",
         steps=[step for operation in plan.operations for step in _make_steps(operation, vocabulary)],
-        refusals=[
-            *(make_refusal_document(r.drift, r.reason, vocabulary, by_guard=r.by_guard) for r in plan.refusals),
-            *(make_refusal_document(drift, HELD, vocabulary, by_guard=False) for drift in plan.held),
-        ],
+        refusals=fold_refusals(
+            [
+                *(make_refusal_document(r.drift, r.reason, vocabulary, by_guard=r.by_guard) for r in plan.refusals),
+                *(make_refusal_document(drift, HELD, vocabulary, by_guard=False) for drift in plan.held),
+            ]
+        ),
         waiting=[make_waiting_document(wait) for wait in waiting],
-        notes=[make_refusal_document(drift, BESIDE, vocabulary, by_guard=False) for drift in plan.notes],
+        notes=fold_refusals(make_refusal_document(drift, BESIDE, vocabulary, by_guard=False) for drift in plan.notes),
     )
 
 
@@ -56,12 +71,29 @@ def make_refusal_document(drift: Drift, reason: str, vocabulary: Vocabulary, *, 
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
         kind=drift.kind.value,
-        object=_name_members(drift, drift.members, vocabulary),
+        object=name_members(drift, vocabulary),
         count=len(drift.members),
         reason=reason,
         by_guard=by_guard,
         standing="; ".join(format_object(key, value, vocabulary) for value in drift.standing),
     )
+
+
+def fold_refusals(refusals: Iterable[RefusalDocument]) -> list[RefusalDocument]:
+    """The same, with very many of one entry, kind and reason as one; what stands there may differ and is left out."""
+    alike: dict[tuple[object, ...], list[RefusalDocument]] = {}
+    for refusal in refusals:
+        key = (refusal["entry"], refusal["kind"], refusal["reason"], refusal["by_guard"])
+        alike.setdefault(key, []).append(refusal)
+    folded: list[RefusalDocument] = []
+    for group in alike.values():
+        if len(group) <= MANY:
+            folded += group
+            continue
+        count = sum(refusal["count"] for refusal in group)
+        first = group[0]["object"].partition(MORE)[0]
+        folded.append({**group[0], "object": f"{first}{MORE}{count - 1} more", "count": count, "standing": ""})
+    return folded
 
 
 def make_waiting_document(wait: Waits) -> WaitingDocument:
@@ -100,7 +132,7 @@ def _make_step(operation: Operation, members: Sequence[Member], vocabulary: Voca
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
         reason=operation.reason,
-        object=_name_members(operation, members, vocabulary),
+        object=name_members(operation._replace(members=members), vocabulary),
         count=len(members),
         before=whole(operation.value if is_deletion else operation.before),
         after="" if is_deletion else whole(operation.value),
@@ -120,6 +152,7 @@ def choose_symbol(operation: Operation) -> str:
     return "!" if operation.nature is Nature.FOREIGN and not is_adoption else "~"
 
 
-def _name_members(group: Drift | Operation, members: Sequence[Member], vocabulary: Vocabulary) -> str:
-    first = format_key(Key(group.kind, group.slot, members[0]), vocabulary)
-    return first if len(members) == 1 else f"{first} and {len(members) - 1} more"
+def name_members(group: _Group, vocabulary: Vocabulary) -> str:
+    """The one object of a group, or the first of many and how many more there are."""
+    first = format_key(Key(group.kind, group.slot, next(iter(group.members))), vocabulary)
+    return first if len(group.members) == 1 else f"{first}{MORE}{len(group.members) - 1} more"

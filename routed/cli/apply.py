@@ -45,13 +45,7 @@ def render_result(result: ApplyDocument, *, is_colored: bool) -> Iterator[str]:
         return
     yield from render_refusals("Left alone:", result["refusals"], is_colored=is_colored)
     yield from render_waiting(result["waiting"], is_colored=is_colored)
-    counts = {
-        "changed": result["changed"],
-        "in sync": result["in_sync"],
-        "failed": len(result["failures"]),
-        "left alone": sum(refusal["count"] for refusal in result["refusals"]),
-        "waiting": len(result["waiting"]),
-    }
+    counts = {"changed": result["changed"], "in sync": result["in_sync"], **_count_others(result)}
     told = [f"{count} {what}" for what, count in counts.items() if count or what in {"changed", "in sync"}]
     subject = f"Revision {result['revision']} is" if result["revision"] else "The files are"
     yield f"{subject} in force: {', '.join(told)}."
@@ -66,6 +60,21 @@ def describe_trouble(result: ApplyDocument) -> Iterator[str]:
         )
     if "unsaved" in result:
         yield f"after a restart routed would not know that these files are in force: {result['unsaved']}"
+
+
+def _count_others(result: ApplyDocument) -> dict[str, int]:
+    """How many objects are not in sync. A daemon of an older version counts only what it lists."""
+    counts = result.get("counts")
+    if counts is None:
+        return {
+            "failed": len(result["failures"]),
+            "left alone": sum(refusal["count"] for refusal in result["refusals"]),
+            "waiting": len(result["waiting"]),
+        }
+    left_alone = counts.get("drift", 0) + counts.get("conflict", 0) + result.get("leftovers", 0)
+    return {"failed": counts.get("failed", 0), "left alone": left_alone} | {
+        state: counts.get(state, 0) for state in ("waiting", "held", "paused")
+    }
 
 
 def judge(result: ApplyDocument) -> Exit:

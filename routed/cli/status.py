@@ -128,5 +128,7 @@ def _name_object(thing: ObjectDocument) -> str:
     return f"{thing['kind']} {thing['object']}{more}"
 
 
-def _note(thing: ObjectDocument) -> str:
-    return ": ".join(part for part in (thing["object"], thing["reason"]) if part)
+def _note(leftover: ObjectDocument) -> str:
+    name = leftover["object"]
+    of = f"of {name} before" if name and leftover["count"] > 1 else name
+    return ": ".join(part for part in (of, leftover["reason"]) if part)

@@ -53,6 +53,10 @@ class Resolution(NamedTuple):
     reads: frozenset[FactKey] = frozenset()
     note: str = ""  # how it stands though nothing waits: which way the condition of a VIP was decided, and why
 
+    def count_objects(self) -> int:
+        """How many objects it comes to."""
+        return sum(len(group.members) for group in self.sets)
+
 
 class Crowd(NamedTuple):
     """The members that came from one prefix file."""
@@ -213,6 +217,11 @@ class Desired:
     def count(self) -> int:
         """How many objects are wanted."""
         return sum(len(members) for slots in self.wants.values() for members in slots.values())
+
+    def find_taken(self, group: ObjectSet, name: str) -> Sequence[Member]:
+        """Those objects of a set of this entry that another entry came first to."""
+        wanted = self.wants[group.kind].get(group.slot, Members())
+        return [member for member in group.members if (w := wanted.get(member)) is None or w.entry.name != name]
 
     def keys_of(self, name: str) -> Iterator[Key]:
         """Every key of an entry."""

@@ -30,6 +30,7 @@ class State(StrEnum):
     HELD = "held"
     CONFLICT = "conflict"
     FAILED = "failed"
+    UNKNOWN = "unknown"  # what the kernel holds could not be read
 
 
 class Trouble(NamedTuple):

@@ -6,30 +6,31 @@ gets a reason. Nothing here touches the kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from routed.audit.wording import name_actor
 from routed.core.desired import scope_of
-from routed.core.holds import GROUP, Subject, Why
-from routed.core.schedule import Dirt
+from routed.core.holds import GROUP, Hold, Subject, Why
+from routed.core.troubles import State, Trouble, Troubled
 from routed.core.vip import find_unproved
 from routed.core.waiting import is_waiting
-from routed.daemon.host import Host, State, Trouble
+from routed.daemon.host import Host
 from routed.daemon.observe import Comparison
 from routed.daemon.report import Ended, Fight, Report
 from routed.daemon.status import vocabulary_of
-from routed.model.change import Drift, Nature, Operation, Outcome, Verb
+from routed.model.change import Drift, Failure, Nature, Operation, Outcome, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Value
 
 STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
 
 
-def subjects_of(drift: Drift | Operation, members: Sequence[Member], entry: str) -> list[Subject]:
-    """The objects of a group one by one, or their entry when they are very many."""
+def subjects_of(operation: Operation, members: Sequence[Member], entry: str) -> list[Subject]:
+    """What is held: the objects of a group one by one, or their entry when they are very many."""
     if len(members) > GROUP and entry:
         return [entry]
-    return [Key(drift.kind, drift.slot, member) for member in members]
+    return [Key(operation.kind, operation.slot, member) for member in members]
 
 
 def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: float) -> list[Fight]:
@@ -70,23 +71,16 @@ def note_troubles(host: Host, report: Report, comparison: Comparison, now: float
 
     Returns the troubles that are over.
     """
-    ended: list[Ended] = []
-    found = dict(_find_troubles(host, report, now))
-    looked_at = comparison.scopes
-    for subject in list(host.troubles):
-        if subject not in found and _was_looked_at(host, subject, looked_at, report.dirt):
-            want = host.desired.get(subject) if isinstance(subject, Key) else None
-            entry = want.entry.name if want else subject if isinstance(subject, str) else ""
-            ended.append(Ended(entry, subject, host.troubles.pop(subject)))
-            host.holds.note_success(subject)  # somebody else put it right, or nobody wants it any more
-    for subject, trouble in found.items():
-        former = host.troubles.get(subject)
-        is_same = former is not None and (former.state, former.reason) == (trouble.state, trouble.reason)
-        host.troubles[subject] = trouble._replace(since=former.since) if former and is_same else trouble
+    dirt, scopes = report.dirt, set(comparison.scopes)
+    if dirt.everything:  # then everything that carries our mark was looked at, also where nothing is wanted
+        scopes |= host.troubles.find_scopes() - host.desired.scopes()
+    left_out = host.meanwhile - dirt.keys.keys()  # another pass knew these better
+    over = host.troubles.update(_find_troubles(host, report, now), scopes, dirt.keys, left_out)
+    ended = {(one.entry, one.subject): one for troubled in over for one in _end(host, troubled)}  # an entry once
     _note_unproved(host, now)
     host.note_established()
     host.note_in_force()
-    return ended
+    return list(ended.values())
 
 
 def _note_unproved(host: Host, now: float) -> None:
@@ -100,40 +94,55 @@ def _note_unproved(host: Host, now: float) -> None:
     }
 
 
-def _find_troubles(host: Host, report: Report, now: float) -> Iterator[tuple[Subject, Trouble]]:
-    plan, outcomes = report.plan, report.outcomes
-    for refusal in plan.refusals:
+def _end(host: Host, over: Troubled) -> Iterator[Ended]:
+    """Somebody else put it right, or nobody wants it any more. Of very many only that the last of them is over."""
+    kind, slot, members, trouble = over
+    if host.holds.held:
+        for member in members:
+            host.holds.note_success(Key(kind, slot, member))
+    if len(members) <= GROUP:
+        for key in (Key(kind, slot, member) for member in members):
+            want = host.desired.get(key)
+            yield Ended(want.entry.name if want else "", key, trouble)
+    elif trouble.entry and not host.troubles.has(trouble.entry, trouble.state):
+        yield Ended(trouble.entry, trouble.entry, trouble)
+
+
+def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]:
+    for refusal in report.plan.refusals:
         drift = refusal.drift
         if drift.want is None:
-            state = State.HELD
+            trouble = Trouble(State.HELD, refusal.reason, now, drift.standing)
         else:
-            state = State.CONFLICT if drift.want.entry.enforce is Enforce.REPAIR else State.DRIFT
-        name = drift.want.entry.name if drift.want else ""
-        for subject in subjects_of(drift, drift.members, name):
-            yield subject, Trouble(state, refusal.reason, now, drift.standing)
-    for drift in plan.held:
-        name = drift.want.entry.name if drift.want else ""
-        for member in drift.members:
-            key = Key(drift.kind, drift.slot, member)
-            hold = host.holds.find(key, name, report.began)  # it kept the object from being touched, if it ended since
-            if hold is not None:
-                by = f", last by {name_actor(hold.rival).words}" if hold.rival else ""
-                yield key, Trouble(STATE_OF[hold.why], hold.reason + by, hold.since, drift.standing)
-    for outcome in outcomes:
+            entry = drift.want.entry
+            state = State.CONFLICT if entry.enforce is Enforce.REPAIR else State.DRIFT
+            trouble = Trouble(state, refusal.reason, now, drift.standing, entry.name)
+        yield Troubled(drift.kind, drift.slot, drift.members, trouble)
+    for drift in report.plan.held:
+        yield from _find_held(host, drift, report.began)
+    for outcome in report.outcomes:
+        operation, alike = outcome.operation, defaultdict[tuple[State, str], list[Failure]](list)
         for failure in outcome.failures:
-            key = Key(outcome.operation.kind, outcome.operation.slot, failure.member)
-            state = State.WAITING if is_waiting(key.kind, failure.errno) else State.FAILED
-            yield key, Trouble(state, failure.text, now, _standing(outcome.operation.before))
+            state = State.WAITING if is_waiting(operation.kind, failure.errno) else State.FAILED
+            alike[state, failure.text].append(failure)
+        name = operation.entry.name if operation.entry else ""
+        for (state, text), failures in alike.items():
+            trouble = Trouble(state, text, now, _standing(operation.before), name)
+            yield Troubled(operation.kind, operation.slot, [failure.member for failure in failures], trouble)
 
 
-def _was_looked_at(host: Host, subject: Subject, scopes: set[object] | Iterable[object], dirt: Dirt) -> bool:
-    if isinstance(subject, Key):
-        if subject in dirt.keys or subject in host.meanwhile:  # the latter was left out: another pass knew it better
-            return subject in dirt.keys
-        is_unwanted = host.desired.get(subject) is None and dirt.everything is not None
-        return is_unwanted or scope_of(subject.kind, subject.slot) in scopes
-    resolution = host.desired.resolutions.get(subject)
-    return resolution is None or all(scope_of(group.kind, group.slot) in scopes for group in resolution.sets)
+def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
+    """The objects that a hold kept from being touched, if it ended since, too; together where it is the same one."""
+    name = drift.want.entry.name if drift.want else ""
+    alike: defaultdict[Hold, list[Member]] = defaultdict(list)
+    for member in drift.members:
+        hold = host.holds.find(Key(drift.kind, drift.slot, member), name, began)
+        if hold is not None:
+            alike[hold].append(member)
+    for hold, members in alike.items():
+        by = f", last by {name_actor(hold.rival).words}" if hold.rival else ""
+        trouble = Trouble(STATE_OF[hold.why], hold.reason + by, hold.since, drift.standing, name)
+        yield Troubled(drift.kind, drift.slot, members, trouble)
 
 
 def _forget_displaced(host: Host, outcome: Outcome) -> set[Key]:

@@ -160,7 +160,7 @@ def _verify_by_echo(host: Host, report: Report) -> Iterator[Outcome]:
         wrong = {key for key in keys if host.echo.get(key) != outcome.operation.value}
         if not wrong or outcome.operation.verb is Verb.DELETE:
             yield outcome
-        elif wrong <= host.echo.keys() and (outcome.cause.text == AGAIN or not wrong.isdisjoint(host.troubles)):
+        elif wrong <= host.echo.keys() and (outcome.cause.text == AGAIN or any(key in host.troubles for key in wrong)):
             yield _without(outcome, wrong)
         else:
             host.schedule.dirt.add_scopes([scope_of(kind, slot)], outcome.cause._replace(text=AGAIN))

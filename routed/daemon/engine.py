@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from routed.audit.notices import describe_failure
 from routed.core.schedule import Dirt
+from routed.core.troubles import State, Trouble
 from routed.daemon.carry_out import SINGLE, hearing
 from routed.daemon.errand import Errand
-from routed.daemon.host import State, Trouble
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import BREATH, Failed, PassStep, Recovered, Report, Resumed, Step, Told
 from routed.model.change import Cause

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import lru_cache
-from typing import NamedTuple
 
 from routed.core.announce import Announcements
 from routed.core.desired import Desired, Resolution, scope_of
@@ -21,35 +19,14 @@ from routed.core.reasons import explain_facts
 from routed.core.resolve import find_changed_facts, resolve
 from routed.core.schedule import Dirt, Schedule
 from routed.core.select import Held, is_same_selector
+from routed.core.troubles import State, Trouble, Troubles
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.events import AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import Facts
 from routed.model.net import network_of
-from routed.model.objects import Key, Kind, Scope, Value
-
-
-class State(StrEnum):
-    """The state of an object or an entry, from good to bad."""
-
-    IN_SYNC = "in-sync"
-    WAITING = "waiting"
-    PAUSED = "paused"
-    DRIFT = "drift"  # seen, and left alone because the entry says observe or once
-    HELD = "held"
-    CONFLICT = "conflict"
-    FAILED = "failed"
-    UNKNOWN = "unknown"  # what the kernel holds could not be read
-
-
-class Trouble(NamedTuple):
-    """Why an object is not in sync."""
-
-    state: State
-    reason: str
-    since: float
-    standing: tuple[Value, ...] = ()
+from routed.model.objects import Key, Kind, Scope, Slot, Value
 
 
 @dataclass(slots=True)
@@ -62,7 +39,7 @@ class Host:
     resolved: Facts = field(default_factory=Facts)  # the facts that ``desired`` was made from
     desired: Desired = field(default_factory=Desired)
     holds: Holds = field(default_factory=Holds)
-    troubles: dict[Subject, Trouble] = field(default_factory=dict)  # absent: in sync
+    troubles: Troubles = field(default_factory=Troubles)
     since: dict[str, float] = field(default_factory=dict)  # entry → when it came into sync or was first seen
     verified: dict[Scope, bytes] = field(default_factory=dict)  # fingerprints of dumps that showed no drift
     displaced: dict[Key, Value] = field(default_factory=dict)
@@ -197,10 +174,9 @@ class Host:
     def note_in_force(self) -> None:
         """Entries whose objects are all known and all in order have been in force."""
         if self.fresh:
-            keys = (key for key in self.troubles if isinstance(key, Key))
-            troubled = {want.entry.name for key in keys if (want := self.desired.get(key))}
+            troubled = {one.trouble.entry for one in self.troubles}
             known = {name for name in self.fresh if is_known(self.desired.resolutions.get(name))}
-            self.fresh = self.fresh - (known - troubled - self.troubles.keys())
+            self.fresh = self.fresh - (known - troubled)
 
     def note_established(self) -> None:
         """Remember the lifelines that are ours and in order now."""
@@ -213,10 +189,9 @@ class Host:
         for scope in unread:
             self.unread.setdefault(scope, Trouble(State.UNKNOWN, "it changed each time it was read", now))
 
-    def find_unread(self, resolution: Resolution) -> Trouble | None:
-        """Why it is not known what the kernel holds of an entry, None where it is."""
-        scopes = (scope_of(group.kind, group.slot) for group in resolution.sets)
-        return self.unread.get(None) or next((self.unread[scope] for scope in scopes if scope in self.unread), None)
+    def find_unread(self, kind: Kind, slot: Slot) -> Trouble | None:
+        """Why it is not known what the kernel holds there, None where it is."""
+        return self.unread.get(None) or self.unread.get(scope_of(kind, slot)) if self.unread else None
 
     def _exchange(self, before: Resolution, after: Resolution, dirt: Dirt, cause: Cause) -> None:
         name = after.entry.name

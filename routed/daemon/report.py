@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from routed.core.holds import Hold, Subject
 from routed.core.schedule import Dirt
+from routed.core.troubles import Trouble
 from routed.daemon.errand import Errand
-from routed.daemon.host import Trouble
 from routed.model.change import Outcome, Plan
 from routed.model.objects import AddressMember, Member, Scope, Slot
 
@@ -33,7 +33,7 @@ class Announced(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A trouble that is over."""
+    """A trouble that is over: of one object, or of very many, whose subject is their entry then."""
 
     entry: str
     subject: Subject

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from routed.audit.documents import Waits, make_refusal_document, make_waiting_document
+from routed.audit.documents import Waits, fold_refusals, make_refusal_document, make_waiting_document, name_members
 from routed.audit.notices import describe_failure
+from routed.core.troubles import State
 from routed.daemon.engine import Request
-from routed.daemon.host import Host, State
+from routed.daemon.host import Host
 from routed.daemon.report import Report
-from routed.daemon.status import count_states, vocabulary_of
+from routed.daemon.status import count_leftovers, count_states, vocabulary_of
 from routed.intent.problems import Problem
 from routed.model.change import Refusal
 from routed.model.documents import ApplyDocument, FailureDocument, ProblemDocument
-from routed.model.objects import Key
-from routed.model.text import format_key
+from routed.model.text import Vocabulary
 
 SCHEMA = "routed.apply/1"
 MOST = 100  # failures and refusals of one kind that are spelled out
@@ -30,30 +30,23 @@ def describe_result(
     """
     vocabulary = vocabulary_of(host)
     changed = sum(len(outcome.done) for report in request.reports for outcome in report.outcomes)
-    refusals = list(_last_refusals(request.reports))
-    failures = [
-        FailureDocument(
-            entry=want.entry.name,
-            origin=str(want.entry.origin),
-            object=format_key(subject, vocabulary),
-            reason=trouble.reason,
-        )
-        for subject, trouble in host.troubles.items()
-        if isinstance(subject, Key) and trouble.state is State.FAILED and (want := host.desired.get(subject))
-    ]
+    counts = count_states(host)
+    refusals = (
+        make_refusal_document(refusal.drift, refusal.reason, vocabulary, by_guard=refusal.by_guard)
+        for refusal in _last_refusals(request.reports)
+    )
     document = ApplyDocument(
         schema=SCHEMA,
         revision=revision,
         changed=changed,
-        in_sync=count_states(host)[0],
+        in_sync=counts[State.IN_SYNC],
         problems=[],
-        failures=failures[:MOST],
-        refusals=[
-            make_refusal_document(refusal.drift, refusal.reason, vocabulary, by_guard=refusal.by_guard)
-            for refusal in refusals[:MOST]
-        ],
+        failures=list(islice(_find_failures(host, vocabulary), MOST)),
+        refusals=fold_refusals(refusals)[:MOST],
         waiting=[make_waiting_document(wait) for wait in islice(find_waiting(host), MOST)],
         notices=list(notices),
+        counts=counts,
+        leftovers=count_leftovers(host),
     )
     if request.error is not None:
         document["unknown"] = describe_failure(request.error)
@@ -65,12 +58,26 @@ def describe_result(
 def find_waiting(host: Host) -> Iterator[Waits]:
     """What cannot be in the kernel yet: entries whose facts are not there, and objects that the kernel put off."""
     for resolution in host.desired.resolutions.values():
-        for one in resolution.waiting:
-            yield Waits(resolution.entry, one.reason)
+        for waiting in resolution.waiting:
+            yield Waits(resolution.entry, waiting.reason)
     vocabulary = vocabulary_of(host)
-    for subject, trouble in host.troubles.items():
-        if isinstance(subject, Key) and trouble.state is State.WAITING and (want := host.desired.get(subject)):
-            yield Waits(want.entry, f"{format_key(subject, vocabulary)}: {trouble.reason}")
+    for one in host.troubles:
+        whose = host.desired.resolutions.get(one.trouble.entry)
+        if one.trouble.state is State.WAITING and whose:
+            yield Waits(whose.entry, f"{name_members(one, vocabulary)}: {one.trouble.reason}")
+
+
+def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocument]:
+    """What the kernel refused. Very many of one entry and reason are one."""
+    for one in host.troubles:
+        resolution = host.desired.resolutions.get(one.trouble.entry)
+        if one.trouble.state is State.FAILED and resolution:
+            yield FailureDocument(
+                entry=resolution.entry.name,
+                origin=str(resolution.entry.origin),
+                object=name_members(one, vocabulary),
+                reason=one.trouble.reason,
+            )
 
 
 def describe_rejection(problems: Iterable[Problem], revision: int) -> ApplyDocument:

@@ -32,7 +32,7 @@ from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Failed, News, Recovered, Report, Resumed, Told
 from routed.daemon.results import describe_problem, describe_rejection, describe_result, find_waiting
 from routed.daemon.revisions import StateError
-from routed.daemon.status import describe_entries, describe_leftovers, summarise, vocabulary_of
+from routed.daemon.status import count_states, describe_entries, describe_leftovers, summarise, vocabulary_of
 from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
 from routed.kernel.kernel import Kernel
@@ -162,6 +162,7 @@ class Service:
             last_resync=moment(self.last_resync),
             entries=describe_entries(self.host, moment),
             leftovers=describe_leftovers(self.host, moment),
+            counts=count_states(self.host),
         )
 
     async def plan(self) -> PlanDocument:
@@ -359,12 +360,11 @@ class Service:
             if self.control:
                 self.control.ensure()
         self.voice.tell(report, self.host)
-        if not report.outcomes:
-            return
         if not report.is_initial:
             self.repairs += sum(len(o.done) for o in report.outcomes if o.operation.nature is not Nature.SURPLUS)
         self.is_large |= count_members(report.plan.operations) > memory.LARGE
-        if self.status_timer is None:
+        is_news = report.outcomes or report.plan.refusals or report.plan.held or report.ended
+        if is_news and self.status_timer is None:
             self.status_timer = asyncio.get_running_loop().call_later(STATUS_DELAY, self._notify_status)
 
     def _tell(self, step: News) -> None:

@@ -1,25 +1,30 @@
 """The state of every entry and object, as a document.
 
-A pure reading of the host between two passes: it asks the kernel nothing, since the passes keep it true.
+A pure reading of the host between two passes: it asks the kernel nothing, since the passes keep it true. Every count is
+that of the objects themselves, however few of them are shown one by one.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
-from routed.core.desired import Resolution
-from routed.core.holds import Subject, Why
-from routed.daemon.host import Host, State, Trouble
+from routed.core.desired import ObjectSet, Resolution
+from routed.core.holds import GROUP, Why
+from routed.core.troubles import State, Trouble, Troubled
+from routed.daemon.host import Host
 from routed.model.documents import EntryDocument, ObjectDocument
-from routed.model.objects import Key, Kind
+from routed.model.objects import Key, Kind, Member, Slot
+from routed.model.prefixes import Packed, PrefixSet
 from routed.model.text import Vocabulary, format_key, to_json
 
-SMALL: Final = 16  # entries of up to so many objects show each of them
+SMALL: Final = 16  # entries of up to so many objects show each of them; so many leftovers are shown one by one
 SHOWN: Final = 64  # objects of a large entry that are shown when they are not in sync
 
 Moment = Callable[[float], str]
+Wrong = Mapping[str, Sequence[Troubled]]  # entry → its objects that are not in sync
 
 
 def vocabulary_of(host: Host) -> Vocabulary:
@@ -29,22 +34,29 @@ def vocabulary_of(host: Host) -> Vocabulary:
 
 def describe_entries(host: Host, moment: Moment) -> list[EntryDocument]:
     """Every entry of the files in force, in their order. ``moment`` writes a clock reading as ISO 8601."""
-    troubles = _group_by_entry(host)
+    wrong = _group_by_entry(host)
     vocabulary = vocabulary_of(host)
-    return [
-        _describe_entry(host, resolution, troubles[resolution.entry.name], vocabulary, moment)
-        for entry in host.intent.entries
-        if (resolution := host.desired.resolutions.get(entry.name))
-    ]
+    return [_describe_entry(host, one, _find_wrong(host, one, wrong), vocabulary, moment) for one in _in_order(host)]
 
 
 def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
-    """Objects that carry our mark, that no entry wants, and that are still there."""
+    """Objects that carry our mark, that no entry wants, and that are still there.
+
+    Of many there is one document for all that stay for one reason, and that one entry wanted, as far as that is known
+    and the entries are few.
+    """
     vocabulary = vocabulary_of(host)
+    found = [one for one in host.troubles if one.trouble.entry not in host.desired.resolutions]
+    if _count(found) <= SMALL:
+        return [_describe_object(key, one.trouble, vocabulary, moment) for one in found for key in _keys_of(one)]
+    shares = list(_share_by_former(host, found))
+    if len({(kind, name) for kind, name, _, _ in shares}) > SMALL:  # then who they were is a list as long as any
+        shares = [(kind, "", count, trouble) for kind, _, count, trouble in shares]
+    folds: defaultdict[tuple[Kind, str, State, str], list[tuple[int, float]]] = defaultdict(list)
+    for kind, name, count, trouble in shares:
+        folds[kind, name, trouble.state, trouble.reason].append((count, trouble.since))
     return [
-        _describe_object(subject, trouble, vocabulary, moment)
-        for subject, trouble in host.troubles.items()
-        if isinstance(subject, Key) and host.desired.get(subject) is None
+        _describe_fold(kind, name, state, reason, parts, moment) for (kind, name, state, reason), parts in folds.items()
     ]
 
 
@@ -53,58 +65,124 @@ def summarise(host: Host, revision: int) -> str:
     if unread := host.unread.get(None):
         where = f"revision {revision} in force" if revision else "in force"
         return f"{where}, but what the kernel holds is not known, and is read again: {unread.reason}"
-    in_sync, others = count_states(host)
-    wrong = ", ".join(f"{count} {state}" for state, count in sorted(others.items()))
+    counts = count_states(host)
+    in_sync = counts.pop(State.IN_SYNC)
+    wrong = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     where = f"revision {revision} in force" if revision else "in force"
     return f"{where}: {in_sync} object{'' if in_sync == 1 else 's'} in sync" + (f", {wrong}" if wrong else "")
 
 
-def count_states(host: Host) -> tuple[int, dict[str, int]]:
-    """How many objects are in sync, and how many are in each other state."""
-    counts: defaultdict[str, int] = defaultdict(int)
-    for entry in describe_entries(host, lambda _: ""):
-        for thing in entry["objects"]:
-            if thing["state"] != State.IN_SYNC:
-                counts[thing["state"]] += thing["count"]
-        if entry["state"] == State.WAITING and not entry["total"]:
+def count_states(host: Host) -> dict[str, int]:
+    """How many objects of all entries are in each state; in sync always, the others where there are any.
+
+    What an entry waits for without knowing which objects it comes to counts as one.
+    """
+    counts: Counter[str] = Counter()
+    by_entry = _group_by_entry(host)
+    for resolution in _in_order(host):
+        wrong = _find_wrong(host, resolution, by_entry)
+        counts[State.IN_SYNC] += max(0, resolution.count_objects() - _count(wrong))
+        for one in wrong:
+            counts[one.trouble.state] += len(one.members)
+        if resolution.waiting and not resolution.count_objects():
             counts[State.WAITING] += 1
-    return max(0, host.desired.count() - sum(counts.values())), counts
+    return {State.IN_SYNC.value: 0} | {str(state): count for state, count in counts.items()}
 
 
-def _group_by_entry(host: Host) -> defaultdict[str, list[tuple[Subject, Trouble]]]:
-    by_entry: defaultdict[str, list[tuple[Subject, Trouble]]] = defaultdict(list)
-    for subject, trouble in (host.unproved | host.troubles).items():
-        if isinstance(subject, Key):
-            want = host.desired.get(subject)
-            if want is not None:
-                by_entry[want.entry.name].append((subject, trouble))
+def count_leftovers(host: Host) -> int:
+    """How many objects carry our mark, are wanted by no entry, and are still there."""
+    return _count(one for one in host.troubles if one.trouble.entry not in host.desired.resolutions)
+
+
+def _in_order(host: Host) -> Iterator[Resolution]:
+    for entry in host.intent.entries:
+        resolution = host.desired.resolutions.get(entry.name)
+        if resolution is not None:
+            yield resolution
+
+
+def _count(some: Iterable[Troubled]) -> int:
+    return sum(len(one.members) for one in some)
+
+
+def _keys_of(one: Troubled) -> Iterator[Key]:
+    return (Key(one.kind, one.slot, member) for member in one.members)
+
+
+def _join(some: Iterable[Troubled]) -> Iterator[tuple[Kind, Slot, Sequence[Member], Trouble]]:
+    """The same, with those of one place that are alike together."""
+    joined: defaultdict[tuple[Kind, Slot, State, str], list[Troubled]] = defaultdict(list)
+    for one in some:
+        joined[one.kind, one.slot, one.trouble.state, one.trouble.reason].append(one)
+    for (kind, slot, _, _), alike in joined.items():
+        oldest = min((one.trouble for one in alike), key=lambda trouble: trouble.since)
+        first = alike[0].members
+        if len(alike) == 1 and isinstance(first, PrefixSet):
+            yield kind, slot, Packed(first.pack(), first.width), oldest
         else:
-            by_entry[subject].append((subject, trouble))
+            yield kind, slot, tuple(member for one in alike for member in one.members), oldest
+
+
+def _share_by_former(host: Host, some: Iterable[Troubled]) -> Iterator[tuple[Kind, str, int, Trouble]]:
+    """How many of these which entry wanted before; an empty name where nobody knows."""
+    for kind, slot, members, trouble in _join(some):
+        former = host.former.count(kind, slot, members)
+        former[""] = len(members) - former.total()
+        yield from ((kind, name, count, trouble) for name, count in (+former).items())
+
+
+def _group_by_entry(host: Host) -> Wrong:
+    by_entry: defaultdict[str, list[Troubled]] = defaultdict(list)
+    for one in host.troubles:
+        by_entry[one.trouble.entry].append(one)
+    for key, trouble in host.unproved.items():
+        want = host.desired.get(key)
+        if want is not None and key not in host.troubles:
+            by_entry[want.entry.name].append(Troubled(key.kind, key.slot, (key.member,), trouble))
     return by_entry
 
 
+def _find_wrong(host: Host, resolution: Resolution, by_entry: Wrong) -> list[Troubled]:
+    """The objects of an entry that are not in sync, each once: not known, in trouble, or another entry's."""
+    name = resolution.entry.name
+    since = host.since.get(name, 0.0)
+    waiting = Trouble(State.WAITING, _why_it_waits(resolution), since)
+    wrong: list[Troubled] = []
+    known: list[ObjectSet] = []
+    for group in resolution.sets:
+        unknown = waiting if group.value is None else host.find_unread(group.kind, group.slot)
+        if unknown is None:
+            known.append(group)
+        else:
+            wrong.append(Troubled(group.kind, group.slot, group.members, unknown))
+    slots = {(one.kind, one.slot) for one in wrong}
+    wrong += [one for one in by_entry.get(name, ()) if (one.kind, one.slot) not in slots]
+    clash = host.desired.clashes.get(name)
+    if clash is not None:
+        conflict = Trouble(State.CONFLICT, f"{clash} wants the same object", since)
+        taken = ((group, host.desired.find_taken(group, name)) for group in known)
+        wrong += [Troubled(group.kind, group.slot, members, conflict) for group, members in taken if members]
+    return wrong
+
+
+def _why_it_waits(resolution: Resolution) -> str:
+    return "; ".join(dict.fromkeys(waiting.reason for waiting in resolution.waiting))
+
+
 def _describe_entry(
-    host: Host,
-    resolution: Resolution,
-    troubles: list[tuple[Subject, Trouble]],
-    vocabulary: Vocabulary,
-    moment: Moment,
+    host: Host, resolution: Resolution, wrong: list[Troubled], vocabulary: Vocabulary, moment: Moment
 ) -> EntryDocument:
     entry = resolution.entry
-    total = sum(len(group.members) for group in resolution.sets)
-    states = [trouble for _, trouble in troubles]
+    states = [one.trouble for one in wrong]
     since = host.since.get(entry.name, 0.0)
     paused = host.holds.held.get(entry.name) or host.holds.held.get("")
     if paused is not None and paused.why is Why.PAUSED:
         states.append(Trouble(State.PAUSED, paused.reason, paused.since))
     if resolution.waiting:
-        reason = "; ".join(dict.fromkeys(waiting.reason for waiting in resolution.waiting))
-        states.append(Trouble(State.WAITING, reason, since))
+        states.append(Trouble(State.WAITING, _why_it_waits(resolution), since))
     if entry.name in host.desired.clashes:
         reason = f"{host.desired.clashes[entry.name]} wants the same object"
         states.append(Trouble(State.CONFLICT, reason, since))
-    if unread := host.find_unread(resolution):
-        states.append(unread)
     worst = max(
         states,
         key=lambda trouble: list(State).index(trouble.state),
@@ -117,44 +195,49 @@ def _describe_entry(
         since=moment(worst.since),
         origin=str(entry.origin),
         enforce=entry.enforce,
-        total=total,
-        objects=_describe_objects(resolution, dict(troubles), worst, vocabulary, moment),
+        total=resolution.count_objects(),
+        objects=list(_describe_objects(resolution, wrong, worst.since, vocabulary, moment)),
     )
 
 
 def _describe_objects(
-    resolution: Resolution, troubles: dict[Subject, Trouble], worst: Trouble, vocabulary: Vocabulary, moment: Moment
-) -> list[ObjectDocument]:
-    total = sum(len(group.members) for group in resolution.sets)
-    documents: list[ObjectDocument] = []
-    whole = troubles.get(resolution.entry.name)
-    if whole is not None:
-        documents.append(_describe_whole(resolution, whole, total, moment))
-    unknown = {group.slot for group in resolution.sets if group.value is None}
-    waiting = Trouble(State.WAITING, worst.reason, worst.since)
-    if total > SMALL and unknown:
-        count = sum(len(group.members) for group in resolution.sets if group.slot in unknown)
-        documents.append(_describe_whole(resolution, waiting, count, moment))
-    if total > SMALL:
-        shown: Iterable[Key] = [subject for subject in troubles if isinstance(subject, Key)][:SHOWN]
-    else:
-        shown = (Key(group.kind, group.slot, m) for group in resolution.sets for m in sorted(group.members))
-    in_sync = Trouble(State.IN_SYNC, "", worst.since)
-    for key in shown:
-        trouble = troubles.get(key) or (waiting if key.slot in unknown else in_sync)
-        documents.append(_describe_object(key, trouble, vocabulary, moment))
-    return documents
+    resolution: Resolution, wrong: list[Troubled], since: float, vocabulary: Vocabulary, moment: Moment
+) -> Iterator[ObjectDocument]:
+    """Each object of a small entry; of a large one some that are not in sync, and the others counted by what is wrong.
+
+    Very many of one trouble are not shown one by one.
+    """
+    if resolution.count_objects() <= SMALL:
+        troubles = {key: one.trouble for one in wrong for key in _keys_of(one)}
+        in_sync = Trouble(State.IN_SYNC, "", since)
+        for group in resolution.sets:
+            for key in (Key(group.kind, group.slot, member) for member in sorted(group.members)):
+                yield _describe_object(key, troubles.get(key, in_sync), vocabulary, moment)
+        return
+    few = ((key, one.trouble) for one in wrong if len(one.members) <= GROUP for key in _keys_of(one))
+    folded: defaultdict[tuple[Kind, State, str], list[tuple[int, float]]] = defaultdict(list)
+    for one in wrong:
+        if len(one.members) > GROUP:
+            folded[one.kind, one.trouble.state, one.trouble.reason].append((len(one.members), one.trouble.since))
+    shown = [_describe_object(key, trouble, vocabulary, moment) for key, trouble in islice(few, SHOWN)]
+    for key, trouble in few:
+        folded[key.kind, trouble.state, trouble.reason].append((1, trouble.since))
+    for (kind, state, reason), parts in folded.items():
+        yield _describe_fold(kind, resolution.entry.name, state, reason, parts, moment)
+    yield from shown
 
 
-def _describe_whole(resolution: Resolution, trouble: Trouble, total: int, moment: Moment) -> ObjectDocument:
-    kind = resolution.sets[0].kind if resolution.sets else Kind.ROUTE
+def _describe_fold(
+    kind: Kind, name: str, state: State, reason: str, parts: Sequence[tuple[int, float]], moment: Moment
+) -> ObjectDocument:
+    """What is not shown one by one. Of each part there is the count, and when it began."""
     return ObjectDocument(
         kind=kind,
-        object=resolution.entry.name,
-        state=trouble.state,
-        reason=trouble.reason,
-        since=moment(trouble.since),
-        count=total,
+        object=name,
+        state=state,
+        reason=reason,
+        since=moment(min(since for _, since in parts)),
+        count=sum(count for count, _ in parts),
         ip={},
     )
 

@@ -20,9 +20,10 @@ from routed.audit.flood import Flood
 from routed.audit.records import Context, Record, record_pass
 from routed.audit.repeat import Repeat
 from routed.audit.sinks import Sink
+from routed.core.troubles import State
 from routed.core.waiting import is_waiting
 from routed.daemon.control import OUTCOMES_QUEUED
-from routed.daemon.host import Host, State
+from routed.daemon.host import Host
 from routed.daemon.report import Announced, Ended, Report
 from routed.daemon.status import vocabulary_of
 from routed.kernel.witness import Witness

@@ -69,7 +69,8 @@ class StatusDocument(TypedDict):
     overruns: int
     last_resync: str
     entries: list[EntryDocument]
-    leftovers: list[ObjectDocument]  # ours, wanted by no entry, and held
+    leftovers: list[ObjectDocument]  # ours, wanted by no entry, and held; of many ``object`` is who wanted them before
+    counts: NotRequired[dict[str, int]]  # objects of all entries by state
 
 
 class StepDocument(TypedDict):
@@ -142,6 +143,8 @@ class ApplyDocument(TypedDict):
     notices: NotRequired[list[str]]
     unknown: NotRequired[str]  # why the pass did not come to its end, so that what the kernel holds is not known
     unsaved: NotRequired[str]  # why a restart would not know that these files are in force
+    counts: NotRequired[dict[str, int]]  # objects of all entries by state; the lists above may be cut
+    leftovers: NotRequired[int]  # objects of ours that no entry wants and that are still there
 
 
 class CandidateDocument(TypedDict):

@@ -14,7 +14,7 @@ from os import strerror
 import pytest
 
 from routed.core.schedule import STORM
-from routed.daemon.host import State
+from routed.core.troubles import State
 from routed.daemon.status import describe_entries, summarise
 from routed.model import names
 from routed.model.change import Verb

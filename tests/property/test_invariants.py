@@ -326,7 +326,7 @@ def test_an_errno_that_never_ends_is_tried_a_bounded_number_of_times_and_then_he
     rig.start(*entries, settings=WITH_RESYNC)
     rig.run(600.0)
     assert kernel.writes <= 2 * 30  # 0.1 s, 0.2 s … 51.2 s are ten, then one a minute
-    assert {trouble.reason for trouble in rig.host.troubles.values()} != set()
+    assert {one.trouble.reason for one in rig.host.troubles} != set()
     kernel.mischief.refuse = lambda _operation, _member: 0
     rig.run(LONGEST_RETRY)
     assert_in_force(kernel, entries)
@@ -521,7 +521,7 @@ def test_a_rival_who_deletes_our_route_every_time_is_left_to_win_for_a_minute() 
             kernel.request(Verb.DELETE, route_key(), value)
         rig.run(0.02)
     assert kernel.writes == 1 + 30
-    assert [trouble.state for trouble in rig.host.troubles.values()] == ["held"]
+    assert [one.trouble.state for one in rig.host.troubles] == ["held"]
     rig.run(61.0)
     assert kernel.standing(route_key())
     assert not rig.host.troubles

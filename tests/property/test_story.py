@@ -77,7 +77,7 @@ class Story(RuleBasedStateMachine):
 
     @invariant()
     def what_is_in_trouble_says_why(self) -> None:
-        assert all(trouble.reason for trouble in self.rig.host.troubles.values())
+        assert all(one.trouble.reason for one in self.rig.host.troubles)
 
     def teardown(self) -> None:
         if not hasattr(self, "rig"):

@@ -90,7 +90,8 @@ def test_a_file_whose_entries_all_went_is_held_by_the_guard_until_it_is_forced(
     assert "20 of 20" in answer.out
     assert monitor.heard() == []
     assert "apply --force" in daemon.wait_for("guard-held")["message"]
-    assert len(daemon.ask_json("status")["leftovers"]) == 20
+    (leftover,) = daemon.ask_json("status")["leftovers"]
+    assert leftover["count"] == 20
 
     assert daemon.ask("apply", "--force").code == 0
     assert routes() == []

@@ -74,6 +74,17 @@ def test_what_a_deletion_takes_away_stands_before_and_nothing_after(story: Any) 
     assert (bool(step["before"]), step["after"], step["entry"]) == (True, "", "")
 
 
+@pytest.mark.parametrize(("groups", "documents"), [(16, 16), (17, 1)])
+def test_very_many_groups_left_alone_for_one_reason_are_one(story: Any, groups: int, documents: int) -> None:
+    drifts = [story.drift(Nature.FOREIGN, story.value(f"10.20.1.{number}", 4)) for number in range(groups)]
+    refusals = (*(Refusal(drift, "refuse", by_guard=True) for drift in drifts), Refusal(drifts[0], "no", by_guard=True))
+    found = make_plan_document(Plan(refusals=refusals), (), story.vocabulary)["refusals"]
+    assert len(found) == documents + 1
+    assert sum(refusal["count"] for refusal in found) == groups + 1
+    if documents == 1:
+        assert (found[0]["object"], found[0]["standing"]) == ("10.30.0.0/16 table storage and 16 more", "")
+
+
 def test_refusals_notes_held_and_waiting_are_all_listed(story: Any) -> None:
     foreign = story.value("10.20.0.9", 4)
     plan = Plan(

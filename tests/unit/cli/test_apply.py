@@ -65,6 +65,14 @@ def test_the_result_lists_what_is_not_in_force_and_counts_the_rest(routed: Any, 
     assert ended.stderr == "note\nrouted: route/a 10.0.0.0/8 (f.toml:3): Invalid argument\n"
 
 
+def test_the_last_line_counts_all_objects_however_few_are_listed(routed: Any, serve: Any, replying: Any) -> None:
+    counts = {"in-sync": 12, "failed": 300, "drift": 3, "conflict": 4, "waiting": 500, "held": 7, "paused": 8}
+    serve(replying(CLEAN | {"waiting": [WAITING], "counts": counts, "leftovers": 2000}))
+    assert routed("apply").stdout.splitlines()[-1] == (
+        "Revision 4 is in force: 3 changed, 12 in sync, 300 failed, 2007 left alone, 500 waiting, 7 held, 8 paused."
+    )
+
+
 def test_a_bad_file_shows_its_problems_as_check_does(routed: Any, serve: Any, replying: Any) -> None:
     serve(replying(CLEAN | {"problems": [PROBLEM]}))
     ended = routed("apply")

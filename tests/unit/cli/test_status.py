@@ -49,6 +49,14 @@ def test_status_of_an_entry_shows_its_objects(status: Any) -> None:
     )
 
 
+def test_many_leftovers_are_a_line_that_says_whose_they_were(status: Any) -> None:
+    status["leftovers"][0] |= {"object": "route/gone", "count": 2000}
+    last = list(render_status(status, NOW, is_colored=False))[-1]
+    assert last.split(None, 4)[3:] == ["s", "2000       of route/gone before: 40 of 50 owned objects would go at once"]
+    status["leftovers"][0] |= {"object": ""}
+    assert list(render_status(status, NOW, is_colored=False))[-1].split(None, 5)[5].startswith("40 of 50 owned")
+
+
 def test_an_entry_is_found_by_its_whole_name_or_by_its_own(status: Any) -> None:
     assert [entry["entry"] for entry in find_entries(status, "failed")] == ["route/failed", "rule/failed"]
     assert [entry["entry"] for entry in find_entries(status, "rule/failed")] == ["rule/failed"]

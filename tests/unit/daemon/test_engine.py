@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from routed.core.schedule import Dirt
+from routed.core.troubles import State
 from routed.daemon.engine import FIRST_PAUSE, LONGEST_PAUSE, Engine, Request
 from routed.daemon.errand import Errand
-from routed.daemon.host import State
 from routed.daemon.report import BREATH, Failed, Recovered, Report, Step
 from routed.model.change import Cause
 from routed.model.objects import Key, Kind, Scope

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from routed.core.schedule import Dirt, Schedule
+from routed.core.troubles import Trouble
 from routed.daemon.engine import Engine
 from routed.daemon.errand import Errand
-from routed.daemon.host import Trouble
 from routed.daemon.loop import Loop
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import News, PassStep, Report
