@@ -24,7 +24,7 @@ _IN_A_LINE: Final = (
     | {number: f"\\u{number:04x}" for number in (*_LINE_ENDS, *_TURNS)}
     | _SURROGATES
 )
-_IN_LINES: Final = {number: escape for number, escape in _IN_A_LINE.items() if chr(number) not in "\t\n"}
+_IN_LINES: Final = _IN_A_LINE | {ord(character): character for character in "\t\n"}
 # JSON and TOML have an escape for every character but surrogates; what is C0 is escaped by whoever writes them.
 _IN_QUOTES: Final = {number: f"\\u{number:04x}" for number in (*_C1, *_LINE_ENDS, *_TURNS)} | {
     number: f"\\{escape}" for number, escape in _SURROGATES.items()
