@@ -96,7 +96,7 @@ def _ask_daemon(options: Namespace) -> Exit:
 
 
 def _apply_directly(options: Namespace) -> Exit:
-    from routed.daemon import direct, lock, revisions  # the other way needs nothing of this
+    from routed.daemon import direct, lock, storage  # the other way needs nothing of this
     from routed.intent.problems import IntentError  # likewise
 
     try:
@@ -107,7 +107,7 @@ def _apply_directly(options: Namespace) -> Exit:
     except lock.AlreadyRunningError as error:
         complain(str(error))
         return Exit.REFUSED
-    except (revisions.StateError, OSError) as error:
+    except (storage.StateError, OSError) as error:
         complain(str(error))
         return Exit.FAILED
     return show_result(result, options)

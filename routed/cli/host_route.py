@@ -244,13 +244,13 @@ def enforce(options: Namespace, daemon: StatusDocument | None) -> ApplyDocument:
 
 def enforce_here(options: Namespace) -> ApplyDocument:
     """The same without a daemon. Raises EndError."""
-    from routed.daemon import direct, lock, revisions
+    from routed.daemon import direct, lock, storage
 
     try:
         result = direct.apply_once(Path(options.config), Path(options.state_dir))
     except lock.AlreadyRunningError as error:
         raise EndError(str(error), Exit.REFUSED) from None
-    except revisions.StateError as error:
+    except storage.StateError as error:
         raise EndError(str(error), Exit.FAILED) from None
     remark(options, "no daemon is running: the kernel was changed directly, and nothing keeps it so")
     return result

@@ -14,13 +14,22 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from routed.daemon.storage import (
+    DAMAGES,
+    NEW,
+    StateError,
+    describe_damage,
+    flush_folder,
+    replace_file,
+    told_as_state_error,
+    write,
+)
 from routed.kernel.codec.route import take_source
 from routed.model.entries import Source
 from routed.model.objects import (
@@ -43,22 +52,15 @@ _LOGGER = logging.getLogger(__name__)
 
 VERSION: Final = 1  # of manifest.json and displaced.json
 KEPT: Final = 20
-_NEW: Final = ".new"
 _OLD: Final = ".old"
 _MANIFEST: Final = "manifest.json"
 _DISPLACED: Final = "displaced.json"
-# What reading a file may raise whose bytes are anything at all.
-_DAMAGES: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _TUPLES: Final = {
     kind.__name__: kind
     for kind in (
         AddressSlot, AddressMember, AddressValue, RouteSlot, RouteValue, Hop, RuleSlot, RuleMember, RuleValue,
     )
 }  # fmt: skip
-
-
-class StateError(Exception):
-    """The state cannot be written; its text is a sentence for a person. The caller goes on without."""
 
 
 class Revision(NamedTuple):
@@ -85,12 +87,12 @@ class Revisions:
         last = self.last_good()
         if last and last.digest == digest:
             return last.number
-        with _told_as_state_error(f"cannot save a revision under {self._folder}"):
+        with told_as_state_error(f"cannot save a revision under {self._folder}"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._clear_leftovers()
             numbers = self._numbers()
             number = numbers[-1] + 1 if numbers else 1
-            new = self._folder / _NEW
+            new = self._folder / NEW
             try:
                 new.mkdir(mode=0o700)
                 self._fill(new, sources, digest, numbers)
@@ -98,7 +100,7 @@ class Revisions:
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
-            _flush_folder(self._folder)
+            flush_folder(self._folder)
         self._drop_old()
         return number
 
@@ -111,8 +113,8 @@ class Revisions:
         for number in reversed(self._numbers()):
             try:
                 return self._read(number)
-            except _DAMAGES as error:
-                self._complain(f"skipped the damaged revision {self._folder / str(number)}: {_say(error)}")
+            except DAMAGES as error:
+                self._complain(f"skipped the damaged revision {self._folder / str(number)}: {describe_damage(error)}")
         return None
 
     def load_displaced(self) -> dict[Key, Value]:
@@ -125,8 +127,10 @@ class Revisions:
             return self._leave_out_beside(decode_displaced(path.read_bytes()))
         except FileNotFoundError:
             return {}
-        except _DAMAGES as error:
-            self._complain(f"cannot tell which foreign objects were displaced, {path} is damaged: {_say(error)}")
+        except DAMAGES as error:
+            self._complain(
+                f"cannot tell which foreign objects were displaced, {path} is damaged: {describe_damage(error)}"
+            )
             return {}
 
     def _leave_out_beside(self, displaced: dict[Key, Value]) -> dict[Key, Value]:
@@ -152,23 +156,15 @@ class Revisions:
         if not numbers:
             raise StateError(f"cannot keep the displaced objects: there is no revision under {self._folder} yet")
         folder = self._folder / str(numbers[-1])
-        new = folder / _NEW
-        with _told_as_state_error(f"cannot keep the displaced objects in {folder}"):
-            try:
-                _write(new, encode_displaced(displaced))
-                new.rename(folder / _DISPLACED)
-            except BaseException:
-                with suppress(OSError):
-                    new.unlink(missing_ok=True)
-                raise
-            _flush_folder(folder)
+        with told_as_state_error(f"cannot keep the displaced objects in {folder}"):
+            replace_file(folder / _DISPLACED, encode_displaced(displaced), new=folder / NEW)
 
     def _fill(self, new: Path, sources: tuple[Source, ...], digest: str, numbers: list[int]) -> None:
         for index, source in enumerate(sources):
-            _write(new / str(index), source.content)
+            write(new / str(index), source.content)
         if numbers:
             with suppress(FileNotFoundError, NotADirectoryError):
-                _write(new / _DISPLACED, (self._folder / str(numbers[-1]) / _DISPLACED).read_bytes())
+                write(new / _DISPLACED, (self._folder / str(numbers[-1]) / _DISPLACED).read_bytes())
         manifest = {
             "version": VERSION,
             "digest": digest,
@@ -177,8 +173,8 @@ class Revisions:
                 for index, source in enumerate(sources)
             ],
         }
-        _write(new / _MANIFEST, json.dumps(manifest, indent=1).encode())
-        _flush_folder(new)
+        write(new / _MANIFEST, json.dumps(manifest, indent=1).encode())
+        flush_folder(new)
 
     def _read(self, number: int) -> Revision:
         folder = self._folder / str(number)
@@ -200,7 +196,7 @@ class Revisions:
 
     def _clear_leftovers(self) -> None:
         """Remove what a killed process left half written or half removed."""
-        for leftover in (*self._folder.glob(f"{_NEW}*"), *self._folder.glob(f"{_OLD}*")):
+        for leftover in (*self._folder.glob(f"{NEW}*"), *self._folder.glob(f"{_OLD}*")):
             shutil.rmtree(leftover)
 
     def _drop_old(self) -> None:
@@ -220,7 +216,7 @@ def encode_displaced(displaced: dict[Key, Value]) -> bytes:
 
 
 def decode_displaced(text: bytes) -> dict[Key, Value]:
-    """The inverse of ``encode_displaced``. Raises one of ``_DAMAGES`` for anything else."""
+    """The inverse of ``encode_displaced``. Raises one of ``DAMAGES`` for anything else."""
     rows = _load_json(text)["objects"]
     return {Key(Kind(kind), _decode(slot), _decode(member)): _decode(value) for kind, slot, member, value in rows}
 
@@ -254,33 +250,5 @@ def _load_json(text: bytes) -> dict[str, Any]:
     return document
 
 
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power: they are not part of a file's own fsync (fsync(2))."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _say(error: Exception) -> str:
-    return str(error) if isinstance(error, (OSError, ValueError)) else repr(error)
-
-
-@contextmanager
-def _told_as_state_error(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StateError(f"{what}: {error.strerror or error}") from error

@@ -31,8 +31,8 @@ from routed.daemon.loop import Loop
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Failed, News, Recovered, Report, Resumed, Told
 from routed.daemon.results import describe_problem, describe_rejection, describe_result, find_waiting
-from routed.daemon.revisions import StateError
 from routed.daemon.status import count_states, describe_entries, describe_leftovers, summarise, vocabulary_of
+from routed.daemon.storage import StateError
 from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
 from routed.kernel.kernel import Kernel

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from routed.daemon.revisions import Revisions, StateError
+from routed.daemon.revisions import Revisions
+from routed.daemon.storage import StateError
 from routed.model.entries import Source
 from routed.model.objects import Key, Kind, RouteSlot, RouteValue
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routed.daemon.revisions import KEPT, Revision, Revisions, StateError, decode_displaced, encode_displaced
+from routed.daemon.revisions import KEPT, Revision, Revisions, decode_displaced, encode_displaced
+from routed.daemon.storage import StateError
 from routed.kernel.codec.attributes import attribute
 from routed.model.entries import Source
 from routed.model.net import parse_prefix
