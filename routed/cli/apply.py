@@ -100,7 +100,9 @@ def _apply_directly(options: Namespace) -> Exit:
     from routed.intent.problems import IntentError  # likewise
 
     try:
-        result = direct.apply_once(Path(options.config), Path(options.state_dir), force=options.force)
+        result = direct.apply_once(
+            Path(options.config), Path(options.state_dir), Path(options.runtime_dir), force=options.force
+        )
     except IntentError as error:
         show_problems(error.problems)
         return Exit.INVALID

@@ -234,7 +234,7 @@ def enforce(options: Namespace, daemon: StatusDocument | None) -> ApplyDocument:
     try:
         result = cast(ApplyDocument, call(options.runtime_dir, "Reload", {"force": False}, options.timeout))
     except ClientError as error:
-        if error.code in {Exit.NOT_PERMITTED, Exit.UNAVAILABLE}:
+        if error.code in {Exit.NOT_PERMITTED, Exit.REFUSED, Exit.UNAVAILABLE}:
             raise EndError(str(error), error.code) from None
         raise
     if result["problems"]:
@@ -247,7 +247,7 @@ def enforce_here(options: Namespace) -> ApplyDocument:
     from routed.daemon import direct, lock, storage
 
     try:
-        result = direct.apply_once(Path(options.config), Path(options.state_dir))
+        result = direct.apply_once(Path(options.config), Path(options.state_dir), Path(options.runtime_dir))
     except lock.AlreadyRunningError as error:
         raise EndError(str(error), Exit.REFUSED) from None
     except storage.StateError as error:

@@ -13,9 +13,9 @@ from routed.daemon import run as daemon
 
 EXIT_OF: Final = {
     "refused": Exit.REFUSED,
+    "failed": Exit.FAILED,
     "not-permitted": Exit.NOT_PERMITTED,
     "invalid": Exit.INVALID,
-    "failed": Exit.FAILED,
 }
 
 

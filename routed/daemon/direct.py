@@ -54,11 +54,14 @@ def propose(config: Path) -> tuple[Plan, Desired, Facts, Intent]:
         return plan, reconciler.host.desired, reconciler.host.facts, intent
 
 
-def apply_once(config: Path, state_dir: Path, *, force: bool = False) -> ApplyDocument:
-    """Put the files in force once, without a daemon. Raises IntentError, AlreadyRunning, StateError and OSError."""
+def apply_once(config: Path, state_dir: Path, runtime_dir: Path, *, force: bool = False) -> ApplyDocument:
+    """Put the files in force once, without a daemon.
+
+    Raises IntentError, AlreadyRunningError, StateError and OSError.
+    """
     loaded = load(config)
     intent = loaded.intent
-    with lock.acquire(intent.settings.protocol), open_reconciler(intent) as reconciler:
+    with lock.acquire(intent.settings.protocol, runtime_dir), open_reconciler(intent) as reconciler:
         revisions = Revisions(state_dir / "revisions")
         reconciler.host.displaced = revisions.load_displaced()
         revision = revisions.save(intent.sources, intent.digest)

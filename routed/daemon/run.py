@@ -30,10 +30,11 @@ from routed.kernel.execs import ExecWatch
 from routed.kernel.kernel import Kernel
 
 CAP_NET_ADMIN: Final = 12  # linux/capability.h
+PATIENCE: Final = 5.0  # seconds for an `apply --direct`, or a daemon that ends, to be through
 
 
 class CannotStartError(Exception):
-    """The daemon did not start. ``str`` says why; ``reason`` is one of refused, not-permitted, invalid, failed."""
+    """The daemon did not start. ``str`` says why; ``reason`` is one of refused, failed, not-permitted, invalid."""
 
     def __init__(self, reason: str, sentence: object) -> None:
         super().__init__(str(sentence))
@@ -66,12 +67,15 @@ def run(
         sentence = "CAP_NET_ADMIN is needed to change routes: run it as root, or by its unit"
         raise CannotStartError("not-permitted", sentence)
     try:
-        with lock.acquire(start.intent.settings.protocol), Kernel() as kernel:
+        protocol = start.intent.settings.protocol
+        with lock.wait_for(protocol, runtime_dir, PATIENCE) as held, Kernel() as kernel:
             kernel.open_events()
             execs = _open_exec_watch() if is_following else None
-            asyncio.run(_serve(kernel, files, start, sink, runtime_dir, execs, is_watching=is_watching))
-    except (lock.AlreadyRunningError, ControlError) as error:
+            asyncio.run(_serve(kernel, files, start, held, sink, runtime_dir, execs, is_watching=is_watching))
+    except lock.AlreadyRunningError as error:
         raise CannotStartError("refused", error) from None
+    except ControlError as error:
+        raise CannotStartError("failed", error) from None
     except (FirstPassError, OSError) as error:
         raise CannotStartError("failed", f"the host could not be read: {error}") from error
 
@@ -88,6 +92,7 @@ async def _serve(
     kernel: Kernel,
     files: Files,
     start: Start,
+    held: lock.Lock,
     sink: Sink,
     runtime_dir: Path,
     execs: ExecWatch | None,
@@ -95,6 +100,7 @@ async def _serve(
     is_watching: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
+    held.answer_on(loop)
     service = Service(kernel, files, start, sink)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
