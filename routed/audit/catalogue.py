@@ -53,6 +53,7 @@ class Message(StrEnum):
     NETLINK_FAILED = "netlink-failed"
     DEFECT = "defect"
     RECOVERED = "recovered"
+    PROTOCOL_TAKEN = "protocol-taken"
 
 
 class Row(NamedTuple):
@@ -157,5 +158,11 @@ CATALOGUE: Final[dict[Message, Row]] = {
     ),
     Message.RECOVERED: Row(
         "72cf14ab7e90407aa16bf362ad64cf0b", NOTICE, "everything has been read again, after {reason}"
+    ),
+    Message.PROTOCOL_TAKEN: Row(
+        "d8f33c79e59c4a3eb52d9bcf42548b15",
+        ERR,
+        "protocol {protocol} is not ours: {reason}; {consequence}",
+        is_state=True,
     ),
 }

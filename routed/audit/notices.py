@@ -143,7 +143,7 @@ def note_not_announced(entry: str, key: str, link: str, error: OSError) -> Recor
 
 
 def note_state_lost(reason: str) -> Record:
-    """A revision, or what our objects displaced, could not be written: a restart would not know of it."""
+    """A revision, what our objects displaced, or our protocol numbers could not be kept for a restart."""
     return make_record(Message.STATE_LOST, {"reason": reason}, {"ROUTED_REASON": reason})
 
 
@@ -169,6 +169,29 @@ def describe_failure(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return f"a defect in routed ({type(error).__name__}: {error})"
+
+
+def note_protocol_refused(config: str, protocol: int, reason: str) -> Record:
+    """The files ask for a protocol number that another routed holds."""
+    return _note_protocol_taken(protocol, reason, f"{config} changes nothing")
+
+
+def note_protocol_lost(protocol: int, reason: str) -> Record:
+    """A former protocol number is another routed's by now."""
+    return _note_protocol_taken(protocol, reason, "what it marks is left to it")
+
+
+def name_protocol(protocol: int) -> str:
+    """The subject of a record on a protocol number, by which it can be forgotten."""
+    return f"protocol {protocol}"
+
+
+def _note_protocol_taken(protocol: int, reason: str, consequence: str) -> Record:
+    return make_record(
+        Message.PROTOCOL_TAKEN,
+        {"protocol": str(protocol), "reason": reason, "consequence": consequence},
+        {"ROUTED_OBJECT": name_protocol(protocol), "ROUTED_REASON": reason},
+    )
 
 
 def note_paused(entry: str, length: float, reason: str) -> Record:

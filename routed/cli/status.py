@@ -62,6 +62,8 @@ def render_status(status: StatusDocument, now: datetime, *, is_colored: bool) ->
     """What is in force, how the files stand to it, and a table of all entries."""
     yield make_printable(status["state"])
     yield from _render_files(status, is_colored=is_colored)
+    for number in status.get("former_protocols", []):  # a daemon of an older version does not tell
+        yield make_printable(f"former protocol {number}: what carries it is ours as well, until nothing does")
     rows = [
         (entry["entry"], entry["state"], format_age(entry["since"], now), _count_objects(entry), entry["reason"])
         for entry in status["entries"]

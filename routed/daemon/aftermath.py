@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from routed.audit.wording import name_actor
 from routed.core.desired import scope_of
@@ -19,10 +20,11 @@ from routed.daemon.host import Host
 from routed.daemon.observe import Comparison
 from routed.daemon.report import Ended, Fight, Report
 from routed.daemon.status import vocabulary_of
-from routed.model.change import Drift, Failure, Nature, Operation, Outcome, Verb
+from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Value
 
+IN_SEARCH: Final = "found in search of former protocol numbers"
 STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
 
 
@@ -64,6 +66,20 @@ def forget_former(host: Host, report: Report) -> None:
     scopes |= {scope_of(o.operation.kind, o.operation.slot) for o in report.outcomes if o.failures}
     looked_at = host.former.find_scopes() if report.dirt.everything else report.scopes
     host.former.forget(looked_at - scopes - report.postponed - host.schedule.dirt.scopes.keys())
+
+
+def forget_marks(host: Host, report: Report, found: set[int]) -> None:
+    """A former protocol number is ours until a full pass found nothing that carries it.
+
+    What a pass found it may have changed, removed, failed at or left to the guard: only another pass can tell. That one
+    comes at once where something was done.
+    """
+    if not host.former_protocols or not report.dirt.everything:
+        return
+    if found and report.outcomes and report.dirt.everything.text != IN_SEARCH:
+        host.schedule.dirt.everything = host.schedule.dirt.everything or Cause(None, IN_SEARCH)
+    if not host.schedule.dirt:  # else something has not been looked at, or has changed meanwhile
+        host.former_protocols &= found
 
 
 def note_troubles(host: Host, report: Report, comparison: Comparison, now: float) -> list[Ended]:

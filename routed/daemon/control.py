@@ -149,6 +149,13 @@ class InvalidConfiguration(TypedVarlinkErrorReply, interface=NAME):
 InvalidConfiguration.paramtype = ObjectVarlinkType({"problems": Document(list[ProblemDocument])})
 
 
+class Refused(TypedVarlinkErrorReply, interface=NAME):
+    """It cannot be done as things stand, and nothing was changed."""
+
+    class Parameters:  # noqa: D106
+        reason: str
+
+
 class FellBehind(TypedVarlinkErrorReply, interface=NAME):
     """The caller of Watch reads too slowly: outcomes were lost. The journal has them."""
 
@@ -166,7 +173,7 @@ class Failed(TypedVarlinkErrorReply, interface=NAME):
 class Interface(VarlinkInterface, name=NAME):
     """routed keeps this host's routes, policy rules and addresses as its operator wrote them."""
 
-    errors = (PermissionDenied, UnknownEntry, InvalidConfiguration, FellBehind, Failed)
+    errors = (PermissionDenied, Refused, UnknownEntry, InvalidConfiguration, FellBehind, Failed)
 
     def __init__(self, service: Service, *, shows_text: bool) -> None:
         self._service = service

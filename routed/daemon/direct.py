@@ -16,9 +16,10 @@ from routed.core.desired import Desired
 from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
 from routed.core.select import Judgement, choose
-from routed.daemon import lock, peers
+from routed.daemon import peers
 from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
+from routed.daemon.ownership import Ownership
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.results import describe_result
 from routed.daemon.revisions import Revisions
@@ -34,20 +35,24 @@ from routed.model.objects import Kind, Scope, Standing
 
 
 @contextmanager
-def open_reconciler(intent: Intent) -> Iterator[Reconciler]:
-    """A reconciler for one pass over this network namespace."""
+def open_reconciler(intent: Intent, former: frozenset[int] = frozenset()) -> Iterator[Reconciler]:
+    """A reconciler for one pass over this network namespace. What carries a ``former`` protocol number is ours too."""
     with Kernel() as kernel:
         kernel.open_events()
-        reconciler = Reconciler(kernel, Host(intent), time.monotonic, find_ssh_peers=peers.find_ssh_peers)
+        host = Host(intent, former_protocols=former)
+        reconciler = Reconciler(kernel, host, time.monotonic, find_ssh_peers=peers.find_ssh_peers)
         reconciler.begin()
         reconciler.host.enforce(intent, time.monotonic())
         yield reconciler
 
 
-def propose(config: Path) -> tuple[Plan, Desired, Facts, Intent]:
-    """What would be done to the kernel for these files. Raises IntentError and OSError."""
+def propose(config: Path, marks: frozenset[int] = frozenset()) -> tuple[Plan, Desired, Facts, Intent]:
+    """What would be done to the kernel for these files, where these protocol numbers mark what is ours until now.
+
+    Raises IntentError and OSError.
+    """
     intent = load(config).intent
-    with open_reconciler(intent) as reconciler:
+    with open_reconciler(intent, marks - {intent.settings.protocol}) as reconciler:
         plan = Plan()
         for step in reconciler.propose():
             plan = plan if step is None else step
@@ -61,7 +66,11 @@ def apply_once(config: Path, state_dir: Path, runtime_dir: Path, *, force: bool 
     """
     loaded = load(config)
     intent = loaded.intent
-    with lock.acquire(intent.settings.protocol, runtime_dir), open_reconciler(intent) as reconciler:
+    with (
+        own_alone(intent.settings.protocol, state_dir, runtime_dir) as ownership,
+        open_reconciler(intent, ownership.marks.former) as reconciler,
+    ):
+        ownership.keep()
         revisions = Revisions(state_dir / "revisions")
         reconciler.host.displaced = revisions.load_displaced()
         revision = revisions.save(intent.sources, intent.digest)
@@ -71,8 +80,23 @@ def apply_once(config: Path, state_dir: Path, runtime_dir: Path, *, force: bool 
         request = engine.ask(Request(dirt, is_forced=force))
         for _ in engine.run():  # neighbours are told once: nobody is here to repeat it
             pass
-        notices = [str(notice) for notice in loaded.notices]
-        return describe_result(reconciler.host, request, revision, notices)
+        ownership.forget(reconciler.host.ours)
+        ownership.keep()
+        said = [*loaded.notices, *ownership.lost]
+        return describe_result(reconciler.host, request, revision, list(map(str, said)))
+
+
+def own_alone(protocol: int, state_dir: Path, runtime_dir: Path) -> Ownership:
+    """The ownership under this protocol number, where no daemon works with this state folder.
+
+    Raises AlreadyRunningError, and OSError.
+    """
+    ownership = Ownership(protocol, state_dir, runtime_dir)
+    daemons = [rival for rival in ownership.lost if ownership.kept and rival.protocol == ownership.kept.protocol]
+    if daemons:
+        ownership.close()
+        raise daemons[0]
+    return ownership
 
 
 def judge_links(config: Path, expression: str) -> Judgement:

@@ -123,8 +123,7 @@ class Host:
         for name, resolution in before.items():
             if self.desired.resolutions.get(name) != resolution:
                 self.former.note(name, resolution.sets)
-        if protocol_before != intent.settings.protocol:
-            self.former_protocols |= {protocol_before}
+        self.former_protocols = (self.former_protocols | {protocol_before}) - {intent.settings.protocol}
 
     def resolve_changed(self, dirt: Dirt) -> None:
         """Resolve again the entries that read a changed fact, and make dirty where they lead."""

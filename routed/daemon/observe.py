@@ -6,7 +6,7 @@ A dump whose fingerprint is that of the last one that showed no drift is not dec
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -30,6 +30,7 @@ class Comparison:
     absent: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself, by slot
     unread: set[Scope] = field(default_factory=set)  # these changed each time they were read
     unchanged: set[Scope] = field(default_factory=set)  # of these, the ones told by their fingerprint
+    former: set[int] = field(default_factory=set)  # protocol numbers of before that something still carries
 
     def count(self, nature: Nature) -> int:
         """How many objects are in drift of this nature."""
@@ -68,6 +69,7 @@ def observe(kernel: Kernel, host: Host, dirt: Dirt, found: Comparison) -> Iterat
         found.drifts = list(_leave_out_keys(found.drifts, host.meanwhile))
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
     differences = compare_keys(touched, host.desired.wants, host.ours)
+    found.former |= find_former(differences.drifts, host)
     found.drifts += _leave_out_marks(kernel, differences.drifts)
 
 
@@ -96,13 +98,22 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
         yield None
     differences = comparer.finish()
     drifts = _leave_out_marks(kernel, differences.drifts)
+    former = find_former((*differences.drifts, *differences.notes), host)
+    found.former |= former
     found.drifts += drifts
     found.notes += differences.notes
     found.absent |= differences.absent
-    if drifts or differences.notes:
+    if drifts or differences.notes or former:
         host.verified.pop(scope, None)
     else:
         host.verified[scope] = dump.fingerprint
+
+
+def find_former(drifts: Iterable[Drift], host: Host) -> set[int]:
+    """The former protocol numbers among what stands in the way of these wants, or under none."""
+    if not host.former_protocols:
+        return set()
+    return {value.protocol for drift in drifts for value in drift.standing if value.protocol in host.former_protocols}
 
 
 def _leave_out_marks(kernel: Kernel, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:

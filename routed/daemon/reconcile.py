@@ -13,7 +13,7 @@ from routed.core.guard import Limits
 from routed.core.interest import find_interest
 from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
-from routed.daemon.aftermath import forget_former, note_outcomes, note_troubles
+from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
 from routed.daemon.facts import look_around, prove, read_facts
 from routed.daemon.host import Host
@@ -150,6 +150,7 @@ class Reconciler:
         host.postponed = host.postponed - report.scopes | report.postponed
         host.note_unread(report.scopes - report.unread, report.unread, now)
         forget_former(host, report)
+        forget_marks(host, report, comparison.former)
         host.announcements.note(report.outcomes, report.dirt.regained, host.desired, host.facts, now)
         report.elapsed = now - report.began
         host.schedule.note_pass(report.dirt, report.began, now)

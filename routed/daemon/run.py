@@ -17,10 +17,12 @@ from typing import Final
 from routed import __version__
 from routed.audit.notices import note_config_rejected
 from routed.audit.sinks import LogFormat, Sink, open_sink
-from routed.daemon import lock, pulse, systemd
+from routed.daemon import pulse, systemd
 from routed.daemon.control import open_control
 from routed.daemon.files import Files, Start
 from routed.daemon.listener import ControlError
+from routed.daemon.lock import AlreadyRunningError
+from routed.daemon.ownership import Ownership
 from routed.daemon.revisions import Revisions
 from routed.daemon.scheduling import ask_for_short_slices
 from routed.daemon.service import FirstPassError, Service
@@ -68,11 +70,12 @@ def run(
         raise CannotStartError("not-permitted", sentence)
     try:
         protocol = start.intent.settings.protocol
-        with lock.wait_for(protocol, runtime_dir, PATIENCE) as held, Kernel() as kernel:
+        with Ownership(protocol, state_dir, runtime_dir, patience=PATIENCE) as ownership, Kernel() as kernel:
+            ownership.assume(start.former_protocols)
             kernel.open_events()
             execs = _open_exec_watch() if is_following else None
-            asyncio.run(_serve(kernel, files, start, held, sink, runtime_dir, execs, is_watching=is_watching))
-    except lock.AlreadyRunningError as error:
+            asyncio.run(_serve(kernel, files, start, ownership, sink, runtime_dir, execs, is_watching=is_watching))
+    except AlreadyRunningError as error:
         raise CannotStartError("refused", error) from None
     except ControlError as error:
         raise CannotStartError("failed", error) from None
@@ -92,7 +95,7 @@ async def _serve(
     kernel: Kernel,
     files: Files,
     start: Start,
-    held: lock.Lock,
+    ownership: Ownership,
     sink: Sink,
     runtime_dir: Path,
     execs: ExecWatch | None,
@@ -100,8 +103,8 @@ async def _serve(
     is_watching: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
-    held.answer_on(loop)
-    service = Service(kernel, files, start, sink)
+    ownership.answer_on(loop)
+    service = Service(kernel, files, start, ownership, sink)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,11 +23,13 @@ from routed.audit.sinks import Sink
 from routed.core.schedule import Dirt
 from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.carry_out import count_members
-from routed.daemon.control import Control, UnknownEntry
+from routed.daemon.control import Control, Refused, UnknownEntry
 from routed.daemon.engine import Engine, Request
 from routed.daemon.files import Files, Start, find_changed_files
 from routed.daemon.host import Host
+from routed.daemon.lock import AlreadyRunningError
 from routed.daemon.loop import Loop
+from routed.daemon.ownership import Ownership
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Failed, News, Recovered, Report, Resumed, Told
 from routed.daemon.results import describe_problem, describe_rejection, describe_result, find_waiting
@@ -52,7 +54,7 @@ class FirstPassError(Exception):
 class Service:
     """One running daemon. Made inside its asyncio loop."""
 
-    def __init__(self, kernel: Kernel, files: Files, start: Start, sink: Sink) -> None:
+    def __init__(self, kernel: Kernel, files: Files, start: Start, ownership: Ownership, sink: Sink) -> None:
         self.kernel = kernel
         self.files = files
         self.voice = Voice(sink, kernel.witness)
@@ -65,7 +67,8 @@ class Service:
         self.last_resync = 0.0
         self.is_loading = asyncio.Lock()
         self.host = Host(start.intent, is_current=start.reading.intent is not None)
-        self.host.former_protocols = start.former_protocols
+        self.ownership = ownership
+        self.host.former_protocols = ownership.marks.former
         self.reconciler = Reconciler(
             kernel,
             self.host,
@@ -90,6 +93,9 @@ class Service:
     async def begin(self) -> None:
         """The first pass. Afterwards the host is as the files say, as far as it can be."""
         self.host.displaced = self.files.revisions.load_displaced()
+        for rival in self.ownership.lost:
+            self.voice.say(notices.note_protocol_lost(rival.protocol, str(rival)))
+        self._keep_marks()
         self.reconciler.begin()
         self.loop.start()  # now: a first pass may take seconds, and single objects are not to wait for its end
         first = await self._put_in_force(self.host.intent, Cause(None, "start"))
@@ -153,6 +159,7 @@ class Service:
             since=_iso(self.began_at),
             config=str(self.files.config),
             protocol=self.host.intent.settings.protocol,
+            former_protocols=sorted(self.host.former_protocols),
             revision=self.revision,
             files=self._describe_files(),
             state=self._summarise(),
@@ -169,7 +176,7 @@ class Service:
         """What ``reload`` would do now. Raises IntentError."""
         from routed.daemon.direct import propose  # noqa: PLC0415  # only for this request
 
-        plan, _, _, intent = await asyncio.to_thread(propose, self.files.config)
+        plan, _, _, intent = await asyncio.to_thread(propose, self.files.config, self.host.ours)
         vocabulary = vocabulary_of(self.host)
         vocabulary.tables.update(intent.table_names)
         return make_plan_document(plan, find_waiting(self.host), vocabulary)
@@ -182,6 +189,8 @@ class Service:
             if self.reading.intent is None:
                 self._reject(self.reading.problems[0].file)
                 return describe_rejection(self.reading.problems, self.revision)
+            if why := await self._take_protocol(self.reading.intent):
+                raise Refused(reason=why)
             self.host.is_current = True
             done = await self._put_in_force(self.reading.intent, Cause(None, "reload"), is_forced=force)
             self._update_watch()
@@ -229,7 +238,8 @@ class Service:
         try:
             while self.is_reload_asked:
                 self.is_reload_asked = False
-                await self.reload(force=False)
+                with suppress(Refused):  # the journal has it
+                    await self.reload(force=False)
         finally:
             self.is_reloading = False
             systemd.notify_ready(self.describe())
@@ -260,6 +270,8 @@ class Service:
             if self.host.intent.settings.watch == "check" and not only_prefixes:
                 self.voice.say(notices.note_files_changed(changed))
                 return
+            if await self._take_protocol(reading.intent):
+                return
             self.host.is_current = True
             await self._put_in_force(reading.intent, Cause(None, f"{changed[0]} changed"))
             self._update_watch()
@@ -282,6 +294,22 @@ class Service:
         request = Request(Dirt(everything=cause), enforce, is_forced=is_forced)
         await self.loop.run_pass(request)
         return request
+
+    async def _take_protocol(self, intent: Intent) -> str:
+        """Before anything is changed under the number of these files it must be ours. Returns why it cannot be."""
+        try:
+            await self.ownership.move_to(intent.settings.protocol)
+        except (AlreadyRunningError, OSError) as error:
+            self.voice.say(notices.note_protocol_refused(str(self.files.config), intent.settings.protocol, str(error)))
+            self._notify_status()
+            return str(error)
+        self.voice.forget("", notices.name_protocol(intent.settings.protocol))
+        self._keep_marks()
+        return ""
+
+    def _keep_marks(self) -> None:
+        with self._keeping("marks"):
+            self.ownership.keep()
 
     def _save_revision(self, intent: Intent) -> None:
         with self._keeping("revision"):
@@ -356,6 +384,8 @@ class Service:
             self.voice.say(notices.note_overrun(self.overruns))
         if report.dirt.everything:
             self.last_resync = time.monotonic()
+            self.ownership.forget(self.host.ours)
+            self._keep_marks()
             self._keep_state()
             if self.control:
                 self.control.ensure()

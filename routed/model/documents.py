@@ -61,6 +61,7 @@ class StatusDocument(TypedDict):
     since: str
     config: str
     protocol: int
+    former_protocols: list[int]  # what carries these numbers is ours too, until nothing does
     revision: int
     files: FilesDocument
     state: str  # one sentence, the same as in systemctl status

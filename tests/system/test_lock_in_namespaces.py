@@ -8,13 +8,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGHUP
 
 import pytest
 
-from routed.daemon.lock import acquire
-from tests.kernel.netns import wait_until
+from routed.daemon.lock import AlreadyRunningError, acquire
+from tests.kernel.netns import ip_json, wait_until
 from tests.system.daemon import PATIENCE, Daemon
-from tests.system.worlds import GATEWAY
+from tests.system.host import routes
+from tests.system.worlds import GATEWAY, LAN
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network namespace")
 
@@ -22,6 +24,7 @@ PROTOCOL = 2_000_000 + os.getpid()
 TAKE = """
 import sys
 from pathlib import Path
+from signal import SIGHUP
 from routed.daemon.lock import acquire
 lock = acquire(int(sys.argv[1]), Path(sys.argv[2]))
 """
@@ -29,6 +32,7 @@ lock = acquire(int(sys.argv[1]), Path(sys.argv[2]))
 RACE = """
 import sys
 from pathlib import Path
+from signal import SIGHUP
 from routed.daemon.lock import AlreadyRunningError, acquire
 print('ready', flush=True)
 input()
@@ -196,3 +200,65 @@ def test_a_start_waits_for_a_holder_that_goes(daemon: Daemon) -> None:
         daemon.launch()
         wait_until(lambda: any((daemon.folder / "run").glob("lock-*")), PATIENCE)  # now it asks
     daemon.wait_until_ready()
+
+
+def test_a_reload_to_a_number_that_another_daemon_holds_is_refused_and_changes_nothing(
+    daemon: Daemon, other: Daemon
+) -> None:
+    daemon.start(GATEWAY)
+    other.start(f'{LAN}via = "10.0.0.3"\nmetric = 7\n', daemon="protocol = 115")
+    before = ip_json("route show table all")
+    revision = daemon.ask_json("status")["revision"]
+    other.write(f'{LAN}via = "10.0.0.3"\nmetric = 8\n', daemon="protocol = 114")
+
+    answer = other.ask("apply")
+
+    assert answer.code == 4
+    assert f"another routed (pid {daemon.pid})" in answer.err
+    assert ip_json("route show table all") == before
+    status = other.ask_json("status")
+    assert (status["protocol"], status["former_protocols"], status["revision"]) == (115, [], revision)
+    assert status["files"]["state"] == "changed, not in force"
+    assert other.ask("apply", "--direct").code == 4
+    assert ip_json("route show table all") == before
+
+    other.write(f'{LAN}via = "10.0.0.3"\nmetric = 8\n', daemon="protocol = 116")
+    assert other.ask("apply").code == 0
+    assert (len(routes("114")), len(routes("115")), len(routes("116"))) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("way", ["SIGHUP", "watch"])
+def test_a_reload_that_nobody_waits_for_says_in_the_journal_who_holds_the_number(
+    daemon: Daemon, other: Daemon, way: str
+) -> None:
+    daemon.start(GATEWAY)
+    other.start(f'{LAN}via = "10.0.0.3"\nmetric = 7\n', daemon='protocol = 115\nwatch = "apply"')
+    other.write(f'{LAN}via = "10.0.0.3"\nmetric = 7\n', daemon='protocol = 114\nwatch = "apply"')
+    if way == "SIGHUP":
+        other.signal(SIGHUP)
+    said = other.wait_for("protocol-taken", saying=f"another routed (pid {daemon.pid})")
+    assert said["fields"]["ROUTED_OBJECT"] == "protocol 114"
+    assert (len(routes("114")), len(routes("115"))) == (1, 1)
+    assert len(other.records("protocol-taken")) == 1
+    daemon.stop()
+    assert other.ask("apply").code == 0
+    assert len(routes("115")) == 0
+
+
+def test_two_daemons_cannot_swap_their_numbers_at_once(daemon: Daemon, other: Daemon) -> None:
+    daemon.start(GATEWAY)
+    other.start(f'{LAN}via = "10.0.0.3"\nmetric = 7\n', daemon="protocol = 115")
+    daemon.write(GATEWAY, daemon="protocol = 115")
+    other.write(f'{LAN}via = "10.0.0.3"\nmetric = 7\n', daemon="protocol = 114")
+    assert [each.ask("apply").code for each in (daemon, other)] == [4, 4]
+    assert (len(routes("114")), len(routes("115"))) == (1, 1)
+
+
+def test_the_lock_of_a_former_number_is_held_as_long_as_something_carries_it(daemon: Daemon, other: Daemon) -> None:
+    many = "".join(f'[[route]]\nto = "10.5.{number}.0/24"\ntype = "blackhole"\n' for number in range(30))
+    daemon.start(many)
+    assert [r["by_guard"] for r in daemon.apply(GATEWAY, daemon="protocol = 115")["refusals"]][:1] == [True]
+    with pytest.raises(AlreadyRunningError):
+        acquire(114, daemon.folder / "elsewhere")
+    assert daemon.ask("apply", "--force").code == 0
+    acquire(114, daemon.folder / "elsewhere").close()

@@ -32,6 +32,15 @@ def test_status_tells_what_is_in_force_how_the_files_stand_and_every_entry(statu
     )
 
 
+def test_status_names_each_former_protocol_number(status: Any) -> None:
+    status["former_protocols"] = [112, 113]
+    lines = list(render_status(status, NOW, is_colored=False))
+    assert lines[3:5] == [
+        "former protocol 112: what carries it is ours as well, until nothing does",
+        "former protocol 113: what carries it is ours as well, until nothing does",
+    ]
+
+
 def test_colour_changes_no_word_and_paints_the_state_not_the_name(status: Any) -> None:
     plain = list(render_status(status, NOW, is_colored=False))
     colored = list(render_status(status, NOW, is_colored=True))

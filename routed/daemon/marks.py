@@ -1,0 +1,87 @@
+"""The protocol numbers that mark what is ours, on disk: the present one, and former ones that may still be in use.
+
+    <state-dir>/marks.json    {"version": 1, "protocol": 115, "former": [114]}
+
+Here must never live: when a number is forgotten, or who holds its lock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from routed.daemon.storage import DAMAGES, NEW, StateError, describe_damage, replace_file, told_as_state_error
+
+_LOGGER = logging.getLogger(__name__)
+
+VERSION: Final = 1
+NUMBERS: Final = range(1, 256)  # rtm_protocol is one byte; 0 is nobody's (linux/rtnetlink.h)
+
+
+class Marks(NamedTuple):
+    """Protocol numbers: the present one, and the former ones."""
+
+    protocol: int
+    former: frozenset[int] = frozenset()
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """All of them."""
+        return self.former | {self.protocol}
+
+    def move_to(self, protocol: int) -> Marks:
+        """The same once ``protocol`` is the present number."""
+        return Marks(protocol, self.numbers - {protocol})
+
+
+class MarksFile:
+    """The file in one state folder, which need not exist yet. Who writes it holds the locks of all its numbers."""
+
+    def __init__(self, state_dir: Path, complain: Callable[[str], None] = _LOGGER.warning) -> None:
+        """``complain`` is told, in a sentence, why a file that is there says nothing."""
+        self._path = state_dir / "marks.json"
+        self._complain = complain
+
+    def load(self) -> Marks | None:
+        """What is kept. None where that is nothing, or nothing that we can read; only damage is complained of."""
+        try:
+            document = json.loads(self._path.read_bytes())
+            if is_newer(document):
+                self._complain(f"{self._path} says nothing to us and is left alone: a newer routed wrote it")
+                return None
+            return Marks(_check(document["protocol"]), frozenset(map(_check, document["former"])))
+        except (FileNotFoundError, PermissionError):
+            return None
+        except DAMAGES as error:
+            self._complain(f"former protocol numbers are not known, {self._path} is damaged: {describe_damage(error)}")
+            return None
+
+    def save(self, marks: Marks) -> None:
+        """Keep these numbers. Raises StateError, and then what was kept before is still there."""
+        if self._is_newer():
+            raise StateError(f"{self._path} is left alone: a newer routed wrote it")
+        document = {"version": VERSION, "protocol": marks.protocol, "former": sorted(marks.former)}
+        with told_as_state_error(f"cannot keep the protocol numbers in {self._path}"):
+            self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            new = self._path.with_name(self._path.name + NEW)
+            replace_file(self._path, json.dumps(document).encode() + b"\n", new=new)
+
+    def _is_newer(self) -> bool:
+        try:
+            return is_newer(json.loads(self._path.read_bytes()))
+        except DAMAGES:
+            return False
+
+
+def is_newer(document: Any) -> bool:
+    """Was it written in a format that we do not know yet? Raises one of ``DAMAGES`` for what has none."""
+    return int(document["version"]) > VERSION
+
+
+def _check(number: Any) -> int:
+    if not isinstance(number, int) or number not in NUMBERS:
+        raise ValueError(f"{number!r} is no protocol number")
+    return number
