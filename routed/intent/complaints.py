@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from routed.intent.problems import Fault, KeyPath
-from routed.intent.schema import Hop, Match
 from routed.intent.words import one_of
 
 # What other programs call it, and what ``ip`` and this file call it.
@@ -37,8 +36,6 @@ FOREIGN_WORDS: Final[dict[str, tuple[str, ...]]] = {
     "action": ("type",),
     "brd": ("broadcast",),
 }
-# The tables inside of tables.
-INNER: Final[dict[str | int, type[BaseModel]]] = {"hops": Hop, "match": Match}
 
 _SENTENCES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "string_type": lambda _: "must be a string",
@@ -69,7 +66,7 @@ def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[Fault]:
         details: dict[str, Any] = dict(item)
         path: KeyPath = item["loc"]
         if item["type"] == "extra_forbidden":
-            yield unknown_key(path, INNER[path[0]] if len(path) > 1 else model)
+            yield unknown_key(path, find_inner(model, path[:-1]))
             continue
         sentence = _SENTENCES.get(item["type"])
         colon = ":" if item["type"] == "value_error" else ""
@@ -84,6 +81,23 @@ def unknown_key(path: KeyPath, model: type[BaseModel]) -> Fault:
             return Fault(path, f"unknown key `{key}`", f"write `{word}`")
     close = get_close_matches(key, known, n=1, cutoff=0.6)
     return Fault(path, f"unknown key `{key}`", f"did you mean `{close[0]}`?" if close else f"keys: {', '.join(known)}")
+
+
+def find_inner(model: type[BaseModel], path: KeyPath) -> type[BaseModel]:
+    """The table that stands at ``path`` within a table, by what the schema says of each key on the way."""
+    for word in path:
+        if isinstance(word, str):  # a number only counts the elements of what the word before it names
+            fields = {field.alias or name: field for name, field in model.model_fields.items()}
+            model = next(_models_in(fields[word].annotation))
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The tables that an annotation such as ``list[Hop] | None`` speaks of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:

@@ -1,22 +1,21 @@
 """Gather: the bytes of all files that make up one configuration.
 
-The only module of this floor that reads the disk. It looks into the files no further than to learn which prefix files
-they name.
+It looks into the files no further than to learn which prefix files they name. How one file is read stands in ``disk``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from errno import EINVAL
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from os.path import normpath
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
+from routed.intent.disk import Read, read_for_command
 from routed.intent.documents import Document, parse_document
 from routed.intent.dropins import find_drop_ins
 from routed.intent.names import find_name_files
-from routed.intent.problems import IntentError, KeyPath, Problem
+from routed.intent.problems import IntentError, KeyPath, Problem, attempt
 from routed.model.entries import Source
 
 
@@ -30,40 +29,38 @@ class Gathered(NamedTuple):
     unread_prefixes: tuple[Problem, ...]
 
 
-def gather(path: Path, root: Path) -> Gathered:
-    """Read the main file, its drop-ins, the prefix files that they name, and the host's name files."""
+def gather(path: Path, root: Path, read: Read = read_for_command) -> Gathered:
+    """Read the main file, its drop-ins, the prefix files that they name, and the host's name files. Never raises."""
     sources: list[Source] = []
+    documents: list[Document] = []
     unread: list[Problem] = []
+    invalid: list[Problem] = []
     unread_prefixes: list[Problem] = []
-    try:
-        drop_ins: tuple[Path, ...] = find_drop_ins(path, root)
-    except OSError as error:
-        drop_ins = ()
-        unread.append(Problem(str(error.filename), 0, 0, _reason(error)))
+    drop_ins = _find(lambda: find_drop_ins(path, root), unread)
     for file, role in [(path, "main"), *((file, "drop-in") for file in drop_ins)]:
         try:
-            # The main file may be a pipe: `routed check /dev/stdin`.
-            content = file.read_bytes() if role == "main" else _read_regular(file)
-            sources.append(Source(str(file), content, role))
+            source = Source(str(file), read(file, role), role)
         except (OSError, ValueError) as error:
             unread.append(Problem(str(file), 0, 0, _reason(error)))
-    documents, invalid = parse_documents(sources)
-    read: set[str] = set()
+            continue
+        sources.append(source)
+        _parse(source, documents, invalid)
+    gathered: set[str] = set()
     for document, key, word in _named_prefix_files(documents):
         file_path = prefix_path(document.source.path, word)
-        if file_path in read:
+        if file_path in gathered:
             continue
         try:
-            sources.append(Source(file_path, _read_regular(Path(file_path)), "prefixes"))
-            read.add(file_path)
+            sources.append(Source(file_path, read(Path(file_path), "prefixes"), "prefixes"))
+            gathered.add(file_path)
         except (OSError, ValueError) as error:
             unread_prefixes.append(document.problem(key, f"`prefixes_file`: {file_path}: {_reason(error)}"))
-    for file in find_name_files(root):
+    for file in _find(lambda: find_name_files(root), unread):
         try:
-            sources.append(Source(str(file), file.read_bytes(), "names"))
+            sources.append(Source(str(file), read(file, "names"), "names"))
         except OSError as error:
             unread.append(Problem(str(file), 0, 0, _reason(error)))
-    return Gathered(tuple(sources), documents, tuple(unread), invalid, tuple(unread_prefixes))
+    return Gathered(tuple(sources), tuple(documents), tuple(unread), tuple(invalid), tuple(unread_prefixes))
 
 
 def parse_documents(sources: Iterable[Source]) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
@@ -72,11 +69,28 @@ def parse_documents(sources: Iterable[Source]) -> tuple[tuple[Document, ...], tu
     problems: list[Problem] = []
     for source in sources:
         if source.role in {"main", "drop-in"}:
-            try:
-                documents.append(parse_document(source))
-            except IntentError as error:
-                problems += error.problems
+            _parse(source, documents, problems)
     return tuple(documents), tuple(problems)
+
+
+def _parse(source: Source, documents: list[Document], problems: list[Problem]) -> None:
+    try:
+        document = attempt(
+            partial(parse_document, source), lambda sentence: problems.append(Problem(source.path, 0, 0, sentence))
+        )
+    except IntentError as error:
+        problems += error.problems
+    else:
+        documents += [document] if document else []
+
+
+def _find(look: Callable[[], Iterable[Path]], unread: list[Problem]) -> tuple[Path, ...]:
+    """The files of a kind; a folder that cannot be looked into is a problem."""
+    try:
+        return tuple(look())
+    except OSError as error:
+        unread.append(Problem(str(error.filename), 0, 0, _reason(error)))
+    return ()
 
 
 def prefix_path(document: str, word: str) -> str:
@@ -99,14 +113,7 @@ def _named_prefix_files(documents: Iterable[Document]) -> Iterator[tuple[Documen
     return (choice for choice in chosen.values() if choice)
 
 
-def _read_regular(path: Path) -> bytes:
-    """The content. Raises OSError, also for a pipe or a device, which might never end; a folder has its own words."""
-    mode = path.stat().st_mode
-    if not S_ISREG(mode) and not S_ISDIR(mode):
-        raise OSError(EINVAL, "is not a regular file", str(path))
-    return path.read_bytes()
-
-
 def _reason(error: OSError | ValueError) -> str:
     """The system's own words, as a person reads them."""
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+    words = error.strerror if isinstance(error, OSError) else None
+    return words[0].lower() + words[1:] if words else str(error)

@@ -7,24 +7,28 @@ the others are still read. Reading from the disk stands in ``gather``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from routed.intent import schema
 from routed.intent.complaints import unknown_key, validate
 from routed.intent.convert import Context, Draft, FaultsError, convert, derive_links
 from routed.intent.crosscheck import find_clashes, name_entries
+from routed.intent.disk import Read, read_for_command
 from routed.intent.documents import Document
-from routed.intent.gather import gather, parse_documents, prefix_path
+from routed.intent.gather import Gathered, gather, parse_documents, prefix_path
 from routed.intent.names import Names, read_names
 from routed.intent.prefixes import PrefixFile, parse_prefixes
-from routed.intent.problems import Fault, IntentError, KeyPath, Problem
+from routed.intent.problems import Fault, IntentError, KeyPath, Problem, attempt
 from routed.intent.selectors import convert_selector
 from routed.model.entries import Entry, Intent, Selector, Settings, Source
 from routed.model.names import NEVER_OURS, TABLES
 
 LATER_TABLES: Final = frozenset({"service"})
+
+_T = TypeVar("_T")
 
 
 class Loaded(NamedTuple):
@@ -47,17 +51,26 @@ def load(path: Path, *, root: Path = Path("/")) -> Loaded:
     """Read and check the main file ``path`` and all that belongs to it.
 
     ``root`` stands before the paths of the system (name files, the vendor's drop-ins). Raises IntentError with every
-    problem of every file.
+    problem of every file, and nothing else.
     """
-    gathered = gather(path, root)
+    return load_gathered(gather_files(path, root=root))
+
+
+def gather_files(path: Path, *, root: Path = Path("/"), read: Read = read_for_command) -> Gathered:
+    """The files themselves, and which of them cannot be read. Raises IntentError for a defect of ours only."""
+    return _attempt_all(partial(gather, path, root, read), str(path))
+
+
+def load_gathered(gathered: Gathered, note: Callable[[str], None] = lambda _: None) -> Loaded:
+    """The intent of these files. ``note`` is told of each file before the work on it. Raises IntentError."""
     failed = gathered.unread + gathered.invalid
-    return _Assembly(gathered.sources, gathered.documents, failed, gathered.unread_prefixes).assemble()
+    return _assemble(_Assembly(gathered.sources, gathered.documents, failed, gathered.unread_prefixes, note))
 
 
 def load_kept(sources: tuple[Source, ...]) -> Loaded:
     """The same from bytes in memory, such as a stored revision; reads no file. Raises IntentError."""
     documents, problems = parse_documents(sources)
-    return _Assembly(sources, documents, problems).assemble()
+    return _assemble(_Assembly(sources, documents, problems))
 
 
 def load_sources(sources: tuple[Source, ...]) -> Intent:
@@ -71,7 +84,7 @@ def read_sources(path: Path, *, root: Path = Path("/")) -> tuple[Source, ...]:
     Roles: ``main``, ``drop-in``, ``prefixes``, and ``names`` for the host's /etc/iproute2, without which a stored
     revision could not be understood alone.
     """
-    gathered = gather(path, root)
+    gathered = gather_files(path, root=root)
     if unread := gathered.unread + gathered.unread_prefixes:
         raise IntentError(unread)
     return gathered.sources
@@ -87,6 +100,19 @@ def digest_of(sources: Iterable[Source]) -> str:
     return total.hexdigest()
 
 
+def _assemble(assembly: _Assembly) -> Loaded:
+    return _attempt_all(assembly.assemble, assembly.sources[0].path if assembly.sources else "")
+
+
+def _attempt_all(work: Callable[[], _T], file: str) -> _T:
+    """What ``work`` returns; a defect that belongs to no one table is one of the main file. Raises IntentError."""
+    sentences: list[str] = []
+    result = attempt(work, sentences.append)
+    if sentences or result is None:
+        raise IntentError(tuple(Problem(file, 0, 0, sentence) for sentence in sentences))
+    return result
+
+
 class _Assembly:
     """One run from documents to an Intent; it exists to collect problems along the way."""
 
@@ -96,7 +122,9 @@ class _Assembly:
         documents: Sequence[Document],
         failed: tuple[Problem, ...],
         unread_prefixes: tuple[Problem, ...] = (),
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self.note = note
         self.sources = sources
         self.documents = documents
         self.problems = [*failed, *unread_prefixes]
@@ -117,7 +145,11 @@ class _Assembly:
         selectors = self._selectors([raw for raw in chosen if raw.kind == "interface"])
         known = frozenset(selector.name for selector in selectors) if self.is_every_interface_read else None
         placed = [raw for raw in chosen if raw.kind not in {"table", "daemon", "interface"}]
-        drafts = [(raw, draft) for raw in placed if (draft := self._convert(raw, names, known))]
+        drafts = [
+            (raw, draft)
+            for raw in placed
+            if (draft := self._attempt(raw.document, raw.path, partial(self._convert, raw, names, known)))
+        ]
         entries = name_entries(draft for _, draft in drafts)
         self._crosscheck([raw for raw, _ in drafts], entries)
         if self.problems:
@@ -129,32 +161,43 @@ class _Assembly:
 
     def _read_tables(self, document: Document) -> Iterable[Raw]:
         """Every table of one file that its schema accepts."""
+        self.note(document.source.path)
         data = document.data
         if document.source.role == "main" and "version" not in data:
             message = "the file has no `version`" if data else "the file is empty"
             self.problems.append(document.problem((), message, "begin it with: version = 1"))
+        tables: list[tuple[str, KeyPath, type[schema.Table], object]] = []
         for word, value in data.items():
             if word in schema.ENTRY_TABLES and isinstance(value, list):
-                for index, table in enumerate(value):
-                    yield from self._read_table(document, word, (word, index), schema.ENTRY_TABLES[word], table)
+                model = schema.ENTRY_TABLES[word]
+                tables += ((word, (word, index), model, table) for index, table in enumerate(value))
             elif word == "daemon":
-                yield from self._read_table(document, word, (word,), schema.Daemon, value)
+                tables.append((word, (word,), schema.Daemon, value))
             else:
                 self.problems += (document.problem_of((), fault) for fault in _top_level_faults(word, value))
+        for kind, path, model, table in tables:
+            raw = self._attempt(document, path, partial(self._read_table, document, kind, path, model, table))
+            if raw is not None:
+                yield raw
+            else:
+                self.is_every_table_read &= kind != "table"
+                self.is_every_interface_read &= kind != "interface"
 
     def _read_table(
         self, document: Document, kind: str, path: KeyPath, model: type[schema.Table], table: object
-    ) -> Iterable[Raw]:
+    ) -> Raw | None:
         if not isinstance(table, dict):
             self.problems.append(document.problem(path, f"`{kind}` must be a table"))
-            return
+            return None
         spec = validate(model, table)
-        if isinstance(spec, tuple):
-            self.problems += (document.problem_of(path, fault) for fault in spec)
-            self.is_every_table_read &= kind != "table"
-            self.is_every_interface_read &= kind != "interface"
-        else:
-            yield Raw(kind, document, path, spec)
+        if not isinstance(spec, tuple):
+            return Raw(kind, document, path, spec)
+        self.problems += (document.problem_of(path, fault) for fault in spec)
+        return None
+
+    def _attempt(self, document: Document, path: KeyPath, work: Callable[[], _T | None]) -> _T | None:
+        """A defect in the work on one table is a problem of that table; the others are still read."""
+        return attempt(work, lambda sentence: self.problems.append(document.problem(path, sentence)))
 
     def _choose(self, raws: Iterable[Raw]) -> list[Raw]:
         """The tables that count: of one kind and name the last file's, and none that is disabled."""
@@ -232,6 +275,7 @@ class _Assembly:
                 self.problems.append(raw.document.problem((*raw.path, "prefixes_file"), message))
             return None
         if path not in self.prefix_files:
+            self.note(path)
             file = self.prefix_files[path] = parse_prefixes(self.prefix_sources[path])
             self.problems += file.problems
             if file.duplicates:

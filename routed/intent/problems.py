@@ -5,9 +5,12 @@ Here lives the form of a complaint and how it is printed. Which complaints there
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias, TypeVar
 
 KeyPath: TypeAlias = tuple[str | int, ...]
+
+_T = TypeVar("_T")
 
 
 class Fault(NamedTuple):
@@ -54,3 +57,27 @@ class IntentError(Exception):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self.problems)
+
+
+def attempt(work: Callable[[], _T], tell: Callable[[str], object]) -> _T | None:
+    """What ``work`` returns. What goes wrong in it in a way that nobody thought of is told in a sentence.
+
+    What the operator wrote is never a reason to end: not what is wrong in it, and not what is wrong in us.
+    """
+    try:
+        return work()
+    except IntentError:
+        raise
+    except Exception as error:  # noqa: BLE001  the purpose
+        tell(describe_defect(error))
+    return None
+
+
+def describe_defect(error: Exception) -> str:
+    """An exception that should not be, with where it came from, for who has to mend it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code.co_filename.rpartition("/")[2] if trace else "?"
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"this is a defect in routed: {said} ({code}:{trace.tb_lineno if trace else 0})"

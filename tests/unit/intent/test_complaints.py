@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+from pydantic import BaseModel
+
+from routed.intent import gather, load, schema
+from routed.intent.complaints import _models_in, find_inner, keys_of, validate
+from routed.intent.convert import convert as convert_one
+from routed.intent.documents import parse_document
 from routed.intent.load import load_sources
 from routed.intent.problems import IntentError
 from tests.unit.intent.intent_help import HEAD, complaint, drop_in, problems, read, source
@@ -130,3 +138,90 @@ def test_a_problem_in_the_middle_of_a_file_with_dos_line_ends_is_placed_right() 
     with pytest.raises(IntentError) as caught:
         load_sources((crlf,))
     assert [(problem.line, problem.source_line) for problem in caught.value.problems] == [(3, "to = 5")]
+
+
+def inner_tables() -> Iterator[tuple[type[BaseModel], str, type[BaseModel]]]:
+    """Every key of every table of the file that holds tables itself, and which."""
+    models: list[type[BaseModel]] = [*schema.ENTRY_TABLES.values(), schema.Daemon]
+    for model in models:
+        for name, field in model.model_fields.items():
+            for inner in _models_in(field.annotation):
+                yield model, field.alias or name, inner
+
+
+INNER = list(inner_tables())
+
+
+def test_the_schema_has_tables_inside_of_tables() -> None:
+    assert {key for _, key, _ in INNER} >= {"hops", "match", "announce"}
+
+
+@pytest.mark.parametrize(("model", "key", "inner"), INNER)
+def test_a_mistyped_key_in_an_inner_table_is_answered_with_the_keys_of_that_table(
+    model: type[BaseModel], key: str, inner: type[BaseModel]
+) -> None:
+    word = keys_of(inner)[0]
+    mistyped = word[0] + word[2:] + word[1]
+    is_array = "list" in str(next(field for name, field in model.model_fields.items() if key in {name, field.alias}))
+    table: Any = {mistyped: 3}
+    found = validate(model, {key: [table] if is_array else table})
+    assert isinstance(found, tuple)
+    path = (key, 0, mistyped) if is_array else (key, mistyped)
+    (fault,) = [fault for fault in found if fault.path == path]
+    assert (fault.message, fault.hint) == (f"unknown key `{mistyped}`", f"did you mean `{word}`?")
+    assert find_inner(model, path[:-1]) is inner
+
+
+def test_a_mistyped_key_of_announce_is_named_with_its_place_and_the_key_that_was_meant() -> None:
+    text = "[[vip]]\naddress = '10.0.0.80'\ndev = 'd0'\nannounce = { cuont = 3 }\n"
+    (problem,) = problems(text)
+    assert (problem.line, problem.column) == (5, 14)
+    assert complaint(text) == "unknown key `cuont` / did you mean `count`?"
+
+
+ROUTES = "[[route]]\nto = '10.0.0.0/8'\ndev = 'a'\n[[route]]\nto = '10.1.0.0/16'\ntabel = 7\n[[rule]]\nfrom = '10.0.0.0/8'\ntable = 7\n"
+
+
+@pytest.mark.parametrize("error", [KeyError("announce"), MemoryError(), RecursionError("too deep"), OSError(24, "x")])
+def test_a_defect_in_the_work_on_one_table_is_a_problem_of_that_table_and_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    convert = convert_one
+
+    def stumble(kind: str, *rest: Any) -> Any:
+        if kind == "route":
+            raise error
+        return convert(kind, *rest)
+
+    monkeypatch.setattr(load, "convert", stumble)
+    found = problems(ROUTES)
+    assert [problem.line for problem in found] == [2, 7, 8]
+    assert found[0].message.startswith(f"this is a defect in routed: {type(error).__name__}")
+    assert found[1].message == "unknown key `tabel`"
+
+
+@pytest.mark.parametrize("name", ["validate", "name_entries", "read_names", "find_clashes", "derive_links"])
+def test_no_exception_leaves_the_loader_but_its_own(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def stumble(*_: Any) -> Any:
+        raise ZeroDivisionError("nobody thought of it")
+
+    monkeypatch.setattr(load, name, stumble)
+    found = problems("[[route]]\nto = '10.0.0.0/8'\ndev = 'a'\n")
+    assert found
+    assert all("this is a defect in routed: ZeroDivisionError: nobody thought" in one.message for one in found)
+    assert all(one.file == "/etc/routed.toml" for one in found)
+
+
+def test_a_defect_in_the_work_on_one_file_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = parse_document
+
+    def stumble(one: Any) -> Any:
+        if one.role == "main":
+            raise MemoryError
+        return parse(one)
+
+    monkeypatch.setattr(gather, "parse_document", stumble)
+    main, other = problems("", drop_in("to = ["))
+    assert (main.file, main.line) == ("/etc/routed.toml", 0)
+    assert "MemoryError" in main.message
+    assert "not valid TOML" in other.message
