@@ -37,6 +37,7 @@ class Message(StrEnum):
     CONFIG_LOADED = "config-loaded"
     CONFIG_REJECTED = "config-rejected"
     FILES_CHANGED = "files-changed"
+    FILE_BEING_WRITTEN = "file-being-written"
     OVERRUN = "overrun"
     STARTED = "started"
     STOPPED = "stopped"
@@ -118,6 +119,11 @@ CATALOGUE: Final[dict[Message, Row]] = {
         NOTICE,
         "{files} changed, not in force: routed apply puts it in force",
         is_state=True,
+    ),
+    Message.FILE_BEING_WRITTEN: Row(
+        "7e4e4979c5284060ad1b82d36cd61d73",
+        NOTICE,
+        "{file} is being written: what is in force of it stays until it is closed",
     ),
     Message.OVERRUN: Row(
         "b8880fa8539f44f284f8a0c8fc0e2672", WARNING, "the kernel could not deliver all events; everything is read again"

@@ -57,6 +57,11 @@ def note_files_changed(files: Sequence[str]) -> Record:
     return make_record(Message.FILES_CHANGED, {"files": names}, {"ROUTED_REASON": names})
 
 
+def note_being_written(file: str) -> Record:
+    """Somebody has a file open for writing, so it is not read yet."""
+    return make_record(Message.FILE_BEING_WRITTEN, {"file": file}, {"ROUTED_REASON": file})
+
+
 def note_overrun(overruns: int) -> Record:
     """The event socket lost events for the ``overruns``-th time since the start."""
     return make_record(Message.OVERRUN, {}, {"ROUTED_COUNT": str(overruns)})

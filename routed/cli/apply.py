@@ -97,12 +97,13 @@ def _ask_daemon(options: Namespace) -> Exit:
 
 def _apply_directly(options: Namespace) -> Exit:
     from routed.daemon import direct, lock, storage  # the other way needs nothing of this
+    from routed.intent.load import load  # likewise
     from routed.intent.problems import IntentError  # likewise
 
     try:
-        result = direct.apply_once(
-            Path(options.config), Path(options.state_dir), Path(options.runtime_dir), force=options.force
-        )
+        intent, told = load(Path(options.config))
+        folders = Path(options.state_dir), Path(options.runtime_dir)
+        result = direct.apply_once(intent, *folders, map(str, told), force=options.force)
     except IntentError as error:
         show_problems(error.problems)
         return Exit.INVALID

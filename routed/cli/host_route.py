@@ -21,7 +21,7 @@ from routed.cli.terminal import complain, say_json
 from routed.daemon.look import look_at_addresses, look_at_host_route, look_at_source
 from routed.intent import hostdropin
 from routed.intent.hostdropin import EditedError, HostRoute
-from routed.intent.load import load_kept, read_sources
+from routed.intent.load import load, load_kept, read_sources
 from routed.intent.problems import IntentError
 from routed.model.documents import ApplyDocument, StatusDocument
 from routed.model.entries import Intent, Source
@@ -243,11 +243,12 @@ def enforce(options: Namespace, daemon: StatusDocument | None) -> ApplyDocument:
 
 
 def enforce_here(options: Namespace) -> ApplyDocument:
-    """The same without a daemon. Raises EndError."""
+    """The same without a daemon. Raises EndError and IntentError."""
     from routed.daemon import direct, lock, storage
 
     try:
-        result = direct.apply_once(Path(options.config), Path(options.state_dir), Path(options.runtime_dir))
+        intent = load(Path(options.config)).intent
+        result = direct.apply_once(intent, Path(options.state_dir), Path(options.runtime_dir))
     except lock.AlreadyRunningError as error:
         raise EndError(str(error), Exit.REFUSED) from None
     except storage.StateError as error:

@@ -17,6 +17,7 @@ from routed.cli.terminal import say, say_json, wants_color
 from routed.core.desired import Desired
 from routed.daemon import direct
 from routed.daemon.marks import MarksFile
+from routed.intent.load import load
 from routed.intent.problems import IntentError
 from routed.model.documents import PlanDocument, StatusDocument
 from routed.model.text import Vocabulary
@@ -27,10 +28,11 @@ PATIENCE: Final = 2.0  # seconds for a daemon to say what only it knows
 def run(options: Namespace) -> Exit:
     """Show the plan for the files of ``options.config``."""
     try:
-        plan, desired, facts, intent = direct.propose(Path(options.config), find_marks(options))
+        intent = load(Path(options.config)).intent
     except IntentError as error:
         show_problems(error.problems)
         return Exit.INVALID
+    plan, desired, facts = direct.propose(intent, find_marks(options))
     vocabulary = Vocabulary.of(facts, intent.table_names, intent.settings.protocol)
     document = make_plan_document(plan, _find_waiting(desired), vocabulary)
     if options.json:

@@ -1,4 +1,7 @@
-"""``routed run``: the daemon, in the foreground, as the unit starts it."""
+"""``routed run``: the daemon, in the foreground, as the unit starts it.
+
+The process that reads the files is started before anything else is imported, and asked as soon as it can be.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Final
 
-from routed.audit.sinks import LogFormat
 from routed.cli.exits import Exit
-from routed.daemon import run as daemon
+from routed.daemon.child import start_reader
 
 EXIT_OF: Final = {
     "refused": Exit.REFUSED,
@@ -21,11 +23,20 @@ EXIT_OF: Final = {
 
 def run(options: Namespace) -> int:
     """Run until a signal says stop."""
+    process = start_reader()
+    from routed.daemon.reading import Reader
+
+    reader = Reader(process)
+    reader.ask_for_start(options.config)
+    from routed.audit.sinks import LogFormat
+    from routed.daemon import run as daemon
+
     try:
         daemon.run(
             Path(options.config),
             Path(options.state_dir),
             Path(options.runtime_dir),
+            reader=reader,
             log_format=LogFormat(options.log_format),
             is_watching=not options.no_watch,
             is_following=options.follow_processes,

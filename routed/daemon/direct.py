@@ -1,13 +1,13 @@
 """The story without a loop: look, plan or apply once, and go.
 
 For ``routed plan``, ``routed select`` and ``routed import``, which change nothing, and for ``apply --direct`` on a host
-whose daemon does not run.
+whose daemon does not run. Here must never live: the loader; the intent comes from whoever asks.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +23,11 @@ from routed.daemon.ownership import Ownership
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.results import describe_result
 from routed.daemon.revisions import Revisions
-from routed.intent.load import load
-from routed.intent.selectors import parse_matcher
 from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Plan
 from routed.model.documents import ApplyDocument
-from routed.model.entries import Intent, Origin, Selector
+from routed.model.entries import Intent, Selector
 from routed.model.facts import Facts
 from routed.model.objects import Kind, Scope, Standing
 
@@ -46,26 +44,22 @@ def open_reconciler(intent: Intent, former: frozenset[int] = frozenset()) -> Ite
         yield reconciler
 
 
-def propose(config: Path, marks: frozenset[int] = frozenset()) -> tuple[Plan, Desired, Facts, Intent]:
-    """What would be done to the kernel for these files, where these protocol numbers mark what is ours until now.
+def propose(intent: Intent, marks: frozenset[int] = frozenset()) -> tuple[Plan, Desired, Facts]:
+    """What would be done to the kernel for this intent, where these protocol numbers mark what is ours until now.
 
-    Raises IntentError and OSError.
+    Raises OSError.
     """
-    intent = load(config).intent
     with open_reconciler(intent, marks - {intent.settings.protocol}) as reconciler:
         plan = Plan()
         for step in reconciler.propose():
             plan = plan if step is None else step
-        return plan, reconciler.host.desired, reconciler.host.facts, intent
+        return plan, reconciler.host.desired, reconciler.host.facts
 
 
-def apply_once(config: Path, state_dir: Path, runtime_dir: Path, *, force: bool = False) -> ApplyDocument:
-    """Put the files in force once, without a daemon.
-
-    Raises IntentError, AlreadyRunningError, StateError and OSError.
-    """
-    loaded = load(config)
-    intent = loaded.intent
+def apply_once(
+    intent: Intent, state_dir: Path, runtime_dir: Path, notices: Iterable[str] = (), *, force: bool = False
+) -> ApplyDocument:
+    """Put it in force once, without a daemon. Raises AlreadyRunningError, StateError and OSError."""
     with (
         own_alone(intent.settings.protocol, state_dir, runtime_dir) as ownership,
         open_reconciler(intent, ownership.marks.former) as reconciler,
@@ -82,8 +76,7 @@ def apply_once(config: Path, state_dir: Path, runtime_dir: Path, *, force: bool 
             pass
         ownership.forget(reconciler.host.ours)
         ownership.keep()
-        said = [*loaded.notices, *ownership.lost]
-        return describe_result(reconciler.host, request, revision, list(map(str, said)))
+        return describe_result(reconciler.host, request, revision, [*notices, *map(str, ownership.lost)])
 
 
 def own_alone(protocol: int, state_dir: Path, runtime_dir: Path) -> Ownership:
@@ -99,33 +92,13 @@ def own_alone(protocol: int, state_dir: Path, runtime_dir: Path) -> Ownership:
     return ownership
 
 
-def judge_links(config: Path, expression: str) -> Judgement:
-    """Which link ``@name`` of the files, or a matcher such as ``regex=ens.*``, means now, whatever was chosen before.
-
-    Raises IntentError, ValueError for an expression that says nothing, and OSError.
-    """
-    is_reference = expression.startswith("@")
-    matcher = None if is_reference else parse_matcher(expression)
-    # without files there are no VIPs to be left out, and a matcher needs nothing else of them
-    intent = load(config).intent if is_reference or config.exists() else Intent()
-    if matcher is not None:
-        asked = Selector(name=expression, origin=Origin(str(config), 0), match=(matcher,))
-    else:
-        asked = find_selector(intent, expression[1:])
+def judge_links(intent: Intent, asked: Selector) -> Judgement:
+    """Which link ``asked`` means now, whatever was chosen before. Raises OSError."""
     with Kernel() as kernel:
         kernel.open_events()
         reconciler = Reconciler(kernel, Host(replace(intent, selectors=(asked,))), time.monotonic)
         reconciler.begin()
         return choose(asked, reconciler.host.facts)
-
-
-def find_selector(intent: Intent, name: str) -> Selector:
-    """The ``[[interface]]`` of that name. Raises ValueError."""
-    for selector in intent.selectors:
-        if selector.name == name:
-            return selector
-    known = ", ".join(f"@{selector.name}" for selector in intent.selectors) or "none"
-    raise ValueError(f'no [[interface]] is named "{name}"; the files have {known}')
 
 
 def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:

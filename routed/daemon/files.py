@@ -5,22 +5,16 @@ Decisions about files only; putting an intent in force is the service's part.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from routed.daemon.handover import ReadFiles
+from routed.daemon.reading import NOBODY, Reader, Reading
 from routed.daemon.revisions import Revisions
-from routed.intent.load import digest_of, load, load_sources, read_sources
-from routed.intent.problems import IntentError, Problem
+from routed.intent.problems import IntentError
 from routed.model.entries import Intent, Source
-
-
-class Reading(NamedTuple):
-    """What the files say now: an intent, or the problems that keep them from being one."""
-
-    intent: Intent | None
-    problems: tuple[Problem, ...] = ()
-    notices: tuple[Problem, ...] = ()
 
 
 class Start(NamedTuple):
@@ -39,39 +33,47 @@ class Files:
     config: Path
     revisions: Revisions
 
-    def read(self, current: Intent | None = None) -> Reading:
-        """Read and check everything, unless it is what ``current`` was made from. Never raises: faults are problems."""
-        try:
-            if current is not None and digest_of(read_sources(self.config)) == current.digest:
-                return Reading(current)
-            loaded = load(self.config)
-        except IntentError as error:
-            return Reading(None, error.problems)
-        return Reading(loaded.intent, (), loaded.notices)
+    def read(self, current: Intent, stop: int = NOBODY) -> Reading:
+        """Read and check everything, unless it is what ``current`` was made from. Never raises: faults are problems.
 
-    def choose_start(self) -> Start:
-        """The files on disk, or the last good revision when they are bad. Raises IntentError when there is neither."""
-        reading = self.read()
+        For a file that is being written stands what ``current`` was made from. ``stop`` is that of a ``Reader``.
+        """
+        with Reader(stop=stop) as reader:
+            reader.ask_for_files(ReadFiles(str(self.config), current.digest))
+            return reader.take_answer(find_content_in(current.sources), current)
+
+    def choose_start(self, reader: Reader) -> Start:
+        """The files on disk, or the last good revision when they are bad. Raises IntentError when there is neither.
+
+        ``reader`` was asked for the files before, so that it reads them while the daemon is still being imported.
+        """
         kept = self.revisions.last_good()
-        if reading.intent is None:
-            if kept is None:
-                raise IntentError(reading.problems)
-            return Start(load_sources(kept.sources), reading, kept.number)
-        if kept is None or kept.digest == reading.intent.digest:
+        reading = reader.take_answer(find_content_in(kept.sources if kept else ()))
+        if reading.intent is not None and (kept is None or kept.digest == reading.intent.digest):
             return Start(reading.intent, reading, kept.number if kept else 0)
-        try:
-            former = frozenset({load_sources(kept.sources).settings.protocol})
-        except IntentError:  # written by a version that allowed more
-            former = frozenset()
-        return Start(reading.intent, reading, 0, former)
+        if kept is None:
+            raise IntentError(reading.problems)
+        reader.ask_for_kept(kept.sources)
+        former = reader.take_answer().intent  # none: written by a version that allowed more
+        if reading.intent is not None:
+            return Start(reading.intent, reading, 0, frozenset({former.settings.protocol} if former else ()))
+        if former is None:
+            raise IntentError(reading.problems)
+        return Start(former, reading, kept.number)
 
-    def watched(self, intent: Intent) -> tuple[set[Path], set[Path]]:
+    def watched(self, intent: Intent, being_written: Iterable[str] = ()) -> tuple[set[Path], set[Path]]:
         """The files and the folders whose change may change the intent."""
         files = {self.config, *(Path(source.path) for source in intent.sources if source.role != "names")}
+        files |= set(map(Path, being_written))
         folders = {Path(f"{self.config}.d")}
         if self.config == Path("/etc/routed.toml"):
             folders |= {Path("/run/routed.toml.d"), Path("/usr/lib/routed.toml.d")}
         return files, folders
+
+
+def find_content_in(sources: Iterable[Source]) -> Callable[[str], bytes | None]:
+    """What a file held when these were read, by its path."""
+    return {source.path: source.content for source in sources}.get
 
 
 def find_changed_files(before: Intent, after: Intent) -> tuple[list[str], bool]:

@@ -32,6 +32,7 @@ from routed.daemon.storage import (
 )
 from routed.kernel.codec.route import take_source
 from routed.model.entries import Source
+from routed.model.handover import Codec
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
@@ -55,12 +56,10 @@ KEPT: Final = 20
 _OLD: Final = ".old"
 _MANIFEST: Final = "manifest.json"
 _DISPLACED: Final = "displaced.json"
-_TUPLES: Final = {
-    kind.__name__: kind
-    for kind in (
-        AddressSlot, AddressMember, AddressValue, RouteSlot, RouteValue, Hop, RuleSlot, RuleMember, RuleValue,
-    )
-}  # fmt: skip
+# Fields by name: one that is added later, with a default, does not make old files unreadable.
+_CODEC: Final = Codec(
+    (AddressSlot, AddressMember, AddressValue, RouteSlot, RouteValue, Hop, RuleSlot, RuleMember, RuleValue)
+)
 
 
 class Revision(NamedTuple):
@@ -210,37 +209,16 @@ class Revisions:
 
 
 def encode_displaced(displaced: dict[Key, Value]) -> bytes:
-    """Objects as JSON, without loss: a named tuple is ``{"Hop": {field: value}}``, bytes are ``{"hex": "0a…"}``."""
-    rows = [[key.kind.value, *map(_encode, (key.slot, key.member, value))] for key, value in displaced.items()]
+    """Objects as JSON, without loss, in the form of ``model.handover``."""
+    rows = [[key.kind.value, *map(_CODEC.encode, (key.slot, key.member, value))] for key, value in displaced.items()]
     return json.dumps({"version": VERSION, "objects": rows}).encode()
 
 
 def decode_displaced(text: bytes) -> dict[Key, Value]:
     """The inverse of ``encode_displaced``. Raises one of ``DAMAGES`` for anything else."""
     rows = _load_json(text)["objects"]
-    return {Key(Kind(kind), _decode(slot), _decode(member)): _decode(value) for kind, slot, member, value in rows}
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return {"hex": value.hex()}
-    if type(value).__name__ in _TUPLES:
-        # Fields by name: a field that is added later, with a default, does not make old files unreadable.
-        return {type(value).__name__: {name: _encode(field) for name, field in value._asdict().items()}}
-    if isinstance(value, tuple):
-        return [_encode(item) for item in value]
-    return value
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_decode(item) for item in value)
-    if not isinstance(value, dict):
-        return value
-    [(name, content)] = value.items()
-    if name == "hex":
-        return bytes.fromhex(content)
-    return _TUPLES[name](**{field: _decode(item) for field, item in content.items()})
+    decode = _CODEC.decode
+    return {Key(Kind(kind), decode(slot), decode(member)): decode(value) for kind, slot, member, value in rows}
 
 
 def _load_json(text: bytes) -> dict[str, Any]:

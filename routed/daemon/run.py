@@ -23,6 +23,7 @@ from routed.daemon.files import Files, Start
 from routed.daemon.listener import ControlError
 from routed.daemon.lock import AlreadyRunningError
 from routed.daemon.ownership import Ownership
+from routed.daemon.reading import Reader
 from routed.daemon.revisions import Revisions
 from routed.daemon.scheduling import ask_for_short_slices
 from routed.daemon.service import FirstPassError, Service
@@ -48,20 +49,23 @@ def run(
     state_dir: Path,
     runtime_dir: Path,
     *,
+    reader: Reader,
     log_format: LogFormat = LogFormat.AUTO,
     is_watching: bool = True,
     is_following: bool = False,
 ) -> None:
     """Run the daemon until it is told to stop. Raises CannotStartError.
 
-    ``is_watching`` the files; ``is_following`` the programs of the host as they are started, to name them if need be.
+    ``reader`` was asked for these files already, and is closed here. ``is_watching`` the files; ``is_following`` the
+    programs of the host as they are started, to name them if need be.
     """
     if sys.stderr is not None:
         faulthandler.enable()  # the watchdog kills by SIGABRT: then stderr tells where the loop hung
     sink = open_sink(log_format)
     files = Files(config, Revisions(state_dir / "revisions"))
     try:
-        start = files.choose_start()
+        with reader:
+            start = files.choose_start(reader)
     except IntentError as error:
         sink(note_config_rejected(str(config), [str(problem) for problem in error.problems]))
         raise CannotStartError("invalid", error) from None

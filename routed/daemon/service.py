@@ -10,8 +10,8 @@ import logging
 import os
 import random
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -30,6 +30,8 @@ from routed.daemon.host import Host
 from routed.daemon.lock import AlreadyRunningError
 from routed.daemon.loop import Loop
 from routed.daemon.ownership import Ownership
+from routed.daemon.reading import Reading
+from routed.daemon.readings import Readings
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Failed, News, Recovered, Report, Resumed, Told
 from routed.daemon.results import describe_problem, describe_rejection, describe_result, find_waiting
@@ -37,6 +39,7 @@ from routed.daemon.status import count_states, describe_entries, describe_leftov
 from routed.daemon.storage import StateError
 from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
+from routed.intent.problems import IntentError
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Nature
 from routed.model.documents import ApplyDocument, FilesDocument, OutcomeDocument, PlanDocument, StatusDocument
@@ -65,7 +68,9 @@ class Service:
         self.overruns = 0
         self.began_at = time.time()
         self.last_resync = 0.0
-        self.is_loading = asyncio.Lock()
+        self.is_loading = asyncio.Lock()  # held while files are put in force, never while they are read
+        self.readings = Readings(files.read, lambda: self.host.intent)
+        self.newest = 0  # number of the reading that was looked at last
         self.host = Host(start.intent, is_current=start.reading.intent is not None)
         self.ownership = ownership
         self.host.former_protocols = ownership.marks.former
@@ -103,6 +108,7 @@ class Service:
             raise FirstPassError(describe_failure(first.error)) from first.error
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
+        self._tell_being_written(Reading(None))
         memory.settle_down()
         self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
         self.has_begun.set()
@@ -115,6 +121,7 @@ class Service:
 
     async def end(self) -> None:
         """Stop listening; take the objects away if the file says so."""
+        self.readings.stop()
         await self.loop.stop()
         settings = self.host.intent.settings
         is_keeping = settings.on_stop != "remove"
@@ -176,7 +183,10 @@ class Service:
         """What ``reload`` would do now. Raises IntentError."""
         from routed.daemon.direct import propose  # noqa: PLC0415  # only for this request
 
-        plan, _, _, intent = await asyncio.to_thread(propose, self.files.config, self.host.ours)
+        intent, problems, *_ = (await self.readings.read()).reading
+        if intent is None:
+            raise IntentError(problems)
+        plan, _, _ = await asyncio.to_thread(propose, intent, self.host.ours)
         vocabulary = vocabulary_of(self.host)
         vocabulary.tables.update(intent.table_names)
         return make_plan_document(plan, find_waiting(self.host), vocabulary)
@@ -184,8 +194,7 @@ class Service:
     async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001  # the name of the method's own parameter
         """Put the files on disk in force and wait for the verified result, or for the reasons why not."""
         await self.has_begun.wait()
-        async with self.is_loading:
-            self.reading = await asyncio.to_thread(self.files.read, self.host.intent)
+        async with self._take_reading():
             if self.reading.intent is None:
                 self._reject(self.reading.problems[0].file)
                 return describe_rejection(self.reading.problems, self.revision)
@@ -255,9 +264,8 @@ class Service:
         self._notify_status()
 
     async def _take_in_files(self) -> None:
-        async with self.is_loading:
-            before = self.reading
-            self.reading = reading = await asyncio.to_thread(self.files.read, self.host.intent)
+        async with self._take_reading() as before:
+            reading = self.reading
             if reading.intent is None:
                 self._reject(reading.problems[0].file)
                 return
@@ -275,6 +283,28 @@ class Service:
             self.host.is_current = True
             await self._put_in_force(reading.intent, Cause(None, f"{changed[0]} changed"))
             self._update_watch()
+
+    @asynccontextmanager
+    async def _take_reading(self) -> AsyncIterator[Reading]:
+        """Read the files, and hold the lock that lets one reading come into force. Gives the reading before."""
+        while True:
+            found = await self.readings.read()
+            async with self.is_loading:
+                # Of files that are being written it has what was in force when it began.
+                is_of_now = not found.reading.being_written or found.basis is self.host.intent
+                if found.number < self.newest or not is_of_now:
+                    continue  # a reading that began later was quicker
+                before, self.reading, self.newest = self.reading, found.reading, found.number
+                self._tell_being_written(before)
+                yield before
+                return
+
+    def _tell_being_written(self, before: Reading) -> None:
+        if self.reading.being_written != before.being_written:
+            self._update_watch()
+        for notice in self.reading.notices:
+            if notice.file in set(self.reading.being_written) - set(before.being_written):
+                self.voice.say(notices.note_being_written(notice.file))
 
     async def _put_in_force(self, intent: Intent, cause: Cause, *, is_forced: bool = False) -> Request:
         is_other = intent.digest != self.host.intent.digest or not self.revision
@@ -354,7 +384,7 @@ class Service:
 
     def _update_watch(self) -> None:
         if self.watch is not None:
-            self.watch.update(*self.files.watched(self.host.intent))
+            self.watch.update(*self.files.watched(self.host.intent, self.reading.being_written))
 
     def _describe_files(self) -> FilesDocument:
         if self.reading.intent is None:

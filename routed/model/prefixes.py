@@ -90,6 +90,11 @@ class PrefixSet(AbstractSet[bytes]):
         ordered = sorted(map(to_order, set(prefixes)))
         return cls(b"".join(ordered), len(ordered[0]) if ordered else _TURNED)
 
+    @property
+    def ordered(self) -> bytes:
+        """What it was made from."""
+        return self._ordered
+
     def __len__(self) -> int:
         return len(self._ordered) // self.width
 

@@ -179,7 +179,16 @@ def test_a_mistyped_key_of_announce_is_named_with_its_place_and_the_key_that_was
     assert complaint(text) == "unknown key `cuont` / did you mean `count`?"
 
 
-ROUTES = "[[route]]\nto = '10.0.0.0/8'\ndev = 'a'\n[[route]]\nto = '10.1.0.0/16'\ntabel = 7\n[[rule]]\nfrom = '10.0.0.0/8'\ntable = 7\n"
+ROUTES = """[[route]]
+to = "10.0.0.0/8"
+dev = "a"
+[[route]]
+to = "10.1.0.0/16"
+tabel = 7
+[[rule]]
+from = "10.0.0.0/8"
+table = 7
+"""
 
 
 @pytest.mark.parametrize("error", [KeyError("announce"), MemoryError(), RecursionError("too deep"), OSError(24, "x")])

@@ -1,0 +1,20 @@
+"""The start of the process that reads the files.
+
+It is apart from what speaks to it, so that it can be started before that is imported: both go on side by side then.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+# As this process finds its modules, so does that one: by the same folders, and by nothing of the environment.
+_CODE = "import sys; sys.path[:] = sys.argv[1:]; from routed.daemon.reader import main; main()"
+
+
+def start_reader() -> subprocess.Popen[bytes]:
+    """Start it; it waits for requests on its stdin. Raises OSError."""
+    flags = ["-I", "-S", *(["-B"] if sys.dont_write_bytecode else [])]
+    return subprocess.Popen(  # noqa: S603  nothing of it comes from outside
+        [sys.executable, *flags, "-c", _CODE, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )

@@ -1,0 +1,148 @@
+"""What the daemon and the process that reads its files say to each other, and how it is written on a pipe.
+
+The daemon asks with ReadFiles, or with ReadKept and its sources. The other says At before the work on each file, asks
+back with Wanted, and ends with an Answer; where that has an intent, its sources and entries follow, in pieces: no step
+of reading them in keeps a repair waiting. Here must never live: what a file means, or when one is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+from routed.intent.problems import Problem
+from routed.model.entries import (
+    AddressEntry,
+    Enforce,
+    Entry,
+    HeldVipEntry,
+    HopSpec,
+    How,
+    Intent,
+    LinkEntry,
+    Matcher,
+    OnConflict,
+    Origin,
+    RouteEntry,
+    RuleEntry,
+    Selector,
+    Settings,
+    Source,
+    VipEntry,
+    When,
+)
+from routed.model.handover import VERSION, Codec, HandoverError
+from routed.model.prefixes import PrefixSet
+
+PIECE: Final = 500  # entries
+LARGE_PIECE: Final = 5000  # prefixes in them
+HEAD: Final = Struct("=HIQ")  # before each message: the version, the length of its JSON, of what stands beside that
+
+
+class ReadFiles(NamedTuple):
+    """Read and check the main file and all that belongs to it."""
+
+    config: str
+    digest: str = ""  # of what is in force: files that are the same are not sent
+    patience: float = 0.0  # seconds; how long a file that is being written is waited for, if nothing stands in for it
+
+
+class ReadKept(NamedTuple):
+    """Check these bytes instead; so many sources follow."""
+
+    sources: int
+
+
+class At(NamedTuple):
+    """The work on this file begins."""
+
+    file: str
+
+
+class Wanted(NamedTuple):
+    """This file is being written: what of it is in force?"""
+
+    file: str
+
+
+class StandIn(NamedTuple):
+    """This is in force of it, or nothing is."""
+
+    content: bytes | None = None
+
+
+class Answer(NamedTuple):
+    """What came of it. Neither an intent nor a problem: the files are what is in force."""
+
+    intent: Intent | None = None  # without its sources and entries
+    problems: tuple[Problem, ...] = ()
+    notices: tuple[Problem, ...] = ()
+    being_written: tuple[str, ...] = ()
+    sources: int = 0  # that follow, each by itself
+    entries: int = 0  # that follow, in pieces
+
+
+Message = ReadFiles | ReadKept | At | Wanted | StandIn | Answer | Source | tuple[Entry, ...]
+
+CODEC: Final = Codec(
+    (
+        ReadFiles, ReadKept, At, Wanted, StandIn, Answer, Problem,
+        Intent, Settings, Selector, Matcher, How, Source, Origin, PrefixSet,
+        RouteEntry, HopSpec, RuleEntry, AddressEntry, VipEntry, HeldVipEntry, LinkEntry, Enforce, OnConflict, When,
+    )
+)  # fmt: skip
+
+
+def write_message(message: Message) -> list[bytes]:
+    """A message as runs of bytes. Raises HandoverError."""
+    text, beside = CODEC.dump(message)
+    return [HEAD.pack(VERSION, len(text), len(beside)) + text, beside]
+
+
+def read_head(head: bytes) -> tuple[int, int]:
+    """The lengths of the two parts that follow. Raises HandoverError."""
+    version, text, beside = HEAD.unpack(head)
+    if version != VERSION:
+        raise HandoverError(f"it is of version {version}, not {VERSION}")
+    return text, beside
+
+
+def take_apart(answer: Answer) -> Iterator[Message]:
+    """An answer with a whole intent as the messages that are sent for it."""
+    intent = answer.intent
+    if intent is None:
+        yield answer
+        return
+    bare = replace(intent, sources=(), entries=())
+    yield answer._replace(intent=bare, sources=len(intent.sources), entries=len(intent.entries))
+    yield from intent.sources
+    yield from _cut(intent.entries)
+
+
+def put_together(answer: Answer, sources: Sequence[Source], entries: Sequence[Entry]) -> Intent | None:
+    """The intent of an answer and of what followed it."""
+    if answer.intent is None:
+        return None
+    return replace(answer.intent, sources=tuple(sources), entries=tuple(entries))
+
+
+def _cut(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
+    piece: list[Entry] = []
+    prefixes = 0
+    for entry in entries:
+        piece.append(entry)
+        prefixes += sum(map(len, entry.prefixes.values())) if isinstance(entry, RouteEntry) else 1
+        if len(piece) >= PIECE or prefixes >= LARGE_PIECE:
+            yield tuple(piece)
+            piece, prefixes = [], 0
+    if piece:
+        yield tuple(piece)
+
+
+def expect(kind: type[Any], message: Any) -> Any:
+    """The message, which must be of this kind. Raises HandoverError."""
+    if type(message) is not kind:
+        raise HandoverError(f"a {type(message).__name__} came where a {kind.__name__} had to")
+    return message

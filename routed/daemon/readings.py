@@ -1,0 +1,63 @@
+"""Readings: the files are read side by side with everything else, and which reading is the newer is always known.
+
+Here lives the order of readings. Nothing is held up by one that hangs: others begin beside it. Here must never live
+what a reading means, or whether it comes into force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from routed.daemon.reading import Reading
+from routed.model.entries import Intent
+
+MOST: Final = 3  # at once; who asks beyond that shares the next one
+
+
+class Numbered(NamedTuple):
+    """A reading, and when it began in the order of all of them."""
+
+    number: int
+    reading: Reading
+    basis: Intent  # that was in force when it began
+
+
+class Readings:
+    """Reads when asked, each time from the start: what was saved before the question is in the answer."""
+
+    def __init__(self, read: Callable[[Intent, int], Reading], in_force: Callable[[], Intent]) -> None:
+        """``read`` gets what ``in_force`` says and a descriptor; it gives up as soon as that can be read."""
+        self._read = read
+        self._in_force = in_force
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC)
+        self._places = asyncio.Semaphore(MOST)
+        self._next: asyncio.Task[Numbered] | None = None  # that has not begun
+        self._running: set[asyncio.Task[Numbered]] = set()
+        self._count = 0
+        self._is_stopped = False
+
+    async def read(self) -> Numbered:
+        """A reading that begins now or later. Many that are asked for while none can begin are one."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_task(self._begin())
+            self._running.add(self._next)
+            self._next.add_done_callback(self._running.discard)
+        return await asyncio.shield(self._next)  # who asked may go away; others wait for the same
+
+    def stop(self) -> None:
+        """End those that are under way, at once; who waits for one is cancelled."""
+        self._is_stopped = True
+        os.eventfd_write(self._stop, 1)
+
+    async def _begin(self) -> Numbered:
+        async with self._places:
+            self._next = None  # who asks from here on may have saved something later
+            self._count += 1
+            number, basis = self._count, self._in_force()
+            reading = await asyncio.to_thread(self._read, basis, self._stop)
+            if self._is_stopped:
+                raise asyncio.CancelledError
+            return Numbered(number, reading, basis)
