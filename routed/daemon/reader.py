@@ -59,6 +59,7 @@ def main() -> None:
     os.dup2(2, 1)  # nothing else comes between the answers
     with suppress(EOFError, BrokenPipeError):
         Conversation(stdin, stdout).serve()
+    os._exit(0)  # what is not sent yet, nobody wants any more
 
 
 def be_polite() -> None:

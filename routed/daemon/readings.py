@@ -37,6 +37,7 @@ class Readings:
         self._next: asyncio.Task[Numbered] | None = None  # that has not begun
         self._running: set[asyncio.Task[Numbered]] = set()
         self._count = 0
+        self._newest = 0  # number of the last that was taken
         self._is_stopped = False
 
     async def read(self) -> Numbered:
@@ -46,6 +47,18 @@ class Readings:
             self._running.add(self._next)
             self._next.add_done_callback(self._running.discard)
         return await asyncio.shield(self._next)  # who asked may go away; others wait for the same
+
+    def take(self, found: Numbered) -> bool:
+        """Is this reading to be followed? If not, somebody has to read again.
+
+        It is not when one that began later was quicker; and not when it has, of files that are being written, what was
+        in force and is so no more.
+        """
+        is_of_now = not found.reading.being_written or found.basis is self._in_force()
+        if found.number < self._newest or not is_of_now:
+            return False
+        self._newest = found.number
+        return True
 
     def stop(self) -> None:
         """End those that are under way, at once; who waits for one is cancelled."""

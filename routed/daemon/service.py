@@ -70,7 +70,6 @@ class Service:
         self.last_resync = 0.0
         self.is_loading = asyncio.Lock()  # held while files are put in force, never while they are read
         self.readings = Readings(files.read, lambda: self.host.intent)
-        self.newest = 0  # number of the reading that was looked at last
         self.host = Host(start.intent, is_current=start.reading.intent is not None)
         self.ownership = ownership
         self.host.former_protocols = ownership.marks.former
@@ -290,11 +289,9 @@ class Service:
         while True:
             found = await self.readings.read()
             async with self.is_loading:
-                # Of files that are being written it has what was in force when it began.
-                is_of_now = not found.reading.being_written or found.basis is self.host.intent
-                if found.number < self.newest or not is_of_now:
-                    continue  # a reading that began later was quicker
-                before, self.reading, self.newest = self.reading, found.reading, found.number
+                if not self.readings.take(found):
+                    continue
+                before, self.reading = self.reading, found.reading
                 self._tell_being_written(before)
                 yield before
                 return
@@ -302,6 +299,8 @@ class Service:
     def _tell_being_written(self, before: Reading) -> None:
         if self.reading.being_written != before.being_written:
             self._update_watch()
+            if self.reading.intent is None and self.watch is not None:
+                self.watch.look()  # a file that was not watched before may be closed by now
         for notice in self.reading.notices:
             if notice.file in set(self.reading.being_written) - set(before.being_written):
                 self.voice.say(notices.note_being_written(notice.file))

@@ -19,7 +19,7 @@ from routed.daemon import child
 from routed.daemon.files import Files
 from routed.daemon.handover import ReadFiles
 from routed.daemon.reading import Reader, Reading
-from routed.daemon.readings import MOST, Readings
+from routed.daemon.readings import MOST, Numbered, Readings
 from routed.daemon.revisions import Revisions
 from routed.intent.load import load, load_kept
 from routed.intent.problems import IntentError
@@ -102,7 +102,7 @@ def test_one_process_answers_many_questions(config: Path) -> None:
         ("os.kill(os.getpid(), 9)", "was killed by SIGKILL while it was at this file"),
         ("os.kill(os.getpid(), 11)", "was killed by SIGSEGV while it was at this file"),
         ("os._exit(3)", "ended with 3 while it was at this file"),
-        ("os.close(0); sys.exit()", "ended with 0 while it was at this file"),
+        ("os.close(0); os._exit(0)", "ended with 0 while it was at this file"),
         ("os.write(1, b'x'); return b'version = 7'", "`version` must be 1"),
         ("raise OSError(5, 'Input/output error', path)", "input/output error"),
     ],
@@ -295,6 +295,23 @@ def test_readings_go_on_side_by_side_and_those_that_cannot_begin_are_one() -> No
         assert gate.begun == MOST + 1
 
     asyncio.run(run())
+
+
+def test_a_reading_that_a_later_one_overtook_is_not_taken() -> None:
+    current = Intent()
+    readings = Readings(Gate().read, lambda: current)
+    first, second = (Numbered(number, Reading(Intent()), current) for number in (1, 2))
+    assert readings.take(second)
+    assert not readings.take(first)
+    assert readings.take(second)  # many that asked may share it
+
+
+def test_a_reading_with_what_was_in_force_of_a_file_is_not_taken_when_that_is_so_no_more() -> None:
+    current = Intent()
+    readings = Readings(Gate().read, lambda: current)
+    mixed = Numbered(1, Reading(Intent(), being_written=("/list",)), Intent())
+    assert not readings.take(mixed)
+    assert readings.take(mixed._replace(basis=current))
 
 
 def test_who_is_told_to_stop_waits_for_no_reading() -> None:
