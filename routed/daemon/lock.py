@@ -203,7 +203,9 @@ def _listen(names: Iterable[str]) -> tuple[str, socket.socket | None]:
 
 def _open_file(protocol: int, folder: Path) -> int:
     """The file of this protocol number and network namespace, whose inode is its name (namespaces(7))."""
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)  # whatever the umask: the control socket in it is for everybody
     path = folder / f"lock-{_NAMESPACE.stat().st_ino}-{protocol}"
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 

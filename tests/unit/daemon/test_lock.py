@@ -90,13 +90,15 @@ def test_a_process_that_was_killed_leaves_no_lock_behind(first: subprocess.Popen
 
 
 def test_the_file_is_for_its_owner_alone_and_names_namespace_and_protocol(run_dir: Path) -> None:
+    mask = os.umask(0o077)
     with acquire(PROTOCOL, run_dir):
+        os.umask(mask)
         (file,) = run_dir.iterdir()
         namespace = Path("/proc/self/ns/net").stat().st_ino
         assert file.name == f"lock-{namespace}-{PROTOCOL}"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert file.read_text() == f"{os.getpid()}\n"
-    assert stat.S_IMODE(run_dir.stat().st_mode) == 0o755 & ~_umask()
+    assert stat.S_IMODE(run_dir.stat().st_mode) == 0o755, "the control socket is for everybody"
 
 
 def test_a_link_in_place_of_the_file_is_not_followed(run_dir: Path, tmp_path: Path) -> None:
@@ -188,9 +190,3 @@ def test_whoever_waits_gets_the_lock_when_its_holder_goes(run_dir: Path, first: 
 def test_whoever_waits_in_vain_is_told_who_holds_it(run_dir: Path, first: subprocess.Popen[bytes]) -> None:
     with pytest.raises(AlreadyRunningError, match=f"pid {first.pid}"):
         wait_for(PROTOCOL, run_dir, 0.0)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
