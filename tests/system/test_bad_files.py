@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from routed.cli.client import call
 from tests.kernel.netns import ip, wait_until
 from tests.system.daemon import PATIENCE, Daemon
 from tests.system.host import routes
@@ -178,6 +179,7 @@ def test_the_daemon_itself_never_loads_what_parses_files(daemon: Daemon) -> None
     daemon.start(GATEWAY)
     assert daemon.ask("apply").code == 0
     assert daemon.ask("status").code == 0
+    assert call(f"{daemon.folder}/run", "Plan", {}, PATIENCE)["steps"] == []
     maps = Path(f"/proc/{daemon.pid}/maps").read_text()
     assert "libc.so" in maps
     assert "pydantic" not in maps

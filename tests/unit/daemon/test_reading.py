@@ -18,6 +18,7 @@ import pytest
 from routed.daemon import child
 from routed.daemon.files import Files
 from routed.daemon.handover import ReadFiles
+from routed.daemon.reader import POLITENESS
 from routed.daemon.reading import Reader, Reading
 from routed.daemon.readings import MOST, Numbered, Readings
 from routed.daemon.revisions import Revisions
@@ -121,6 +122,17 @@ def test_a_file_that_never_answers_is_given_up_and_named(config: Path) -> None:
     drop_in.touch()
     hang = "time.sleep(1000) if 'hung' in str(path) else None; return b'version = 1'"
     assert stumble(config, hang, 3.0) == f"{drop_in}: reading it took longer than 3 s, and was given up"
+
+
+@pytest.mark.parametrize(("seconds", "more"), [(0.0, 0), (1.0, POLITENESS)])
+def test_a_reading_that_takes_long_lets_others_go_first_and_a_short_one_does_not(
+    config: Path, seconds: float, more: int
+) -> None:
+    work = (
+        f"end = time.process_time() + {seconds}\n    while time.process_time() < end: pass\n"
+        "    raise OSError(5, f'nice {os.nice(0)}')"
+    )
+    assert stumble(config, work) == f"{config}: nice {min(os.nice(0) + more, 19)}"
 
 
 def test_a_process_that_cannot_be_started_is_a_problem(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
