@@ -23,7 +23,10 @@ EXIT_OF: Final = {
 
 def run(options: Namespace) -> int:
     """Run until a signal says stop."""
-    process = start_reader()
+    try:
+        process = start_reader()
+    except OSError:  # the reader tries again, and says why it cannot
+        process = None
     from routed.daemon.reading import Reader
 
     reader = Reader(process)

@@ -102,6 +102,8 @@ class Reader:
             sentence = str(error)
         except HandoverError as error:
             sentence = f"the process that reads the files answered what cannot be understood: {error}"
+        except OSError as error:
+            sentence = f"the files cannot be read: {error.strerror}"
         self.close()
         return Reading(None, (Problem(self._file, 0, 0, sentence),))
 

@@ -11,6 +11,7 @@ import faulthandler
 import logging
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -107,6 +108,7 @@ async def _serve(
     is_watching: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor())  # now: its module could not be read without a descriptor left
     ownership.answer_on(loop)
     service = Service(kernel, files, start, ownership, sink)
     stop = asyncio.Event()
