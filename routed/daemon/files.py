@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from routed.daemon.handover import ReadFiles
-from routed.daemon.reading import NOBODY, Reader, Reading
+from routed.daemon.reading import Reader, Reading
 from routed.daemon.revisions import Revisions
 from routed.intent.problems import IntentError
 from routed.model.entries import Intent, Source
@@ -33,14 +33,13 @@ class Files:
     config: Path
     revisions: Revisions
 
-    def read(self, current: Intent, stop: int = NOBODY) -> Reading:
+    def read(self, reader: Reader, current: Intent) -> Reading:
         """Read and check everything, unless it is what ``current`` was made from. Never raises: faults are problems.
 
-        For a file that is being written stands what ``current`` was made from. ``stop`` is that of a ``Reader``.
+        For a file that is being written stands what ``current`` was made from.
         """
-        with Reader(stop=stop) as reader:
-            reader.ask_for_files(ReadFiles(str(self.config), current.digest))
-            return reader.take_answer(find_content_in(current.sources), current)
+        reader.ask_for_files(ReadFiles(str(self.config), current.digest))
+        return reader.take_answer(find_content_in(current.sources), current)
 
     def choose_start(self, reader: Reader) -> Start:
         """The files on disk, or the last good revision when they are bad. Raises IntentError when there is neither.

@@ -48,7 +48,8 @@ BEING_WRITTEN: Final = "is being written: what is in force of it stays until it 
 
 def main() -> None:
     """Serve until stdin ends."""
-    gc.disable()  # as any command: it is over before its garbage is worth a search
+    gc.disable()  # a reading is over before its garbage is worth a search
+    gc.freeze()
     signal.signal(signal.SIGIO, signal.SIG_IGN)  # somebody waits to write a file that we are reading
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells it to the daemon, too
     signal.signal(signal.SIGPROF, lambda *_: be_polite())
@@ -88,6 +89,7 @@ class Conversation:
                 self._stdout.write(part)
             self._stdout.flush()
             signal.alarm(0)
+            gc.collect()  # while nobody waits
 
     def note(self, file: str) -> None:
         """Tell which file the work is at, in case that it is the last that is heard of us."""

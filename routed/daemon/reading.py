@@ -125,6 +125,8 @@ class Reader:
         self._file, self._failure = file, ""
         self._ends_at = time.monotonic() + self._deadline
         try:
+            if self._process is not None and self._process.poll() is not None:
+                self.close()  # it ended while nobody asked
             if self._process is None:
                 self._process = start_reader()
             for message in messages:

@@ -11,10 +11,13 @@ import os
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from routed.daemon.reading import Reading
+from routed.daemon.reading import Reader, Reading
 from routed.model.entries import Intent
 
 MOST: Final = 3  # at once; who asks beyond that shares the next one
+KEPT: Final = (
+    5.0  # seconds that a process waits for the next reading: many come in bursts, and most of one is its start
+)
 
 
 class Numbered(NamedTuple):
@@ -28,8 +31,8 @@ class Numbered(NamedTuple):
 class Readings:
     """Reads when asked, each time from the start: what was saved before the question is in the answer."""
 
-    def __init__(self, read: Callable[[Intent, int], Reading], in_force: Callable[[], Intent]) -> None:
-        """``read`` gets what ``in_force`` says and a descriptor; it gives up as soon as that can be read."""
+    def __init__(self, read: Callable[[Reader, Intent], Reading], in_force: Callable[[], Intent]) -> None:
+        """``read`` gets a reader and what ``in_force`` says."""
         self._read = read
         self._in_force = in_force
         self._stop = os.eventfd(0, os.EFD_CLOEXEC)
@@ -39,6 +42,8 @@ class Readings:
         self._count = 0
         self._newest = 0  # number of the last that was taken
         self._is_stopped = False
+        self._idle: list[Reader] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     async def read(self) -> Numbered:
         """A reading that begins now or later. Many that are asked for while none can begin are one."""
@@ -64,13 +69,26 @@ class Readings:
         """End those that are under way, at once; who waits for one is cancelled."""
         self._is_stopped = True
         os.eventfd_write(self._stop, 1)
+        self._close_idle()
 
     async def _begin(self) -> Numbered:
         async with self._places:
             self._next = None  # who asks from here on may have saved something later
             self._count += 1
             number, basis = self._count, self._in_force()
-            reading = await asyncio.to_thread(self._read, basis, self._stop)
+            reader = self._idle.pop() if self._idle else Reader(stop=self._stop)
+            reading = await asyncio.to_thread(self._read, reader, basis)
+            self._keep(reader)
             if self._is_stopped:
                 raise asyncio.CancelledError
             return Numbered(number, reading, basis)
+
+    def _keep(self, reader: Reader) -> None:
+        self._idle.append(reader)
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(0 if self._is_stopped else KEPT, self._close_idle)
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()

@@ -38,7 +38,8 @@ def config(tmp_path: Path) -> Path:
 
 
 def read(config: Path, current: Intent | None = None) -> Reading:
-    return Files(config, Revisions(config.parent)).read(current or Intent())
+    with Reader() as reader:
+        return Files(config, Revisions(config.parent)).read(reader, current or Intent())
 
 
 def start_stumbling(what: str) -> subprocess.Popen[bytes]:
@@ -148,6 +149,16 @@ def test_a_process_that_says_something_else_is_not_believed(config: Path) -> Non
         (problem,) = reader.take_answer().problems
     assert "answered what cannot be understood" in problem.message
     assert talker.returncode == -signal.SIGKILL
+
+
+def test_a_process_that_was_ended_while_nobody_asked_is_no_fault_of_the_files(config: Path) -> None:
+    with Reader() as reader:
+        for _ in range(2):
+            reader.ask_for_files(ReadFiles(str(config)))
+            assert reader.take_answer().problems == ()
+            assert reader._process is not None
+            reader._process.kill()
+            reader._process.wait()
 
 
 def test_after_a_crash_the_next_question_goes_to_a_new_process(config: Path) -> None:
@@ -271,10 +282,10 @@ class Gate:
         self.begun = 0
         self.is_open = False
 
-    def read(self, _: Intent, stop: int) -> Reading:
+    def read(self, reader: Reader, _: Intent) -> Reading:
         self.begun += 1
         number = self.begun
-        while not self.is_open and not is_readable(stop):
+        while not self.is_open and not is_readable(reader._stop):
             time.sleep(0.001)
         return Reading(Intent(digest=str(number)))
 
@@ -324,6 +335,27 @@ def test_a_reading_with_what_was_in_force_of_a_file_is_not_taken_when_that_is_so
     mixed = Numbered(1, Reading(Intent(), being_written=("/list",)), Intent())
     assert not readings.take(mixed)
     assert readings.take(mixed._replace(basis=current))
+
+
+def test_a_burst_of_readings_is_done_by_one_process_which_goes_afterwards(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        started.append(child.start_reader())
+        return started[-1]
+
+    async def run() -> None:
+        readings = Readings(Files(config, Revisions(config.parent)).read, Intent)
+        for _ in range(5):
+            assert (await readings.read()).reading.problems == ()
+        assert len(started) == 1
+        await wait_for(lambda: started[0].poll() is not None)
+
+    monkeypatch.setattr("routed.daemon.reading.start_reader", start)
+    monkeypatch.setattr("routed.daemon.readings.KEPT", 0.2)
+    asyncio.run(run())
 
 
 def test_who_is_told_to_stop_waits_for_no_reading() -> None:
