@@ -164,6 +164,8 @@ class Reader:
                 self._wait(pipe, select.POLLOUT)
                 try:
                     rest = rest[os.write(pipe, rest) :]
+                except BlockingIOError:
+                    continue
                 except BrokenPipeError:
                     raise _GivenUpError(self._describe_end()) from None
 

@@ -15,6 +15,11 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISFIFO, S_ISREG
 from typing import Final, TypeAlias
 
+MOUNTS: Final = Path("/proc/self/mountinfo")
+# They refuse a lease wherever the server has not delegated the file: nfs4_add_lease in fs/nfs/nfs4proc.c, cifs_setlease
+# in fs/smb/client/cifsfs.c.
+_OF_SERVERS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3"})
+
 MEGABYTE: Final = 1 << 20
 _MOST: Final = 16  # MB
 _MOST_OF: Final = {"prefixes": 256}  # MB
@@ -41,15 +46,26 @@ def read_closed(path: Path, role: str) -> bytes:
 
     Nobody can begin to write it meanwhile: who tries waits for the end of the reading. The process must ignore SIGIO,
     by which the kernel tells of such a one. A file that cannot be asked so (another owner's, where CAP_LEASE is
-    missing; a filesystem that knows no leases) is read as it is. Source: fcntl(2), F_SETLEASE.
+    missing; a filesystem that knows no leases) is read as it is. Sources: fcntl(2), F_SETLEASE; check_conflicting_open
+    in fs/locks.c.
     """
     with _open(path) as descriptor:
         try:
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except OSError as error:
-            if error.errno == EAGAIN:  # check_conflicting_open in fs/locks.c
+            if error.errno == EAGAIN and not is_of_server(os.fstat(descriptor).st_dev):
                 raise BeingWrittenError(str(path)) from None
         return _read(descriptor, path, role)  # to close the file gives the lease back
+
+
+def is_of_server(device: int, mounts: Path = MOUNTS) -> bool:
+    """Is this the device number of a filesystem whose server knows who writes? Then a refused lease tells nothing."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in mounts.read_text(errors="replace").splitlines():  # proc_pid_mountinfo(5)
+        mount, _, filesystem = line.partition(" - ")
+        if mount.split()[2] == number:
+            return filesystem.split()[0] in _OF_SERVERS
+    return False
 
 
 @contextmanager

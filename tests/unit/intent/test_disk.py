@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from routed.intent import gather
+from routed.intent import disk, gather
 from routed.intent.disk import MEGABYTE, BeingWrittenError, read_closed, read_for_command
 from routed.intent.load import load, read_sources
 from routed.intent.problems import IntentError
@@ -87,6 +87,27 @@ def test_a_file_that_somebody_writes_is_not_read_before_it_is_closed(tmp_path: P
 
 def test_where_it_cannot_be_known_whether_somebody_writes_the_file_is_read_as_it_is() -> None:
     assert read_closed(Path("/proc/version"), "names").startswith(b"Linux")  # a filesystem without leases
+
+
+@pytest.mark.parametrize(("filesystem", "is_known"), [("nfs4", False), ("cifs", False), ("ext4", True)])
+def test_where_a_server_knows_who_writes_a_refused_lease_tells_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filesystem: str, is_known: bool
+) -> None:
+    file, mounts = tmp_path / "list", tmp_path / "mountinfo"
+    device = tmp_path.stat().st_dev
+    mounts.write_text(
+        "22 28 0:4 / /proc rw shared:13 - proc proc rw\n"
+        f"36 28 {os.major(device)}:{os.minor(device)} / /etc rw,relatime shared:1 - {filesystem} host:/etc rw\n"
+    )
+    monkeypatch.setattr(disk.is_of_server, "__defaults__", (mounts,))
+    with file.open("w") as writer:
+        writer.write("half")
+        writer.flush()
+        if is_known:
+            with pytest.raises(BeingWrittenError):
+                read_closed(file, "prefixes")
+        else:
+            assert read_closed(file, "prefixes") == b"half"
 
 
 def write_main(folder: Path, text: str) -> Path:
