@@ -113,11 +113,17 @@ def stop_the_next_reader(daemon: Daemon) -> None:
     os.kill(readers_of(daemon)[0], signal.SIGSTOP)
 
 
-def test_a_list_that_is_being_written_waits_and_the_others_do_not(daemon: Daemon, tmp_path: Path) -> None:
+AS_THE_UNIT = ("setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all", "--")
+
+
+@pytest.mark.parametrize("before", [(), AS_THE_UNIT], ids=["root", "unit"])
+def test_a_list_that_is_being_written_waits_and_the_others_do_not(
+    daemon: Daemon, tmp_path: Path, before: tuple[str, ...]
+) -> None:
     long, short = tmp_path / "long.txt", tmp_path / "short.txt"
     long.write_text(prefixes(500))
     short.write_text("203.0.113.0/24\n")
-    daemon.start(list_of("long", long) + list_of("short", short))
+    daemon.start(list_of("long", long) + list_of("short", short), before=before)
     assert count() == 501
     with long.open("w") as writer:
         writer.write(prefixes(300))
