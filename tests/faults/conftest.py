@@ -1,0 +1,36 @@
+"""One stage for each worker, and how far a run goes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.stage import Stage
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--positions", choices=["some", "all"], default="some", help="which calls are made to fail")
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library to preload, built."""
+    built = tmp_path_factory.mktemp("library") / "shim.so"
+    source = Path(__file__).with_name("shim.c")
+    command = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(built), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return built
+
+
+@pytest.fixture(scope="session")
+def stage(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage on which the cases of a worker are played, one after the other."""
+    stage = Stage(tmp_path_factory.mktemp("stage"), library)
+    try:
+        yield stage
+    finally:
+        stage.close()
