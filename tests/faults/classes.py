@@ -32,7 +32,7 @@ from errno import (
 )
 from typing import Final, NamedTuple
 
-PASSING: Final = frozenset({EINTR, ECONNABORTED})  # these never last: who is told so tries again at once
+PASSING: Final = frozenset({EINTR, ECONNABORTED})  # these never last: the next try is another one
 
 
 class CallClass(NamedTuple):
@@ -41,6 +41,7 @@ class CallClass(NamedTuple):
     syscalls: str  # by which strace knows them
     errors: dict[int, str]  # errno → who says that these calls may give it
     may_be_done: bool = False  # may it fail with its work done?
+    passing: frozenset[int] = PASSING  # errors of one call, which do not last
 
 
 _LOCAL: Final = "unix(7), send(2)"
@@ -55,7 +56,9 @@ CLASSES: Final[dict[str, CallClass]] = {
         may_be_done=True,
     ),
     "receive-event": CallClass(
-        "recvfrom recvmsg", {ENOBUFS: "netlink(7): events were lost", ENOMEM: "recv(2)", EINTR: "recv(2)"}
+        "recvfrom recvmsg",
+        {ENOBUFS: "netlink(7): events were lost", ENOMEM: "recv(2)", EINTR: "recv(2)"},
+        passing=PASSING | {ENOBUFS},  # the call that tells of it clears sk_err
     ),
     "send-local": CallClass(
         "sendto sendmsg", {ENOBUFS: _LOCAL, EPIPE: _LOCAL, ECONNRESET: _LOCAL, ENOMEM: _LOCAL, EINTR: _LOCAL}
@@ -89,9 +92,8 @@ CLASSES: Final[dict[str, CallClass]] = {
     "descriptor": CallClass(
         "pipe pipe2 socketpair eventfd2 epoll_create1", {EMFILE: "pipe(2)", ENFILE: "pipe(2)", ENOMEM: "eventfd(2)"}
     ),
-    "open": CallClass(
-        "open openat", dict.fromkeys((EMFILE, EACCES, EIO, ENFILE, ENOMEM, ENOSPC, EROFS, EINTR), "open(2)")
-    ),
+    "open": CallClass("open openat", dict.fromkeys((EMFILE, EACCES, EIO, ENFILE, ENOMEM, EINTR), "open(2)")),
+    "create": CallClass("open openat", dict.fromkeys((ENOSPC, EROFS, EDQUOT, EMFILE, EACCES, EIO), "open(2)")),
     "read": CallClass("read readv pread64", {EIO: "read(2)", EINTR: "read(2)"}),
     "write": CallClass(
         "write writev pwrite64",

@@ -28,12 +28,25 @@ class Fault(NamedTuple):
     is_done: bool = False  # is the call done all the same? Of a receive: the message is lost
     whom: int = DAEMON
 
-    def describe(self, calls: int) -> str:
-        """In words, for whoever plays it again: of so many calls."""
-        times = "for good" if self.in_a_row == FOREVER else f"{self.in_a_row} in a row"
-        how = ", done all the same" if self.is_done else ""
-        who = ", in a child" if self.whom == CHILDREN else ""
-        return f"{self.of} {errno.errorcode[self.error]} at {self.position} of {calls}, {times}{how}{who}"
+    def __str__(self) -> str:
+        """As ``parse`` reads it."""
+        words = [self.of, errno.errorcode[self.error], str(self.position)]
+        words += ["for-good" if self.in_a_row == FOREVER else str(self.in_a_row)]
+        words += ["done"] * self.is_done + ["in-a-child"] * self.whom
+        return " ".join(words)
+
+    @classmethod
+    def parse(cls, words: str) -> Fault:
+        """``CLASS ERRNO POSITION COUNT|for-good [done] [in-a-child]``. Raises ValueError and LookupError."""
+        of, error, position, count, *rest = words.split()
+        return cls(
+            of,
+            next(number for number, name in errno.errorcode.items() if name == error),
+            int(position),
+            FOREVER if count == "for-good" else int(count),
+            is_done="done" in rest,
+            whom=CHILDREN if "in-a-child" in rest else DAEMON,
+        )
 
 
 def read_classes(library: Path) -> list[str]:

@@ -27,6 +27,7 @@ class Phase(NamedTuple):
 
     begin: Callable[[Stage], Future[Result] | None]  # the apply that is under way, if there is one
     has_new_files: bool = False
+    has_watch: bool = False  # does it begin with the daemon's own watch of the files, which must outlive the fault?
 
 
 def _reload(stage: Stage) -> Future[Result]:
@@ -81,7 +82,7 @@ def _converse(stage: Stage) -> Future[Result]:
 PHASES: Final[dict[str, Phase]] = {
     "reload": Phase(_reload, has_new_files=True),
     "displacing": Phase(_displace, has_new_files=True),
-    "list": Phase(_write_list, has_new_files=True),
+    "list": Phase(_write_list, has_new_files=True, has_watch=True),
     "repair": Phase(_delete_one),
     "flush": Phase(_flush),
     "conversation": Phase(_converse),
@@ -110,6 +111,7 @@ def count_calls(stage: Stage, name: str) -> dict[int, dict[str, int]]:
 def play(stage: Stage, name: str, fault: Fault) -> None:
     """One case. Raises Failed; then the stage is spoiled, and whoever comes next begins anew."""
     stage.is_spoiled = True
+    stage.played.append((name, fault))
     if name in STARTS:
         _play_start(stage, name, fault)
     else:
@@ -125,10 +127,11 @@ def _play_phase(stage: Stage, name: str, fault: Fault) -> None:
         stage.control.arm(fault)
         result = phase.begin(stage)
         stage.watch_until_well(fault, result, lasts=lasts, may_stay_out=phase.has_new_files)
-        if phase.has_new_files:
+        stage.restore()
+        if phase.has_watch:
+            phase.begin(stage)
+            stage.watch_until_well(fault)
             stage.restore()
-        else:
-            stage.assert_nothing_to_do()
 
 
 def prepare_start(stage: Stage, *, is_first: bool) -> None:
@@ -159,7 +162,7 @@ def _play_start(stage: Stage, name: str, fault: Fault) -> None:
     stage.control.note_started()
     with stage.judged():
         stage.watch_until_well(fault)
-        stage.assert_nothing_to_do()
+        stage.restore()
 
 
 def _wait_for_the_start(stage: Stage, fault: Fault, lasts: float) -> bool:

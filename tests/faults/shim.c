@@ -39,7 +39,7 @@
     X(SOCKET, "socket") X(BIND, "bind") X(LISTEN, "listen") X(CONNECT, "connect") X(ACCEPT, "accept") \
     X(SETSOCKOPT, "setsockopt") X(GETSOCKOPT, "getsockopt") X(GETSOCKNAME, "getsockname") \
     X(POLL, "poll") X(EPOLL, "epoll") X(EPOLL_CTL, "epoll-ctl") X(DESCRIPTOR, "descriptor") \
-    X(OPEN, "open") X(READ, "read") X(WRITE, "write") X(FSYNC, "fsync") X(RENAME, "rename") X(MKDIR, "mkdir") \
+    X(OPEN, "open") X(CREATE, "create") X(READ, "read") X(WRITE, "write") X(FSYNC, "fsync") X(RENAME, "rename") X(MKDIR, "mkdir") \
     X(UNLINK, "unlink") X(CHMOD, "chmod") X(STAT, "stat") X(READLINK, "readlink") X(OPENDIR, "opendir") \
     X(READDIR, "readdir") X(LOCK, "lock") X(IOCTL, "ioctl") X(INOTIFY, "inotify") X(SPAWN, "spawn") X(THREAD, "thread")
 
@@ -292,7 +292,7 @@ WRAP(int, inotify_add_watch, (int f, const char *p, uint32_t m), (f, p, m), INOT
         va_start(more, flags); \
         mode_t mode = va_arg(more, mode_t); \
         va_end(more); \
-        CARRY_OUT(unless_code(OPEN, path), -1, real(path, flags, mode)); \
+        CARRY_OUT(unless_code(flags & O_CREAT ? CREATE : OPEN, path), -1, real(path, flags, mode)); \
     }
 #define WRAP_OPENAT(name) \
     int name(int folder, const char *path, int flags, ...) { \
@@ -301,7 +301,7 @@ WRAP(int, inotify_add_watch, (int f, const char *p, uint32_t m), (f, p, m), INOT
         va_start(more, flags); \
         mode_t mode = va_arg(more, mode_t); \
         va_end(more); \
-        CARRY_OUT(unless_code(OPEN, path), -1, real(folder, path, flags, mode)); \
+        CARRY_OUT(unless_code(flags & O_CREAT ? CREATE : OPEN, path), -1, real(folder, path, flags, mode)); \
     }
 WRAP_OPEN(open)
 WRAP_OPEN(open64)

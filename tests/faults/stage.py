@@ -28,13 +28,13 @@ from tests.faults.world import Look
 from tests.kernel import netns
 from tests.system.daemon import PROJECT, Daemon, cpu_seconds
 
-SOON: Final = 10.0  # seconds within which all is well after a fault is over
-LONGEST_FAULT: Final = 8.0  # seconds after which a fault that was not met to its end is taken away
-TOLERANCE: Final = 0.5  # seconds for which an answer may be older than the kernel
+SOON: Final = 10.0 * netns.SLOWNESS  # seconds within which all is well after a fault is over
+LONGEST_FAULT: Final = 8.0 * netns.SLOWNESS  # seconds after which a fault that was not met to its end is taken away
+TOLERANCE: Final = 0.5 * netns.SLOWNESS  # seconds for which an answer may be older than the kernel
 PACE: Final = 0.03  # seconds between two questions
 CPU_AT_ONCE, CPU_SHARE = 0.6, 0.3  # seconds of a processor that a case may take, and the share of it while it lasts
 LOG_BYTES: Final = 64 * 1024  # that a case may write
-PATIENCE: Final = 1.5  # seconds for one answer
+PATIENCE: Final = 1.5 * netns.SLOWNESS  # seconds for one answer
 _ALL_IN_SYNC: Final = re.compile(r"revision (\d+) in force: \d+ objects? in sync")
 
 
@@ -69,13 +69,15 @@ class Claims:
             self.lying_since = 0.0
             return False
         wanted = self.stage.wanted_by(self.status)
-        if before not in wanted and self.seen not in wanted:
-            self.lying_since = self.lying_since or now
-            if now - self.lying_since > TOLERANCE:
-                raise Failed(f"a lie: {self.status['state']!r}, but {compare(self.seen, wanted[0])}")
-            return False
-        self.lying_since = 0.0
-        return self.seen in wanted
+        is_there = before in wanted or self.seen in wanted
+        if is_there and self.stage.is_kept(self.status):
+            self.lying_since = 0.0
+            return self.seen in wanted
+        self.lying_since = self.lying_since or now
+        if now - self.lying_since > TOLERANCE:
+            but = "that is not the revision on disk" if is_there else compare(self.seen, wanted[0])
+            raise Failed(f"a lie: {self.status['state']!r}, but {but}")
+        return False
 
 
 class Stage:
@@ -89,7 +91,9 @@ class Stage:
         self.allowed: tuple[str, ...] = ("A",)  # versions that an answer may speak of which does not show its own
         self._open = ExitStack()
         self._serial = 0
+        self._log_began = 0  # characters of the log that belong to former cases
         self.is_spoiled = True
+        self.played: list[tuple[str, Fault]] = []  # with this daemon
         self._worker = ThreadPoolExecutor(1)
         self.daemon: Daemon
         self.control: Control
@@ -100,6 +104,7 @@ class Stage:
         """Begin anew with nothing, and a daemon that has version A in force."""
         self.close()
         self._serial += 1
+        self.played = []
         folder = self.folder / str(self._serial)
         folder.mkdir()
         self._worker = ThreadPoolExecutor(1)
@@ -211,6 +216,7 @@ class Stage:
         """Whatever happens in this block, the daemon lives, and neither spins nor floods the log."""
         log = self.daemon.folder / "log"
         began, before, size = time.monotonic(), cpu_seconds(self.daemon.pid), log.stat().st_size
+        self._log_began = len(self.read_log())
         yield
         self.assert_alive()
         spent = cpu_seconds(self.daemon.pid) - before
@@ -233,10 +239,11 @@ class Stage:
     def empty_log(self) -> None:
         """What was written until now is of no interest."""
         (self.daemon.folder / "log").write_text("")
+        self._log_began = 0
 
     def last_words(self) -> str:
-        """The last line of the log that is no record, or else the last one."""
-        lines = self.read_log().splitlines()
+        """The last line of the log, of this case, that is no record, or else the last one."""
+        lines = self.read_log()[self._log_began :].splitlines()
         return next((line for line in reversed(lines) if line and not line.startswith("{")), (lines or [""])[-1])
 
     def watch_until_well(
@@ -263,12 +270,21 @@ class Stage:
                 self.control.disarm()
                 over_at = now
                 continue
-            if over_at and is_judged and (is_well or (may_stay_out and says_not_in_force(claims.status))):
+            if over_at and is_judged and (is_well or self.says_what_is_not_well(claims, may_stay_out=may_stay_out)):
                 return
             self.assert_alive()
             if now - (over_at or began + max(lasts, LONGEST_FAULT)) > SOON:
                 raise Failed(f"not well {SOON:g} s after the fault was over: {self.describe(claims, result)}")
             time.sleep(PACE)
+
+    def says_what_is_not_well(self, claims: Claims, *, may_stay_out: bool) -> bool:
+        """Does the operator know that another apply is needed: for the files, or to have them kept as a revision?"""
+        if claims.status is None:
+            return False
+        if may_stay_out and says_not_in_force(claims.status):
+            return True
+        is_there = claims.seen == self.wanted[self.version]
+        return is_there and not says_all_is_well(claims.status) and not self.is_on_disk()
 
     def judge_result(self, result: Result, claims: Claims) -> None:
         """An apply that says that it is done has done it: in the kernel, and on disk."""
@@ -276,16 +292,19 @@ class Stage:
             return
         if claims.seen != self.wanted[self.version] and world.look() != self.wanted[self.version]:
             raise Failed(f"a lie: apply exits 0, but {compare(world.look(), self.wanted[self.version])}")
-        if not self.is_kept():
+        if not self.is_on_disk():
             raise Failed(f"a lie: apply exits 0, but the newest revision is not what is in force: {result.said}")
 
-    def is_kept(self) -> bool:
+    def is_kept(self, status: StatusDocument) -> bool:
+        """Is the revision on disk that this status says is in force? Asked where that is the one of the files."""
+        return says_not_in_force(status) or world.look() != self.wanted[self.version] or self.is_on_disk()
+
+    def is_on_disk(self) -> bool:
         """Does the newest revision on disk hold the files?"""
         numbers = sorted(int(path.name) for path in (self.daemon.state / "revisions").glob("[0-9]*"))
         if not numbers:
             return False
-        newest = self.daemon.state / "revisions" / str(numbers[-1])
-        kept = {path.read_bytes() for path in newest.iterdir()}
+        kept = {path.read_bytes() for path in (self.daemon.state / "revisions" / str(numbers[-1])).iterdir()}
         return {self.daemon.config.read_bytes(), (self.daemon.folder / "drop.txt").read_bytes()} <= kept
 
     def restore(self) -> None:
@@ -313,6 +332,11 @@ class Stage:
             raise Failed(f"without a fault, plan does not answer: {error}") from None
         if steps:
             raise Failed(f"plan would still do something: {steps[:2]}")
+
+    def describe_past(self) -> str:
+        """What this daemon has met before the present case: it may be what is to blame."""
+        before = [f"{phase} {fault.of} at {fault.position}" for phase, fault in self.played[-4:-1]]
+        return f"after {', '.join(before)}" if before else "of a new daemon"
 
     def describe(self, claims: Claims, result: Future[Result] | None) -> str:
         """What is seen now, for a person."""
