@@ -24,12 +24,12 @@ test: $(READY)
 	@$(ALONE) true 2>/dev/null || { echo "make test needs root, or a kernel that allows unprivileged user namespaces." >&2; exit 1; }
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST)'
 
-# Some calls of libc fail in everything that the daemon does; see docs/explanation/faults.md.
+# Calls of libc fail in everything that the daemon does; how, says docs/explanation/architecture.md.
 .PHONY: test-faults test-long
 test-faults: $(READY)
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/faults'
 
-# What takes too long for each change: every such call fails, in every way; and hosts that never come to rest.
+# What takes too long for each change: all of these calls fail, in every way; and hosts that never come to rest.
 test-long: $(READY)
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/faults --positions all'
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/long'

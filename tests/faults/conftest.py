@@ -18,6 +18,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     is_named = bool(config.getoption("--fault"))
+    if config.getoption("--positions") == "all":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(7200), append=False)
     items[:] = [item for item in items if (item.name == "test_the_fault_that_was_named") == is_named]
 
 

@@ -33,6 +33,7 @@ LONGEST_FAULT: Final = 8.0 * netns.SLOWNESS  # seconds after which a fault that 
 TOLERANCE: Final = 0.5 * netns.SLOWNESS  # seconds for which an answer may be older than the kernel
 PACE: Final = 0.03  # seconds between two questions
 CPU_AT_ONCE, CPU_SHARE = 0.6, 0.3  # seconds of a processor that a case may take, and the share of it while it lasts
+TRIES_AT_ONCE, TRIES_A_SECOND = 1000, 200  # calls that may fail before it is a loop, however slow the machine
 LOG_BYTES: Final = 64 * 1024  # that a case may write
 PATIENCE: Final = 1.5 * netns.SLOWNESS  # seconds for one answer
 _ALL_IN_SYNC: Final = re.compile(r"revision (\d+) in force: \d+ objects? in sync")
@@ -70,7 +71,7 @@ class Claims:
             return False
         wanted = self.stage.wanted_by(self.status)
         is_there = before in wanted or self.seen in wanted
-        if is_there and self.stage.is_kept(self.status):
+        if is_there and self.stage.is_kept(self.status, self.seen):
             self.lying_since = 0.0
             return self.seen in wanted
         self.lying_since = self.lying_since or now
@@ -223,6 +224,8 @@ class Stage:
         elapsed = time.monotonic() - began
         if spent > CPU_AT_ONCE + CPU_SHARE * elapsed:
             raise Failed(f"it spins: {spent:.2f} s of a processor in {elapsed:.2f} s")
+        if self.control.failed > TRIES_AT_ONCE + TRIES_A_SECOND * elapsed:
+            raise Failed(f"it tries without a rest: {self.control.failed} times in {elapsed:.2f} s")
         if (written := log.stat().st_size - size) > LOG_BYTES:
             raise Failed(f"it floods the log: {written} bytes in {elapsed:.2f} s, the last: {self.last_words()}")
 
@@ -295,9 +298,9 @@ class Stage:
         if not self.is_on_disk():
             raise Failed(f"a lie: apply exits 0, but the newest revision is not what is in force: {result.said}")
 
-    def is_kept(self, status: StatusDocument) -> bool:
+    def is_kept(self, status: StatusDocument, seen: Look) -> bool:
         """Is the revision on disk that this status says is in force? Asked where that is the one of the files."""
-        return says_not_in_force(status) or world.look() != self.wanted[self.version] or self.is_on_disk()
+        return says_not_in_force(status) or seen != self.wanted[self.version] or self.is_on_disk()
 
     def is_on_disk(self) -> bool:
         """Does the newest revision on disk hold the files?"""
