@@ -128,6 +128,13 @@ CLASSES: Final[dict[str, CallClass]] = {
     "thread": CallClass("clone3 clone", {EAGAIN: "pthread_create(3)"}),
 }
 
+# By these a revision is kept; where one of them fails it may be on disk, and yet not be trusted.
+OF_FILES: Final = frozenset(
+    {"open", "create", "read", "write", "fsync", "rename", "mkdir", "unlink", "stat", "opendir", "readdir"}
+)
+# By these files are watched, in a thread of its own.
+OF_THE_WATCH: Final = frozenset({"poll", "read", "inotify"})
+
 # Calls that are not made to fail, by the reason why not.
 _REASONS: Final = {
     "the kernel promises memory, and takes the whole process when there is none: kill -9 is tested": (

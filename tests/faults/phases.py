@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from routed.cli.client import ClientError
 from routed.cli.exits import Exit
 from tests.faults import world
+from tests.faults.classes import OF_THE_WATCH
 from tests.faults.control import CHILDREN, DAEMON, FOREVER, Fault
 from tests.faults.stage import LONGEST_FAULT, SOON, Claims, Failed, Result, Stage, has_ended, wait_for
 from tests.kernel.netns import ip, ip_batch
@@ -27,7 +28,6 @@ class Phase(NamedTuple):
 
     begin: Callable[[Stage], Future[Result] | None]  # the apply that is under way, if there is one
     has_new_files: bool = False
-    has_watch: bool = False  # does it begin with the daemon's own watch of the files, which must outlive the fault?
 
 
 def _reload(stage: Stage) -> Future[Result]:
@@ -82,7 +82,7 @@ def _converse(stage: Stage) -> Future[Result]:
 PHASES: Final[dict[str, Phase]] = {
     "reload": Phase(_reload, has_new_files=True),
     "displacing": Phase(_displace, has_new_files=True),
-    "list": Phase(_write_list, has_new_files=True, has_watch=True),
+    "list": Phase(_write_list, has_new_files=True),
     "repair": Phase(_delete_one),
     "flush": Phase(_flush),
     "conversation": Phase(_converse),
@@ -128,8 +128,8 @@ def _play_phase(stage: Stage, name: str, fault: Fault) -> None:
         result = phase.begin(stage)
         stage.watch_until_well(fault, result, lasts=lasts, may_stay_out=phase.has_new_files)
         stage.restore()
-        if phase.has_watch:
-            phase.begin(stage)
+        if phase.has_new_files and fault.of in OF_THE_WATCH:
+            _write_list(stage)
             stage.watch_until_well(fault)
             stage.restore()
 
@@ -161,7 +161,7 @@ def _play_start(stage: Stage, name: str, fault: Fault) -> None:
         stage.daemon.wait_until_ready()
     stage.control.note_started()
     with stage.judged():
-        stage.watch_until_well(fault)
+        stage.watch_until_well(fault, may_stay_out=True)
         stage.restore()
 
 

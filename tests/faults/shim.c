@@ -31,6 +31,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define CLASSES(X) \
@@ -143,19 +144,22 @@ static int has_groups(int socket) {
     return !syscall(SYS_getsockname, socket, &name, &size) && name.nl_groups;
 }
 
+/* A stream without a name is the pipe by which asyncio wakes itself: nobody is at its other end but us. */
+static int is_own_pipe(int socket) {
+    struct sockaddr_un name;
+    socklen_t size = sizeof name;
+    return option_of(socket, SO_TYPE) == SOCK_STREAM && !syscall(SYS_getsockname, socket, &name, &size) &&
+           size <= sizeof(sa_family_t);
+}
+
 static enum class sending(int socket) {
     int error = errno, family = control ? option_of(socket, SO_DOMAIN) : -1;
+    enum class class = family == AF_UNIX && !is_own_pipe(socket) ? SEND_LOCAL
+                       : family == AF_NETLINK                    ? SEND_REQUEST
+                       : family == AF_PACKET                     ? SEND_PACKET
+                                                                 : NONE;
     errno = error;
-    switch (family) {
-    case AF_NETLINK:
-        return SEND_REQUEST;
-    case AF_UNIX:
-        return SEND_LOCAL;
-    case AF_PACKET:
-        return SEND_PACKET;
-    default:
-        return NONE;
-    }
+    return class;
 }
 
 static enum class receiving(int socket) {
@@ -163,7 +167,7 @@ static enum class receiving(int socket) {
     enum class class = NONE;
     if (family == AF_NETLINK)
         class = has_groups(socket) ? RECEIVE_EVENT : RECEIVE_ANSWER;
-    else if (family == AF_UNIX)
+    else if (family == AF_UNIX && !is_own_pipe(socket))
         class = RECEIVE_LOCAL;
     errno = error;
     return class;

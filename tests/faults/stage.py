@@ -23,6 +23,7 @@ from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
 from routed.model.documents import ApplyDocument, StatusDocument
 from tests.faults import world
+from tests.faults.classes import OF_FILES
 from tests.faults.control import Control, Fault, read_classes
 from tests.faults.world import Look
 from tests.kernel import netns
@@ -255,7 +256,7 @@ class Stage:
         """Ask and look until all is as the file says, or, where an apply said no, as it was. Raises Failed.
 
         A fault that ``lasts`` is taken away after so many seconds; one that is met in full is over by itself. New files
-        ``may_stay_out`` of force, as long as status says so: then an operator knows, and applies again.
+        ``may_stay_out`` of force, or not be kept, as long as status says so: then an operator knows, and applies again.
         """
         began = time.monotonic()
         claims = Claims(self)
@@ -273,21 +274,21 @@ class Stage:
                 self.control.disarm()
                 over_at = now
                 continue
-            if over_at and is_judged and (is_well or self.says_what_is_not_well(claims, may_stay_out=may_stay_out)):
+            if over_at and is_judged and (is_well or (may_stay_out and self.wants_an_apply(claims, fault))):
                 return
             self.assert_alive()
             if now - (over_at or began + max(lasts, LONGEST_FAULT)) > SOON:
                 raise Failed(f"not well {SOON:g} s after the fault was over: {self.describe(claims, result)}")
             time.sleep(PACE)
 
-    def says_what_is_not_well(self, claims: Claims, *, may_stay_out: bool) -> bool:
-        """Does the operator know that another apply is needed: for the files, or to have them kept as a revision?"""
+    def wants_an_apply(self, claims: Claims, fault: Fault) -> bool:
+        """Does status say that the files are not in force, or, where all else is right, that they are not kept?"""
         if claims.status is None:
             return False
-        if may_stay_out and says_not_in_force(claims.status):
-            return True
-        is_there = claims.seen == self.wanted[self.version]
-        return is_there and not says_all_is_well(claims.status) and not self.is_on_disk()
+        is_right = claims.seen == self.wanted[self.version] and are_in_sync(claims.status)
+        return says_not_in_force(claims.status) or (
+            is_right and fault.of in OF_FILES and not says_all_is_well(claims.status)
+        )
 
     def judge_result(self, result: Result, claims: Claims) -> None:
         """An apply that says that it is done has done it: in the kernel, and on disk."""
@@ -352,9 +353,12 @@ class Stage:
 
 def says_all_is_well(status: StatusDocument) -> bool:
     """Does this answer claim, in its headline and in every entry, that all is in sync?"""
-    return bool(_ALL_IN_SYNC.fullmatch(status["state"])) and all(
-        entry["state"] == "in-sync" for entry in status["entries"]
-    )
+    return bool(_ALL_IN_SYNC.fullmatch(status["state"])) and are_in_sync(status)
+
+
+def are_in_sync(status: StatusDocument) -> bool:
+    """Does this answer claim so of every entry?"""
+    return all(entry["state"] == "in-sync" for entry in status["entries"])
 
 
 def says_not_in_force(status: StatusDocument | None) -> bool:
