@@ -108,8 +108,13 @@ static enum verdict judge(enum class class) {
 
 /* --- what a call is about ---------------------------------------------------------------------------------------- */
 
+/* While the daemon starts, and in its children, Python reads modules: what it cannot read then is Python's to tell. */
+static int is_spared(void) {
+    return control && code && (control->spares_code || getpid() != control->pid);
+}
+
 static int is_code(const char *path) {
-    if (!control || !control->spares_code || !code || !path || *path != '/')
+    if (!is_spared() || !path || *path != '/')
         return 0;
     for (const char *folder = code; *folder;) {
         size_t length = strcspn(folder, ":");
@@ -122,7 +127,7 @@ static int is_code(const char *path) {
 
 static int is_code_in(int file) {
     char link[32], path[4096];
-    if (!control || !control->spares_code)
+    if (!is_spared())
         return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     long length = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);

@@ -52,6 +52,8 @@ def choose_faults(phase: str, of: str, calls: int, whom: int, positions: str) ->
         singles += [(position, each) for each in kinds for position in some]
     for position, (error, is_done) in dict.fromkeys(singles):
         yield Fault(of, error, position, 1, is_done, whom)
+    if whom == CHILDREN and positions == "some":
+        return  # a child is soon over, and the next one is another
     for error, is_done in kinds if positions == "all" else [kind(len(some))]:
         yield Fault(of, error, chance.randrange(calls), IN_A_ROW[positions], is_done, whom)
     lasting = [each for each in kinds if each.error not in CLASSES[of].passing and not each.is_done]
