@@ -116,7 +116,11 @@ class Loop:
         if not isinstance(step, Errand) or step.is_done:
             await asyncio.sleep(0)
             return
-        done = self._loop.run_in_executor(None, step.do)
+        try:
+            done = self._loop.run_in_executor(None, step.do)
+        except RuntimeError:  # no thread can be had: it is done where its result is asked for
+            await asyncio.sleep(0)
+            return
         try:
             await asyncio.shield(done)
         finally:

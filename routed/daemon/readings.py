@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from routed.daemon.reading import Reader, Reading
+from routed.intent.problems import Problem
 from routed.model.entries import Intent
 
 MOST: Final = 3  # at once; who asks beyond that shares the next one
@@ -77,7 +78,11 @@ class Readings:
             self._count += 1
             number, basis = self._count, self._in_force()
             reader = self._idle.pop() if self._idle else Reader(stop=self._stop)
-            reading = await asyncio.to_thread(self._read, reader, basis)
+            try:
+                reading = await asyncio.to_thread(self._read, reader, basis)
+            except RuntimeError as error:  # no thread can be had
+                file = basis.sources[0].path if basis.sources else ""
+                reading = Reading(None, (Problem(file, 0, 0, f"the files cannot be read: {error}"),))
             self._keep(reader)
             if self._is_stopped:
                 raise asyncio.CancelledError

@@ -79,7 +79,9 @@ def run(
             ownership.assume(start.former_protocols)
             kernel.open_events()
             execs = _open_exec_watch() if is_following else None
-            asyncio.run(_serve(kernel, files, start, ownership, sink, runtime_dir, execs, is_watching=is_watching))
+            with asyncio.Runner() as runner:
+                runner.get_loop()  # first: it may fail, and then nothing has begun
+                runner.run(_serve(kernel, files, start, ownership, sink, runtime_dir, execs, is_watching=is_watching))
     except AlreadyRunningError as error:
         raise CannotStartError("refused", error) from None
     except ControlError as error:
@@ -125,7 +127,7 @@ async def _serve(
         watch = FileWatch(loop, service.on_files_changed) if is_watching else None
         if watch:
             service.follow_files(watch)
-        systemd.notify_ready(service.describe())
+        service.tell_ready()
         await stop.wait()
         systemd.notify_stopping("stopping")
         if watch:

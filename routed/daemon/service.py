@@ -47,6 +47,7 @@ from routed.model.entries import Intent
 from routed.model.objects import Key, Value
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
+READY_AGAIN: Final = 0.5  # seconds until it is told again that could not be told
 EVERYTHING: Final = ""  # the subject of a pause of everything
 
 
@@ -250,7 +251,12 @@ class Service:
                     await self.reload(force=False)
         finally:
             self.is_reloading = False
-            systemd.notify_ready(self.describe())
+            self.tell_ready()
+
+    def tell_ready(self) -> None:
+        """Tell the service manager that it need not wait any more; again and again until it was told."""
+        if not systemd.notify_ready(self.describe()):
+            asyncio.get_running_loop().call_later(READY_AGAIN, self.tell_ready)
 
     # --- files ----------------------------------------------------------------------------------------------------
 

@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from errno import EAGAIN, ENOBUFS, ENOMEM
+from typing import Final
 
 from routed.audit.printable import make_printable
 
+_PASSING: Final = frozenset({EAGAIN, ENOBUFS, ENOMEM})
 
-def notify_ready(status: str) -> None:
-    """The first pass, or a reload, is over; ``status`` is the sentence that ``systemctl status`` shows."""
-    _notify("READY=1", _status(status))
+
+def notify_ready(status: str) -> bool:
+    """The first pass, or a reload, is over; ``status`` is the sentence that ``systemctl status`` shows.
+
+    False where it could not be told: who waits for it would wait for ever, so it has to be told again.
+    """
+    return _notify("READY=1", _status(status))
 
 
 def notify_reloading(status: str) -> None:
@@ -65,11 +71,21 @@ def _status(sentence: str) -> str:
     return f"STATUS={make_printable(' '.join(sentence.split()))}"
 
 
-def _notify(*assignments: str) -> None:
+def _notify(*assignments: str) -> bool:
+    """Tell it, if anybody waits for it. False where that may succeed a moment later.
+
+    Routes are kept whether or not somebody listens: neither a missing library nor a dead socket is a reason to fail.
+    """
     if "NOTIFY_SOCKET" not in os.environ:
-        return
-    # Routes are kept whether or not somebody listens: neither a missing library nor a dead socket is a reason to fail.
-    with suppress(ImportError, OSError):
+        return True
+    try:
         from systemd import daemon  # noqa: PLC0415  only a service pays for it
 
         daemon.notify("\n".join(assignments))
+    except ImportError:
+        return True
+    except MemoryError:  # so the library calls ENOMEM
+        return False
+    except OSError as error:
+        return error.errno not in _PASSING
+    return True

@@ -15,6 +15,7 @@ import asyncio
 import logging
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import chain
@@ -32,10 +33,12 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
-from watchdog.observers.api import ObservedWatch
+from watchdog.observers import Observer, inotify_c
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 SETTLE: Final = 0.2  # seconds of silence that end a burst
+FIRST_PAUSE: Final = 1.0  # seconds until a watch that could not be had is tried again …
+LONGEST_PAUSE: Final = 60.0  # … twice as long each time, up to this
 LONGEST_BURST: Final = 2.0  # seconds; then the news goes out even if files keep changing
 
 # Nothing that a reader causes, and writes only when the writer closes the file: half a file is no news.
@@ -65,8 +68,13 @@ class FileWatch(FileSystemEventHandler):
         self._stale: set[Path] = set()  # folders that went away or came, whatever stands there now
         self._burst: float | None = None  # when it began
         self._timer: asyncio.TimerHandle | None = None
-        self._observer = Observer()
-        self._observer.start()
+        self._before_us = threading.excepthook
+        threading.excepthook = self._on_thread_end
+        self._observer: BaseObserver | None = None  # None while none can be had
+        self._again: asyncio.TimerHandle | None = None
+        self._pause = FIRST_PAUSE
+        self._is_closed = False
+        self._open()
 
     def update(self, paths: Iterable[Path], folders: Iterable[Path]) -> None:
         """Watch these files and everything in these folders, and nothing else. None of them has to exist."""
@@ -83,8 +91,11 @@ class FileWatch(FileSystemEventHandler):
         if self._timer:
             self._timer.cancel()
         self._places = {}
-        self._observer.stop()
-        self._observer.join()
+        self._is_closed = True
+        threading.excepthook = self._before_us
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Called by watchdog, in a thread of its own."""
@@ -93,6 +104,52 @@ class FileWatch(FileSystemEventHandler):
             # The loop may be closed while the last events come in.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._note, touched)
+
+    def _on_thread_end(self, end: threading.ExceptHookArgs) -> None:
+        """Called in a thread that an exception ends. One of watchdog's tells of no change any more: begin anew."""
+        if not type(end.thread).__module__.startswith("watchdog"):
+            self._before_us(end)
+            return
+        logging.getLogger(__name__).warning("the watch over the files ended (%s): it begins anew", end.exc_value)
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._try_again, self._begin_anew)
+
+    def _try_again(self, work: Callable[[], None]) -> None:
+        """A little later, and later each time."""
+        if self._again is None:
+            self._again = self._loop.call_later(self._pause, work)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _open(self) -> None:
+        observer = Observer()
+        try:
+            observer.start()
+        except (OSError, RuntimeError) as error:  # no descriptor, no thread
+            self._report((f"changes of the files are not seen for now: {error}",))
+            self._try_again(self._begin_anew)
+        else:
+            self._observer = observer
+
+    def _begin_anew(self) -> None:
+        self._again = None
+        if self._is_closed:
+            return
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer = None
+        # watchdog 7 has one thread that reads inotify for the whole process, and keeps it also when that has ended.
+        shared = getattr(inotify_c, "InotifyFD", None)
+        if shared is not None:
+            shared._instance = None  # noqa: SLF001
+        self._armed.clear()
+        self._open()
+        self._arm_again()
+
+    def _arm_again(self) -> None:
+        self._again = None
+        if not self._is_closed:
+            self._arm()
+            self.look()  # what changed meanwhile was not seen
 
     def _matters(self, path: Path) -> bool:
         places = self._places
@@ -124,13 +181,16 @@ class FileWatch(FileSystemEventHandler):
 
     def _watch(self, wanted: Iterable[Path]) -> bool:
         """Put a watch on each folder and take the others away. True if they have to be found again."""
+        observer = self._observer
+        if observer is None:
+            return False
         standing = {folder: _identify(folder) for folder in wanted}
         for folder, (watch, identity) in list(self._armed.items()):
             if folder in self._stale or standing.get(folder) != identity:
                 del self._armed[folder]
-                self._observer.unschedule(watch)
+                observer.unschedule(watch)
         self._stale.clear()
-        blind = []
+        errors: dict[Path, Exception] = {}
         fresh = False
         for folder, identity_now in standing.items():
             if folder in self._armed or identity_now is None:
@@ -138,16 +198,29 @@ class FileWatch(FileSystemEventHandler):
             try:
                 if not os.access(folder, os.R_OK):
                     raise PermissionError("no permission to read it")
-                watch = self._observer.schedule(self, str(folder), event_filter=_EVENTS)
-            except FileNotFoundError:
-                fresh = True  # it went away meanwhile: look again
-            except OSError as error:
-                blind.append(f"cannot watch {folder} for changes: {error.strerror or error}")
+                watch = observer.schedule(self, str(folder), event_filter=_EVENTS)
+            except (OSError, RuntimeError) as error:  # no descriptor, no memory, no thread
+                errors[folder] = error
             else:
                 self._armed[folder] = (watch, identity_now)
                 fresh = True
-        self._report(tuple(blind))
-        return fresh
+        return self._judge(errors) or fresh
+
+    def _judge(self, errors: dict[Path, Exception]) -> bool:
+        """Tell what could not be watched, and try again unless that is for good. True if it has to be found again."""
+        gone = {folder for folder, error in errors.items() if isinstance(error, FileNotFoundError)}  # meanwhile
+        self._report(
+            tuple(
+                f"cannot watch {folder} for changes: {getattr(error, 'strerror', None) or error}"
+                for folder, error in errors.items()
+                if folder not in gone
+            )
+        )
+        if not errors:
+            self._pause = FIRST_PAUSE
+        elif not gone and any(not isinstance(error, PermissionError) for error in errors.values()):
+            self._try_again(self._arm_again)
+        return bool(gone)
 
     def _report(self, blind: tuple[str, ...]) -> None:
         for sentence in blind:

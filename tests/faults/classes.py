@@ -155,5 +155,6 @@ _REASONS: Final = {
     "made in a child between fork and exec; the parent is told by a pipe": "dup dup2 dup3 setsid",
     "it fails for what is gone already": "inotify_rm_watch shutdown getpeername wait4 waitid",
     "asyncio takes a thread instead where it fails": "pidfd_open",
+    "a timer of the process that reads the files; without it that goes on a little longer": "alarm setitimer",
 }
 LEFT_OUT: Final = {name: reason for reason, names in _REASONS.items() for name in names.split()}

@@ -52,7 +52,21 @@ def test_a_status_cannot_smuggle_in_another_assignment(manager: socket.socket) -
 
 def test_a_manager_that_is_gone_is_no_error(manager: socket.socket) -> None:
     manager.close()
-    systemd.notify_ready("nobody hears it")
+    assert systemd.notify_ready("nobody hears it")
+
+
+def test_ready_that_could_not_be_told_for_want_of_memory_is_to_be_told_again(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = iter([OSError(105, "No buffer space available"), OSError(11, "try again"), MemoryError()])
+
+    def fail(_state: str) -> None:
+        raise next(errors)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("systemd.daemon.notify", fail)
+        assert [systemd.notify_ready("10 routes in sync") for _ in range(3)] == [False] * 3
+    assert systemd.notify_ready("10 routes in sync")
 
 
 def test_without_a_manager_nothing_is_imported(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from watchdog.observers import inotify_c
+from watchdog.observers.api import BaseObserver
 
 from routed.daemon.watch import SETTLE, FileWatch, find_places
 
@@ -381,3 +383,60 @@ def test_the_burst_that_never_ends_is_told_all_the_same(main: Path) -> None:
             writer.cancel()
 
     run(scene)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("routed.daemon.watch.FIRST_PAUSE", 0.05)
+
+
+async def see_a_change(main: Path) -> None:
+    """Whatever failed at first, in the end a change is seen."""
+    with watching([main], []) as news:
+        await news.come()  # what changed while nothing was seen
+        await news.stay_away()
+        main.write_text("version = 1\n\n")
+        await news.come()
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, where: object, name: str, error: Exception) -> None:
+    real = getattr(where, name)
+
+    def fail(*arguments: object, **options: object) -> object:
+        monkeypatch.setattr(where, name, real)
+        raise error
+
+    monkeypatch.setattr(where, name, fail)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("start", RuntimeError("can't start new thread")), ("schedule", OSError(24, "Too many open files"))],
+)
+def test_a_watch_that_cannot_be_had_is_tried_again(
+    main: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
+) -> None:
+    fail_once(monkeypatch, BaseObserver, name, error)
+    asyncio.run(see_a_change(main))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_watch_whose_thread_ended_begins_anew_and_looks_at_what_changed_meanwhile(
+    main: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def look() -> None:
+        with watching([main], []) as news:
+            fail_once(monkeypatch, inotify_c.InotifyFD, "read_events", OSError(12, "Cannot allocate memory"))
+            main.write_text("version = 1\n# wakes it\n")  # the reading under way is the last that works
+            main.write_text("version = 1\n# ends it\n")
+            await news.come()
+            while "begins anew" not in caplog.text:
+                main.write_text("version = 1\n# ends it\n")
+                await news.come()
+            await news.stay_away()
+            main.write_text("version = 1\n\n")
+            await news.come()
+
+    asyncio.run(look())
+    assert "Cannot allocate memory" in caplog.text
