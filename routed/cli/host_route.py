@@ -31,6 +31,7 @@ from routed.model.objects import Key, Kind, Standing
 from routed.model.text import Vocabulary, format_object
 
 NEW_MAIN_FILE: Final = b"version = 1\n"
+OTHER_CHANGES: Final = "the files had other changes that were not in force yet; now they are"
 
 
 class EndError(Exception):
@@ -230,7 +231,7 @@ def enforce(options: Namespace, daemon: StatusDocument | None) -> ApplyDocument:
     if daemon is None:
         return enforce_here(options)
     if daemon["files"]["state"] != "in force":
-        remark(options, "the files had other changes that were not in force yet; now they are")
+        remark(options, OTHER_CHANGES)
     try:
         result = cast(ApplyDocument, call(options.runtime_dir, "Reload", {"force": False}, options.timeout))
     except ClientError as error:
