@@ -18,6 +18,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -36,9 +37,12 @@ from watchdog.events import (
 from watchdog.observers import Observer, inotify_c
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from routed.daemon.worker import Job, Worker
+
 SETTLE: Final = 0.2  # seconds of silence that end a burst
 FIRST_PAUSE: Final = 1.0  # seconds until a watch that could not be had is tried again …
 LONGEST_PAUSE: Final = 60.0  # … twice as long each time, up to this
+LAST_WAIT: Final = 1.0  # seconds for the worker at the end; it may hang
 LONGEST_BURST: Final = 2.0  # seconds; then the news goes out even if files keep changing
 
 # Nothing that a reader causes, and writes only when the writer closes the file: half a file is no news.
@@ -55,6 +59,7 @@ class FileWatch(FileSystemEventHandler):
     """Calls ``on_change`` on the loop, once for each burst of changes, shortly after it.
 
     The folders are armed before ``on_change`` is called: whatever is read there and later is either seen or announced.
+    Paths are looked at, and watched, by a worker: one of them may lie on a mount that hangs.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_change: Callable[[], None]) -> None:
@@ -74,13 +79,14 @@ class FileWatch(FileSystemEventHandler):
         self._again: asyncio.TimerHandle | None = None
         self._pause = FIRST_PAUSE
         self._is_closed = False
-        self._open()
+        self._worker = Worker("the watch over the files")
+        self._do(self._open)
 
     def update(self, paths: Iterable[Path], folders: Iterable[Path]) -> None:
         """Watch these files and everything in these folders, and nothing else. None of them has to exist."""
         self._files = frozenset(_absolute(path) for path in paths)
         self._folders = frozenset(_absolute(folder) for folder in folders)
-        self._arm()
+        self._do(self._arm)
 
     def look(self) -> None:
         """Tell of a change without having seen one; as after any other, not while somebody is still writing."""
@@ -93,17 +99,33 @@ class FileWatch(FileSystemEventHandler):
         self._places = {}
         self._is_closed = True
         threading.excepthook = self._before_us
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join()
+        self._do(self._stop)
+        self._worker.end(LAST_WAIT)
+
+    def _do(self, job: Job, then: Job | None = None) -> None:
+        """Have the worker do it, and then something on the loop."""
+
+        def work() -> None:
+            job()
+            if then is not None:
+                self._call(then)
+
+        try:
+            self._worker.put(work)
+        except RuntimeError as error:  # no thread can be had
+            self._report((f"changes of the files are not seen for now: {error}",))
+            self._try_again(partial(self._do, job, then))
+
+    def _call(self, work: Callable[..., None], *arguments: object) -> None:
+        """On the loop, which may be closed while the last events come in."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(work, *arguments)
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Called by watchdog, in a thread of its own."""
         touched = [Path(os.fsdecode(path)) for path in (event.src_path, event.dest_path) if path]
         if any(self._matters(path) for path in touched):
-            # The loop may be closed while the last events come in.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._note, touched)
+            self._call(self._note, touched)
 
     def _on_thread_end(self, end: threading.ExceptHookArgs) -> None:
         """Called in a thread that an exception ends. One of watchdog's tells of no change any more: begin anew."""
@@ -111,14 +133,17 @@ class FileWatch(FileSystemEventHandler):
             self._before_us(end)
             return
         logging.getLogger(__name__).warning("the watch over the files ended (%s): it begins anew", end.exc_value)
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._try_again, self._begin_anew)
+        self._call(self._try_again, self._begin_anew)
 
-    def _try_again(self, work: Callable[[], None]) -> None:
+    def _try_again(self, work: Job) -> None:
         """A little later, and later each time."""
-        if self._again is None:
-            self._again = self._loop.call_later(self._pause, work)
+        if self._again is None and not self._is_closed:
+            self._again = self._loop.call_later(self._pause, self._try_now, work)
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _try_now(self, work: Job) -> None:
+        self._again = None
+        work()
 
     def _open(self) -> None:
         observer = Observer()
@@ -126,30 +151,32 @@ class FileWatch(FileSystemEventHandler):
             observer.start()
         except (OSError, RuntimeError) as error:  # no descriptor, no thread
             self._report((f"changes of the files are not seen for now: {error}",))
-            self._try_again(self._begin_anew)
+            self._call(self._try_again, self._begin_anew)
         else:
             self._observer = observer
 
-    def _begin_anew(self) -> None:
-        self._again = None
-        if self._is_closed:
-            return
+    def _stop(self) -> None:
         if self._observer is not None:
             self._observer.stop()
             self._observer = None
+
+    def _begin_anew(self) -> None:
+        if not self._is_closed:
+            self._do(self._exchange)
+            self._arm_again()
+
+    def _exchange(self) -> None:
+        self._stop()
         # watchdog 7 has one thread that reads inotify for the whole process, and keeps it also when that has ended.
         shared = getattr(inotify_c, "InotifyFD", None)
         if shared is not None:
             shared._instance = None  # noqa: SLF001
         self._armed.clear()
         self._open()
-        self._arm_again()
 
     def _arm_again(self) -> None:
-        self._again = None
         if not self._is_closed:
-            self._arm()
-            self.look()  # what changed meanwhile was not seen
+            self._do(self._arm, self.look)  # what changed meanwhile was not seen
 
     def _matters(self, path: Path) -> bool:
         places = self._places
@@ -169,8 +196,7 @@ class FileWatch(FileSystemEventHandler):
 
     def _tell(self) -> None:
         self._burst = self._timer = None
-        self._arm()
-        self._on_change()
+        self._do(self._arm, self._on_change)
 
     def _arm(self) -> None:
         """Watch the folders that decide now. They may change between being found and being watched: find them again."""
@@ -185,11 +211,11 @@ class FileWatch(FileSystemEventHandler):
         if observer is None:
             return False
         standing = {folder: _identify(folder) for folder in wanted}
+        stale, self._stale = self._stale, set()
         for folder, (watch, identity) in list(self._armed.items()):
-            if folder in self._stale or standing.get(folder) != identity:
+            if folder in stale or standing.get(folder) != identity:
                 del self._armed[folder]
                 observer.unschedule(watch)
-        self._stale.clear()
         errors: dict[Path, Exception] = {}
         fresh = False
         for folder, identity_now in standing.items():
@@ -219,7 +245,7 @@ class FileWatch(FileSystemEventHandler):
         if not errors:
             self._pause = FIRST_PAUSE
         elif not gone and any(not isinstance(error, PermissionError) for error in errors.values()):
-            self._try_again(self._arm_again)
+            self._call(self._try_again, self._arm_again)
         return bool(gone)
 
     def _report(self, blind: tuple[str, ...]) -> None:

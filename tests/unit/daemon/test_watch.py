@@ -5,6 +5,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,11 +41,19 @@ class News:
                 await self._arrived.wait()
 
 
+def finish_jobs(watch: FileWatch) -> None:
+    """Wait until everything is watched that was asked for."""
+    done = threading.Event()
+    watch._worker.put(done.set)
+    assert done.wait(5)
+
+
 @contextmanager
 def watching(files: list[Path], folders: list[Path]) -> Iterator[News]:
     news = News()
     watch = FileWatch(asyncio.get_running_loop(), news.arrive)
     watch.update(files, folders)
+    finish_jobs(watch)
     try:
         yield news
     finally:
@@ -162,6 +171,7 @@ def test_who_asks_for_a_look_gets_it_when_nobody_writes_any_more(main: Path) -> 
         news = News()
         watch = FileWatch(asyncio.get_running_loop(), news.arrive)
         watch.update([main], [])
+        finish_jobs(watch)
         watch.look()
         main.write_text("")  # as whoever writes in place does first
         assert news.count == 0
@@ -353,6 +363,7 @@ def test_what_is_not_watched_any_more_is_no_news(main: Path) -> None:
         other = main.with_name("other.toml")
         watch.update([main], [])
         watch.update([other], [])
+        finish_jobs(watch)
         main.write_text("")
         await news.stay_away()
         other.write_text("")
@@ -440,3 +451,26 @@ def test_a_watch_whose_thread_ended_begins_anew_and_looks_at_what_changed_meanwh
 
     asyncio.run(look())
     assert "Cannot allocate memory" in caplog.text
+
+
+def test_a_path_on_a_mount_that_hangs_keeps_neither_the_loop_nor_the_end_waiting(
+    main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routed.daemon.watch.LAST_WAIT", 0.1)
+    is_over = threading.Event()
+
+    def hang(*_: object) -> dict[Path, frozenset[str] | None]:
+        is_over.wait(10)
+        return {}
+
+    async def look() -> None:
+        watch = FileWatch(asyncio.get_running_loop(), lambda: None)
+        with monkeypatch.context() as patched:
+            patched.setattr("routed.daemon.watch.find_places", hang)
+            watch.update([main], [])
+            watch.look()
+            await asyncio.sleep(0)
+            watch.close()
+
+    asyncio.run(asyncio.wait_for(look(), 5))
+    is_over.set()
