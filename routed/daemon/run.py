@@ -79,8 +79,7 @@ def run(
             ownership.assume(start.former_protocols)
             kernel.open_events()
             execs = _open_exec_watch() if is_following else None
-            with asyncio.Runner() as runner:
-                runner.get_loop()  # first: it may fail, and then nothing has begun
+            with _open_runner() as runner:
                 runner.run(_serve(kernel, files, start, ownership, sink, runtime_dir, execs, is_watching=is_watching))
     except AlreadyRunningError as error:
         raise CannotStartError("refused", error) from None
@@ -136,6 +135,17 @@ async def _serve(
     finally:
         await control.close()
         beat.cancel()
+
+
+def _open_runner() -> asyncio.Runner:
+    """A runner that has its loop. Raises OSError: then nothing has begun."""
+    runner = asyncio.Runner()
+    try:
+        runner.get_loop()
+    except OSError:
+        sys.unraisablehook = lambda _: None  # a loop that is half made complains when it is freed
+        raise
+    return runner
 
 
 def _open_exec_watch() -> ExecWatch | None:
