@@ -12,13 +12,15 @@ from tests.faults.stage import Stage
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--positions", choices=["some", "all"], default="some", help="which calls are made to fail")
+    parser.addoption(
+        "--positions", choices=["some", "many", "all"], default="some", help="which calls are made to fail"
+    )
     parser.addoption("--fault", metavar="'PHASE: FAULT'", help="play this one only, as a failing test has named it")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     is_named = bool(config.getoption("--fault"))
-    if config.getoption("--positions") == "all":
+    if config.getoption("--positions") != "some":
         for item in items:
             item.add_marker(pytest.mark.timeout(7200), append=False)
     items[:] = [item for item in items if (item.name == "test_the_fault_that_was_named") == is_named]

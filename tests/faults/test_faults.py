@@ -16,9 +16,11 @@ from tests.faults.stage import SOON, Failed, Stage, wait_for
 from tests.kernel.netns import ip
 
 SEED: Final = 20
-IN_A_ROW: Final = {"some": 3, "all": 5}
-# In the short run a class fails at one or two positions of a phase, in a row, and for good in one phase.
-LASTING: Final = {"some": {"reload"}, "all": {*STARTS, *PHASES}}
+IN_A_ROW: Final = {"some": 3, "many": 5, "all": 5}
+# In the short run a class fails at one or two positions of a phase, in a row, and for good in one phase; in the long
+# run at up to so many, spread evenly, and for good in each phase.
+MANY: Final = 12
+LASTING: Final = {"some": {"reload"}, "many": {*STARTS, *PHASES}, "all": {*STARTS, *PHASES}}
 
 
 class Kind(NamedTuple):
@@ -36,7 +38,7 @@ def kinds_of(of: str) -> list[Kind]:
 
 
 def choose_faults(phase: str, of: str, calls: int, whom: int, positions: str) -> Iterator[Fault]:
-    """The faults of a class that a phase is played with: some positions, or all; every way to fail in the long run."""
+    """The faults of a class that a phase is played with: at some positions, many, or all, and there in every way."""
     chance = random.Random(f"{SEED} {phase} {of}")  # noqa: S311  no secret
     kinds = kinds_of(of)
     shift = chance.randrange(len(kinds))
@@ -47,6 +49,9 @@ def choose_faults(phase: str, of: str, calls: int, whom: int, positions: str) ->
     some = sorted({chance.randrange(calls), *([] if phase in STARTS else [chance.randrange(calls)])})
     if positions == "some":
         singles = [(position, kind(turn)) for turn, position in enumerate(some)]
+    elif positions == "many":
+        spread = range(0, calls, -(-calls // MANY))
+        singles = [(position, kind(turn)) for turn, position in enumerate(spread)]
     else:
         singles = [(position, kind(position)) for position in range(calls)]
         singles += [(position, each) for each in kinds for position in some]
