@@ -25,7 +25,6 @@ from routed.model.text import Vocabulary, find_differing, format_key, format_obj
 FEW: Final = 3  # larger groups are one step with a count
 MANY: Final = 16  # more groups than this that are left alone for one reason are one
 MORE: Final = " and "  # between the first of many and the count of the others
-HELD: Final = "left alone for a while"
 BESIDE: Final = "a stranger stands beside it, and stays"
 
 
@@ -47,15 +46,20 @@ class _Group(Protocol):
     def members(self) -> Collection[Member]: ...
 
 
-def make_plan_document(plan: Plan, waiting: Iterable[Waits], vocabulary: Vocabulary) -> PlanDocument:
-    """What would be done, in its order, what is left alone and why, and what waits."""
+def make_plan_document(
+    plan: Plan, waiting: Iterable[Waits], vocabulary: Vocabulary, held: Iterable[tuple[Drift, str]] = ()
+) -> PlanDocument:
+    """What would be done, in its order, what is left alone and why, and what waits.
+
+    ``held`` is what the plan holds, with the reasons.
+    """
     return PlanDocument(
         schema="routed.plan/1",
         steps=[step for operation in plan.operations for step in _make_steps(operation, vocabulary)],
         refusals=fold_refusals(
             [
                 *(make_refusal_document(r.drift, r.reason, vocabulary, by_guard=r.by_guard) for r in plan.refusals),
-                *(make_refusal_document(drift, HELD, vocabulary, by_guard=False) for drift in plan.held),
+                *(make_refusal_document(drift, why, vocabulary, by_guard=False) for drift, why in held),
             ]
         ),
         waiting=[make_waiting_document(wait) for wait in waiting],

@@ -1,40 +1,42 @@
-"""``routed plan``: the files against the kernel. It reads both, needs no daemon, and changes nothing."""
+"""``routed plan``: what ``routed apply`` would do. It changes nothing.
+
+The daemon makes the plan where it runs and the files are its own: it alone knows what is paused, and what was before.
+Otherwise the plan is made here, as ``apply --direct`` would.
+"""
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, cast
 
-from routed.audit.documents import Waits, make_plan_document
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
 from routed.cli.plan_text import render_plan
 from routed.cli.problems import show_problems
-from routed.cli.terminal import say, say_json, wants_color
-from routed.core.desired import Desired
-from routed.daemon import direct
-from routed.daemon.marks import MarksFile
+from routed.cli.terminal import complain, say, say_json, wants_color
 from routed.intent.load import load
 from routed.intent.problems import IntentError
 from routed.model.documents import PlanDocument, StatusDocument
-from routed.model.text import Vocabulary
+from routed.model.entries import Intent
 
-PATIENCE: Final = 2.0  # seconds for a daemon to say what only it knows
+PATIENCE: Final = 2.0  # seconds for a daemon to say what it knows
+LONG_PATIENCE: Final = 90.0  # seconds for it to read its files and the kernel, which a storm may put off
 
 
 def run(options: Namespace) -> Exit:
     """Show the plan for the files of ``options.config``."""
     try:
-        intent = load(Path(options.config)).intent
+        intent = load(Path(options.config)).intent  # with the rights of this user, so that its problems may be shown
     except IntentError as error:
         show_problems(error.problems)
         return Exit.INVALID
-    plan, desired, facts = direct.propose(intent, find_marks(options))
-    vocabulary = Vocabulary.of(facts, intent.table_names, intent.settings.protocol)
-    document = make_plan_document(plan, _find_waiting(desired), vocabulary)
+    try:
+        document = _ask_daemon(options, intent) or _make_plan(options, intent)
+    except ClientError as error:
+        complain(str(error))
+        return error.code
     if options.json:
         say_json(document)
     elif not options.quiet:
@@ -42,16 +44,71 @@ def run(options: Namespace) -> Exit:
     return judge(document, tells_drift=options.exit_code)
 
 
+def _ask_daemon(options: Namespace, intent: Intent) -> PlanDocument | None:
+    """The daemon's plan, if it has one for these files. Raises ClientError where it would refuse to apply them."""
+    try:
+        answer = cast(PlanDocument, call(options.runtime_dir, "Plan", timeout=LONG_PATIENCE))
+    except ClientError as error:
+        if error.code is Exit.UNAVAILABLE:
+            return None
+        if error.code is Exit.INVALID:
+            if not _is_same(options.config, _find_config(options)):
+                return None
+            raise
+        complain(f"{error}; so this plan is made without the daemon, and may differ from what routed apply does")
+        return None
+    config, digest = answer.pop("config", None), answer.pop("digest", None)
+    if config is None:
+        complain("the daemon is of another version, so this plan may differ from what routed apply does")
+        return None
+    if not _is_same(options.config, config):
+        return None
+    if digest != intent.digest:
+        complain(
+            f"the daemon reads other files at {config} than this command does: this is the plan for those it reads"
+        )
+    return answer
+
+
+def _is_same(config: str, other: str | None) -> bool:
+    return other is not None and Path(config).absolute() == Path(other).absolute()
+
+
+def _find_config(options: Namespace) -> str | None:
+    status = _find_status(options)
+    return status["config"] if status else None
+
+
+def _find_status(options: Namespace) -> StatusDocument | None:
+    try:
+        return cast(StatusDocument, call(options.runtime_dir, "GetStatus", timeout=PATIENCE))
+    except ClientError:
+        return None
+
+
+def _make_plan(options: Namespace, intent: Intent) -> PlanDocument:
+    from routed.daemon import direct  # a daemon's plan needs nothing of this
+    from routed.daemon.results import describe_plan  # likewise
+
+    state_dir = Path(options.state_dir)
+    hidden = direct.find_hidden(state_dir)
+    if hidden is not None:
+        complain(
+            f"this user may not read {hidden}: what routed took the place of is not known, "
+            "and routed apply may put back what this plan removes"
+        )
+    return describe_plan(direct.propose(intent, state_dir, find_marks(options)))
+
+
 def find_marks(options: Namespace) -> frozenset[int]:
     """The protocol numbers that mark what is ours: as the state folder has them, or as the daemon says."""
+    from routed.daemon.marks import MarksFile  # likewise
+
     kept = MarksFile(Path(options.state_dir)).load()
     if kept is not None:
         return kept.numbers
-    try:
-        status = cast(StatusDocument, call(options.runtime_dir, "GetStatus", timeout=PATIENCE))
-    except ClientError:
-        return frozenset()
-    return frozenset({status["protocol"], *status.get("former_protocols", [])})
+    status = _find_status(options)
+    return frozenset({status["protocol"], *status.get("former_protocols", [])}) if status else frozenset()
 
 
 def judge(plan: PlanDocument, *, tells_drift: bool) -> Exit:
@@ -59,9 +116,3 @@ def judge(plan: PlanDocument, *, tells_drift: bool) -> Exit:
     if any(refusal["by_guard"] for refusal in plan["refusals"]):
         return Exit.REFUSED
     return Exit.DRIFT if tells_drift and plan["steps"] else Exit.DONE
-
-
-def _find_waiting(desired: Desired) -> Iterator[Waits]:
-    for resolution in desired.resolutions.values():
-        for waiting in resolution.waiting:
-            yield Waits(resolution.entry, waiting.reason)

@@ -75,6 +75,10 @@ class Members:
     def __len__(self) -> int:
         return len(self.single) + sum(len(crowd.prefixes) for crowd in self.crowds)
 
+    def copy(self) -> Members:
+        """The same, to be changed by itself."""
+        return Members(dict(self.single), list(self.crowds))
+
     def get(self, member: Member) -> Want | None:
         """Who wants this one, if anybody."""
         want = self.single.get(member)
@@ -155,6 +159,11 @@ class Desired:
     clashes: dict[str, str] = field(default_factory=dict)  # entry name → whose key it wanted too
     changes: int = 0  # so often something was put or dropped
     _by_link: dict[int, set[Scope]] | None = None  # made when it is asked for: a host may have thousands of links
+
+    def copy(self) -> Desired:
+        """The same, to be changed by itself. Of what a prefix file lists nothing is copied."""
+        wants = {kind: {slot: there.copy() for slot, there in slots.items()} for kind, slots in self.wants.items()}
+        return Desired(dict(self.resolutions), wants, dict(self.clashes), self.changes)
 
     def get(self, key: Key) -> Want | None:
         """Who wants the object of this key, if anybody."""

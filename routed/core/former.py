@@ -23,6 +23,10 @@ class Former:
 
     sets: defaultdict[Place, dict[str, AbstractSet[Member]]] = field(default_factory=lambda: defaultdict(dict))
 
+    def copy(self) -> Former:
+        """The same, to be changed by itself."""
+        return Former(defaultdict(dict, {place: dict(sets) for place, sets in self.sets.items()}))
+
     def note(self, entry: str, groups: Iterable[ObjectSet]) -> None:
         """An entry had these, and may not want all of them now."""
         for group in groups:

@@ -52,6 +52,11 @@ class Holds:
     repairs: dict[Subject, deque[float]] = field(default_factory=dict)
     fights: dict[Subject, int] = field(default_factory=dict)  # how often each was held before
 
+    def copy(self) -> Holds:
+        """The same, to be changed by itself."""
+        repairs = {subject: deque(times, times.maxlen) for subject, times in self.repairs.items()}
+        return Holds(dict(self.held), repairs, dict(self.fights))
+
     def find(self, key: Key, entry: str, now: float) -> Hold | None:
         """The hold that keeps an object from being touched at this moment."""
         for subject in (key, entry, ""):

@@ -147,7 +147,7 @@ def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]
             yield Troubled(operation.kind, operation.slot, [failure.member for failure in failures], trouble)
 
 
-def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
+def split_by_hold(host: Host, drift: Drift, began: float) -> Iterator[tuple[Hold, list[Member]]]:
     """The objects that a hold kept from being touched, if it ended since, too; together where it is the same one."""
     name = drift.want.entry.name if drift.want else ""
     alike: defaultdict[Hold, list[Member]] = defaultdict(list)
@@ -155,7 +155,12 @@ def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
         hold = host.holds.find(Key(drift.kind, drift.slot, member), name, began)
         if hold is not None:
             alike[hold].append(member)
-    for hold, members in alike.items():
+    yield from alike.items()
+
+
+def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
+    name = drift.want.entry.name if drift.want else ""
+    for hold, members in split_by_hold(host, drift, began):
         by = f", last by {name_actor(hold.rival).words}" if hold.rival else ""
         trouble = Trouble(STATE_OF[hold.why], hold.reason + by, hold.since, drift.standing, name)
         yield Troubled(drift.kind, drift.slot, members, trouble)

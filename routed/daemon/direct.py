@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from routed.core.desired import Desired
 from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
 from routed.core.select import Judgement, choose
@@ -20,63 +20,83 @@ from routed.daemon import peers
 from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
 from routed.daemon.ownership import Ownership
-from routed.daemon.reconcile import Reconciler
+from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.results import describe_result
 from routed.daemon.revisions import Revisions
 from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
-from routed.model.change import Cause, Plan
+from routed.model.change import Cause
 from routed.model.documents import ApplyDocument
 from routed.model.entries import Intent, Selector
 from routed.model.facts import Facts
-from routed.model.objects import Kind, Scope, Standing
+from routed.model.objects import Key, Kind, Scope, Standing, Value
+
+REVISIONS: Final = "revisions"  # the folder of them in the state folder
 
 
 @contextmanager
-def open_reconciler(intent: Intent, former: frozenset[int] = frozenset()) -> Iterator[Reconciler]:
-    """A reconciler for one pass over this network namespace. What carries a ``former`` protocol number is ours too."""
+def open_reconciler(intent: Intent, former: frozenset[int], displaced: dict[Key, Value]) -> Iterator[Reconciler]:
+    """A reconciler that has read the facts for these files, which are not in force yet.
+
+    What carries a ``former`` protocol number is ours too; ``displaced`` is what our objects took the place of.
+    """
     with Kernel() as kernel:
         kernel.open_events()
-        host = Host(intent, former_protocols=former)
+        host = Host(intent, former_protocols=former, displaced=displaced)
         reconciler = Reconciler(kernel, host, time.monotonic, find_ssh_peers=peers.find_ssh_peers)
         reconciler.begin()
-        reconciler.host.enforce(intent, time.monotonic())
         yield reconciler
 
 
-def propose(intent: Intent, marks: frozenset[int] = frozenset()) -> tuple[Plan, Desired, Facts]:
-    """What would be done to the kernel for this intent, where these protocol numbers mark what is ours until now.
+def propose(intent: Intent, state_dir: Path, marks: frozenset[int] = frozenset()) -> Proposal:
+    """What ``apply_once`` would do for this intent, where these protocol numbers mark what is ours until now.
 
-    Raises OSError.
+    Of the state only what this user may read is known: see ``find_hidden``. Raises OSError.
     """
-    with open_reconciler(intent, marks - {intent.settings.protocol}) as reconciler:
-        plan = Plan()
-        for step in reconciler.propose():
-            plan = plan if step is None else step
-        return plan, reconciler.host.desired, reconciler.host.facts
+    displaced = _open_revisions(state_dir).load_displaced()
+    with open_reconciler(intent, marks - {intent.settings.protocol}, displaced) as reconciler:
+        return finish(reconciler.propose(intent))
+
+
+def find_hidden(state_dir: Path) -> Path | None:
+    """A folder of the state that this user may not read, None where there is none."""
+    for folder in (state_dir, state_dir / REVISIONS):
+        try:
+            next(folder.iterdir(), None)
+        except PermissionError:
+            return folder
+        except OSError:  # such as: there is no state yet
+            continue
+    return None
 
 
 def apply_once(
     intent: Intent, state_dir: Path, runtime_dir: Path, notices: Iterable[str] = (), *, force: bool = False
 ) -> ApplyDocument:
     """Put it in force once, without a daemon. Raises AlreadyRunningError, StateError and OSError."""
+    revisions = _open_revisions(state_dir)
     with (
         own_alone(intent.settings.protocol, state_dir, runtime_dir) as ownership,
-        open_reconciler(intent, ownership.marks.former) as reconciler,
+        open_reconciler(intent, ownership.marks.former, revisions.load_displaced()) as reconciler,
     ):
         ownership.keep()
-        revisions = Revisions(state_dir / "revisions")
-        reconciler.host.displaced = revisions.load_displaced()
         revision = revisions.save(intent.sources, intent.digest)
         reconciler.save_displaced = revisions.save_displaced
-        dirt = Dirt(everything=Cause(None, "apply --direct"))
+
+        def enforce() -> None:
+            reconciler.host.enforce(intent, time.monotonic())
+
         engine = Engine(reconciler)
-        request = engine.ask(Request(dirt, is_forced=force))
+        request = engine.ask(Request(Dirt(everything=Cause(None, "apply --direct")), enforce, is_forced=force))
         for _ in engine.run():  # neighbours are told once: nobody is here to repeat it
             pass
         ownership.forget(reconciler.host.ours)
         ownership.keep()
         return describe_result(reconciler.host, request, revision, [*notices, *map(str, ownership.lost)])
+
+
+def _open_revisions(state_dir: Path) -> Revisions:
+    return Revisions(state_dir / REVISIONS)
 
 
 def own_alone(protocol: int, state_dir: Path, runtime_dir: Path) -> Ownership:

@@ -11,7 +11,7 @@ Here must never live: what a pass does (``reconcile``), or what a person is told
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,14 +20,16 @@ from routed.core.schedule import Dirt
 from routed.core.troubles import State, Trouble
 from routed.daemon.carry_out import SINGLE, hearing
 from routed.daemon.errand import Errand
-from routed.daemon.reconcile import Reconciler
+from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.report import BREATH, Failed, PassStep, Recovered, Report, Resumed, Step, Told
 from routed.model.change import Cause
+from routed.model.entries import Intent
 
 INTERLUDES: Final = 4  # short passes that may follow each other between two steps of a long one
 ROUNDS: Final = 16  # passes that may follow each other at once before others get their turn
 FIRST_PAUSE: Final = 1.0  # seconds until everything is read again after a pass failed …
 LONGEST_PAUSE: Final = 30.0  # … twice as long after each one that fails again, up to this
+ATTEMPTS: Final = 4  # at a plan; what comes due amid the last of them waits for its end
 
 
 @dataclass(slots=True, eq=False)
@@ -44,18 +46,32 @@ class Request:
     is_over: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class Inquiry:
+    """A plan that somebody waits for: what would putting these files in force do?"""
+
+    intent: Intent
+    on_over: Callable[[], None] = lambda: None
+    proposal: Proposal | None = None
+    error: Exception | None = None  # why there is none
+    is_over: bool = False
+    attempts: int = 0
+
+
 class Engine:
     """The passes of one reconciler, one at a time."""
 
     def __init__(self, reconciler: Reconciler) -> None:
         self.reconciler = reconciler
         self.steps = 0  # since the start
-        self.began = 0.0  # the passes under way
+        self.began = 0.0  # the passes, or the plan, under way
         self._passes: Iterator[PassStep | Recovered] | None = None  # under way
         self._dirt = Dirt()  # of the pass under way
         self._errand: Errand[Any] | None = None  # that was handed out last
         self._requests: deque[Request] = deque()
         self._request: Request | None = None  # that the passes under way answer
+        self._inquiries: deque[Inquiry] = deque()
+        self._proposal: Generator[None, None, Proposal] | None = None  # under way, for the first of them
         self._is_initial = False  # were the files that a failed pass put in force not looked at since?
         self._failures = 0  # in a row
         self._not_before = 0.0  # what is due by itself waits until then
@@ -63,8 +79,8 @@ class Engine:
 
     @property
     def is_busy(self) -> bool:
-        """Is a pass under way?"""
-        return self._passes is not None
+        """Is a pass, or a plan, under way?"""
+        return self._passes is not None or self._proposal is not None
 
     @property
     def is_out(self) -> bool:
@@ -76,16 +92,22 @@ class Engine:
         self._requests.append(request)
         return request
 
+    def inquire(self, inquiry: Inquiry) -> Inquiry:
+        """Have a plan made, when nothing else is to be done. It is made anew where a pass comes due amid it."""
+        self._inquiries.append(inquiry)
+        return inquiry
+
     def rest(self) -> None:
-        """From now on begin nothing but what is asked for."""
+        """From now on make no plan, and begin no pass but those that are asked for."""
         self._is_resting = True
+        self._give_up_proposal()
 
     def hear(self) -> list[Step]:
         """Take in every event that waits. Amid a pass, single objects of which they tell are put right at once."""
         heard: list[Step] = []
         try:
             self.reconciler.listen()
-            if self._passes is not None and not self.is_out:
+            if self.is_busy and not self.is_out:
                 heard.extend(self._step_in())
         except Exception as error:  # noqa: BLE001  told, and looked at again, whatever it is
             heard.append(self._note_failure(error))
@@ -94,7 +116,7 @@ class Engine:
     def find_due(self) -> float | None:
         """When ``advance`` has something to do: a moment of the clock (now or earlier is at once), None for never."""
         now = self.reconciler.clock()
-        if self._passes is not None or self._requests:
+        if self._passes is not None or self._requests or self._may_propose:
             return now
         host = self.reconciler.host
         moments = (host.schedule.find_due(now), host.holds.find_next(now), host.announcements.find_next())
@@ -106,9 +128,9 @@ class Engine:
         while True:
             try:
                 if self._passes is None:
-                    told = self._begin()
+                    told = None if self._is_urgent else self._begin()
                     if self._passes is None:
-                        return told
+                        return told or self._propose()
                 step = next(self._passes, _END)
             except Exception as error:  # noqa: BLE001  told, and looked at again, whatever it is
                 return self._fail(error)
@@ -121,6 +143,44 @@ class Engine:
         """Every step until nothing is left to do now, for who has nothing else to do meanwhile."""
         while (step := self.advance()) is not None:
             yield step
+
+    @property
+    def _may_propose(self) -> bool:
+        return bool(self._inquiries) and not self._is_resting
+
+    @property
+    def _is_urgent(self) -> bool:
+        """Is a plan under way that was given up too often?"""
+        return self._proposal is not None and self._inquiries[0].attempts >= ATTEMPTS
+
+    def _propose(self) -> Step | None:
+        """A step of the plan under way, or of the next one. One that fails says nothing of what the host holds."""
+        if not self._may_propose:
+            return None
+        inquiry = self._inquiries[0]
+        try:
+            if self._proposal is None:
+                inquiry.attempts += 1
+                self.began = self.reconciler.clock()
+                self._proposal = self.reconciler.propose(inquiry.intent)
+            next(self._proposal)
+        except StopIteration as end:
+            inquiry.proposal = end.value
+        except Exception as error:  # noqa: BLE001  told to whoever asked, whatever it is
+            inquiry.error = error
+        else:
+            self.steps += 1
+            return BREATH
+        self._proposal = None
+        self._inquiries.popleft()
+        inquiry.is_over = True
+        inquiry.on_over()
+        return BREATH
+
+    def _give_up_proposal(self) -> None:
+        if self._proposal is not None:
+            self._proposal.close()
+            self._proposal = None
 
     def _step_in(self) -> Iterator[Report]:
         """Put right what events told of single objects, in between two steps of a pass that takes long.
@@ -139,7 +199,7 @@ class Engine:
             except Exception:
                 self._keep(dirt)
                 raise
-            host.meanwhile |= keys
+            self.reconciler.note_meanwhile(keys)
 
     def _hand_out(self, step: Any) -> Step:
         if step is None:
@@ -180,6 +240,7 @@ class Engine:
 
         A storm that has begun meanwhile is waited for, unless somebody waits for the files to be in force.
         """
+        self._give_up_proposal()  # what it was made from will be no more
         host, is_initial = self.reconciler.host, self._is_initial
         self.began = self.reconciler.clock()
         for _ in range(ROUNDS):

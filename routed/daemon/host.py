@@ -60,6 +60,29 @@ class Host:
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
     unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
 
+    def copy(self) -> Host:
+        """The same at this moment. What becomes of it the original never sees, nor the other way round.
+
+        What the next pass need not know of the one before starts anew: what was heard, seen, shown and told.
+        """
+        return Host(
+            self.intent,
+            facts=self.facts,
+            resolved=self.resolved,
+            desired=self.desired.copy(),
+            holds=self.holds.copy(),
+            since=dict(self.since),
+            displaced=dict(self.displaced),
+            established=set(self.established),
+            former=self.former.copy(),
+            fresh=set(self.fresh),
+            postponed=set(self.postponed),
+            former_protocols=self.former_protocols,
+            is_current=self.is_current,
+            needs=self.needs,
+            held=dict(self.held),
+        )
+
     def ask_for(self, intent: Intent) -> None:
         """From now on the facts are those that these files need."""
         self.needs = find_needs(intent)

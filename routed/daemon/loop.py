@@ -13,7 +13,7 @@ import select
 from collections.abc import Callable
 from typing import Final
 
-from routed.daemon.engine import FIRST_PAUSE, Engine, Request
+from routed.daemon.engine import FIRST_PAUSE, Engine, Inquiry, Request
 from routed.daemon.errand import Errand
 from routed.daemon.pulse import Signs
 from routed.daemon.report import Breath, Failed, News, Step
@@ -70,6 +70,14 @@ class Loop:
         over = asyncio.Event()
         request.on_over = over.set
         self._engine.ask(request)
+        self.pump()
+        await over.wait()
+
+    async def make_plan(self, inquiry: Inquiry) -> None:
+        """Have a plan made when nothing else is to be done, and wait for it, or for why there is none."""
+        over = asyncio.Event()
+        inquiry.on_over = over.set
+        self._engine.inquire(inquiry)
         self.pump()
         await over.wait()
 

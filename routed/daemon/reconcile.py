@@ -6,8 +6,9 @@ elsewhere. Which pass is due, and what follows when one fails, is decided by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from routed.core.guard import Limits
 from routed.core.interest import find_interest
@@ -20,8 +21,18 @@ from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
 from routed.daemon.report import Announced, PassStep, Report
+from routed.daemon.spectator import Spectator
 from routed.model.change import Cause, Nature, Plan
+from routed.model.entries import Intent
 from routed.model.objects import Key, Value
+
+
+class Proposal(NamedTuple):
+    """What putting files in force would do, and the state that the plan was made from."""
+
+    plan: Plan
+    host: Host
+    moment: float  # when it was begun
 
 
 @dataclass(slots=True)
@@ -35,6 +46,7 @@ class Reconciler:
     save_displaced: Callable[[dict[Key, Value]], None] = lambda _: None
     find_ssh_peers: Callable[[], frozenset[bytes]] = frozenset
     grounds: object = None  # what the present interest in news was found by
+    imagined: Host | None = None  # that a plan is being made from
 
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
@@ -50,15 +62,7 @@ class Reconciler:
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[PassStep]:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
         report = Report(dirt, began=self.clock(), is_initial=is_initial)
-        if dirt.asks_for_facts:
-            yield from self._refresh_facts(dirt, is_initial=is_initial)
-            self.host.schedule.note_questions(report.began, self.clock())
-            self._choose_news()
-        report.fresh = frozenset(self.host.fresh)
-        comparison = Comparison()
-        yield from observe(self.kernel, self.host, dirt, comparison)
-        report.scopes, report.absent, report.unread = comparison.scopes, comparison.absent, comparison.unread
-        report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
+        comparison = yield from self.decide(report, is_forced=is_forced)
         if remember_displaced(self.host, report.plan):
             self.save_displaced(self.host.displaced)
         displaced = len(self.host.displaced)
@@ -69,13 +73,28 @@ class Reconciler:
             self.save_displaced(self.host.displaced)
         yield report
 
-    def propose(self) -> Iterator[Plan | None]:
-        """The plan of a full pass, without carrying it out."""
-        dirt = Dirt(everything=Cause(None, "asked for"))
-        yield from self._refresh_facts(dirt, is_initial=True)
-        comparison = Comparison()
-        yield from observe(self.kernel, self.host, dirt, comparison)
-        yield make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=False))
+    def propose(self, intent: Intent) -> Generator[None, None, Proposal]:
+        """The plan of the first pass if these files, read from the disk, were put in force now.
+
+        Neither the kernel nor the host is changed. May be abandoned, and may be interrupted by passes that look at
+        single keys; ``note_meanwhile`` has to be told of those.
+        """
+        host = self.host.copy()
+        host.is_current = True
+        host.enforce(intent, self.clock())
+        self.imagined = host
+        try:
+            report = Report(Dirt(everything=Cause(None, "asked for")), began=self.clock(), is_initial=True)
+            yield from replace(self, kernel=Spectator(self.kernel), host=host).decide(report)
+        finally:
+            self.imagined = None
+        return Proposal(report.plan, host, report.began)
+
+    def note_meanwhile(self, keys: Iterable[Key]) -> None:
+        """These were looked at by themselves: what goes on beside it leaves them alone."""
+        for host in (self.host, self.imagined):
+            if host is not None:
+                host.meanwhile.update(keys)
 
     def announce(self) -> list[Announced]:
         """Tell the neighbours of those VIPs whose turn it is."""
@@ -90,6 +109,20 @@ class Reconciler:
                 is_first = burst.left == burst.entry.announcements
                 told.append(Announced(burst.entry.name, member, burst.why, is_first, error))
         return told
+
+    def decide(self, report: Report, *, is_forced: bool = False) -> Generator[None, None, Comparison]:
+        """Look, resolve, compare, plan. The plan is in the report, and nothing of it was carried out."""
+        host, dirt = self.host, report.dirt
+        if dirt.asks_for_facts:
+            yield from self._refresh_facts(dirt, is_initial=report.is_initial)
+            host.schedule.note_questions(report.began, self.clock())
+            self._choose_news()
+        report.fresh = frozenset(host.fresh)
+        comparison = Comparison()
+        yield from observe(self.kernel, host, dirt, comparison)
+        report.scopes, report.absent, report.unread = comparison.scopes, comparison.absent, comparison.unread
+        report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
+        return comparison
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""

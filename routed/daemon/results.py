@@ -1,20 +1,29 @@
-"""What came of putting files in force, as the document that ``routed apply`` and Reload answer with."""
+"""What came, or would come, of putting files in force: the documents of ``routed apply`` and ``routed plan``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from routed.audit.documents import Waits, fold_refusals, make_refusal_document, make_waiting_document, name_members
+from routed.audit.documents import (
+    Waits,
+    fold_refusals,
+    make_plan_document,
+    make_refusal_document,
+    make_waiting_document,
+    name_members,
+)
 from routed.audit.notices import describe_failure
 from routed.core.troubles import State
+from routed.daemon.aftermath import STATE_OF, split_by_hold
 from routed.daemon.engine import Request
 from routed.daemon.host import Host
+from routed.daemon.reconcile import Proposal
 from routed.daemon.report import Report
 from routed.daemon.status import count_leftovers, count_states, vocabulary_of
 from routed.intent.problems import Problem
-from routed.model.change import Refusal
-from routed.model.documents import ApplyDocument, FailureDocument, ProblemDocument
+from routed.model.change import Drift, Refusal
+from routed.model.documents import ApplyDocument, FailureDocument, PlanDocument, ProblemDocument
 from routed.model.text import Vocabulary
 
 SCHEMA = "routed.apply/1"
@@ -55,11 +64,30 @@ def describe_result(
     return document
 
 
-def find_waiting(host: Host) -> Iterator[Waits]:
-    """What cannot be in the kernel yet: entries whose facts are not there, and objects that the kernel put off."""
+def describe_plan(proposal: Proposal) -> PlanDocument:
+    """What would be done, in its order; what is left alone, and why; what waits."""
+    host = proposal.host
+    return make_plan_document(proposal.plan, _find_unresolved(host), vocabulary_of(host), _find_held(proposal))
+
+
+def _find_held(proposal: Proposal) -> Iterator[tuple[Drift, str]]:
+    """What a pause keeps from being touched. It is the one hold that outlives a reload; its words are an operator's."""
+    for drift in proposal.plan.held:
+        for hold, members in split_by_hold(proposal.host, drift, proposal.moment):
+            state = STATE_OF[hold.why]
+            reason = hold.reason if hold.reason.startswith(state) else f"{state}: {hold.reason}"
+            yield drift._replace(members=tuple(members)), reason
+
+
+def _find_unresolved(host: Host) -> Iterator[Waits]:
     for resolution in host.desired.resolutions.values():
         for waiting in resolution.waiting:
             yield Waits(resolution.entry, waiting.reason)
+
+
+def find_waiting(host: Host) -> Iterator[Waits]:
+    """What cannot be in the kernel yet: entries whose facts are not there, and objects that the kernel put off."""
+    yield from _find_unresolved(host)
     vocabulary = vocabulary_of(host)
     for one in host.troubles:
         whose = host.desired.resolutions.get(one.trouble.entry)

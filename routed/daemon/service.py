@@ -17,14 +17,13 @@ from typing import Final
 
 from routed import __version__
 from routed.audit import notices
-from routed.audit.documents import make_plan_document
 from routed.audit.notices import describe_failure
 from routed.audit.sinks import Sink
 from routed.core.schedule import Dirt
 from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.carry_out import count_members
 from routed.daemon.control import Control, Refused, UnknownEntry
-from routed.daemon.engine import Engine, Request
+from routed.daemon.engine import Engine, Inquiry, Request
 from routed.daemon.files import Files, Start, find_changed_files
 from routed.daemon.host import Host
 from routed.daemon.lock import AlreadyRunningError
@@ -34,8 +33,8 @@ from routed.daemon.reading import Reading
 from routed.daemon.readings import Readings
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Failed, News, Recovered, Report, Resumed, Told
-from routed.daemon.results import describe_problem, describe_rejection, describe_result, find_waiting
-from routed.daemon.status import count_states, describe_entries, describe_leftovers, summarise, vocabulary_of
+from routed.daemon.results import describe_plan, describe_problem, describe_rejection, describe_result
+from routed.daemon.status import count_states, describe_entries, describe_leftovers, summarise
 from routed.daemon.storage import StateError
 from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
@@ -180,16 +179,16 @@ class Service:
         )
 
     async def plan(self) -> PlanDocument:
-        """What ``reload`` would do now. Raises IntentError."""
-        from routed.daemon.direct import propose  # noqa: PLC0415  # only for this request
-
+        """What ``reload`` would do now. Raises IntentError, and whatever kept the plan from being made."""
+        await self.has_begun.wait()
         intent, problems, *_ = (await self.readings.read()).reading
         if intent is None:
             raise IntentError(problems)
-        plan, _, _ = await asyncio.to_thread(propose, intent, self.host.ours)
-        vocabulary = vocabulary_of(self.host)
-        vocabulary.tables.update(intent.table_names)
-        return make_plan_document(plan, find_waiting(self.host), vocabulary)
+        inquiry = Inquiry(intent)
+        await self.loop.make_plan(inquiry)
+        if inquiry.proposal is None:
+            raise inquiry.error or RuntimeError("no plan was made")
+        return {**describe_plan(inquiry.proposal), "config": str(self.files.config.absolute()), "digest": intent.digest}
 
     async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001  # the name of the method's own parameter
         """Put the files on disk in force and wait for the verified result, or for the reasons why not."""

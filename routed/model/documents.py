@@ -119,6 +119,8 @@ class PlanDocument(TypedDict):
     refusals: list[RefusalDocument]
     waiting: list[WaitingDocument]
     notes: list[RefusalDocument]  # in order as far as routed is concerned, but worth a word
+    config: NotRequired[str]  # the main file that the daemon read; only in its answer, as is …
+    digest: NotRequired[str]  # … the digest of all the files that it read
 
 
 class FailureDocument(TypedDict):

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from routed.core.schedule import Dirt
-from routed.daemon.engine import Engine, Request
+from routed.daemon.engine import Engine, Inquiry, Request
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Failed, Report
 from routed.model import names
-from routed.model.change import Cause, Verb
+from routed.model.change import Cause, Plan, Verb
 from routed.model.entries import (
     AddressEntry,
     Enforce,
@@ -131,10 +131,18 @@ class Rig:
         is_given_back = self.host.displaced.get(key) == value
         assert is_wished or is_owned or is_given_back, f"{verb} {key} {value} is none of our business"
 
+    def plan(self, intent: Intent | None = None) -> Plan:
+        """What putting these files in force would do, by default those that are; made as soon as nothing is due."""
+        inquiry = self.engine.inquire(Inquiry(intent or self.host.intent))
+        self._advance()
+        if inquiry.error is not None:
+            raise inquiry.error
+        assert inquiry.proposal is not None
+        return inquiry.proposal.plan
+
     def plan_is_empty(self) -> bool:
-        """Would a full pass change nothing?"""
-        plans = [plan for plan in self.reconciler.propose() if plan is not None]
-        return not plans[-1].operations
+        """Would a reload change nothing?"""
+        return not self.plan().operations
 
 
 def a_route(

@@ -55,20 +55,19 @@ def start_afresh(kernel: FakeKernel, entries: tuple[Entry, ...]) -> Rig:
     fresh = Rig(kernel)
     fresh.host.intent = Intent(NO_RESYNC, entries)
     fresh.reconciler.begin()
-    fresh.host.enforce(fresh.host.intent, fresh.now)
     return fresh
 
 
 def operations_of_a_fresh_start(kernel: FakeKernel, entries: tuple[Entry, ...]) -> tuple[Operation, ...]:
     """What it would do."""
-    (plan,) = [plan for plan in start_afresh(kernel, entries).reconciler.propose() if plan is not None]
-    return plan.operations
+    return start_afresh(kernel, entries).plan().operations
 
 
 def assert_in_force(kernel: FakeKernel, entries: tuple[Entry, ...]) -> None:
     """A daemon that started now would find nothing to do, and every wish stands in the first place under its key."""
     assert operations_of_a_fresh_start(kernel, entries) == ()
     fresh = start_afresh(kernel, entries)
+    fresh.host.enforce(fresh.host.intent, fresh.now)
     for kind, slots in fresh.host.desired.wants.items():
         for slot, members in slots.items():
             for member, want in members.items():

@@ -89,13 +89,13 @@ def test_refusals_notes_held_and_waiting_are_all_listed(story: Any) -> None:
     foreign = story.value("10.20.0.9", 4)
     plan = Plan(
         refusals=(Refusal(story.drift(Nature.FOREIGN, foreign), "refuse", by_guard=True),),
-        held=(story.drift(Nature.MISSING),),
         notes=(story.drift(Nature.FOREIGN, story.value(), foreign),),
     )
-    document = make_plan_document(plan, [Waits(story.entry("later"), "link eth9 is not there")], story.vocabulary)
+    waits, held = Waits(story.entry("later"), "link eth9 is not there"), (story.drift(Nature.MISSING), "paused: a test")
+    document = make_plan_document(plan, [waits], story.vocabulary, [held])
     assert [(refusal["reason"], refusal["by_guard"]) for refusal in document["refusals"]] == [
         ("refuse", True),
-        ("left alone for a while", False),
+        ("paused: a test", False),
     ]
     assert document["refusals"][0]["standing"] == "10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static"
     assert len(document["notes"]) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from routed.core.schedule import Dirt, Schedule
@@ -40,6 +40,9 @@ class Work:
 
     def find_next(self, *_: object) -> None:
         return None
+
+    def note_meanwhile(self, keys: Iterable[Key]) -> None:
+        self.meanwhile.update(keys)
 
     def begin_pass(self) -> None:
         self.meanwhile.clear()

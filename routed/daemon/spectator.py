@@ -1,0 +1,76 @@
+"""The kernel as a spectator sees it: everything can be asked, nothing changed, and no event is taken from anybody.
+
+A plan is made with it, by the same code that a pass runs on the kernel itself. Here must never live: what is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import NoReturn
+
+from routed.daemon.ports import Dump, Kernel
+from routed.model.change import Failure, Operation
+from routed.model.events import Event, Interest
+from routed.model.facts import GatewayLink, HostAddress, Link, Way
+from routed.model.objects import AddressMember, Scope, Standing
+from routed.model.process import Process
+
+
+class Spectator:
+    """Answers ``ports.Kernel`` by another one that is in use meanwhile."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self.port = kernel.port
+        self.writes = 0
+        self.overruns = 0
+        self.can_mark_again = kernel.can_mark_again
+        self.hears_echo = kernel.hears_echo
+        self.interest = kernel.interest
+
+    def read_links(self) -> Generator[None, None, dict[int, Link]]:
+        """As ``ports.Kernel`` says; so are all that read."""
+        return self._kernel.read_links()
+
+    def read_addresses(self) -> Generator[None, None, dict[AddressMember, HostAddress]]:  # noqa: D102
+        return self._kernel.read_addresses()
+
+    def locate_gateways(self, gateways: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:  # noqa: D102
+        return self._kernel.locate_gateways(gateways, own)
+
+    def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:  # noqa: D102
+        return self._kernel.look_up(addresses)
+
+    def read_default_routes(self) -> tuple[Standing, ...]:  # noqa: D102
+        return self._kernel.read_default_routes()
+
+    def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:  # noqa: D102
+        return self._kernel.read_drivers(links)
+
+    def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:  # noqa: D102
+        return self._kernel.read_dump(scope)
+
+    def read_events(self) -> list[Event]:
+        """None: whoever the kernel is in use by hears them."""
+        return []
+
+    def identify(self, port: int) -> Process | None:
+        """Nobody: there are no events to ask about."""
+
+    def hear_echo(self, *, wanted: bool) -> None:
+        """Nothing is changed, so nothing echoes."""
+
+    def listen_for(self, interest: Interest | None) -> None:
+        """The news that are delivered stay those of whoever hears them."""
+
+    def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
+        """A spectator changes nothing: to ask it is a defect."""
+        _refuse(operation)
+
+    def announce(self, link: Link, address: bytes) -> None:
+        """Likewise."""
+        _refuse((link, address))
+
+
+def _refuse(what: object) -> NoReturn:
+    raise AssertionError(f"a plan does not carry out {what}")
