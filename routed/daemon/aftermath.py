@@ -94,8 +94,9 @@ def note_troubles(host: Host, report: Report, comparison: Comparison, now: float
     over = host.troubles.update(_find_troubles(host, report, now), scopes, dirt.keys, left_out)
     ended = {(one.entry, one.subject): one for troubled in over for one in _end(host, troubled)}  # an entry once
     _note_unproved(host, now)
-    host.note_established()
-    host.note_in_force()
+    if dirt.needs_dump:  # single keys may be put right before anybody has looked at the others
+        host.note_established()
+        host.note_in_force()
     return list(ended.values())
 
 

@@ -9,9 +9,9 @@ from routed.core.schedule import STORM, Dirt
 from routed.model import names
 from routed.model.change import Cause, Operation, Verb
 from routed.model.entries import Intent, Settings
-from routed.model.net import parse_prefix
+from routed.model.net import parse_address, parse_prefix
 from routed.model.objects import Key, Kind, Member
-from tests.property.rig import THEIRS, Rig, a_host, a_route, route_key, via
+from tests.property.rig import THEIRS, Rig, a_host, a_route, hop, route_key, route_value, via
 
 LOST, OTHER = route_key("10.1.0.0/16"), route_key("10.2.0.0/16")
 
@@ -248,3 +248,29 @@ def test_events_heard_in_a_verification_have_the_time_of_that() -> None:
     rig.run(0.0)
     assert heard_at[-1] == before + 5.0
     assert all(kernel.standing(key) for key in keys)
+
+
+def test_what_is_put_right_amid_the_first_pass_makes_no_entry_one_that_was_in_force() -> None:
+    kernel = a_host()
+    foreign = route_value(hop(1, "192.0.2.3"))
+    assert kernel.request(Verb.ADD, OTHER, foreign) == 0
+    rig = Rig(kernel)
+    lan = a_route("lan", "10.1.0.0/16", hops=(via("192.0.2.2"),))
+    rig.start(lan, settings=Settings(resync=1e9))
+    rig.reconciler.find_ssh_peers = lambda: frozenset({parse_address("10.3.0.1")})
+    lifeline = route_key("10.3.0.0/16")
+    assert kernel.request(Verb.ADD, lifeline, foreign) == 0
+    turns = 0
+
+    def delete_amid_the_dumps() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 4:
+            kernel.request(Verb.DELETE, LOST, kernel.standing(LOST)[0])
+
+    kernel.mischief.meanwhile = delete_amid_the_dumps
+    rig.enforce(Intent(Settings(resync=1e9), (lan, a_route("other", "10.2.0.0/16"), a_route("line", "10.3.0.0/16"))))
+    assert any(list(report.dirt.keys) == [LOST] for report in rig.reports)
+    assert rig.host.displaced == {OTHER: foreign}
+    assert kernel.standing(lifeline) == (foreign,)
+    assert lifeline not in rig.host.established
