@@ -6,10 +6,11 @@ import pytest
 
 from routed.core.schedule import Dirt
 from routed.core.troubles import State
-from routed.daemon.engine import FIRST_PAUSE, LONGEST_PAUSE, Engine, Request
+from routed.daemon.engine import ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE, Engine, Inquiry, Request
 from routed.daemon.errand import Errand
 from routed.daemon.report import BREATH, Failed, Recovered, Report, Step
 from routed.model.change import Cause
+from routed.model.entries import Intent
 from routed.model.objects import Key, Kind, Scope
 from tests.property.rig import route_key
 from tests.unit.daemon.work import Work, open_engine
@@ -260,3 +261,70 @@ def test_at_rest_only_what_is_asked_for_is_done(work: Work, engine: Engine) -> N
     assert run(engine) == []
     engine.ask(Request(everything("stop")))
     assert run(engine) == [Report]
+
+
+def test_a_plan_is_made_when_nothing_else_is_to_be_done(work: Work, engine: Engine) -> None:
+    inquiry = engine.inquire(Inquiry(Intent()))
+    engine.ask(Request(everything()))
+    work.schedule.dirt.absorb(single())
+    assert engine.find_due() == work.now
+    while not isinstance(engine.advance(), Report):
+        assert work.proposals == []
+    assert run(engine) == []
+    assert inquiry.is_over
+    assert inquiry.proposal is not None
+    assert not engine.is_busy
+    assert engine.find_due() == work.now + RESYNC
+
+
+def test_a_plan_that_a_pass_overtakes_is_made_anew_and_after_a_few_times_to_its_end(work: Work, engine: Engine) -> None:
+    inquiry = engine.inquire(Inquiry(Intent()))
+    for attempt in range(1, ATTEMPTS + 1):
+        assert engine.advance() is BREATH
+        assert (len(work.proposals), work.given_up) == (attempt, attempt - 1)
+        engine.ask(Request(everything()))
+        if attempt < ATTEMPTS:
+            assert isinstance(engine.advance(), type(BREATH))
+            assert isinstance(engine.advance(), Report)
+    assert len(work.passes) == ATTEMPTS - 1
+    while not inquiry.is_over:
+        engine.advance()
+    assert (len(work.passes), work.given_up) == (ATTEMPTS - 1, ATTEMPTS - 1)
+    assert run(engine) == [Report]
+
+
+def test_plans_are_made_one_after_another(work: Work, engine: Engine) -> None:
+    inquiries = [engine.inquire(Inquiry(Intent(digest=str(number)))) for number in range(3)]
+    run(engine)
+    assert work.proposals == [inquiry.intent for inquiry in inquiries]
+    assert [inquiry.attempts for inquiry in inquiries] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("error", [BUSY, ValueError("a bug")])
+def test_a_plan_that_fails_is_a_matter_of_whoever_asked(work: Work, engine: Engine, error: Exception) -> None:
+    work.errors = [error]
+    inquiry = engine.inquire(Inquiry(Intent()))
+    assert run(engine) == []
+    assert (inquiry.is_over, inquiry.error, inquiry.proposal) == (True, error, None)
+    assert work.unread == {}
+    assert engine.find_due() == work.schedule.next_resync
+
+
+def test_events_that_fail_to_be_read_amid_a_plan_are_told(work: Work, engine: Engine) -> None:
+    inquiry = engine.inquire(Inquiry(Intent()))
+    engine.advance()
+    work.deafness = BUSY
+    assert [type(told) for told in engine.hear()] == [Failed]
+    assert run(engine) == []
+    assert inquiry.proposal is not None
+
+
+def test_at_rest_no_plan_is_made_and_none_stands_in_the_way_of_what_is_asked_for(work: Work, engine: Engine) -> None:
+    inquiry = engine.inquire(Inquiry(Intent(), attempts=ATTEMPTS))
+    engine.advance()
+    engine.rest()
+    assert work.given_up == 1
+    assert engine.find_due() == work.schedule.next_resync
+    engine.ask(Request(everything("stop")))
+    assert run(engine) == [Report]
+    assert not inquiry.is_over

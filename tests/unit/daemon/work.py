@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from routed.core.schedule import Dirt, Schedule
 from routed.core.troubles import Trouble
 from routed.daemon.engine import Engine
 from routed.daemon.errand import Errand
+from routed.daemon.host import Host
 from routed.daemon.loop import Loop
-from routed.daemon.reconcile import Reconciler
+from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.report import News, PassStep, Report
+from routed.model.change import Plan
+from routed.model.entries import Intent
 from routed.model.objects import Key, Scope
 
 
@@ -34,6 +37,8 @@ class Work:
         self.passes: list[tuple[Dirt, bool, bool]] = []  # (dirt, is_initial, is_forced)
         self.arriving: list[Dirt] = []  # what is heard at each listening to come
         self.heard = asyncio.Event()
+        self.proposals: list[Intent] = []  # that were begun
+        self.given_up = 0  # of them
 
     def clock(self) -> float:
         return self.now
@@ -61,6 +66,17 @@ class Work:
             raise self.errors.pop(0)
         self.schedule.note_pass(dirt, self.now, self.now)
         yield Report(dirt, self.now)
+
+    def propose(self, intent: Intent) -> Generator[None, None, Proposal]:
+        self.proposals.append(intent)
+        try:
+            yield from (None, None)
+            if self.errors:
+                raise self.errors.pop(0)
+        except GeneratorExit:
+            self.given_up += 1
+            raise
+        return Proposal(Plan(), Host(intent), self.now)
 
 
 def open_engine(work: Work) -> Engine:
