@@ -6,9 +6,10 @@ One value with one owner, the reconciler. Everything in it can be built again fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Final, TypeVar
 
 from routed.core.announce import Announcements
 from routed.core.desired import Desired, Resolution, scope_of
@@ -27,6 +28,10 @@ from routed.model.events import AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import Facts
 from routed.model.net import network_of
 from routed.model.objects import Key, Kind, Scope, Slot, Value
+
+SLICE: Final = 256  # entries that are resolved or put in one go: a few milliseconds
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -124,9 +129,19 @@ class Host:
 
     def enforce(self, intent: Intent, now: float) -> None:
         """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""
+        for _ in self.enforce_in_slices(intent, now):
+            pass
+
+    def enforce_in_slices(self, intent: Intent, now: float) -> Iterator[None]:
+        """The same where others may have their turn between two slices: for a state that nobody else has yet."""
         protocol_before = self.intent.settings.protocol
+        before = dict(self.desired.resolutions)
         # first of all: should it fail, nothing of what is wanted has changed
-        after = [resolve(entry, self.facts, intent.settings.protocol) for entry in intent.entries]
+        changed: list[Resolution] = []
+        for entries in _slice(intent.entries):
+            after = [resolve(entry, self.facts, intent.settings.protocol) for entry in entries]
+            changed += [resolution for resolution in after if before.get(resolution.entry.name) != resolution]
+            yield
         self.ask_for(intent)
         self.intent = intent
         self.schedule.resync = intent.settings.resync
@@ -136,15 +151,16 @@ class Host:
         names = {entry.name for entry in intent.entries}
         self.fresh = names
         self.since = {name: self.since.get(name, now) for name in names}
-        before = dict(self.desired.resolutions)
-        changed = [resolution for resolution in after if before.get(resolution.entry.name) != resolution]
-        for name in (before.keys() - names) | {resolution.entry.name for resolution in changed}:
+        moved = (before.keys() - names) | {resolution.entry.name for resolution in changed}
+        for name in moved:
             self.desired.drop(name)  # all of them first: a key may have moved from one entry to another
-        for resolution in changed:
-            self.desired.put(resolution)
+        for resolutions in _slice(changed):
+            for resolution in resolutions:
+                self.desired.put(resolution)
+            yield
         self.resolved = self.facts
         for name, resolution in before.items():
-            if self.desired.resolutions.get(name) != resolution:
+            if name in moved:
                 self.former.note(name, resolution.sets)
         self.former_protocols = (self.former_protocols | {protocol_before}) - {intent.settings.protocol}
 
@@ -243,3 +259,8 @@ def is_known(resolution: Resolution | None) -> bool:
     if resolution is None or not resolution.sets:
         return False
     return all(group.value is not None for group in resolution.sets)
+
+
+def _slice(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), SLICE):
+        yield items[start : start + SLICE]

@@ -81,7 +81,7 @@ class Reconciler:
         """
         host = self.host.copy()
         host.is_current = True
-        host.enforce(intent, self.clock())
+        yield from host.enforce_in_slices(intent, self.clock())
         self.imagined = host
         try:
             report = Report(Dirt(everything=Cause(None, "asked for")), began=self.clock(), is_initial=True)

@@ -188,7 +188,8 @@ class Service:
         await self.loop.make_plan(inquiry)
         if inquiry.proposal is None:
             raise inquiry.error or RuntimeError("no plan was made")
-        return {**describe_plan(inquiry.proposal), "config": str(self.files.config.absolute()), "digest": intent.digest}
+        document = await asyncio.to_thread(describe_plan, inquiry.proposal)  # what it is made from is nobody else's
+        return {**document, "config": str(self.files.config.absolute()), "digest": intent.digest}
 
     async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001  # the name of the method's own parameter
         """Put the files on disk in force and wait for the verified result, or for the reasons why not."""
