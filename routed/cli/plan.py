@@ -54,7 +54,10 @@ def _ask_daemon(options: Namespace, intent: Intent) -> PlanDocument | None:
         if error.code is Exit.INVALID:
             if not _is_same(options.config, _find_config(options)):
                 return None
-            raise
+            sentence = (
+                f"the daemon reads other files at {options.config} than this command does, and finds them invalid"
+            )
+            raise ClientError(f"{sentence}: routed apply would change nothing", error.code) from None
         complain(f"{error}; so this plan is made without the daemon, and may differ from what routed apply does")
         return None
     config, digest = answer.pop("config", None), answer.pop("digest", None)

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from routed.cli import plan as verb
+from routed.cli.arguments import parse
+from routed.cli.client import ClientError
 from routed.cli.exits import Exit
 from routed.cli.plan import judge
 from routed.cli.plan_text import NOTHING, render_plan
+from routed.intent.load import load
 
 EMPTY: dict[str, Any] = {"schema": "routed.plan/1", "steps": [], "refusals": [], "waiting": [], "notes": []}
 
@@ -104,3 +109,77 @@ def test_a_plan_with_nothing_to_do_says_so() -> None:
 )
 def test_the_exit_code_tells_drift_on_demand_and_the_guard_always(plan: Any, tells_drift: bool, code: Exit) -> None:
     assert judge(plan, tells_drift=tells_drift) is code
+
+
+NOT_RUNNING = ClientError("the daemon is not running", Exit.UNAVAILABLE)
+TOO_LATE = ClientError("the daemon did not answer within 90 s", Exit.TIMED_OUT)
+FORBIDDEN = ClientError("you are not permitted to speak to the daemon", Exit.NOT_PERMITTED)
+INVALID = ClientError("the files are invalid: routed check says where and why", Exit.INVALID)
+DAEMONS = EMPTY | {"steps": [step("+")], "config": "CONFIG", "digest": "DIGEST"}
+ELSEWHERE = DAEMONS | {"config": "/etc/other.toml"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_daemons", "said", "code"),
+    [
+        (DAEMONS, True, "", Exit.DRIFT),
+        (DAEMONS | {"digest": "another"}, True, "reads other files", Exit.DRIFT),
+        (ELSEWHERE, False, "", Exit.DONE),
+        (EMPTY, False, "of another version", Exit.DONE),
+        (NOT_RUNNING, False, "", Exit.DONE),
+        (TOO_LATE, False, "did not answer within 90 s; so this plan is made without the daemon", Exit.DONE),
+        (FORBIDDEN, False, "not permitted to speak to the daemon; so this plan", Exit.DONE),
+        (INVALID, True, "finds them invalid: routed apply would change nothing", Exit.INVALID),
+    ],
+)
+def test_the_daemon_makes_the_plan_where_it_can_and_else_the_command_says_why_not(
+    answer: Any,
+    is_daemons: bool,
+    said: str,
+    code: Exit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = tmp_path / "routed.toml"
+    config.write_text("version = 1\n")
+    digest = load(config).intent.digest
+    made: list[bool] = []
+
+    def call(_folder: str, method: str, **_: Any) -> Any:
+        if method == "GetStatus":
+            return {"config": str(config)}
+        if isinstance(answer, ClientError):
+            raise answer
+        filled = {"CONFIG": str(config), "DIGEST": digest}
+        return {key: filled.get(value, value) if isinstance(value, str) else value for key, value in answer.items()}
+
+    def make(*_: Any) -> Any:
+        made.append(True)
+        return dict(EMPTY)
+
+    monkeypatch.setattr(verb, "call", call)
+    monkeypatch.setattr(verb, "_make_plan", make)
+    assert verb.run(parse(["plan", "--exit-code", "--json", str(config)])) is code
+    out, err = capsys.readouterr()
+    assert made == ([] if is_daemons else [True])
+    assert said in err
+    assert bool(said) == bool(err)
+    assert "digest" not in out
+
+
+def test_that_the_daemons_own_files_are_invalid_is_no_matter_of_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "candidate.toml"
+    config.write_text("version = 1\n")
+
+    def call(_folder: str, method: str, **_: Any) -> Any:
+        if method == "GetStatus":
+            return {"config": "/etc/routed.toml"}
+        raise INVALID
+
+    monkeypatch.setattr(verb, "call", call)
+    monkeypatch.setattr(verb, "_make_plan", lambda *_: dict(EMPTY))
+    assert verb.run(parse(["plan", str(config)])) is Exit.DONE
+    assert capsys.readouterr() == (NOTHING + "\n", "")
