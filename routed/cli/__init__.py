@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from routed.cli.arguments import parse
-from routed.cli.exits import Exit
+from routed.cli.exits import CommandError, Exit
 from routed.cli.terminal import complain
 
 
@@ -35,6 +35,9 @@ def main(argv: Sequence[str]) -> int:
         return Exit.DONE
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    except CommandError as error:  # such as an answer that lacks what the command was about to show
+        complain(str(error))
+        return error.code
     except PermissionError as error:
         complain(_describe(error))
         return Exit.NOT_PERMITTED

@@ -2,7 +2,8 @@
 
 A Varlink client with the standard library alone: messages are JSON objects that end in a NUL byte
 (https://varlink.org/Method-Call). It speaks to our own daemon only; every misbehaviour becomes one sentence and an exit
-code.
+code. So does a daemon of another version, where it does not know what it is asked or does not tell what is needed:
+only then it is asked for its version.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
+from routed import __version__
 from routed.audit.printable import dump_json, make_printable
-from routed.cli.exits import Exit
+from routed.cli.exits import CommandError, Exit
 
 INTERFACE: Final = "io.routed"
+GET_INFO: Final = "org.varlink.service.GetInfo"  # https://varlink.org/Service
+PATIENCE: Final = 2.0  # seconds for a daemon to tell its version
 LONGEST_REPLY: Final = 64 * 1024 * 1024  # bytes; a status lists exceptions only and stays far below
 LONGEST_WAIT: Final = 86400.0  # seconds; a struct timeval has its limits
 MOMENT: Final = 0.001  # seconds; a struct timeval of zero means for ever
@@ -39,16 +43,30 @@ SENTENCE_OF_ERROR: Final[dict[str, str]] = {
     "UnknownEntry": "there is no entry {entry} in force",
     "InvalidConfiguration": "the files are invalid: routed check says where and why",
     "InvalidParameter": "the daemon does not take this for {parameter}",
-    "MethodNotFound": "the daemon does not know {method}: it is of another version",
+    "MethodNotFound": "the daemon does not know {method}",
 }
 
 
-class ClientError(Exception):
-    """The daemon did not do what it was asked. ``str`` is a sentence for a person."""
+# Errors that a daemon of our own version does not answer with.
+MISFITS: Final = frozenset({"MethodNotFound", "InterfaceNotFound", "InvalidParameter", "MethodNotImplemented"})
 
-    def __init__(self, sentence: str, code: Exit) -> None:
-        super().__init__(sentence)
-        self.code = code
+
+class ClientError(CommandError):
+    """The daemon did not do what it was asked."""
+
+
+class Answer(dict[str, Any]):
+    """An object of an answer. Raises ClientError for a key that it does not have, and that we cannot do without."""
+
+    __slots__ = ("runtime_dir",)
+
+    def __init__(self, items: dict[str, Any], runtime_dir: str) -> None:
+        super().__init__(items)
+        self.runtime_dir = runtime_dir
+
+    def __missing__(self, key: str) -> Any:
+        sentence = f"the daemon's answer does not tell {make_printable(key)}"
+        raise ClientError(sentence + _describe_versions(self.runtime_dir), Exit.FAILED)
 
 
 def call(
@@ -75,14 +93,20 @@ def _converse(
     request: dict[str, Any] = {"method": f"{INTERFACE}.{method}", "parameters": parameters} | (
         {"more": True} if more else {}
     )
+    for reply in _exchange(path, request, timeout, runtime_dir):
+        yield _document_of(reply, method, runtime_dir)
+
+
+def _exchange(path: str, request: dict[str, Any], timeout: float | None, runtime_dir: str) -> Iterator[dict[str, Any]]:
+    """The replies to one request, until the last of them. Raises ClientError."""
     deadline = None if timeout is None else time.monotonic() + timeout
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             _connect(connection, path, deadline)
             connection.sendall(dump_json(request).encode() + b"\0")
             for message in _read_messages(connection, deadline):
-                reply = _decode(message)
-                yield _document_of(reply, method)
+                reply = _decode(message, runtime_dir)
+                yield reply
                 if not reply.get("continues"):
                     return
             raise ClientError(HUNG_UP, Exit.FAILED)
@@ -142,9 +166,9 @@ def _read_messages(connection: socket.socket, deadline: float | None) -> Iterato
             raise ClientError(f"the daemon's answer is longer than {LONGEST_REPLY >> 20} MiB", Exit.FAILED)
 
 
-def _decode(message: bytes) -> dict[str, Any]:
+def _decode(message: bytes, runtime_dir: str) -> dict[str, Any]:
     try:
-        reply = json.loads(message)
+        reply = json.loads(message, object_hook=lambda items: Answer(items, runtime_dir))
     except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, dict):
@@ -152,12 +176,13 @@ def _decode(message: bytes) -> dict[str, Any]:
     return reply
 
 
-def _document_of(reply: dict[str, Any], method: str) -> dict[str, Any]:
+def _document_of(reply: dict[str, Any], method: str, runtime_dir: str) -> dict[str, Any]:
     parameters = reply.get("parameters") or {}
     error = reply.get("error")
     if error is not None:
         kind = str(error).rpartition(".")[2]
-        raise ClientError(_say(kind, parameters), EXIT_OF_ERROR.get(kind, Exit.FAILED))
+        versions = _describe_versions(runtime_dir) if kind in MISFITS else ""
+        raise ClientError(_say(kind, parameters) + versions, EXIT_OF_ERROR.get(kind, Exit.FAILED))
     document = parameters.get("document", {}) if isinstance(parameters, dict) else None
     if not isinstance(document, dict):
         raise ClientError(f"the daemon's answer to {method} holds no document", Exit.FAILED)
@@ -171,3 +196,17 @@ def _say(kind: str, parameters: Any) -> str:
     if not said and kind in SENTENCE_OF_ERROR:
         said = SENTENCE_OF_ERROR[kind].format_map(defaultdict(lambda: "?", given))
     return make_printable(said or f"the daemon answered {kind}")
+
+
+def _describe_versions(runtime_dir: str) -> str:
+    """The end of a sentence on what does not fit: that the daemon is of another version, if it is."""
+    request = {"method": GET_INFO, "parameters": {}}
+    try:
+        reply = next(_exchange(f"{runtime_dir}/{INTERFACE}", request, PATIENCE, runtime_dir), {})
+    except ClientError:
+        return ""
+    told = reply.get("parameters")
+    version = told.get("version") if isinstance(told, dict) else None
+    if not isinstance(version, str) or version == __version__:
+        return ""
+    return f": it is routed {make_printable(version)}, and this command is of {__version__}; restart the daemon"

@@ -1,4 +1,4 @@
-"""Exit codes: the numbers that scripts rely on, and what each means.
+"""Exit codes: the numbers that scripts rely on, what each means, and the error that carries one.
 
 The table is the same for every command. Numbers from 64 are those of sysexits.h.
 """
@@ -22,6 +22,14 @@ class Exit(IntEnum):
     NOT_PERMITTED = 77
     INVALID = 78
     INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """The command cannot go on. ``str`` is a sentence for a person."""
+
+    def __init__(self, sentence: str, code: Exit) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 MEANINGS: Final[dict[Exit, str]] = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from routed import __version__
 from routed.cli import client
 from routed.cli.client import ClientError, call, watch
 from routed.cli.exits import Exit
@@ -61,7 +62,7 @@ def test_a_broken_answer_is_one_sentence(serve: Any, sending: Any, tmp_path: Pat
             "org.varlink.service.MethodNotFound",
             {"method": "io.routed.Plan"},
             Exit.FAILED,
-            "the daemon does not know io.routed.Plan: it is of another version",
+            "the daemon does not know io.routed.Plan",
         ),
         (
             "io.routed.InvalidConfiguration",
@@ -79,6 +80,63 @@ def test_an_error_of_the_daemon_has_a_sentence_and_a_code(
     with pytest.raises(ClientError) as caught:
         call(str(tmp_path), "Pause")
     assert (caught.value.code, str(caught.value)) == (code, sentence)
+
+
+def of_version(version: str, reply: dict[str, Any]) -> Any:
+    """A daemon that tells its version when it is asked, and answers anything else with this."""
+
+    def answer(connection: socket.socket, asked: dict[str, Any]) -> None:
+        told = {"parameters": {"version": version}} if asked["method"] == client.GET_INFO else reply
+        connection.sendall(json.dumps(told).encode() + b"\0")
+
+    return answer
+
+
+def test_a_daemon_of_another_version_that_does_not_know_a_method_says_so(serve: Any, tmp_path: Path) -> None:
+    error = {"error": "org.varlink.service.MethodNotFound", "parameters": {"method": "io.routed.Confirm"}}
+    calls = serve(of_version("9.9\x1b", error))
+    with pytest.raises(ClientError) as caught:
+        call(str(tmp_path), "Confirm")
+    assert str(caught.value) == (
+        f"the daemon does not know io.routed.Confirm: it is routed 9.9\\x1b, and this command is of {__version__}; "
+        "restart the daemon"
+    )
+    assert [asked["method"] for asked in calls] == ["io.routed.Confirm", client.GET_INFO]
+
+
+def test_a_daemon_of_another_version_that_does_not_take_a_parameter_says_so(serve: Any, tmp_path: Path) -> None:
+    serve(of_version("9.9", {"error": "org.varlink.service.InvalidParameter", "parameters": {"parameter": "confirm"}}))
+    with pytest.raises(ClientError, match=r"does not take this for confirm: it is routed 9\.9, ") as caught:
+        call(str(tmp_path), "Reload", {"confirm": 5})
+    assert caught.value.code is Exit.USAGE
+
+
+def test_a_key_that_a_daemon_of_another_version_does_not_tell_is_asked_for_when_it_is_needed(
+    serve: Any, tmp_path: Path
+) -> None:
+    calls = serve(of_version("9.9", {"parameters": {"document": {"files": {"state": "in force"}}}}))
+    status = call(str(tmp_path), "GetStatus")
+    assert status["files"]["state"] == "in force"
+    assert status.get("new") is None
+    assert len(calls) == 1
+    with pytest.raises(ClientError, match=r"the daemon's answer does not tell new: it is routed 9\.9, "):
+        status["files"]["new"]
+
+
+def test_a_daemon_of_our_version_is_not_blamed_for_it(serve: Any, tmp_path: Path) -> None:
+    serve(of_version(__version__, {"parameters": {"document": {}}}))
+    with pytest.raises(ClientError, match=r"^the daemon's answer does not tell new$"):
+        call(str(tmp_path), "GetStatus")["new"]
+
+
+def test_a_status_of_another_version_that_cannot_be_shown_is_one_sentence(
+    serve: Any, routed: Any, tmp_path: Path
+) -> None:
+    serve(of_version("9.9", {"parameters": {"document": {"state": "fine", "entries": []}}}))
+    answer = routed("status")
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert answer.stderr.count("\n") == 1
+    assert "the daemon's answer does not tell files: it is routed 9.9" in answer.stderr
 
 
 def test_an_endless_answer_is_cut_off(serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
