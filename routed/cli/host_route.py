@@ -146,7 +146,7 @@ def make_main_file(options: Namespace, daemon: StatusDocument | None) -> None:
     path = Path(options.config)
     if path.exists():
         return
-    if daemon or Revisions(Path(options.state_dir, "revisions")).last_good():
+    if daemon or Revisions(Path(options.state_dir, "revisions")).newest():
         what = "was in force and is missing now: put it back, or write `version = 1` into a new one"
         raise EndError(f"{path} {what}", Exit.REFUSED)
     put_file(path, NEW_MAIN_FILE)

@@ -27,7 +27,7 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     owned: int = 0  # objects in the kernel that carry our mark
     fresh: Container[str] = field(default_factory=frozenset)  # entries that were not in force yet since start or reload
-    may_delete: bool = True  # False while the enforced files are not those on disk
+    why_surplus_stays: str = ""  # a sentence while what no entry wants must not go; else empty
     is_undecided: bool = False  # an interface of the files could be several: whose objects are surplus is not known
     is_held: Callable[[Key, str], bool] | None = None  # (key, entry name): left alone for now
     displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of
@@ -94,8 +94,8 @@ def _split_held(drift: Drift, policy: Policy) -> tuple[Drift | None, Drift | Non
 def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
     """Why this drift is left alone, None when it is to be cured."""
     if drift.want is None:
-        if not policy.may_delete:
-            return Refusal(drift, "the files on disk are not in force", by_guard=False)
+        if policy.why_surplus_stays:
+            return Refusal(drift, policy.why_surplus_stays, by_guard=False)
         undecided = "an [[interface]] is ambiguous, and it may belong to it"
         return Refusal(drift, undecided, by_guard=False) if policy.is_undecided else None
     enforce = drift.want.entry.enforce

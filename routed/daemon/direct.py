@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from routed.core.deployment import Deployment
 from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
 from routed.core.select import Judgement, choose
@@ -21,8 +22,10 @@ from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
 from routed.daemon.ownership import Ownership
 from routed.daemon.reconcile import Proposal, Reconciler
-from routed.daemon.results import describe_result
+from routed.daemon.record import RecordFile
+from routed.daemon.results import describe_result, has_failed
 from routed.daemon.revisions import Revisions
+from routed.daemon.storage import StateError
 from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause
@@ -81,6 +84,7 @@ def apply_once(
     ):
         ownership.keep()
         revision = revisions.save(intent.sources, intent.digest)
+        RecordFile(state_dir / "revisions").save(Deployment())  # whoever asks for the files gets them
         reconciler.save_displaced = revisions.save_displaced
 
         def enforce() -> None:
@@ -92,6 +96,9 @@ def apply_once(
             pass
         ownership.forget(reconciler.host.ours)
         ownership.keep()
+        if request.error is None and not any(has_failed(reconciler.host, report) for report in request.reports[-1:]):
+            with suppress(StateError):  # it is in force all the same
+                revisions.mark_verified(revision)
         return describe_result(reconciler.host, request, revision, [*notices, *map(str, ownership.lost)])
 
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from routed.core.deployment import Act, Deployment, Step, begin, is_over
 from routed.daemon.handover import ReadFiles
 from routed.daemon.reading import Reader, Reading
-from routed.daemon.revisions import Revisions
+from routed.daemon.record import RecordFile, read_boot
+from routed.daemon.revisions import Revision, Revisions
 from routed.intent.problems import IntentError
 from routed.model.entries import Intent, Source
 
@@ -22,7 +25,8 @@ class Start(NamedTuple):
 
     intent: Intent
     reading: Reading  # of the files on disk
-    revision: int  # 0: not stored yet
+    step: Step  # the deployment that it comes to, and what is to be done
+    recorded: Deployment = Deployment()  # as the record on disk has it
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects when we last ran
 
 
@@ -32,6 +36,7 @@ class Files:
 
     config: Path
     revisions: Revisions
+    record: RecordFile
 
     def read(self, reader: Reader, current: Intent) -> Reading:
         """Read and check everything, unless it is what ``current`` was made from. Never raises: faults are problems.
@@ -42,23 +47,40 @@ class Files:
         return reader.take_answer(find_content_in(current.sources), current)
 
     def choose_start(self, reader: Reader) -> Start:
-        """The files on disk, or the last good revision when they are bad. Raises IntentError when there is neither.
+        """The files on disk, or the revision that stands in for them. Raises IntentError where there is neither.
 
         ``reader`` was asked for the files before, so that it reads them while the daemon is still being imported.
         """
-        kept = self.revisions.last_good()
-        reading = reader.take_answer(find_content_in(kept.sources if kept else ()))
-        if reading.intent is not None and (kept is None or kept.digest == reading.intent.digest):
-            return Start(reading.intent, reading, kept.number if kept else 0)
-        if kept is None:
+        newest = self.revisions.newest()
+        reading = reader.take_answer(find_content_in(newest.sources if newest else ()))
+        recorded = self.record.load()
+        digest = reading.intent.digest if reading.intent else None
+        step = begin(recorded, digest, is_over=recorded.is_trial and is_over(recorded, *read_boot()))
+        start = None
+        if step.act is not Act.FILES:
+            start = self._find_stand_in(reader, reading, step)
+        if start is None and reading.intent is not None:  # even barred ones, where nothing else can be enforced
+            is_kept = newest is not None and newest.digest == reading.intent.digest
+            revision = newest.number if newest and is_kept else 0
+            after = step.after if step.act is Act.FILES else Deployment()
+            after = after._replace(revision=revision, digest=reading.intent.digest)
+            start = Start(reading.intent, reading, Step(after, Act.FILES))
+        if start is None:
             raise IntentError(reading.problems)
-        reader.ask_for_kept(kept.sources)
-        former = reader.take_answer().intent  # none: written by a version that allowed more
-        if reading.intent is not None:
-            return Start(reading.intent, reading, 0, frozenset({former.settings.protocol} if former else ()))
-        if former is None:
-            raise IntentError(reading.problems)
-        return Start(former, reading, kept.number)
+        former = frozenset[int]()
+        if newest and newest.digest != start.intent.digest and (before := read_kept(reader, newest)):
+            former = frozenset({before.settings.protocol})
+        return start._replace(recorded=recorded, former_protocols=former)
+
+    def _find_stand_in(self, reader: Reader, reading: Reading, step: Step) -> Start | None:
+        """The revision that the step names, else the best one that can be understood."""
+        named = self.revisions.read(step.after.revision) if step.act is not Act.BEST else None
+        for kept in chain([named] if named else [], self.revisions.rank(step.after.barred)):
+            if intent := read_kept(reader, kept):
+                is_on_disk = reading.intent is not None and intent.digest == reading.intent.digest
+                after = step.after._replace(revision=kept.number, digest=intent.digest)
+                return None if is_on_disk else Start(intent, reading, step._replace(after=after))
+        return None
 
     def watched(self, intent: Intent, being_written: Iterable[str] = ()) -> tuple[set[Path], set[Path]]:
         """The files and the folders whose change may change the intent."""
@@ -68,6 +90,12 @@ class Files:
         if self.config == Path("/etc/routed.toml"):
             folders |= {Path("/run/routed.toml.d"), Path("/usr/lib/routed.toml.d")}
         return files, folders
+
+
+def read_kept(reader: Reader, revision: Revision) -> Intent | None:
+    """What a revision means. None where it means nothing: it was written by a version that allowed more."""
+    reader.ask_for_kept(revision.sources)
+    return reader.take_answer().intent
 
 
 def find_content_in(sources: Iterable[Source]) -> Callable[[str], bytes | None]:

@@ -54,7 +54,7 @@ class Host:
     lost: dict[str, Cause] = field(default_factory=dict)  # why the objects of an entry that waits may have gone
     postponed: set[Scope] = field(default_factory=set)  # where surplus stays until what failed is tried again
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects before
-    is_current: bool = True  # are the enforced files those on disk?
+    why_surplus_stays: str = ""  # a sentence while what no entry wants must not go; else empty
     needs: Needs = field(default_factory=Needs)  # what the files ask of the host
     held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
     meanwhile: set[Key] = field(default_factory=set)  # looked at by themselves since the pass under way began
@@ -83,7 +83,7 @@ class Host:
             fresh=set(self.fresh),
             postponed=set(self.postponed),
             former_protocols=self.former_protocols,
-            is_current=self.is_current,
+            why_surplus_stays=self.why_surplus_stays,
             needs=self.needs,
             held=dict(self.held),
         )

@@ -13,7 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from routed.daemon.storage import DAMAGES, NEW, StateError, describe_damage, replace_file, told_as_state_error
+from routed.daemon.storage import (
+    DAMAGES,
+    NEW,
+    NewerFormatError,
+    describe_damage,
+    leave_newer,
+    read_document,
+    replace_file,
+    told_as_state_error,
+)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -48,12 +57,12 @@ class MarksFile:
     def load(self) -> Marks | None:
         """What is kept. None where that is nothing, or nothing that we can read; only damage is complained of."""
         try:
-            document = json.loads(self._path.read_bytes())
-            if is_newer(document):
-                self._complain(f"{self._path} says nothing to us and is left alone: a newer routed wrote it")
-                return None
+            document = read_document(self._path.read_bytes(), VERSION)
             return Marks(_check(document["protocol"]), frozenset(map(_check, document["former"])))
         except (FileNotFoundError, PermissionError):
+            return None
+        except NewerFormatError as error:
+            self._complain(f"{self._path} says nothing to us and is left alone: {error}")
             return None
         except DAMAGES as error:
             self._complain(f"former protocol numbers are not known, {self._path} is damaged: {describe_damage(error)}")
@@ -61,24 +70,12 @@ class MarksFile:
 
     def save(self, marks: Marks) -> None:
         """Keep these numbers. Raises StateError, and then what was kept before is still there."""
-        if self._is_newer():
-            raise StateError(f"{self._path} is left alone: a newer routed wrote it")
+        leave_newer(self._path, VERSION)
         document = {"version": VERSION, "protocol": marks.protocol, "former": sorted(marks.former)}
         with told_as_state_error(f"cannot keep the protocol numbers in {self._path}"):
             self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             new = self._path.with_name(self._path.name + NEW)
             replace_file(self._path, json.dumps(document).encode() + b"\n", new=new)
-
-    def _is_newer(self) -> bool:
-        try:
-            return is_newer(json.loads(self._path.read_bytes()))
-        except DAMAGES:
-            return False
-
-
-def is_newer(document: Any) -> bool:
-    """Was it written in a format that we do not know yet? Raises one of ``DAMAGES`` for what has none."""
-    return int(document["version"]) > VERSION
 
 
 def _check(number: Any) -> int:

@@ -80,7 +80,7 @@ class Reconciler:
         single keys; ``note_meanwhile`` has to be told of those.
         """
         host = self.host.copy()
-        host.is_current = True
+        host.why_surplus_stays = ""
         yield from host.enforce_in_slices(intent, self.clock())
         self.imagined = host
         try:
@@ -165,7 +165,7 @@ class Reconciler:
             limits=limits,
             owned=host.owned_after(comparison.count(Nature.MISSING), surplus) if surplus else 0,
             fresh=host.fresh,
-            may_delete=host.is_current,
+            why_surplus_stays=host.why_surplus_stays,
             is_undecided=host.is_undecided,
             is_held=(lambda key, entry: host.holds.find(key, entry, now) is not None) if host.holds.held else None,
             displaced=host.displaced,

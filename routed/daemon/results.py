@@ -108,6 +108,11 @@ def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocume
             )
 
 
+def has_failed(host: Host, report: Report) -> bool:
+    """Is there anything that the kernel refused, or that could not be read? What waits or is withheld is neither."""
+    return bool(report.unread) or any(one.trouble.state in {State.FAILED, State.UNKNOWN} for one in host.troubles)
+
+
 def describe_rejection(problems: Iterable[Problem], revision: int) -> ApplyDocument:
     """The files are invalid: nothing was changed, and here is why."""
     return ApplyDocument(

@@ -1,12 +1,14 @@
 """Revisions on disk: the verbatim inputs that were enforced, and what their objects displaced.
 
-    <state-dir>/revisions/7/manifest.json    digest, and path, role, file and checksum of each source
+    <state-dir>/revisions/7/manifest.json    digest, marks; path, role, file and checksum of each source
                             0, 1, 2 …        the sources, byte for byte
                             displaced.json   the foreign objects that stood in our places
 
 A folder appears whole or not at all: it is written under another name, flushed, then renamed. So a process that is
-killed, or a machine that loses its power, leaves the revision before or the one after. Here must never live: what a
-source means, or when a revision is made.
+killed, or a machine that loses its power, leaves the revision before or the one after. Later only its marks change:
+whether it was verified, and confirmed. What a newer routed wrote, and what cannot be read just now, is never removed.
+
+Here must never live: what a source means, when a revision is made, or which one is enforced (``core.deployment``).
 """
 
 from __future__ import annotations
@@ -15,17 +17,22 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from routed.core.deployment import Candidate, rank
 from routed.daemon.storage import (
     DAMAGES,
     NEW,
+    NewerFormatError,
     StateError,
     describe_damage,
     flush_folder,
+    is_passing,
+    leave_newer,
+    read_document,
     replace_file,
     told_as_state_error,
     write,
@@ -56,6 +63,7 @@ KEPT: Final = 20
 _OLD: Final = ".old"
 _MANIFEST: Final = "manifest.json"
 _DISPLACED: Final = "displaced.json"
+_MARKS: Final = {"verified": False, "confirmed": True}  # what a manifest that does not tell means
 # Fields by name: one that is added later, with a default, does not make old files unreadable.
 _CODEC: Final = Codec(
     (AddressSlot, AddressMember, AddressValue, RouteSlot, RouteValue, Hop, RuleSlot, RuleMember, RuleValue)
@@ -68,6 +76,8 @@ class Revision(NamedTuple):
     number: int  # from 1
     sources: tuple[Source, ...]
     digest: str
+    is_verified: bool = False  # a full pass came to its end, and nothing failed
+    is_confirmed: bool = True  # it was no trial, or somebody confirmed it
 
 
 class Revisions:
@@ -78,58 +88,87 @@ class Revisions:
         self._folder = folder
         self._complain = complain
 
-    def save(self, sources: tuple[Source, ...], digest: str) -> int:
-        """Keep the sources as a new revision and give its number; that of the last one if the digest is the same.
+    def save(
+        self, sources: tuple[Source, ...], digest: str, *, is_trial: bool = False, spared: Collection[int] = ()
+    ) -> int:
+        """Keep the sources as a new revision and give its number; that of the newest one if the digest is the same.
 
-        What is displaced is carried over. Raises StateError, and then everything is as it was before.
+        What is displaced is carried over. Old revisions go, but not the ``spared`` ones and not the best fallback.
+        Raises StateError, and then everything is as it was before.
         """
-        last = self.last_good()
-        if last and last.digest == digest:
-            return last.number
         with told_as_state_error(f"cannot save a revision under {self._folder}"):
+            numbers = self._numbers()
+            if numbers and self._find_digest(numbers[-1]) == digest:
+                return numbers[-1]
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._clear_leftovers()
-            numbers = self._numbers()
             number = numbers[-1] + 1 if numbers else 1
             new = self._folder / NEW
             try:
                 new.mkdir(mode=0o700)
-                self._fill(new, sources, digest, numbers)
+                self._fill(new, sources, digest, numbers, is_trial=is_trial)
                 new.rename(self._folder / str(number))
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
                 raise
             flush_folder(self._folder)
-        self._drop_old()
+        self._drop_old(spared)
         return number
 
     def has(self, number: int) -> bool:
-        """Is a revision of this number there? It is not read."""
-        return (self._folder / str(number) / _MANIFEST).is_file()
+        """Is a revision of this number there? It is not read; what cannot be looked at is there."""
+        try:
+            return (self._folder / str(number) / _MANIFEST).is_file()
+        except OSError:
+            return True
 
-    def last_good(self) -> Revision | None:
+    def newest(self) -> Revision | None:
         """The newest revision that is whole; each newer one that is not is complained of."""
-        for number in reversed(self._numbers()):
-            try:
-                return self._read(number)
-            except DAMAGES as error:
-                self._complain(f"skipped the damaged revision {self._folder / str(number)}: {describe_damage(error)}")
-        return None
+        return next((one for number in reversed(self._list()) if (one := self.read(number))), None)
+
+    def read(self, number: int) -> Revision | None:
+        """The revision of this number. None where it cannot be read, which is complained of."""
+        try:
+            return self._read(number)
+        except DAMAGES as error:
+            self._complain_of(number, error)
+            return None
+
+    def rank(self, barred: frozenset[str] = frozenset()) -> Iterator[Revision]:
+        """Those that can be read, the best one to stand in for invalid files first."""
+        for one in rank(self._find_candidates(), barred):
+            if revision := self.read(one.number):
+                yield revision
+
+    def mark_verified(self, number: int) -> None:
+        """Remember that the kernel took it. Raises StateError, and then it is as it was before."""
+        self._mark(number, "verified")
+
+    def mark_confirmed(self, number: int) -> None:
+        """Remember that somebody wants to keep it. Raises StateError, and then it is as it was before."""
+        self._mark(number, "confirmed")
 
     def load_displaced(self) -> dict[Key, Value]:
-        """The foreign objects that stood in our places. Empty where nothing, or nothing readable, is kept."""
-        numbers = self._numbers()
+        """The foreign objects that stood in our places. Empty where nothing is kept, or what is kept is damaged.
+
+        Raises StateError where it is not known: it cannot be read just now, or a newer routed wrote it.
+        """
+        with told_as_state_error(f"cannot tell which foreign objects were displaced, {self._folder} cannot be read"):
+            numbers = self._numbers()
         if not numbers:
             return {}
         path = self._folder / str(numbers[-1]) / _DISPLACED
+        what = f"cannot tell which foreign objects were displaced, {path}"
         try:
             return self._leave_out_beside(decode_displaced(path.read_bytes()))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except NewerFormatError as error:
+            raise StateError(f"{what} is left alone: {error}") from None
         except DAMAGES as error:
-            self._complain(
-                f"cannot tell which foreign objects were displaced, {path} is damaged: {describe_damage(error)}"
-            )
+            if is_passing(error):
+                raise StateError(f"{what} cannot be read: {describe_damage(error)}") from None
+            self._complain(f"{what} is damaged: {describe_damage(error)}")
             return {}
 
     def _leave_out_beside(self, displaced: dict[Key, Value]) -> dict[Key, Value]:
@@ -151,14 +190,16 @@ class Revisions:
 
     def save_displaced(self, displaced: dict[Key, Value]) -> None:
         """Keep the displaced objects in the newest revision. Raises StateError, and then the former ones stay."""
-        numbers = self._numbers()
+        with told_as_state_error(f"cannot keep the displaced objects under {self._folder}"):
+            numbers = self._numbers()
         if not numbers:
             raise StateError(f"cannot keep the displaced objects: there is no revision under {self._folder} yet")
         folder = self._folder / str(numbers[-1])
+        leave_newer(folder / _DISPLACED, VERSION)
         with told_as_state_error(f"cannot keep the displaced objects in {folder}"):
             replace_file(folder / _DISPLACED, encode_displaced(displaced), new=folder / NEW)
 
-    def _fill(self, new: Path, sources: tuple[Source, ...], digest: str, numbers: list[int]) -> None:
+    def _fill(self, new: Path, sources: tuple[Source, ...], digest: str, numbers: list[int], *, is_trial: bool) -> None:
         for index, source in enumerate(sources):
             write(new / str(index), source.content)
         if numbers:
@@ -167,6 +208,8 @@ class Revisions:
         manifest = {
             "version": VERSION,
             "digest": digest,
+            "verified": False,
+            "confirmed": not is_trial,
             "sources": [
                 {"path": source.path, "role": source.role, "file": str(index), "sha256": _checksum(source.content)}
                 for index, source in enumerate(sources)
@@ -175,21 +218,68 @@ class Revisions:
         write(new / _MANIFEST, json.dumps(manifest, indent=1).encode())
         flush_folder(new)
 
-    def _read(self, number: int) -> Revision:
+    def _mark(self, number: int, word: str) -> None:
         folder = self._folder / str(number)
-        manifest = _load_json((folder / _MANIFEST).read_bytes())
+        what = f"cannot mark revision {folder} {word}"
+        try:
+            manifest = self._read_manifest(number)
+            if not manifest.get(word, _MARKS[word]):
+                content = json.dumps(manifest | {word: True}, indent=1).encode()
+                replace_file(folder / _MANIFEST, content, new=folder / NEW)
+        except DAMAGES as error:
+            raise StateError(f"{what}: {describe_damage(error)}") from error
+
+    def _read(self, number: int) -> Revision:
+        folder, manifest = self._folder / str(number), self._read_manifest(number)
         sources = []
         for row in manifest["sources"]:
             content = (folder / row["file"]).read_bytes()
             if _checksum(content) != row["sha256"]:
                 raise ValueError(f"the checksum of {row['file']} ({row['path']}) does not match")
             sources.append(Source(row["path"], content, row["role"]))
-        return Revision(number, tuple(sources), manifest["digest"])
+        marks = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
+        return Revision(number, tuple(sources), manifest["digest"], *marks)
+
+    def _read_manifest(self, number: int) -> dict[str, Any]:
+        return read_document((self._folder / str(number) / _MANIFEST).read_bytes(), VERSION)
+
+    def _find_digest(self, number: int) -> str | None:
+        """The digest of a revision that is whole. None for any other, which is not complained of."""
+        try:
+            return self._read(number).digest
+        except DAMAGES:
+            return None
+
+    def _find_candidates(self) -> Iterator[Candidate]:
+        """By their manifests alone; what is wrong with one is found, and said, when it is read."""
+        for number in self._list():
+            with suppress(*DAMAGES):
+                manifest = self._read_manifest(number)
+                marks = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
+                yield Candidate(number, manifest["digest"], *marks)
+
+    def _complain_of(self, number: int, error: Exception) -> None:
+        folder, why = self._folder / str(number), describe_damage(error)
+        if isinstance(error, NewerFormatError):
+            self._complain(f"skipped the revision {folder}, which is left alone: {why}")
+        elif is_passing(error):
+            self._complain(f"skipped the revision {folder}, which cannot be read: {why}")
+        else:
+            self._complain(f"skipped the damaged revision {folder}: {why}")
+
+    def _list(self) -> list[int]:
+        """The numbers that there are. None where the folder cannot be read, which is complained of."""
+        try:
+            return self._numbers()
+        except OSError as error:
+            self._complain(f"no revision can be read under {self._folder}: {describe_damage(error)}")
+            return []
 
     def _numbers(self) -> list[int]:
+        """Raises OSError where there may be revisions that cannot be seen."""
         try:
             names = [path.name for path in self._folder.iterdir()]
-        except OSError:
+        except FileNotFoundError:
             return []
         return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
@@ -198,14 +288,34 @@ class Revisions:
         for leftover in (*self._folder.glob(f"{NEW}*"), *self._folder.glob(f"{_OLD}*")):
             shutil.rmtree(leftover)
 
-    def _drop_old(self) -> None:
+    def _drop_old(self, spared: Collection[int]) -> None:
         # Renamed first: a folder that is half removed must not be taken for a damaged revision. What cannot be
         # removed now is no reason to say that the new revision was not saved.
         with suppress(OSError):
             for number in self._numbers()[:-KEPT]:
+                if number in spared or self._must_stay(number):
+                    continue
                 old = self._folder / f"{_OLD}{number}"
                 (self._folder / str(number)).rename(old)
                 shutil.rmtree(old)
+
+    def _must_stay(self, number: int) -> bool:
+        """Did a newer routed write it, or may it have; or is it the newest that is known to be good?"""
+        try:
+            is_good = self._is_good(number)
+        except DAMAGES as error:
+            return isinstance(error, NewerFormatError) or is_passing(error)
+        return is_good and not any(map(self._is_known_good, (n for n in self._numbers() if n > number)))
+
+    def _is_good(self, number: int) -> bool:
+        manifest = self._read_manifest(number)
+        return all(manifest.get(word, default) for word, default in _MARKS.items())
+
+    def _is_known_good(self, number: int) -> bool:
+        try:
+            return self._is_good(number)
+        except DAMAGES:
+            return False
 
 
 def encode_displaced(displaced: dict[Key, Value]) -> bytes:
@@ -216,16 +326,9 @@ def encode_displaced(displaced: dict[Key, Value]) -> bytes:
 
 def decode_displaced(text: bytes) -> dict[Key, Value]:
     """The inverse of ``encode_displaced``. Raises one of ``DAMAGES`` for anything else."""
-    rows = _load_json(text)["objects"]
+    rows = read_document(text, VERSION)["objects"]
     decode = _CODEC.decode
     return {Key(Kind(kind), decode(slot), decode(member)): decode(value) for kind, slot, member, value in rows}
-
-
-def _load_json(text: bytes) -> dict[str, Any]:
-    document = json.loads(text)
-    if not isinstance(document, dict) or document.get("version") != VERSION:
-        raise ValueError(f"it is not of version {VERSION}")
-    return document
 
 
 def _checksum(content: bytes) -> str:

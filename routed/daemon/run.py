@@ -25,6 +25,7 @@ from routed.daemon.listener import ControlError
 from routed.daemon.lock import AlreadyRunningError
 from routed.daemon.ownership import Ownership
 from routed.daemon.reading import Reader
+from routed.daemon.record import RecordFile
 from routed.daemon.revisions import Revisions
 from routed.daemon.scheduling import ask_for_short_slices
 from routed.daemon.service import FirstPassError, Service
@@ -63,7 +64,8 @@ def run(
     if sys.stderr is not None:
         faulthandler.enable()  # the watchdog kills by SIGABRT: then stderr tells where the loop hung
     sink = open_sink(log_format)
-    files = Files(config, Revisions(state_dir / "revisions"))
+    revisions = state_dir / "revisions"
+    files = Files(config, Revisions(revisions), RecordFile(revisions))
     try:
         with reader:
             start = files.choose_start(reader)

@@ -10,8 +10,8 @@ import logging
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,31 +19,28 @@ from routed import __version__
 from routed.audit import notices
 from routed.audit.notices import describe_failure
 from routed.audit.sinks import Sink
-from routed.core.schedule import Dirt
 from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.carry_out import count_members
 from routed.daemon.control import Control, Refused, UnknownEntry
-from routed.daemon.engine import Engine, Inquiry, Request
-from routed.daemon.files import Files, Start, find_changed_files
+from routed.daemon.deployment import Deployer
+from routed.daemon.engine import Engine, Inquiry
+from routed.daemon.files import Files, Start
 from routed.daemon.host import Host
-from routed.daemon.lock import AlreadyRunningError
+from routed.daemon.keeper import Keeper
 from routed.daemon.loop import Loop
 from routed.daemon.ownership import Ownership
-from routed.daemon.reading import Reading
 from routed.daemon.readings import Readings
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Failed, News, Recovered, Report, Resumed, Told
-from routed.daemon.results import describe_plan, describe_problem, describe_rejection, describe_result
+from routed.daemon.results import describe_plan
 from routed.daemon.status import count_states, describe_entries, describe_leftovers, summarise
-from routed.daemon.storage import StateError
 from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
 from routed.intent.problems import IntentError
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Nature
-from routed.model.documents import ApplyDocument, FilesDocument, OutcomeDocument, PlanDocument, StatusDocument
+from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, StatusDocument
 from routed.model.entries import Intent
-from routed.model.objects import Key, Value
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
 READY_AGAIN: Final = 0.5  # seconds until it is told again that could not be told
@@ -61,32 +58,40 @@ class Service:
         self.kernel = kernel
         self.files = files
         self.voice = Voice(sink, kernel.witness)
-        self.revision = start.revision
-        self.reading = start.reading
-        self.lost: dict[str, str] = {}  # what of the state could not be kept on disk → why
         self.repairs = 0
         self.overruns = 0
         self.began_at = time.time()
         self.last_resync = 0.0
-        self.is_loading = asyncio.Lock()  # held while files are put in force, never while they are read
         self.readings = Readings(files.read, lambda: self.host.intent)
-        self.host = Host(start.intent, is_current=start.reading.intent is not None)
+        self.host = Host(start.intent)
         self.ownership = ownership
         self.host.former_protocols = ownership.marks.former
+        self.keeper = Keeper(
+            files.revisions, files.record, start.step.after, start.recorded, ownership, self.host, self.voice.say
+        )
         self.reconciler = Reconciler(
             kernel,
             self.host,
             time.monotonic,
             jitter=random.random,
-            save_displaced=self._save_displaced,
+            save_displaced=self.keeper.save_displaced,
             find_ssh_peers=peers.find_ssh_peers,
         )
         self.loop = Loop(Engine(self.reconciler), kernel.events_fileno(), self._tell)
-        self.watch: FileWatch | None = None
+        self.deployer = Deployer(
+            files,
+            start,
+            self.readings,
+            self.keeper,
+            self.host,
+            ownership,
+            self.loop,
+            self.voice,
+            tell_status=self._notify_status,
+        )
         self.control: Control | None = None
         self.has_begun = asyncio.Event()  # is the first pass over?
-        self.is_reload_asked = False
-        self.is_reloading = False
+        self.hangups = 0  # since a reload began that answers them
         self.status_timer: asyncio.TimerHandle | None = None
         self.status_said = ""
         self.is_large = False  # was there a pass that left holes in the heap?
@@ -96,27 +101,22 @@ class Service:
 
     async def begin(self) -> None:
         """The first pass. Afterwards the host is as the files say, as far as it can be."""
-        self.host.displaced = self.files.revisions.load_displaced()
+        self.keeper.load_displaced()
         for rival in self.ownership.lost:
             self.voice.say(notices.note_protocol_lost(rival.protocol, str(rival)))
-        self._keep_marks()
+        self.keeper.keep_marks()
         self.reconciler.begin()
         self.loop.start()  # now: a first pass may take seconds, and single objects are not to wait for its end
-        first = await self._put_in_force(self.host.intent, Cause(None, "start"))
+        first = await self.deployer.begin()
         if first.error is not None:
             raise FirstPassError(describe_failure(first.error)) from first.error
-        for problem in self.reading.problems[:1]:
-            self._reject(problem.file)
-        self._tell_being_written(Reading(None))
         memory.settle_down()
         self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
         self.has_begun.set()
 
     def follow_files(self, watch: FileWatch) -> None:
         """Notice changes on disk from now on, and those since the files were read."""
-        self.watch = watch
-        self._update_watch()
-        watch.look()
+        self.deployer.follow(watch)
 
     async def end(self) -> None:
         """Stop listening; take the objects away if the file says so."""
@@ -126,8 +126,8 @@ class Service:
         is_keeping = settings.on_stop != "remove"
         if not is_keeping:
             empty = Intent(settings=settings)
-            self.host.is_current = True
-            removal = await self._run_pass(empty, Cause(None, "stop"), is_forced=True)
+            self.host.why_surplus_stays = ""
+            removal = await self.deployer.run_pass(empty, Cause(None, "stop"), is_forced=True)
             is_keeping = removal.error is not None
         await self.voice.finish()
         self.voice.say(notices.note_stopped(is_keeping))
@@ -137,16 +137,16 @@ class Service:
 
         It begins with what keeps the files on disk from being in force.
         """
-        sentence = self._summarise()
-        if self.reading.intent is None:
-            return f"{discretion.name_places(self.reading.problems)}; {sentence}"
-        if self.reading.intent.digest != self.host.intent.digest:
+        sentence, reading = self._summarise(), self.deployer.reading
+        if reading.intent is None:
+            return f"{discretion.name_places(reading.problems)}; {sentence}"
+        if reading.intent.digest != self.host.intent.digest:
             return f"files changed, not in force; {sentence}"
         return sentence
 
     def _summarise(self) -> str:
-        sentence = summarise(self.host, self.revision)
-        return f"{sentence}; not kept on disk: {self.unsaved}" if self.unsaved else sentence
+        sentence, unsaved = summarise(self.host, self.keeper.revision), self.keeper.unsaved
+        return f"{sentence}; not kept on disk: {unsaved}" if unsaved else sentence
 
     # --- what clients may ask: control.Service --------------------------------------------------------------------
 
@@ -166,10 +166,10 @@ class Service:
             config=str(self.files.config),
             protocol=self.host.intent.settings.protocol,
             former_protocols=sorted(self.host.former_protocols),
-            revision=self.revision,
-            files=self._describe_files(),
+            revision=self.keeper.revision,
+            files=self.deployer.describe_files(),
             state=self._summarise(),
-            unsaved=self.unsaved,
+            unsaved=self.keeper.unsaved,
             repairs=self.repairs,
             overruns=self.kernel.overruns,
             last_resync=moment(self.last_resync),
@@ -194,18 +194,7 @@ class Service:
     async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001  # the name of the method's own parameter
         """Put the files on disk in force and wait for the verified result, or for the reasons why not."""
         await self.has_begun.wait()
-        async with self._take_reading():
-            if self.reading.intent is None:
-                self._reject(self.reading.problems[0].file)
-                return describe_rejection(self.reading.problems, self.revision)
-            if why := await self._take_protocol(self.reading.intent):
-                raise Refused(reason=why)
-            self.host.is_current = True
-            done = await self._put_in_force(self.reading.intent, Cause(None, "reload"), is_forced=force)
-            self._update_watch()
-            self._notify_status()
-            told = [str(notice) for notice in self.reading.notices]
-            return describe_result(self.host, done, self.revision, told, self.unsaved)
+        return await self.deployer.reload(is_forced=force)
 
     def pause(self, entry: str | None, seconds: float, reason: str) -> None:
         """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""
@@ -236,21 +225,21 @@ class Service:
         """SIGHUP: reload, after the first pass, and tell systemd when it is done. Many at once come to one."""
         if self.control:
             self.control.ensure()
-        self.is_reload_asked = True
-        if not self.is_reloading:
-            self.is_reloading = True
+        self.hangups += 1
+        if self.hangups == 1:
             self._start(self._reload_for_systemd())
 
     async def _reload_for_systemd(self) -> None:
         await self.has_begun.wait()  # READY comes first
         systemd.notify_reloading("reloading")
+        answered = 0
         try:
-            while self.is_reload_asked:
-                self.is_reload_asked = False
+            while answered < self.hangups:
+                answered = self.hangups
                 with suppress(Refused):  # the journal has it
                     await self.reload(force=False)
         finally:
-            self.is_reloading = False
+            self.hangups = 0
             self.tell_ready()
 
     def tell_ready(self) -> None:
@@ -258,146 +247,13 @@ class Service:
         if not systemd.notify_ready(self.describe()):
             asyncio.get_running_loop().call_later(READY_AGAIN, self.tell_ready)
 
-    # --- files ----------------------------------------------------------------------------------------------------
-
     def on_files_changed(self) -> None:
         """The watch saw something: look at it in a task of its own."""
         self._start(self._look_at_files())
 
     async def _look_at_files(self) -> None:
-        await self._take_in_files()
+        await self.deployer.take_in()
         self._notify_status()
-
-    async def _take_in_files(self) -> None:
-        async with self._take_reading() as before:
-            reading = self.reading
-            if reading.intent is None:
-                self._reject(reading.problems[0].file)
-                return
-            if reading.intent.digest == self.host.intent.digest:
-                self.host.is_current = True
-                if before.problems:
-                    self.voice.forget("")
-                return
-            changed, only_prefixes = find_changed_files(self.host.intent, reading.intent)
-            if self.host.intent.settings.watch == "check" and not only_prefixes:
-                self.voice.say(notices.note_files_changed(changed))
-                return
-            if await self._take_protocol(reading.intent):
-                return
-            self.host.is_current = True
-            await self._put_in_force(reading.intent, Cause(None, f"{changed[0]} changed"))
-            self._update_watch()
-
-    @asynccontextmanager
-    async def _take_reading(self) -> AsyncIterator[Reading]:
-        """Read the files, and hold the lock that lets one reading come into force. Gives the reading before."""
-        while True:
-            found = await self.readings.read()
-            async with self.is_loading:
-                if not self.readings.take(found):
-                    continue
-                before, self.reading = self.reading, found.reading
-                self._tell_being_written(before)
-                yield before
-                return
-
-    def _tell_being_written(self, before: Reading) -> None:
-        if self.reading.being_written != before.being_written:
-            self._update_watch()
-            if self.reading.intent is None and self.watch is not None:
-                self.watch.look()  # a file that was not watched before may be closed by now
-        for notice in self.reading.notices:
-            if notice.file in set(self.reading.being_written) - set(before.being_written):
-                self.voice.say(notices.note_being_written(notice.file))
-
-    async def _put_in_force(self, intent: Intent, cause: Cause, *, is_forced: bool = False) -> Request:
-        is_other = intent.digest != self.host.intent.digest or not self.revision
-        if self.host.is_current:  # before the pass: it may displace something, which the revision has to remember
-            self._save_revision(intent)
-        done = await self._run_pass(intent, cause, is_forced=is_forced)
-        self.voice.tell_waiting(self.host)
-        if is_other:
-            entries, objects = len(intent.entries), self.host.desired.count()
-            self.voice.say(notices.note_config_loaded(str(self.files.config), entries, objects, self.revision))
-        return done
-
-    async def _run_pass(self, intent: Intent, cause: Cause, *, is_forced: bool) -> Request:
-        def enforce() -> None:
-            self.host.enforce(intent, time.monotonic())
-
-        request = Request(Dirt(everything=cause), enforce, is_forced=is_forced)
-        await self.loop.run_pass(request)
-        return request
-
-    async def _take_protocol(self, intent: Intent) -> str:
-        """Before anything is changed under the number of these files it must be ours. Returns why it cannot be."""
-        try:
-            await self.ownership.move_to(intent.settings.protocol)
-        except (AlreadyRunningError, OSError) as error:
-            self.voice.say(notices.note_protocol_refused(str(self.files.config), intent.settings.protocol, str(error)))
-            self._notify_status()
-            return str(error)
-        self.voice.forget("", notices.name_protocol(intent.settings.protocol))
-        self._keep_marks()
-        return ""
-
-    def _keep_marks(self) -> None:
-        with self._keeping("marks"):
-            self.ownership.keep()
-
-    def _save_revision(self, intent: Intent) -> None:
-        with self._keeping("revision"):
-            self.revision = 0  # unless it is kept, it has no number
-            self.revision = self.files.revisions.save(intent.sources, intent.digest)
-
-    def _save_displaced(self, displaced: dict[Key, Value]) -> None:
-        with self._keeping("displaced"):
-            self.files.revisions.save_displaced(displaced)
-
-    @contextmanager
-    def _keeping(self, what: str) -> Iterator[None]:
-        """Say, and remember as long as it lasts, that something could not be kept on disk."""
-        try:
-            yield
-        except StateError as error:
-            self.lost[what] = str(error)
-            self.voice.say(notices.note_state_lost(self.unsaved))
-        else:
-            if self.lost.pop(what, "") and not self.lost:
-                self.voice.say(notices.note_state_kept(self.revision))
-
-    @property
-    def unsaved(self) -> str:
-        """Why a restart would not know what is in force now, or what it displaced; empty where it would."""
-        return "; ".join(dict.fromkeys(self.lost.values()))
-
-    def _keep_state(self) -> None:
-        """Try again what could not be kept, and keep again what somebody took away."""
-        if not self.host.is_current:
-            return
-        if not self.files.revisions.has(self.revision):
-            self._save_revision(self.host.intent)
-            if self.host.displaced and self.revision:
-                self._save_displaced(self.host.displaced)
-        elif "displaced" in self.lost:
-            self._save_displaced(self.host.displaced)
-
-    def _reject(self, file: str) -> None:
-        self.voice.say(notices.note_config_rejected(file, [str(problem) for problem in self.reading.problems]))
-        self._notify_status()
-
-    def _update_watch(self) -> None:
-        if self.watch is not None:
-            self.watch.update(*self.files.watched(self.host.intent, self.reading.being_written))
-
-    def _describe_files(self) -> FilesDocument:
-        if self.reading.intent is None:
-            state = "invalid"
-        else:
-            is_same = self.reading.intent.digest == self.host.intent.digest
-            state = "in force" if is_same else "changed, not in force"
-        return FilesDocument(state=state, problems=[describe_problem(problem) for problem in self.reading.problems])
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -420,8 +276,9 @@ class Service:
         if report.dirt.everything:
             self.last_resync = time.monotonic()
             self.ownership.forget(self.host.ours)
-            self._keep_marks()
-            self._keep_state()
+            self.keeper.keep_marks()
+            self.keeper.keep_again(self.host.intent)
+            self.deployer.note_pass(report)
             if self.control:
                 self.control.ensure()
         self.voice.tell(report, self.host)

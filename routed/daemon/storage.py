@@ -1,15 +1,19 @@
 """How state is kept on disk: whole or not at all, and on the disk when the call returns.
 
-Here must never live what is kept: that is ``revisions`` and ``marks``.
+Every file has a format number, under ``version``. A file in a format that we do not know yet was written by a newer
+routed: it is left alone, and said. A file that cannot be read just now is not damaged either, and nothing replaces it.
+
+Here must never live what is kept: that is ``revisions``, ``record`` and ``marks``.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 NEW: Final = ".new"  # the name, or its end, of what is not whole yet
 # What reading a file may raise whose bytes are anything at all.
@@ -18,6 +22,38 @@ DAMAGES: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, R
 
 class StateError(Exception):
     """The state cannot be written; its text is a sentence for a person. The caller goes on without."""
+
+
+class NewerFormatError(ValueError):
+    """A file is in a format that we do not know yet; its text says so."""
+
+    def __init__(self) -> None:
+        super().__init__("a newer routed wrote it")
+
+
+def read_document(content: bytes, version: int) -> dict[str, Any]:
+    """A JSON object in our format, ``version``. Raises NewerFormatError, and one of ``DAMAGES`` for anything else."""
+    loaded = json.loads(content)
+    document: dict[str, Any] = loaded if isinstance(loaded, dict) else {}
+    number = document.get("version")
+    if type(number) is not int:
+        raise ValueError("it has no format number")
+    if number > version:
+        raise NewerFormatError
+    if number != version:
+        raise ValueError(f"it is not of format {version}")
+    return document
+
+
+def leave_newer(path: Path, version: int) -> None:
+    """Raises StateError where the file is, or may be, of a newer format than ``version``: nobody must replace it."""
+    try:
+        read_document(path.read_bytes(), version)
+    except NewerFormatError as error:
+        raise StateError(f"{path} is left alone: {error}") from None
+    except DAMAGES as error:
+        if is_passing(error):
+            raise StateError(f"{path} is left alone, it cannot be read: {describe_damage(error)}") from None
 
 
 def write(path: Path, content: bytes) -> None:
@@ -49,9 +85,16 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def is_passing(error: Exception) -> bool:
+    """May the same file be read another time? What is not there, or is something else, is not that."""
+    return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, NotADirectoryError))
+
+
 def describe_damage(error: Exception) -> str:
     """What is wrong with a file, in words."""
-    return str(error) if isinstance(error, (OSError, ValueError)) else repr(error)
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error) if isinstance(error, ValueError) else repr(error)
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def test_it_is_remembered_as_long_as_an_entry_that_only_observes_has_something_o
 def test_it_is_remembered_while_the_files_in_force_are_not_those_on_disk() -> None:
     rig = Rig(a_host())
     rig.start(*FEW)
-    rig.host.is_current = False
+    rig.host.why_surplus_stays = "not in force"
     rig.enforce(under(NEXT, *FEW[1:]))
     rig.resync()
     assert (count(rig, OURS), rig.host.former_protocols) == (1, frozenset({OURS}))

@@ -93,7 +93,11 @@ def test_the_held_members_of_a_group_are_left_alone_and_the_others_are_cured() -
 
 
 def test_a_surplus_stays_while_the_files_on_disk_are_not_those_in_force() -> None:
-    plan = make_plan([surplus(FIRST, ONLINK)], [], Policy(frozenset({OURS}), owned=1, may_delete=False))
+    plan = make_plan(
+        [surplus(FIRST, ONLINK)],
+        [],
+        Policy(frozenset({OURS}), owned=1, why_surplus_stays="the files on disk are not in force"),
+    )
     assert not plan.operations
     assert [refusal.reason for refusal in plan.refusals] == ["the files on disk are not in force"]
 

@@ -21,6 +21,7 @@ from routed.daemon.handover import ReadFiles
 from routed.daemon.reader import POLITENESS
 from routed.daemon.reading import Reader, Reading
 from routed.daemon.readings import MOST, Numbered, Readings
+from routed.daemon.record import RecordFile
 from routed.daemon.revisions import Revisions
 from routed.intent.load import load, load_kept
 from routed.intent.problems import IntentError
@@ -37,9 +38,13 @@ def config(tmp_path: Path) -> Path:
     return config
 
 
+def open_files(config: Path) -> Files:
+    return Files(config, Revisions(config.parent), RecordFile(config.parent))
+
+
 def read(config: Path, current: Intent | None = None) -> Reading:
     with Reader() as reader:
-        return Files(config, Revisions(config.parent)).read(reader, current or Intent())
+        return open_files(config).read(reader, current or Intent())
 
 
 def start_stumbling(what: str) -> subprocess.Popen[bytes]:
@@ -347,7 +352,7 @@ def test_a_burst_of_readings_is_done_by_one_process_which_goes_afterwards(
         return started[-1]
 
     async def run() -> None:
-        readings = Readings(Files(config, Revisions(config.parent)).read, Intent)
+        readings = Readings(open_files(config).read, Intent)
         for _ in range(5):
             assert (await readings.read()).reading.problems == ()
         assert len(started) == 1
@@ -372,7 +377,7 @@ def test_who_is_told_to_stop_waits_for_no_reading() -> None:
 
 def test_a_reading_that_hangs_ends_as_soon_as_the_daemon_stops(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        files = Files(config, Revisions(config.parent))
+        files = open_files(config)
         readings = Readings(files.read, Intent)
         waiting = asyncio.ensure_future(readings.read())
         await wait_for(lambda: bool(started))

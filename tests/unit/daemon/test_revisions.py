@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
+import json
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routed.daemon.revisions import KEPT, Revision, Revisions, decode_displaced, encode_displaced
+from routed.daemon.revisions import KEPT, VERSION, Revision, Revisions, decode_displaced, encode_displaced
 from routed.daemon.storage import StateError
 from routed.kernel.codec.attributes import attribute
 from routed.model.entries import Source
@@ -32,6 +35,7 @@ from routed.model.objects import (
     Value,
 )
 
+STATE = Path(__file__).parents[2] / "state"  # as former versions wrote it, by the commit
 MAIN = Source("/etc/routed.toml", b"version = 1\n", "main")
 PREFIXES = Source("/etc/drop.txt", bytes(range(256)), "prefixes")
 ROUTE = Key(Kind.ROUTE, RouteSlot(2, 254, 0), b"\x0a\x00\x00\x00\x08")
@@ -53,14 +57,14 @@ def numbers(tmp_path: Path) -> list[int]:
 
 
 def test_where_nothing_was_saved_there_is_nothing(revisions: Revisions, told: list[str]) -> None:
-    assert revisions.last_good() is None
+    assert revisions.newest() is None
     assert revisions.load_displaced() == {}
     assert told == []
 
 
 def test_what_is_saved_is_read_back_byte_for_byte(revisions: Revisions) -> None:
     assert revisions.save((MAIN, PREFIXES), "d1") == 1
-    assert revisions.last_good() == Revision(1, (MAIN, PREFIXES), "d1")
+    assert revisions.newest() == Revision(1, (MAIN, PREFIXES), "d1")
 
 
 def test_the_same_digest_is_the_same_revision(revisions: Revisions, tmp_path: Path) -> None:
@@ -101,8 +105,8 @@ def flip_a_bit(folder: Path) -> None:
     (folder / "0").write_bytes(b"Version = 1\n")
 
 
-def write_another_version(folder: Path) -> None:
-    (folder / "manifest.json").write_text('{"version": 99}')
+def write_an_older_version(folder: Path) -> None:
+    (folder / "manifest.json").write_text('{"version": 0}')
 
 
 def write_nonsense(folder: Path) -> None:
@@ -117,7 +121,7 @@ def put_a_file_in_its_place(folder: Path) -> None:
 
 
 DAMAGES = [
-    cut_manifest, lose_manifest, lose_source, flip_a_bit, write_another_version, write_nonsense,
+    cut_manifest, lose_manifest, lose_source, flip_a_bit, write_an_older_version, write_nonsense,
     put_a_file_in_its_place,
 ]  # fmt: skip
 
@@ -129,10 +133,181 @@ def test_a_damaged_revision_is_skipped_and_named(
     revisions.save((MAIN,), "a")
     revisions.save((PREFIXES,), "b")
     damage(tmp_path / "revisions" / "2")
-    assert revisions.last_good() == Revision(1, (MAIN,), "a")
+    assert revisions.newest() == Revision(1, (MAIN,), "a")
     assert "skipped the damaged revision" in told[0]
     assert str(tmp_path / "revisions" / "2") in told[0]
     assert revisions.save((PREFIXES,), "b") == 3
+
+
+def fail_to_read(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+    """Each file of this name cannot be read for now."""
+    read_bytes = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path.match(name):
+            raise OSError(number, os.strerror(number))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOMEM])
+def test_a_revision_that_cannot_be_read_for_a_moment_is_not_mistaken_for_an_older_one_of_the_same_files(
+    revisions: Revisions, told: list[str], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    for digest in ("a", "b", "a"):
+        revisions.save((MAIN,), digest)
+    with monkeypatch.context() as moment:
+        fail_to_read(moment, "3/manifest.json", number)
+        assert revisions.save((MAIN,), "a") == 4
+        assert revisions.read(3) is None
+        assert next(revisions.rank()).number == 4
+    assert told == [f"skipped the revision {revisions._folder}/3, which cannot be read: {os.strerror(number)}"]
+    revision = revisions.read(3)
+    assert revision
+    assert revision.digest == "a"
+
+
+def test_a_revision_is_not_saved_beside_others_that_cannot_be_seen(
+    revisions: Revisions, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(KEPT + 1):
+        revisions.save((MAIN,), str(number))
+
+    def refuse(_: Path) -> Iterator[Path]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as moment:
+        moment.setattr(Path, "iterdir", refuse)
+        with pytest.raises(StateError, match="Too many open files"):
+            revisions.save((MAIN,), "new")
+        with pytest.raises(StateError, match="Too many open files"):
+            revisions.load_displaced()
+        assert revisions.newest() is None
+    assert "no revision can be read" in told[0]
+    assert not revisions.has(1)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE])
+def test_displaced_objects_that_cannot_be_read_for_a_moment_are_not_none_and_are_not_replaced(
+    revisions: Revisions, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    revisions.save((MAIN,), "a")
+    revisions.save_displaced({ROUTE: FOREIGN})
+    with monkeypatch.context() as moment:
+        fail_to_read(moment, "displaced.json", number)
+        with pytest.raises(StateError, match="cannot be read"):
+            revisions.load_displaced()
+        with pytest.raises(StateError, match="left alone"):
+            revisions.save_displaced({})
+        with pytest.raises(StateError, match=os.strerror(number)):
+            revisions.save((MAIN,), "b")
+    assert revisions.load_displaced() == {ROUTE: FOREIGN}
+
+
+# What a revision proved to be.
+
+
+def test_a_revision_is_verified_when_it_was_marked_so(revisions: Revisions) -> None:
+    revisions.save((MAIN, PREFIXES), "a")
+    assert revisions.read(1) == Revision(1, (MAIN, PREFIXES), "a", is_verified=False, is_confirmed=True)
+    revisions.mark_verified(1)
+    revisions.mark_verified(1)
+    assert revisions.read(1) == Revision(1, (MAIN, PREFIXES), "a", is_verified=True, is_confirmed=True)
+
+
+def test_a_trial_is_not_confirmed_until_it_was_marked_so(revisions: Revisions) -> None:
+    revisions.save((MAIN,), "a", is_trial=True)
+    assert revisions.read(1) == Revision(1, (MAIN,), "a", is_verified=False, is_confirmed=False)
+    revisions.mark_confirmed(1)
+    assert revisions.read(1) == Revision(1, (MAIN,), "a", is_verified=False, is_confirmed=True)
+
+
+def test_a_revision_that_is_gone_cannot_be_marked(revisions: Revisions) -> None:
+    with pytest.raises(StateError, match=r"cannot mark revision .*/7 verified: No such file"):
+        revisions.mark_verified(7)
+
+
+def test_a_kill_between_any_two_steps_of_marking_leaves_a_whole_revision(revisions: Revisions, told: list[str]) -> None:
+    revisions.save((MAIN,), "a")
+    assert count_kills(lambda: revisions.mark_verified(1), lambda: None) > 5
+    assert revisions.read(1) == Revision(1, (MAIN,), "a", is_verified=True)
+    assert told == []
+
+
+def test_the_best_revision_is_confirmed_then_verified_then_new(revisions: Revisions) -> None:
+    for digest in ("verified", "newer", "trial", "newest"):
+        revisions.save((MAIN,), digest, is_trial=digest == "trial")
+    revisions.mark_verified(1)
+    revisions.mark_verified(3)
+    assert [one.digest for one in revisions.rank()] == ["verified", "newest", "newer", "trial"]
+    assert [one.digest for one in revisions.rank(frozenset({"verified"}))] == ["newest", "newer", "trial", "verified"]
+
+
+def test_the_newest_verified_revision_and_the_spared_ones_outlive_twenty_others(
+    revisions: Revisions, tmp_path: Path
+) -> None:
+    for digest in ("old", "verified", "spared"):
+        revisions.save((MAIN,), digest)
+    revisions.mark_verified(1)
+    revisions.mark_verified(2)
+    for number in range(KEPT + 5):
+        revisions.save((MAIN,), str(number), spared=[3])
+    assert numbers(tmp_path) == [2, 3, *range(9, KEPT + 9)]
+
+
+# State that another routed wrote.
+
+
+@pytest.mark.parametrize("version", ["773af71", "0715642"])
+def test_revisions_of_an_older_routed_are_read(tmp_path: Path, told: list[str], version: str) -> None:
+    shutil.copytree(STATE / version, tmp_path, dirs_exist_ok=True)
+    revisions = Revisions(tmp_path / "revisions", told.append)
+    newest = revisions.newest()
+    assert newest
+    assert (newest.number, newest.digest, newest.is_verified, newest.is_confirmed) == (2, "second", False, True)
+    assert [source.role for source in newest.sources] == ["main", "prefixes"]
+    displaced = revisions.load_displaced()
+    assert {key.kind: value.protocol for key, value in displaced.items()} == {Kind.ROUTE: 4, Kind.RULE: 120}
+    revisions.mark_verified(2)
+    assert revisions.save(newest.sources, "second") == 2
+    assert revisions.save(newest.sources, "third") == 3
+    assert revisions.load_displaced() == displaced
+    assert told == []
+
+
+def write_newer(path: Path) -> bytes:
+    path.write_text(json.dumps({"version": VERSION + 1, "in": "another way"}))
+    return path.read_bytes()
+
+
+def test_a_revision_of_a_newer_routed_is_skipped_and_named_and_never_removed(
+    revisions: Revisions, told: list[str], tmp_path: Path
+) -> None:
+    revisions.save((MAIN,), "a")
+    revisions.save((MAIN,), "b")
+    manifest = tmp_path / "revisions/2/manifest.json"
+    newer = write_newer(manifest)
+    assert revisions.newest() == Revision(1, (MAIN,), "a")
+    assert told == [f"skipped the revision {manifest.parent}, which is left alone: a newer routed wrote it"]
+    with pytest.raises(StateError, match="a newer routed wrote it"):
+        revisions.mark_verified(2)
+    for number in range(KEPT + 5):
+        revisions.save((MAIN,), str(number))
+    assert manifest.read_bytes() == newer
+    assert numbers(tmp_path)[:2] == [2, 8]
+
+
+def test_displaced_objects_in_a_newer_format_are_not_none_and_are_not_replaced(
+    revisions: Revisions, tmp_path: Path
+) -> None:
+    revisions.save((MAIN,), "a")
+    newer = write_newer(tmp_path / "revisions/1/displaced.json")
+    for act in (revisions.load_displaced, lambda: revisions.save_displaced({})):
+        with pytest.raises(StateError, match="left alone: a newer routed wrote it"):
+            act()
+    assert revisions.save((MAIN,), "b") == 2
+    assert (tmp_path / "revisions/2/displaced.json").read_bytes() == newer
 
 
 def test_a_route_that_a_former_version_displaced_by_mistake_is_left_out_and_named(
@@ -232,7 +407,7 @@ def test_a_kill_between_any_two_steps_of_saving_leaves_the_revision_before_or_th
 
     def check() -> None:
         nonlocal turn
-        last = revisions.last_good()
+        last = revisions.newest()
         assert last
         assert last.digest in {f"d{turn}", f"d{turn + 1}"}
         assert revisions.load_displaced() == {ROUTE: FOREIGN}

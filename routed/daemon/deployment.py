@@ -1,0 +1,210 @@
+"""From the files to what is enforced: a reading becomes an input of the table, and what the table says is done.
+
+Here belongs whoever reads the files and puts them, or a revision, in force. Here must never live: which revision that
+is (``core.deployment``), how it is kept (``keeper``), or what a pass does (``reconcile``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from routed.audit import notices
+from routed.core.deployment import Act, Given, Input, Step, advance, judge_saved
+from routed.core.schedule import Dirt
+from routed.daemon.control import Refused
+from routed.daemon.engine import Request
+from routed.daemon.files import Files, Start, find_changed_files
+from routed.daemon.host import Host
+from routed.daemon.keeper import Keeper
+from routed.daemon.lock import AlreadyRunningError
+from routed.daemon.loop import Loop
+from routed.daemon.ownership import Ownership
+from routed.daemon.reading import Reading
+from routed.daemon.readings import Readings
+from routed.daemon.report import Report
+from routed.daemon.results import describe_problem, describe_rejection, describe_result, has_failed
+from routed.daemon.voice import Voice
+from routed.daemon.watch import FileWatch
+from routed.model.change import Cause
+from routed.model.documents import ApplyDocument, FilesDocument
+from routed.model.entries import Intent
+
+
+class Deployer:
+    """Puts files in force, one reading at a time."""
+
+    def __init__(
+        self,
+        files: Files,
+        start: Start,
+        readings: Readings,
+        keeper: Keeper,
+        host: Host,
+        ownership: Ownership,
+        loop: Loop,
+        voice: Voice,
+        tell_status: Callable[[], None],
+    ) -> None:
+        """``tell_status`` is called when the sentence for ``systemctl status`` may be another."""
+        self.reading = start.reading
+        self._start = start
+        self._files = files
+        self._readings = readings
+        self._keeper = keeper
+        self._host = host
+        self._ownership = ownership
+        self._loop = loop
+        self._voice = voice
+        self._tell_status = tell_status
+        self._watch: FileWatch | None = None
+        self._is_loading = asyncio.Lock()  # held while files are put in force, never while they are read
+
+    # --- what comes into force --------------------------------------------------------------------------------------
+
+    async def begin(self) -> Request:
+        """Enforce what the start came to."""
+        request = await self._enforce(self._start.step, self._start.intent, Cause(None, "start"))
+        for problem in self.reading.problems[:1]:
+            self._reject(problem.file)
+        self._tell_being_written(Reading(None))
+        return request
+
+    async def reload(self, *, is_forced: bool) -> ApplyDocument:
+        """Enforce the files on disk; the verified result, or what is wrong with them. Raises Refused."""
+        async with self._take_reading():
+            intent, keeper = self.reading.intent, self._keeper
+            if intent is None:
+                self._reject(self.reading.problems[0].file)
+                return describe_rejection(self.reading.problems, keeper.revision)
+            if why := await self._take_protocol(intent):
+                raise Refused(reason=why)
+            step = advance(keeper.deployment, Input.ASKED, Given(intent.digest))
+            done = await self._enforce(step, intent, Cause(None, "reload"), is_forced=is_forced)
+            self._update_watch()
+            self._tell_status()
+            told = [str(notice) for notice in self.reading.notices]
+            return describe_result(self._host, done, keeper.revision, told, keeper.unsaved)
+
+    async def take_in(self) -> None:
+        """The files may have changed: follow them, or tell what keeps them from it."""
+        async with self._take_reading() as before:
+            reading, deployment = self.reading, self._keeper.deployment
+            if reading.intent is None:
+                self._reject(reading.problems[0].file)
+                return
+            changed, only_prefixes = find_changed_files(self._host.intent, reading.intent)
+            is_followed = only_prefixes or self._host.intent.settings.watch != "check"
+            what = judge_saved(deployment, reading.intent.digest, is_followed=is_followed)
+            step = advance(deployment, what, Given(reading.intent.digest, deployment.revision))
+            if what is Input.SAME and before.problems:
+                self._voice.forget("")
+            if step.act is Act.KEEP:
+                self._keep(step, reading.intent)
+            elif step.act is Act.FILES:
+                if not await self._take_protocol(reading.intent):
+                    await self._enforce(step, reading.intent, Cause(None, f"{changed[0]} changed"))
+                    self._update_watch()
+            elif what is not Input.SAME:
+                self._voice.say(notices.note_files_changed(changed))
+
+    def note_pass(self, report: Report) -> None:
+        """A full pass came to its end. Where nothing failed, what it was made for is verified."""
+        deployment = self._keeper.deployment
+        if self._host.intent.digest != deployment.digest:
+            return  # other files were kept meanwhile, whose turn comes next
+        what = Input.FAILED if has_failed(self._host, report) else Input.VERIFIED
+        if advance(deployment, what).act is Act.MARK_VERIFIED:
+            self._keeper.mark_verified()
+
+    async def run_pass(self, intent: Intent, cause: Cause, *, is_forced: bool) -> Request:
+        """A full pass that begins with enforcing ``intent``."""
+
+        def enforce() -> None:
+            self._host.enforce(intent, time.monotonic())
+
+        request = Request(Dirt(everything=cause), enforce, is_forced=is_forced)
+        await self._loop.run_pass(request)
+        return request
+
+    async def _enforce(self, step: Step, intent: Intent, cause: Cause, *, is_forced: bool = False) -> Request:
+        """Do what the table says of these files, or of this revision."""
+        before, host = self._keeper.deployment, self._host
+        is_other = intent.digest != host.intent.digest or not before.revision
+        if step.act is Act.FILES:
+            self._keep(step, intent)
+        else:
+            self._keeper.move_to(step.after)
+        done = await self.run_pass(intent, cause, is_forced=is_forced)
+        if host.intent.digest != intent.digest:  # the pass failed before it put anything in force
+            self._keeper.move_to(before)
+        self._voice.tell_waiting(host)
+        if is_other:
+            counts = len(intent.entries), host.desired.count()
+            self._voice.say(notices.note_config_loaded(str(self._files.config), *counts, self._keeper.revision))
+        return done
+
+    def _keep(self, step: Step, intent: Intent) -> None:
+        self._keeper.move_to(step.after._replace(revision=self._keeper.save_revision(intent)))
+
+    async def _take_protocol(self, intent: Intent) -> str:
+        """Before anything is changed under the number of these files it must be ours. Returns why it cannot be."""
+        protocol = intent.settings.protocol
+        try:
+            await self._ownership.move_to(protocol)
+        except (AlreadyRunningError, OSError) as error:
+            self._voice.say(notices.note_protocol_refused(str(self._files.config), protocol, str(error)))
+            self._tell_status()
+            return str(error)
+        self._voice.forget("", notices.name_protocol(protocol))
+        self._keeper.keep_marks()
+        return ""
+
+    # --- the files on disk ------------------------------------------------------------------------------------------
+
+    def follow(self, watch: FileWatch) -> None:
+        """Notice changes on disk from now on, and those since the files were read."""
+        self._watch = watch
+        self._update_watch()
+        watch.look()
+
+    def describe_files(self) -> FilesDocument:
+        """The files on disk against what is enforced."""
+        if self.reading.intent is None:
+            state = "invalid"
+        else:
+            is_same = self.reading.intent.digest == self._host.intent.digest
+            state = "in force" if is_same else "changed, not in force"
+        return FilesDocument(state=state, problems=[describe_problem(problem) for problem in self.reading.problems])
+
+    @asynccontextmanager
+    async def _take_reading(self) -> AsyncIterator[Reading]:
+        """Read the files, and hold the lock that lets one reading come into force. Gives the reading before."""
+        while True:
+            found = await self._readings.read()
+            async with self._is_loading:
+                if not self._readings.take(found):
+                    continue
+                before, self.reading = self.reading, found.reading
+                self._tell_being_written(before)
+                yield before
+                return
+
+    def _tell_being_written(self, before: Reading) -> None:
+        if self.reading.being_written != before.being_written:
+            self._update_watch()
+            if self.reading.intent is None and self._watch is not None:
+                self._watch.look()  # a file that was not watched before may be closed by now
+        for notice in self.reading.notices:
+            if notice.file in set(self.reading.being_written) - set(before.being_written):
+                self._voice.say(notices.note_being_written(notice.file))
+
+    def _update_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.update(*self._files.watched(self._host.intent, self.reading.being_written))
+
+    def _reject(self, file: str) -> None:
+        self._voice.say(notices.note_config_rejected(file, [str(problem) for problem in self.reading.problems]))
+        self._tell_status()

@@ -1,0 +1,154 @@
+"""What must outlive the daemon, and what of that could not be kept on disk.
+
+That is: which revision is in force (``core.deployment``), the revisions, what our objects displaced, and the protocol
+numbers that mark what is ours. What cannot be kept is said, remembered as long as it lasts, and tried again after each
+full pass; routed goes on meanwhile.
+
+Here must never live: what is in force next, or how anything is written (``revisions``, ``record``, ``marks``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from routed.audit import notices
+from routed.audit.records import Record
+from routed.core.deployment import Deployment
+from routed.daemon.host import Host
+from routed.daemon.ownership import Ownership
+from routed.daemon.record import RecordFile
+from routed.daemon.revisions import Revisions
+from routed.daemon.storage import StateError
+from routed.model.entries import Intent
+from routed.model.objects import Key, Value
+
+NOT_ON_DISK: Final = "the files on disk are not in force"
+NOT_KNOWN: Final = "it may stand in the place of something, and the list of that cannot be read"
+
+
+class Keeper:
+    """The state of one daemon on disk. ``say`` gets what there is to tell."""
+
+    def __init__(
+        self,
+        revisions: Revisions,
+        record: RecordFile,
+        deployment: Deployment,
+        recorded: Deployment,
+        ownership: Ownership,
+        host: Host,
+        say: Callable[[Record], None],
+    ) -> None:
+        """``recorded`` is the deployment as the record on disk has it, ``deployment`` what a start makes of it."""
+        self.deployment = deployment
+        self._revisions = revisions
+        self._record = record
+        self._recorded: Deployment | None = recorded.record
+        self._ownership = ownership
+        self._host = host
+        self._say = say
+        self._lost: dict[str, str] = {}  # what could not be kept → why
+        self._verified = 0  # the last revision that was marked
+        self._knows_displaced = False
+
+    @property
+    def revision(self) -> int:
+        """The number of what is enforced; 0 while it could not be kept."""
+        return self.deployment.revision
+
+    @property
+    def unsaved(self) -> str:
+        """Why a restart would not know what is in force now, or what it displaced; empty where it would."""
+        return "; ".join(dict.fromkeys(self._lost.values()))
+
+    def move_to(self, after: Deployment) -> None:
+        """This is what is to be enforced from now on. Call it before anything is done about it."""
+        self.deployment = after
+        self._keep_record()
+        self._judge_surplus()
+
+    def save_revision(self, intent: Intent) -> int:
+        """Keep the files. Returns their number, 0 where that failed.
+
+        Before the pass: it may displace something, which the revision has to remember.
+        """
+        spared = (self.deployment.base, self.deployment.revision)
+        self.deployment = self.deployment._replace(revision=0)  # unless it is kept, it has no number
+        with self._keeping("revision"):
+            number = self._revisions.save(intent.sources, intent.digest, spared=spared)
+            self.deployment = self.deployment._replace(revision=number)
+        return self.revision
+
+    def mark_verified(self) -> None:
+        """Remember that a full pass over what is enforced came to its end, and nothing failed."""
+        if not self.revision or self._verified == self.revision:
+            return
+        try:
+            self._revisions.mark_verified(self.revision)
+        except StateError as error:  # a restart knows what is in force all the same; the next full pass tries again
+            self._say(notices.note_state_lost(str(error)))
+        else:
+            self._verified = self.revision
+
+    def keep_marks(self) -> None:
+        """Keep the protocol numbers."""
+        with self._keeping("marks"):
+            self._ownership.keep()
+
+    def load_displaced(self) -> None:
+        """Learn what our objects displaced when we last ran. While that is not known, nothing of ours is surplus."""
+        with self._keeping("displaced"):
+            self._host.displaced.update(self._revisions.load_displaced())
+            self._knows_displaced = True
+        self._judge_surplus()
+
+    def save_displaced(self, displaced: dict[Key, Value]) -> None:
+        """Keep what our objects displaced; never in place of a list that could not be read."""
+        if not self._knows_displaced:
+            self.load_displaced()
+        if self._knows_displaced:
+            with self._keeping("displaced"):
+                self._revisions.save_displaced(displaced)
+
+    def keep_again(self, intent: Intent) -> None:
+        """Try again what could not be kept, and keep again what somebody took away."""
+        if not self._knows_displaced:
+            self.load_displaced()
+        if not self.deployment.is_as_wanted:
+            return
+        if not self._revisions.has(self.revision):
+            self._recorded = None
+            self.move_to(self.deployment._replace(revision=self.save_revision(intent)))
+            if self._host.displaced and self.revision:
+                self.save_displaced(self._host.displaced)
+        elif "displaced" in self._lost:
+            self.save_displaced(self._host.displaced)
+        if "record" in self._lost:
+            self._keep_record()
+
+    def _keep_record(self) -> None:
+        record = self.deployment.record
+        if record != self._recorded:
+            with self._keeping("record"):
+                self._record.save(record)
+                self._recorded = record
+
+    def _judge_surplus(self) -> None:
+        if not self.deployment.is_as_wanted:
+            self._host.why_surplus_stays = NOT_ON_DISK
+        else:
+            self._host.why_surplus_stays = "" if self._knows_displaced else NOT_KNOWN
+
+    @contextmanager
+    def _keeping(self, what: str) -> Iterator[None]:
+        """Say, and remember as long as it lasts, that something could not be kept on disk."""
+        try:
+            yield
+        except StateError as error:
+            self._lost[what] = str(error)
+            self._say(notices.note_state_lost(self.unsaved))
+        else:
+            if self._lost.pop(what, "") and not self._lost:
+                self._say(notices.note_state_kept(self.revision))
