@@ -80,3 +80,24 @@ def test_state_that_somebody_takes_away_is_kept_again_with_what_was_displaced(da
     daemon.kill()
     daemon.start("", daemon=RESYNC)
     wait_until(lambda: [route["gateway"] for route in ip_json("route show 192.0.2.0/24")] == ["10.0.0.3"], within=10.0)
+
+
+def test_nothing_is_removed_while_it_is_not_known_what_it_displaced(daemon: Daemon) -> None:
+    ip("route add 192.0.2.0/24 via 10.0.0.3 proto static")
+    daemon.start(ONE, daemon=RESYNC)
+    (displaced,) = daemon.state.glob("revisions/*/displaced.json")
+    before = displaced.read_bytes()
+    daemon.kill()
+    displaced.write_text('{"version": 99}')
+
+    daemon.start("", daemon=RESYNC)
+
+    assert [route["gateway"] for route in ip_json("route show 192.0.2.0/24")] == ["10.0.0.2"]
+    status = daemon.ask_json("status")
+    assert "a newer routed wrote it" in status["unsaved"]
+    assert ["the list of that cannot be read" in one["reason"] for one in status["leftovers"]] == [True]
+    newest = max(daemon.state.glob("revisions/*/displaced.json"))
+    assert newest.read_text() == '{"version": 99}'
+    newest.write_bytes(before)
+    wait_until(lambda: [route["gateway"] for route in ip_json("route show 192.0.2.0/24")] == ["10.0.0.3"], within=10.0)
+    assert daemon.ask_json("status")["unsaved"] == ""
