@@ -1,0 +1,181 @@
+"""A kind of object is a row of a table, and so is a kind of entry: nothing else asks which kind it has before it.
+
+What counts as a branch is read from the syntax tree: a comparison with ``Kind.X``, ``isinstance`` of a slot, a member,
+a value or an entry, a ``match`` case on one, and what is keyed by them outside the tables. An ``assert isinstance`` is
+none: it tells mypy what cannot be otherwise, and no way leads past it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from routed.model import entries, objects
+
+ROUTED: Final = Path(entries.__file__).parent.parent
+FLOORS: Final = ("core", "daemon", "audit", "cli")
+SHOWN: Final = 72  # characters of a branch
+TABLES: Final = {("core/kinds.py", "KINDS"), ("core/resolve.py", "RESOLVERS")}  # one of each floor
+
+# The prefix of a route is the only member without a type of its own.
+TYPES: Final = frozenset(
+    {
+        "bytes",
+        *(name for name in vars(objects) if name.endswith(("Slot", "Member", "Value"))),
+        *(
+            name
+            for name, one in vars(entries).items()
+            if isinstance(one, type) and issubclass(one, entries.Entry) and one is not entries.Entry
+        ),
+    }
+)
+
+EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
+    ("core/announce.py", "Announcements.note", "operation.kind is Kind.ADDRESS"): "to be a row",
+    ("core/announce.py", "Announcements.note", "desired.wants[Kind.ADDRESS]"): "to be a row",
+    ("core/announce.py", "Announcements.note", "isinstance(member, AddressMember)"): "to be a row",
+    ("core/announce.py", "Announcements._begin", "isinstance(entry, HeldVipEntry)"): "to be a row",
+    ("core/desired.py", "Members.share_out", "isinstance(member, bytes)"): "to be a row",
+    ("core/desired.py", "scope_of", "isinstance(slot, RouteSlot)"): "to be a row",
+    ("core/desired.py", "links_of", "isinstance(value, RouteValue)"): "to be a row",
+    ("core/desired.py", "links_of", "group.kind is Kind.ADDRESS"): "to be a row",
+    ("core/desired.py", "links_of", "isinstance(member, AddressMember)"): "to be a row",
+    ("core/diff.py", "Comparer._sort_out", "isinstance(standing.member, bytes)"): "to be a row",
+    ("core/diff.py", "_find_missing", "isinstance(member, bytes)"): "to be a row",
+    ("core/former.py", "_find_theirs", "isinstance(member, bytes)"): "to be a row",
+    ("core/guard.py", "find_lifeline", "drift.kind is not Kind.ROUTE"): "to be a row",
+    ("core/interest.py", "_find_spans", "desired.wants[Kind.ROUTE]"): "to be a row",
+    ("core/interest.py", "_find_spans", "isinstance(prefix, bytes)"): "to be a row",
+    ("core/kinds.py", "is_mark_alone", "drift.kind is not Kind.ADDRESS"): "to be a row",
+    ("core/needs.py", "find_needs", "isinstance(entry, VipEntry)"): "to be a row",
+    ("core/needs.py", "find_needs", "isinstance(entry, HeldVipEntry)"): "to be a row",
+    ("core/plan.py", "_rank", "isinstance(operation.value, RouteValue)"): "to be a row",
+    ("core/plan.py", "_rank", "isinstance(operation.members[0], RuleMember)"): "to be a row",
+    ("core/reasons.py", "blame_removal", "isinstance(event.value, AddressValue)"): "to be a row",
+    ("core/reasons.py", "explain_facts", "isinstance(fact.which, bytes)"): "to be a row",
+    ("core/resolve.py", "gateways_without_link", "isinstance(entry, RouteEntry)"): "to be a row",
+    ("core/schedule.py", "Schedule._changes_a_fact", "event.kind in {Kind.LINK, Kind.ADDRESS}"): "to be a row",
+    ("core/schedule.py", "Schedule._changes_a_fact", "event.kind is Kind.RULE"): "to be a row",
+    ("core/schedule.py", "_blame_removal", "event.kind is Kind.ADDRESS"): "to be a row",
+    ("core/schedule.py", "_opens_a_network", "event.kind is Kind.ROUTE"): "to be a row",
+    ("core/troubles.py", "_pack", "isinstance(one, bytes)"): "to be a row",
+    ("core/vip.py", "_covers", "isinstance(winner.member, bytes)"): "to be a row",
+    ("core/waiting.py", "", "{Kind.LINK: frozenset(), Kind.ADDRESS: frozenset({errno.ENODEV}), Kind.R"): "to be a row",
+    ("daemon/direct.py", "observe_all", "kind is not Kind.LINK"): "to be a row",
+    ("daemon/handover.py", "_cut", "isinstance(entry, RouteEntry)"): "to be a row",
+    ("daemon/host.py", "Host.find_lifelines", "self.desired.wants[Kind.ROUTE]"): "to be a row",
+    ("daemon/observe.py", "find_scopes", "{Kind.ROUTE: host.ours}"): "to be a row",
+    ("daemon/revisions.py", "Revisions._leave_out_beside", "isinstance(value, RouteValue)"): "to be a row",
+    ("daemon/revisions.py", "Revisions._leave_out_beside", "isinstance(key.slot, RouteSlot)"): "to be a row",
+    ("daemon/voice.py", "Voice._tell", "isinstance(member, RuleMember)"): "to be a row",
+    ("audit/history.py", "_to_text", "isinstance(value, bytes)"): "to be a row",
+    ("audit/wording.py", "name_interface", "isinstance(key.member, AddressMember)"): "to be a row",
+    ("audit/wording.py", "name_interface", "isinstance(value, RouteValue)"): "to be a row",
+}  # fmt: skip
+
+
+def test_nothing_asks_for_a_kind_but_the_tables_and_what_is_listed_here_with_its_reason() -> None:
+    found = Counter(branch for floor in FLOORS for branch in find_branches(ROUTED / floor))
+    assert found - Counter(EXCEPTIONS.keys()) == Counter()
+
+
+def test_every_exception_is_still_there() -> None:
+    found = {branch for floor in FLOORS for branch in find_branches(ROUTED / floor)}
+    assert EXCEPTIONS.keys() - found == set()
+
+
+def test_every_exception_has_a_reason() -> None:
+    assert [branch for branch, reason in EXCEPTIONS.items() if not reason] == []
+
+
+def test_each_form_of_a_branch_is_found() -> None:
+    text = """
+def judge(kind, value, member, event):
+    a = kind is Kind.ROUTE
+    b = event.kind in {Kind.LINK, Kind.ADDRESS}
+    c = isinstance(value, RouteValue)
+    d = isinstance(member, AddressMember | RuleMember)
+    e = issubclass(type(entry), (VipEntry, str))
+    f = wants[Kind.ROUTE]
+    g = {Kind.ROUTE: 1}
+    h = type(entry) is VipEntry
+    i = {VipEntry: 1}
+    CHOSEN = frozenset({Kind.ROUTE})
+    match value:
+        case RouteValue(type=1):
+            pass
+    match kind:
+        case Kind.ROUTE | Kind.RULE:
+            pass
+    assert isinstance(value, RouteValue)
+    return Key(Kind.ROUTE, slot, member), isinstance(value, Report), {Report: 1}
+"""
+    assert len(list(_find("judge.py", ast.parse(text), ""))) == 13
+
+
+def find_branches(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Each branch as (file, function, source)."""
+    for path in sorted(folder.rglob("*.py")):
+        yield from _find(str(path.relative_to(ROUTED)), ast.parse(path.read_text()), "")
+
+
+def _find(file: str, node: ast.AST, where: str) -> Iterator[tuple[str, str, str]]:
+    if _is_narrowing(node) or any(file == place and _assigns(node, name) for place, name in TABLES):
+        return
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        where = f"{where}.{node.name}" if where else node.name
+    if _is_branch(node):
+        yield file, where, ast.unparse(node)[:SHOWN]
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _find(file, child, where)
+
+
+def _is_branch(node: ast.AST) -> bool:
+    match node:
+        case ast.Compare():
+            return any(map(_names_a_kind, (node.left, *node.comparators)))
+        case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, asked]):
+            return _names_a_kind(asked)
+        case ast.MatchClass(cls=asked) | ast.MatchValue(value=asked) | ast.Subscript(slice=asked):
+            return _names_a_kind(asked) and not _is_annotation(node)
+        case ast.Dict(keys=keys):
+            return any(key is not None and _names_a_kind(key) for key in keys)
+        case ast.Set():
+            return _names_a_kind(node)
+        case _:
+            return False
+
+
+def _names_a_kind(node: ast.AST) -> bool:
+    """Is it ``Kind.X`` or one of the types, or are there some among what it lists?"""
+    match node:
+        case ast.Attribute(value=ast.Name(id="Kind")):
+            return True
+        case ast.Name(id=name):
+            return name in TYPES
+        case ast.Set(elts=each) | ast.Tuple(elts=each) | ast.List(elts=each):
+            return any(map(_names_a_kind, each))
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _names_a_kind(left) or _names_a_kind(right)
+        case _:
+            return False
+
+
+def _is_annotation(node: ast.AST) -> bool:
+    """``dict[RouteSlot, int]`` is a type; only ``wants[Kind.ROUTE]`` looks something up."""
+    return isinstance(node, ast.Subscript) and not any(
+        isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name) and part.value.id == "Kind"
+        for part in ast.walk(node.slice)
+    )
+
+
+def _is_narrowing(node: ast.AST) -> bool:
+    return isinstance(node, ast.Assert) and isinstance(node.test, ast.Call)
+
+
+def _assigns(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name
