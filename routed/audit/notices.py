@@ -11,10 +11,8 @@ from typing import Final
 from routed.audit.catalogue import Message
 from routed.audit.figures import format_count, format_span
 from routed.audit.records import Record, make_record
-from routed.audit.wording import name_actor
+from routed.audit.wording import Absence, name_actor
 from routed.model.change import Cause
-from routed.model.net import FAMILY_NAME, IPV4
-from routed.model.objects import Kind
 
 EVERYTHING: Final = "everything"  # the subject of a pause that names no entry
 
@@ -219,26 +217,10 @@ def note_resumed(entry: str, *, is_over: bool) -> Record:
     )
 
 
-# The rules that the kernel makes for every namespace (fib_default_rules_init in net/ipv4/fib_rules.c, fib6_rules.c). In
-# IPv6 there is no table "default".
-DEFAULT_RULES: Final[dict[int, dict[int, str]]] = {
-    family: {0: "local", 32766: "main"} | ({32767: "default"} if family == IPV4 else {}) for family in FAMILY_NAME
-}
-
-
-def note_default_rules_missing(family: int, priorities: Sequence[int]) -> Record:
+def note_default_rules_missing(absence: Absence) -> Record:
     """Rules that the kernel made itself are gone: without them the host hardly routes at all."""
-    option = "-4" if family == IPV4 else "-6"  # of ``ip``
-    rules = [(number, DEFAULT_RULES[family][number]) for number in priorities]
-    missing = ", ".join(f"{number}: from all lookup {table}" for number, table in rules)
-    command = "; ".join(f"ip {option} rule add priority {number} lookup {table}" for number, table in rules)
     return make_record(
         Message.DEFAULT_RULES_MISSING,
-        {"family": {"ipv4": "IPv4", "ipv6": "IPv6"}[FAMILY_NAME[family]], "missing": missing, "command": command},
-        {"ROUTED_OBJECT": name_default_rules(family), "ROUTED_REASON": missing},
+        {"family": absence.family, "missing": absence.missing, "command": absence.command},
+        {"ROUTED_OBJECT": absence.subject, "ROUTED_REASON": absence.missing},
     )
-
-
-def name_default_rules(family: int) -> str:
-    """The subject of the record on missing rules, by which it can be forgotten when they are back."""
-    return f"{Kind.RULE} {'-4' if family == IPV4 else '-6'}"

@@ -5,6 +5,7 @@ Pure functions from values of the model to words. Which sentence is said stands 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from routed.audit.figures import format_count
@@ -12,7 +13,19 @@ from routed.audit.printable import make_printable
 from routed.model.change import Cause, Nature, Operation, Verb
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
-from routed.model.objects import AddressMember, Key, Kind, Member, RouteValue, Value
+from routed.model.names import TABLES
+from routed.model.net import IPV4, IPV6
+from routed.model.objects import (
+    AddressMember,
+    AddressValue,
+    Key,
+    Kind,
+    Member,
+    RouteValue,
+    RuleMember,
+    RuleSlot,
+    Value,
+)
 from routed.model.text import Vocabulary, find_differing, format_key, to_json
 
 _ABSENT: Final = object()
@@ -74,11 +87,8 @@ def name_group(entry: Entry | None, kind: Kind, count: int) -> str:
 
 def name_interface(key: Key, value: Value | None, vocabulary: Vocabulary) -> str:
     """The link that an object stands on, empty where there is none or more than one."""
-    if isinstance(key.member, AddressMember):
-        return vocabulary.link(key.member.dev)
-    if isinstance(value, RouteValue) and len(value.hops) == 1 and value.hops[0].dev:
-        return vocabulary.link(value.hops[0].dev)
-    return ""
+    link = WORDS[key.kind].find_link(key.member, value)
+    return vocabulary.link(link) if link else ""
 
 
 def describe_change(key: Key, before: Value, after: Value, vocabulary: Vocabulary) -> str:
@@ -117,6 +127,53 @@ def describe_wrong(operation: Operation, key: Key, vocabulary: Vocabulary) -> st
         return describe_change(key, operation.before, operation.value, vocabulary)
     return operation.reason
 
+
+class Absence(NamedTuple):
+    """What the kernel makes itself, and what of it has gone."""
+
+    subject: str  # of the record, by which it can be forgotten when all of it is back
+    family: str
+    missing: str  # as ``ip`` shows it
+    command: str  # that brings it back
+
+
+def _find_no_link(_member: Member, _value: Value | None) -> int:
+    return 0
+
+
+def _find_link_of_address(member: AddressMember, _value: AddressValue | None) -> int:
+    return member.dev
+
+
+def _find_link_of_route(_prefix: bytes, value: RouteValue | None) -> int:
+    return value.hops[0].dev if value is not None and len(value.hops) == 1 else 0
+
+
+def _describe_absent_rules(slot: RuleSlot, members: Iterable[RuleMember]) -> Absence:
+    option = {IPV4: "-4", IPV6: "-6"}[slot.family]  # of ``ip``
+    rules = [(rule.priority, TABLES[rule.table]) for rule in sorted(members)]
+    return Absence(
+        f"{Kind.RULE} {option}",
+        {IPV4: "IPv4", IPV6: "IPv6"}[slot.family],
+        ", ".join(f"{priority}: from all lookup {table}" for priority, table in rules),
+        "; ".join(f"ip {option} rule add priority {priority} lookup {table}" for priority, table in rules),
+    )
+
+
+class WordRow(NamedTuple):
+    """How the audit speaks of a kind, beyond what ``model.text`` has for everybody."""
+
+    find_link: Callable[[Any, Any], int] = _find_no_link  # (member, value) → the one link that it stands on, else 0
+    # (slot, members) → those that are not there of what the kernel makes; where it makes none, there is nothing to say
+    describe_absent: Callable[[Any, Iterable[Any]], Absence] | None = None
+
+
+WORDS: Final[dict[Kind, WordRow]] = {
+    Kind.LINK: WordRow(),
+    Kind.ADDRESS: WordRow(find_link=_find_link_of_address),
+    Kind.ROUTE: WordRow(find_link=_find_link_of_route),
+    Kind.RULE: WordRow(describe_absent=_describe_absent_rules),
+}
 
 _COMPARED: Final = frozenset({Nature.DIFFERENT, Nature.FOREIGN})
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from routed.core.kinds import KINDS
 from routed.model.change import Want
 from routed.model.entries import Entry
-from routed.model.objects import AddressMember, Key, Kind, Member, RouteSlot, RouteValue, Scope, Slot, Value
+from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
 from routed.model.prefixes import PrefixSet
 
 
@@ -93,7 +94,7 @@ class Members:
         if len(members) == 1:
             return [(self.get(members[0]), members)]
         shares: dict[int, tuple[Want | None, list[Member]]] = {}
-        rest: list[Member] = []
+        rest: list[Any] = []  # prefixes, where there is a crowd
         for member in members:
             want = self.single.get(member)
             if want is None:
@@ -102,7 +103,7 @@ class Members:
                 shares.setdefault(id(want), (want, []))[1].append(member)
         found: list[tuple[Want | None, Sequence[Member]]] = list(shares.values())
         for crowd in self.crowds:
-            here = crowd.prefixes.locate([member for member in rest if isinstance(member, bytes)])
+            here = crowd.prefixes.locate(rest)
             if here:
                 found.append((crowd.want, tuple(here)))
                 rest = [member for member in rest if member not in here]
@@ -242,15 +243,10 @@ class Desired:
 
 def scope_of(kind: Kind, slot: Slot) -> Scope:
     """The dump in which objects of this slot are seen."""
-    return Scope(kind, slot.family, slot.table if isinstance(slot, RouteSlot) else 0)
+    return KINDS[kind].scope(kind, slot)
 
 
 def links_of(group: ObjectSet) -> set[int]:
     """The ifindexes that the objects of a set stand on. A set whose content waits may stand on any."""
-    links: set[int] = set()
-    for value in (group.value, *group.also):
-        if isinstance(value, RouteValue):
-            links.update(hop.dev for hop in value.hops)
-    if group.kind is Kind.ADDRESS:
-        links.update(member.dev for member in group.members if isinstance(member, AddressMember))
-    return links
+    values = [value for value in (group.value, *group.also) if value is not None]
+    return KINDS[group.kind].find_links(group.members, values)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from itertools import groupby, repeat
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from routed.core.desired import Members
 from routed.core.kinds import KINDS
@@ -129,7 +129,7 @@ class Comparer:
             single = wanted.single if wanted else {}
             _sort_one_by_one(standings, single, seen.single if seen else None, self.odd, self.surplus, self.ours)
             return
-        members = [standing.member for standing in standings if isinstance(standing.member, bytes)]
+        members: list[Any] = [standing.member for standing in standings]  # prefixes, since there is a crowd
         places = [crowd.prefixes.locate(members) for crowd in wanted.crowds]
         near: dict[Member, Want] = {member: wanted.single[member] for member in members if member in wanted.single}
         for crowd, here in zip(wanted.crowds, places, strict=True):
@@ -225,11 +225,10 @@ def _find_missing(kind: Kind, slot: Slot, wanted: Members, seen: Seen, odd: Odd)
             Drift(Nature.MISSING, kind, slot, tuple(sorted(absent)), wanted.single[absent[0]])
             for absent in by_want.values()
         ]
+    odd_here: list[Any] = [member for there, member in odd if there == slot]
     for (prefixes, want), marks in zip(wanted.crowds, seen.crowds, strict=True):
-        for there, member in odd:
-            at = prefixes.find(member) if there == slot and isinstance(member, bytes) else None
-            if at is not None:
-                marks[at] = 1
+        for at in prefixes.locate(odd_here).values():
+            marks[at] = 1
         if want.value is not None and b"\0" in marks:
             rest = Packed(b"".join(prefixes.pack(*gap) for gap in _find_gaps(marks)), prefixes.width)
             drifts.append(Drift(Nature.MISSING, kind, slot, rest, want))

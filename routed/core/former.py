@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Any
 
 from routed.core.desired import ObjectSet, scope_of
 from routed.model.objects import Kind, Member, Scope, Slot
@@ -59,5 +60,6 @@ class Former:
 
 def _find_theirs(members: set[Member], owned: AbstractSet[Member]) -> AbstractSet[Member]:
     if isinstance(owned, PrefixSet):
-        return owned.locate([member for member in members if isinstance(member, bytes)]).keys()
+        prefixes: set[Any] = members
+        return owned.locate(prefixes).keys()
     return members & owned

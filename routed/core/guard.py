@@ -13,7 +13,6 @@ from typing import Final
 from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Refusal, Verb
 from routed.model.entries import OnConflict
-from routed.model.net import format_address, is_inside
 from routed.model.objects import Key, Kind, Member, Slot
 from routed.model.text import find_differing
 
@@ -41,12 +40,14 @@ def find_lifeline(drift: Drift, limits: Limits) -> str | None:
     first = drift.standing[0]
     if drift.want.entry.on_conflict is OnConflict.REFUSE:
         return "a foreign object stands in its place, and on_conflict is refuse"
-    if first.protocol in KINDS[drift.kind].untouchable:
+    row = KINDS[drift.kind]
+    if first.protocol in row.untouchable:
         return 'the kernel\'s own object stands in its place: choose another metric, or say on_conflict = "replace"'
-    if drift.kind is not Kind.ROUTE or find_differing(first, drift.want.value) == ["protocol"]:
+    lifelines = row.list_lifelines(drift.slot, limits.ssh_peers)
+    if not lifelines or find_differing(first, drift.want.value) == ["protocol"]:
         return None
     for member in drift.members:
-        why = _carries_lifeline(member, limits.ssh_peers)
+        why = lifelines.get(member)
         if why and Key(drift.kind, drift.slot, member) not in limits.contacted:
             return f'first contact with {why}: say on_conflict = "replace" to take it over'
     return None
@@ -94,11 +95,3 @@ def _count_net(operations: Iterable[Operation], surplus: Iterable[Operation], li
             bucket = operation.entry.name if operation.entry.name in removed else operation.slot
             added[bucket] += len(operation.members)
     return sum(max(0, count - added[bucket]) for bucket, count in removed.items())
-
-
-def _carries_lifeline(prefix: Member, ssh_peers: frozenset[bytes]) -> str | None:
-    assert isinstance(prefix, bytes)
-    if prefix[-1] == 0:
-        return "a foreign default route"
-    peer = next((peer for peer in ssh_peers if is_inside(peer, prefix)), None)
-    return f"a foreign route that carries the SSH session of {format_address(peer)}" if peer else None

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import nlargest
 from itertools import chain, pairwise
-from typing import Final
+from typing import Any, Final
 
 from routed.core.desired import Desired
+from routed.core.kinds import KINDS
 from routed.model.events import PLACE_SIZE, Interest, Span, place_of
 from routed.model.net import ADDRESS_LENGTH, FAMILIES
-from routed.model.objects import Kind
 
 MOST: Final = 64  # spans of one family; the kernel goes through them for each event
 MANY: Final = 4096  # places; to sort more of them takes longer than others should wait
@@ -44,9 +44,10 @@ def join_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
 def _find_spans(desired: Desired, watched: Iterable[bytes], family: int) -> set[Span]:
     """The places of everything wanted or watched; very many, and a crowd, take all from their first to their last."""
     width = ADDRESS_LENGTH[family] + 1
-    slots = [members for slot, members in desired.wants[Kind.ROUTE].items() if slot.family == family]
-    singles = chain(watched, *(members.single for members in slots))
-    heads = {prefix[:PLACE_SIZE] for prefix in singles if isinstance(prefix, bytes) and len(prefix) == width}
+    kinds = [kind for kind, row in KINDS.items() if row.are_prefixes]
+    slots = [members for kind in kinds for slot, members in desired.wants[kind].items() if slot.family == family]
+    singles: Iterable[Any] = chain(watched, *(members.single for members in slots))
+    heads = {prefix[:PLACE_SIZE] for prefix in singles if len(prefix) == width}
     if len(heads) > MANY:
         spans = {(place_of(min(heads)), place_of(max(heads)))}
     else:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from routed.core.guard import Limits, find_lifeline, limit_deletions
 from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import Enforce, OnConflict
-from routed.model.objects import Key, Kind, RouteValue, RuleMember, Value
-
-ORDER: Final = {kind: rank for rank, kind in enumerate(Kind)}
+from routed.model.objects import Key, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +53,11 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
 
 
 def _rank(operation: Operation) -> tuple[bool, int, int]:
-    """Additions before deletions; kinds in their order, deletions in reverse; routes on-link before routes via.
-
-    Of rules the general ones come before the narrow ones: the kernel takes a general rule for equal to a narrower one
-    of the same priority that is there already, and refuses it (rule_exists in net/core/fib_rules.c).
-    """
+    """Additions before deletions; kinds in their order, and each kind's own within it; deletions in reverse."""
     is_deletion = operation.verb is Verb.DELETE
     sign = -1 if is_deletion else 1
-    rank = 0
-    if isinstance(operation.value, RouteValue):
-        rank = int(any(hop.gateway for hop in operation.value.hops))
-    elif isinstance(operation.members[0], RuleMember):
-        rank = _count_selectors(operation.members[0])
-    return (is_deletion, sign * ORDER[operation.kind], sign * rank)
-
-
-def _count_selectors(rule: RuleMember) -> int:
-    plain = RuleMember(rule.priority)
-    return sum(mine != default for mine, default in zip(rule, plain, strict=True))
+    row = KINDS[operation.kind]
+    return (is_deletion, sign * row.rank, sign * row.rank_within(operation.members[0], operation.value))
 
 
 def _split_held(drift: Drift, policy: Policy) -> tuple[Drift | None, Drift | None]:

@@ -9,19 +9,17 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from routed.core.desired import FactKey
+from routed.core.kinds import KINDS
+from routed.core.kinds.address import UNTOLD
 from routed.model.change import Cause
 from routed.model.events import KERNEL, AddressEvent, ObjectEvent
 from routed.model.facts import Facts, Link
 from routed.model.net import IPV4, family_of, format_address
-from routed.model.objects import AddressValue
 from routed.model.process import Process
 
 Identify = Callable[[int], Process | None]  # who is behind a port id now?
 
 DELETED: Final = "deleted"
-EXPIRED: Final = "its lifetime was over"
-# inet6_ifa_notify in net/ipv6/addrconf.c sends port id 0, whoever asked for the change
-UNTOLD: Final = "deleted; of an IPv6 address the kernel does not tell by whom"
 
 
 def blame(event: ObjectEvent, identify: Identify, text: str) -> Cause:
@@ -33,12 +31,7 @@ def blame_removal(event: ObjectEvent, identify: Identify, text: str = DELETED) -
     """Why objects went, as far as their own event tells."""
     if event.port != KERNEL:
         return Cause(event.port, text, identify(event.port))
-    if isinstance(event.value, AddressValue):
-        if event.slot.family != IPV4:
-            return Cause(None, UNTOLD)
-        if event.value.dynamic:
-            return Cause(KERNEL, EXPIRED)
-    return Cause(KERNEL, text)
+    return KINDS[event.kind].blame_kernel(event.slot, event.value, text)
 
 
 def blame_lost_address(event: AddressEvent, facts: Facts, mine: int, identify: Identify) -> Cause:

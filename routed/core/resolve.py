@@ -49,8 +49,6 @@ from routed.model.objects import (
     RuleValue,
 )
 
-IPV6_METRIC: Final = 1024  # IP6_RT_PRIO_USER, net/ipv6/route.c: what an absent or zero metric becomes
-
 
 def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
     """The objects of ``entry`` on a host of these facts, marked with our ``protocol``."""
@@ -78,7 +76,7 @@ def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
 
     sets = []
     for family, prefixes in entry.prefixes.items():
-        metric = entry.metric or (IPV6_METRIC if family == IPV6 else 0)
+        metric = entry.metric or names.DEFAULT_METRIC[family]
         value = value_of(family, ready) if is_ready else None
         also = (value_of(family, present),) if value and len(present) > len(ready) else ()
         slot = RouteSlot(family, entry.table, metric, entry.tos)

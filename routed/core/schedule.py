@@ -210,7 +210,7 @@ class Schedule:
                 self.last_event = now
                 self.events += len(event.members) - 1
                 _note_object(self.dirt, event, desired, ours, mine, identify)
-                if (self.is_reach_awaited and _opens_a_network(event)) or self._changes_a_fact(event):
+                if self._changes_a_fact(event):
                     self.dirt.has_new_facts = True
             case LinkEvent():
                 self._note_link(event, facts, desired, now)
@@ -289,10 +289,11 @@ class Schedule:
             self.next_resync = ended + self.resync
 
     def _changes_a_fact(self, event: ObjectEvent) -> bool:
-        """May the kernel route something else now that a fact speaks of?"""
-        if not self.watched or event.kind in {Kind.LINK, Kind.ADDRESS}:
-            return False
-        return event.kind is Kind.RULE or not self.watched.isdisjoint(event.members)
+        """May the kernel route something else now that a fact speaks of, or reach a gateway that is waited for?"""
+        row = KINDS[event.kind]
+        if self.is_reach_awaited and not event.is_removal and row.opens_network(event.value):
+            return True
+        return bool(self.watched) and row.is_way_to(self.watched, event.members)
 
     def _note_link(self, event: LinkEvent, facts: Facts, desired: Desired, now: float) -> None:
         link, before = event.link, facts.links.get(event.link.ifindex)
@@ -376,7 +377,7 @@ def _note_removal(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify
 
 def _blame_removal(dirt: Dirt, event: ObjectEvent, identify: Identify, text: str) -> Cause:
     cause = blame_removal(event, identify, text)
-    if event.kind is Kind.ADDRESS or not is_unexplained(cause):  # an address may be what the dump is dirty for
+    if not KINDS[event.kind].is_explained_by_dump or not is_unexplained(cause):
         return cause
     known = dirt.scopes.get(scope_of(event.kind, event.slot))
     return known if known and known.port == KERNEL else cause
@@ -401,9 +402,3 @@ def _note_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify
 
 def _is_in_use(link: Link) -> bool:
     return link.is_up and link.has_carrier
-
-
-def _opens_a_network(event: ObjectEvent) -> bool:
-    """May a gateway have come into reach?"""
-    value = event.value
-    return event.kind is Kind.ROUTE and not event.is_removal and any(not hop.gateway for hop in value.hops)

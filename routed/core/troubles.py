@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from routed.core.desired import scope_of
 from routed.core.holds import GROUP
+from routed.core.kinds import KINDS
 from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
 from routed.model.prefixes import Packed, PrefixSet
 
@@ -181,7 +182,7 @@ class Troubles:
     def _put_many(self, one: Troubled, before: Troubles) -> AbstractSet[Member]:
         alike = _alike(one.kind, one.slot, one.trouble)
         former = before.groups.get(alike)
-        members = _pack(one.members, former.members if former else frozenset())
+        members = _pack(one.kind, one.members, former.members if former else frozenset())
         self._drop([key for key in self.single if key[:2] == alike[:2] and key.member in members])
         for other, group in [(other, group) for other, group in self.groups.items() if other[:2] == alike[:2]]:
             self._keep(other, group._replace(members=_less(group.members, members)))
@@ -206,7 +207,7 @@ class Troubles:
         members = [key.member for key in each]
         oldest = min((*each.values(), *([group.trouble] if group else ())), key=lambda trouble: trouble.since)
         self.groups[alike] = Group(
-            _with(group.members, members) if group else _pack(members), oldest._replace(standing=())
+            _with(group.members, members) if group else _pack(alike.kind, members), oldest._replace(standing=())
         )
 
     def _keep(self, alike: Alike, group: Group) -> None:
@@ -241,12 +242,11 @@ def _keys_of(alike: Alike, members: Iterable[Member]) -> Iterator[Key]:
     return (Key(alike.kind, alike.slot, member) for member in members)
 
 
-def _pack(members: Collection[Member], former: AbstractSet[Member] = frozenset()) -> AbstractSet[Member]:
+def _pack(kind: Kind, members: Collection[Any], former: AbstractSet[Member] = frozenset()) -> AbstractSet[Member]:
     """Prefixes packed, anything else as a set; ``former`` itself where it is the same."""
     if isinstance(members, Packed) and isinstance(former, PrefixSet) and former.pack() == members.packed:
         return former
-    prefixes = members if isinstance(members, Packed) else [one for one in members if isinstance(one, bytes)]
-    return PrefixSet.of(prefixes) if len(prefixes) == len(members) else frozenset(members)
+    return PrefixSet.of(members) if KINDS[kind].are_prefixes else frozenset(members)
 
 
 def _with(members: AbstractSet[Member], more: Collection[Member]) -> AbstractSet[Member]:

@@ -21,11 +21,9 @@ from routed.core.references import find_address, find_link, list_address_reads
 from routed.model import names
 from routed.model.entries import VipEntry, When
 from routed.model.facts import Facts, HostAddress, Link, Natural, Way
-from routed.model.net import IPV6, family_of, format_address, format_destination, is_inside
+from routed.model.net import family_of, format_address, format_destination, is_inside
 from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue
 from routed.model.text import Vocabulary, format_route
-
-IPV6_METRIC: Final = 1024  # IP6_RT_PRIO_USER, net/ipv6/route.c
 
 
 class Verdict(NamedTuple):
@@ -60,7 +58,7 @@ def resolve_vip(entry: VipEntry, facts: Facts, protocol: int) -> Resolution:
 def slot_of(entry: VipEntry) -> RouteSlot:
     """Where the route of a VIP stands."""
     family = family_of(entry.prefix)
-    return RouteSlot(family, entry.table, entry.metric or (IPV6_METRIC if family == IPV6 else 0))
+    return RouteSlot(family, entry.table, entry.metric or names.DEFAULT_METRIC[family])
 
 
 def key_of(entry: VipEntry) -> Key:
@@ -130,7 +128,10 @@ def _describe_other_way(entry: VipEntry, way: Way | None, vocabulary: Vocabulary
 
 def _covers(way: Way, prefix: bytes) -> bool:
     winner = way.winner
-    return winner is not None and isinstance(winner.member, bytes) and is_inside(prefix[:-1], winner.member)
+    if winner is None:
+        return False
+    assert isinstance(winner.member, bytes)
+    return is_inside(prefix[:-1], winner.member)
 
 
 def _wait(entry: VipEntry, why: str, reads: set[FactKey]) -> Resolution:

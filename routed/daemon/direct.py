@@ -135,7 +135,7 @@ def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
         found: list[tuple[Kind, Standing]] = [
             (kind, standing)
             for kind, row in KINDS.items()
-            if kind is not Kind.LINK  # no table of the file makes one by itself
+            if row.is_written
             for family in row.families
             for chunk in kernel.dump(Scope(kind, family))
             for standing in chunk

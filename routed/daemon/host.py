@@ -15,6 +15,7 @@ from routed.core.announce import Announcements
 from routed.core.desired import Desired, Resolution, scope_of
 from routed.core.former import Former
 from routed.core.holds import Holds, Subject, Why
+from routed.core.kinds import KINDS
 from routed.core.needs import Needs, find_needs
 from routed.core.reasons import explain_facts
 from routed.core.resolve import find_changed_facts, resolve
@@ -26,7 +27,6 @@ from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.events import AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import Facts
-from routed.model.net import network_of
 from routed.model.objects import Key, Kind, Scope, Slot, Value
 
 SLICE: Final = 256  # entries that are resolved or put in one go: a few milliseconds
@@ -198,16 +198,14 @@ class Host:
         return max(0, self.desired.count() - plan_missing) + surplus
 
     def find_lifelines(self) -> set[Key]:
-        """The wanted routes that may carry the operator: default routes, and those towards a live SSH peer."""
-        found: set[Key] = set()
-        for slot, members in self.desired.wants[Kind.ROUTE].items():
-            width = 32 if slot.family == 2 else 128
-            candidates = {bytes(width // 8 + 1)}
-            for peer in self.facts.ssh_peers:
-                if len(peer) * 8 == width:
-                    candidates.update(network_of(peer, length) for length in range(width + 1))
-            found.update(Key(Kind.ROUTE, slot, member) for member in candidates if member in members)
-        return found
+        """The wanted objects over which the operator may be logged in."""
+        return {
+            Key(kind, slot, member)
+            for kind, slots in self.desired.wants.items()
+            for slot, members in slots.items()
+            for member in KINDS[kind].list_lifelines(slot, self.facts.ssh_peers)
+            if member in members
+        }
 
     def note_in_force(self) -> None:
         """Entries whose objects are all known and all in order have been in force."""

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from routed.core.desired import scope_of
 from routed.core.diff import Comparer, compare_keys
-from routed.core.kinds import KINDS, is_mark_alone
+from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
@@ -27,7 +27,7 @@ class Comparison:
     drifts: list[Drift] = field(default_factory=list)
     notes: list[Drift] = field(default_factory=list)
     scopes: set[Scope] = field(default_factory=set)  # everything in these was looked at
-    absent: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself, by slot
+    absent: dict[tuple[Kind, Slot], frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
     unread: set[Scope] = field(default_factory=set)  # these changed each time they were read
     unchanged: set[Scope] = field(default_factory=set)  # of these, the ones told by their fingerprint
     former: set[int] = field(default_factory=set)  # protocol numbers of before that something still carries
@@ -48,15 +48,13 @@ def find_scopes(dirt: Dirt, host: Host) -> list[Scope]:
     scopes = set(dirt.scopes)
     if dirt.everything:
         scopes |= host.desired.scopes()
-        marks = {Kind.ROUTE: host.ours}  # only routes can be asked for by protocol
         scopes |= {
             Scope(kind, family, 0, mark)
             for kind, row in KINDS.items()
             for family in row.families
-            for mark in marks.get(kind, {0})
+            for mark in (host.ours if row.are_prefixes else {0})
         }
-    order = list(Kind)
-    return sorted(scopes, key=lambda scope: (order.index(scope.kind), scope.protocol, scope.family, scope.table))
+    return sorted(scopes, key=lambda scope: (KINDS[scope.kind].rank, scope.protocol, scope.family, scope.table))
 
 
 def observe(kernel: Kernel, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
@@ -94,7 +92,7 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
     expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
     comparer = Comparer(scope.kind, wants, covered, host.ours, expected=expected)
     for chunk in dump.chunks():
-        comparer.feed(_leave_out(chunk, elsewhere) if elsewhere else chunk)
+        comparer.feed(_leave_out(scope.kind, chunk, elsewhere) if elsewhere else chunk)
         yield None
     differences = comparer.finish()
     drifts = _leave_out_marks(kernel, differences.drifts)
@@ -102,7 +100,7 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
     found.former |= former
     found.drifts += drifts
     found.notes += differences.notes
-    found.absent |= differences.absent
+    found.absent |= {(scope.kind, slot): members for slot, members in differences.absent.items()}
     if drifts or differences.notes or former:
         host.verified.pop(scope, None)
     else:
@@ -118,7 +116,7 @@ def find_former(drifts: Iterable[Drift], host: Host) -> set[int]:
 
 def _leave_out_marks(kernel: Kernel, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:
     """Without addresses that are right but for a mark that they cannot be given: they work, and stay theirs."""
-    return drifts if kernel.can_mark_again else tuple(drift for drift in drifts if not is_mark_alone(drift))
+    return drifts if kernel.can_mark_again else tuple(one for one in drifts if not KINDS[one.kind].is_mark_alone(one))
 
 
 def _leave_out_keys(drifts: list[Drift], keys: set[Key]) -> Iterator[Drift]:
@@ -130,12 +128,12 @@ def _leave_out_keys(drifts: list[Drift], keys: set[Key]) -> Iterator[Drift]:
             yield drift._replace(members=rest)
 
 
-def _leave_out(chunk: Chunk, scopes: set[Scope]) -> Chunk:
+def _leave_out(kind: Kind, chunk: Chunk, scopes: set[Scope]) -> Chunk:
     """A chunk without what another dump of this pass shows anyway."""
     if isinstance(chunk, Stretch):
-        return [] if scope_of(Kind.ROUTE, chunk.slot) in scopes else chunk
+        return [] if scope_of(kind, chunk.slot) in scopes else chunk
     kept: list[Standing] = []
     for slot, standings in groupby(chunk, key=lambda standing: standing.slot):
-        if scope_of(Kind.ROUTE, slot) not in scopes:
+        if scope_of(kind, slot) not in scopes:
             kept += standings
     return kept

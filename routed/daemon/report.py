@@ -11,7 +11,7 @@ from routed.core.schedule import Dirt
 from routed.core.troubles import Trouble
 from routed.daemon.errand import Errand
 from routed.model.change import Outcome, Plan
-from routed.model.objects import AddressMember, Member, Scope, Slot
+from routed.model.objects import AddressMember, Kind, Member, Scope, Slot
 
 
 class Fight(NamedTuple):
@@ -55,7 +55,7 @@ class Report:
     postponed: set[Scope] = field(default_factory=set)  # where surplus stayed, since something wanted could not be put
     fights: list[Fight] = field(default_factory=list)  # that began
     ended: list[Ended] = field(default_factory=list)  # troubles that are over
-    absent: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
+    absent: dict[tuple[Kind, Slot], frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes
     elapsed: float = 0.0
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from routed.core.deployment import Candidate, rank
+from routed.core.kinds import KINDS
 from routed.daemon.storage import (
     DAMAGES,
     NEW,
@@ -40,20 +41,7 @@ from routed.daemon.storage import (
 from routed.kernel.codec.route import take_source
 from routed.model.entries import Source
 from routed.model.handover import Codec
-from routed.model.objects import (
-    AddressMember,
-    AddressSlot,
-    AddressValue,
-    Hop,
-    Key,
-    Kind,
-    RouteSlot,
-    RouteValue,
-    RuleMember,
-    RuleSlot,
-    RuleValue,
-    Value,
-)
+from routed.model.objects import Key, Kind, RouteSlot, RouteValue, Value
 from routed.model.text import Vocabulary, format_object
 
 _LOGGER = logging.getLogger(__name__)
@@ -65,9 +53,7 @@ _MANIFEST: Final = "manifest.json"
 _DISPLACED: Final = "displaced.json"
 _MARKS: Final = {"verified": False, "confirmed": True}  # what a manifest that does not tell means
 # Fields by name: one that is added later, with a default, does not make old files unreadable.
-_CODEC: Final = Codec(
-    (AddressSlot, AddressMember, AddressValue, RouteSlot, RouteValue, Hop, RuleSlot, RuleMember, RuleValue)
-)
+_CODEC: Final = Codec(one for row in KINDS.values() for one in row.types)
 
 
 class Revision(NamedTuple):

@@ -20,6 +20,7 @@ from routed.audit.flood import Flood
 from routed.audit.records import Context, Record, record_pass
 from routed.audit.repeat import Repeat
 from routed.audit.sinks import Sink
+from routed.audit.wording import WORDS
 from routed.core.troubles import State
 from routed.core.waiting import is_waiting
 from routed.daemon.control import OUTCOMES_QUEUED
@@ -30,7 +31,7 @@ from routed.kernel.witness import Witness
 from routed.model.change import Cause
 from routed.model.documents import OutcomeDocument
 from routed.model.net import family_of
-from routed.model.objects import AddressSlot, Key, Kind, RuleMember
+from routed.model.objects import AddressSlot, Key, Kind
 from routed.model.text import Vocabulary, format_key
 
 GRACE: Final = 1.0  # seconds that an entry may wait before it is said
@@ -136,12 +137,12 @@ class Voice:
                 key = _name(subject, vocabulary)
                 rival = self._complete(hold.rival) if hold.rival else None
                 self.say(notices.note_fight_held(entry, key, hold.until - hold.since, hold.reason, rival))
-        for slot, members in report.absent.items():
-            priorities = sorted(member.priority for member in members if isinstance(member, RuleMember))
-            if priorities:
-                self.say(notices.note_default_rules_missing(slot.family, priorities))
-            else:
-                self._repeat.resolve("", notices.name_default_rules(slot.family))
+        for (kind, slot), members in report.absent.items():
+            describe = WORDS[kind].describe_absent
+            if describe and members:
+                self.say(notices.note_default_rules_missing(describe(slot, members)))
+            elif describe:
+                self._repeat.resolve("", describe(slot, ()).subject)
         if report.dirt.everything or report.dirt.has_new_facts:
             self._tell_waiting_soon(host)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from routed.model.net import IPV4, IPV6
+
 # rtm_type (enum in linux/rtnetlink.h). An operator may write those of WRITABLE_TYPES; the others are only observed.
 UNICAST: Final = 1
 LOCAL: Final = 2
@@ -50,6 +52,19 @@ PROTOCOLS: Final = {
     12: "bird", 13: "dnrouted", 14: "xorp", 15: "ntk", 16: "dhcp", 18: "keepalived", 42: "babel", 84: "ovn",
     99: "openr", 186: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
 }  # fmt: skip
+
+# What a route without a metric, or with 0, gets (IP6_RT_PRIO_USER in net/ipv6/route.c).
+DEFAULT_METRIC: Final = {IPV4: 0, IPV6: 1024}
+
+# The rules that the kernel makes for every namespace: priority → table (fib_default_rules_init in
+# net/ipv4/fib_rules.c, fib6_rules_net_init in net/ipv6/fib6_rules.c). In IPv6 there is no table "default".
+DEFAULT_RULES: Final = {
+    IPV4: {0: TABLE_LOCAL, 32766: TABLE_MAIN, 32767: TABLE_DEFAULT},
+    IPV6: {0: TABLE_LOCAL, 32766: TABLE_MAIN},
+}
+
+# IFAPROT_KERNEL_LO, _RA and _LL (linux/if_addr.h): addresses that the kernel gives itself
+KERNEL_ADDRESS_PROTOCOLS: Final = frozenset({1, 2, 3})
 
 # RTAX_*: the metrics of a route that are plain numbers or a name; RTAX_LOCK is a bit mask over these numbers.
 RTAX_LOCK: Final = 1

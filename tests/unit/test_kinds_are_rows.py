@@ -18,7 +18,11 @@ from routed.model import entries, objects
 ROUTED: Final = Path(entries.__file__).parent.parent
 FLOORS: Final = ("core", "daemon", "audit", "cli")
 SHOWN: Final = 72  # characters of a branch
-TABLES: Final = {("core/kinds.py", "KINDS"), ("core/resolve.py", "RESOLVERS")}  # one of each floor
+TABLES: Final = {
+    ("core/kinds/__init__.py", "KINDS"),
+    ("core/resolve.py", "RESOLVERS"),
+    ("audit/wording.py", "WORDS"),
+}  # one of each floor
 
 # The prefix of a route is the only member without a type of its own.
 TYPES: Final = frozenset(
@@ -38,42 +42,14 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
     ("core/announce.py", "Announcements.note", "desired.wants[Kind.ADDRESS]"): "to be a row",
     ("core/announce.py", "Announcements.note", "isinstance(member, AddressMember)"): "to be a row",
     ("core/announce.py", "Announcements._begin", "isinstance(entry, HeldVipEntry)"): "to be a row",
-    ("core/desired.py", "Members.share_out", "isinstance(member, bytes)"): "to be a row",
-    ("core/desired.py", "scope_of", "isinstance(slot, RouteSlot)"): "to be a row",
-    ("core/desired.py", "links_of", "isinstance(value, RouteValue)"): "to be a row",
-    ("core/desired.py", "links_of", "group.kind is Kind.ADDRESS"): "to be a row",
-    ("core/desired.py", "links_of", "isinstance(member, AddressMember)"): "to be a row",
-    ("core/diff.py", "Comparer._sort_out", "isinstance(standing.member, bytes)"): "to be a row",
-    ("core/diff.py", "_find_missing", "isinstance(member, bytes)"): "to be a row",
-    ("core/former.py", "_find_theirs", "isinstance(member, bytes)"): "to be a row",
-    ("core/guard.py", "find_lifeline", "drift.kind is not Kind.ROUTE"): "to be a row",
-    ("core/interest.py", "_find_spans", "desired.wants[Kind.ROUTE]"): "to be a row",
-    ("core/interest.py", "_find_spans", "isinstance(prefix, bytes)"): "to be a row",
-    ("core/kinds.py", "is_mark_alone", "drift.kind is not Kind.ADDRESS"): "to be a row",
     ("core/needs.py", "find_needs", "isinstance(entry, VipEntry)"): "to be a row",
     ("core/needs.py", "find_needs", "isinstance(entry, HeldVipEntry)"): "to be a row",
-    ("core/plan.py", "_rank", "isinstance(operation.value, RouteValue)"): "to be a row",
-    ("core/plan.py", "_rank", "isinstance(operation.members[0], RuleMember)"): "to be a row",
-    ("core/reasons.py", "blame_removal", "isinstance(event.value, AddressValue)"): "to be a row",
     ("core/reasons.py", "explain_facts", "isinstance(fact.which, bytes)"): "to be a row",
     ("core/resolve.py", "gateways_without_link", "isinstance(entry, RouteEntry)"): "to be a row",
-    ("core/schedule.py", "Schedule._changes_a_fact", "event.kind in {Kind.LINK, Kind.ADDRESS}"): "to be a row",
-    ("core/schedule.py", "Schedule._changes_a_fact", "event.kind is Kind.RULE"): "to be a row",
-    ("core/schedule.py", "_blame_removal", "event.kind is Kind.ADDRESS"): "to be a row",
-    ("core/schedule.py", "_opens_a_network", "event.kind is Kind.ROUTE"): "to be a row",
-    ("core/troubles.py", "_pack", "isinstance(one, bytes)"): "to be a row",
-    ("core/vip.py", "_covers", "isinstance(winner.member, bytes)"): "to be a row",
-    ("core/waiting.py", "", "{Kind.LINK: frozenset(), Kind.ADDRESS: frozenset({errno.ENODEV}), Kind.R"): "to be a row",
-    ("daemon/direct.py", "observe_all", "kind is not Kind.LINK"): "to be a row",
     ("daemon/handover.py", "_cut", "isinstance(entry, RouteEntry)"): "to be a row",
-    ("daemon/host.py", "Host.find_lifelines", "self.desired.wants[Kind.ROUTE]"): "to be a row",
-    ("daemon/observe.py", "find_scopes", "{Kind.ROUTE: host.ours}"): "to be a row",
     ("daemon/revisions.py", "Revisions._leave_out_beside", "isinstance(value, RouteValue)"): "to be a row",
     ("daemon/revisions.py", "Revisions._leave_out_beside", "isinstance(key.slot, RouteSlot)"): "to be a row",
-    ("daemon/voice.py", "Voice._tell", "isinstance(member, RuleMember)"): "to be a row",
     ("audit/history.py", "_to_text", "isinstance(value, bytes)"): "to be a row",
-    ("audit/wording.py", "name_interface", "isinstance(key.member, AddressMember)"): "to be a row",
-    ("audit/wording.py", "name_interface", "isinstance(value, RouteValue)"): "to be a row",
 }  # fmt: skip
 
 

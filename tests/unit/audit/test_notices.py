@@ -4,8 +4,17 @@ import pytest
 
 from routed.audit import notices
 from routed.audit.records import Record
+from routed.audit.wording import WORDS, Absence
 from routed.model.change import Cause
+from routed.model.names import DEFAULT_RULES
 from routed.model.net import IPV4, IPV6
+from routed.model.objects import Kind, RuleMember, RuleSlot
+
+
+def absence(family: int, *priorities: int) -> Absence:
+    describe = WORDS[Kind.RULE].describe_absent
+    assert describe is not None
+    return describe(RuleSlot(family), [RuleMember(one, table=DEFAULT_RULES[family][one]) for one in priorities])
 
 
 @pytest.mark.parametrize(
@@ -44,14 +53,14 @@ from routed.model.net import IPV4, IPV6
         (notices.note_resumed("rule/b", is_over=True), "rule/b enforced again: the pause is over"),
         (notices.note_waiting("route/a", "f:1", "link eth9 is not there"), "route/a waits: link eth9 is not there"),
         (
-            notices.note_default_rules_missing(IPV4, [0, 32767]),
+            notices.note_default_rules_missing(absence(IPV4, 0, 32767)),
             (
                 "the kernel's own IPv4 rules are missing: 0: from all lookup local, 32767: from all lookup default;"
                 " ip -4 rule add priority 0 lookup local; ip -4 rule add priority 32767 lookup default brings them back"
             ),
         ),
         (
-            notices.note_default_rules_missing(IPV6, [32766]),
+            notices.note_default_rules_missing(absence(IPV6, 32766)),
             (
                 "the kernel's own IPv6 rules are missing: 32766: from all lookup main;"
                 " ip -6 rule add priority 32766 lookup main brings them back"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from routed.core.kinds.address import EXPIRED, UNTOLD
 from routed.core.reasons import (
     DELETED,
-    EXPIRED,
-    UNTOLD,
     blame_lost_address,
     blame_removal,
     explain_facts,

@@ -1,0 +1,173 @@
+"""The table of kinds: everything that the core must know of a kind of object. A kind is one row.
+
+What a row says beyond words and numbers stands in a module for each kind, ``cures`` has what they share. Here must
+never live a question for a kind by its name: who needs to know something of a kind adds a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from errno import EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENODEV
+from typing import Any, Final, NamedTuple
+
+from routed.core.kinds.address import (
+    blame_kernel_for_address,
+    cure_address,
+    find_links_of_addresses,
+    is_mark_alone,
+    judge_address,
+)
+from routed.core.kinds.cures import Crowd, Cure, Judge, is_as_wanted
+from routed.core.kinds.link import cure_link, judge_link
+from routed.core.kinds.route import (
+    cure_route,
+    find_links_of_routes,
+    find_scope_of_routes,
+    is_way_to,
+    judge_route,
+    list_lifelines,
+    opens_network,
+    rank_route,
+)
+from routed.core.kinds.rule import DEFAULT_RULES, cure_rule, is_way_to_anything, judge_rule, rank_rule
+from routed.model import names
+from routed.model.change import Cause, Drift
+from routed.model.events import KERNEL
+from routed.model.net import FAMILIES
+from routed.model.objects import (
+    AddressMember,
+    AddressSlot,
+    AddressValue,
+    Hop,
+    Kind,
+    LinkMember,
+    LinkSlot,
+    LinkValue,
+    Member,
+    RouteSlot,
+    RouteValue,
+    RuleMember,
+    RuleSlot,
+    RuleValue,
+    Scope,
+    Slot,
+    Value,
+)
+
+__all__ = ["KINDS", "Crowd", "KindRow", "is_as_wanted"]
+
+
+def _find_scope(kind: Kind, slot: Slot) -> Scope:
+    return Scope(kind, slot.family)
+
+
+def _rank_equal(_member: Member, _value: Value) -> int:
+    return 0
+
+
+def _find_no_links(_members: Iterable[Member], _values: Iterable[Value]) -> set[int]:
+    return set()
+
+
+def _list_no_lifelines(_slot: Slot, _ssh_peers: frozenset[bytes]) -> Mapping[Any, str]:
+    return {}
+
+
+def _is_no_way(_watched: frozenset[bytes], _members: Iterable[Member]) -> bool:
+    return False
+
+
+def _opens_nothing(_value: Value) -> bool:
+    return False
+
+
+def _blame_kernel(_slot: Slot, _value: Value, text: str) -> Cause:
+    return Cause(KERNEL, text)
+
+
+def _is_never(_drift: Drift) -> bool:
+    return False
+
+
+class KindRow(NamedTuple):
+    """What the core must know of a kind. A row says only what is not as of most kinds."""
+
+    rank: int  # what comes later may need what comes first; removals go the other way round
+    crowd: Crowd
+    judge: Judge  # what is wrong under a key, None for nothing
+    cure: Cure  # by which operations it is put right
+    types: tuple[type[Any], ...]  # that its slots, members and values are made of, as they are kept on disk
+    families: tuple[int, ...] = FAMILIES  # of each there is a dump of its own
+    scope: Callable[[Kind, Any], Scope] = _find_scope  # the dump that shows what stands in a slot
+    # Are its members prefixes? There may be a million of them: they are kept packed, a dump is asked for one protocol
+    # where a table is not meant, and the kernel tells only of those that are worth it.
+    are_prefixes: bool = False
+    is_written: bool = True  # is there a table of the file for it?
+    untouchable: frozenset[int] = names.NEVER_OURS  # protocols: only an explicit on_conflict = "replace" displaces them
+    not_yet: frozenset[int] = frozenset()  # errnos that mean: something that it stands on is missing
+    made_by_kernel: Mapping[Slot, frozenset[Member]] = {}  # what a new namespace has, and what is missed if it has gone
+    rank_within: Callable[[Any, Any], int] = _rank_equal  # (member, value): among additions of the kind, lower first
+    # (members, values) → ifindexes of the links with which they go
+    find_links: Callable[[Iterable[Any], Iterable[Any]], set[int]] = _find_no_links
+    # (slot, SSH peers) → members over which the operator may be logged in, and what a foreign one there is called
+    list_lifelines: Callable[[Any, frozenset[bytes]], Mapping[Any, str]] = _list_no_lifelines
+    # (watched prefixes, members): do packets to one of them go otherwise when such members come, change or go?
+    is_way_to: Callable[[frozenset[bytes], Iterable[Any]], bool] = _is_no_way
+    opens_network: Callable[[Any], bool] = _opens_nothing  # may a value bring a gateway into reach?
+    # (slot, value, clause) → why it went, where the kernel says that it was the kernel
+    blame_kernel: Callable[[Any, Any, str], Cause] = _blame_kernel
+    # May it have gone for the same reason for which its dump is dirty? Not where it may itself be that reason.
+    is_explained_by_dump: bool = True
+    is_mark_alone: Callable[[Drift], bool] = _is_never  # is nothing wrong but a mark that old kernels never change?
+
+
+KINDS: Final[dict[Kind, KindRow]] = {
+    Kind.LINK: KindRow(
+        rank=0,
+        crowd=Crowd.ALONE,
+        judge=judge_link,
+        cure=cure_link,
+        types=(LinkSlot, LinkMember, LinkValue),
+        families=(0,),
+        is_written=False,
+        untouchable=frozenset(),
+    ),
+    Kind.ADDRESS: KindRow(
+        rank=1,
+        crowd=Crowd.ALONE,
+        judge=judge_address,
+        cure=cure_address,
+        types=(AddressSlot, AddressMember, AddressValue),
+        untouchable=names.KERNEL_ADDRESS_PROTOCOLS,
+        not_yet=frozenset({ENODEV}),
+        find_links=find_links_of_addresses,
+        blame_kernel=blame_kernel_for_address,
+        is_explained_by_dump=False,
+        is_mark_alone=is_mark_alone,
+    ),
+    Kind.ROUTE: KindRow(
+        rank=2,
+        crowd=Crowd.ORDERED,
+        judge=judge_route,
+        cure=cure_route,
+        types=(RouteSlot, RouteValue, Hop),
+        scope=find_scope_of_routes,
+        are_prefixes=True,
+        not_yet=frozenset({ENODEV, ENETDOWN, ENETUNREACH, EHOSTUNREACH}),
+        rank_within=rank_route,
+        find_links=find_links_of_routes,
+        list_lifelines=list_lifelines,
+        is_way_to=is_way_to,
+        opens_network=opens_network,
+    ),
+    Kind.RULE: KindRow(
+        rank=3,
+        crowd=Crowd.BESIDE,
+        judge=judge_rule,
+        cure=cure_rule,
+        types=(RuleSlot, RuleMember, RuleValue),
+        made_by_kernel=DEFAULT_RULES,
+        rank_within=rank_rule,
+        is_way_to=is_way_to_anything,
+    ),
+}  # fmt: skip

@@ -1,0 +1,76 @@
+"""What the kinds share: what a judge and a cure are, and the operations that cures are made of.
+
+Here belongs nothing that speaks of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from routed.model.change import Drift, Nature, Operation, Verb, Want
+from routed.model.objects import Value
+from routed.model.text import describe_difference
+
+Ours = frozenset[int]
+Judge = Callable[[Any, Want, tuple[Value, ...], Ours], Nature | None]  # the first is the slot
+Cure = Callable[[Drift, Ours], list[Operation]]
+
+
+class Crowd(Enum):
+    """What may stand under one key."""
+
+    ALONE = "one object"
+    ORDERED = "aliases, of which the first counts"
+    BESIDE = "the same object of each protocol, none of which takes anything from another"
+
+
+def is_as_wanted(value: Value, want: Want) -> bool:
+    """Is this content the wanted one, or one that is as good?"""
+    return value == want.value or value in want.also
+
+
+def wanted_of(drift: Drift) -> Value:
+    """The content that shall stand there."""
+    assert drift.want is not None
+    return drift.want.value
+
+
+def add_or_delete(drift: Drift) -> list[Operation]:
+    """The cure of what is missing, and of what nobody wants."""
+    if drift.nature is Nature.SURPLUS:
+        return [take_away(drift, value) for value in drift.standing]
+    return [operate(Verb.ADD, drift, None)]
+
+
+def operate(verb: Verb, drift: Drift, before: Value | None) -> Operation:
+    """One operation that brings about what is wanted; ``before`` is what stood there."""
+    assert drift.want is not None
+    return Operation(
+        verb,
+        drift.kind,
+        drift.slot,
+        drift.members,
+        drift.want.value,
+        drift.want.entry,
+        describe_difference(drift),
+        before,
+        drift.nature,
+    )
+
+
+def take_away(drift: Drift, value: Value) -> Operation:
+    """One operation by which this content goes."""
+    entry = drift.want.entry if drift.want else None
+    return Operation(
+        Verb.DELETE,
+        drift.kind,
+        drift.slot,
+        drift.members,
+        value,
+        entry,
+        describe_difference(drift),
+        value,
+        drift.nature,
+    )

@@ -1,0 +1,130 @@
+"""Routes. The facts behind the differences between IPv4 and IPv6 are measured in docs/explanation/kernel.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from routed.core.kinds.cures import Ours, add_or_delete, is_as_wanted, operate, take_away, wanted_of
+from routed.model.change import Drift, Nature, Operation, Verb, Want
+from routed.model.net import ADDRESS_LENGTH, DEFAULT, IPV4, IPV6, format_address, network_of
+from routed.model.objects import Kind, RouteSlot, RouteValue, Scope
+
+ANY_PROTOCOL: Final = 0  # in a delete request: whoever installed it (fib6_protocol is not compared when it is 0)
+
+
+def judge_route(slot: RouteSlot, want: Want, standing: tuple[RouteValue, ...], ours: Ours) -> Nature | None:
+    """Several aliases may stand under one key; the first is the one that carries traffic."""
+    if not standing:
+        return Nature.MISSING
+    first, *others = standing
+    if is_as_wanted(first, want):
+        return Nature.EXTRA if any(other.protocol in ours for other in others) else None
+    if want.value in others:
+        return Nature.BEHIND
+    if slot.family == IPV6 and _has_surplus_legs(first, want.value):
+        return Nature.EXTRA
+    return Nature.DIFFERENT if first.protocol in ours else Nature.FOREIGN
+
+
+def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
+    """Never leave the key without a route that carries traffic.
+
+    IPv4 deletes the first alias of which nothing in the request speaks against it, and that may be what was just put:
+    less is compared than is told (fib_nh_match in net/ipv4/fib_semantics.c). So a stale one is replaced where it stands
+    first, and goes before ours is put where it stands behind a foreign one, and carries nothing.
+    """
+    if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
+        return add_or_delete(drift)
+    wanted: RouteValue = wanted_of(drift)
+    first, *others = drift.standing
+    if drift.nature is Nature.EXTRA:
+        if drift.want and is_as_wanted(first, drift.want):
+            return [take_away(drift, other) for other in others if other.protocol in ours]
+        legs = tuple(hop for hop in first.hops if hop not in wanted.hops)
+        return [take_away(drift, first._replace(hops=legs, protocol=ANY_PROTOCOL))]
+    is_ipv4 = drift.slot.family == IPV4
+    stale = [take_away(drift, other) for other in drift.standing if other.protocol in ours and other != wanted]
+    if drift.nature is Nature.BEHIND:
+        if is_ipv4:  # an identical prepend is refused (EEXIST), so ours, which carries nothing now, goes first
+            return [operate(Verb.CHANGE, drift, wanted), *stale]
+        in_front = drift.standing[: drift.standing.index(wanted)]  # nothing can be put in front of them
+        return [take_away(drift, other) for other in in_front] + [gone for gone in stale if gone.value not in in_front]
+    if not is_ipv4:
+        return _replace_ipv6_aliases(drift, wanted, ours)
+    if not others or first.protocol in ours:
+        return [operate(Verb.REPLACE, drift, first), *(gone for gone in stale if gone.value != first)]
+    if not stale:
+        return [operate(Verb.PREPEND, drift, first)]
+    return [operate(Verb.CHANGE, drift, stale[0].value), *stale[1:]]
+
+
+def _replace_ipv6_aliases(drift: Drift, wanted: RouteValue, ours: Ours) -> list[Operation]:
+    """Ours takes the place of one alias, and what stood in front of that one goes.
+
+    IPv6 replaces the first alias that has a gateway if ours has one, and none if ours has none, else the first of all
+    (fib6_add_rt2node in net/ipv6/ip6_fib.c). Between the legs of a multipath route others may stand that no dump shows
+    (rt6_dump_route jumps to its last leg), so one without a gateway is met there first, and the legs go as well.
+    """
+    standing: tuple[RouteValue, ...] = drift.standing
+    at = next((i for i, other in enumerate(standing) if _has_gateway(other) == _has_gateway(wanted)), 0)
+    in_front = standing[: at + 1] if len(standing[at].hops) > 1 and not _has_gateway(wanted) else standing[:at]
+    stale = tuple(other for other in standing[at + 1 :] if other.protocol in ours and other != wanted)
+    return [operate(Verb.REPLACE, drift, standing[at]), *(take_away(drift, other) for other in in_front + stale)]
+
+
+def _has_gateway(value: RouteValue) -> bool:
+    return any(hop.gateway for hop in value.hops)
+
+
+def _has_surplus_legs(first: RouteValue, wanted: RouteValue | None) -> bool:
+    """Is this our route with legs that a stranger appended? Only IPv6 merges them (fib6_add_rt2node)."""
+    return (
+        wanted is not None
+        and bool(wanted.hops)
+        and bool(wanted.hops[0].gateway)
+        and len(first.hops) > len(wanted.hops)
+        and first._replace(hops=wanted.hops) == wanted
+        and set(wanted.hops) < set(first.hops)
+    )
+
+
+def find_scope_of_routes(kind: Kind, slot: RouteSlot) -> Scope:
+    """A dump can be narrowed to one table."""
+    return Scope(kind, slot.family, slot.table)
+
+
+def rank_route(_prefix: bytes, value: RouteValue) -> int:
+    """On-link before via: a gateway must be reached when a route names it."""
+    return int(_has_gateway(value))
+
+
+def find_links_of_routes(_prefixes: Iterable[bytes], values: Iterable[RouteValue]) -> set[int]:
+    """A route stands on the links of all its next hops."""
+    return {hop.dev for value in values for hop in value.hops}
+
+
+def is_way_to(watched: frozenset[bytes], prefixes: Iterable[bytes]) -> bool:
+    """A route to what is watched moves its packets."""
+    return not watched.isdisjoint(prefixes)
+
+
+def opens_network(value: RouteValue) -> bool:
+    """A gateway is reached over a route that has none."""
+    return any(not hop.gateway for hop in value.hops)
+
+
+def list_lifelines(slot: RouteSlot, ssh_peers: frozenset[bytes]) -> Mapping[bytes, str]:
+    """The default route, and each that covers a live SSH peer."""
+    return _list_lifelines(slot.family, ssh_peers)
+
+
+@lru_cache(maxsize=4)  # every pass asks for each slot
+def _list_lifelines(family: int, ssh_peers: frozenset[bytes]) -> Mapping[bytes, str]:
+    found: dict[bytes, str] = {DEFAULT[family]: "a foreign default route"}
+    for peer in sorted(ssh_peers):
+        if len(peer) == ADDRESS_LENGTH[family]:
+            why = f"a foreign route that carries the SSH session of {format_address(peer)}"
+            found = {network_of(peer, length): why for length in range(len(peer) * 8 + 1)} | found
+    return found
