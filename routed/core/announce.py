@@ -6,17 +6,18 @@ believe it elsewhere. How the packets look stands in the kernel floor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from routed.core.desired import Desired
+from routed.core.entries import ENTRIES
 from routed.model.change import Outcome, Verb
 from routed.model.entries import Entry, HeldVipEntry
 from routed.model.facts import Facts
 from routed.model.names import CREATABLE
 from routed.model.net import family_of
-from routed.model.objects import AddressMember, AddressSlot, Key, Kind
+from routed.model.objects import AddressMember, AddressSlot, Key, Kind, Member
 
 ETHERNET: Final = 6  # bytes of a hardware address
 
@@ -37,20 +38,24 @@ class Announcements:
     bursts: dict[AddressMember, Burst] = field(default_factory=dict)
 
     def note(
-        self, outcomes: Iterable[Outcome], regained: Iterable[int], desired: Desired, facts: Facts, now: float
+        self, outcomes: Iterable[Outcome], regained: Collection[int], desired: Desired, facts: Facts, now: float
     ) -> None:
         """After a pass: VIPs that were put, and those on links (ifindexes) that came into use."""
         for outcome in outcomes:
             operation = outcome.operation
-            if operation.kind is Kind.ADDRESS and operation.verb is not Verb.DELETE:
+            entry = operation.entry
+            if entry is not None and ENTRIES[type(entry)].is_announced and operation.verb is not Verb.DELETE:
                 for member in outcome.done:
                     assert isinstance(member, AddressMember)
-                    self._begin(member, operation.entry, f"it came to {facts.name_of(member.dev)}", facts, now)
-        for dev in regained:
-            for members in desired.wants[Kind.ADDRESS].values():
-                for member, want in members.items():
-                    if isinstance(member, AddressMember) and member.dev == dev and member in facts.addresses:
-                        self._begin(member, want.entry, f"link {facts.name_of(dev)} came into use", facts, now)
+                    self._begin(member, entry, f"it came to {facts.name_of(member.dev)}", facts, now)
+        if not regained:
+            return
+        for name, resolution in desired.resolutions.items():
+            if ENTRIES[type(resolution.entry)].is_announced:
+                for key in desired.keys_of(name):
+                    want = desired.get(key)
+                    if want is not None and want.entry.name == name:
+                        self._begin_again(key.member, want.entry, regained, facts, now)
 
     def find_next(self) -> float | None:
         """When the next one is due, None for never."""
@@ -69,10 +74,14 @@ class Announcements:
                 del self.bursts[member]
         return taken
 
-    def _begin(self, member: AddressMember, entry: Entry | None, why: str, facts: Facts, now: float) -> None:
-        if not isinstance(entry, HeldVipEntry) or not entry.announcements:
-            return
-        if _has_neighbours(member.dev, facts):
+    def _begin_again(self, member: Member, entry: Entry, regained: Container[int], facts: Facts, now: float) -> None:
+        assert isinstance(member, AddressMember)
+        if member.dev in regained and member in facts.addresses:
+            self._begin(member, entry, f"link {facts.name_of(member.dev)} came into use", facts, now)
+
+    def _begin(self, member: AddressMember, entry: Entry, why: str, facts: Facts, now: float) -> None:
+        assert isinstance(entry, HeldVipEntry)
+        if entry.announcements and _has_neighbours(member.dev, facts):
             former = self.bursts.get(member)
             due = max(now, former.due) if former else now
             self.bursts[member] = Burst(entry, why, entry.announcements, due)

@@ -1,13 +1,10 @@
 """From an entry and the facts to objects: names become ifindexes, defaults become what the kernel will read back.
 
-``resolve`` also says which facts it read, so that a changed fact resolves again only the entries that depend on it, and
-what an entry waits for. A link or a gateway that is not there is never an error here.
+A resolution also says which facts it read, so that a changed fact resolves again only the entries that depend on it,
+and what an entry waits for. A link or a gateway that is not there is never an error here.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any, Final
 
 from routed.core.desired import ANYTHING, FactKey, ObjectSet, Resolution, Waiting
 from routed.core.held import Place, find_place
@@ -19,17 +16,14 @@ from routed.core.references import (
     list_addresses,
     list_reads,
 )
-from routed.core.vip import resolve_vip
 from routed.model import names
 from routed.model.entries import (
     AddressEntry,
-    Entry,
     HeldVipEntry,
     HopSpec,
     LinkEntry,
     RouteEntry,
     RuleEntry,
-    VipEntry,
 )
 from routed.model.facts import Facts, Link
 from routed.model.net import IPV4, IPV6, family_of, format_address, host_prefix, is_inside, network_of
@@ -48,11 +42,6 @@ from routed.model.objects import (
     RuleSlot,
     RuleValue,
 )
-
-
-def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
-    """The objects of ``entry`` on a host of these facts, marked with our ``protocol``."""
-    return RESOLVERS[type(entry)](entry, facts, protocol)
 
 
 def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
@@ -202,28 +191,6 @@ def resolve_link(entry: LinkEntry, facts: Facts, protocol: int) -> Resolution:
     members = frozenset({LinkMember(entry.link)})
     group = ObjectSet(Kind.LINK, LinkSlot(), members, value, (value._replace(protocol=0),))
     return Resolution(entry, (group,), (), reads)
-
-
-# Each resolver takes the entries of its own type only; a dictionary cannot say so.
-RESOLVERS: Final[dict[type[Entry], Callable[[Any, Facts, int], Resolution]]] = {
-    AddressEntry: resolve_address,
-    HeldVipEntry: resolve_held_vip,
-    LinkEntry: resolve_link,
-    RouteEntry: resolve_route,
-    RuleEntry: resolve_rule,
-    VipEntry: resolve_vip,
-}
-
-
-def gateways_without_link(entries: tuple[Entry, ...]) -> frozenset[bytes]:
-    """The gateways whose link the kernel has to be asked for, since the operator named none."""
-    return frozenset(
-        hop.via
-        for entry in entries
-        if isinstance(entry, RouteEntry)
-        for hop in entry.hops
-        if hop.via and not hop.dev
-    )  # fmt: skip
 
 
 def find_changed_facts(old: Facts, new: Facts) -> set[FactKey]:

@@ -133,7 +133,7 @@ def _cut(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
     prefixes = 0
     for entry in entries:
         piece.append(entry)
-        prefixes += sum(map(len, entry.prefixes.values())) if isinstance(entry, RouteEntry) else 1
+        prefixes += entry.size
         if len(piece) >= PIECE or prefixes >= LARGE_PIECE:
             yield tuple(piece)
             piece, prefixes = [], 0

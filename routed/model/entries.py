@@ -48,6 +48,11 @@ class Entry:
     enforce: Enforce = Enforce.REPAIR
     on_conflict: OnConflict | None = None  # None: replace, but for the first contact with a foreign default route
 
+    @property
+    def size(self) -> int:
+        """How many prefixes it lists; 1 where it lists none."""
+        return 1
+
 
 class HopSpec(NamedTuple):
     """One next hop as written. At least one of ``via`` and ``dev`` is there."""
@@ -73,6 +78,11 @@ class RouteEntry(Entry):
     metrics: tuple[tuple[int, int | str], ...] = ()
     lock: int = 0
     src_of: str = ""  # the [[interface]] whose address is meant, in place of ``src``
+
+    @property
+    def size(self) -> int:
+        """How many prefixes it lists."""
+        return sum(map(len, self.prefixes.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

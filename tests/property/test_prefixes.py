@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from routed.core.desired import Desired
 from routed.core.diff import Comparer, Differences
-from routed.core.resolve import resolve
+from routed.core.entries import resolve
 from routed.kernel.codec.attributes import message
 from routed.kernel.codec.route import RouteDecoder, encode_route
 from routed.model import names

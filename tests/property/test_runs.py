@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.core.desired import Desired
-from routed.core.resolve import resolve
+from routed.core.entries import resolve
 from routed.core.schedule import Dirt, Schedule
 from routed.model import names
 from routed.model.events import KERNEL, Event, ObjectEvent

@@ -6,7 +6,7 @@ import pytest
 
 from routed.core.desired import Desired, Resolution
 from routed.core.diff import Comparer, Differences, compare_keys
-from routed.core.resolve import resolve
+from routed.core.entries import resolve
 from routed.model import names
 from routed.model.change import Nature
 from routed.model.entries import Entry

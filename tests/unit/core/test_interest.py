@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.core.desired import Desired
+from routed.core.entries import resolve
 from routed.core.interest import MANY, MOST, find_interest, join_spans
-from routed.core.resolve import resolve
 from routed.model.entries import RouteEntry
 from routed.model.facts import Facts
 from routed.model.net import IPV4, IPV6, parse_prefix

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from routed.core.desired import ANYTHING, FactKey, Resolution
-from routed.core.resolve import find_changed_facts, gateways_without_link, resolve
+from routed.core.entries import find_needs, resolve
+from routed.core.resolve import find_changed_facts
 from routed.model import names
-from routed.model.entries import Entry, HopSpec
+from routed.model.entries import Entry, HopSpec, Intent
 from routed.model.facts import Facts, GatewayLink, HostAddress, Link
 from routed.model.net import IPV4, IPV6, parse_address
 from routed.model.objects import AddressMember, Hop, RouteSlot, RouteValue
@@ -185,7 +186,7 @@ def test_a_resolution_says_which_facts_it_read() -> None:
 
 def test_only_gateways_without_a_device_are_asked_for() -> None:
     entries = (a_route(hops=(via("192.0.2.2"), via("192.0.2.3", "v0"), HopSpec(dev="v0"))), a_rule())
-    assert gateways_without_link(entries) == {parse_address("192.0.2.2")}
+    assert find_needs(Intent(entries=entries)).gateways == {parse_address("192.0.2.2")}
 
 
 def test_a_renamed_link_changes_the_facts_of_both_names() -> None:

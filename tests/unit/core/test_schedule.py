@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from routed.core.desired import Desired
-from routed.core.resolve import resolve
+from routed.core.entries import resolve
 from routed.core.schedule import LONGEST_LULL, LULL, PATIENCE, PERSEVERANCE, QUIET, SHARE, STORM, Dirt, Schedule
 from routed.model import names
 from routed.model.change import Cause

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from routed.core.resolve import resolve
+from routed.core.entries import resolve
 from routed.core.troubles import State, Trouble, Troubled
 from routed.daemon.host import Host
 from routed.daemon.status import count_states, describe_entries, describe_leftovers, summarise

@@ -1,0 +1,53 @@
+"""The table of entries: how each kind of entry becomes objects, and what has to be known of the host for that.
+
+Here belongs what is asked of every entry. How one of them is resolved stands in ``resolve`` and ``vip``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from routed.core.desired import Resolution
+from routed.core.needs import (
+    Needs,
+    join_needs,
+    need_for_selectors,
+    need_gateways,
+    need_nothing,
+    need_own_address,
+    need_way,
+)
+from routed.core.resolve import resolve_address, resolve_held_vip, resolve_link, resolve_route, resolve_rule
+from routed.core.vip import resolve_vip
+from routed.model.entries import AddressEntry, Entry, HeldVipEntry, Intent, LinkEntry, RouteEntry, RuleEntry, VipEntry
+from routed.model.facts import Facts
+
+
+class EntryRow(NamedTuple):
+    """What the core must know of a kind of entry."""
+
+    resolve: Callable[[Any, Facts, int], Resolution]  # (entry, facts, our protocol) → objects, or what they wait for
+    find_needs: Callable[[Any], Needs] = need_nothing  # what it asks of the host beyond links and addresses
+    is_announced: bool = False  # are the neighbours told when its addresses come?
+
+
+ENTRIES: Final[dict[type[Entry], EntryRow]] = {
+    AddressEntry: EntryRow(resolve_address),
+    HeldVipEntry: EntryRow(resolve_held_vip, need_own_address, is_announced=True),
+    LinkEntry: EntryRow(resolve_link),
+    RouteEntry: EntryRow(resolve_route, need_gateways),
+    RuleEntry: EntryRow(resolve_rule),
+    VipEntry: EntryRow(resolve_vip, need_way),
+}
+
+
+def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
+    """The objects of ``entry`` on a host of these facts, marked with our ``protocol``."""
+    return ENTRIES[type(entry)].resolve(entry, facts, protocol)
+
+
+def find_needs(intent: Intent) -> Needs:
+    """Everything that the entries and selectors of these files have to know."""
+    parts = [ENTRIES[type(entry)].find_needs(entry) for entry in intent.entries]
+    return join_needs([*parts, need_for_selectors(intent.selectors)])
