@@ -78,10 +78,11 @@ def resolve_rule(entry: RuleEntry, facts: Facts, protocol: int) -> Resolution:
 
     Interfaces stay names: the kernel itself binds them (net/core/fib_rules.c).
     """
-    reads = {fact for word in (entry.iif, entry.oif) if is_reference(word) for fact in list_reads(word, facts)}
-    found = [find_link(word, facts) for word in (entry.iif, entry.oif) if is_reference(word)]
+    words = (entry.rule.iif, entry.rule.oif)
+    reads = {fact for word in words if is_reference(word) for fact in list_reads(word, facts)}
+    found = [find_link(word, facts) for word in words if is_reference(word)]
     waiting = [Waiting(why) for link, why in found if link is None]
-    sources: dict[int, list[bytes]] = {family: [entry.source] for family in entry.families}
+    sources: dict[int, list[bytes]] = {family: [entry.rule.source] for family in entry.families}
     if entry.source_of:
         reads |= list_address_reads(entry.source_of, facts)
         link, why = find_link(f"@{entry.source_of}", facts)
@@ -109,27 +110,8 @@ def resolve_rule(entry: RuleEntry, facts: Facts, protocol: int) -> Resolution:
 
 
 def _make_rule(entry: RuleEntry, source: bytes, facts: Facts) -> RuleMember:
-    return RuleMember(
-        priority=entry.priority,
-        action=entry.action,
-        table=entry.table,
-        target=entry.target,
-        inverted=entry.inverted,
-        source=source,
-        destination=entry.destination,
-        tos=entry.tos,
-        iif=_name_link(entry.iif, facts),
-        oif=_name_link(entry.oif, facts),
-        fwmark=entry.fwmark,
-        fwmask=entry.fwmask,
-        ipproto=entry.ipproto,
-        sport=entry.sport,
-        dport=entry.dport,
-        uidrange=entry.uidrange,
-        l3mdev=entry.l3mdev,
-        suppress_prefixlength=entry.suppress_prefixlength,
-        suppress_ifgroup=entry.suppress_ifgroup,
-    )
+    rule = entry.rule
+    return rule._replace(source=source, iif=_name_link(rule.iif, facts), oif=_name_link(rule.oif, facts))
 
 
 def _name_link(word: str, facts: Facts) -> str:

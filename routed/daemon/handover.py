@@ -34,6 +34,7 @@ from routed.model.entries import (
     When,
 )
 from routed.model.handover import VERSION, Codec, HandoverError
+from routed.model.objects import RuleMember
 from routed.model.prefixes import PrefixSet
 
 PIECE: Final = 500  # entries
@@ -90,7 +91,8 @@ CODEC: Final = Codec(
     (
         ReadFiles, ReadKept, At, Wanted, StandIn, Answer, Problem,
         Intent, Settings, Selector, Matcher, How, Source, Origin, PrefixSet,
-        RouteEntry, HopSpec, RuleEntry, AddressEntry, VipEntry, HeldVipEntry, LinkEntry, Enforce, OnConflict, When,
+        RouteEntry, HopSpec, RuleEntry, RuleMember, AddressEntry, VipEntry, HeldVipEntry, LinkEntry,
+        Enforce, OnConflict, When,
     )
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from routed.core.choose_host import DefaultRoute, find_default_routes
 from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.facts import Facts
-from routed.model.names import TABLE_MAIN
+from routed.model.names import DEFAULT_METRIC, TABLE_MAIN
 from routed.model.net import IPV4, IPV6, host_prefix
 from routed.model.objects import Kind, RouteSlot, Scope, Standing
 
@@ -30,7 +30,7 @@ def look_at_addresses() -> frozenset[bytes]:
 def look_at_host_route(host: bytes) -> tuple[list[Standing], Facts]:
     """The routes of table main to one host (packed) that stand at the default metric, and the facts. Raises OSError."""
     family = IPV4 if len(host) == 4 else IPV6
-    slot = RouteSlot(family, TABLE_MAIN, 0 if family == IPV4 else 1024)
+    slot = RouteSlot(family, TABLE_MAIN, DEFAULT_METRIC[family])
     with Kernel() as kernel:
         chunks = kernel.dump(Scope(Kind.ROUTE, family, TABLE_MAIN))
         found = [one for chunk in chunks for one in chunk if one.slot == slot and one.member == host_prefix(host)]

@@ -17,7 +17,6 @@ from routed.model.entries import HopSpec
 from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
 
 ECN_BITS: Final = 0x03  # INET_ECN_MASK, net/inet_ecn.h
-KERNEL_PRIORITIES: Final = frozenset({0, 32766, 32767})  # fib_default_rules_init, net/ipv4/fib_rules.c
 PROTOCOLS_WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
 METRIC_KEYS: Final = tuple(names.METRICS)
 MULTICAST: Final = {IPV4: net.parse_prefix("224.0.0.0/4"), IPV6: net.parse_prefix("ff00::/8")}
@@ -155,7 +154,7 @@ def check_rule(rule: schema.Rule) -> Iterator[Fault]:
     """Everything that can be said about a rule."""
     if rule.priority is None:
         yield Fault((), "the rule has no `priority`", "the kernel must never choose the order: write one, such as 1000")
-    elif rule.priority in KERNEL_PRIORITIES:
+    elif rule.priority in names.KERNEL_PRIORITIES:
         yield Fault(("priority",), f"`priority` {rule.priority} belongs to the kernel's own rule", "use 1 to 32765")
     given = [key for key in _RULE_ACTIONS if getattr(rule, key) not in (None, False)]
     if not given:

@@ -32,6 +32,7 @@ from routed.model.entries import (
     When,
 )
 from routed.model.net import FAMILIES, FAMILY_NAME, IPV6, family_of
+from routed.model.objects import RuleMember
 
 _FAMILIES: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": FAMILIES}
 _RULE_TYPES: Final = {text: number for number, text in names.ACTIONS.items()}
@@ -176,26 +177,28 @@ def convert_rule(head: dict[str, Any], rule: schema.Rule, context: Context) -> D
     entry = RuleEntry(
         **head,
         families=families,
-        priority=rule.priority or 0,
-        action=names.GOTO if rule.goto is not None else _RULE_TYPES[rule.type or "lookup"],
-        table=table or 0,
-        target=rule.goto or 0,
-        inverted=rule.inverted,
-        source=_selector(source),
         source_of=source_of,
-        destination=_selector(rule.destination),
-        tos=tos or 0,
-        iif=rule.iif or "",
-        oif=rule.oif or "",
-        fwmark=mark,
-        fwmask=mask,
-        ipproto=rule.ipproto or 0,
-        sport=rule.sport or (0, 0),
-        dport=rule.dport or (0, 0),
-        uidrange=rule.uidrange,
-        l3mdev=rule.l3mdev,
-        suppress_prefixlength=-1 if rule.suppress_prefixlength is None else rule.suppress_prefixlength,
-        suppress_ifgroup=-1 if rule.suppress_ifgroup is None else rule.suppress_ifgroup,
+        rule=RuleMember(
+            priority=rule.priority or 0,
+            action=names.GOTO if rule.goto is not None else _RULE_TYPES[rule.type or "lookup"],
+            table=table or 0,
+            target=rule.goto or 0,
+            inverted=rule.inverted,
+            source=_selector(source),
+            destination=_selector(rule.destination),
+            tos=tos or 0,
+            iif=rule.iif or "",
+            oif=rule.oif or "",
+            fwmark=mark,
+            fwmask=mask,
+            ipproto=rule.ipproto or 0,
+            sport=rule.sport or (0, 0),
+            dport=rule.dport or (0, 0),
+            uidrange=rule.uidrange,
+            l3mdev=rule.l3mdev,
+            suppress_prefixlength=-1 if rule.suppress_prefixlength is None else rule.suppress_prefixlength,
+            suppress_ifgroup=-1 if rule.suppress_ifgroup is None else rule.suppress_ifgroup,
+        ),
     )
     return Draft(entry, (str(rule.priority), *_rule_labels(rule)))
 

@@ -10,17 +10,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from routed.intent.convert import Draft
 from routed.intent.problems import KeyPath
 from routed.model import net
 from routed.model.entries import AddressEntry, Entry, RouteEntry, RuleEntry, VipEntry
-from routed.model.net import FAMILY_NAME, IPV6
+from routed.model.names import DEFAULT_METRIC, KERNEL_PRIORITIES
+from routed.model.net import FAMILY_NAME
+from routed.model.objects import RuleMember
 from routed.model.prefixes import PrefixSet
-
-KERNEL_GOTO_TARGETS: Final = frozenset({32766, 32767})
-IPV6_METRIC: Final = 1024  # IP6_RT_PRIO_USER: what 0 becomes (net/ipv6/route.c)
 
 
 class Clash(NamedTuple):
@@ -52,7 +51,7 @@ def _clashing_routes(routes: list[RouteEntry | VipEntry]) -> Iterator[Clash]:
     slots: defaultdict[tuple[int, int, int, int], list[_Routes]] = defaultdict(list)
     for route in routes:
         for family, prefixes in route.prefixes.items():
-            metric = (route.metric or IPV6_METRIC) if family == IPV6 else (route.metric or 0)
+            metric = route.metric or DEFAULT_METRIC[family]
             slots[family, route.table, metric, route.tos].append(_Routes(route, prefixes))
     for (_, _, metric, _), alike in slots.items():
         crowds = [one for one in alike if isinstance(one.prefixes, PrefixSet)]
@@ -90,22 +89,17 @@ def _route_clash(route: Entry, metric: int, twice: list[tuple[bytes, RouteEntry 
 
 def _clashing_rules(rules: list[RuleEntry]) -> Iterator[Clash]:
     """Two rules with one selector and action, and a ``goto`` to nowhere."""
-    owners: dict[tuple[object, ...], RuleEntry] = {}
-    priorities = {(family, rule.priority) for rule in rules for family in rule.families}
+    owners: dict[tuple[int, RuleMember, str], RuleEntry] = {}
+    priorities = {(family, rule.rule.priority) for rule in rules for family in rule.families}
     for rule in rules:
-        key = (
-            rule.priority, rule.action, rule.table, rule.target, rule.inverted, rule.source, rule.destination, rule.tos,
-            rule.iif, rule.oif, rule.fwmark, rule.fwmask, rule.ipproto, rule.sport, rule.dport, rule.uidrange,
-            rule.l3mdev, rule.suppress_prefixlength, rule.suppress_ifgroup, rule.source_of,
-        )  # fmt: skip
         for family in rule.families:
-            other = owners.setdefault((family, *key), rule)
+            other = owners.setdefault((family, rule.rule, rule.source_of), rule)
             if other is not rule:
                 yield Clash(rule, (), f"the same rule is also {other.name} at {other.origin}")
                 break
         for family in rule.families:
-            target = rule.target
-            if target and target not in KERNEL_GOTO_TARGETS and (family, target) not in priorities:
+            target = rule.rule.target
+            if target and target not in KERNEL_PRIORITIES and (family, target) not in priorities:
                 message = f"`goto`: there is no {FAMILY_NAME[family]} rule of priority {target}"
                 yield Clash(rule, ("goto",), message, is_absence=True)
 

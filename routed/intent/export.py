@@ -28,10 +28,7 @@ from routed.model.objects import (
     Standing,
 )
 
-KERNEL_PRIORITIES: Final = frozenset({0, 32766, 32767})
-KERNEL_ADDRESS_PROTOCOLS: Final = frozenset({1, 2, 3})  # IFAPROT_KERNEL_{LO,RA,LL}, linux/if_addr.h
 MANY: Final = 8  # routes of one shape that become one entry with a list
-IPV6_METRIC: Final = 1024
 
 _LINK_LOCAL: Final = net.parse_prefix("fe80::/10")
 _LOOPBACK: Final = (net.parse_prefix("127.0.0.0/8"), net.parse_prefix("::1/128"))
@@ -139,7 +136,7 @@ def _route(
     table["src"] = value.src and net.format_address(value.src)
     if slot.table != names.TABLE_MAIN:
         table["table"] = _table(slot.table, tables)
-    if slot.metric != (0 if is_ipv4 else IPV6_METRIC):
+    if slot.metric != names.DEFAULT_METRIC[slot.family]:
         table["metric"] = slot.metric
     table["tos"] = f"0x{slot.tos:02x}" if slot.tos else None
     if is_ipv4 and value.scope != _usual_scope(value):
@@ -200,7 +197,7 @@ def _rule(standing: Standing, facts: Facts, tables: Mapping[int, str]) -> dict[s
     rule, slot, value = standing.member, standing.slot, standing.value
     assert isinstance(rule, RuleMember)
     assert isinstance(slot, RuleSlot)
-    if rule.priority in KERNEL_PRIORITIES or value.protocol in {names.PROTOCOL_RA, names.PROTOCOL_REDIRECT}:
+    if rule.priority in names.KERNEL_PRIORITIES or value.protocol in {names.PROTOCOL_RA, names.PROTOCOL_REDIRECT}:
         return None
     if rule.extra or value.extra:
         raise _UnspeakableError("it carries an attribute that the file has no word for")
@@ -242,7 +239,7 @@ def _address(standing: Standing, facts: Facts, tables: Mapping[int, str]) -> dic
     member, value = standing.member, standing.value
     assert isinstance(member, AddressMember)
     assert isinstance(value, AddressValue)
-    if value.dynamic or value.protocol in KERNEL_ADDRESS_PROTOCOLS or _is_kernels_address(member, facts):
+    if value.dynamic or value.protocol in names.KERNEL_ADDRESS_PROTOCOLS or _is_kernels_address(member, facts):
         return None
     dev = _dev(member.dev, facts)
     is_ipv4 = len(member.address) == 4

@@ -13,14 +13,14 @@ import tomli_w
 from routed.intent.documents import Document, parse_document
 from routed.intent.problems import IntentError, KeyPath
 from routed.model.entries import Entry, Intent, RouteEntry, Source, VipEntry
-from routed.model.names import TABLE_MAIN
+from routed.model.names import DEFAULT_METRIC, TABLE_MAIN
 from routed.model.net import format_address, host_prefix, parse_address
 
 HEAD: Final = (
     "# Written by `routed route add`, removed by `routed route del`. Edit it by hand, and both leave it alone.\n"
 )
 ROLE: Final = "drop-in"
-DEFAULT_METRICS: Final = (None, 0, 1024)  # the kernel's default: none for IPv4, IP6_RT_PRIO_USER for IPv6
+DEFAULT_METRICS: Final = (None, *DEFAULT_METRIC.values())
 
 
 class EditedError(IntentError):

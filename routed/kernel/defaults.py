@@ -9,23 +9,17 @@ it is the whole, looked through without decoding.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from struct import Struct
 from typing import Final
 
 from routed.kernel import dump
 from routed.kernel.codec import messages
-from routed.kernel.codec.attributes import HEADER_SIZE, attribute_u32
-from routed.kernel.codec.route import decode_route
+from routed.kernel.codec.route import DST_AT, DST_LEN_AT, decode_route, dump_routes
 from routed.kernel.requests import RequestSocket
 from routed.model.names import TABLE_MAIN
 from routed.model.net import IPV4, IPV6
-from routed.model.objects import Standing
+from routed.model.objects import Kind, Scope, Standing
 
-_HEAD: Final = Struct("=BBBBBBBBI")  # struct rtmsg
 _GET_ROUTE: Final = 26
-_TABLE: Final = 15
-_DST_LEN_AT: Final = 1
-_DST_AT: Final = HEADER_SIZE + _HEAD.size + 8 + 4  # of a route with a destination: behind RTA_TABLE and a header
 
 
 def read_default_routes(requests: RequestSocket) -> tuple[Standing, ...]:
@@ -38,13 +32,13 @@ def read_default_routes(requests: RequestSocket) -> tuple[Standing, ...]:
 
 def _read_ipv4(deadline: float) -> Iterator[Standing]:
     """On a socket of its own, which is closed in the middle of the dump."""
-    body = _HEAD.pack(IPV4, 0, 0, 0, 0, 0, 0, 0, 0) + attribute_u32(_TABLE, TABLE_MAIN)
+    body = dump_routes(Scope(Kind.ROUTE, IPV4, TABLE_MAIN))
     with RequestSocket(deadline=deadline) as requests:
         return _decode_zeros(dump.read_beginning(requests, _GET_ROUTE, body), 4)
 
 
 def _read_ipv6(requests: RequestSocket) -> Iterator[Standing]:
-    body = _HEAD.pack(IPV6, 0, 0, 0, 0, 0, 0, 0, 0)
+    body = dump_routes(Scope(Kind.ROUTE, IPV6))
     for datagram in dump.read_raw(requests, _GET_ROUTE, body):
         yield from _decode_zeros(datagram, 16)
 
@@ -52,8 +46,8 @@ def _read_ipv6(requests: RequestSocket) -> Iterator[Standing]:
 def _decode_zeros(datagram: bytes, width: int) -> Iterator[Standing]:
     zero = bytes(width)
     for _, _, start, end in messages(datagram):
-        length = datagram[start + HEADER_SIZE + _DST_LEN_AT]
-        if length and datagram[start + _DST_AT : start + _DST_AT + width] != zero:
+        length = datagram[start + DST_LEN_AT]
+        if length and datagram[start + DST_AT : start + DST_AT + width] != zero:
             continue
         route = decode_route(datagram, start, end)
         if route is not None and isinstance(route.member, bytes) and route.member[:-1] == zero:

@@ -6,17 +6,15 @@ Source: inet_rtm_getroute in net/ipv4/route.c, inet6_rtm_getroute in net/ipv6/ro
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from struct import Struct
 from typing import Final
 
 from routed.kernel.codec.attributes import HEADER, HEADER_SIZE, REQUEST, attribute, head, message, number, walk
-from routed.kernel.codec.route import decode_route
+from routed.kernel.codec.route import HEAD, decode_route
 from routed.kernel.requests import RequestSocket
 from routed.model.facts import GatewayLink, Way
 from routed.model.names import LOCAL, UNICAST
 from routed.model.net import IPV4, IPV6, family_of, is_inside
 
-_HEAD: Final = Struct("=BBBBBBBBI")  # struct rtmsg
 _NEW_ROUTE, _GET_ROUTE = 24, 26
 _DST, _OIF, _GATEWAY, _PREFSRC, _VIA = 1, 4, 5, 7, 18
 # RTM_F_FIB_MATCH: answer with the route itself, as a dump would show it. IPv4 needs RTM_F_LOOKUP_TABLE as well, or says
@@ -56,7 +54,7 @@ def _find_way(requests: RequestSocket, address: bytes) -> Way | None:
     type_ = _type_of(answer) if answer else 0
     if type_ not in {UNICAST, LOCAL}:
         return None
-    attributes = walk(answer, HEADER_SIZE + _HEAD.size, len(answer))
+    attributes = walk(answer, HEADER_SIZE + HEAD.size, len(answer))
     gateway = attributes.get(_GATEWAY) or attributes.get(_VIA, b"")[2:]
     source, dev = attributes.get(_PREFSRC, b""), number(attributes.get(_OIF, bytes(4)))
     match = _get_route(requests, address, _FIB_MATCH[family_of(address)])
@@ -68,13 +66,13 @@ def _ask(requests: RequestSocket, gateway: bytes) -> GatewayLink | None:
     answer = _get_route(requests, gateway, 0)
     if not answer or _type_of(answer) != UNICAST:
         return None
-    attributes = walk(answer, HEADER_SIZE + _HEAD.size, len(answer))
+    attributes = walk(answer, HEADER_SIZE + HEAD.size, len(answer))
     return GatewayLink(number(attributes[_OIF]), _GATEWAY not in attributes and _VIA not in attributes)
 
 
 def _get_route(requests: RequestSocket, address: bytes, flags: int) -> bytes:
     """The kernel's RTM_NEWROUTE, ``b""`` where it has no route."""
-    asked = _HEAD.pack(family_of(address), len(address) * 8, 0, 0, 0, 0, 0, 0, flags)
+    asked = HEAD.pack(family_of(address), len(address) * 8, 0, 0, 0, 0, 0, 0, flags)
     sequence = requests.take_numbers(1)
     requests.ask(message(_GET_ROUTE, REQUEST, sequence, asked + attribute(_DST, address)))
     answer = requests.receive(_ANSWER, sequence)
@@ -84,7 +82,7 @@ def _get_route(requests: RequestSocket, address: bytes, flags: int) -> bytes:
 
 
 def _type_of(answer: bytes) -> int:
-    return head(_HEAD, answer, HEADER_SIZE, len(answer))[7]
+    return head(HEAD, answer, HEADER_SIZE, len(answer))[7]
 
 
 def _is_link_local(gateway: bytes) -> bool:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from routed.model.names import TABLE_MAIN, TO_TABLE, UNICAST
+from routed.model.names import TABLE_MAIN, UNICAST
 from routed.model.net import family_of
+from routed.model.objects import RuleMember
 
 
 class Enforce(StrEnum):
@@ -90,26 +91,8 @@ class RuleEntry(Entry):
     """``[[rule]]``: one rule for each of its families."""
 
     families: tuple[int, ...]
-    priority: int
-    action: int = TO_TABLE
-    table: int = 0
-    target: int = 0
-    inverted: bool = False
-    source: bytes = b""
-    destination: bytes = b""
-    tos: int = 0
-    iif: str = ""
-    oif: str = ""
-    fwmark: int = 0
-    fwmask: int = 0
-    ipproto: int = 0
-    sport: tuple[int, int] = (0, 0)
-    dport: tuple[int, int] = (0, 0)
-    uidrange: tuple[int, int] | None = None
-    l3mdev: bool = False
-    suppress_prefixlength: int = -1
-    suppress_ifgroup: int = -1
-    source_of: str = ""  # the [[interface]] whose addresses are meant, in place of ``source``
+    rule: RuleMember  # as written: its ``iif`` and ``oif`` may be references
+    source_of: str = ""  # the [[interface]] whose addresses are meant, in place of the ``source`` of the rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

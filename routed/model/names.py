@@ -62,6 +62,7 @@ DEFAULT_RULES: Final = {
     IPV4: {0: TABLE_LOCAL, 32766: TABLE_MAIN, 32767: TABLE_DEFAULT},
     IPV6: {0: TABLE_LOCAL, 32766: TABLE_MAIN},
 }
+KERNEL_PRIORITIES: Final = frozenset(priority for rules in DEFAULT_RULES.values() for priority in rules)
 
 # IFAPROT_KERNEL_LO, _RA and _LL (linux/if_addr.h): addresses that the kernel gives itself
 KERNEL_ADDRESS_PROTOCOLS: Final = frozenset({1, 2, 3})

@@ -26,7 +26,7 @@ FOREVER: Final = 0xFFFFFFFF  # INFINITY_LIFE_TIME, linux/addrconf.h
 
 
 class Kind(StrEnum):
-    """What an object is. The order is that of §"make before break": what comes later may need what comes first."""
+    """What an object is."""
 
     LINK = "link"
     ADDRESS = "address"

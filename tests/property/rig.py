@@ -189,9 +189,7 @@ def a_rule(
         name=f"rule/{name}",
         origin=ORIGIN,
         families=families,
-        priority=priority,
-        table=table,
-        source=parse_prefix(source) if source else b"",
+        rule=RuleMember(priority, table=table, source=parse_prefix(source) if source else b""),
     )
 
 
@@ -218,7 +216,7 @@ def route_key(
 ) -> Key:
     """The key of a route as ``ip route`` would make it."""
     family = IPV6 if ":" in to else IPV4
-    chosen = metric if metric is not None else 1024 if family == IPV6 else 0
+    chosen = names.DEFAULT_METRIC[family] if metric is None else metric
     slot = RouteSlot(family, table, chosen, source=parse_prefix(source) if source else b"")
     return Key(Kind.ROUTE, slot, parse_prefix(to))
 
@@ -269,7 +267,7 @@ def a_host(*, mischief: Callable[[FakeKernel], None] | None = None) -> FakeKerne
         dev = kernel.make_link(name)
         assert give_address(kernel, ipv4, dev, name) == 0
         assert give_address(kernel, ipv6, dev, name) == 0
-    for priority, table in ((0, names.TABLE_LOCAL), (32766, names.TABLE_MAIN), (32767, names.TABLE_DEFAULT)):
+    for priority, table in names.DEFAULT_RULES[IPV4].items():
         kernel.request(Verb.ADD, rule_key(priority, table), a_rule_value(names.PROTOCOL_KERNEL), 0)
     kernel.read_events()
     if mischief:

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from routed.audit.wording import WORDS
+from routed.core.desired import Desired
+from routed.core.entries import ENTRIES
+from routed.core.kinds import KINDS
+from routed.kernel.codec import CODECS, Decoder
 from routed.model import entries, objects
+from routed.model.objects import Kind
+from routed.model.text import TEXTS
+from tests.property.fake_kernel import DELETERS, INSERTERS
 
 ROUTED: Final = Path(entries.__file__).parent.parent
 FLOORS: Final = ("core", "daemon", "audit", "cli")
@@ -59,6 +69,28 @@ def test_every_exception_is_still_there() -> None:
 
 def test_every_exception_has_a_reason() -> None:
     assert [branch for branch, reason in EXCEPTIONS.items() if not reason] == []
+
+
+@pytest.mark.parametrize(
+    "table",
+    [KINDS, TEXTS, CODECS, Decoder()._decoders, WORDS, Desired().wants, INSERTERS, DELETERS],
+    ids=["core", "model", "kernel", "decoders", "audit", "desired", "fake inserters", "fake deleters"],
+)
+def test_every_table_of_kinds_has_a_row_for_each_kind(table: Mapping[Kind, object]) -> None:
+    assert table.keys() == set(Kind)
+
+
+def test_every_kind_of_entry_has_a_row() -> None:
+    assert {one.__name__ for one in ENTRIES} == {one for one in TYPES if one.endswith("Entry")}
+
+
+def test_the_audit_has_words_for_what_the_kernel_makes_itself() -> None:
+    made = {kind for kind, row in KINDS.items() if row.made_by_kernel}
+    assert {kind for kind, row in WORDS.items() if row.describe_absent} == made
+
+
+def test_no_two_kinds_have_one_rank() -> None:
+    assert len({row.rank for row in KINDS.values()}) == len(KINDS)
 
 
 def test_each_form_of_a_branch_is_found() -> None:

@@ -170,4 +170,4 @@ KINDS: Final[dict[Kind, KindRow]] = {
         rank_within=rank_rule,
         is_way_to=is_way_to_anything,
     ),
-}  # fmt: skip
+}

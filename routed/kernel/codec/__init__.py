@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from errno import EOPNOTSUPP
-from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from routed.kernel.codec.address import decode_address, encode_address, encode_address_removal
+from routed.kernel.codec.address import decode_address, dump_addresses, encode_address, encode_address_removal
 from routed.kernel.codec.attributes import (
     ACK,
     CREATE,
@@ -19,7 +18,6 @@ from routed.kernel.codec.attributes import (
     REPLACE,
     REQUEST,
     MalformedMessage,
-    attribute_u32,
     message,
 )
 from routed.kernel.codec.link import (
@@ -29,17 +27,13 @@ from routed.kernel.codec.link import (
     encode_link_change,
     encode_link_removal,
 )
-from routed.kernel.codec.route import RouteDecoder, route_requests
-from routed.kernel.codec.rule import decode_rule, encode_rule
+from routed.kernel.codec.route import RouteDecoder, dump_routes, route_requests
+from routed.kernel.codec.rule import decode_rule, dump_rules, encode_rule
 from routed.model.change import Verb
 from routed.model.objects import Chunk, Kind, Scope, Slot, Standing, Value
 
 __all__ = ["CODECS", "Codec", "Decoder", "MalformedMessage", "RouteDecoder", "Step", "messages"]
 
-_ROUTE_HEAD: Final = Struct("=BBBBBBBBI")  # struct rtmsg
-_RULE_HEAD: Final = Struct("=BBBBBBBBI")  # struct fib_rule_hdr
-_ADDRESS_HEAD: Final = Struct("=BBBBI")  # struct ifaddrmsg
-_RTA_TABLE: Final = 15
 _REMOVAL: Final = 1  # of every four message types: new, removal, dump, change (linux/rtnetlink.h)
 
 Requests = Callable[[int, int, Any, Value, Sequence[Any], int], bytes | bytearray]
@@ -168,19 +162,6 @@ def _link_dump(_scope: Scope) -> bytes:
     return LINKS_REQUEST
 
 
-def _route_dump(scope: Scope) -> bytes:
-    head = _ROUTE_HEAD.pack(scope.family, 0, 0, 0, 0, scope.protocol, 0, 0, 0)
-    return head + attribute_u32(_RTA_TABLE, scope.table) if scope.table else head
-
-
-def _rule_dump(scope: Scope) -> bytes:
-    return _RULE_HEAD.pack(scope.family, 0, 0, 0, 0, 0, 0, 0, 0)
-
-
-def _address_dump(scope: Scope) -> bytes:
-    return _ADDRESS_HEAD.pack(scope.family, 0, 0, 0, 0)
-
-
 Encode = Callable[[Any, Any, Value], bytes]
 
 
@@ -207,7 +188,7 @@ CODECS: Final = {
         LINK_STEPS,
         {EOPNOTSUPP: "this kernel has no driver for it (modprobe says more)"},
     ),
-    Kind.ADDRESS: Codec(20, _address_dump, _one_by_one(encode_address, encode_address_removal)),
-    Kind.ROUTE: Codec(24, _route_dump, route_requests),
-    Kind.RULE: Codec(32, _rule_dump, _one_by_one(encode_rule, encode_rule)),
+    Kind.ADDRESS: Codec(20, dump_addresses, _one_by_one(encode_address, encode_address_removal)),
+    Kind.ROUTE: Codec(24, dump_routes, route_requests),
+    Kind.RULE: Codec(32, dump_rules, _one_by_one(encode_rule, encode_rule)),
 }

@@ -23,7 +23,7 @@ from routed.kernel.codec.attributes import (
 from routed.model.facts import HostAddress
 from routed.model.names import ADDRESS_FLAGS
 from routed.model.net import ADDRESS_LENGTH, IPV4
-from routed.model.objects import FOREVER, AddressMember, AddressSlot, AddressValue, Standing
+from routed.model.objects import FOREVER, AddressMember, AddressSlot, AddressValue, Scope, Standing
 
 _HEAD: Final = Struct("=BBBBI")  # family, prefixlen, flags, scope, index
 _CACHEINFO: Final = Struct("=IIII")  # preferred and valid lifetime in seconds, created, updated
@@ -103,3 +103,8 @@ def _encode_identity(slot: AddressSlot, member: AddressMember, value: AddressVal
     if slot.family == IPV4 or value.peer:
         return head_ + attribute(_LOCAL, member.address) + attribute(_ADDRESS, value.peer or member.address)
     return head_ + attribute(_ADDRESS, member.address)
+
+
+def dump_addresses(scope: Scope) -> bytes:
+    """The body of a request for a dump of one family."""
+    return _HEAD.pack(scope.family, 0, 0, 0, 0)

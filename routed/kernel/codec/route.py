@@ -32,11 +32,10 @@ from routed.kernel.codec.attributes import (
 )
 from routed.model.names import RTAX_CC_ALGO, RTAX_LOCK, TYPES_WITHOUT_HOP
 from routed.model.net import ADDRESS_LENGTH, FAMILY_OF_LENGTH, IPV4, IPV6
-from routed.model.objects import Hop, RouteSlot, RouteValue, Standing, Stretch
+from routed.model.objects import Hop, RouteSlot, RouteValue, Scope, Standing, Stretch
 from routed.model.prefixes import Packed
 
-# rtm: family, dst_len, src_len, tos, table, protocol, scope, type, flags
-_HEAD: Final = Struct("=BBBBBBBBI")
+HEAD: Final = Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
 _HOP: Final = Struct("=HBBi")  # struct rtnexthop: length, flags, hops, ifindex
 _VIA_FAMILY: Final = Struct("=H")
 _LENGTH: Final = Struct("=I")
@@ -65,7 +64,7 @@ FAMILY_AT: Final = HEADER_SIZE
 DST_LEN_AT: Final = HEADER_SIZE + 1
 TABLE_AT: Final = HEADER_SIZE + 4
 PROTOCOL_AT: Final = HEADER_SIZE + 5
-DST_AT: Final = HEADER_SIZE + _HEAD.size + 8 + 4
+DST_AT: Final = HEADER_SIZE + HEAD.size + 8 + 4
 TABLE_HEAD: Final = attribute_u32(_TABLE, 0)[:4]
 DST_HEADS: Final = {width: attribute(_DST, bytes(width))[:4] for width in ADDRESS_LENGTH.values()}
 
@@ -218,11 +217,11 @@ def decode_route(data: bytes, start: int, end: int) -> Standing | None:
 
     None for a cloned entry and for families that routed does not keep. Raises MalformedMessage.
     """
-    family, dst_len, src_len, tos, table, protocol, scope, type_, flags = head(_HEAD, data, start + HEADER_SIZE, end)
+    family, dst_len, src_len, tos, table, protocol, scope, type_, flags = head(HEAD, data, start + HEADER_SIZE, end)
     width = ADDRESS_LENGTH.get(family)
     if width is None or flags & _CLONED:
         return None
-    attributes = walk(data, start + HEADER_SIZE + _HEAD.size, end)
+    attributes = walk(data, start + HEADER_SIZE + HEAD.size, end)
     take = attributes.pop
     if max(dst_len, src_len) > width * 8:
         raise MalformedMessage(f"a prefix length of {max(dst_len, src_len)}")
@@ -315,7 +314,7 @@ def encode_route(slot: RouteSlot, prefix: bytes, value: RouteValue, *, is_remova
     flags = _ONLINK if len(hops) == 1 and hops[0].onlink else 0
     table = slot.table if slot.table <= _LAST_SHORT_TABLE else _TABLE_COMPAT
     parts = [
-        _HEAD.pack(
+        HEAD.pack(
             slot.family, prefix[-1], slot.source[-1] if slot.source else 0, slot.tos, table,
             value.protocol, value.scope, value.type, flags,
         ),
@@ -388,3 +387,9 @@ def route_requests(
     requests[DST_LEN_AT::length] = joined[width :: width + 1]
     HEADER.pack_into(requests, (count - 1) * length, *HEADER.unpack_from(first)[:2], flags | ACK, base + count - 1, 0)
     return requests
+
+
+def dump_routes(scope: Scope) -> bytes:
+    """The body of a request for a dump of one table, or of one protocol, or of everything."""
+    head = HEAD.pack(scope.family, 0, 0, 0, 0, scope.protocol, 0, 0, 0)
+    return head + attribute_u32(_TABLE, scope.table) if scope.table else head

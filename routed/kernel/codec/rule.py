@@ -22,7 +22,7 @@ from routed.kernel.codec.attributes import (
 )
 from routed.model.names import TO_TABLE
 from routed.model.net import ADDRESS_LENGTH
-from routed.model.objects import RuleMember, RuleSlot, RuleValue, Standing
+from routed.model.objects import RuleMember, RuleSlot, RuleValue, Scope, Standing
 
 # family, dst_len, src_len, tos, table, reserved, reserved, action, flags
 _HEAD: Final = Struct("=BBBBBBBBI")
@@ -147,3 +147,8 @@ def _encode_name(name: str) -> bytes:
 
 def _encode_signed(signed: int) -> bytes:
     return _U32(signed & 0xFFFFFFFF)
+
+
+def dump_rules(scope: Scope) -> bytes:
+    """The body of a request for a dump of one family."""
+    return _HEAD.pack(scope.family, 0, 0, 0, 0, 0, 0, 0, 0)

@@ -120,8 +120,7 @@ def addresses(draw: st.DrawFn) -> Standing:
 def objects_of(entry: Entry) -> set[tuple[object, ...]]:
     """What the entry makes, told with this test's own simple words; owners are left out."""
     if isinstance(entry, RuleEntry):
-        fields = [getattr(entry, field) for field in RuleMember._fields if field != "extra"]
-        return {(RuleSlot(family), RuleMember(*fields)) for family in entry.families}
+        return {(RuleSlot(family), entry.rule) for family in entry.families}
     if isinstance(entry, AddressEntry):
         member = AddressMember(INDEX[entry.dev], entry.address, entry.prefixlen)
         value = AddressValue(

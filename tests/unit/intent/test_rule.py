@@ -37,12 +37,17 @@ def test_a_rule_says_all_that_ip_rule_says() -> None:
         suppress_ifgroup = 3
     """)
     assert found.families == (IPV4,)
-    assert found.inverted
-    assert (found.source, found.destination) == (parse_prefix("10.20.0.0/21"), parse_prefix("10.30.0.0/16"))
-    assert (found.iif, found.oif, found.tos, found.table) == ("lo", "eth0", 16, 120)
-    assert (found.fwmark, found.fwmask) == (0x30, 0xFF)
-    assert (found.ipproto, found.sport, found.dport, found.uidrange) == (6, (80, 80), (1000, 2000), (0, 99))
-    assert (found.suppress_prefixlength, found.suppress_ifgroup) == (0, 3)
+    assert found.rule.inverted
+    assert (found.rule.source, found.rule.destination) == (parse_prefix("10.20.0.0/21"), parse_prefix("10.30.0.0/16"))
+    assert (found.rule.iif, found.rule.oif, found.rule.tos, found.rule.table) == ("lo", "eth0", 16, 120)
+    assert (found.rule.fwmark, found.rule.fwmask) == (0x30, 0xFF)
+    assert (found.rule.ipproto, found.rule.sport, found.rule.dport, found.rule.uidrange) == (
+        6,
+        (80, 80),
+        (1000, 2000),
+        (0, 99),
+    )
+    assert (found.rule.suppress_prefixlength, found.rule.suppress_ifgroup) == (0, 3)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,7 @@ def test_a_rule_says_all_that_ip_rule_says() -> None:
 )  # fmt: skip
 def test_every_action_exists(text: str, action: int, target: int) -> None:
     found = rule('from = "10.0.0.0/8"\n' + text)
-    assert (found.action, found.target) == (action, target)
+    assert (found.rule.action, found.rule.target) == (action, target)
 
 
 def test_a_rule_of_both_families_is_one_entry() -> None:
@@ -60,7 +65,7 @@ def test_a_rule_of_both_families_is_one_entry() -> None:
 
 
 def test_from_everything_is_no_selector_as_the_kernel_reads_it_back() -> None:
-    assert rule('from = "0.0.0.0/0"\ntable = 7').source == b""
+    assert rule('from = "0.0.0.0/0"\ntable = 7').rule.source == b""
     assert rule('from = "all"\nfamily = "ipv6"\ntable = 7').families == (IPV6,)
 
 
