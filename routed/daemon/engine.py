@@ -3,7 +3,8 @@
 It owns no loop, no thread and no clock. Whoever drives it (the asyncio loop, ``apply --direct``, a test) calls ``hear``
 when events wait, ``advance`` until nothing is left to do, and again at ``find_due``. So there is one order of steps,
 and one recovery: an exception of any kind ends the pass that it came from and nothing else. What that pass was to look
-at stays dirty, what is not known since is told (``Host.unread``), and all is read again after a pause that grows.
+at stays dirty, what is not known since is told (``Host.unread``), and all is read again after a pause that grows. Plans
+are made when no pass is to be done, and thrown away where one comes due.
 
 Here must never live: what a pass does (``reconcile``), or what a person is told of it (``service``).
 """
