@@ -22,7 +22,9 @@ from zlib import crc32
 
 from routed.kernel import sockets
 
-DEADLINE: Final = 10.0  # seconds; a kernel that grows a table takes up to one for an answer
+# Seconds. A kernel that grows a table takes up to one for an answer, and one that has to load the module of a new link
+# as long as that takes on a slow host. The watchdog of the unit waits for 30.
+DEADLINE: Final = 20.0
 
 _DERIVED: Final = 1 << 31  # the numbers from here on are derived from the question, those below are counted
 _LEAST: Final = 20  # bytes of an answer: struct nlmsghdr, and a result at least
