@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from routed.cli.client import ClientError, call
-from routed.cli.exits import Exit
+from routed.cli.exits import CommandError, Exit
 from routed.cli.plan_text import render_plan
 from routed.cli.problems import show_problems
 from routed.cli.terminal import complain, say, say_json, wants_color
@@ -92,6 +92,7 @@ def _find_status(options: Namespace) -> StatusDocument | None:
 def _make_plan(options: Namespace, intent: Intent) -> PlanDocument:
     from routed.daemon import direct  # a daemon's plan needs nothing of this
     from routed.daemon.results import describe_plan  # likewise
+    from routed.daemon.storage import StateError  # likewise
 
     state_dir = Path(options.state_dir)
     hidden = direct.find_hidden(state_dir)
@@ -100,7 +101,10 @@ def _make_plan(options: Namespace, intent: Intent) -> PlanDocument:
             f"this user may not read {hidden}: what routed took the place of is not known, "
             "and routed apply may put back what this plan removes"
         )
-    return describe_plan(direct.propose(intent, state_dir, find_marks(options)))
+    try:
+        return describe_plan(direct.propose(intent, state_dir, find_marks(options)))
+    except StateError as error:  # then nobody knows what an apply would do, and it would refuse as well
+        raise CommandError(str(error), Exit.FAILED) from None
 
 
 def find_marks(options: Namespace) -> frozenset[int]:

@@ -40,6 +40,7 @@ LONGEST_LULL: Final = 0.05
 # is taken away by its next round.
 PATIENCE: Final = 0.5
 PERSEVERANCE: Final = 2.0
+CHEAP: Final = 0.01  # seconds; questions to the host that take no longer need no rest after them
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
 STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
 Place: TypeAlias = tuple[Kind, Slot]
@@ -278,8 +279,9 @@ class Schedule:
         return min(max(QUIET, LULL * (self.last_event - self.first_event)), LONGEST_LULL)
 
     def note_questions(self, began: float, ended: float) -> None:
-        """The host was asked what events do not tell: rest in proportion to what that cost."""
-        self.facts_rest_until = ended + SHARE * (ended - began)
+        """The host was asked what events do not tell: rest in proportion to what that cost, if it was much."""
+        cost = ended - began
+        self.facts_rest_until = ended + SHARE * cost if cost > CHEAP else 0.0
 
     def note_pass(self, dirt: Dirt, began: float, ended: float) -> None:
         """A pass is over: rest in proportion to what it cost, and count the next resync from here."""

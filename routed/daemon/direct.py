@@ -54,9 +54,9 @@ def open_reconciler(intent: Intent, former: frozenset[int], displaced: dict[Key,
 def propose(intent: Intent, state_dir: Path, marks: frozenset[int] = frozenset()) -> Proposal:
     """What ``apply_once`` would do for this intent, where these protocol numbers mark what is ours until now.
 
-    Of the state only what this user may read is known: see ``find_hidden``. Raises OSError.
+    Of the state only what this user may read is known: see ``find_hidden``. Raises StateError and OSError.
     """
-    displaced = _open_revisions(state_dir).load_displaced()
+    displaced = {} if find_hidden(state_dir) else _open_revisions(state_dir).load_displaced()
     with open_reconciler(intent, marks - {intent.settings.protocol}, displaced) as reconciler:
         return finish(reconciler.propose(intent))
 
