@@ -1,8 +1,8 @@
 """What must outlive the daemon, and what of that could not be kept on disk.
 
 That is: which revision is in force (``core.deployment``), the revisions, what our objects displaced, and the protocol
-numbers that mark what is ours. What cannot be kept is said, remembered as long as it lasts, and tried again after each
-full pass; routed goes on meanwhile.
+numbers that mark what is ours. What cannot be kept is said, remembered as long as it lasts, and tried again a little
+later, and after each full pass; routed goes on meanwhile.
 
 Here must never live: what is in force next, or how anything is written (``revisions``, ``record``, ``marks``).
 """
@@ -40,8 +40,12 @@ class Keeper:
         ownership: Ownership,
         host: Host,
         say: Callable[[Record], None],
+        on_lost: Callable[[], None],
     ) -> None:
-        """``recorded`` is the deployment as the record on disk has it, ``deployment`` what a start makes of it."""
+        """``recorded`` is the deployment as the record on disk has it, ``deployment`` what a start makes of it.
+
+        ``on_lost`` is called when something could not be kept; ``keep_again`` should follow.
+        """
         self.deployment = deployment
         self._revisions = revisions
         self._record = record
@@ -49,6 +53,7 @@ class Keeper:
         self._ownership = ownership
         self._host = host
         self._say = say
+        self._on_lost = on_lost
         self._lost: dict[str, str] = {}  # what could not be kept → why
         self._verified = 0  # the last revision that was marked
         self._knows_displaced = False
@@ -114,6 +119,7 @@ class Keeper:
 
     def keep_again(self, intent: Intent) -> None:
         """Try again what could not be kept, and keep again what somebody took away."""
+        self.keep_marks()
         if not self._knows_displaced:
             self.load_displaced()
         if not self.deployment.is_as_wanted:
@@ -149,6 +155,7 @@ class Keeper:
         except StateError as error:
             self._lost[what] = str(error)
             self._say(notices.note_state_lost(self.unsaved))
+            self._on_lost()
         else:
             if self._lost.pop(what, "") and not self._lost:
                 self._say(notices.note_state_kept(self.revision))

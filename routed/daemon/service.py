@@ -43,6 +43,8 @@ from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument,
 from routed.model.entries import Intent
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
+FIRST_KEEP: Final = 1.0  # seconds until it is tried again to keep what could not be kept …
+LAST_KEEP: Final = 60.0  # … twice as long each time, up to this
 READY_AGAIN: Final = 0.5  # seconds until it is told again that could not be told
 EVERYTHING: Final = ""  # the subject of a pause of everything
 
@@ -67,8 +69,17 @@ class Service:
         self.ownership = ownership
         self.host.former_protocols = ownership.marks.former
         self.keeper = Keeper(
-            files.revisions, files.record, start.step.after, start.recorded, ownership, self.host, self.voice.say
+            files.revisions,
+            files.record,
+            start.step.after,
+            start.recorded,
+            ownership,
+            self.host,
+            self.voice.say,
+            self._keep_later,
         )
+        self.keep_timer: asyncio.TimerHandle | None = None
+        self.keep_pause = FIRST_KEEP
         self.reconciler = Reconciler(
             kernel,
             self.host,
@@ -276,7 +287,6 @@ class Service:
         if report.dirt.everything:
             self.last_resync = time.monotonic()
             self.ownership.forget(self.host.ours)
-            self.keeper.keep_marks()
             self.keeper.keep_again(self.host.intent)
             self.deployer.note_pass(report)
             if self.control:
@@ -288,6 +298,19 @@ class Service:
         is_news = report.outcomes or report.plan.refusals or report.plan.held or report.ended
         if is_news and self.status_timer is None:
             self.status_timer = asyncio.get_running_loop().call_later(STATUS_DELAY, self._notify_status)
+
+    def _keep_later(self) -> None:
+        """Something of the state could not be kept: try again in a moment."""
+        if self.keep_timer is None:
+            self.keep_timer = asyncio.get_running_loop().call_later(self.keep_pause, self._keep_again)
+            self.keep_pause = min(2 * self.keep_pause, LAST_KEEP)
+
+    def _keep_again(self) -> None:
+        self.keep_timer = None
+        self.keeper.keep_again(self.host.intent)
+        if not self.keeper.unsaved:
+            self.keep_pause = FIRST_KEEP
+        self._notify_status()
 
     def _tell(self, step: News) -> None:
         """What the engine did, to the journal and to whoever watches."""

@@ -17,8 +17,9 @@ from tests.kernel.netns import ip
 
 SEED: Final = 20
 IN_A_ROW: Final = {"some": 3, "many": 5, "all": 5}
-# In the short run a class fails at one or two positions of a phase, in a row, and for good in one phase; in the long
-# run at up to so many, spread evenly, and for good in each phase.
+# In the short run a class fails in a phase at one position, once or in a row by chance, in this one at two, once and in
+# a row, and for good in one; in the long run at up to so many, spread evenly, and for good in each phase.
+THOROUGH: Final = frozenset({"reload"})
 MANY: Final = 12
 LASTING: Final = {"some": {"reload"}, "many": {*STARTS, *PHASES}, "all": {*STARTS, *PHASES}}
 
@@ -46,7 +47,9 @@ def choose_faults(phase: str, of: str, calls: int, whom: int, positions: str) ->
     def kind(turn: int) -> Kind:
         return kinds[(turn + shift) % len(kinds)]
 
-    some = sorted({chance.randrange(calls), *([] if phase in STARTS else [chance.randrange(calls)])})
+    is_thorough = positions != "some" or phase in THOROUGH
+    is_in_a_row = chance.random() < 0.5
+    some = sorted({chance.randrange(calls), *([chance.randrange(calls)] if is_thorough else [])})
     if positions == "some":
         singles = [(position, kind(turn)) for turn, position in enumerate(some)]
     elif positions == "many":
@@ -55,11 +58,11 @@ def choose_faults(phase: str, of: str, calls: int, whom: int, positions: str) ->
     else:
         singles = [(position, kind(position)) for position in range(calls)]
         singles += [(position, each) for each in kinds for position in some]
-    for position, (error, is_done) in dict.fromkeys(singles):
+    for position, (error, is_done) in dict.fromkeys(singles) if is_thorough or not is_in_a_row else ():
         yield Fault(of, error, position, 1, is_done, whom)
     if whom == CHILDREN and positions == "some":
         return  # a child is soon over, and the next one is another
-    for error, is_done in kinds if positions == "all" else [kind(len(some))]:
+    for error, is_done in kinds if positions == "all" else [kind(len(some))] if is_thorough or is_in_a_row else ():
         yield Fault(of, error, chance.randrange(calls), IN_A_ROW[positions], is_done, whom)
     lasting = [each for each in kinds if each.error not in CLASSES[of].passing and not each.is_done]
     if phase in LASTING[positions]:
