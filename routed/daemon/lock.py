@@ -39,7 +39,7 @@ NAMES: Final = 256  # of sockets
 BACKLOG: Final = 4096  # questions that may wait for us; the kernel cuts it to net.core.somaxconn
 ANSWERED: Final = 64  # questions in one turn of the loop
 REST: Final = 0.01  # seconds between two such turns, whoever asks and however often
-PATIENCE: Final = 0.3  # seconds for a holder whose backlog is full to make room for one question
+PATIENCE: Final = 2.0  # seconds for a holder whose backlog is full, perhaps by a flood, to make room for one question
 PAUSE: Final = 0.1  # seconds between two tries to get a lock that is held
 
 _CREDENTIALS: Final = struct.Struct("=iII")  # struct ucred, unix(7): pid, uid, gid

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import resource
-from pathlib import Path
 
 from tests.kernel.netns import ip, ip_json, wait_until
-from tests.system.daemon import PATIENCE, Daemon, cpu_seconds
+from tests.system.daemon import Daemon, cpu_seconds
 
 FILE = """
 [[route]]
@@ -22,6 +21,9 @@ when = "always"
 """
 
 
+TAKEN = 4  # by stdin and its like, and what is opened first: below it there is none to be had any more
+
+
 def limit(daemon: Daemon, most: int) -> None:
     _, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (most, hard))
@@ -35,7 +37,7 @@ def test_a_daemon_out_of_descriptors_repairs_goes_to_rest_and_recovers(daemon: D
     daemon.start('[[interface]]\nname = "out"\nmatch = [ { default = true } ]\n' + FILE, daemon='resync = "1s"')
     wanted = destinations()
     assert len(wanted) == 3
-    limit(daemon, len(list(Path(f"/proc/{daemon.pid}/fd").iterdir())))
+    limit(daemon, TAKEN)
     daemon.wait_for("netlink-failed", saying="Too many open files")
     before = cpu_seconds(daemon.pid)
     for number in range(4):
@@ -51,7 +53,6 @@ def test_a_daemon_out_of_descriptors_repairs_goes_to_rest_and_recovers(daemon: D
 
 def test_a_daemon_out_of_descriptors_stops_when_it_is_told(daemon: Daemon) -> None:
     daemon.start('[[interface]]\nname = "out"\nmatch = [ { default = true } ]\n' + FILE, daemon='resync = "1s"')
-    limit(daemon, len(list(Path(f"/proc/{daemon.pid}/fd").iterdir())))
+    limit(daemon, TAKEN)
     daemon.wait_for("netlink-failed")
-    assert PATIENCE > 0
     assert daemon.stop() == 0
