@@ -18,7 +18,6 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -106,15 +105,22 @@ class FileWatch(FileSystemEventHandler):
         """Have the worker do it, and then something on the loop."""
 
         def work() -> None:
-            job()
-            if then is not None:
-                self._call(then)
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001  whatever it was, watchdog is left with half of its work
+                self._call(self._fail, error)
+            else:
+                if then is not None:
+                    self._call(then)
 
         try:
             self._worker.put(work)
         except RuntimeError as error:  # no thread can be had
-            self._report((f"changes of the files are not seen for now: {error}",))
-            self._try_again(partial(self._do, job, then))
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._report((f"changes of the files are not seen for now: {error}",))
+        self._try_again()
 
     def _call(self, work: Callable[..., None], *arguments: object) -> None:
         """On the loop, which may be closed while the last events come in."""
@@ -133,37 +139,18 @@ class FileWatch(FileSystemEventHandler):
             self._before_us(end)
             return
         logging.getLogger(__name__).warning("the watch over the files ended (%s): it begins anew", end.exc_value)
-        self._call(self._try_again, self._begin_anew)
+        self._call(self._try_again)
 
-    def _try_again(self, work: Job) -> None:
-        """A little later, and later each time."""
+    def _try_again(self) -> None:
+        """Begin anew a little later, and later each time."""
         if self._again is None and not self._is_closed:
-            self._again = self._loop.call_later(self._pause, self._try_now, work)
+            self._again = self._loop.call_later(self._pause, self._begin_anew)
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
-    def _try_now(self, work: Job) -> None:
-        self._again = None
-        work()
-
-    def _open(self) -> None:
-        observer = Observer()
-        try:
-            observer.start()
-        except (OSError, RuntimeError) as error:  # no descriptor, no thread
-            self._report((f"changes of the files are not seen for now: {error}",))
-            self._call(self._try_again, self._begin_anew)
-        else:
-            self._observer = observer
-
-    def _stop(self) -> None:
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer = None
-
     def _begin_anew(self) -> None:
+        self._again = None
         if not self._is_closed:
-            self._do(self._exchange)
-            self._arm_again()
+            self._do(self._exchange, self.look)  # what changed meanwhile was not seen
 
     def _exchange(self) -> None:
         self._stop()
@@ -173,10 +160,17 @@ class FileWatch(FileSystemEventHandler):
             shared._instance = None  # noqa: SLF001
         self._armed.clear()
         self._open()
+        self._arm()
 
-    def _arm_again(self) -> None:
-        if not self._is_closed:
-            self._do(self._arm, self.look)  # what changed meanwhile was not seen
+    def _open(self) -> None:
+        observer = Observer()
+        observer.start()
+        self._observer = observer
+
+    def _stop(self) -> None:
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.stop()
 
     def _matters(self, path: Path) -> bool:
         places = self._places
@@ -245,7 +239,7 @@ class FileWatch(FileSystemEventHandler):
         if not errors:
             self._pause = FIRST_PAUSE
         elif not gone and any(not isinstance(error, PermissionError) for error in errors.values()):
-            self._call(self._try_again, self._arm_again)
+            self._call(self._try_again)
         return bool(gone)
 
     def _report(self, blind: tuple[str, ...]) -> None:

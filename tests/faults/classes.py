@@ -132,8 +132,8 @@ CLASSES: Final[dict[str, CallClass]] = {
 OF_FILES: Final = frozenset(
     {"open", "create", "read", "write", "fsync", "rename", "mkdir", "unlink", "stat", "opendir", "readdir"}
 )
-# By these files are watched, in a thread of its own.
-OF_THE_WATCH: Final = frozenset({"poll", "read", "inotify"})
+# By these files are watched, in threads of their own.
+OF_THE_WATCH: Final = frozenset({"poll", "read", "inotify", "thread"})
 
 # Calls that are not made to fail, by the reason why not.
 _REASONS: Final = {

@@ -129,9 +129,14 @@ def _play_phase(stage: Stage, name: str, fault: Fault) -> None:
         stage.watch_until_well(fault, result, lasts=lasts, may_stay_out=phase.has_new_files)
         stage.restore()
         if phase.has_new_files and fault.of in OF_THE_WATCH:
-            _write_list(stage)
-            stage.watch_until_well(fault)
-            stage.restore()
+            _change_a_list(stage, fault)
+
+
+def _change_a_list(stage: Stage, fault: Fault) -> None:
+    """A fault that is over has not put an end to the watch over the files."""
+    _write_list(stage)
+    stage.watch_until_well(fault)
+    stage.restore()
 
 
 def prepare_start(stage: Stage, *, is_first: bool) -> None:
@@ -163,6 +168,7 @@ def _play_start(stage: Stage, name: str, fault: Fault) -> None:
     with stage.judged():
         stage.watch_until_well(fault, may_stay_out=True)
         stage.restore()
+        _change_a_list(stage, fault)
 
 
 def _wait_for_the_start(stage: Stage, fault: Fault, lasts: float) -> bool:

@@ -15,6 +15,7 @@ from watchdog.observers import inotify_c
 from watchdog.observers.api import BaseObserver
 
 from routed.daemon.watch import SETTLE, FileWatch, find_places
+from routed.daemon.worker import Worker
 
 QUIET = SETTLE + 0.8  # longer than the 0.5 s for which watchdog waits for the other half of a rename
 
@@ -429,6 +430,15 @@ def test_a_watch_that_cannot_be_had_is_tried_again(
     main: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
 ) -> None:
     fail_once(monkeypatch, BaseObserver, name, error)
+    asyncio.run(see_a_change(main))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_watch_for_which_no_thread_could_be_had_twice_is_whole_in_the_end(
+    main: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):  # once for the watch itself, once for the folders
+        fail_once(monkeypatch, Worker, "put", RuntimeError("can't start new thread"))
     asyncio.run(see_a_change(main))
 
 
