@@ -99,7 +99,7 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.STRANGER_BESIDE: Row(
         "f3945d71137b4fa19cc6db026694ab31",
         NOTICE,
-        "{subject} has a stranger beside it, which stays: {standing}",
+        "{subject} has a foreign object beside it, which is left alone: {standing}",
         is_state=True,
     ),
     Message.DEFAULT_RULES_MISSING: Row(

@@ -25,7 +25,7 @@ from routed.model.text import Vocabulary, find_differing, format_key, format_obj
 FEW: Final = 3  # larger groups are one step with a count
 MANY: Final = 16  # more groups than this that are left alone for one reason are one
 MORE: Final = " and "  # between the first of many and the count of the others
-BESIDE: Final = "a stranger stands beside it, and stays"
+BESIDE: Final = "a foreign object stands beside it, and is left alone"
 
 
 class Waits(NamedTuple):

@@ -198,9 +198,9 @@ PAST: Final[dict[Verb, str]] = {
 
 def _describe_pair(name: str, old: Any, new: Any) -> str:
     if new is _ABSENT:
-        return f"{name} {_format_json(old)} too much" if old is not True else f"{name} too much"
+        return f"{name} {_format_json(old)} instead of none" if old is not True else f"{name} set"
     if old is _ABSENT:
-        return f"no {name} instead of {_format_json(new)}" if new is not True else f"no {name}"
+        return f"no {name} instead of {_format_json(new)}" if new is not True else f"{name} not set"
     return f"{name} {_format_json(old)} instead of {_format_json(new)}"
 
 

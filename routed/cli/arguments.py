@@ -44,7 +44,7 @@ class Argument(NamedTuple):
         return longest.lstrip("-").replace("-", "_")
 
 
-class Verb(NamedTuple):
+class Command(NamedTuple):
     """One command."""
 
     help: str
@@ -84,7 +84,7 @@ def _read_moment(text: str) -> float:
 
 def _read_count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f'"{text}" is no number of lines')
+        raise argparse.ArgumentTypeError(f'"{text}" is not a number of lines')
     return int(text)
 
 
@@ -119,8 +119,8 @@ _DIRECTORY = Argument(
 )  # fmt: skip
 _AFTER_CURSOR = Argument(("--after-cursor",), "only what came after this __CURSOR", metavar="CURSOR")
 
-VERBS: Final[dict[str, Verb]] = {
-    "run": Verb(
+VERBS: Final[dict[str, Command]] = {
+    "run": Command(
         "keep the kernel as the files say, in the foreground",
         (
             Argument(
@@ -132,12 +132,12 @@ VERBS: Final[dict[str, Verb]] = {
             ),
         ),
     ),
-    "check": Verb("read the files and say what is wrong with them", (_FILE,)),
-    "plan": Verb(
+    "check": Command("read the files and say what is wrong with them", (_FILE,)),
+    "plan": Command(
         "show what would be done to the kernel, and change nothing",
         (_FILE, Argument(("--exit-code",), f"exit {Exit.DRIFT} when there is something to do", False)),
     ),
-    "apply": Verb(
+    "apply": Command(
         "put the files in force now and wait for the verified result",
         (
             Argument(("--force",), "let the deletions that the guard holds", False),
@@ -145,16 +145,16 @@ VERBS: Final[dict[str, Verb]] = {
             _TIMEOUT,
         ),
     ),
-    "status": Verb("show every entry, its state and why", (_ENTRY,)),
-    "history": Verb(
+    "status": Command("show every entry, its state and why", (_ENTRY,)),
+    "history": Command(
         "show what the journal remembers of an entry, or of everything",
         (_ENTRY, _SINCE, _LINES, _AFTER_CURSOR, _DIRECTORY),
     ),
-    "blame": Verb(
+    "blame": Command(
         "show who changed the objects of an entry, how often, and what became of it",
         (_ENTRY._replace(is_required=True), _SINCE, _LINES, _DIRECTORY),
     ),
-    "pause": Verb(
+    "pause": Command(
         "stop enforcing an entry, or everything, for a time",
         (
             _ENTRY,
@@ -162,12 +162,12 @@ VERBS: Final[dict[str, Verb]] = {
             Argument(("--reason",), "why; status shows it", "", metavar="TEXT"),
         ),
     ),
-    "resume": Verb("enforce again what was paused", (_ENTRY,)),
-    "select": Verb(
+    "resume": Command("enforce again what was paused", (_ENTRY,)),
+    "select": Command(
         "show which interface is meant, and why every other one is not",
         (Argument(("expression",), "@name of an [[interface]], or a matcher such as cidr=10.0.0.0/8", metavar="EXPR"),),
     ),
-    "route": Verb(
+    "route": Command(
         "say whether an address is the default-route address; add or delete a route to a host",
         (
             Argument(
@@ -183,13 +183,13 @@ VERBS: Final[dict[str, Verb]] = {
             _TIMEOUT,
         ),
     ),
-    "import": Verb("print the kernel's routes, rules and addresses as a file"),
-    "schema": Verb("print the JSON Schema of the file, for editors"),
-    "completion": Verb(
+    "import": Command("print the kernel's routes, rules and addresses as a file"),
+    "schema": Command("print the JSON Schema of the file, for editors"),
+    "completion": Command(
         "print the completion script of a shell",
         (Argument(("shell",), "the shell", choices=("bash", "zsh", "fish"), metavar="SHELL"),),
     ),
-    "demo": Verb("show what routed does, in a throw-away network namespace"),
+    "demo": Command("show what routed does, in a throw-away network namespace"),
 }
 
 

@@ -42,7 +42,7 @@ class EndError(Exception):
         self.code = code
 
 
-class Files(NamedTuple):
+class Declared(NamedTuple):
     """The files as the command found them."""
 
     sources: tuple[Source, ...]
@@ -92,7 +92,7 @@ def delete(options: Namespace) -> Exit:
     daemon = find_daemon(options)
     path = find_path(options)
     with lock_folder(path.parent) if path.parent.exists() else nullcontext(), undoing(path):
-        files = read_files(options) if Path(options.config).exists() else Files((), Intent(), None)
+        files = read_files(options) if Path(options.config).exists() else Declared((), Intent(), None)
         if files.before is None:
             require_leftover(options, files)
         elif files.before.gateway != options.gateway:
@@ -152,16 +152,16 @@ def make_main_file(options: Namespace, daemon: StatusDocument | None) -> None:
     put_file(path, NEW_MAIN_FILE)
 
 
-def read_files(options: Namespace) -> Files:
+def read_files(options: Namespace) -> Declared:
     """Read and check all files. Raises IntentError for what is wrong with any."""
     path = str(find_path(options))
     sources = read_sources(Path(options.config))
     others = load_kept(hostdropin.exchange_drop_in(sources, path, None)).intent
     own = next((source for source in sources if source.path == path), None)
-    return Files(sources, others, hostdropin.read_drop_in(own, options.host) if own else None)
+    return Declared(sources, others, hostdropin.read_drop_in(own, options.host) if own else None)
 
 
-def is_declared_elsewhere(options: Namespace, files: Files) -> bool:
+def is_declared_elsewhere(options: Namespace, files: Declared) -> bool:
     """Does another file say the same already? Raises EndError where it says something else about this host."""
     declared = hostdropin.find_declared(files.others, options.host)
     if declared is None or files.before:
@@ -173,7 +173,7 @@ def is_declared_elsewhere(options: Namespace, files: Files) -> bool:
     return True
 
 
-def require_leftover(options: Namespace, files: Files) -> None:
+def require_leftover(options: Namespace, files: Declared) -> None:
     """Nothing but a leftover of ours may be deleted without a drop-in. Raises EndError for everything else."""
     declared = hostdropin.find_declared(files.others, options.host)
     if declared:
@@ -187,7 +187,7 @@ def require_leftover(options: Namespace, files: Files) -> None:
         raise no_such_process(options)
 
 
-def make_drop_in(route: HostRoute, path: Path, files: Files) -> bytes:
+def make_drop_in(route: HostRoute, path: Path, files: Declared) -> bytes:
     """The content of the drop-in, which goes with all other files. Raises EndError and IntentError."""
     content = hostdropin.write_drop_in(route)
     try:

@@ -107,7 +107,7 @@ class Cell(NamedTuple):
     act: Act = Act.NOTHING
 
 
-class Step(NamedTuple):
+class Move(NamedTuple):
     """What an input comes to: the state to keep on disk, then the act."""
 
     after: Deployment
@@ -170,7 +170,7 @@ _ROWS: Final[dict[Input, tuple[Cell, ...]]] = {
 TABLE: Final = {(phase, what): cell for what, row in _ROWS.items() for phase, cell in zip(Phase, row, strict=True)}
 
 
-def advance(before: Deployment, what: Input, given: Given = NOTHING_GIVEN) -> Step:
+def advance(before: Deployment, what: Input, given: Given = NOTHING_GIVEN) -> Move:
     """What this input makes of a deployment, and what is to be done once that is on disk."""
     phase, act = TABLE[before.phase, what]
     revision, digest = before.revision, before.digest
@@ -183,7 +183,7 @@ def advance(before: Deployment, what: Input, given: Given = NOTHING_GIVEN) -> St
         is_new = given.until > 0
         until, boot = (given.until, given.boot) if is_new else (before.until, before.boot)
         after = after._replace(base=before.base if before.is_trial else before.revision, until=until, boot=boot)
-    return Step(after, act)
+    return Move(after, act)
 
 
 _ENFORCE: Final = frozenset({Act.FILES, Act.REVISION, Act.BEST})
@@ -210,7 +210,7 @@ def judge_start(recorded: Deployment, digest: str | None) -> Input:
     return Input.START_BARRED if is_barred else Input.START
 
 
-def begin(recorded: Deployment, digest: str | None, *, is_over: bool) -> Step:
+def begin(recorded: Deployment, digest: str | None, *, is_over: bool) -> Move:
     """What a start comes to: first the end of a trial that is over, then the files on disk (None: invalid)."""
     before = advance(recorded, Input.EXPIRED).after if is_over else recorded
     what = judge_start(before, digest)

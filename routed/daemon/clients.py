@@ -1,7 +1,7 @@
 """The clients of the control socket: who they are, how many may be there, and how a conversation goes.
 
 A client is one coroutine over an asyncio stream, bounded in memory, in time and in its share of the loop. Those who may
-change something are one crowd, all others another; among the others nobody takes the place of somebody else. Here must
+change something are one pool, all others another; among the others nobody takes the place of somebody else. Here must
 never live: what a message means.
 """
 
@@ -32,20 +32,20 @@ class Peer(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What one crowd of clients may take: those who may change are one crowd, all others another."""
+class ClientLimits:
+    """What one pool of clients may take: those who may change are one pool, all others another."""
 
     clients: int = 64
     each: int = 8  # clients of one user among those who may only read
     request: int = 64 * 1024  # bytes
     patience: float = 30.0  # seconds for one whole request, and for the client to take one whole reply
-    unread: int = 16 * 1024 * 1024  # bytes of replies that the crowd has not taken yet; one alone may be longer
+    unread: int = 16 * 1024 * 1024  # bytes of replies that the pool has not taken yet; one alone may be longer
     rest: float = 3.0  # a reader's request is followed by a pause of so many times what it took
 
 
 @dataclass(slots=True)
 class User:
-    """The clients of one uid in a crowd."""
+    """The clients of one uid in a pool."""
 
     clients: set[asyncio.Task[None]] = field(default_factory=set)
     unread: int = 0  # bytes of replies that it has not taken yet
@@ -53,7 +53,7 @@ class User:
 
 
 @dataclass(slots=True)
-class Crowd:
+class Pool:
     """The clients that share one set of limits."""
 
     may_change: bool
@@ -72,14 +72,14 @@ class Caller:
     """Who asks: what the answer to a message may depend on, and how much of the loop it may take."""
 
     user: User
-    crowd: Crowd
+    pool: Pool
     reader: asyncio.StreamReader
     rest: float
 
     @property
     def may_change(self) -> bool:
         """Is it root, the daemon's own user or a member of the group?"""
-        return self.crowd.may_change
+        return self.pool.may_change
 
     async def take_turn(self, work: Callable[[], Awaitable[bytes]]) -> bytes:
         """Do the work of one request; a reader's when its turn has come.
@@ -90,7 +90,7 @@ class Caller:
         if self.may_change:
             return await work()
         loop = asyncio.get_running_loop()
-        async with self.user.turn, self.crowd.turn:
+        async with self.user.turn, self.pool.turn:
             began = loop.time()
             reply = await work()
             await asyncio.sleep(self.rest * (loop.time() - began))
@@ -121,11 +121,11 @@ Answer: TypeAlias = Callable[[bytes, Caller], AsyncGenerator[bytes, None]]
 class Clients:
     """Everyone who is connected."""
 
-    def __init__(self, answer: Answer, may_change: Callable[[Peer], bool], limits: Limits) -> None:
+    def __init__(self, answer: Answer, may_change: Callable[[Peer], bool], limits: ClientLimits) -> None:
         self._answer = answer
         self._may_change = may_change
         self._limits = limits
-        self.crowds = {may_change: Crowd(may_change) for may_change in (True, False)}
+        self.pools = {may_change: Pool(may_change) for may_change in (True, False)}
 
     def take_in(self, connection: socket.socket) -> None:
         """Talk with whoever connected; hang up at once on who is one too many."""
@@ -135,36 +135,36 @@ class Clients:
         except OSError:
             connection.close()
             return
-        crowd = self.crowds[self._may_change(peer)]
-        user = crowd.users.get(peer.uid) or User()
-        most = self._limits.clients if crowd.may_change else self._limits.each
-        if len(user.clients) >= most or len(crowd.clients) >= self._limits.clients:
+        pool = self.pools[self._may_change(peer)]
+        user = pool.users.get(peer.uid) or User()
+        most = self._limits.clients if pool.may_change else self._limits.each
+        if len(user.clients) >= most or len(pool.clients) >= self._limits.clients:
             connection.close()
             return
-        task = asyncio.get_running_loop().create_task(self._converse(connection, crowd, user))
-        crowd.users[peer.uid] = user
+        task = asyncio.get_running_loop().create_task(self._converse(connection, pool, user))
+        pool.users[peer.uid] = user
         user.clients.add(task)
 
         def forget(task: asyncio.Task[None]) -> None:
             connection.close()
             user.clients.discard(task)
             if not user.clients:
-                del crowd.users[peer.uid]
+                del pool.users[peer.uid]
 
         task.add_done_callback(forget)
 
     async def close(self) -> None:
         """Hang up on everyone."""
-        clients = [task for crowd in self.crowds.values() for task in crowd.clients]
+        clients = [task for pool in self.pools.values() for task in pool.clients]
         for task in clients:
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
 
-    async def _converse(self, connection: socket.socket, crowd: Crowd, user: User) -> None:
+    async def _converse(self, connection: socket.socket, pool: Pool, user: User) -> None:
         """One client, from its first request until it leaves or breaks a rule."""
         try:
             async with _open_streams(connection, self._limits.request) as (reader, writer):
-                caller = Caller(user, crowd, reader, self._limits.rest)
+                caller = Caller(user, pool, reader, self._limits.rest)
                 writer.transport.set_write_buffer_limits(high=0)  # drain() then means: taken
                 while True:
                     async with asyncio.timeout(self._limits.patience):
@@ -180,20 +180,20 @@ class Clients:
             pass
 
     async def _send(self, reply: bytes, caller: Caller, writer: asyncio.StreamWriter) -> None:
-        user, crowd, whole = caller.user, caller.crowd, self._limits.unread
-        share = whole if crowd.may_change else whole * self._limits.each // self._limits.clients
-        for waiting, most in ((user.unread, share), (crowd.unread, whole)):
+        user, pool, whole = caller.user, caller.pool, self._limits.unread
+        share = whole if pool.may_change else whole * self._limits.each // self._limits.clients
+        for waiting, most in ((user.unread, share), (pool.unread, whole)):
             if waiting and waiting + len(reply) > most:
                 raise TimeoutError("earlier replies were not taken yet")
         user.unread += len(reply)
-        crowd.unread += len(reply)
+        pool.unread += len(reply)
         try:
             writer.write(reply)
             async with asyncio.timeout(self._limits.patience):
                 await writer.drain()
         finally:
             user.unread -= len(reply)
-            crowd.unread -= len(reply)
+            pool.unread -= len(reply)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ The only importer of ``asyncvarlink``, which gives the description of the interf
 the dispatch. Its transport is not used: it reads as long as a client writes and queues as long as a client does not
 read. Ours is ``clients``, which bounds both, behind a ``listener``.
 
-Here must never live: what a method does. That is the :class:`Service`'s. Anyone may read; root, the daemon's own user
+Here must never live: what a method does. That is the :class:`Backend`'s. Anyone may read; root, the daemon's own user
 and one group may change something, and alone read the text of files (``discretion``).
 """
 
@@ -45,7 +45,7 @@ from asyncvarlink.serviceinterface import InvalidParameter, VarlinkServiceInterf
 
 from routed.audit.printable import dump_json
 from routed.daemon import discretion
-from routed.daemon.clients import Caller, Clients, Limits, Peer
+from routed.daemon.clients import Caller, ClientLimits, Clients, Peer
 from routed.daemon.listener import ControlError, Listener
 from routed.daemon.results import describe_problem
 from routed.daemon.seldom import Seldom
@@ -57,10 +57,10 @@ _LOGGER = logging.getLogger(__name__)
 NAME: Final = "io.routed"
 SERVICE_INTERFACE: Final = "org.varlink.service"
 READING: Final = frozenset({"GetStatus", "Plan", "Watch"})  # what anyone may call; everything else changes something
-OUTCOMES_QUEUED: Final = 256  # the size of a queue that ``Service.subscribe`` gives
+OUTCOMES_QUEUED: Final = 256  # the size of a queue that ``Backend.subscribe`` gives
 
 
-class Service(Protocol):
+class Backend(Protocol):
     """What the daemon does for a client. To a name that is no entry's it says ``raise UnknownEntry(entry=name)``."""
 
     def status(self) -> StatusDocument:
@@ -102,7 +102,7 @@ def describe(hint: Any, types: dict[str, str]) -> str:
     return _SCALARS[hint]
 
 
-class Document(ForeignVarlinkType):
+class DocumentType(ForeignVarlinkType):
     """One of ``model.documents``, described by its name. Not checked when it is sent: mypy has done that."""
 
     def __init__(self, document: type) -> None:
@@ -119,7 +119,7 @@ def answering(document: type) -> Callable[[Method], Method]:
         )
         signature = varlinksignature(method)
         assert signature
-        signature.return_type = ObjectVarlinkType({"document": Document(document)})
+        signature.return_type = ObjectVarlinkType({"document": DocumentType(document)})
         return method  # type: ignore[no-any-return]
 
     return decorate
@@ -146,7 +146,7 @@ class InvalidConfiguration(TypedVarlinkErrorReply, interface=NAME):
         problems: list[object]
 
 
-InvalidConfiguration.paramtype = ObjectVarlinkType({"problems": Document(list[ProblemDocument])})
+InvalidConfiguration.paramtype = ObjectVarlinkType({"problems": DocumentType(list[ProblemDocument])})
 
 
 class Refused(TypedVarlinkErrorReply, interface=NAME):
@@ -175,21 +175,21 @@ class Interface(VarlinkInterface, name=NAME):
 
     errors = (PermissionDenied, Refused, UnknownEntry, InvalidConfiguration, FellBehind, Failed)
 
-    def __init__(self, service: Service, *, shows_text: bool) -> None:
-        self._service = service
+    def __init__(self, backend: Backend, *, shows_text: bool) -> None:
+        self._backend = backend
         self._shows_text = shows_text  # of files
 
     @answering(StatusDocument)
     def GetStatus(self) -> StatusDocument:  # noqa: N802  Varlink's spelling
         """Every entry and its objects: state, since when, why not."""
-        status = self._service.status()
+        status = self._backend.status()
         return status if self._shows_text else discretion.withhold_from_status(status)
 
     @answering(PlanDocument)
     async def Plan(self) -> PlanDocument:  # noqa: N802
         """What would be done about the files on disk, in order, with reasons. Changes nothing."""
         try:
-            return await self._service.plan()
+            return await self._backend.plan()
         except IntentError as error:
             problems = [describe_problem(problem) for problem in error.problems]
             shown: list[Any] = problems if self._shows_text else discretion.withhold_text(problems)
@@ -198,7 +198,7 @@ class Interface(VarlinkInterface, name=NAME):
     @answering(ApplyDocument)
     async def Reload(self, *, force: bool) -> ApplyDocument:  # noqa: N802
         """Enforce the files on disk; answers when the result is verified, or with what is wrong in the files."""
-        return await self._service.reload(force)
+        return await self._backend.reload(force)
 
     @varlinkmethod
     def Pause(self, *, entry: str | None, seconds: float, reason: str) -> None:  # noqa: N802
@@ -207,17 +207,17 @@ class Interface(VarlinkInterface, name=NAME):
             raise InvalidParameter(parameter="seconds")
         if not reason.isprintable():
             raise InvalidParameter(parameter="reason")
-        self._service.pause(entry, seconds, reason)
+        self._backend.pause(entry, seconds, reason)
 
     @varlinkmethod
     def Resume(self, *, entry: str | None) -> None:  # noqa: N802
         """End a pause."""
-        self._service.resume(entry)
+        self._backend.resume(entry)
 
     @answering(OutcomeDocument)
     async def Watch(self) -> AsyncIterator[OutcomeDocument]:  # noqa: N802
         """Every outcome from now on. Call it with "more"; hang up to end it."""
-        queue = self._service.subscribe()
+        queue = self._backend.subscribe()
         try:
             while True:
                 outcome = await queue.get()
@@ -225,15 +225,15 @@ class Interface(VarlinkInterface, name=NAME):
                     raise FellBehind
                 yield outcome if self._shows_text else discretion.withhold_from_outcome(outcome)
         finally:
-            self._service.unsubscribe(queue)
+            self._backend.unsubscribe(queue)
 
 
 class Control:
     """The server. ``await open_control(…)`` makes one."""
 
-    def __init__(self, path: Path, service: Service, version: str, group: int | None, limits: Limits) -> None:
+    def __init__(self, path: Path, backend: Backend, version: str, group: int | None, limits: ClientLimits) -> None:
         self._registries = {
-            may_change: _register(service, version, may_change=may_change) for may_change in (True, False)
+            may_change: _register(backend, version, may_change=may_change) for may_change in (True, False)
         }
         self._group = group
         self._seldom = Seldom()
@@ -294,17 +294,17 @@ class Control:
         return peer.uid in {0, os.geteuid()} or self._group in peer.groups
 
 
-def _register(service: Service, version: str, *, may_change: bool) -> VarlinkInterfaceRegistry:
+def _register(backend: Backend, version: str, *, may_change: bool) -> VarlinkInterfaceRegistry:
     registry = VarlinkInterfaceRegistry()
-    registry.register_interface(Interface(service, shows_text=may_change))
+    registry.register_interface(Interface(backend, shows_text=may_change))
     registry.register_interface(VarlinkServiceInterface("routed", "routed", version, "", registry))
     return registry
 
 
 async def open_control(
-    path: Path, service: Service, *, version: str, group: str = "", limits: Limits | None = None
+    path: Path, backend: Backend, *, version: str, group: str = "", limits: ClientLimits | None = None
 ) -> Control:
-    """Serve ``service`` on a Varlink socket at ``path``. ``group`` names the group whose members may change things too.
+    """Serve ``backend`` on a Varlink socket at ``path``. ``group`` names the group whose members may change things too.
 
     Raises ControlError with a sentence for a person.
     """
@@ -312,7 +312,7 @@ async def open_control(
         number = grp.getgrnam(group).gr_gid if group else None
     except KeyError:
         raise ControlError(f'there is no group "{group}" for the control socket') from None
-    return Control(path, service, version, number, limits or Limits())
+    return Control(path, backend, version, number, limits or ClientLimits())
 
 
 def parse_call(message: bytes) -> VarlinkMethodCall:

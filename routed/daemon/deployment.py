@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from routed.audit import notices
-from routed.core.deployment import Act, Given, Input, Step, advance, judge_saved
+from routed.core.deployment import Act, Given, Input, Move, advance, judge_saved
 from routed.core.schedule import Dirt
 from routed.daemon.control import Refused
 from routed.daemon.engine import Request
@@ -129,7 +129,7 @@ class Deployer:
         await self._loop.run_pass(request)
         return request
 
-    async def _enforce(self, step: Step, intent: Intent, cause: Cause, *, is_forced: bool = False) -> Request:
+    async def _enforce(self, step: Move, intent: Intent, cause: Cause, *, is_forced: bool = False) -> Request:
         """Do what the table says of these files, or of this revision."""
         before, host = self._keeper.deployment, self._host
         is_other = intent.digest != host.intent.digest or not before.revision
@@ -146,7 +146,7 @@ class Deployer:
             self._voice.say(notices.note_config_loaded(str(self._files.config), *counts, self._keeper.revision))
         return done
 
-    def _keep(self, step: Step, intent: Intent) -> None:
+    def _keep(self, step: Move, intent: Intent) -> None:
         self._keeper.move_to(step.after._replace(revision=self._keeper.save_revision(intent)))
 
     async def _take_protocol(self, intent: Intent) -> str:

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from routed.core.deployment import Act, Deployment, Step, begin, is_over
+from routed.core.deployment import Act, Deployment, Move, begin, is_over
 from routed.daemon.handover import ReadFiles
 from routed.daemon.reading import Reader, Reading
 from routed.daemon.record import RecordFile, read_boot
@@ -25,7 +25,7 @@ class Start(NamedTuple):
 
     intent: Intent
     reading: Reading  # of the files on disk
-    step: Step  # the deployment that it comes to, and what is to be done
+    step: Move  # the deployment that it comes to, and what is to be done
     recorded: Deployment = Deployment()  # as the record on disk has it
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects when we last ran
 
@@ -64,7 +64,7 @@ class Files:
             revision = newest.number if newest and is_kept else 0
             after = step.after if step.act is Act.FILES else Deployment()
             after = after._replace(revision=revision, digest=reading.intent.digest)
-            start = Start(reading.intent, reading, Step(after, Act.FILES))
+            start = Start(reading.intent, reading, Move(after, Act.FILES))
         if start is None:
             raise IntentError(reading.problems)
         former = frozenset[int]()
@@ -72,7 +72,7 @@ class Files:
             former = frozenset({before.settings.protocol})
         return start._replace(recorded=recorded, former_protocols=former)
 
-    def _find_stand_in(self, reader: Reader, reading: Reading, step: Step) -> Start | None:
+    def _find_stand_in(self, reader: Reader, reading: Reading, step: Move) -> Start | None:
         """The revision that the step names, else the best one that can be understood."""
         named = self.revisions.read(step.after.revision) if step.act is not Act.BEST else None
         for kept in chain([named] if named else [], self.revisions.rank(step.after.barred)):

@@ -55,7 +55,7 @@ class Draft(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class OtherFiles:
     """What a table needs to know of the other files."""
 
     names: Names
@@ -63,7 +63,7 @@ class Context:
     interfaces: frozenset[str] | None = None  # names of [[interface]]; None: not all of them could be read
 
 
-def convert(kind: str, spec: Any, origin: Origin, context: Context) -> Draft:
+def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
     """The entry of one table. Raises FaultsError with everything that is wrong with it."""
     head = {
         "name": f"{kind}/{spec.name or ''}",
@@ -71,9 +71,9 @@ def convert(kind: str, spec: Any, origin: Origin, context: Context) -> Draft:
         "enforce": Enforce(spec.enforce),
         "on_conflict": spec.on_conflict and OnConflict(spec.on_conflict),
     }
-    if faults := tuple(find_unknown_references(spec, context.interfaces)):
+    if faults := tuple(find_unknown_references(spec, others.interfaces)):
         raise FaultsError(*faults)
-    return CONVERTERS[kind](head, spec, context)
+    return CONVERTERS[kind](head, spec, others)
 
 
 def split_reference(word: bytes | str | None) -> tuple[bytes, str]:
@@ -81,15 +81,15 @@ def split_reference(word: bytes | str | None) -> tuple[bytes, str]:
     return (b"", word[1:]) if isinstance(word, str) else (word or b"", "")
 
 
-def convert_route(head: dict[str, Any], route: schema.Route, context: Context) -> Draft:
+def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles) -> Draft:
     """``[[route]]``."""
     faults = list(checks.check_destination_keys(route))
     if faults:
         raise FaultsError(*faults)
-    prefixes, families = _destinations(route, context)
+    prefixes, families = _destinations(route, others)
     faults += checks.check_route(route, frozenset(families))
-    table = _take(faults, "table", _route_table, context.names, route.table)
-    tos = _take(faults, "tos", _tos, context.names, route.tos)
+    table = _take(faults, "table", _route_table, others.names, route.table)
+    tos = _take(faults, "tos", _tos, others.names, route.tos)
     if faults:
         raise FaultsError(*faults)
     src, src_of = split_reference(route.src)
@@ -116,13 +116,13 @@ def _metrics(route: schema.Route) -> tuple[tuple[int, int | str], ...]:
     return tuple(sorted((number, value if isinstance(value, str) else int(value)) for number, value in given if value))
 
 
-def _destinations(route: schema.Route, context: Context) -> tuple[dict[int, AbstractSet[bytes]], tuple[int, ...]]:
+def _destinations(route: schema.Route, others: OtherFiles) -> tuple[dict[int, AbstractSet[bytes]], tuple[int, ...]]:
     """The prefixes by family, and the families that the rest of the entry has to suit."""
     if route.to == b"":
         families = _families_of_default(route)
         return {family: frozenset((net.DEFAULT[family],)) for family in families}, families
     if route.prefixes_file is not None:
-        file = context.read_prefixes(route.prefixes_file)
+        file = others.read_prefixes(route.prefixes_file)
         prefixes: dict[int, AbstractSet[bytes]] = {**file.prefixes} if file else {}
     else:
         listed = route.prefixes if route.prefixes is not None else [route.to or b""]
@@ -162,12 +162,12 @@ def _destination_label(route: schema.Route, prefixes: dict[int, AbstractSet[byte
     return net.format_prefix(first) if count == 1 else f"{net.format_prefix(first)}:{count}"
 
 
-def convert_rule(head: dict[str, Any], rule: schema.Rule, context: Context) -> Draft:
+def convert_rule(head: dict[str, Any], rule: schema.Rule, others: OtherFiles) -> Draft:
     """``[[rule]]``."""
     faults = list(checks.check_rule(rule))
     families = tuple(_take(faults, "", _rule_families, rule) or ())
-    table = _take(faults, "table", _rule_table, context.names, rule.table)
-    tos = _take(faults, "tos", _tos, context.names, rule.tos)
+    table = _take(faults, "table", _rule_table, others.names, rule.table)
+    tos = _take(faults, "tos", _tos, others.names, rule.tos)
     if rule.suppress_prefixlength is not None and rule.suppress_prefixlength > 32 and net.IPV4 in families:
         faults.append(Fault(("suppress_prefixlength",), "`suppress_prefixlength` of an IPv4 rule must be 32 or less"))
     if faults:
@@ -234,9 +234,9 @@ def _rule_families(rule: schema.Rule) -> tuple[int, ...]:
     return families
 
 
-def convert_address(head: dict[str, Any], spec: schema.AddressTable, context: Context) -> Draft:
+def convert_address(head: dict[str, Any], spec: schema.AddressTable, others: OtherFiles) -> Draft:
     """``[[address]]``."""
-    del context
+    del others
     address, length = _held(spec)
     if faults := tuple(checks.check_address(spec, address, length, spec.dev or "")):
         raise FaultsError(*faults)
@@ -256,16 +256,16 @@ def convert_address(head: dict[str, Any], spec: schema.AddressTable, context: Co
     return Draft(entry, (f"{net.format_address(address)}/{length}", entry.dev))
 
 
-def convert_vip(head: dict[str, Any], spec: schema.Vip, context: Context) -> Draft:
+def convert_vip(head: dict[str, Any], spec: schema.Vip, others: OtherFiles) -> Draft:
     """``[[vip]]``: with ``node`` routed, with ``dev`` held as an address."""
     if faults := tuple(checks.check_vip(spec)):
         raise FaultsError(*faults)
-    return _convert_held_vip(head, spec) if spec.node is None else _convert_routed_vip(head, spec, context)
+    return _convert_held_vip(head, spec) if spec.node is None else _convert_routed_vip(head, spec, others)
 
 
-def _convert_routed_vip(head: dict[str, Any], spec: schema.Vip, context: Context) -> Draft:
+def _convert_routed_vip(head: dict[str, Any], spec: schema.Vip, others: OtherFiles) -> Draft:
     faults: list[Fault] = []
-    table = _take(faults, "table", _route_table, context.names, spec.table)
+    table = _take(faults, "table", _route_table, others.names, spec.table)
     if faults:
         raise FaultsError(*faults)
     assert spec.address is not None
@@ -377,7 +377,7 @@ def _tos(known: Names, word: str | int | None) -> int:
     return number
 
 
-CONVERTERS: Final[dict[str, Callable[[dict[str, Any], Any, Context], Draft]]] = {
+CONVERTERS: Final[dict[str, Callable[[dict[str, Any], Any, OtherFiles], Draft]]] = {
     "route": convert_route,
     "rule": convert_rule,
     "address": convert_address,

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from routed.intent import schema
 from routed.intent.complaints import unknown_key, validate
-from routed.intent.convert import Context, Draft, FaultsError, convert, derive_links
+from routed.intent.convert import Draft, FaultsError, OtherFiles, convert, derive_links
 from routed.intent.crosscheck import find_clashes, name_entries
 from routed.intent.disk import Read, read_for_command
 from routed.intent.documents import Document
@@ -38,7 +38,7 @@ class Loaded(NamedTuple):
     notices: tuple[Problem, ...]
 
 
-class Raw(NamedTuple):
+class WrittenTable(NamedTuple):
     """One table of one file, as the schema has read it."""
 
     kind: str
@@ -138,20 +138,20 @@ class _Assembly:
 
     def assemble(self) -> Loaded:
         """The story. Raises IntentError."""
-        raws = [raw for document in self.documents for raw in self._read_tables(document)]
-        chosen = self._choose(raws)
-        names = self._names([raw for raw in chosen if raw.kind == "table"])
-        settings = self._settings([raw for raw in raws if raw.kind == "daemon"], names)
-        selectors = self._selectors([raw for raw in chosen if raw.kind == "interface"])
+        tables = [table for document in self.documents for table in self._read_tables(document)]
+        chosen = self._choose(tables)
+        names = self._names([table for table in chosen if table.kind == "table"])
+        settings = self._settings([table for table in tables if table.kind == "daemon"], names)
+        selectors = self._selectors([table for table in chosen if table.kind == "interface"])
         known = frozenset(selector.name for selector in selectors) if self.is_every_interface_read else None
-        placed = [raw for raw in chosen if raw.kind not in {"table", "daemon", "interface"}]
+        placed = [table for table in chosen if table.kind not in {"table", "daemon", "interface"}]
         drafts = [
-            (raw, draft)
-            for raw in placed
-            if (draft := self._attempt(raw.document, raw.path, partial(self._convert, raw, names, known)))
+            (table, draft)
+            for table in placed
+            if (draft := self._attempt(table.document, table.path, partial(self._convert, table, names, known)))
         ]
         entries = name_entries(draft for _, draft in drafts)
-        self._crosscheck([raw for raw, _ in drafts], entries)
+        self._crosscheck([table for table, _ in drafts], entries)
         if self.problems:
             raise IntentError(self._in_order(self.problems))
         table_names = {number: name for name, number in names.tables.items()}
@@ -159,7 +159,7 @@ class _Assembly:
         intent = Intent(settings, entries, self.sources, table_names, digest_of(self.sources), selectors)
         return Loaded(intent, self._in_order(self.notices))
 
-    def _read_tables(self, document: Document) -> Iterable[Raw]:
+    def _read_tables(self, document: Document) -> Iterable[WrittenTable]:
         """Every table of one file that its schema accepts."""
         self.note(document.source.path)
         data = document.data
@@ -175,23 +175,23 @@ class _Assembly:
                 tables.append((word, (word,), schema.Daemon, value))
             else:
                 self.problems += (document.problem_of((), fault) for fault in _top_level_faults(word, value))
-        for kind, path, model, table in tables:
-            raw = self._attempt(document, path, partial(self._read_table, document, kind, path, model, table))
-            if raw is not None:
-                yield raw
+        for kind, path, model, content in tables:
+            table = self._attempt(document, path, partial(self._read_table, document, kind, path, model, content))
+            if table is not None:
+                yield table
             else:
                 self.is_every_table_read &= kind != "table"
                 self.is_every_interface_read &= kind != "interface"
 
     def _read_table(
-        self, document: Document, kind: str, path: KeyPath, model: type[schema.Table], table: object
-    ) -> Raw | None:
-        if not isinstance(table, dict):
+        self, document: Document, kind: str, path: KeyPath, model: type[schema.Table], content: object
+    ) -> WrittenTable | None:
+        if not isinstance(content, dict):
             self.problems.append(document.problem(path, f"`{kind}` must be a table"))
             return None
-        spec = validate(model, table)
+        spec = validate(model, content)
         if not isinstance(spec, tuple):
-            return Raw(kind, document, path, spec)
+            return WrittenTable(kind, document, path, spec)
         self.problems += (document.problem_of(path, fault) for fault in spec)
         return None
 
@@ -199,80 +199,80 @@ class _Assembly:
         """A defect in the work on one table is a problem of that table; the others are still read."""
         return attempt(work, lambda sentence: self.problems.append(document.problem(path, sentence)))
 
-    def _choose(self, raws: Iterable[Raw]) -> list[Raw]:
+    def _choose(self, tables: Iterable[WrittenTable]) -> list[WrittenTable]:
         """The tables that count: of one kind and name the last file's, and none that is disabled."""
-        chosen: dict[object, Raw] = {}
-        for raw in raws:
-            name = raw.spec.name if raw.kind != "daemon" else None
-            key = (raw.kind, name) if name else (*raw.path, raw.document.source.path)
+        chosen: dict[object, WrittenTable] = {}
+        for table in tables:
+            name = table.spec.name if table.kind != "daemon" else None
+            key = (table.kind, name) if name else (*table.path, table.document.source.path)
             earlier = chosen.get(key)
-            if earlier and earlier.document is raw.document:
+            if earlier and earlier.document is table.document:
                 place = earlier.document.origin(earlier.path)
                 message = f'the name "{name}" stands here already, at line {place.line}'
-                self.problems.append(raw.document.problem((*raw.path, "name"), message))
-            chosen[key] = raw
-        return [raw for raw in chosen.values() if raw.kind == "daemon" or not raw.spec.disabled]
+                self.problems.append(table.document.problem((*table.path, "name"), message))
+            chosen[key] = table
+        return [table for table in chosen.values() if table.kind == "daemon" or not table.spec.disabled]
 
-    def _names(self, raws: Iterable[Raw]) -> Names:
+    def _names(self, tables: Iterable[WrittenTable]) -> Names:
         """The names of the host and of ``[[table]]``."""
         host = read_names(self.sources)
         declared: dict[str, int] = {}
-        for raw in raws:
-            name, number = raw.spec.name, raw.spec.id
-            missing = [key for key in ("name", "id") if getattr(raw.spec, key) is None]
-            self.problems += (raw.document.problem(raw.path, f"`{key}` is missing") for key in missing)
+        for table in tables:
+            name, number = table.spec.name, table.spec.id
+            missing = [key for key in ("name", "id") if getattr(table.spec, key) is None]
+            self.problems += (table.document.problem(table.path, f"`{key}` is missing") for key in missing)
             if missing:
                 self.is_every_table_read = False
                 continue
             if name in TABLES.values() or number in TABLES:
                 message = "the names and numbers of main, local and default are the kernel's"
-                self.problems.append(raw.document.problem(raw.path, message))
+                self.problems.append(table.document.problem(table.path, message))
             elif host.tables.get(name, number) != number:
                 message = f'the host\'s rt_tables calls {host.tables[name]} "{name}"; here it is {number}'
-                self.notices.append(raw.document.problem(raw.path, message))
+                self.notices.append(table.document.problem(table.path, message))
             declared[name] = number
         return Names({**host.tables, **declared}, host.protocols, host.services, self.is_every_table_read)
 
-    def _settings(self, raws: Iterable[Raw], names: Names) -> Settings:
+    def _settings(self, tables: Iterable[WrittenTable], names: Names) -> Settings:
         """``[daemon]`` of all files, a later file's keys before an earlier one's."""
         given: dict[str, Any] = {}
-        for raw in raws:
-            for key in raw.spec.model_fields_set:
-                given[key] = getattr(raw.spec, key)
+        for table in tables:
+            for key in table.spec.model_fields_set:
+                given[key] = getattr(table.spec, key)
                 if key == "protocol":
                     try:
                         given[key] = _own_protocol(names, given[key])
                     except ValueError as error:
                         message, *hint = error.args
-                        self.problems.append(raw.document.problem((*raw.path, key), f"`{key}`: {message}", *hint))
+                        self.problems.append(table.document.problem((*table.path, key), f"`{key}`: {message}", *hint))
         return Settings(**given)
 
-    def _selectors(self, raws: Iterable[Raw]) -> tuple[Selector, ...]:
+    def _selectors(self, tables: Iterable[WrittenTable]) -> tuple[Selector, ...]:
         """Every ``[[interface]]``."""
         selectors = []
-        for raw in raws:
-            found = convert_selector(raw.spec, raw.document.origin(raw.path))
+        for table in tables:
+            found = convert_selector(table.spec, table.document.origin(table.path))
             if isinstance(found, Selector):
                 selectors.append(found)
             else:
-                self.problems += (raw.document.problem_of(raw.path, fault) for fault in found)
+                self.problems += (table.document.problem_of(table.path, fault) for fault in found)
                 self.is_every_interface_read = False
         return tuple(selectors)
 
-    def _convert(self, raw: Raw, names: Names, interfaces: frozenset[str] | None) -> Draft | None:
-        context = Context(names, lambda word: self._prefix_file(raw, word), interfaces)
+    def _convert(self, table: WrittenTable, names: Names, interfaces: frozenset[str] | None) -> Draft | None:
+        others = OtherFiles(names, lambda word: self._prefix_file(table, word), interfaces)
         try:
-            return convert(raw.kind, raw.spec, raw.document.origin(raw.path), context)
+            return convert(table.kind, table.spec, table.document.origin(table.path), others)
         except FaultsError as error:
-            self.problems += (raw.document.problem_of(raw.path, fault) for fault in error.faults)
+            self.problems += (table.document.problem_of(table.path, fault) for fault in error.faults)
         return None
 
-    def _prefix_file(self, raw: Raw, word: str) -> PrefixFile | None:
-        path = prefix_path(raw.document.source.path, word)
+    def _prefix_file(self, table: WrittenTable, word: str) -> PrefixFile | None:
+        path = prefix_path(table.document.source.path, word)
         if path not in self.prefix_sources:
             if not self.are_prefixes_told:
                 message = f"`prefixes_file`: {path} is not among the files"
-                self.problems.append(raw.document.problem((*raw.path, "prefixes_file"), message))
+                self.problems.append(table.document.problem((*table.path, "prefixes_file"), message))
             return None
         if path not in self.prefix_files:
             self.note(path)
@@ -284,16 +284,16 @@ class _Assembly:
                 self.notices.append(Problem(path, 0, 0, "the file has no prefix"))
         return self.prefix_files[path]
 
-    def _crosscheck(self, raws: Iterable[Raw], entries: tuple[Entry, ...]) -> None:
+    def _crosscheck(self, tables: Iterable[WrittenTable], entries: tuple[Entry, ...]) -> None:
         # A file that could not be read may replace any entry, so nothing certain can be said about pairs of them.
         if not self.is_every_file_read:
             return
         is_whole = not self.problems
-        places = {entry.name: raw for raw, entry in zip(raws, entries, strict=True)}
+        places = {entry.name: table for table, entry in zip(tables, entries, strict=True)}
         for clash in find_clashes(entries):
             if is_whole or not clash.is_absence:
-                raw = places[clash.entry.name]
-                self.problems.append(raw.document.problem(raw.path + clash.key, clash.message))
+                table = places[clash.entry.name]
+                self.problems.append(table.document.problem(table.path + clash.key, clash.message))
 
     def _in_order(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         order = {source.path: index for index, source in enumerate(self.sources)}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from routed.daemon.clients import Limits
+from routed.daemon.clients import ClientLimits
 from routed.daemon.control import OUTCOMES_QUEUED, open_control
 from routed.intent.problems import IntentError, Problem
 from tests.system import callers
@@ -83,7 +83,7 @@ async def crowding(path: Path, uid: int, count: int, message: str = "") -> Async
             await asyncio.to_thread(stack.close)
 
 
-def run(play: Callable[[Path, Daemon], Awaitable[None]], group: str = "", limits: Limits | None = None) -> None:
+def run(play: Callable[[Path, Daemon], Awaitable[None]], group: str = "", limits: ClientLimits | None = None) -> None:
     async def whole(path: Path) -> None:
         daemon = Daemon()
         control = await open_control(path, daemon, version="", group=group, limits=limits)
@@ -137,7 +137,7 @@ def test_a_crowd_of_one_user_keeps_neither_root_nor_another_user_out(message: st
             for uid in (0, SOMEBODY):
                 [reply] = await call_as(path, uid, [], "io.routed.GetStatus")
                 assert "error" not in reply
-            assert len(daemon.queues) <= Limits().each
+            assert len(daemon.queues) <= ClientLimits().each
 
     run(play)
 
@@ -147,20 +147,20 @@ def test_a_user_who_takes_no_replies_does_not_keep_another_from_theirs() -> None
 
     async def play(path: Path, daemon: Daemon) -> None:
         daemon.padding = "x" * size
-        async with crowding(path, NOBODY, Limits().each, '{"method":"io.routed.GetStatus"}'):
-            for _ in range(Limits().each):
+        async with crowding(path, NOBODY, ClientLimits().each, '{"method":"io.routed.GetStatus"}'):
+            for _ in range(ClientLimits().each):
                 [reply] = await call_as(path, SOMEBODY, [], "io.routed.GetStatus")
                 assert "error" not in reply
 
-    run(play, limits=Limits(unread=3 * size))
+    run(play, limits=ClientLimits(unread=3 * size))
 
 
 def test_a_user_may_have_so_many_clients_and_the_next_is_hung_up_on() -> None:
     async def play(path: Path, _daemon: Daemon) -> None:
-        async with crowding(path, NOBODY, Limits().each - 1):
+        async with crowding(path, NOBODY, ClientLimits().each - 1):
             [reply] = await call_as(path, NOBODY, [], "io.routed.GetStatus")
             assert "error" not in reply
-        async with crowding(path, NOBODY, Limits().each):
+        async with crowding(path, NOBODY, ClientLimits().each):
             with pytest.raises(subprocess.CalledProcessError):
                 await call_as(path, NOBODY, [], "io.routed.GetStatus")
 

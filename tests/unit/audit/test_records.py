@@ -58,7 +58,7 @@ def test_what_a_comparison_found_names_nobody(story: Any) -> None:
             {"gateway": "10.20.0.9", "protocol": 4},
             "gateway 10.20.0.9 instead of 10.20.0.1, protocol static instead of routed",
         ),
-        ({"metrics": ((2, 1400),)}, "metrics [mtu 1400] too much"),
+        ({"metrics": ((2, 1400),)}, "metrics [mtu 1400] instead of none"),
         ({"lock": 4}, "another lock"),
     ],
 )
@@ -301,7 +301,7 @@ def test_refusals_and_strangers_are_told_with_what_stands_there(story: Any) -> N
         (
             "stranger-beside",
             (
-                f"{SUBJECT} has a stranger beside it, which stays:"
+                f"{SUBJECT} has a foreign object beside it, which is left alone:"
                 " 10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static"
             ),
         ),

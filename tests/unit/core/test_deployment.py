@@ -15,8 +15,8 @@ from routed.core.deployment import (
     Deployment,
     Given,
     Input,
+    Move,
     Phase,
-    Step,
     advance,
     begin,
     is_over,
@@ -70,10 +70,10 @@ def test_each_cell_is_as_the_documents_draw_it(phase: Phase, what: Input, cell: 
 
 def test_a_trial_returns_to_what_was_in_force_before_it() -> None:
     assert Deployment(Phase.PENDING, 8, "eight", 7, frozenset({"eight"}), LATER, BOOT) == TRIAL
-    assert advance(TRIAL, Input.EXPIRED) == Step(
+    assert advance(TRIAL, Input.EXPIRED) == Move(
         Deployment(Phase.REJECTED, 7, "", barred=frozenset({"eight"})), Act.BASE
     )
-    assert advance(TRIAL, Input.CONFIRMED) == Step(Deployment(Phase.IN_FORCE, 8, "eight"), Act.MARK_CONFIRMED)
+    assert advance(TRIAL, Input.CONFIRMED) == Move(Deployment(Phase.IN_FORCE, 8, "eight"), Act.MARK_CONFIRMED)
 
 
 @pytest.mark.parametrize("what", [Input.ASKED, Input.TRIED, Input.SAVED])

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from asyncvarlink import VarlinkClientProtocol, connect_unix_varlink
 
-from routed.daemon.clients import Limits
+from routed.daemon.clients import ClientLimits
 from routed.daemon.control import (
     OUTCOMES_QUEUED,
     Control,
@@ -26,7 +26,7 @@ from routed.daemon.listener import ControlError
 from routed.intent.problems import IntentError, Problem
 from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, StatusDocument
 
-HASTY = Limits(patience=0.2)
+HASTY = ClientLimits(patience=0.2)
 
 
 class Daemon:
@@ -150,7 +150,7 @@ class Client:
         self.writer.transport.abort()
 
 
-def run(tmp_path: Path, play: Callable[[Scene], Awaitable[None]], limits: Limits | None = None) -> None:
+def run(tmp_path: Path, play: Callable[[Scene], Awaitable[None]], limits: ClientLimits | None = None) -> None:
     unhandled: list[dict[str, Any]] = []
 
     async def whole() -> None:
@@ -164,7 +164,7 @@ def run(tmp_path: Path, play: Callable[[Scene], Awaitable[None]], limits: Limits
 
 
 @asynccontextmanager
-async def opened(tmp_path: Path, limits: Limits | None) -> AsyncIterator[Scene]:
+async def opened(tmp_path: Path, limits: ClientLimits | None) -> AsyncIterator[Scene]:
     path = tmp_path / "run" / "io.routed"
     daemon = Daemon()
     control = await open_control(path, daemon, version="1.2", limits=limits)
@@ -384,7 +384,7 @@ def test_a_client_that_never_takes_its_reply_is_hung_up_on(tmp_path: Path) -> No
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(scene.path))
             client.sendall(b'{"method":"io.routed.GetStatus"}\0')
-            crowd = scene.control.clients.crowds[True]
+            crowd = scene.control.clients.pools[True]
             async with asyncio.timeout(60):
                 while not crowd.unread:  # noqa: ASYNC110
                     await asyncio.sleep(0)
@@ -465,7 +465,7 @@ def test_random_bytes_do_no_harm(tmp_path: Path) -> None:
 def test_two_hundred_connections_leave_room_for_no_more_than_the_limit(tmp_path: Path) -> None:
     async def play(scene: Scene) -> None:
         clients = [await scene.connect() for _ in range(200)]
-        crowd = scene.control.clients.crowds[True]
+        crowd = scene.control.clients.pools[True]
         gone = [asyncio.create_task(client.is_hung_up_on()) for client in clients]
         async with asyncio.timeout(60):
             while sum(task.done() for task in gone) < 200 - 64:
