@@ -58,7 +58,7 @@ def main() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")  # rather us than the daemon
     stdin, stdout = os.fdopen(0, "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing else comes between the answers
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, OSError):  # nobody asks any more, or a pipe fails: whoever asked tells of that
         Conversation(stdin, stdout).serve()
     os._exit(0)  # what is not sent yet, nobody wants any more
 
