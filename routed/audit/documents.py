@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
+from routed.audit.reasons import describe_paused, describe_reason
 from routed.audit.records import Record
-from routed.model.change import Drift, Nature, Operation, Plan, Verb
+from routed.model.change import Nature, Operation, Plan, Refusal, Verb
 from routed.model.documents import (
     OutcomeDocument,
     PlanDocument,
@@ -20,19 +21,19 @@ from routed.model.documents import (
 )
 from routed.model.entries import Entry
 from routed.model.objects import Key, Kind, Member, Slot, Value
+from routed.model.reasons import LeftAlone, Reason
 from routed.model.text import Vocabulary, find_differing, format_key, format_object, to_json
 
 FEW: Final = 3  # larger groups are one step with a count
 MANY: Final = 16  # more groups than this that are left alone for one reason are one
-MORE: Final = " and "  # between the first of many and the count of the others
-BESIDE: Final = "a foreign object stands beside it, and is left alone"
 
 
 class Waits(NamedTuple):
     """An entry and what it, or a part of it, waits for."""
 
     entry: Entry
-    reason: str
+    reason: Reason | None
+    part: str = ""  # what waits, where it is not the entry
 
 
 class _Group(Protocol):
@@ -47,29 +48,44 @@ class _Group(Protocol):
 
 
 def make_plan_document(
-    plan: Plan, waiting: Iterable[Waits], vocabulary: Vocabulary, held: Iterable[tuple[Drift, str]] = ()
+    plan: Plan, waiting: Iterable[Waits], vocabulary: Vocabulary, held: Iterable[Refusal] = ()
 ) -> PlanDocument:
     """What would be done, in its order, what is left alone and why, and what waits.
 
     ``held`` is what the plan holds, with the reasons.
     """
+    beside = (Refusal(drift, LeftAlone.BESIDE, by_guard=False) for drift in plan.notes)
     return PlanDocument(
         schema="routed.plan/1",
         steps=[step for operation in plan.operations for step in _make_steps(operation, vocabulary)],
-        refusals=fold_refusals(
-            [
-                *(make_refusal_document(r.drift, r.reason, vocabulary, by_guard=r.by_guard) for r in plan.refusals),
-                *(make_refusal_document(drift, why, vocabulary, by_guard=False) for drift, why in held),
-            ]
-        ),
+        refusals=make_refusal_documents([*plan.refusals, *held], vocabulary),
         waiting=[make_waiting_document(wait) for wait in waiting],
-        notes=fold_refusals(make_refusal_document(drift, BESIDE, vocabulary, by_guard=False) for drift in plan.notes),
+        notes=make_refusal_documents(beside, vocabulary),
     )
 
 
-def make_refusal_document(drift: Drift, reason: str, vocabulary: Vocabulary, *, by_guard: bool) -> RefusalDocument:
-    """A group of objects that is left alone."""
-    entry = drift.want.entry if drift.want else None
+def make_refusal_documents(refusals: Iterable[Refusal], vocabulary: Vocabulary) -> list[RefusalDocument]:
+    """What is left alone. Very many of one entry, kind and reason are one, and what stands there is left out of it."""
+    alike: dict[tuple[object, ...], list[Refusal]] = {}
+    for refusal in refusals:
+        drift, want = refusal.drift, refusal.drift.want
+        key = (want.entry.name if want else "", drift.kind, refusal.reason, refusal.by_guard)
+        alike.setdefault(key, []).append(refusal)
+    documents: list[RefusalDocument] = []
+    for group in alike.values():
+        if len(group) <= MANY:
+            documents += [_make_refusal_document(refusal, vocabulary) for refusal in group]
+            continue
+        count = sum(len(refusal.drift.members) for refusal in group)
+        name = _name_first(group[0].drift, count, vocabulary)
+        documents.append(
+            {**_make_refusal_document(group[0], vocabulary), "object": name, "count": count, "standing": ""}
+        )
+    return documents
+
+
+def _make_refusal_document(refusal: Refusal, vocabulary: Vocabulary) -> RefusalDocument:
+    drift, entry = refusal.drift, refusal.drift.want.entry if refusal.drift.want else None
     key = Key(drift.kind, drift.slot, drift.members[0])
     return RefusalDocument(
         entry=entry.name if entry else "",
@@ -77,32 +93,18 @@ def make_refusal_document(drift: Drift, reason: str, vocabulary: Vocabulary, *, 
         kind=drift.kind.value,
         object=name_members(drift, vocabulary),
         count=len(drift.members),
-        reason=reason,
-        by_guard=by_guard,
+        reason=describe_paused(refusal.reason),
+        by_guard=refusal.by_guard,
         standing="; ".join(format_object(key, value, vocabulary) for value in drift.standing),
     )
 
 
-def fold_refusals(refusals: Iterable[RefusalDocument]) -> list[RefusalDocument]:
-    """The same, with very many of one entry, kind and reason as one; what stands there may differ and is left out."""
-    alike: dict[tuple[object, ...], list[RefusalDocument]] = {}
-    for refusal in refusals:
-        key = (refusal["entry"], refusal["kind"], refusal["reason"], refusal["by_guard"])
-        alike.setdefault(key, []).append(refusal)
-    folded: list[RefusalDocument] = []
-    for group in alike.values():
-        if len(group) <= MANY:
-            folded += group
-            continue
-        count = sum(refusal["count"] for refusal in group)
-        first = group[0]["object"].partition(MORE)[0]
-        folded.append({**group[0], "object": f"{first}{MORE}{count - 1} more", "count": count, "standing": ""})
-    return folded
-
-
 def make_waiting_document(wait: Waits) -> WaitingDocument:
     """An entry that cannot be in the kernel yet."""
-    return WaitingDocument(entry=wait.entry.name, origin=str(wait.entry.origin), reason=wait.reason)
+    reason = describe_reason(wait.reason)
+    if wait.part:
+        reason = f"{wait.part}: {reason}"
+    return WaitingDocument(entry=wait.entry.name, origin=str(wait.entry.origin), reason=reason)
 
 
 def make_outcome_document(record: Record, moment: datetime) -> OutcomeDocument:
@@ -135,7 +137,7 @@ def _make_step(operation: Operation, members: Sequence[Member], vocabulary: Voca
         kind=operation.kind.value,
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
-        reason=operation.reason,
+        reason=describe_reason(operation.reason),
         object=name_members(operation._replace(members=members), vocabulary),
         count=len(members),
         before=whole(operation.value if is_deletion else operation.before),
@@ -158,5 +160,9 @@ def choose_symbol(operation: Operation) -> str:
 
 def name_members(group: _Group, vocabulary: Vocabulary) -> str:
     """The one object of a group, or the first of many and how many more there are."""
+    return _name_first(group, len(group.members), vocabulary)
+
+
+def _name_first(group: _Group, count: int, vocabulary: Vocabulary) -> str:
     first = format_key(Key(group.kind, group.slot, next(iter(group.members))), vocabulary)
-    return first if len(group.members) == 1 else f"{first}{MORE}{len(group.members) - 1} more"
+    return first if count == 1 else f"{first} and {count - 1} more"

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from routed.audit.actors import name_actor
 from routed.audit.catalogue import Message
 from routed.audit.figures import format_count, format_span
+from routed.audit.reasons import describe_reason
 from routed.audit.records import Record, make_record
-from routed.audit.wording import Absence, name_actor
-from routed.model.change import Cause
+from routed.audit.wording import Absence
+from routed.model.reasons import CallFailed, Defect, Fought, Paused, Reason
 
 EVERYTHING: Final = "everything"  # the subject of a pause that names no entry
 
@@ -65,18 +67,19 @@ def note_overrun(overruns: int) -> Record:
     return make_record(Message.OVERRUN, {}, {"ROUTED_COUNT": str(overruns)})
 
 
-def note_fight_held(entry: str, key: str, length: float, reason: str, rival: Cause | None) -> Record:
+def note_fight_held(entry: str, key: str, length: float, fight: Fought) -> Record:
     """An object (``key`` as text, empty for a whole entry) is left to its rival for ``length`` seconds."""
-    actor = name_actor(rival) if rival else None
+    actor = name_actor(fight.port, fight.process)
+    reason = describe_reason(Fought(fight.times, fight.seconds))  # the sentence has a place of its own for the rival
     return make_record(
         Message.FIGHT_HELD,
         {
             "subject": f"{entry} {key}".strip(),
             "length": format_span(length),
             "reason": reason,
-            "actor": f"the last was {actor.words}" if actor else "it is not known who",
+            "actor": f"the last was {actor.words}" if actor.words else "it is not known who",
         },
-        {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason} | (actor.fields if actor else {}),
+        {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason} | actor.fields,
     )
 
 
@@ -87,8 +90,9 @@ def note_fight_over(entry: str, key: str) -> Record:
     )
 
 
-def note_waiting(entry: str, origin: str, reason: str) -> Record:
+def note_waiting(entry: str, origin: str, why: Reason | None) -> Record:
     """An entry, or a part of it, cannot be in the kernel yet."""
+    reason = describe_reason(why)
     return make_record(
         Message.WAITING,
         {"subject": entry, "reason": reason},
@@ -96,8 +100,9 @@ def note_waiting(entry: str, origin: str, reason: str) -> Record:
     )
 
 
-def note_selector_changed(name: str, before: str, after: str, reason: str) -> Record:
+def note_selector_changed(name: str, before: str, after: str, why: Reason | None) -> Record:
     """An ``[[interface]]`` means another link than before. Both are names, empty for none."""
+    reason = describe_reason(why)
     return make_record(
         Message.SELECTOR_CHANGED,
         {"name": name, "after": after or "no link", "before": f", it was {before}" if before else "", "reason": reason},
@@ -106,8 +111,9 @@ def note_selector_changed(name: str, before: str, after: str, reason: str) -> Re
     )
 
 
-def note_vip_condition(entry: str, origin: str, reason: str) -> Record:
-    """Which way the condition of a VIP stands: ``reason`` begins with "needed" or "not needed"."""
+def note_vip_condition(entry: str, origin: str, condition: Reason) -> Record:
+    """Which way the condition of a VIP stands."""
+    reason = describe_reason(condition)
     return make_record(
         Message.VIP_CONDITION,
         {"subject": entry, "reason": reason},
@@ -115,8 +121,9 @@ def note_vip_condition(entry: str, origin: str, reason: str) -> Record:
     )
 
 
-def note_vip_bypassed(entry: str, key: str, reason: str) -> Record:
+def note_vip_bypassed(entry: str, key: str, why: Reason | None) -> Record:
     """The route of a VIP stands, and the kernel uses another one."""
+    reason = describe_reason(why)
     return make_record(
         Message.VIP_BYPASSED,
         {"subject": f"{entry} {key}", "reason": reason},
@@ -124,8 +131,9 @@ def note_vip_bypassed(entry: str, key: str, reason: str) -> Record:
     )
 
 
-def note_announced(entry: str, key: str, link: str, reason: str) -> Record:
+def note_announced(entry: str, key: str, link: str, why: Reason) -> Record:
     """The neighbours on ``link`` are being told where a VIP is."""
+    reason = describe_reason(why)
     return make_record(
         Message.VIP_ANNOUNCED,
         {"subject": f"{entry} {key}", "reason": reason},
@@ -155,23 +163,17 @@ def note_state_kept(revision: int) -> Record:
     return make_record(Message.STATE_KEPT, {"revision": str(revision)}, {"ROUTED_REVISION": str(revision)})
 
 
-def note_pass_failed(error: Exception) -> Record:
+def note_pass_failed(failure: CallFailed | Defect) -> Record:
     """A pass ended before its time: a socket to the kernel failed in a way that is no answer, or routed is wrong."""
-    message = Message.NETLINK_FAILED if isinstance(error, OSError) else Message.DEFECT
-    reason = describe_failure(error)
+    message = Message.NETLINK_FAILED if isinstance(failure, CallFailed) else Message.DEFECT
+    reason = describe_reason(failure)
     return make_record(message, {"reason": reason}, {"ROUTED_REASON": reason})
 
 
-def note_recovered(reason: str) -> Record:
+def note_recovered(failure: Reason | None) -> Record:
     """After such a failure everything has been read again, and what was wrong is put right or told of."""
+    reason = describe_reason(failure)
     return make_record(Message.RECOVERED, {"reason": reason}, {"ROUTED_REASON": reason})
-
-
-def describe_failure(error: Exception) -> str:
-    """What ended a pass, in a few words."""
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
-    return f"a defect in routed ({type(error).__name__}: {error})"
 
 
 def note_protocol_refused(config: str, protocol: int, reason: str) -> Record:
@@ -197,12 +199,12 @@ def _note_protocol_taken(protocol: int, reason: str, consequence: str) -> Record
     )
 
 
-def note_paused(entry: str, length: float, reason: str) -> Record:
+def note_paused(entry: str, length: float, why: Paused) -> Record:
     """An entry, or with an empty name everything, is not enforced for ``length`` seconds."""
-    said = reason or "no reason given"
+    reason = describe_reason(why)
     return make_record(
         Message.PAUSED,
-        {"subject": entry or EVERYTHING, "length": format_span(length), "reason": said},
+        {"subject": entry or EVERYTHING, "length": format_span(length), "reason": reason},
         {"ROUTED_ENTRY": entry, "ROUTED_REASON": reason},
     )
 

@@ -9,23 +9,26 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from routed.audit.actors import name_actor
 from routed.audit.catalogue import CATALOGUE, Message
 from routed.audit.figures import format_count, format_elapsed
 from routed.audit.printable import make_lines_printable, make_printable
+from routed.audit.reasons import describe_reason
 from routed.audit.wording import (
     CURES,
     PAST,
     describe_cause,
     describe_change,
     describe_trouble,
-    name_actor,
     name_group,
     name_interface,
     name_subject,
 )
 from routed.model.change import Cause, Drift, Nature, Operation, Outcome, Plan, Verb
 from routed.model.entries import Entry
+from routed.model.events import KERNEL
 from routed.model.objects import Key, Kind, Member, Value
+from routed.model.reasons import Look, Reason
 from routed.model.text import Vocabulary, find_differing, format_key, format_object
 
 MANY: Final = 8  # more objects than this in one group are not told one by one
@@ -42,7 +45,7 @@ class Record(NamedTuple):
     fields: dict[str, str]  # printable; of the reasons some have several lines
 
 
-UNKNOWN: Final = Cause(None, "")
+UNKNOWN: Final = Cause(None, Look.COMPARISON)
 
 
 class Context(NamedTuple):
@@ -61,7 +64,7 @@ class Part(NamedTuple):
     message: Message
     outcome: Outcome
     members: Sequence[Member]
-    reason: str  # of a failure the kernel's words, otherwise the operation's
+    reason: Reason  # of a failure the kernel's words, otherwise the operation's
 
 
 def make_record(message: Message, words: Mapping[str, str], fields: Mapping[str, str] | None = None) -> Record:
@@ -84,12 +87,12 @@ def record_pass(plan: Plan, outcomes: Iterable[Outcome], context: Context) -> li
         )
         for refusal in plan.refusals
     ]
-    return records + [_record_drift(Message.STRANGER_BESIDE, note, "", context) for note in plan.notes]
+    return records + [_record_drift(Message.STRANGER_BESIDE, note, None, context) for note in plan.notes]
 
 
 def record_outcomes(outcomes: Iterable[Outcome], context: Context) -> list[Record]:
     """What was done and what failed. Many objects of one entry and cause give a few records and one that counts all."""
-    groups: dict[Message, dict[tuple[str, Kind, Cause | str], list[Part]]] = {}
+    groups: dict[Message, dict[tuple[str, Kind, Cause | Reason], list[Part]]] = {}
     for outcome in outcomes:
         for part in _split(outcome, context):
             operation = outcome.operation
@@ -111,12 +114,12 @@ def _split(outcome: Outcome, context: Context) -> Iterator[Part]:
     if outcome.done:
         is_news = context.is_initial or (operation.entry is not None and operation.entry.name in context.fresh)
         yield Part(_choose_message(operation, is_news=is_news), outcome, outcome.done, operation.reason)
-    failures: dict[tuple[Message, str], list[Member]] = {}
+    failures: dict[tuple[Message, Reason], list[Member]] = {}
     for failure in outcome.failures:
         message = Message.WAITING if context.is_waiting(operation.kind, failure.errno) else Message.FAILED
-        failures.setdefault((message, failure.text), []).append(failure.member)
-    for (message, text), members in failures.items():
-        yield Part(message, outcome, tuple(members), text)
+        failures.setdefault((message, failure.reason), []).append(failure.member)
+    for (message, reason), members in failures.items():
+        yield Part(message, outcome, tuple(members), reason)
 
 
 # What was done at start or after a reload, by the nature of the difference; later all but a surplus is a repair.
@@ -184,7 +187,8 @@ def _summarise(parts: list[Part], told: int = 0) -> Record:
     is_one = len(entries) == 1
     causes: Counter[str] = Counter()
     for part in parts:
-        said = part.reason if part.message in _UNDONE else describe_cause(part.outcome.cause)
+        is_undone = part.message in _UNDONE
+        said = describe_reason(part.reason) if is_undone else describe_cause(part.outcome.cause)
         causes[said] += len(part.members)
     if is_one:
         subject = name_group(operation.entry, operation.kind, total)
@@ -195,9 +199,7 @@ def _summarise(parts: list[Part], told: int = 0) -> Record:
         "subject": subject,
         "trouble": f" differed from the file ({counted})",
         "cure": _name_cure(operation),
-        "difference": operation.reason,
-        "before": operation.reason,
-        "after": operation.reason,
+        **dict.fromkeys(("difference", "before", "after"), describe_reason(operation.reason)),
     } | _words_of(first)
     latest = max(parts, key=lambda part: part.outcome.elapsed)
     words["elapsed"] = format_elapsed(latest.outcome.elapsed)
@@ -229,7 +231,7 @@ def _name_cure(operation: Operation) -> str:
 
 def _words_of(part: Part) -> dict[str, str]:
     return {
-        "reason": part.reason,
+        "reason": describe_reason(part.reason),
         "action": PAST[part.outcome.operation.verb],
         "elapsed": format_elapsed(part.outcome.elapsed),
     }
@@ -241,31 +243,32 @@ def _fields_of(part: Part) -> dict[str, str]:
     return {
         **_entry_fields(outcome.operation.entry),
         "ROUTED_ACTION": outcome.operation.verb.value,
-        "ROUTED_REASON": part.reason,
+        "ROUTED_REASON": describe_reason(part.reason),
         "ROUTED_CAUSE": _describe_cause_field(outcome.cause),
         "ROUTED_ELAPSED_USEC": _microseconds(outcome.elapsed),
-        **name_actor(outcome.cause).fields,
+        **name_actor(outcome.cause.port, outcome.cause.process).fields,
     }
 
 
 def _describe_cause_field(cause: Cause) -> str:
-    return cause.text if cause.port != 0 else f"kernel: {cause.text}"
+    words = describe_reason(cause.reason)
+    return words if cause.port != KERNEL else f"kernel: {words}"
 
 
 def _describe_difference(operation: Operation, key: Key, vocabulary: Vocabulary) -> str:
     if operation.before is None or operation.verb is Verb.DELETE:
-        return operation.reason
+        return describe_reason(operation.reason)
     return describe_change(key, operation.before, operation.value, vocabulary)
 
 
-def _record_drift(message: Message, drift: Drift, reason: str, context: Context) -> Record:
+def _record_drift(message: Message, drift: Drift, why: Reason | None, context: Context) -> Record:
     """A record of a group that was left alone; it is one, however large the group."""
     entry, vocabulary = drift.want.entry if drift.want else None, context.vocabulary
     key = Key(drift.kind, drift.slot, drift.members[0])
     count = len(drift.members)
     strangers = _find_strangers(drift) if message is Message.STRANGER_BESIDE else drift.standing
     standing = "; ".join(format_object(key, value, vocabulary) for value in strangers)
-    cause = context.cause_of(key)
+    cause, reason = context.cause_of(key), describe_reason(why)
     words = {
         "subject": name_subject(entry, key, vocabulary) if count == 1 else name_group(entry, drift.kind, count),
         "reason": f"{reason} ({describe_cause(cause)})" if cause.port is not None else reason,
@@ -277,7 +280,7 @@ def _record_drift(message: Message, drift: Drift, reason: str, context: Context)
         "ROUTED_COUNT": str(count) if count > 1 else "",
         "ROUTED_REASON": reason or standing,
         "ROUTED_CAUSE": _describe_cause_field(cause),
-        **name_actor(cause).fields,
+        **name_actor(cause.port, cause.process).fields,
         "ROUTED_BEFORE": standing,
         "INTERFACE": name_interface(key, strangers[0] if strangers else None, vocabulary),
     }

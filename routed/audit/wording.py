@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
+from routed.audit.actors import name_actor
 from routed.audit.figures import format_count
-from routed.audit.printable import make_printable
+from routed.audit.reasons import describe_reason
 from routed.model.change import Cause, Nature, Operation, Verb
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
@@ -26,52 +27,10 @@ from routed.model.objects import (
     RuleSlot,
     Value,
 )
+from routed.model.reasons import Deed
 from routed.model.text import Vocabulary, find_differing, format_key, to_json
 
 _ABSENT: Final = object()
-
-
-class Actor(NamedTuple):
-    """Who made a change, in words and in journal fields."""
-
-    words: str
-    fields: dict[str, str]
-
-
-def name_actor(cause: Cause) -> Actor:
-    """Who made the change behind a cause. Nobody in words and no fields where it was no process.
-
-    Everything that a process tells of itself is of its own choice: it is quoted, and nothing in it can end the quote.
-    """
-    process = cause.process
-    if not cause.port and not process:
-        return Actor("", {})
-    port = {"ROUTED_ACTOR_PORT": str(cause.port)} if cause.port else {}
-    if process is None:
-        return Actor(f"port id {cause.port}, {_HANDED_OVER if cause.port == 1 else _UNKNOWN}", port)
-    login = "" if process.loginuid in {None, process.uid} else f"login uid {process.loginuid}"
-    uid = "" if process.uid is None else f"uid {process.uid}"
-    about = ", ".join(part for part in (f"pid {process.pid}", uid, login, make_printable(process.unit)) if part)
-    name = _quote(process.cmdline or f"[{process.comm}]")  # as ps(1) writes it where the arguments are gone
-    fields = {
-        "ROUTED_ACTOR_PID": str(process.pid),
-        "ROUTED_ACTOR_COMM": make_printable(process.comm),
-        "ROUTED_ACTOR_CMDLINE": make_printable(process.cmdline),
-        "ROUTED_ACTOR_UNIT": make_printable(process.unit),
-        "ROUTED_ACTOR_UID": "" if process.uid is None else str(process.uid),
-        "ROUTED_ACTOR_LOGINUID": "" if process.loginuid is None else str(process.loginuid),
-    }
-    return Actor(f"{name} ({about})", port | {field: value for field, value in fields.items() if value})
-
-
-_UNKNOWN: Final = "whose process is not known"
-# The first process opens no route socket of its own that lasts, but binds one for networkd (systemd-networkd.socket).
-_HANDED_OVER: Final = "probably the socket that systemd opened for systemd-networkd"
-
-
-def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{make_printable(escaped)}"'
 
 
 def name_subject(entry: Entry | None, key: Key, vocabulary: Vocabulary) -> str:
@@ -105,12 +64,14 @@ def describe_change(key: Key, before: Value, after: Value, vocabulary: Vocabular
 
 def describe_cause(cause: Cause) -> str:
     """Who and why, as one clause: ``deleted by "ip …" (pid 4242)``, ``dropped by the kernel (link eth1 went down)``."""
+    why, actor = describe_reason(cause.reason), name_actor(cause.port, cause.process).words
     if cause.port is None:
-        return cause.text
-    if cause.port == KERNEL:
-        why = f"{cause.text} by {name_actor(cause).words}" if cause.process else cause.text
-        return f"dropped by the kernel ({why})" if " " in why else f"{why} by the kernel"
-    return f"{cause.text} by {name_actor(cause).words}"
+        return why
+    if cause.port != KERNEL:
+        return f"{why} by {actor}"
+    if isinstance(cause.reason, Deed):
+        return f"{why} by the kernel"
+    return f"dropped by the kernel ({why} by {actor})" if actor else f"dropped by the kernel ({why})"
 
 
 def describe_trouble(operation: Operation, member: Member, cause: Cause, vocabulary: Vocabulary) -> str:
@@ -125,7 +86,7 @@ def describe_wrong(operation: Operation, key: Key, vocabulary: Vocabulary) -> st
     """How the content differed where it did; otherwise the reason of the operation."""
     if operation.nature in _COMPARED and operation.verb is not Verb.DELETE and operation.before is not None:
         return describe_change(key, operation.before, operation.value, vocabulary)
-    return operation.reason
+    return describe_reason(operation.reason)
 
 
 class Absence(NamedTuple):

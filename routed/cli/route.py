@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from routed.audit.reasons import describe_reason
 from routed.cli.exits import Exit
 from routed.cli.terminal import complain, say, say_json
-from routed.core.choose_host import NoHostAddressError, choose_host_address, describe_choice
+from routed.core.choose_host import NoHostAddressError, choose_host_address
 from routed.daemon.look import look_at_default_routes
 from routed.model.net import family_of, format_address
+from routed.model.reasons import DefaultAddress
 
 
 def run(options: Namespace) -> Exit:
@@ -47,7 +49,7 @@ def answer(options: Namespace) -> Exit:
     try:
         chosen, reason = choose_host_address(routes, facts, family_of(options.host)), ""
     except NoHostAddressError as error:
-        chosen, reason = b"", str(error)
+        chosen, reason = b"", describe_reason(error.reason)
     is_chosen = chosen == options.host
     if options.json:
         say_json(
@@ -64,5 +66,5 @@ def answer(options: Namespace) -> Exit:
     if reason and not options.quiet:
         complain(reason)
     elif options.verbose and not is_chosen:
-        complain(describe_choice(chosen))
+        complain(describe_reason(DefaultAddress(chosen)))
     return Exit.DONE if is_chosen else Exit.FAILED

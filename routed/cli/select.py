@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
+from routed.audit.reasons import describe_reason
 from routed.cli.exits import Exit
 from routed.cli.problems import show_problems
 from routed.cli.terminal import complain, make_table, say, say_json
@@ -33,7 +34,7 @@ def run(options: Namespace) -> Exit:
         say("\n".join(render_judgement(judgement)))
     if judgement.choice.dev:
         return Exit.DONE
-    complain(judgement.choice.reason)
+    complain(describe_reason(judgement.choice.reason))
     return Exit.FAILED
 
 
@@ -66,10 +67,10 @@ def describe_judgement(expression: str, judgement: Judgement) -> SelectDocument:
         schema="routed.select/1",
         expression=expression,
         ifname=judgement.choice.name,
-        reason=judgement.choice.reason,
+        reason=describe_reason(judgement.choice.reason),
         ambiguous=judgement.choice.is_ambiguous,
         candidates=[
-            CandidateDocument(ifname=one.name, ifindex=one.dev, chosen=one.is_chosen, reason=one.why)
+            CandidateDocument(ifname=one.name, ifindex=one.dev, chosen=one.is_chosen, reason=describe_reason(one.why))
             for one in judgement.candidates
         ],
     )
@@ -77,5 +78,5 @@ def describe_judgement(expression: str, judgement: Judgement) -> SelectDocument:
 
 def render_judgement(judgement: Judgement) -> list[str]:
     """A line for each interface; a star marks the chosen one."""
-    rows = [("*" if one.is_chosen else "", one.name, one.why) for one in judgement.candidates]
+    rows = [("*" if one.is_chosen else "", one.name, describe_reason(one.why)) for one in judgement.candidates]
     return make_table(("", "INTERFACE", "WHY"), rows)

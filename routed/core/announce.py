@@ -18,6 +18,7 @@ from routed.model.facts import Facts
 from routed.model.names import CREATABLE
 from routed.model.net import family_of
 from routed.model.objects import AddressMember, AddressSlot, Key, Kind, Member
+from routed.model.reasons import CameTo, InUse, Reason
 
 ETHERNET: Final = 6  # bytes of a hardware address
 
@@ -26,7 +27,7 @@ class Burst(NamedTuple):
     """The announcements of one VIP that are still to be sent, or the last one that was."""
 
     entry: HeldVipEntry
-    why: str
+    why: Reason
     left: int  # 0: all were sent
     due: float  # of the next one; also the earliest moment for another burst
 
@@ -47,7 +48,7 @@ class Announcements:
             if entry is not None and ENTRIES[type(entry)].is_announced and operation.verb is not Verb.DELETE:
                 for member in outcome.done:
                     assert isinstance(member, AddressMember)
-                    self._begin(member, entry, f"it came to {facts.name_of(member.dev)}", facts, now)
+                    self._begin(member, entry, CameTo(facts.name_of(member.dev)), facts, now)
         if not regained:
             return
         for name, resolution in desired.resolutions.items():
@@ -77,9 +78,9 @@ class Announcements:
     def _begin_again(self, member: Member, entry: Entry, regained: Container[int], facts: Facts, now: float) -> None:
         assert isinstance(member, AddressMember)
         if member.dev in regained and member in facts.addresses:
-            self._begin(member, entry, f"link {facts.name_of(member.dev)} came into use", facts, now)
+            self._begin(member, entry, InUse(facts.name_of(member.dev)), facts, now)
 
-    def _begin(self, member: AddressMember, entry: Entry, why: str, facts: Facts, now: float) -> None:
+    def _begin(self, member: AddressMember, entry: Entry, why: Reason, facts: Facts, now: float) -> None:
         assert isinstance(entry, HeldVipEntry)
         if entry.announcements and _has_neighbours(member.dev, facts):
             former = self.bursts.get(member)

@@ -16,8 +16,9 @@ from typing import Final, NamedTuple
 
 from routed.model.facts import Facts
 from routed.model.names import TABLE_MAIN
-from routed.model.net import FAMILIES, IPV4, family_of, format_address, host_prefix, is_inside, parse_prefix
+from routed.model.net import FAMILIES, IPV4, family_of, host_prefix, is_inside, parse_prefix
 from routed.model.objects import RouteSlot, RouteValue, Standing
+from routed.model.reasons import NoHostAddress
 
 LOOPBACK: Final = 1  # LOOPBACK_IFINDEX, include/net/flow.h: in every network namespace, whatever its name
 # Route types that /proc/net/route leaves out (fib_route_seq_show): broadcast and multicast.
@@ -44,7 +45,11 @@ class DefaultRoute(NamedTuple):
 
 
 class NoHostAddressError(Exception):
-    """ChooseHostInterface finds no address; ``str`` is a sentence for a person."""
+    """ChooseHostInterface finds no address; ``reason`` says why."""
+
+    def __init__(self, reason: NoHostAddress) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def find_default_routes(standings: Iterable[Standing]) -> Iterator[DefaultRoute]:
@@ -75,29 +80,24 @@ def choose_host_address(routes: Sequence[DefaultRoute], facts: Facts, preferred:
     a loopback that is up (as in the networks of RFC 5549). Raises NoHostAddressError.
     """
     if not routes:
-        raise NoHostAddressError("this host has no default route")
+        raise NoHostAddressError(NoHostAddress.NO_DEFAULT_ROUTE)
     for family in sorted(FAMILIES, key=lambda family: family != preferred):
         for route in routes:
             if route.family != family:
                 continue
             if route.dev not in facts.links:
                 # It looks the interface up by its name, "*" for none, and gives up when there is no such interface.
-                raise NoHostAddressError("a default route comes first that has no interface")
+                raise NoHostAddressError(NoHostAddress.NO_INTERFACE)
             for dev in (route.dev, LOOPBACK):
                 address = _first_global_address(dev, family, facts)
                 if address:
                     return address
-    raise NoHostAddressError("no interface of a default route has a global address")
+    raise NoHostAddressError(NoHostAddress.NO_GLOBAL_ADDRESS)
 
 
 def is_global_unicast(address: bytes) -> bool:
     """Does Go's net.IP.IsGlobalUnicast hold for a packed address?"""
     return not any(is_inside(address, prefix) for prefix in _NOT_GLOBAL)
-
-
-def describe_choice(address: bytes) -> str:
-    """The choice as a clause: ``192.168.253.129 is the default-route address``."""
-    return f"{format_address(address)} is the default-route address"
 
 
 def _first_global_address(dev: int, family: int, facts: Facts) -> bytes:

@@ -16,6 +16,7 @@ from routed.model.change import Want
 from routed.model.entries import Entry
 from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
 from routed.model.prefixes import PrefixSet
+from routed.model.reasons import Reason
 
 
 class FactKey(NamedTuple):
@@ -42,7 +43,7 @@ class ObjectSet(NamedTuple):
 class Waiting(NamedTuple):
     """Why an entry, or a part of it, cannot be in the kernel yet."""
 
-    reason: str
+    reason: Reason
 
 
 class Resolution(NamedTuple):
@@ -52,7 +53,7 @@ class Resolution(NamedTuple):
     sets: tuple[ObjectSet, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     reads: frozenset[FactKey] = frozenset()
-    note: str = ""  # how it stands though nothing waits: which way the condition of a VIP was decided, and why
+    note: Reason | None = None  # how it stands though nothing waits: which way the condition of a VIP was decided
 
     def count_objects(self) -> int:
         """How many objects it comes to."""

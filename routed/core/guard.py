@@ -1,6 +1,6 @@
 """What routed refuses to do unasked: take over a lifeline, or take away too much at once.
 
-Only decisions about safety belong here. A refusal is a value with a sentence; nothing is ever dropped in silence.
+Only decisions about safety belong here. A refusal is a value with a reason; nothing is ever dropped in silence.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Refusal, Verb
 from routed.model.entries import OnConflict
 from routed.model.objects import Key, Kind, Member, Slot
+from routed.model.reasons import LeftAlone, Reason, TooMany
 from routed.model.text import find_differing
 
 FEW: Final = 10  # so many deletions are always allowed
@@ -31,7 +32,7 @@ class Limits:
     count_former: Callable[[Kind, Slot, Sequence[Member]], Mapping[str, int]] = lambda *_: {}
 
 
-def find_lifeline(drift: Drift, limits: Limits) -> str | None:
+def find_lifeline(drift: Drift, limits: Limits) -> Reason | None:
     """Why a foreign object in our place must not be displaced unasked, None when it may be."""
     if drift.nature not in {Nature.FOREIGN, Nature.BEHIND} or drift.want is None:
         return None
@@ -39,17 +40,17 @@ def find_lifeline(drift: Drift, limits: Limits) -> str | None:
         return None
     first = drift.standing[0]
     if drift.want.entry.on_conflict is OnConflict.REFUSE:
-        return "a foreign object stands in its place, and on_conflict is refuse"
+        return LeftAlone.REFUSED
     row = KINDS[drift.kind]
     if first.protocol in row.untouchable:
-        return 'the kernel\'s own object stands in its place: choose another metric, or say on_conflict = "replace"'
+        return LeftAlone.KERNELS_OWN
     lifelines = row.list_lifelines(drift.slot, limits.ssh_peers)
     if not lifelines or find_differing(first, drift.want.value) == ["protocol"]:
         return None
     for member in drift.members:
         why = lifelines.get(member)
         if why and Key(drift.kind, drift.slot, member) not in limits.contacted:
-            return f'first contact with {why}: say on_conflict = "replace" to take it over'
+            return why
     return None
 
 
@@ -65,8 +66,7 @@ def limit_deletions(
     total = sum(len(operation.members) for operation in surplus)
     if limits.is_forced or total <= allowed or _count_net(operations, surplus, limits) <= allowed:
         return list(operations), []
-    many = f"{total} of {owned} owned objects would go at once, and max_deletes allows {allowed}"
-    reason = f"{many}: apply --force lets them"
+    reason = TooMany(total, owned, allowed)
     held = [
         Refusal(
             Drift(Nature.SURPLUS, operation.kind, operation.slot, operation.members, None, (operation.value,)),

@@ -17,8 +17,9 @@ from routed.core.references import list_addresses
 from routed.model.entries import HeldVipEntry
 from routed.model.facts import Facts, HostAddress, Link
 from routed.model.names import CREATABLE
-from routed.model.net import IPV4, family_of, format_address, format_prefix, network_of
+from routed.model.net import IPV4, family_of, network_of
 from routed.model.objects import AddressMember
+from routed.model.reasons import NotFirst, Reason, Stuck
 
 
 class Place(Enum):
@@ -34,7 +35,7 @@ class Verdict(NamedTuple):
     """A place, and why it is not free."""
 
     place: Place
-    why: str = ""
+    why: Reason | None = None
 
 
 def find_place(entry: HeldVipEntry, link: Link, facts: Facts) -> Verdict:
@@ -49,20 +50,13 @@ def find_place(entry: HeldVipEntry, link: Link, facts: Facts) -> Verdict:
         if is_host or network_of(fact.address, fact.prefixlen) == network
     ]
     if not own:
-        where = "" if is_host else f" in {format_prefix(network)}"
-        return Verdict(
-            Place.BARRED, f"link {link.name} has no address of its own{where} yet, and a VIP must not be its first"
-        )
+        return Verdict(Place.BARRED, NotFirst(link.name, b"" if is_host else network))
     first = own[0]
     if not _stands_in_front(AddressMember(link.ifindex, entry.address, entry.prefixlen), first, facts):
         return Verdict(Place.FREE)
     if is_host:
         return Verdict(Place.IN_FRONT)
-    return Verdict(
-        Place.STUCK,
-        f"it is the primary address of {format_prefix(network)} on {link.name}, and {format_address(first.address)} "
-        "could go with it: delete both by hand, and add that one first",
-    )
+    return Verdict(Place.STUCK, Stuck(network, link.name, first.address))
 
 
 def _stands_in_front(vip: AddressMember, own: HostAddress, facts: Facts) -> bool:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from routed.model.change import Cause
 from routed.model.objects import Key
+from routed.model.reasons import Fought, Paused, Reason
 
 FIRST_RETRY: Final = 0.1
 LAST_RETRY: Final = 60.0
@@ -38,10 +39,9 @@ class Hold(NamedTuple):
 
     why: Why
     until: float
-    reason: str
+    reason: Reason
     since: float
     attempts: int = 1
-    rival: Cause | None = None  # the last change of a fight
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Holds:
         return None
 
     def note_failure(
-        self, subject: Subject, reason: str, now: float, *, is_waiting: bool = False, jitter: float = 0.0
+        self, subject: Subject, reason: Reason, now: float, *, is_waiting: bool = False, jitter: float = 0.0
     ) -> Hold:
         """The kernel said no: try again later, after twice the time of the last attempt."""
         former = self.held.get(subject)
@@ -91,16 +91,16 @@ class Holds:
             return None
         round_number = self.fights.get(subject, 0)
         length = FIGHT_HOLDS[min(round_number, len(FIGHT_HOLDS) - 1)]
-        reason = f"undone {limit} times within {now - times[0]:.0f} s by another process"
-        hold = Hold(Why.FIGHT, now + length, reason, now, round_number + 1, rival)
+        reason = Fought(limit, round(now - times[0]), rival.port, rival.process)
+        hold = Hold(Why.FIGHT, now + length, reason, now, round_number + 1)
         self.held[subject] = hold
         self.fights[subject] = round_number + 1
         self.repairs[subject] = deque(maxlen=limit)
         return hold
 
-    def pause(self, subject: Subject, reason: str, until: float, now: float) -> None:
-        """The operator's pause; the empty string is everything."""
-        self.held[subject] = Hold(Why.PAUSED, until, reason, now)
+    def pause(self, subject: Subject, words: str, until: float, now: float) -> None:
+        """The operator's pause, in his words; the empty subject is everything."""
+        self.held[subject] = Hold(Why.PAUSED, until, Paused(words), now)
 
     def resume(self, subject: Subject) -> bool:
         """End a pause early. False when there was none."""

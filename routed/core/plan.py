@@ -14,6 +14,7 @@ from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import Enforce, OnConflict
 from routed.model.objects import Key, Value
+from routed.model.reasons import Flaw, LeftAlone, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Policy:
     limits: Limits = field(default_factory=Limits)
     owned: int = 0  # objects in the kernel that carry our mark
     fresh: Container[str] = field(default_factory=frozenset)  # entries that were not in force yet since start or reload
-    why_surplus_stays: str = ""  # a sentence while what no entry wants must not go; else empty
+    why_surplus_stays: Reason | None = None  # while what no entry wants must not go
     is_undecided: bool = False  # an interface of the files could be several: whose objects are surplus is not known
     is_held: Callable[[Key, str], bool] | None = None  # (key, entry name): left alone for now
     displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of
@@ -78,16 +79,15 @@ def _split_held(drift: Drift, policy: Policy) -> tuple[Drift | None, Drift | Non
 def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
     """Why this drift is left alone, None when it is to be cured."""
     if drift.want is None:
-        if policy.why_surplus_stays:
+        if policy.why_surplus_stays is not None:
             return Refusal(drift, policy.why_surplus_stays, by_guard=False)
-        undecided = "an [[interface]] is ambiguous, and it may belong to it"
-        return Refusal(drift, undecided, by_guard=False) if policy.is_undecided else None
+        return Refusal(drift, LeftAlone.UNDECIDED, by_guard=False) if policy.is_undecided else None
     enforce = drift.want.entry.enforce
     if enforce is Enforce.OBSERVE:
-        return Refusal(drift, "observed only", by_guard=False)
+        return Refusal(drift, LeftAlone.OBSERVED, by_guard=False)
     is_first_time = drift.want.entry.name in policy.fresh and drift.nature is Nature.MISSING
     if enforce is Enforce.ONCE and not is_first_time:
-        return Refusal(drift, "installed once, then left alone", by_guard=False)
+        return Refusal(drift, LeftAlone.ONCE, by_guard=False)
     lifeline = find_lifeline(drift, policy.limits)
     if lifeline is None:
         return None
@@ -109,7 +109,7 @@ def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
             (member,),
             policy.displaced[Key(drift.kind, drift.slot, member)],
             None,
-            "no entry wants its place any more: what stood there before is put back",
+            Flaw.PUT_BACK,
             drift.standing[0],
             Nature.SURPLUS,
         )

@@ -1,4 +1,4 @@
-"""Reasons: how the changes are called that the kernel makes itself, or that make it drop what stood on something.
+"""Causes: why something went or came, of what the kernel does itself, and of what makes it drop what stood on it.
 
 Pure: events and facts in, causes out. What a change makes dirty stands in ``schedule``.
 """
@@ -6,32 +6,40 @@ Pure: events and facts in, causes out. What a change makes dirty stands in ``sch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from routed.core.desired import FactKey
 from routed.core.kinds import KINDS
-from routed.core.kinds.address import UNTOLD
 from routed.model.change import Cause
 from routed.model.events import KERNEL, AddressEvent, ObjectEvent
 from routed.model.facts import Facts, Link
-from routed.model.net import IPV4, family_of, format_address
+from routed.model.net import IPV4, family_of
 from routed.model.process import Process
+from routed.model.reasons import (
+    AddressChange,
+    AddressTurn,
+    CallFailed,
+    Chosen,
+    Deed,
+    Defect,
+    LinkChange,
+    LinkTurn,
+    Reason,
+    Sign,
+)
 
 Identify = Callable[[int], Process | None]  # who is behind a port id now?
 
-DELETED: Final = "deleted"
+
+def blame(event: ObjectEvent, identify: Identify, reason: Reason) -> Cause:
+    """Why objects came or changed: for this reason, and by whom."""
+    return Cause(event.port, reason, None if event.port == KERNEL else identify(event.port))
 
 
-def blame(event: ObjectEvent, identify: Identify, text: str) -> Cause:
-    """Why objects came or changed, in these words."""
-    return Cause(event.port, text, None if event.port == KERNEL else identify(event.port))
-
-
-def blame_removal(event: ObjectEvent, identify: Identify, text: str = DELETED) -> Cause:
+def blame_removal(event: ObjectEvent, identify: Identify, reason: Reason = Deed.DELETED) -> Cause:
     """Why objects went, as far as their own event tells."""
     if event.port != KERNEL:
-        return Cause(event.port, text, identify(event.port))
-    return KINDS[event.kind].blame_kernel(event.slot, event.value, text)
+        return Cause(event.port, reason, identify(event.port))
+    return KINDS[event.kind].blame_kernel(event.slot, event.value, reason)
 
 
 def blame_lost_address(event: AddressEvent, facts: Facts, mine: int, identify: Identify) -> Cause:
@@ -40,33 +48,33 @@ def blame_lost_address(event: AddressEvent, facts: Facts, mine: int, identify: I
     ``mine`` is the port id of our own requests.
     """
     member = event.member
-    address = f"address {format_address(member.address)}/{member.prefixlen} of {facts.name_of(member.dev)}"
+    turn = AddressTurn.REMOVED
     if event.port == mine:
-        return Cause(KERNEL, f"{address} was removed by routed")
-    if event.port != KERNEL:
-        return Cause(KERNEL, f"{address} was removed", identify(event.port))
-    has_expired = event.is_dynamic and family_of(member.address) == IPV4
-    return Cause(KERNEL, f"{address} {'expired' if has_expired else 'was removed'}")
+        turn = AddressTurn.REMOVED_BY_US
+    elif event.port == KERNEL and event.is_dynamic and family_of(member.address) == IPV4:
+        turn = AddressTurn.EXPIRED
+    reason = AddressChange(turn, member.address, member.prefixlen, facts.name_of(member.dev))
+    return Cause(KERNEL, reason, None if event.port in {mine, KERNEL} else identify(event.port))
 
 
 def is_unexplained(cause: Cause) -> bool:
     """Does a cause only say that something went? Another event may say why."""
-    return not cause.port and cause.text in {DELETED, UNTOLD}
+    return not cause.port and cause.reason in {Deed.DELETED, Sign.UNTOLD}
 
 
-def describe_link_change(before: Link | None, after: Link | None) -> str:
-    """What happened to a link: one clause."""
+def find_link_change(before: Link | None, after: Link | None) -> LinkChange:
+    """What happened to a link."""
     if after is None:
-        return f"link {before.name} was deleted" if before else "a link was deleted"
+        return LinkChange(LinkTurn.DELETED, before.name if before else "")
     if before is None:
-        return f"link {after.name} appeared"
+        return LinkChange(LinkTurn.APPEARED, after.name)
     if before.name != after.name:
-        return f"link {before.name} was renamed to {after.name}"
+        return LinkChange(LinkTurn.RENAMED, before.name, after.name)
     if before.is_up != after.is_up:
-        return f"link {after.name} went {'up' if after.is_up else 'down'}"
+        return LinkChange(LinkTurn.WENT_UP if after.is_up else LinkTurn.WENT_DOWN, after.name)
     if before.has_carrier != after.has_carrier:
-        return f"link {after.name} {'has' if after.has_carrier else 'lost'} carrier"
-    return f"link {after.name} changed"
+        return LinkChange(LinkTurn.HAS_CARRIER if after.has_carrier else LinkTurn.LOST_CARRIER, after.name)
+    return LinkChange(LinkTurn.CHANGED, after.name)
 
 
 def explain_facts(changed: Iterable[FactKey], before: Facts, after: Facts) -> Cause:
@@ -79,19 +87,24 @@ def explain_facts(changed: Iterable[FactKey], before: Facts, after: Facts) -> Ca
     if links:
         old, new = (_find_link(facts, links[0]) for facts in (before, after))
         is_loss = new is None or (old is not None and old.is_up and not new.is_up)
-        return Cause(KERNEL if is_loss else None, describe_link_change(old, new))
+        return Cause(KERNEL if is_loss else None, find_link_change(old, new))
     for what, name in by_name:
         if what == "selector":
             choice = after.chosen.get(name)
-            return Cause(None, f"@{name} is {choice.name if choice and choice.dev else 'nothing'} now")
+            return Cause(None, Chosen(name, choice.name if choice and choice.dev else ""))
     addresses = sorted(fact.which for fact in changed if fact.what == "address" and isinstance(fact.which, bytes))
     if addresses:
         has_gone = addresses[0] not in {member.address for member in after.addresses}
-        happened = "was removed" if has_gone else "came or changed"
-        return Cause(KERNEL if has_gone else None, f"address {format_address(addresses[0])} {happened}")
-    return Cause(
-        None, "a gateway moved" if any(f.what == "gateway" for f in changed) else "the kernel routes otherwise now"
-    )
+        turn = AddressTurn.REMOVED if has_gone else AddressTurn.CAME
+        return Cause(KERNEL if has_gone else None, AddressChange(turn, addresses[0]))
+    return Cause(None, Sign.GATEWAY if any(f.what == "gateway" for f in changed) else Sign.OTHER_WAY)
+
+
+def find_failure(error: Exception) -> CallFailed | Defect:
+    """What ended a pass: a call that failed in a way that is no answer, or a mistake of ours."""
+    if isinstance(error, OSError):
+        return CallFailed(error.strerror or str(error))
+    return Defect(type(error).__name__, str(error))
 
 
 def _find_link(facts: Facts, name: str) -> Link | None:

@@ -1,7 +1,7 @@
 """What ``@name`` means in an entry: a link, or an address of that link.
 
 Where a plain name stands in place of ``@name``, it means the link of that name. Every function says as well
-why there is nothing to be had, in words that a person can act on.
+why there is nothing to be had, for a reason that a person can act on.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from typing import NamedTuple
 from routed.core.desired import ANYTHING, FactKey
 from routed.model import names
 from routed.model.facts import Facts, HostAddress, Link
-from routed.model.net import family_of, format_address, is_inside, network_of
+from routed.model.net import family_of, is_inside, network_of
+from routed.model.reasons import ManyAddresses, NoAddress, NoLink, NotChosen, Reason
 
 
 class Found(NamedTuple):
     """A link, or None and why not."""
 
     link: Link | None
-    why: str
+    why: Reason | None = None
 
 
 class FoundAddress(NamedTuple):
     """A packed address, or ``b""`` and why not."""
 
     address: bytes
-    why: str
+    why: Reason | None = None
 
 
 def is_reference(word: str) -> bool:
@@ -38,14 +39,14 @@ def find_link(word: str, facts: Facts) -> Found:
     """The link that ``dev = word`` means now."""
     if not is_reference(word):
         link = facts.link_named(word)
-        return Found(link, "" if link else f"link {word} does not exist")
+        return Found(link, None if link else NoLink(word))
     choice = facts.chosen.get(word[1:])
     if choice is None:
-        return Found(None, f"{word} is not chosen yet")
+        return Found(None, NotChosen(word[1:]))
     if not choice.dev:
         return Found(None, choice.reason)
     link = facts.links.get(choice.dev)
-    return Found(link, "" if link else f"link {choice.name} ({word}) does not exist")
+    return Found(link, None if link else NoLink(choice.name, word[1:]))
 
 
 def list_reads(word: str, facts: Facts) -> set[FactKey]:
@@ -83,11 +84,10 @@ def find_address(selector: str, family: int, facts: Facts, near: bytes = b"") ->
     close = close or [fact for fact in held if within and is_inside(fact.address, within)]
     meant = close or held
     if len(meant) == 1:
-        return FoundAddress(meant[0].address, "")
+        return FoundAddress(meant[0].address)
     if not meant:
-        return FoundAddress(b"", f"link {link.name} (@{selector}) has no address that stands for this host")
-    listed = ", ".join(format_address(fact.address) for fact in meant)
-    return FoundAddress(b"", f"@{selector} has several addresses on {link.name}: {listed}")
+        return FoundAddress(b"", NoAddress(link.name, selector))
+    return FoundAddress(b"", ManyAddresses(selector, link.name, tuple(fact.address for fact in meant)))
 
 
 def list_address_reads(selector: str, facts: Facts) -> set[FactKey]:

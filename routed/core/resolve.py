@@ -6,6 +6,8 @@ and what an entry waits for. A link or a gateway that is not there is never an e
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from routed.core.desired import ANYTHING, FactKey, ObjectSet, Resolution, Waiting
 from routed.core.held import Place, find_place
 from routed.core.references import (
@@ -26,7 +28,7 @@ from routed.model.entries import (
     RuleEntry,
 )
 from routed.model.facts import Facts, Link
-from routed.model.net import IPV4, IPV6, family_of, format_address, host_prefix, is_inside, network_of
+from routed.model.net import IPV4, IPV6, family_of, host_prefix, is_inside, network_of
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
@@ -42,6 +44,7 @@ from routed.model.objects import (
     RuleSlot,
     RuleValue,
 )
+from routed.model.reasons import Lack, LinkDown, LinkTaken, NoAddress, OffNetwork, Reason, Unusable
 
 
 def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
@@ -81,7 +84,7 @@ def resolve_rule(entry: RuleEntry, facts: Facts, protocol: int) -> Resolution:
     words = (entry.rule.iif, entry.rule.oif)
     reads = {fact for word in words if is_reference(word) for fact in list_reads(word, facts)}
     found = [find_link(word, facts) for word in words if is_reference(word)]
-    waiting = [Waiting(why) for link, why in found if link is None]
+    waiting = _wait(why for _, why in found)
     sources: dict[int, list[bytes]] = {family: [entry.rule.source] for family in entry.families}
     if entry.source_of:
         reads |= list_address_reads(entry.source_of, facts)
@@ -91,9 +94,9 @@ def resolve_rule(entry: RuleEntry, facts: Facts, protocol: int) -> Resolution:
             family: [host_prefix(fact.address) for fact in held if family_of(fact.address) == family]
             for family in entry.families
         }
-        if not held:
-            name = link.name if link else ""
-            waiting.append(Waiting(why or f"link {name} (@{entry.source_of}) has no address that stands for this host"))
+        if link and not held:
+            why = NoAddress(link.name, entry.source_of)
+        waiting += _wait([why])
     if waiting:
         return Resolution(entry, (), tuple(waiting), frozenset(reads))
     sets = tuple(
@@ -124,7 +127,7 @@ def resolve_address(entry: AddressEntry, facts: Facts, protocol: int) -> Resolut
     reads = frozenset(list_reads(entry.dev, facts))
     link, why = find_link(entry.dev, facts)
     if link is None:
-        return Resolution(entry, (), (Waiting(why),), reads)
+        return Resolution(entry, (), tuple(_wait([why])), reads)
     family = family_of(entry.address)
     value = AddressValue(
         protocol=protocol,
@@ -157,9 +160,9 @@ def resolve_held_vip(entry: HeldVipEntry, facts: Facts, protocol: int) -> Resolu
         case Place.IN_FRONT:
             return found._replace(sets=(group._replace(is_in_front=True),), reads=reads)
         case Place.BARRED:
-            return Resolution(entry, (), (Waiting(why),), reads)
+            return Resolution(entry, (), tuple(_wait([why])), reads)
         case Place.STUCK:
-            return Resolution(entry, (group._replace(value=None),), (Waiting(why),), reads)
+            return Resolution(entry, (group._replace(value=None),), tuple(_wait([why])), reads)
 
 
 def resolve_link(entry: LinkEntry, facts: Facts, protocol: int) -> Resolution:
@@ -167,8 +170,7 @@ def resolve_link(entry: LinkEntry, facts: Facts, protocol: int) -> Resolution:
     reads = frozenset({FactKey("link", entry.link)})
     standing = facts.link_named(entry.link)
     if standing and standing.kind != entry.kind:
-        what = f"a {standing.kind}" if standing.kind else "another one"
-        return Resolution(entry, (), (Waiting(f"link {entry.link} is there already, and is {what}"),), reads)
+        return Resolution(entry, (), (Waiting(LinkTaken(entry.link, standing.kind)),), reads)
     value = LinkValue(protocol, entry.kind)
     members = frozenset({LinkMember(entry.link)})
     group = ObjectSet(Kind.LINK, LinkSlot(), members, value, (value._replace(protocol=0),))
@@ -207,7 +209,7 @@ def _resolve_hops(
         reads |= list_reads(spec.dev, facts) if spec.dev else {FactKey("gateway", spec.via)}
         link = _link_of(spec, facts)
         if link is None:
-            waiting.append(Waiting(_why_no_link(spec, facts)))
+            waiting += _wait([_why_no_link(spec, facts)])
             continue
         if not spec.dev:
             reads.add(FactKey("link", link.name))
@@ -216,7 +218,7 @@ def _resolve_hops(
         if link.is_up:
             ready.append(hop)
         else:
-            waiting.append(Waiting(f"link {link.name} is down"))
+            waiting.append(Waiting(LinkDown(link.name)))
     return tuple(present), tuple(ready), waiting, reads
 
 
@@ -227,20 +229,21 @@ def _link_of(spec: HopSpec, facts: Facts) -> Link | None:
     return facts.links.get(where.dev) if where and where.is_onlink else None
 
 
-def _why_no_link(spec: HopSpec, facts: Facts) -> str:
+def _why_no_link(spec: HopSpec, facts: Facts) -> Reason | None:
     if spec.dev:
         return find_link(spec.dev, facts).why
     near = (address for address in facts.addresses.values() if len(address.address) == len(spec.via))
     for address in near:
         link = facts.links.get(address.dev)
         if link and not link.is_up and is_inside(spec.via, network_of(address.address, address.prefixlen)):
-            return f"link {link.name}, towards gateway {format_address(spec.via)}, is down"
-    return f"gateway {format_address(spec.via)} is on no network of this host"
+            return LinkDown(link.name, spec.via)
+    return OffNetwork(spec.via)
 
 
 def _resolve_source(entry: RouteEntry, facts: Facts) -> tuple[bytes, list[Waiting], set[FactKey]]:
     """The preferred source of a route, why it has to wait for it, and the facts read."""
-    src, why, reads = entry.src, "", set[FactKey]()
+    src, reads = entry.src, set[FactKey]()
+    why: Reason | None = None
     if entry.src_of:
         near = next((hop.via for hop in entry.hops if hop.via), b"")
         src, why = find_address(entry.src_of, min(entry.prefixes), facts, near)
@@ -248,17 +251,21 @@ def _resolve_source(entry: RouteEntry, facts: Facts) -> tuple[bytes, list[Waitin
     if src:
         reads.add(FactKey("address", src))
         return src, _waits_for_source(src, facts), reads
-    return src, [Waiting(why)] if why else [], reads
+    return src, _wait([why]), reads
 
 
 def _waits_for_source(src: bytes, facts: Facts) -> list[Waiting]:
     holders = [address for address in facts.addresses.values() if address.address == src]
     if not holders:
-        return [Waiting(f"address {format_address(src)} (src) is not on this host")]
+        return [Waiting(Unusable(src, "src", Lack.ABSENT))]
     if all(address.has_failed_dad or address.is_tentative for address in holders):
-        state = "failed duplicate address detection" if holders[0].has_failed_dad else "is tentative"
-        return [Waiting(f"address {format_address(src)} (src) {state}")]
+        lack = Lack.FAILED_DAD if holders[0].has_failed_dad else Lack.TENTATIVE
+        return [Waiting(Unusable(src, "src", lack))]
     return []
+
+
+def _wait(reasons: Iterable[Reason | None]) -> list[Waiting]:
+    return [Waiting(reason) for reason in reasons if reason is not None]
 
 
 def _normalise_hops(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:

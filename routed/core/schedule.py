@@ -16,12 +16,11 @@ from typing import Final, TypeAlias
 from routed.core.desired import Desired, FactKey, scope_of
 from routed.core.kinds import KINDS, Crowd, is_as_wanted
 from routed.core.reasons import (
-    DELETED,
     Identify,
     blame,
     blame_lost_address,
     blame_removal,
-    describe_link_change,
+    find_link_change,
     is_unexplained,
 )
 from routed.model.change import Cause, Want
@@ -29,6 +28,7 @@ from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEv
 from routed.model.facts import Facts, Link
 from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, Scope, Slot, Value
+from routed.model.reasons import Deed, Look, Reason, Sign
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
 # A storm is over when nothing came for so many seconds, or for this share of what it has lasted, if that is longer:
@@ -42,7 +42,7 @@ PATIENCE: Final = 0.5
 PERSEVERANCE: Final = 2.0
 CHEAP: Final = 0.01  # seconds; questions to the host that take no longer need no rest after them
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
-STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
+STORMY: Final = Cause(None, Look.STORM)  # of what no event of its own told
 Place: TypeAlias = tuple[Kind, Slot]
 _NONE: Final[Mapping[Member, Cause]] = {}
 
@@ -87,7 +87,7 @@ class Dirt:
 
     def cause_of_rest(self, kind: Kind, slot: Slot) -> Cause:
         """Why the objects of a slot are looked at of which no event told."""
-        return self.scopes.get(scope_of(kind, slot)) or self.everything or Cause(None, "found by comparison")
+        return self.scopes.get(scope_of(kind, slot)) or self.everything or Cause(None, Look.COMPARISON)
 
     def add_scopes(self, scopes: Iterable[Scope], cause: Cause) -> None:
         """Make dumps dirty; the first cause stays."""
@@ -220,7 +220,7 @@ class Schedule:
             case Overrun():
                 self.last_event = now
                 self.events += STORM  # there were at least so many that nobody could keep up
-                self.dirt.everything = Cause(None, "the kernel could not deliver all events")
+                self.dirt.everything = Cause(None, Look.OVERRUN)
 
     def find_due(self, now: float) -> float | None:
         """When there is something to do: a moment (``now`` or earlier is at once), None for never."""
@@ -256,7 +256,7 @@ class Schedule:
         if self.next_choice and self.next_choice <= now:
             taken.has_new_facts, self.next_choice = True, 0.0
         if self.next_resync and self.next_resync <= now:
-            taken.everything = taken.everything or Cause(None, "found by the regular comparison")
+            taken.everything = taken.everything or Cause(None, Look.REGULAR)
         return taken
 
     def take_keys(self, now: float, most: int) -> Dirt:
@@ -304,7 +304,7 @@ class Schedule:
         self.last_event = now
         self.dirt.has_new_facts = True
         scopes = desired.scopes_on(link.ifindex)
-        cause = Cause(KERNEL, describe_link_change(before or link, None if event.is_removal else link))
+        cause = Cause(KERNEL, find_link_change(before or link, None if event.is_removal else link))
         self.dirt.add_scopes(scopes, cause)
         if event.is_removal or not link.is_up:
             self.dirt.explain(scopes, cause)
@@ -313,7 +313,7 @@ class Schedule:
         if before and before.name != link.name:
             former = Key(Kind.LINK, LinkSlot(), LinkMember(before.name))
             if desired.get(former):
-                self.dirt.add_keys(former.kind, former.slot, (former.member,), (), Cause(None, cause.text))
+                self.dirt.add_keys(former.kind, former.slot, (former.member,), (), Cause(None, cause.reason))
         apply_to_facts(facts, event)
 
     def _note_address(
@@ -356,11 +356,11 @@ def _note_unwanted(dirt: Dirt, event: ObjectEvent, ours: frozenset[int], identif
     kind, slot, members = event.kind, event.slot, event.members
     made_by_kernel = KINDS[kind].made_by_kernel.get(slot)
     if made_by_kernel and not made_by_kernel.isdisjoint(members):
-        dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, "a rule of the kernel was touched"))
+        dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, Sign.DEFAULT_RULE))
     elif event.is_removal:
         dirt.forget(kind, slot, members)
     elif event.value.protocol in ours:
-        cause = blame(event, identify, "added under our protocol number")
+        cause = blame(event, identify, Sign.MARKED)
         dirt.add_keys(kind, slot, members, (event.value,), cause)
 
 
@@ -369,16 +369,16 @@ def _note_removal(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify
     kind, slot, members = event.kind, event.slot, event.members
     crowd = KINDS[kind].crowd
     if want.value is None or is_as_wanted(event.value, want):
-        dirt.add_keys(kind, slot, members, (), _blame_removal(dirt, event, identify, DELETED))
+        dirt.add_keys(kind, slot, members, (), _blame_removal(dirt, event, identify, Deed.DELETED))
     elif crowd is Crowd.ORDERED:
-        cause = _blame_removal(dirt, event, identify, "deleted from under its key")
+        cause = _blame_removal(dirt, event, identify, Sign.DELETED_BELOW)
         dirt.add_scopes([scope_of(kind, slot)], cause)
     elif crowd is Crowd.ALONE:
         dirt.keys.update((key, ()) for member in members if (key := Key(kind, slot, member)) in dirt.keys)
 
 
-def _blame_removal(dirt: Dirt, event: ObjectEvent, identify: Identify, text: str) -> Cause:
-    cause = blame_removal(event, identify, text)
+def _blame_removal(dirt: Dirt, event: ObjectEvent, identify: Identify, reason: Reason) -> Cause:
+    cause = blame_removal(event, identify, reason)
     if not KINDS[event.kind].is_explained_by_dump or not is_unexplained(cause):
         return cause
     known = dirt.scopes.get(scope_of(event.kind, event.slot))
@@ -392,14 +392,14 @@ def _note_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify
     if crowd is Crowd.BESIDE:
         return
     if crowd is Crowd.ORDERED and not (event.is_replacement or event.is_addition):
-        cause = blame(event, identify, "an alias was added under its key")
+        cause = blame(event, identify, Sign.ALIAS_ADDED)
         dirt.add_scopes([scope_of(kind, slot)], cause)
         return
     if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
         dirt.add_keys(kind, slot, members, (event.value,), None)
         return
-    verb = "replaced" if event.is_replacement else "added" if event.is_addition else "changed"
-    dirt.add_keys(kind, slot, members, (event.value,), blame(event, identify, verb))
+    deed = Deed.REPLACED if event.is_replacement else Deed.ADDED if event.is_addition else Deed.CHANGED
+    dirt.add_keys(kind, slot, members, (event.value,), blame(event, identify, deed))
 
 
 def _is_in_use(link: Link) -> bool:

@@ -15,8 +15,25 @@ from typing import Final, NamedTuple
 from routed.model.entries import How, Matcher, Selector
 from routed.model.facts import Choice, Facts, Link
 from routed.model.names import TABLE_MAIN, UNICAST
-from routed.model.net import IPV4, format_address, is_inside
+from routed.model.net import IPV4, is_inside
 from routed.model.objects import RouteSlot, RouteValue, Standing
+from routed.model.reasons import (
+    Ambiguous,
+    But,
+    Called,
+    FirstOf,
+    HasAddress,
+    HasDefaultRoute,
+    HasDriver,
+    HasMac,
+    NameFits,
+    NoInterface,
+    Reaches,
+    Reason,
+    Skipped,
+    Unchosen,
+    Unfit,
+)
 
 
 class Candidate(NamedTuple):
@@ -25,7 +42,7 @@ class Candidate(NamedTuple):
     dev: int
     name: str
     is_chosen: bool
-    why: str
+    why: Reason
 
 
 class Judgement(NamedTuple):
@@ -45,7 +62,7 @@ class Held(NamedTuple):
 
 class _Hit(NamedTuple):
     link: Link
-    why: str
+    why: Reason
 
 
 def choose(selector: Selector, facts: Facts) -> Judgement:
@@ -56,7 +73,7 @@ def choose(selector: Selector, facts: Facts) -> Judgement:
     """
     links = sorted(facts.links.values())
     barred = {link.ifindex: _why_barred(selector, link) for link in links}
-    losses: dict[int, str] = {index: why for index, why in barred.items() if why}
+    losses: dict[int, Reason] = {index: why for index, why in barred.items() if why}
     hits: list[_Hit] = []
     for matcher in selector.match:
         for link in links:
@@ -65,13 +82,13 @@ def choose(selector: Selector, facts: Facts) -> Judgement:
             is_barred |= selector.up and not link.is_up
             if why and not is_barred:
                 hits.append(_Hit(link, why))
-            elif why:
-                losses[link.ifindex] = f"{why}, but {barred[link.ifindex]}"
+            elif why and (obstacle := barred[link.ifindex]):
+                losses[link.ifindex] = But(why, obstacle)
         if hits:
             return _judge(selector, matcher, hits, links, losses)
-    choice = Choice(reason=f"no interface of this host is @{selector.name}")
+    choice = Choice(reason=NoInterface(selector.name))
     lost = tuple(
-        Candidate(link.ifindex, link.name, False, losses.get(link.ifindex) or "nothing fits") for link in links
+        Candidate(link.ifindex, link.name, False, losses.get(link.ifindex, Unchosen.NOTHING_FITS)) for link in links
     )
     return Judgement(choice, lost)
 
@@ -93,36 +110,29 @@ def is_same_selector(one: Selector, other: Selector) -> bool:
     return replace(one, origin=other.origin) == other
 
 
-def describe_matcher(matcher: Matcher) -> str:
-    """A matcher as the file has it: ``regex = "ens.*"``."""
-    if matcher.how is How.DEFAULT:
-        return "default = true"
-    return f'{matcher.how} = "{matcher.text}"' + (", gateway = true" if matcher.through_gateway else "")
-
-
 def _judge(
-    selector: Selector, matcher: Matcher, hits: list[_Hit], links: list[Link], losses: dict[int, str]
+    selector: Selector, matcher: Matcher, hits: list[_Hit], links: list[Link], losses: dict[int, Reason]
 ) -> Judgement:
-    names = ", ".join(hit.link.name for hit in hits)
+    names = tuple(hit.link.name for hit in hits)
     if len(hits) > 1 and not selector.picks_first:
-        reason = f"@{selector.name} is ambiguous: {names} all fit {describe_matcher(matcher)}"
+        reason: Reason = Ambiguous(selector.name, names, matcher)
         winner, choice = 0, Choice(reason=reason, is_ambiguous=True)
     else:
         hit = hits[0]
         winner = hit.link.ifindex
-        more = f", the first of {names}" if len(hits) > 1 else ""
+        reason = FirstOf(hit.why, names) if len(hits) > 1 else hit.why
         within = matcher.packed if matcher.how is How.CIDR else b""
-        choice = Choice(winner, hit.link.name, hit.why + more, within)
+        choice = Choice(winner, hit.link.name, reason, within)
     whys = {hit.link.ifindex: hit.why for hit in hits}
     candidates = []
     for link in links:
         index = link.ifindex
         if index == winner:
-            why = choice.reason
+            why = reason
         elif index in whys:
-            why = f"{whys[index]}, but " + ("another one comes first" if winner else "it is not the only one")
+            why = But(whys[index], Unchosen.ANOTHER_FIRST if winner else Unchosen.NOT_ALONE)
         else:
-            why = losses.get(index) or f"does not fit {describe_matcher(matcher)}, which decides"
+            why = losses.get(index) or Unfit(matcher)
         candidates.append(Candidate(index, link.name, index == winner, why))
     return Judgement(choice, tuple(candidates))
 
@@ -131,53 +141,51 @@ def _is_skipped(selector: Selector, link: Link) -> bool:
     return any(fnmatchcase(link.name, pattern) for pattern in selector.skip)
 
 
-def _why_barred(selector: Selector, link: Link) -> str:
-    """Why a link does not come into question, whatever fits; empty when it does."""
+def _why_barred(selector: Selector, link: Link) -> Reason | None:
+    """Why a link does not come into question, whatever fits; None when it does."""
     if selector.up and not link.is_up:
-        return "it is down"
+        return Unchosen.DOWN
     pattern = next((pattern for pattern in selector.skip if fnmatchcase(link.name, pattern)), "")
-    return f'it is skipped ("{pattern}")' if pattern else ""
+    return Skipped(pattern) if pattern else None
 
 
-def _match_name(matcher: Matcher, link: Link, _facts: Facts) -> str:
-    return f"it is called {link.name}" if link.name == matcher.text else ""
+def _match_name(matcher: Matcher, link: Link, _facts: Facts) -> Reason | None:
+    return Called(link.name) if link.name == matcher.text else None
 
 
-def _match_regex(matcher: Matcher, link: Link, _facts: Facts) -> str:
-    return f'its name fits "{matcher.text}"' if re.fullmatch(matcher.text, link.name) else ""
+def _match_regex(matcher: Matcher, link: Link, _facts: Facts) -> Reason | None:
+    return NameFits(matcher.text) if re.fullmatch(matcher.text, link.name) else None
 
 
-def _match_cidr(matcher: Matcher, link: Link, facts: Facts) -> str:
+def _match_cidr(matcher: Matcher, link: Link, facts: Facts) -> Reason | None:
     for fact in facts.addresses.values():
         is_here = fact.dev == link.ifindex and is_inside(fact.address, matcher.packed)
         if is_here and fact.address not in facts.service_addresses:
-            return f"it has {format_address(fact.address)}, in {matcher.text}"
-    return ""
+            return HasAddress(fact.address, matcher.text)
+    return None
 
 
-def _match_reach(matcher: Matcher, link: Link, facts: Facts) -> str:
+def _match_reach(matcher: Matcher, link: Link, facts: Facts) -> Reason | None:
     way = facts.ways.get(matcher.packed)
     if way is None or way.type != UNICAST or way.dev != link.ifindex or matcher.packed in facts.service_addresses:
-        return ""
-    if not way.gateway:
-        return f"{matcher.text} is on it"
-    return f"{matcher.text} is behind {format_address(way.gateway)} on it" if matcher.through_gateway else ""
+        return None
+    return Reaches(matcher.text, way.gateway) if matcher.through_gateway or not way.gateway else None
 
 
-def _match_mac(matcher: Matcher, link: Link, _facts: Facts) -> str:
-    return f"its MAC address is {matcher.text}" if link.mac == matcher.packed else ""
+def _match_mac(matcher: Matcher, link: Link, _facts: Facts) -> Reason | None:
+    return HasMac(matcher.text) if link.mac == matcher.packed else None
 
 
-def _match_default(_matcher: Matcher, link: Link, facts: Facts) -> str:
+def _match_default(_matcher: Matcher, link: Link, facts: Facts) -> Reason | None:
     best = min(filter(_is_default, facts.default_routes), key=_rank_default, default=None)
     if best is None or not any(hop.dev == link.ifindex for hop in best.value.hops):
-        return ""
+        return None
     assert isinstance(best.slot, RouteSlot)
-    return "the default route leads over it" + (f" (metric {best.slot.metric})" if best.slot.metric else "")
+    return HasDefaultRoute(best.slot.metric)
 
 
-def _match_driver(matcher: Matcher, link: Link, facts: Facts) -> str:
-    return f"its driver is {matcher.text}" if facts.drivers.get(link.ifindex) == matcher.text else ""
+def _match_driver(matcher: Matcher, link: Link, facts: Facts) -> Reason | None:
+    return HasDriver(matcher.text) if facts.drivers.get(link.ifindex) == matcher.text else None
 
 
 def _is_default(standing: Standing) -> bool:
@@ -194,8 +202,8 @@ def _rank_default(standing: Standing) -> tuple[bool, int]:
     return (standing.slot.family != IPV4, standing.slot.metric)
 
 
-# Each says why it recognises a link; empty when it does not.
-MATCHERS: Final[dict[How, Callable[[Matcher, Link, Facts], str]]] = {
+# Each says why it recognises a link; None when it does not.
+MATCHERS: Final[dict[How, Callable[[Matcher, Link, Facts], Reason | None]]] = {
     How.NAME: _match_name,
     How.REGEX: _match_regex,
     How.CIDR: _match_cidr,

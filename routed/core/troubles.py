@@ -19,6 +19,7 @@ from routed.core.holds import GROUP
 from routed.core.kinds import KINDS
 from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
 from routed.model.prefixes import Packed, PrefixSet
+from routed.model.reasons import Reason
 
 
 class State(StrEnum):
@@ -38,7 +39,7 @@ class Trouble(NamedTuple):
     """Why an object is not in sync."""
 
     state: State
-    reason: str
+    reason: Reason | None  # None of what is in sync and has nothing to say
     since: float
     standing: tuple[Value, ...] = ()  # what is there instead; not kept of a group
     entry: str = ""  # whose object it is; empty for what nobody wants
@@ -60,7 +61,7 @@ class Alike(NamedTuple):
     slot: Slot
     entry: str
     state: State
-    reason: str
+    reason: Reason | None
 
 
 class Group(NamedTuple):

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 from routed.core.choose_host import (
     NoHostAddressError,
     choose_host_address,
-    describe_choice,
     find_default_routes,
 )
 from routed.core.desired import ANYTHING, FactKey, ObjectSet, Resolution, Waiting
@@ -21,22 +20,37 @@ from routed.core.references import find_address, find_link, list_address_reads
 from routed.model import names
 from routed.model.entries import VipEntry, When
 from routed.model.facts import Facts, HostAddress, Link, Natural, Way
-from routed.model.net import family_of, format_address, format_destination, is_inside
+from routed.model.net import family_of, is_inside
 from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue
+from routed.model.reasons import (
+    Condition,
+    DefaultAddress,
+    KernelChooses,
+    Lack,
+    LinkDown,
+    Needed,
+    NoHolder,
+    NoWay,
+    NoWayWithout,
+    OtherSource,
+    OwnAddress,
+    Reason,
+    Unusable,
+)
 from routed.model.text import Vocabulary, format_route
 
 
 class Verdict(NamedTuple):
-    """Is the route needed, and a clause that says why."""
+    """Is the route needed, and why."""
 
     is_needed: bool
-    why: str
+    why: Reason
 
 
 def resolve_vip(entry: VipEntry, facts: Facts, protocol: int) -> Resolution:
     """The route to a VIP: none while its condition does not hold, a key without a content while NODE is not here."""
     reads = {ANYTHING} | (list_address_reads(entry.node_of, facts) if entry.node_of else set())
-    node, why = (entry.node, "") if entry.node else find_address(entry.node_of, family_of(entry.prefix), facts)
+    node, why = (entry.node, None) if entry.node else find_address(entry.node_of, family_of(entry.prefix), facts)
     if not node:
         return _wait(entry, why, reads)
     reads.add(FactKey("address", node))
@@ -44,11 +58,11 @@ def resolve_vip(entry: VipEntry, facts: Facts, protocol: int) -> Resolution:
     if holder is None:
         return _wait(entry, why, reads)
     verdict = CONDITIONS[entry.when](entry, node, facts)
-    note = f"{'needed' if verdict.is_needed else 'not needed'}: {verdict.why}"
+    note = Condition(verdict.is_needed, verdict.why)
     if not verdict.is_needed:
         return Resolution(entry, (), (), frozenset(reads), note)
     if not holder.is_up:
-        return _wait(entry, f"link {holder.name} is down", reads)
+        return _wait(entry, LinkDown(holder.name), reads)
     gateway = node if len(node) == 4 else b""
     value = RouteValue(names.UNICAST, protocol, hops=(Hop(holder.ifindex, gateway),), src=node)
     group = ObjectSet(Kind.ROUTE, slot_of(entry), frozenset({entry.prefix}), value)
@@ -96,34 +110,33 @@ def find_natural(prefix: bytes, ways: Mapping[bytes, Way], former: Natural | Non
 
 def find_unproved(
     entries: Iterable[VipEntry], resolved: Mapping[str, Resolution], facts: Facts, vocabulary: Vocabulary
-) -> dict[Key, str]:
+) -> dict[Key, Reason]:
     """The routes of VIPs that the kernel does not follow: packets would leave from another address than the node's.
 
     Of all that are wanted; whose route is not there yet has a reason of its own.
     """
-    found: dict[Key, str] = {}
+    found: dict[Key, Reason] = {}
     for entry in entries:
         resolution = resolved.get(entry.name)
         value = resolution.sets[0].value if resolution and resolution.sets else None
         way = facts.ways.get(entry.prefix[:-1])
         if value is not None and (way is None or way.source != value.src):
-            found[key_of(entry)] = _describe_other_way(entry, way, vocabulary)
+            found[key_of(entry)] = _find_other_way(entry, way, vocabulary)
     return found
 
 
-def _describe_other_way(entry: VipEntry, way: Way | None, vocabulary: Vocabulary) -> str:
-    destination = format_address(entry.prefix[:-1])
+def _find_other_way(entry: VipEntry, way: Way | None, vocabulary: Vocabulary) -> Reason:
+    address = entry.prefix[:-1]
     if way is None:
-        return f"the kernel finds no way to {destination}"
+        return NoWay(address)
     if way.type == names.LOCAL:
-        return f"{destination} is an address of this host, so no packet to it is routed"
-    source = format_address(way.source) if way.source else "no address"
+        return OwnAddress(address)
     if way.winner is None:
-        return f"packets to {destination} leave from {source}"
+        return OtherSource(address, way.source)
     slot, member, value = way.winner
     assert isinstance(slot, RouteSlot)
     assert isinstance(member, bytes)
-    return f"packets to {destination} leave from {source}, since {format_route(slot, member, value, vocabulary)} wins"
+    return OtherSource(address, way.source, format_route(slot, member, value, vocabulary))
 
 
 def _covers(way: Way, prefix: bytes) -> bool:
@@ -134,27 +147,28 @@ def _covers(way: Way, prefix: bytes) -> bool:
     return is_inside(prefix[:-1], winner.member)
 
 
-def _wait(entry: VipEntry, why: str, reads: set[FactKey]) -> Resolution:
+def _wait(entry: VipEntry, why: Reason | None, reads: set[FactKey]) -> Resolution:
+    assert why is not None
     group = ObjectSet(Kind.ROUTE, slot_of(entry), frozenset({entry.prefix}), None)
     return Resolution(entry, (group,), (Waiting(why),), frozenset(reads))
 
 
-def _find_holder(entry: VipEntry, node: bytes, facts: Facts) -> tuple[Link | None, str]:
+def _find_holder(entry: VipEntry, node: bytes, facts: Facts) -> tuple[Link | None, Reason | None]:
     """The link that holds NODE: that of ``@name``, otherwise one that is up and has the lowest ifindex."""
     chosen = find_link(f"@{entry.node_of}", facts).link if entry.node_of else None
     held = [fact for fact in facts.addresses.values() if fact.address == node]
     usable = [fact for fact in held if not (fact.is_tentative or fact.has_failed_dad)]
     if not usable:
-        return None, f"address {format_address(node)} (node) {_why_unusable(held)}"
+        return None, Unusable(node, "node", _find_lack(held))
     links = [link for fact in usable if (link := facts.links.get(fact.dev)) and (not chosen or link == chosen)]
     best = min(links, key=lambda link: (not link.is_up, link.ifindex), default=None)
-    return best, "" if best else f"the link of {format_address(node)} (node) is not known yet"
+    return best, None if best else NoHolder(node)
 
 
-def _why_unusable(held: list[HostAddress]) -> str:
+def _find_lack(held: list[HostAddress]) -> Lack:
     if not held:
-        return "is not on this host"
-    return "failed duplicate address detection" if held[0].has_failed_dad else "is tentative"
+        return Lack.ABSENT
+    return Lack.FAILED_DAD if held[0].has_failed_dad else Lack.TENTATIVE
 
 
 def _judge_default(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
@@ -164,25 +178,24 @@ def _judge_default(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
     try:
         picked = choose_host_address(routes, facts, family_of(node))
     except NoHostAddressError as error:
-        return Verdict(True, str(error))
-    return Verdict(picked != node, describe_choice(picked))
+        return Verdict(True, error.reason)
+    return Verdict(picked != node, DefaultAddress(picked))
 
 
 def _judge_source(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
     """Would the kernel by itself choose another source?"""
     natural = facts.natural.get(entry.prefix)
     way = natural.way if natural else None
-    where = format_destination(entry.prefix)
     if way is None or way.type == names.LOCAL or not way.source:
-        return Verdict(True, f"without it the kernel knows no way to {where}")
+        return Verdict(True, NoWayWithout(entry.prefix))
     if natural and not natural.is_certain and way.source == node:
-        return Verdict(True, "it stands already, and what the kernel would choose without it is not certain")
-    return Verdict(way.source != node, f"the kernel by itself chooses {format_address(way.source)} for {where}")
+        return Verdict(True, Needed.UNCERTAIN)
+    return Verdict(way.source != node, KernelChooses(way.source, entry.prefix))
 
 
 def _judge_always(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
     del entry, node, facts
-    return Verdict(True, "the file says always")
+    return Verdict(True, Needed.ALWAYS)
 
 
 CONDITIONS: Final[dict[When, Callable[[VipEntry, bytes, Facts], Verdict]]] = {

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Final
 
-from routed.audit.wording import name_actor
 from routed.core.desired import scope_of
 from routed.core.holds import GROUP, Hold, Subject, Why
 from routed.core.troubles import State, Trouble, Troubled
@@ -23,8 +21,8 @@ from routed.daemon.status import vocabulary_of
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Value
+from routed.model.reasons import Look, Reason
 
-IN_SEARCH: Final = "found in search of former protocol numbers"
 STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
 
 
@@ -47,7 +45,7 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
             key = Key(operation.kind, operation.slot, failure.member)
             waits = is_waiting(operation.kind, failure.errno)
             if key not in forgotten:
-                host.holds.note_failure(key, failure.text, now, is_waiting=waits, jitter=jitter)
+                host.holds.note_failure(key, failure.reason, now, is_waiting=waits, jitter=jitter)
         done = outcome.done
         is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
         is_counted = limit is not None and is_against_somebody
@@ -76,8 +74,8 @@ def forget_marks(host: Host, report: Report, found: set[int]) -> None:
     """
     if not host.former_protocols or not report.dirt.everything:
         return
-    if found and report.outcomes and report.dirt.everything.text != IN_SEARCH:
-        host.schedule.dirt.everything = host.schedule.dirt.everything or Cause(None, IN_SEARCH)
+    if found and report.outcomes and report.dirt.everything.reason is not Look.SEARCH:
+        host.schedule.dirt.everything = host.schedule.dirt.everything or Cause(None, Look.SEARCH)
     if not host.schedule.dirt:  # else something has not been looked at, or has changed meanwhile
         host.former_protocols &= found
 
@@ -102,7 +100,8 @@ def note_troubles(host: Host, report: Report, comparison: Comparison, now: float
 
 def _note_unproved(host: Host, now: float) -> None:
     """The proof of every VIP whose route is in order: does the kernel take the node's address for a source?"""
-    found = find_unproved(host.needs.vips, host.desired.resolutions, host.facts, vocabulary_of(host))
+    vips = host.needs.vips
+    found = find_unproved(vips, host.desired.resolutions, host.facts, vocabulary_of(host)) if vips else {}
     former = host.unproved
     host.unproved = {
         key: former[key] if key in former and former[key].reason == why else Trouble(State.CONFLICT, why, now)
@@ -138,13 +137,13 @@ def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]
     for drift in report.plan.held:
         yield from _find_held(host, drift, report.began)
     for outcome in report.outcomes:
-        operation, alike = outcome.operation, defaultdict[tuple[State, str], list[Failure]](list)
+        operation, alike = outcome.operation, defaultdict[tuple[State, Reason], list[Failure]](list)
         for failure in outcome.failures:
             state = State.WAITING if is_waiting(operation.kind, failure.errno) else State.FAILED
-            alike[state, failure.text].append(failure)
+            alike[state, failure.reason].append(failure)
         name = operation.entry.name if operation.entry else ""
-        for (state, text), failures in alike.items():
-            trouble = Trouble(state, text, now, _standing(operation.before), name)
+        for (state, reason), failures in alike.items():
+            trouble = Trouble(state, reason, now, _standing(operation.before), name)
             yield Troubled(operation.kind, operation.slot, [failure.member for failure in failures], trouble)
 
 
@@ -162,8 +161,7 @@ def split_by_hold(host: Host, drift: Drift, began: float) -> Iterator[tuple[Hold
 def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
     name = drift.want.entry.name if drift.want else ""
     for hold, members in split_by_hold(host, drift, began):
-        by = f", last by {name_actor(hold.rival).words}" if hold.rival else ""
-        trouble = Trouble(STATE_OF[hold.why], hold.reason + by, hold.since, drift.standing, name)
+        trouble = Trouble(STATE_OF[hold.why], hold.reason, hold.since, drift.standing, name)
         yield Troubled(drift.kind, drift.slot, members, trouble)
 
 

@@ -6,7 +6,6 @@ Here belongs everything between a plan and its outcomes. What the outcomes mean 
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,8 +22,8 @@ from routed.daemon.ports import Kernel
 from routed.daemon.report import PassStep, Report
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.objects import Key, Member
+from routed.model.reasons import Look
 
-AGAIN: Final = "looked at again"  # the cause of a pass that makes sure of the one before
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
 LONG: Final = 512  # the kernel may take longer for so many members than others should wait
 SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
@@ -134,7 +133,7 @@ def verify(kernel: Kernel, host: Host, report: Report, clock: Callable[[], float
         return
     scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
     after = Comparison()
-    yield from observe(kernel, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying"))), after)
+    yield from observe(kernel, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY))), after)
     report.unread |= after.unread
     wrong = {Key(d.kind, d.slot, m) for d in after.drifts for m in d.members if d.nature is not Nature.SURPLUS}
     if wrong:
@@ -160,10 +159,12 @@ def _verify_by_echo(host: Host, report: Report) -> Iterator[Outcome]:
         wrong = {key for key in keys if host.echo.get(key) != outcome.operation.value}
         if not wrong or outcome.operation.verb is Verb.DELETE:
             yield outcome
-        elif wrong <= host.echo.keys() and (outcome.cause.text == AGAIN or any(key in host.troubles for key in wrong)):
+        elif wrong <= host.echo.keys() and (
+            outcome.cause.reason is Look.AGAIN or any(key in host.troubles for key in wrong)
+        ):
             yield _without(outcome, wrong)
         else:
-            host.schedule.dirt.add_scopes([scope_of(kind, slot)], outcome.cause._replace(text=AGAIN))
+            host.schedule.dirt.add_scopes([scope_of(kind, slot)], outcome.cause._replace(reason=Look.AGAIN))
             yield outcome
 
 
@@ -177,8 +178,8 @@ def _look_again_where_others_stand(host: Host, report: Report) -> None:
         operation = outcome.operation
         is_removal = operation.verb is Verb.DELETE and operation.nature is not Nature.SURPLUS
         is_crowded = is_removal or operation.verb is Verb.PREPEND or operation.nature is Nature.BEHIND
-        if outcome.done and is_crowded and outcome.cause.text != AGAIN:
-            again = Cause(outcome.cause.port, AGAIN)
+        if outcome.done and is_crowded and outcome.cause.reason is not Look.AGAIN:
+            again = Cause(outcome.cause.port, Look.AGAIN)
             host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], again)
 
 
@@ -213,5 +214,4 @@ def _without(outcome: Outcome, wrong: set[Key]) -> Outcome:
     unseen = [member for member in outcome.done if Key(operation.kind, operation.slot, member) in wrong]
     if not unseen or operation.verb is Verb.DELETE:
         return outcome
-    text = f"{os.strerror(errno.EAGAIN)}: the kernel took it and does not show it"
-    return replace(outcome, failures=(*outcome.failures, *(Failure(m, errno.EAGAIN, text) for m in unseen)))
+    return replace(outcome, failures=(*outcome.failures, *(Failure(m, errno.EAGAIN, "") for m in unseen)))

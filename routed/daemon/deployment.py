@@ -31,6 +31,7 @@ from routed.daemon.watch import FileWatch
 from routed.model.change import Cause
 from routed.model.documents import ApplyDocument, FilesDocument
 from routed.model.entries import Intent
+from routed.model.reasons import FileChanged, Look
 
 
 class Deployer:
@@ -66,7 +67,7 @@ class Deployer:
 
     async def begin(self) -> Request:
         """Enforce what the start came to."""
-        request = await self._enforce(self._start.step, self._start.intent, Cause(None, "start"))
+        request = await self._enforce(self._start.step, self._start.intent, Cause(None, Look.START))
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
         self._tell_being_written(Reading(None))
@@ -82,7 +83,7 @@ class Deployer:
             if why := await self._take_protocol(intent):
                 raise Refused(reason=why)
             step = advance(keeper.deployment, Input.ASKED, Given(intent.digest))
-            done = await self._enforce(step, intent, Cause(None, "reload"), is_forced=is_forced)
+            done = await self._enforce(step, intent, Cause(None, Look.RELOAD), is_forced=is_forced)
             self._update_watch()
             self._tell_status()
             told = [str(notice) for notice in self.reading.notices]
@@ -105,7 +106,7 @@ class Deployer:
                 self._keep(step, reading.intent)
             elif step.act is Act.FILES:
                 if not await self._take_protocol(reading.intent):
-                    await self._enforce(step, reading.intent, Cause(None, f"{changed[0]} changed"))
+                    await self._enforce(step, reading.intent, Cause(None, FileChanged(changed[0])))
                     self._update_watch()
             elif what is not Input.SAME:
                 self._voice.say(notices.note_files_changed(changed))

@@ -33,6 +33,7 @@ from routed.model.documents import ApplyDocument
 from routed.model.entries import Intent, Selector
 from routed.model.facts import Facts
 from routed.model.objects import Key, Kind, Scope, Standing, Value
+from routed.model.reasons import Look
 
 REVISIONS: Final = "revisions"  # the folder of them in the state folder
 
@@ -91,7 +92,7 @@ def apply_once(
             reconciler.host.enforce(intent, time.monotonic())
 
         engine = Engine(reconciler)
-        request = engine.ask(Request(Dirt(everything=Cause(None, "apply --direct")), enforce, is_forced=force))
+        request = engine.ask(Request(Dirt(everything=Cause(None, Look.DIRECT)), enforce, is_forced=force))
         for _ in engine.run():  # neighbours are told once: nobody is here to repeat it
             pass
         ownership.forget(reconciler.host.ours)

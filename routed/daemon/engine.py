@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from routed.audit.notices import describe_failure
+from routed.core.reasons import find_failure
 from routed.core.schedule import Dirt
 from routed.core.troubles import State, Trouble
 from routed.daemon.carry_out import SINGLE, hearing
@@ -25,6 +25,7 @@ from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.report import BREATH, Failed, PassStep, Recovered, Report, Resumed, Step, Told
 from routed.model.change import Cause
 from routed.model.entries import Intent
+from routed.model.reasons import Look
 
 INTERLUDES: Final = 4  # short passes that may follow each other between two steps of a long one
 ROUNDS: Final = 16  # passes that may follow each other at once before others get their turn
@@ -226,7 +227,7 @@ class Engine:
             return None
         if host.holds.held:
             resumed = Resumed(tuple(map(str, host.holds.find_ended_pauses(now))))
-            host.make_dirty(host.schedule.dirt, host.holds.take_ended(now), Cause(None, "tried again"))
+            host.make_dirty(host.schedule.dirt, host.holds.take_ended(now), Cause(None, Look.RETRY))
             if resumed.subjects:
                 return resumed
         if host.announcements.bursts and (announced := self.reconciler.announce()):
@@ -297,9 +298,9 @@ class Engine:
         if is_full or not schedule.retry_at:
             schedule.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
             self._failures += 1
-        schedule.dirt.everything = schedule.dirt.everything or Cause(None, "a pass failed")
+        schedule.dirt.everything = schedule.dirt.everything or Cause(None, Look.FAILED)
         before = host.unread.get(None)
-        host.unread[None] = Trouble(State.UNKNOWN, describe_failure(error), before.since if before else now)
+        host.unread[None] = Trouble(State.UNKNOWN, find_failure(error), before.since if before else now)
         return Failed(error, is_first=before is None)
 
     def _note_success(self) -> Iterator[Recovered]:

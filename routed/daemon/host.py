@@ -29,6 +29,7 @@ from routed.model.entries import Intent
 from routed.model.events import AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import Facts
 from routed.model.objects import Key, Kind, Scope, Slot, Value
+from routed.model.reasons import Look, Reason
 
 SLICE: Final = 256  # entries that are resolved or put in one go: a few milliseconds
 
@@ -55,7 +56,7 @@ class Host:
     lost: dict[str, Cause] = field(default_factory=dict)  # why the objects of an entry that waits may have gone
     postponed: set[Scope] = field(default_factory=set)  # where surplus stays until what failed is tried again
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects before
-    why_surplus_stays: str = ""  # a sentence while what no entry wants must not go; else empty
+    why_surplus_stays: Reason | None = None  # while what no entry wants must not go
     needs: Needs = field(default_factory=Needs)  # what the files ask of the host
     held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
     meanwhile: set[Key] = field(default_factory=set)  # looked at by themselves since the pass under way began
@@ -224,7 +225,7 @@ class Host:
         for scope in read:
             self.unread.pop(scope, None)
         for scope in unread:
-            self.unread.setdefault(scope, Trouble(State.UNKNOWN, "it changed each time it was read", now))
+            self.unread.setdefault(scope, Trouble(State.UNKNOWN, Look.RESTLESS, now))
 
     def find_unread(self, kind: Kind, slot: Slot) -> Trouble | None:
         """Why it is not known what the kernel holds there, None where it is."""

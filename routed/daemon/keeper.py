@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from routed.audit import notices
 from routed.audit.records import Record
@@ -23,9 +22,7 @@ from routed.daemon.revisions import Revisions
 from routed.daemon.storage import StateError
 from routed.model.entries import Intent
 from routed.model.objects import Key, Value
-
-NOT_ON_DISK: Final = "the files on disk are not in force"
-NOT_KNOWN: Final = "it may stand in the place of something, and the list of that cannot be read"
+from routed.model.reasons import LeftAlone
 
 
 class Keeper:
@@ -143,9 +140,9 @@ class Keeper:
 
     def _judge_surplus(self) -> None:
         if not self.deployment.is_as_wanted:
-            self._host.why_surplus_stays = NOT_ON_DISK
+            self._host.why_surplus_stays = LeftAlone.NOT_ON_DISK
         else:
-            self._host.why_surplus_stays = "" if self._knows_displaced else NOT_KNOWN
+            self._host.why_surplus_stays = None if self._knows_displaced else LeftAlone.NOT_KNOWN
 
     @contextmanager
     def _keeping(self, what: str) -> Iterator[None]:

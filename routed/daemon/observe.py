@@ -18,6 +18,7 @@ from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause, Drift, Nature
 from routed.model.objects import Chunk, Key, Kind, Member, Scope, Slot, Standing, Stretch
+from routed.model.reasons import Look
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
             raise
         found.scopes.discard(scope)
         found.unread.add(scope)
-        host.schedule.dirt.add_scopes([scope], Cause(None, "it changed each time it was read"))
+        host.schedule.dirt.add_scopes([scope], Cause(None, Look.RESTLESS))
         return
     if dump.fingerprint == host.verified.get(scope):
         found.unchanged.add(scope)

@@ -25,6 +25,7 @@ from routed.daemon.spectator import Spectator
 from routed.model.change import Cause, Nature, Plan
 from routed.model.entries import Intent
 from routed.model.objects import Key, Value
+from routed.model.reasons import Look
 
 
 class Proposal(NamedTuple):
@@ -51,7 +52,7 @@ class Reconciler:
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
         self.host.ask_for(self.host.intent)
-        for _ in self._refresh_facts(Dirt(everything=Cause(None, "start")), is_initial=False):
+        for _ in self._refresh_facts(Dirt(everything=Cause(None, Look.START)), is_initial=False):
             pass
         self.host.schedule.dirt = Dirt()  # what was heard meanwhile: the first pass looks at everything
 
@@ -80,11 +81,11 @@ class Reconciler:
         single keys; ``note_meanwhile`` has to be told of those.
         """
         host = self.host.copy()
-        host.why_surplus_stays = ""
+        host.why_surplus_stays = None
         yield from host.enforce_in_slices(intent, self.clock())
         self.imagined = host
         try:
-            report = Report(Dirt(everything=Cause(None, "asked for")), began=self.clock(), is_initial=True)
+            report = Report(Dirt(everything=Cause(None, Look.PLAN)), began=self.clock(), is_initial=True)
             yield from replace(self, kernel=Spectator(self.kernel), host=host).decide(report)
         finally:
             self.imagined = None

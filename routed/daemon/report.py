@@ -12,6 +12,7 @@ from routed.core.troubles import Trouble
 from routed.daemon.errand import Errand
 from routed.model.change import Outcome, Plan
 from routed.model.objects import AddressMember, Kind, Member, Scope, Slot
+from routed.model.reasons import Reason
 
 
 class Fight(NamedTuple):
@@ -27,7 +28,7 @@ class Announced(NamedTuple):
 
     entry: str
     member: AddressMember
-    why: str
+    why: Reason
     is_first: bool  # of its burst
     error: OSError | None = None
 
@@ -75,7 +76,7 @@ class Failed(NamedTuple):
 class Recovered(NamedTuple):
     """After failures everything has been read again."""
 
-    reason: str  # of the last one
+    reason: Reason | None  # of the last one
 
 
 class Resumed(NamedTuple):

@@ -7,22 +7,22 @@ from itertools import islice
 
 from routed.audit.documents import (
     Waits,
-    fold_refusals,
     make_plan_document,
-    make_refusal_document,
+    make_refusal_documents,
     make_waiting_document,
     name_members,
 )
-from routed.audit.notices import describe_failure
+from routed.audit.reasons import describe_reason
+from routed.core.reasons import find_failure
 from routed.core.troubles import State
-from routed.daemon.aftermath import STATE_OF, split_by_hold
+from routed.daemon.aftermath import split_by_hold
 from routed.daemon.engine import Request
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Proposal
 from routed.daemon.report import Report
 from routed.daemon.status import count_leftovers, count_states, vocabulary_of
 from routed.intent.problems import Problem
-from routed.model.change import Drift, Refusal
+from routed.model.change import Refusal
 from routed.model.documents import ApplyDocument, FailureDocument, PlanDocument, ProblemDocument
 from routed.model.text import Vocabulary
 
@@ -40,10 +40,6 @@ def describe_result(
     vocabulary = vocabulary_of(host)
     changed = sum(len(outcome.done) for report in request.reports for outcome in report.outcomes)
     counts = count_states(host)
-    refusals = (
-        make_refusal_document(refusal.drift, refusal.reason, vocabulary, by_guard=refusal.by_guard)
-        for refusal in _last_refusals(request.reports)
-    )
     document = ApplyDocument(
         schema=SCHEMA,
         revision=revision,
@@ -51,14 +47,14 @@ def describe_result(
         in_sync=counts[State.IN_SYNC],
         problems=[],
         failures=list(islice(_find_failures(host, vocabulary), MOST)),
-        refusals=fold_refusals(refusals)[:MOST],
+        refusals=make_refusal_documents(_last_refusals(request.reports), vocabulary)[:MOST],
         waiting=[make_waiting_document(wait) for wait in islice(find_waiting(host), MOST)],
         notices=list(notices),
         counts=counts,
         leftovers=count_leftovers(host),
     )
     if request.error is not None:
-        document["unknown"] = describe_failure(request.error)
+        document["unknown"] = describe_reason(find_failure(request.error))
     if unsaved:
         document["unsaved"] = unsaved
     return document
@@ -70,13 +66,11 @@ def describe_plan(proposal: Proposal) -> PlanDocument:
     return make_plan_document(proposal.plan, _find_unresolved(host), vocabulary_of(host), _find_held(proposal))
 
 
-def _find_held(proposal: Proposal) -> Iterator[tuple[Drift, str]]:
-    """What a pause keeps from being touched. It is the one hold that outlives a reload; its words are an operator's."""
+def _find_held(proposal: Proposal) -> Iterator[Refusal]:
+    """What a pause keeps from being touched. It is the one hold that outlives a reload."""
     for drift in proposal.plan.held:
         for hold, members in split_by_hold(proposal.host, drift, proposal.moment):
-            state = STATE_OF[hold.why]
-            reason = hold.reason if hold.reason.startswith(state) else f"{state}: {hold.reason}"
-            yield drift._replace(members=tuple(members)), reason
+            yield Refusal(drift._replace(members=tuple(members)), hold.reason, by_guard=False)
 
 
 def _find_unresolved(host: Host) -> Iterator[Waits]:
@@ -92,7 +86,7 @@ def find_waiting(host: Host) -> Iterator[Waits]:
     for one in host.troubles:
         whose = host.desired.resolutions.get(one.trouble.entry)
         if one.trouble.state is State.WAITING and whose:
-            yield Waits(whose.entry, f"{name_members(one, vocabulary)}: {one.trouble.reason}")
+            yield Waits(whose.entry, one.trouble.reason, name_members(one, vocabulary))
 
 
 def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocument]:
@@ -104,7 +98,7 @@ def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocume
                 entry=resolution.entry.name,
                 origin=str(resolution.entry.origin),
                 object=name_members(one, vocabulary),
-                reason=one.trouble.reason,
+                reason=describe_reason(one.trouble.reason),
             )
 
 

@@ -17,8 +17,9 @@ from typing import Final
 
 from routed import __version__
 from routed.audit import notices
-from routed.audit.notices import describe_failure
+from routed.audit.reasons import describe_reason
 from routed.audit.sinks import Sink
+from routed.core.reasons import find_failure
 from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.carry_out import count_members
 from routed.daemon.control import Control, Refused, UnknownEntry
@@ -41,6 +42,7 @@ from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Nature
 from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, StatusDocument
 from routed.model.entries import Intent
+from routed.model.reasons import Look, Paused
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
 FIRST_KEEP: Final = 1.0  # seconds until it is tried again to keep what could not be kept …
@@ -120,7 +122,7 @@ class Service:
         self.loop.start()  # now: a first pass may take seconds, and single objects are not to wait for its end
         first = await self.deployer.begin()
         if first.error is not None:
-            raise FirstPassError(describe_failure(first.error)) from first.error
+            raise FirstPassError(describe_reason(find_failure(first.error))) from first.error
         memory.settle_down()
         self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
         self.has_begun.set()
@@ -137,8 +139,8 @@ class Service:
         is_keeping = settings.on_stop != "remove"
         if not is_keeping:
             empty = Intent(settings=settings)
-            self.host.why_surplus_stays = ""
-            removal = await self.deployer.run_pass(empty, Cause(None, "stop"), is_forced=True)
+            self.host.why_surplus_stays = None
+            removal = await self.deployer.run_pass(empty, Cause(None, Look.STOP), is_forced=True)
             is_keeping = removal.error is not None
         await self.voice.finish()
         self.voice.say(notices.note_stopped(is_keeping))
@@ -211,9 +213,8 @@ class Service:
         """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""
         subject = self._find_subject(entry)
         now = time.monotonic()
-        reason = reason or "paused by the operator"
         self.host.holds.pause(subject, reason, now + seconds, now)
-        self.voice.say(notices.note_paused(subject, seconds, reason))
+        self.voice.say(notices.note_paused(subject, seconds, Paused(reason)))
         self.loop.pump()
 
     def resume(self, entry: str | None) -> None:
@@ -221,7 +222,7 @@ class Service:
         subject = self._find_subject(entry)
         if self.host.holds.resume(subject):
             self.voice.say(notices.note_resumed(subject, is_over=False))
-            self.host.make_dirty(self.host.schedule.dirt, [subject], Cause(None, "resumed"))
+            self.host.make_dirty(self.host.schedule.dirt, [subject], Cause(None, Look.RESUMED))
             self.loop.pump()
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
@@ -331,7 +332,7 @@ class Service:
     def _on_failure(self, failed: Failed) -> None:
         if failed.is_first and not isinstance(failed.error, OSError):
             logging.getLogger(__name__).error("a pass ended by a defect in routed", exc_info=failed.error)
-        self.voice.say(notices.note_pass_failed(failed.error))
+        self.voice.say(notices.note_pass_failed(find_failure(failed.error)))
         self._notify_status()
 
     def _notify_status(self) -> None:

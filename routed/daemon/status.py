@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
+from routed.audit.reasons import describe_reason
 from routed.core.desired import ObjectSet, Resolution
 from routed.core.holds import GROUP, Why
 from routed.core.troubles import State, Trouble, Troubled
@@ -18,6 +19,7 @@ from routed.daemon.host import Host
 from routed.model.documents import EntryDocument, ObjectDocument
 from routed.model.objects import Key, Kind, Member, Slot
 from routed.model.prefixes import Packed, PrefixSet
+from routed.model.reasons import Claimed, Reason, join_reasons
 from routed.model.text import Vocabulary, format_key, to_json
 
 SMALL: Final = 16  # entries of up to so many objects show each of them; so many leftovers are shown one by one
@@ -52,7 +54,7 @@ def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
     shares = list(_share_by_former(host, found))
     if len({(kind, name) for kind, name, _, _ in shares}) > SMALL:  # then who they were is a list as long as any
         shares = [(kind, "", count, trouble) for kind, _, count, trouble in shares]
-    folds: defaultdict[tuple[Kind, str, State, str], list[tuple[int, float]]] = defaultdict(list)
+    folds: defaultdict[tuple[Kind, str, State, Reason | None], list[tuple[int, float]]] = defaultdict(list)
     for kind, name, count, trouble in shares:
         folds[kind, name, trouble.state, trouble.reason].append((count, trouble.since))
     return [
@@ -64,7 +66,7 @@ def summarise(host: Host, revision: int) -> str:
     """One sentence, for ``systemctl status``: how many objects are in sync and how many are not."""
     if unread := host.unread.get(None):
         where = f"revision {revision} in force" if revision else "in force"
-        return f"{where}, but what the kernel holds is not known, and is read again: {unread.reason}"
+        return f"{where}, but what the kernel holds is not known, and is read again: {describe_reason(unread.reason)}"
     counts = count_states(host)
     in_sync = counts.pop(State.IN_SYNC)
     wrong = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
@@ -111,7 +113,7 @@ def _keys_of(one: Troubled) -> Iterator[Key]:
 
 def _join(some: Iterable[Troubled]) -> Iterator[tuple[Kind, Slot, Sequence[Member], Trouble]]:
     """The same, with those of one place that are alike together."""
-    joined: defaultdict[tuple[Kind, Slot, State, str], list[Troubled]] = defaultdict(list)
+    joined: defaultdict[tuple[Kind, Slot, State, Reason | None], list[Troubled]] = defaultdict(list)
     for one in some:
         joined[one.kind, one.slot, one.trouble.state, one.trouble.reason].append(one)
     for (kind, slot, _, _), alike in joined.items():
@@ -159,14 +161,14 @@ def _find_wrong(host: Host, resolution: Resolution, by_entry: Wrong) -> list[Tro
     wrong += [one for one in by_entry.get(name, ()) if (one.kind, one.slot) not in slots]
     clash = host.desired.clashes.get(name)
     if clash is not None:
-        conflict = Trouble(State.CONFLICT, f"{clash} wants the same object", since)
+        conflict = Trouble(State.CONFLICT, Claimed(clash), since)
         taken = ((group, host.desired.find_taken(group, name)) for group in known)
         wrong += [Troubled(group.kind, group.slot, members, conflict) for group, members in taken if members]
     return wrong
 
 
-def _why_it_waits(resolution: Resolution) -> str:
-    return "; ".join(dict.fromkeys(waiting.reason for waiting in resolution.waiting))
+def _why_it_waits(resolution: Resolution) -> Reason | None:
+    return join_reasons(waiting.reason for waiting in resolution.waiting)
 
 
 def _describe_entry(
@@ -181,8 +183,7 @@ def _describe_entry(
     if resolution.waiting:
         states.append(Trouble(State.WAITING, _why_it_waits(resolution), since))
     if entry.name in host.desired.clashes:
-        reason = f"{host.desired.clashes[entry.name]} wants the same object"
-        states.append(Trouble(State.CONFLICT, reason, since))
+        states.append(Trouble(State.CONFLICT, Claimed(host.desired.clashes[entry.name]), since))
     worst = max(
         states,
         key=lambda trouble: list(State).index(trouble.state),
@@ -191,7 +192,7 @@ def _describe_entry(
     return EntryDocument(
         entry=entry.name,
         state=worst.state,
-        reason=worst.reason,
+        reason=describe_reason(worst.reason),
         since=moment(worst.since),
         origin=str(entry.origin),
         enforce=entry.enforce,
@@ -209,13 +210,13 @@ def _describe_objects(
     """
     if resolution.count_objects() <= SMALL:
         troubles = {key: one.trouble for one in wrong for key in _keys_of(one)}
-        in_sync = Trouble(State.IN_SYNC, "", since)
+        in_sync = Trouble(State.IN_SYNC, None, since)
         for group in resolution.sets:
             for key in (Key(group.kind, group.slot, member) for member in sorted(group.members)):
                 yield _describe_object(key, troubles.get(key, in_sync), vocabulary, moment)
         return
     few = ((key, one.trouble) for one in wrong if len(one.members) <= GROUP for key in _keys_of(one))
-    folded: defaultdict[tuple[Kind, State, str], list[tuple[int, float]]] = defaultdict(list)
+    folded: defaultdict[tuple[Kind, State, Reason | None], list[tuple[int, float]]] = defaultdict(list)
     for one in wrong:
         if len(one.members) > GROUP:
             folded[one.kind, one.trouble.state, one.trouble.reason].append((len(one.members), one.trouble.since))
@@ -228,14 +229,14 @@ def _describe_objects(
 
 
 def _describe_fold(
-    kind: Kind, name: str, state: State, reason: str, parts: Sequence[tuple[int, float]], moment: Moment
+    kind: Kind, name: str, state: State, reason: Reason | None, parts: Sequence[tuple[int, float]], moment: Moment
 ) -> ObjectDocument:
     """What is not shown one by one. Of each part there is the count, and when it began."""
     return ObjectDocument(
         kind=kind,
         object=name,
         state=state,
-        reason=reason,
+        reason=describe_reason(reason),
         since=moment(min(since for _, since in parts)),
         count=sum(count for count, _ in parts),
         ip={},
@@ -247,7 +248,7 @@ def _describe_object(key: Key, trouble: Trouble, vocabulary: Vocabulary, moment:
         kind=key.kind,
         object=format_key(key, vocabulary),
         state=trouble.state,
-        reason=trouble.reason,
+        reason=describe_reason(trouble.reason),
         since=moment(trouble.since),
         count=1,
         ip=to_json(key, trouble.standing[0] if trouble.standing else None, vocabulary),

@@ -32,6 +32,7 @@ from routed.model.change import Cause
 from routed.model.documents import OutcomeDocument
 from routed.model.net import family_of
 from routed.model.objects import AddressSlot, Key, Kind
+from routed.model.reasons import Fought, Reason, join_reasons
 from routed.model.text import Vocabulary, format_key
 
 GRACE: Final = 1.0  # seconds that an entry may wait before it is said
@@ -49,11 +50,11 @@ class Voice:
         self._flood = Flood()
         self._flood_timer: asyncio.TimerHandle | None = None
         self._queues: set[asyncio.Queue[OutcomeDocument]] = set()
-        self._waiting: dict[str, str] = {}  # entry → the reason that was said
+        self._waiting: dict[str, Reason | None] = {}  # entry → the reason that was said
         self._timer: asyncio.TimerHandle | None = None
-        self._conditions: dict[str, str] = {}  # entry of a VIP → what was said
+        self._conditions: dict[str, Reason | None] = {}  # entry of a VIP → what was said
         self._chosen: dict[str, str] = {}  # [[interface]] → its link
-        self._bypassed: dict[Key, str] = {}
+        self._bypassed: dict[Key, Reason | None] = {}
 
     def say(self, *records: Record) -> None:
         """Write these records, as far as they are news."""
@@ -135,8 +136,10 @@ class Voice:
             self.say(*record_pass(report.plan, outcomes, context))
             for entry, subject, hold in report.fights:
                 key = _name(subject, vocabulary)
-                rival = self._complete(hold.rival) if hold.rival else None
-                self.say(notices.note_fight_held(entry, key, hold.until - hold.since, hold.reason, rival))
+                assert isinstance(hold.reason, Fought)
+                rival = self._complete(Cause(hold.reason.port, hold.reason, hold.reason.process))
+                fight = Fought(hold.reason.times, hold.reason.seconds, rival.port, rival.process)
+                self.say(notices.note_fight_held(entry, key, hold.until - hold.since, fight))
         for (kind, slot), members in report.absent.items():
             describe = WORDS[kind].describe_absent
             if describe and members:
@@ -187,7 +190,7 @@ class Voice:
         for name, (vip, note) in notes.items():
             if note and self._conditions.get(name) != note:
                 self.say(notices.note_vip_condition(name, str(vip.origin), note))
-        self._conditions = {name: note or self._conditions.get(name, "") for name, (_, note) in notes.items()}
+        self._conditions = {name: note or self._conditions.get(name) for name, (_, note) in notes.items()}
         bypassed = {key: trouble.reason for key, trouble in host.unproved.items()}
         if bypassed != self._bypassed:
             vocabulary = vocabulary_of(host)
@@ -208,7 +211,7 @@ class Voice:
             self._timer.cancel()
             self._timer = None
         now = {
-            resolution.entry.name: "; ".join(dict.fromkeys(waiting.reason for waiting in resolution.waiting))
+            resolution.entry.name: join_reasons(waiting.reason for waiting in resolution.waiting)
             for resolution in host.desired.resolutions.values()
             if resolution.waiting
         }

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from routed.model.entries import Entry
 from routed.model.objects import Kind, Member, Slot, Value
 from routed.model.process import Process
+from routed.model.reasons import Reason, SaidNo, Unseen
 
 
 class Want(NamedTuple):
@@ -67,16 +69,16 @@ class Operation(NamedTuple):
     members: Sequence[Member]
     value: Value  # what shall stand afterwards; of a delete: what shall go
     entry: Entry | None  # None for what no entry wants any more
-    reason: str
+    reason: Reason
     before: Value | None = None  # what stood there
     nature: Nature = Nature.MISSING
 
 
 class Cause(NamedTuple):
-    """Why something is looked at: the port id behind it (0 is the kernel, None is not known), a clause, and who."""
+    """Why something is looked at: the port id behind it (0 is the kernel, None is not known), what for, and who."""
 
     port: int | None
-    text: str
+    reason: Reason
     process: Process | None = None  # behind the port id, where that is known
 
 
@@ -84,7 +86,7 @@ class Refusal(NamedTuple):
     """A group of objects that was left alone on purpose."""
 
     drift: Drift
-    reason: str
+    reason: Reason
     by_guard: bool  # held by max_deletes or a first contact; otherwise by the entry's own word
 
 
@@ -103,7 +105,17 @@ class Failure(NamedTuple):
 
     member: Member
     errno: int
-    text: str
+    text: str  # empty where the kernel said yes, and does not show it
+
+    @property
+    def reason(self) -> Reason:
+        """Why it failed; one value for all that failed alike."""
+        return _explain(self.errno, self.text)
+
+
+@lru_cache(maxsize=64)
+def _explain(errno: int, text: str) -> Reason:
+    return SaidNo(errno, text) if text else Unseen(errno)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from routed.model.objects import AddressMember, Standing
+from routed.model.reasons import Reason
 
 
 class Link(NamedTuple):
@@ -67,7 +68,7 @@ class Choice(NamedTuple):
 
     dev: int = 0  # ifindex; 0: none
     name: str = ""
-    reason: str = ""  # why this one, or why none
+    reason: Reason | None = None  # why this one, or why none
     within: bytes = b""  # the prefix by which it was chosen: of several addresses the one in it is meant
     is_ambiguous: bool = False
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from routed.model import names
-from routed.model.change import Drift, Nature
 from routed.model.facts import Facts
 from routed.model.net import IPV4, format_address, format_destination
 from routed.model.objects import (
@@ -78,26 +77,6 @@ def format_object(key: Key, value: Value, vocabulary: Vocabulary) -> str:
 def to_json(key: Key, value: Value | None, vocabulary: Vocabulary) -> Json:
     """An object with the keys of ``ip -j``; without a value only its identity."""
     return TEXTS[key.kind].json(key.slot, key.member, value, vocabulary)
-
-
-def describe_difference(drift: Drift) -> str:
-    """Why a group of objects is in the drift: one clause without a full stop."""
-    if drift.nature is Nature.MISSING:
-        return "missing"
-    if drift.nature is Nature.SURPLUS:
-        return "ours, and no entry wants it"
-    if drift.nature is Nature.BEHIND:
-        return "a foreign object comes first under its key"
-    if drift.nature is Nature.IN_FRONT:
-        return "it stands in front of the host's own address"
-    if drift.nature is Nature.EXTRA:
-        return "more stands under its key than the file says"
-    assert drift.want is not None
-    differing = find_differing(drift.standing[0], drift.want.value)
-    if differing == ["protocol"]:
-        return "the same under another protocol"
-    what = ", ".join(name for name in differing if name != "protocol")
-    return f"{what} differ{'' if ',' in what else 's'}" if drift.nature is Nature.DIFFERENT else f"foreign, {what}"
 
 
 def find_differing(standing: Value, wanted: Value) -> list[str]:

@@ -27,6 +27,7 @@ from routed.model.objects import (
     Standing,
     Value,
 )
+from routed.model.reasons import Flaw
 
 OURS = 114
 TABLE = 100
@@ -75,7 +76,7 @@ def operation(
     verb: Verb, standing: Standing, members: Sequence[Member] | None = None, before: Value | None = None
 ) -> Operation:
     chosen = (standing.member,) if members is None else tuple(members)
-    return Operation(verb, kind_of(standing), standing.slot, chosen, standing.value, None, "", before)
+    return Operation(verb, kind_of(standing), standing.slot, chosen, standing.value, None, Flaw.MISSING, before)
 
 
 def do(

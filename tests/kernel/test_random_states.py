@@ -19,6 +19,7 @@ from routed.kernel.kernel import Kernel
 from routed.kernel.sockets import EVENT_BUFFER
 from routed.model.change import Cause
 from routed.model.entries import Entry, HopSpec, Intent, Settings
+from routed.model.reasons import Look
 from tests.kernel.netns import ip_batch, ip_json, private_network, veth, wait_until
 from tests.property.rig import a_route, a_rule, an_address, via
 from tests.property.worlds import files
@@ -51,7 +52,7 @@ class Keeper:
 
     def enforce(self, entries: tuple[Entry, ...]) -> list[Report]:
         """A reload, with the guard's leave."""
-        dirt = Dirt(everything=Cause(None, "reload"))
+        dirt = Dirt(everything=Cause(None, Look.RELOAD))
         self.engine.ask(Request(dirt, lambda: self.host.enforce(Intent(SETTINGS, entries), self.now), is_forced=True))
         return [step for step in self.engine.run() if isinstance(step, Report)]
 

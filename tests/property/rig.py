@@ -41,6 +41,7 @@ from routed.model.objects import (
     Value,
 )
 from routed.model.prefixes import PrefixSet
+from routed.model.reasons import Look
 from tests.property.fake_kernel import STRANGER, FakeKernel
 
 OURS = 114
@@ -81,7 +82,7 @@ class Rig:
     def enforce(self, intent: Intent, *, is_forced: bool = False) -> list[Report]:
         """A reload: a full pass, then whatever it makes due at once."""
         self.host.enforce(intent, self.now)
-        reports = self.settle(Dirt(everything=Cause(None, "reload")), is_initial=True, is_forced=is_forced)
+        reports = self.settle(Dirt(everything=Cause(None, Look.RELOAD)), is_initial=True, is_forced=is_forced)
         return reports + self.run()
 
     def settle(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> list[Report]:

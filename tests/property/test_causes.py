@@ -7,6 +7,7 @@ from routed.model.entries import HopSpec
 from routed.model.events import AddressEvent, Event
 from routed.model.net import parse_address
 from routed.model.objects import AddressMember
+from routed.model.reasons import AddressChange, AddressTurn
 from tests.property.fake_kernel import FakeKernel
 from tests.property.rig import Rig, a_host, a_route, address_key, give_address
 
@@ -48,7 +49,7 @@ def test_a_route_that_goes_with_its_address_is_not_blamed_on_another_one_whose_e
     give_address(kernel, "192.0.2.1/24", 1, "v0")
     reports = rig.run(1.0)
     (outcome,) = [outcome for report in reports for outcome in report.outcomes]
-    assert outcome.cause.text == "address 192.0.2.1/24 of v0 was removed"
+    assert outcome.cause.reason == AddressChange(AddressTurn.REMOVED, parse_address("192.0.2.1"), 24, "v0")
 
 
 def test_what_is_heard_while_the_facts_are_read_for_the_first_time_starts_no_pass_before_the_first() -> None:

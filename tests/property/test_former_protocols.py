@@ -12,6 +12,7 @@ from routed.model.change import Operation, Verb
 from routed.model.entries import Enforce, Entry, Intent, Settings
 from routed.model.net import parse_prefix
 from routed.model.objects import Member
+from routed.model.reasons import LeftAlone
 from tests.property.rig import OURS, Rig, a_host, a_route, hop, route_key, route_value
 from tests.property.worlds import route_entries
 
@@ -80,7 +81,7 @@ def test_it_is_remembered_as_long_as_an_entry_that_only_observes_has_something_o
 def test_it_is_remembered_while_the_files_in_force_are_not_those_on_disk() -> None:
     rig = Rig(a_host())
     rig.start(*FEW)
-    rig.host.why_surplus_stays = "not in force"
+    rig.host.why_surplus_stays = LeftAlone.NOT_ON_DISK
     rig.enforce(under(NEXT, *FEW[1:]))
     rig.resync()
     assert (count(rig, OURS), rig.host.former_protocols) == (1, frozenset({OURS}))

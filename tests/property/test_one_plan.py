@@ -22,6 +22,7 @@ from routed.model.change import Cause, Nature, Operation, Verb
 from routed.model.entries import Enforce, Entry, Intent, OnConflict, Settings
 from routed.model.net import IPV4, parse_address
 from routed.model.objects import Key, Value
+from routed.model.reasons import Look
 from tests.property.fake_kernel import BATCH, STEPS, FakeKernel
 from tests.property.rig import OURS, Rig, a_host, a_route, hop, route_key, route_value
 from tests.property.worlds import ROUTE_KEYS, Deed, all_that_stands, deeds, files, foreign_routes, heal
@@ -146,7 +147,7 @@ def assert_reload_does(rig: Rig, intent: Intent) -> None:
 
 def reload(rig: Rig, intent: Intent) -> list[Report]:
     """As ``routed apply`` does it."""
-    request = Request(Dirt(everything=Cause(None, "reload")), lambda: rig.host.enforce(intent, rig.now))
+    request = Request(Dirt(everything=Cause(None, Look.RELOAD)), lambda: rig.host.enforce(intent, rig.now))
     rig.engine.ask(request)
     rig.run()
     assert request.error is None

@@ -11,6 +11,7 @@ from routed.model.change import Cause, Operation, Verb
 from routed.model.entries import Intent, Settings
 from routed.model.net import parse_address, parse_prefix
 from routed.model.objects import Key, Kind, Member
+from routed.model.reasons import Deed, Look
 from tests.property.rig import THEIRS, Rig, a_host, a_route, hop, route_key, route_value, via
 
 LOST, OTHER = route_key("10.1.0.0/16"), route_key("10.2.0.0/16")
@@ -37,7 +38,7 @@ def test_a_hold_that_ends_during_a_pass_is_followed_by_another_try_and_not_by_si
 
     kernel.mischief.refuse = take_long
     kernel.request(Verb.DELETE, OTHER, kernel.standing(OTHER)[0])
-    rig.host.schedule.dirt.add_scopes([scope_of(Kind.ROUTE, OTHER.slot)], Cause(None, "a storm"))
+    rig.host.schedule.dirt.add_scopes([scope_of(Kind.ROUTE, OTHER.slot)], Cause(None, Look.STORM))
     rig.settle(rig.host.schedule.take(rig.now))
     assert kernel.standing(OTHER)
     rig.run(70.0)
@@ -66,7 +67,7 @@ def test_a_single_object_that_goes_during_a_long_pass_is_back_before_that_pass_i
     assert len(keys) == 65
     assert 32 <= keys.index(LOST) < 40
     repaired = [outcome for report in rig.reports for outcome in report.outcomes if LOST.member in outcome.done]
-    assert repaired[-1].cause.text == "deleted"
+    assert repaired[-1].cause.reason is Deed.DELETED
     assert not any(outcome.failures for report in rig.reports for outcome in report.outcomes)
 
 
@@ -126,7 +127,7 @@ def test_what_could_not_be_put_back_amid_a_dump_is_tried_again_though_that_dump_
 
     kernel.mischief.meanwhile = delete_amid_the_dump
     kernel.mischief.refuse = lambda _operation, _member: ENETUNREACH
-    rig.host.schedule.dirt.add_scopes([scope_of(Kind.ROUTE, OTHER.slot)], Cause(None, "a storm"))
+    rig.host.schedule.dirt.add_scopes([scope_of(Kind.ROUTE, OTHER.slot)], Cause(None, Look.STORM))
     rig.run(0.01)
     assert OTHER in rig.host.troubles
     kernel.mischief.refuse = lambda _operation, _member: 0
@@ -217,7 +218,7 @@ def test_who_waits_for_the_files_to_be_in_force_waits_for_no_storm() -> None:
 
     kernel.mischief.meanwhile = flush
     rig.host.enforce(Intent(Settings(fight_limit=None), (entry,)), rig.now)
-    rig.settle(Dirt(everything=Cause(None, "reload")), is_initial=True)
+    rig.settle(Dirt(everything=Cause(None, Look.RELOAD)), is_initial=True)
     assert all(kernel.standing(key) for key in keys)
 
 

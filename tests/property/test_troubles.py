@@ -15,6 +15,7 @@ from routed.core.troubles import State, Trouble, Troubled, Troubles
 from routed.model.net import IPV4
 from routed.model.objects import Key, Kind, Member, RouteSlot, RuleMember, RuleSlot, Scope
 from routed.model.prefixes import Packed
+from routed.model.reasons import Fought, Reason, SaidNo
 
 FEW = 5  # in the place of GROUP, so that little is much
 MAIN, OTHER, RULES = RouteSlot(IPV4, 254, 0), RouteSlot(IPV4, 254, 7), RuleSlot(IPV4)  # two slots share a dump
@@ -25,11 +26,12 @@ PLACES: list[tuple[Kind, RouteSlot | RuleSlot, list[Member]]] = [
     (Kind.ROUTE, OTHER, [*ROUTES[: 3 * FEW]]),
     (Kind.RULE, RULES, [*PRIORITIES]),
 ]
+NO, NEVER = SaidNo(1, "no"), SaidNo(1, "never")
 ALIKE = [
-    (State.FAILED, "no", "route/a"),
-    (State.HELD, "no", "route/a"),
-    (State.HELD, "fought over", ""),
-    (State.DRIFT, "", "route/b"),
+    (State.FAILED, NO, "route/a"),
+    (State.HELD, NO, "route/a"),
+    (State.HELD, Fought(30, 2), ""),
+    (State.DRIFT, None, "route/b"),
 ]
 
 
@@ -98,13 +100,13 @@ def compare(history: list[tuple[list[Troubled], set[Scope], set[Key], set[Key]]]
         assert troubles.find_scopes() == {scope_of(key.kind, key.slot) for key in plain}
 
 
-def a_trouble(now: float, reason: str = "no") -> Trouble:
+def a_trouble(now: float, reason: Reason = NO) -> Trouble:
     return Trouble(State.FAILED, reason, now, (), "route/a")
 
 
 def test_a_trouble_keeps_its_beginning_while_it_is_the_same() -> None:
     troubles, key = Troubles(), Key(Kind.ROUTE, MAIN, ROUTES[0])
-    for now, reason in ((1.0, "no"), (2.0, "no"), (3.0, "never"), (4.0, "never")):
+    for now, reason in ((1.0, NO), (2.0, NO), (3.0, NEVER), (4.0, NEVER)):
         troubles.update([Troubled(*key[:2], (key.member,), a_trouble(now, reason))], keys={key})
     trouble = troubles.get(key)
     assert trouble is not None

@@ -6,12 +6,12 @@ import pytest
 
 from routed.core.desired import scope_of
 from routed.core.troubles import State
-from routed.daemon.carry_out import AGAIN
 from routed.model import names
 from routed.model.change import Cause, Verb
 from routed.model.entries import Intent, Settings
 from routed.model.events import Event, ObjectEvent
 from routed.model.net import IPV4
+from routed.model.reasons import Look
 from tests.property.fake_kernel import APPEND, OUR_PORT
 from tests.property.rig import OURS, Rig, a_host, a_route, address_key, an_address, hop, route_key, route_value, via
 from tests.property.worlds import foreign_routes
@@ -89,7 +89,7 @@ def test_an_ipv6_address_has_not_failed_because_the_kernel_does_not_call_its_com
     rig.start(an_address("2001:db8:20::1/64"), settings=Settings(resync=1e9))
     key = address_key("2001:db8:20::1/64", 1)
     kernel._take(key, kernel.standing(key)[0], OUR_PORT, is_announced=False)
-    rig.host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(None, AGAIN))
+    rig.host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(None, Look.AGAIN))
     rig.reports.clear()
     rig.run()
     assert kernel.standing(key)

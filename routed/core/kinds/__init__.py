@@ -53,6 +53,7 @@ from routed.model.objects import (
     Slot,
     Value,
 )
+from routed.model.reasons import Reason
 
 __all__ = ["KINDS", "Crowd", "KindRow", "is_as_wanted"]
 
@@ -69,7 +70,7 @@ def _find_no_links(_members: Iterable[Member], _values: Iterable[Value]) -> set[
     return set()
 
 
-def _list_no_lifelines(_slot: Slot, _ssh_peers: frozenset[bytes]) -> Mapping[Any, str]:
+def _list_no_lifelines(_slot: Slot, _ssh_peers: frozenset[bytes]) -> Mapping[Any, Reason]:
     return {}
 
 
@@ -81,8 +82,8 @@ def _opens_nothing(_value: Value) -> bool:
     return False
 
 
-def _blame_kernel(_slot: Slot, _value: Value, text: str) -> Cause:
-    return Cause(KERNEL, text)
+def _blame_kernel(_slot: Slot, _value: Value, reason: Reason) -> Cause:
+    return Cause(KERNEL, reason)
 
 
 def _is_never(_drift: Drift) -> bool:
@@ -109,13 +110,13 @@ class KindRow(NamedTuple):
     rank_within: Callable[[Any, Any], int] = _rank_equal  # (member, value): among additions of the kind, lower first
     # (members, values) → ifindexes of the links with which they go
     find_links: Callable[[Iterable[Any], Iterable[Any]], set[int]] = _find_no_links
-    # (slot, SSH peers) → members over which the operator may be logged in, and what a foreign one there is called
-    list_lifelines: Callable[[Any, frozenset[bytes]], Mapping[Any, str]] = _list_no_lifelines
+    # (slot, SSH peers) → members over which the operator may be logged in, and why not to take a foreign one's place
+    list_lifelines: Callable[[Any, frozenset[bytes]], Mapping[Any, Reason]] = _list_no_lifelines
     # (watched prefixes, members): do packets to one of them go otherwise when such members come, change or go?
     is_way_to: Callable[[frozenset[bytes], Iterable[Any]], bool] = _is_no_way
     opens_network: Callable[[Any], bool] = _opens_nothing  # may a value bring a gateway into reach?
-    # (slot, value, clause) → why it went, where the kernel says that it was the kernel
-    blame_kernel: Callable[[Any, Any, str], Cause] = _blame_kernel
+    # (slot, value, reason) → why it went, where the kernel says that it was the kernel
+    blame_kernel: Callable[[Any, Any, Reason], Cause] = _blame_kernel
     # May it have gone for the same reason for which its dump is dirty? Not where it may itself be that reason.
     is_explained_by_dump: bool = True
     is_mark_alone: Callable[[Drift], bool] = _is_never  # is nothing wrong but a mark that old kernels never change?

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from routed.core.kinds.cures import Ours, add_or_delete, operate, wanted_of
 from routed.model.change import Cause, Drift, Nature, Operation, Verb, Want
 from routed.model.events import KERNEL
 from routed.model.net import IPV4
 from routed.model.objects import AddressMember, AddressSlot, AddressValue
-
-EXPIRED: Final = "its lifetime was over"
-# inet6_ifa_notify in net/ipv6/addrconf.c sends port id 0, whoever asked for the change
-UNTOLD: Final = "deleted; of an IPv6 address the kernel does not tell by whom"
+from routed.model.reasons import Reason, Sign
 
 
 def judge_address(_slot: AddressSlot, want: Want, standing: tuple[AddressValue, ...], ours: Ours) -> Nature | None:
@@ -60,8 +56,8 @@ def find_links_of_addresses(members: Iterable[AddressMember], _values: Iterable[
     return {member.dev for member in members}
 
 
-def blame_kernel_for_address(slot: AddressSlot, value: AddressValue, text: str) -> Cause:
+def blame_kernel_for_address(slot: AddressSlot, value: AddressValue, reason: Reason) -> Cause:
     """An IPv4 address goes by itself when its lifetime is over; of an IPv6 one nobody can tell."""
     if slot.family != IPV4:
-        return Cause(None, UNTOLD)
-    return Cause(KERNEL, EXPIRED if value.dynamic else text)
+        return Cause(None, Sign.UNTOLD)
+    return Cause(KERNEL, Sign.EXPIRED if value.dynamic else reason)

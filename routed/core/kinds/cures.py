@@ -5,13 +5,14 @@ Here belongs nothing that speaks of one kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.objects import Value
-from routed.model.text import describe_difference
+from routed.model.reasons import Differs, Flaw, Reason
+from routed.model.text import find_differing
 
 Ours = frozenset[int]
 Judge = Callable[[Any, Want, tuple[Value, ...], Ours], Nature | None]  # the first is the slot
@@ -37,6 +38,27 @@ def wanted_of(drift: Drift) -> Value:
     return drift.want.value
 
 
+WRONG: Final[Mapping[Nature, Reason]] = {
+    Nature.MISSING: Flaw.MISSING,
+    Nature.SURPLUS: Flaw.UNWANTED,
+    Nature.BEHIND: Flaw.BEHIND,
+    Nature.IN_FRONT: Flaw.IN_FRONT,
+    Nature.EXTRA: Flaw.EXTRA,
+}
+
+
+def find_reason(drift: Drift) -> Reason:
+    """Why a group of objects is in the drift; of another content, in which fields it differs."""
+    reason = WRONG.get(drift.nature)
+    if reason is not None:
+        return reason
+    differing = find_differing(drift.standing[0], wanted_of(drift))
+    if differing == ["protocol"]:
+        return Flaw.OTHER_MARK
+    what = tuple(name for name in differing if name != "protocol")
+    return Differs(what, is_foreign=drift.nature is Nature.FOREIGN)
+
+
 def add_or_delete(drift: Drift) -> list[Operation]:
     """The cure of what is missing, and of what nobody wants."""
     if drift.nature is Nature.SURPLUS:
@@ -54,7 +76,7 @@ def operate(verb: Verb, drift: Drift, before: Value | None) -> Operation:
         drift.members,
         drift.want.value,
         drift.want.entry,
-        describe_difference(drift),
+        find_reason(drift),
         before,
         drift.nature,
     )
@@ -70,7 +92,7 @@ def take_away(drift: Drift, value: Value) -> Operation:
         drift.members,
         value,
         entry,
-        describe_difference(drift),
+        find_reason(drift),
         value,
         drift.nature,
     )

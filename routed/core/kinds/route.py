@@ -8,8 +8,9 @@ from typing import Final
 
 from routed.core.kinds.cures import Ours, add_or_delete, is_as_wanted, operate, take_away, wanted_of
 from routed.model.change import Drift, Nature, Operation, Verb, Want
-from routed.model.net import ADDRESS_LENGTH, DEFAULT, IPV4, IPV6, format_address, network_of
+from routed.model.net import ADDRESS_LENGTH, DEFAULT, IPV4, IPV6, network_of
 from routed.model.objects import Kind, RouteSlot, RouteValue, Scope
+from routed.model.reasons import FirstContact, Reason
 
 ANY_PROTOCOL: Final = 0  # in a delete request: whoever installed it (fib6_protocol is not compared when it is 0)
 
@@ -115,16 +116,16 @@ def opens_network(value: RouteValue) -> bool:
     return any(not hop.gateway for hop in value.hops)
 
 
-def list_lifelines(slot: RouteSlot, ssh_peers: frozenset[bytes]) -> Mapping[bytes, str]:
+def list_lifelines(slot: RouteSlot, ssh_peers: frozenset[bytes]) -> Mapping[bytes, Reason]:
     """The default route, and each that covers a live SSH peer."""
     return _list_lifelines(slot.family, ssh_peers)
 
 
 @lru_cache(maxsize=4)  # every pass asks for each slot
-def _list_lifelines(family: int, ssh_peers: frozenset[bytes]) -> Mapping[bytes, str]:
-    found: dict[bytes, str] = {DEFAULT[family]: "a foreign default route"}
+def _list_lifelines(family: int, ssh_peers: frozenset[bytes]) -> Mapping[bytes, Reason]:
+    found: dict[bytes, Reason] = {DEFAULT[family]: FirstContact()}
     for peer in sorted(ssh_peers):
         if len(peer) == ADDRESS_LENGTH[family]:
-            why = f"a foreign route that carries the SSH session of {format_address(peer)}"
+            why = FirstContact(peer)
             found = {network_of(peer, length): why for length in range(len(peer) * 8 + 1)} | found
     return found

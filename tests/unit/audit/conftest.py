@@ -11,12 +11,13 @@ from routed.model.entries import Origin, RouteEntry
 from routed.model.net import IPV4, parse_address, parse_prefix
 from routed.model.objects import Hop, Kind, RouteSlot, RouteValue
 from routed.model.process import Process
+from routed.model.reasons import Deed, Flaw
 from routed.model.text import Vocabulary
 
 SLOT = RouteSlot(IPV4, 120, 0)
 OURS, STATIC = 114, 4
 IP = Process(4242, "ip", "ip route del 10.30.0.0/16", "session-3.scope", 0)
-DELETED = Cause(4242, "deleted", IP)
+DELETED = Cause(4242, Deed.DELETED, IP)
 
 
 class Story:
@@ -41,7 +42,7 @@ class Story:
             tuple(parse_prefix(member) for member in members),
             others.get("value", self.value()),
             others.get("entry", self.entry()),
-            others.get("reason", "missing"),
+            others.get("reason", Flaw.MISSING),
             others.get("before"),
             nature,
         )

@@ -6,6 +6,7 @@ import pytest
 
 from routed.audit.documents import Waits, choose_symbol, make_plan_document
 from routed.model.change import Nature, Plan, Refusal, Verb
+from routed.model.reasons import Differs, FirstContact, LeftAlone, NoLink, Paused
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_groups_of_more_than_three_are_one_step_with_a_count(story: Any) -> None
 
 def test_a_step_tells_entry_place_reason_and_both_contents(story: Any) -> None:
     operation = story.outcome(
-        Verb.REPLACE, Nature.DIFFERENT, before=story.value("10.20.0.9"), reason="hops differ"
+        Verb.REPLACE, Nature.DIFFERENT, before=story.value("10.20.0.9"), reason=Differs(("hops",))
     ).operation
     (step,) = make_plan_document(Plan((operation,)), (), story.vocabulary)["steps"]
     assert step == {
@@ -51,7 +52,7 @@ def test_a_step_tells_entry_place_reason_and_both_contents(story: Any) -> None:
         "kind": "route",
         "entry": "route/storage-lan",
         "origin": "/etc/routed.toml:12",
-        "reason": "hops differ",
+        "reason": "hops differs",
         "object": "10.30.0.0/16 table storage",
         "count": 1,
         "before": "10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto routed",
@@ -77,7 +78,10 @@ def test_what_a_deletion_takes_away_stands_before_and_nothing_after(story: Any) 
 @pytest.mark.parametrize(("groups", "documents"), [(16, 16), (17, 1)])
 def test_very_many_groups_left_alone_for_one_reason_are_one(story: Any, groups: int, documents: int) -> None:
     drifts = [story.drift(Nature.FOREIGN, story.value(f"10.20.1.{number}", 4)) for number in range(groups)]
-    refusals = (*(Refusal(drift, "refuse", by_guard=True) for drift in drifts), Refusal(drifts[0], "no", by_guard=True))
+    refusals = (
+        *(Refusal(drift, LeftAlone.REFUSED, by_guard=True) for drift in drifts),
+        Refusal(drifts[0], LeftAlone.ONCE, by_guard=True),
+    )
     found = make_plan_document(Plan(refusals=refusals), (), story.vocabulary)["refusals"]
     assert len(found) == documents + 1
     assert sum(refusal["count"] for refusal in found) == groups + 1
@@ -88,17 +92,18 @@ def test_very_many_groups_left_alone_for_one_reason_are_one(story: Any, groups: 
 def test_refusals_notes_held_and_waiting_are_all_listed(story: Any) -> None:
     foreign = story.value("10.20.0.9", 4)
     plan = Plan(
-        refusals=(Refusal(story.drift(Nature.FOREIGN, foreign), "refuse", by_guard=True),),
+        refusals=(Refusal(story.drift(Nature.FOREIGN, foreign), FirstContact(), by_guard=True),),
         notes=(story.drift(Nature.FOREIGN, story.value(), foreign),),
     )
-    waits, held = Waits(story.entry("later"), "link eth9 is not there"), (story.drift(Nature.MISSING), "paused: a test")
+    waits = Waits(story.entry("later"), NoLink("eth9"))
+    held = Refusal(story.drift(Nature.MISSING), Paused("a test"), by_guard=False)
     document = make_plan_document(plan, [waits], story.vocabulary, [held])
     assert [(refusal["reason"], refusal["by_guard"]) for refusal in document["refusals"]] == [
-        ("refuse", True),
+        ('first contact with a foreign default route: say on_conflict = "replace" to take it over', True),
         ("paused: a test", False),
     ]
     assert document["refusals"][0]["standing"] == "10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto static"
     assert len(document["notes"]) == 1
     assert document["waiting"] == [
-        {"entry": "route/later", "origin": "/etc/routed.toml:12", "reason": "link eth9 is not there"}
+        {"entry": "route/later", "origin": "/etc/routed.toml:12", "reason": "link eth9 does not exist"}
     ]

@@ -5,10 +5,10 @@ import pytest
 from routed.audit import notices
 from routed.audit.records import Record
 from routed.audit.wording import WORDS, Absence
-from routed.model.change import Cause
 from routed.model.names import DEFAULT_RULES
 from routed.model.net import IPV4, IPV6
 from routed.model.objects import Kind, RuleMember, RuleSlot
+from routed.model.reasons import Fought, NoLink, Paused
 
 
 def absence(family: int, *priorities: int) -> Absence:
@@ -39,19 +39,17 @@ def absence(family: int, *priorities: int) -> Absence:
             "/etc/routed.toml, /etc/routed.toml.d/a.toml changed, not in force: routed apply puts it in force",
         ),
         (
-            notices.note_fight_held(
-                "route/a", "10.0.0.0/8", 120.0, "undone 30 times within 2 s", Cause(4242, "deleted")
-            ),
+            notices.note_fight_held("route/a", "10.0.0.0/8", 120.0, Fought(30, 2, 4242)),
             (
-                "route/a 10.0.0.0/8 held for 2 min: undone 30 times within 2 s"
+                "route/a 10.0.0.0/8 held for 2 min: undone 30 times within 2 s by another process"
                 " (the last was port id 4242, whose process is not known)"
             ),
         ),
         (notices.note_fight_over("route/a", ""), "route/a enforced again: nobody undoes it any more"),
-        (notices.note_paused("", 90.0, "maintenance"), "everything paused for 90 s: maintenance"),
-        (notices.note_paused("rule/b", 3600.0, ""), "rule/b paused for 1 h: no reason given"),
+        (notices.note_paused("", 90.0, Paused("maintenance")), "everything paused for 90 s: maintenance"),
+        (notices.note_paused("rule/b", 3600.0, Paused("")), "rule/b paused for 1 h: paused by the operator"),
         (notices.note_resumed("rule/b", is_over=True), "rule/b enforced again: the pause is over"),
-        (notices.note_waiting("route/a", "f:1", "link eth9 is not there"), "route/a waits: link eth9 is not there"),
+        (notices.note_waiting("route/a", "f:1", NoLink("eth9")), "route/a waits: link eth9 does not exist"),
         (
             notices.note_default_rules_missing(absence(IPV4, 0, 32767)),
             (

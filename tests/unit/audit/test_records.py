@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routed.audit.actors import name_actor
 from routed.audit.catalogue import CATALOGUE, Message
 from routed.audit.history import assign_blame, count_objects
 from routed.audit.printable import make_printable
@@ -21,12 +22,12 @@ from routed.audit.records import (
     record_outcomes,
     record_pass,
 )
-from routed.audit.wording import name_actor
 from routed.model.change import Cause, Nature, Plan, Refusal, Verb
 from routed.model.process import Process
+from routed.model.reasons import Deed, Differs, Flaw, LeftAlone, LinkChange, LinkTurn, Look, Sign, TooMany
 
-KERNEL_DROP = Cause(0, "link eth1 went down")
-COMPARED = Cause(None, "found by the regular comparison")
+KERNEL_DROP = Cause(0, LinkChange(LinkTurn.WENT_DOWN, "eth1"))
+COMPARED = Cause(None, Look.REGULAR)
 BY_IP = '"ip route del 10.30.0.0/16" (pid 4242, uid 0, session-3.scope)'
 NOBODY_KNOWN = "port id 4242, whose process is not known"
 SUBJECT = "route/storage-lan 10.30.0.0/16 table storage"
@@ -67,8 +68,8 @@ def test_a_changed_route_is_told_by_what_differed(story: Any, before: dict[str, 
         Verb.REPLACE,
         Nature.DIFFERENT,
         before=story.value(**before),
-        cause=Cause(4242, "replaced"),
-        reason="hops differ",
+        cause=Cause(4242, Deed.REPLACED),
+        reason=Differs(("hops",)),
     )
     assert say(story, outcome) == [f"{SUBJECT}: {told} (replaced by {NOBODY_KNOWN}); repaired in 0.4 ms"]
 
@@ -78,8 +79,8 @@ def test_a_stranger_in_front_of_ours_is_told_as_such(story: Any) -> None:
         Verb.CHANGE,
         Nature.BEHIND,
         before=story.value(),
-        reason="a foreign object comes first under its key",
-        cause=Cause(7, "an alias was added under its key"),
+        reason=Flaw.BEHIND,
+        cause=Cause(7, Sign.ALIAS_ADDED),
     )
     assert say(story, outcome) == [
         (
@@ -128,8 +129,7 @@ def test_at_a_reload_differences_are_news_and_no_drift(
 
 
 def test_what_nobody_wants_is_removed_or_gives_its_place_back(story: Any) -> None:
-    reason = "ours, and no entry wants it"
-    gone = story.outcome(Verb.DELETE, Nature.SURPLUS, entry=None, reason=reason)
+    gone = story.outcome(Verb.DELETE, Nature.SURPLUS, entry=None, reason=Flaw.UNWANTED)
     back = story.outcome(Verb.REPLACE, Nature.SURPLUS, entry=None, value=story.value("10.20.0.9", 4))
     assert say(story, gone, back) == [
         "route 10.30.0.0/16 table storage removed (ours, and no entry wants it)",
@@ -141,7 +141,7 @@ def test_what_nobody_wants_is_removed_or_gives_its_place_back(story: Any) -> Non
 
 
 def test_a_record_carries_every_field_that_is_known(story: Any) -> None:
-    outcome = story.outcome(Verb.REPLACE, Nature.DIFFERENT, before=story.value("10.20.0.9"), reason="hops differ")
+    outcome = story.outcome(Verb.REPLACE, Nature.DIFFERENT, before=story.value("10.20.0.9"), reason=Differs(("hops",)))
     (record,) = record_outcomes([outcome], Context(story.vocabulary))
     assert record.priority == 5
     assert record.fields == {
@@ -151,7 +151,7 @@ def test_a_record_carries_every_field_that_is_known(story: Any) -> None:
         "ROUTED_ORIGIN": "/etc/routed.toml:12",
         "ROUTED_OBJECT": "10.30.0.0/16 table storage",
         "ROUTED_ACTION": "replace",
-        "ROUTED_REASON": "hops differ",
+        "ROUTED_REASON": "hops differs",
         "ROUTED_CAUSE": "deleted",
         "ROUTED_BEFORE": "10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto routed",
         "ROUTED_AFTER": "10.30.0.0/16 via 10.20.0.1 dev eth1 table storage proto routed",
@@ -183,16 +183,16 @@ def test_without_a_process_there_is_no_actor_field(story: Any, cause: Cause) -> 
     ],
 )  # fmt: skip
 def test_an_actor_is_told_as_far_as_it_is_known(process: Process | None, words: str) -> None:
-    assert name_actor(Cause(7, "deleted", process)).words == words
+    assert name_actor(7, process).words == words
 
 
 def test_a_socket_of_the_first_process_is_told_for_what_it_is_likely_to_be() -> None:
-    assert "systemd-networkd" in name_actor(Cause(1, "deleted")).words
+    assert "systemd-networkd" in name_actor(1, None).words
 
 
 @given(st.text(), st.text(), st.text())
 def test_no_process_can_name_itself_out_of_its_quotes(comm: str, cmdline: str, unit: str) -> None:
-    words, fields = name_actor(Cause(7, "deleted", Process(7, comm, cmdline, unit, 0)))
+    words, fields = name_actor(7, Process(7, comm, cmdline, unit, 0))
     assert make_printable(words) == words
     assert all(make_printable(value) == value for value in fields.values())
     assert re.fullmatch(r'"(?:[^"\\]|\\.)*" \(pid 7, uid 0.*\)', words, re.DOTALL)
@@ -200,7 +200,7 @@ def test_no_process_can_name_itself_out_of_its_quotes(comm: str, cmdline: str, u
 
 def test_a_summary_names_the_most_frequent_causes_and_counts_the_rest(story: Any) -> None:
     outcomes = [
-        story.outcome(cause=Cause(port, "deleted"), members=[f"10.{port}.{n}.0/24" for n in range(1 + (port < 3))])
+        story.outcome(cause=Cause(port, Deed.DELETED), members=[f"10.{port}.{n}.0/24" for n in range(1 + (port < 3))])
         for port in range(1, 101)
     ]
     records = record_outcomes(outcomes, Context(story.vocabulary))
@@ -276,10 +276,10 @@ def test_a_flood_over_many_entries_is_bounded_and_no_object_is_lost(story: Any) 
 
 
 def test_what_is_left_alone_is_told_with_who_did_it_where_that_is_known(story: Any) -> None:
-    plan = Plan(refusals=(Refusal(story.drift(Nature.MISSING), "enforce is observe", by_guard=False),))
+    plan = Plan(refusals=(Refusal(story.drift(Nature.MISSING), LeftAlone.OBSERVED, by_guard=False),))
     cause = story.outcome().cause
     (record,) = record_pass(plan, (), Context(story.vocabulary, cause_of=lambda _: cause))
-    assert record.message == f"{SUBJECT} left alone: enforce is observe (deleted by {BY_IP})"
+    assert record.message == f"{SUBJECT} left alone: observed only (deleted by {BY_IP})"
     assert record.fields["ROUTED_ACTOR_PID"] == "4242"
     assert record.fields["ROUTED_CAUSE"] == "deleted"
     assert assign_blame([record.fields])[0].who == "ip (uid 0, session-3.scope)"
@@ -289,15 +289,21 @@ def test_refusals_and_strangers_are_told_with_what_stands_there(story: Any) -> N
     foreign = story.value("10.20.0.9", 4)
     plan = Plan(
         refusals=(
-            Refusal(story.drift(Nature.FOREIGN, foreign), "on_conflict is refuse", by_guard=False),
-            Refusal(story.drift(Nature.SURPLUS, count=40, is_wanted=False), "40 would go", by_guard=True),
+            Refusal(story.drift(Nature.FOREIGN, foreign), LeftAlone.REFUSED, by_guard=False),
+            Refusal(story.drift(Nature.SURPLUS, count=40, is_wanted=False), TooMany(40, 60, 30), by_guard=True),
         ),
         notes=(story.drift(Nature.FOREIGN, story.value(), foreign),),
     )
     records = record_pass(plan, (), Context(story.vocabulary))
     assert [(record.fields["ROUTED_EVENT"], record.message) for record in records] == [
-        ("conflict", f"{SUBJECT} left alone: on_conflict is refuse"),
-        ("guard-held", "40 routes held by the guard: 40 would go"),
+        ("conflict", f"{SUBJECT} left alone: a foreign object stands in its place, and on_conflict is refuse"),
+        (
+            "guard-held",
+            (
+                "40 routes held by the guard: 40 of 60 owned objects would go at once, and max_deletes allows 30:"
+                " apply --force lets them"
+            ),
+        ),
         (
             "stranger-beside",
             (

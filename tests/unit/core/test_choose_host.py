@@ -16,6 +16,7 @@ from routed.model.facts import Facts, HostAddress, Link
 from routed.model.names import UNREACHABLE
 from routed.model.net import IPV4, IPV6, format_address, parse_address, parse_prefix
 from routed.model.objects import AddressMember, Hop, RouteSlot, RouteValue, Standing
+from routed.model.reasons import NoHostAddress
 
 ENS32, ENS33 = 2, 3
 
@@ -79,14 +80,15 @@ def test_link_local_addresses_are_never_chosen() -> None:
 @pytest.mark.parametrize(
     ("routes", "why"),
     [
-        ([], "no default route"),
-        ([DefaultRoute(IPV4, 0), DefaultRoute(IPV4, ENS32)], "no interface"),
-        ([DefaultRoute(IPV6, ENS32)], "no interface of a default route has a global address"),
+        ([], NoHostAddress.NO_DEFAULT_ROUTE),
+        ([DefaultRoute(IPV4, 0), DefaultRoute(IPV4, ENS32)], NoHostAddress.NO_INTERFACE),
+        ([DefaultRoute(IPV6, ENS32)], NoHostAddress.NO_GLOBAL_ADDRESS),
     ],
 )
-def test_where_it_gives_up_the_reason_is_said(routes: list[DefaultRoute], why: str) -> None:
-    with pytest.raises(NoHostAddressError, match=why):
+def test_where_it_gives_up_the_reason_is_said(routes: list[DefaultRoute], why: NoHostAddress) -> None:
+    with pytest.raises(NoHostAddressError) as error:
         choose_host_address(routes, BOTH)
+    assert error.value.reason is why
 
 
 def test_mask_and_metric_of_a_default_route_are_ignored() -> None:

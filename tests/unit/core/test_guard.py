@@ -13,6 +13,7 @@ from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.entries import OnConflict
 from routed.model.net import parse_address
 from routed.model.objects import Kind, Member, RouteValue, Slot
+from routed.model.reasons import FirstContact, Flaw, LeftAlone, TooMany
 from tests.property.rig import OURS, THEIRS, a_route, hop, route_key, route_value
 
 WANTED = route_value(hop(1), protocol=OURS)
@@ -34,15 +35,13 @@ def test_an_ordinary_foreign_route_is_displaced() -> None:
 
 @pytest.mark.parametrize("to", ["0.0.0.0/0", "::/0"])
 def test_the_first_contact_with_a_foreign_default_route_is_refused(to: str) -> None:
-    reason = find_lifeline(foreign(to, THEIR_ROUTE), Limits())
-    assert reason == 'first contact with a foreign default route: say on_conflict = "replace" to take it over'
+    assert find_lifeline(foreign(to, THEIR_ROUTE), Limits()) == FirstContact()
 
 
 def test_the_first_contact_with_the_route_of_a_live_ssh_session_is_refused() -> None:
     limits = Limits(ssh_peers=frozenset({PEER}))
     reason = find_lifeline(foreign("10.30.0.0/16", THEIR_ROUTE), limits)
-    assert reason is not None
-    assert "the SSH session of 10.30.7.7" in reason
+    assert reason == FirstContact(parse_address("10.30.7.7"))
     assert find_lifeline(foreign("10.31.0.0/16", THEIR_ROUTE), limits) is None
 
 
@@ -56,8 +55,7 @@ def test_on_conflict_replace_takes_over_even_a_lifeline() -> None:
 
 
 def test_on_conflict_refuse_leaves_any_foreign_object_alone() -> None:
-    reason = find_lifeline(foreign("10.30.0.0/16", THEIR_ROUTE, OnConflict.REFUSE), Limits())
-    assert reason == "a foreign object stands in its place, and on_conflict is refuse"
+    assert find_lifeline(foreign("10.30.0.0/16", THEIR_ROUTE, OnConflict.REFUSE), Limits()) is LeftAlone.REFUSED
 
 
 @pytest.mark.parametrize("protocol", sorted(names.NEVER_OURS))
@@ -86,7 +84,7 @@ def deletion(count: int, first: int = 0, table: int = 254) -> Operation:
 def addition(count: int, name: str = "lan", table: int = 254) -> Operation:
     members = tuple(bytes((11, number, 0, 0, 16)) for number in range(count))
     slot = route_key(table=table).slot
-    return Operation(Verb.ADD, Kind.ROUTE, slot, members, WANTED, a_route(name), "missing")
+    return Operation(Verb.ADD, Kind.ROUTE, slot, members, WANTED, a_route(name), Flaw.MISSING)
 
 
 def is_allowed(*operations: Operation, owned: int, limits: Limits | None = None) -> bool:
@@ -130,8 +128,7 @@ def test_additions_pass_when_deletions_are_held_and_the_refusal_says_how_to_rele
     assert allowed == [added]
     assert refusal.by_guard
     assert len(refusal.drift.members) == 80
-    assert "80 of 100" in refusal.reason
-    assert "apply --force" in refusal.reason
+    assert refusal.reason == TooMany(80, 100, 50)
 
 
 def test_taking_away_a_stale_alias_of_a_wanted_route_is_no_deletion_to_the_guard() -> None:

@@ -16,6 +16,7 @@ from routed.model.entries import HeldVipEntry, LinkEntry
 from routed.model.facts import Facts, HostAddress, Link
 from routed.model.net import parse_address
 from routed.model.objects import AddressMember, AddressSlot, Kind, LinkMember, LinkValue
+from routed.model.reasons import Flaw, LinkTaken, Look
 from tests.property.rig import ORIGIN, OURS
 
 ETH0 = Link(1, "eth0", is_up=True, has_carrier=True, mac=bytes.fromhex("020000000001"))
@@ -88,7 +89,7 @@ def test_a_link_of_another_kind_is_left_alone() -> None:
     entry = LinkEntry(name="link/eth0", origin=ORIGIN, link="eth0", kind="dummy")
     found = resolve(entry, facts(), OURS)
     assert found.sets == ()
-    assert [waiting.reason for waiting in found.waiting] == ["link eth0 is there already, and is another one"]
+    assert [waiting.reason for waiting in found.waiting] == [LinkTaken("eth0", "")]
 
 
 # --- announcements ------------------------------------------------------------------------------------------------
@@ -104,8 +105,8 @@ def wanting(entry: HeldVipEntry, at: Facts = HOST) -> Desired:
 
 
 def put(entry: HeldVipEntry, member: AddressMember = MEMBER, verb: Verb = Verb.ADD) -> Outcome:
-    operation = Operation(verb, Kind.ADDRESS, AddressSlot(2), (member,), None, entry, "")
-    return Outcome(operation, Cause(None, ""))
+    operation = Operation(verb, Kind.ADDRESS, AddressSlot(2), (member,), None, entry, Flaw.MISSING)
+    return Outcome(operation, Cause(None, Look.START))
 
 
 def moments(announcements: Announcements, desired: Desired, now: float) -> list[float]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from routed.core.holds import FIGHT_HOLDS, Holds, Why
 from routed.model.change import Cause
+from routed.model.reasons import Deed, Fought, SaidNo
 from tests.property.rig import route_key
 
 KEY = route_key()
-RIVAL = Cause(4242, "deleted")
+RIVAL = Cause(4242, Deed.DELETED)
 ENTRY = "route/lan"
+NO_DEVICE = SaidNo(errno.ENODEV, "No such device")
 
 
 def fail(holds: Holds, now: float, jitter: float = 0.0) -> float:
-    return holds.note_failure(KEY, "No such device", is_waiting=False, now=now, jitter=jitter).until - now
+    return holds.note_failure(KEY, NO_DEVICE, is_waiting=False, now=now, jitter=jitter).until - now
 
 
 def fight(holds: Holds, now: float, times: int = 30, every: float = 1.0) -> float | None:
@@ -52,7 +56,7 @@ def test_a_failure_is_since_its_reason_first_came_up() -> None:
     fail(holds, 5.0)
     fail(holds, 6.0)
     assert holds.held[KEY].since == 5.0
-    other = holds.note_failure(KEY, "Invalid argument", is_waiting=False, now=7.0, jitter=0.0)
+    other = holds.note_failure(KEY, SaidNo(errno.EINVAL, "Invalid argument"), is_waiting=False, now=7.0, jitter=0.0)
     assert other.since == 7.0
 
 
@@ -61,7 +65,7 @@ def test_thirty_repairs_within_a_minute_are_a_fight() -> None:
     assert fight(holds, 0.0, times=29) is None
     assert holds.note_repair(KEY, RIVAL, 30, 29.0) is not None
     assert holds.held[KEY].why is Why.FIGHT
-    assert holds.held[KEY].rival == RIVAL
+    assert holds.held[KEY].reason == Fought(30, 29, RIVAL.port)
 
 
 def test_thirty_repairs_spread_over_more_than_a_minute_are_no_fight() -> None:

@@ -6,6 +6,7 @@ from routed.core.plan import Policy, make_plan
 from routed.model.change import Drift, Nature, Operation, Plan, Verb, Want
 from routed.model.entries import Enforce, Entry
 from routed.model.objects import AddressValue, Key, Kind, Value
+from routed.model.reasons import Flaw, LeftAlone
 from tests.property.rig import (
     OURS,
     THEIRS,
@@ -72,7 +73,7 @@ def test_an_entry_that_only_observes_is_never_touched() -> None:
     plan = make_plan([missing(FIRST, ONLINK, a_route(enforce=Enforce.OBSERVE))], [], POLICY)
     assert not plan.operations
     (refusal,) = plan.refusals
-    assert (refusal.reason, refusal.by_guard) == ("observed only", False)
+    assert (refusal.reason, refusal.by_guard) == (LeftAlone.OBSERVED, False)
 
 
 def test_an_entry_for_once_is_installed_at_a_start_and_then_left_alone() -> None:
@@ -96,10 +97,10 @@ def test_a_surplus_stays_while_the_files_on_disk_are_not_those_in_force() -> Non
     plan = make_plan(
         [surplus(FIRST, ONLINK)],
         [],
-        Policy(frozenset({OURS}), owned=1, why_surplus_stays="the files on disk are not in force"),
+        Policy(frozenset({OURS}), owned=1, why_surplus_stays=LeftAlone.NOT_ON_DISK),
     )
     assert not plan.operations
-    assert [refusal.reason for refusal in plan.refusals] == ["the files on disk are not in force"]
+    assert [refusal.reason for refusal in plan.refusals] == [LeftAlone.NOT_ON_DISK]
 
 
 def test_what_was_displaced_is_put_back_and_the_rest_of_the_group_goes() -> None:
@@ -114,4 +115,4 @@ def test_what_was_displaced_is_put_back_and_the_rest_of_the_group_goes() -> None
 def test_every_operation_says_why() -> None:
     drifts = [missing(FIRST, ONLINK), surplus(SECOND, ONLINK)]
     operations: tuple[Operation, ...] = make_plan(drifts, [], POLICY).operations
-    assert [operation.reason for operation in operations] == ["missing", "ours, and no entry wants it"]
+    assert [operation.reason for operation in operations] == [Flaw.MISSING, Flaw.UNWANTED]

@@ -1,12 +1,10 @@
-"""Reasons: what the kernel's own changes are called."""
+"""Causes: what the kernel's own changes are put down to."""
 
 from __future__ import annotations
 
 import pytest
 
-from routed.core.kinds.address import EXPIRED, UNTOLD
 from routed.core.reasons import (
-    DELETED,
     blame_lost_address,
     blame_removal,
     explain_facts,
@@ -19,6 +17,7 @@ from routed.model.facts import Facts, HostAddress, Link
 from routed.model.net import parse_address
 from routed.model.objects import AddressMember, AddressSlot, AddressValue, Kind
 from routed.model.process import Process
+from routed.model.reasons import AddressChange, AddressTurn, Deed, LinkChange, LinkTurn, Sign
 
 V0 = Link(1, "v0", is_up=True, has_carrier=True)
 FACTS = Facts(links={1: V0})
@@ -40,14 +39,18 @@ def lost(address: str, port: int, *, is_dynamic: bool = False) -> AddressEvent:
     return AddressEvent(member, HostAddress(1, member.address, 24, 0), True, port, is_dynamic)
 
 
+def gone(address: str, turn: AddressTurn = AddressTurn.REMOVED) -> AddressChange:
+    return AddressChange(turn, parse_address(address), 24, "v0")
+
+
 @pytest.mark.parametrize(
     ("event", "cause"),
     [
-        (removal("192.0.2.1", 77), Cause(77, DELETED, DHCP)),
-        (removal("192.0.2.1", KERNEL), Cause(KERNEL, DELETED)),
-        (removal("192.0.2.1", KERNEL, dynamic=True), Cause(KERNEL, EXPIRED)),
-        (removal("2001:db8::1", KERNEL), Cause(None, UNTOLD)),
-        (removal("2001:db8::1", KERNEL, dynamic=True), Cause(None, UNTOLD)),
+        (removal("192.0.2.1", 77), Cause(77, Deed.DELETED, DHCP)),
+        (removal("192.0.2.1", KERNEL), Cause(KERNEL, Deed.DELETED)),
+        (removal("192.0.2.1", KERNEL, dynamic=True), Cause(KERNEL, Sign.EXPIRED)),
+        (removal("2001:db8::1", KERNEL), Cause(None, Sign.UNTOLD)),
+        (removal("2001:db8::1", KERNEL, dynamic=True), Cause(None, Sign.UNTOLD)),
     ],
     ids=["process", "kernel", "expired", "ipv6", "dynamic ipv6"],
 )
@@ -58,11 +61,11 @@ def test_a_removal_is_blamed_on_whom_its_event_tells(event: ObjectEvent, cause: 
 @pytest.mark.parametrize(
     ("event", "cause"),
     [
-        (lost("192.0.2.1", 77), Cause(KERNEL, "address 192.0.2.1/24 of v0 was removed", DHCP)),
-        (lost("192.0.2.1", 1000), Cause(KERNEL, "address 192.0.2.1/24 of v0 was removed by routed")),
-        (lost("192.0.2.1", KERNEL), Cause(KERNEL, "address 192.0.2.1/24 of v0 was removed")),
-        (lost("192.0.2.1", KERNEL, is_dynamic=True), Cause(KERNEL, "address 192.0.2.1/24 of v0 expired")),
-        (lost("2001:db8::1", KERNEL, is_dynamic=True), Cause(KERNEL, "address 2001:db8::1/24 of v0 was removed")),
+        (lost("192.0.2.1", 77), Cause(KERNEL, gone("192.0.2.1"), DHCP)),
+        (lost("192.0.2.1", 1000), Cause(KERNEL, gone("192.0.2.1", AddressTurn.REMOVED_BY_US))),
+        (lost("192.0.2.1", KERNEL), Cause(KERNEL, gone("192.0.2.1"))),
+        (lost("192.0.2.1", KERNEL, is_dynamic=True), Cause(KERNEL, gone("192.0.2.1", AddressTurn.EXPIRED))),
+        (lost("2001:db8::1", KERNEL, is_dynamic=True), Cause(KERNEL, gone("2001:db8::1"))),
     ],
     ids=["process", "routed", "kernel", "expired", "ipv6"],
 )
@@ -73,19 +76,19 @@ def test_what_went_with_an_address_is_blamed_on_whoever_took_it_away(event: Addr
 @pytest.mark.parametrize(
     ("before", "after", "cause"),
     [
-        (FACTS, Facts(), Cause(KERNEL, "link v0 was deleted")),
-        (FACTS, Facts(links={1: V0._replace(is_up=False)}), Cause(KERNEL, "link v0 went down")),
-        (Facts(links={1: V0._replace(is_up=False)}), FACTS, Cause(None, "link v0 went up")),
-        (Facts(), FACTS, Cause(None, "link v0 appeared")),
+        (FACTS, Facts(), Cause(KERNEL, LinkChange(LinkTurn.DELETED, "v0"))),
+        (FACTS, Facts(links={1: V0._replace(is_up=False)}), Cause(KERNEL, LinkChange(LinkTurn.WENT_DOWN, "v0"))),
+        (Facts(links={1: V0._replace(is_up=False)}), FACTS, Cause(None, LinkChange(LinkTurn.WENT_UP, "v0"))),
+        (Facts(), FACTS, Cause(None, LinkChange(LinkTurn.APPEARED, "v0"))),
         (
             Facts(addresses={member_of("192.0.2.1"): HostAddress(1, parse_address("192.0.2.1"), 24, 0)}),
             Facts(),
-            Cause(KERNEL, "address 192.0.2.1 was removed"),
+            Cause(KERNEL, AddressChange(AddressTurn.REMOVED, parse_address("192.0.2.1"))),
         ),
         (
             Facts(),
             Facts(addresses={member_of("192.0.2.1"): HostAddress(1, parse_address("192.0.2.1"), 24, 0)}),
-            Cause(None, "address 192.0.2.1 came or changed"),
+            Cause(None, AddressChange(AddressTurn.CAME, parse_address("192.0.2.1"))),
         ),
     ],
     ids=["deleted", "down", "up", "appeared", "removed", "came"],
@@ -95,7 +98,7 @@ def test_only_a_loss_is_a_reason_of_the_kernel_to_drop_something(before: Facts, 
 
 
 def test_a_bare_deletion_by_the_kernel_is_what_asks_for_an_explanation() -> None:
-    assert is_unexplained(Cause(KERNEL, DELETED))
-    assert is_unexplained(Cause(None, UNTOLD))
-    assert not is_unexplained(Cause(77, DELETED))
-    assert not is_unexplained(Cause(KERNEL, EXPIRED))
+    assert is_unexplained(Cause(KERNEL, Deed.DELETED))
+    assert is_unexplained(Cause(None, Sign.UNTOLD))
+    assert not is_unexplained(Cause(77, Deed.DELETED))
+    assert not is_unexplained(Cause(KERNEL, Sign.EXPIRED))

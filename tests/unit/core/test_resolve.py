@@ -15,6 +15,7 @@ from routed.model.entries import Entry, HopSpec, Intent
 from routed.model.facts import Facts, GatewayLink, HostAddress, Link
 from routed.model.net import IPV4, IPV6, parse_address
 from routed.model.objects import AddressMember, Hop, RouteSlot, RouteValue
+from routed.model.reasons import Lack, LinkDown, NoLink, OffNetwork, Reason, Unusable
 from tests.property.rig import OURS, a_route, a_rule, an_address, hop, via
 
 SOURCE = parse_address("192.0.2.1")
@@ -36,7 +37,7 @@ def value_of(entry: Entry, facts: Facts = FACTS) -> RouteValue | None:
     return group.value
 
 
-def reasons(entry: Entry, facts: Facts = FACTS) -> list[str]:
+def reasons(entry: Entry, facts: Facts = FACTS) -> list[Reason]:
     return [waiting.reason for waiting in resolved(entry, facts).waiting]
 
 
@@ -56,14 +57,14 @@ def test_a_gateway_without_a_device_takes_the_link_that_the_kernel_names() -> No
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        (a_route(hops=(HopSpec(dev="v9"),)), "link v9 does not exist"),
-        (a_route(hops=(HopSpec(dev="v1"),)), "link v1 is down"),
-        (a_route(hops=(via("203.0.113.1"),)), "gateway 203.0.113.1 is on no network of this host"),
-        (a_route(src="192.0.2.77"), "address 192.0.2.77 (src) is not on this host"),
+        (a_route(hops=(HopSpec(dev="v9"),)), NoLink("v9")),
+        (a_route(hops=(HopSpec(dev="v1"),)), LinkDown("v1")),
+        (a_route(hops=(via("203.0.113.1"),)), OffNetwork(parse_address("203.0.113.1"))),
+        (a_route(src="192.0.2.77"), Unusable(parse_address("192.0.2.77"), "src", Lack.ABSENT)),
     ],
     ids=["link absent", "link down", "gateway unknown", "source absent"],
 )
-def test_what_is_not_there_yet_is_waited_for_by_name(entry: Entry, reason: str) -> None:
+def test_what_is_not_there_yet_is_waited_for_by_name(entry: Entry, reason: Reason) -> None:
     assert value_of(entry) is None
     assert reasons(entry) == [reason]
 
@@ -75,14 +76,14 @@ def test_a_gateway_behind_another_gateway_is_on_no_network_of_this_host() -> Non
 
 
 @pytest.mark.parametrize(
-    ("state", "said"),
-    [({"is_tentative": True}, "is tentative"), ({"has_failed_dad": True}, "failed duplicate address detection")],
+    ("state", "lack"),
+    [({"is_tentative": True}, Lack.TENTATIVE), ({"has_failed_dad": True}, Lack.FAILED_DAD)],
 )
-def test_a_source_that_cannot_be_used_yet_is_waited_for(state: dict[str, Any], said: str) -> None:
+def test_a_source_that_cannot_be_used_yet_is_waited_for(state: dict[str, Any], lack: Lack) -> None:
     facts = replace(FACTS, addresses={HELD: FACTS.addresses[HELD]._replace(**state)})
     entry = a_route(src="192.0.2.1")
     assert value_of(entry, facts) is None
-    assert reasons(entry, facts) == [f"address 192.0.2.1 (src) {said}"]
+    assert reasons(entry, facts) == [Unusable(HELD.address, "src", lack)]
 
 
 def test_a_leg_whose_link_is_down_is_left_out_but_the_whole_route_is_as_good() -> None:
@@ -146,7 +147,7 @@ def test_a_rule_depends_on_no_fact() -> None:
 def test_an_address_is_nothing_while_its_link_does_not_exist() -> None:
     resolution = resolved(an_address(dev="v9"))
     assert resolution.sets == ()
-    assert [waiting.reason for waiting in resolution.waiting] == ["link v9 does not exist"]
+    assert [waiting.reason for waiting in resolution.waiting] == [NoLink("v9")]
 
 
 def test_an_address_stands_on_a_link_that_is_down() -> None:

@@ -18,6 +18,7 @@ from routed.model.facts import Facts, HostAddress, Link
 from routed.model.net import parse_address
 from routed.model.objects import AddressMember, Key, Kind, RouteValue, Scope, Value
 from routed.model.process import Process
+from routed.model.reasons import Deed, LinkChange, LinkTurn, Look
 from tests.property.fake_kernel import OUR_PORT, STRANGER, join_alike
 from tests.property.rig import OURS, THEIRS, a_route, a_rule, a_rule_value, hop, route_key, route_value, rule_key
 
@@ -64,20 +65,20 @@ def test_a_deleted_object_is_looked_at_at_once_and_without_a_dump() -> None:
     dirt = listener.hear(deleted(), now=5.0)
     assert dirt.keys == {KEY: ()}
     assert not dirt.needs_dump
-    assert dirt.cause_of(KEY) == Cause(STRANGER, "deleted")
+    assert dirt.cause_of(KEY) == Cause(STRANGER, Deed.DELETED)
     assert listener.schedule.find_due(5.0) == 5.0
 
 
 def test_a_replacement_says_what_stands_now() -> None:
     dirt = Listener().hear(appeared(THEIR, "replace"))
     assert dirt.keys == {KEY: (THEIR,)}
-    assert dirt.cause_of(KEY).text == "replaced"
+    assert dirt.cause_of(KEY).reason is Deed.REPLACED
 
 
 def test_the_last_event_says_what_stands_and_the_first_says_why() -> None:
     dirt = Listener().hear(deleted(), appeared(THEIR, "add", port=77))
     assert dirt.keys == {KEY: (THEIR,)}
-    assert dirt.cause_of(KEY) == Cause(STRANGER, "deleted")
+    assert dirt.cause_of(KEY) == Cause(STRANGER, Deed.DELETED)
 
 
 def test_our_own_echo_is_not_news_and_settles_what_was_dirty() -> None:
@@ -125,23 +126,23 @@ def test_a_link_that_goes_down_makes_everything_over_it_dirty_since_the_kernel_d
     dirt = listener.hear(LinkEvent(V0._replace(is_up=False), is_removal=False), now=5.0)
     assert set(dirt.scopes) == {MAIN}
     assert dirt.has_new_facts
-    assert dirt.cause_of(KEY) == Cause(0, "link v0 went down")
+    assert dirt.cause_of(KEY) == Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0"))
     assert listener.facts.links[1].is_up is False
     assert listener.schedule.find_due(5.0) == 5.0
 
 
 @pytest.mark.parametrize(
-    ("link", "is_removal", "said"),
+    ("link", "is_removal", "change"),
     [
-        (V0, True, "link v0 was deleted"),
-        (V0._replace(name="lan0"), False, "link v0 was renamed to lan0"),
-        (V0._replace(has_carrier=False), False, "link v0 lost carrier"),
-        (V0._replace(mac=b"123456"), False, "link v0 changed"),
+        (V0, True, LinkChange(LinkTurn.DELETED, "v0")),
+        (V0._replace(name="lan0"), False, LinkChange(LinkTurn.RENAMED, "v0", "lan0")),
+        (V0._replace(has_carrier=False), False, LinkChange(LinkTurn.LOST_CARRIER, "v0")),
+        (V0._replace(mac=b"123456"), False, LinkChange(LinkTurn.CHANGED, "v0")),
     ],
     ids=["deleted", "renamed", "carrier", "other"],
 )
-def test_the_cause_says_what_happened_to_a_link(link: Link, is_removal: bool, said: str) -> None:
-    assert Listener().hear(LinkEvent(link, is_removal)).cause_of(KEY).text == said
+def test_the_cause_says_what_happened_to_a_link(link: Link, is_removal: bool, change: LinkChange) -> None:
+    assert Listener().hear(LinkEvent(link, is_removal)).cause_of(KEY).reason == change
 
 
 def test_a_link_event_that_changes_nothing_is_no_news() -> None:
@@ -169,7 +170,7 @@ def ask_about(*events: Event) -> tuple[Dirt, list[int]]:
 def test_whoever_touches_ours_is_asked_for_at_once() -> None:
     dirt, asked = ask_about(deleted())
     assert asked == [STRANGER]
-    assert dirt.cause_of(KEY) == Cause(STRANGER, "deleted", Process(STRANGER, "ip"))
+    assert dirt.cause_of(KEY) == Cause(STRANGER, Deed.DELETED, Process(STRANGER, "ip"))
     assert ask_about(appeared(THEIR, "replace"))[1] == [STRANGER]
     assert ask_about(appeared(WANTED, "add", route_key("10.77.0.0/16")))[1] == [STRANGER]
 
@@ -195,15 +196,15 @@ def test_whoever_took_an_address_away_is_asked_for_only_where_something_of_ours_
 def test_a_deletion_by_the_kernel_is_explained_by_the_link_event_that_follows_or_came_before() -> None:
     down = LinkEvent(V0._replace(is_up=False), is_removal=False)
     for events in ((deleted(port=0), down), (down, deleted(port=0))):
-        assert Listener().hear(*events).cause_of(KEY) == Cause(0, "link v0 went down")
-    assert Listener().hear(deleted(), down).cause_of(KEY) == Cause(STRANGER, "deleted")
+        assert Listener().hear(*events).cause_of(KEY) == Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0"))
+    assert Listener().hear(deleted(), down).cause_of(KEY) == Cause(STRANGER, Deed.DELETED)
 
 
 def test_equal_causes_are_one_value_however_many_keys_share_it() -> None:
     dirt = Listener(big_entry(3)).hear(*storm(3))
     (causes,) = dirt.causes.values()
     assert len({id(cause) for cause in causes.values()}) == 1
-    assert list(dirt.distinct) == [Cause(STRANGER, "deleted")]
+    assert list(dirt.distinct) == [Cause(STRANGER, Deed.DELETED)]
 
 
 def test_an_address_that_goes_makes_the_routes_over_its_link_dirty() -> None:
@@ -259,7 +260,7 @@ def test_a_storm_told_of_in_one_event_is_a_storm_and_keeps_who_did_it_of_each() 
     dirt = listener.hear(together, now=5.0)
     assert (set(dirt.scopes), dirt.keys) == ({MAIN}, {})
     assert listener.schedule.find_due(5.0) == 5.0 + QUIET
-    assert {dirt.cause_of(key) for key in listener.desired.keys_of("route/lan")} == {Cause(STRANGER, "deleted")}
+    assert {dirt.cause_of(key) for key in listener.desired.keys_of("route/lan")} == {Cause(STRANGER, Deed.DELETED)}
 
 
 def test_a_storm_that_never_ends_is_waited_for_only_so_long() -> None:
@@ -271,7 +272,7 @@ def test_a_storm_that_never_ends_is_waited_for_only_so_long() -> None:
 
 def test_a_storm_over_ours_is_waited_for_no_less_where_the_dump_was_dirty_before() -> None:
     listener = Listener(big_entry(STORM + 50))
-    listener.schedule.dirt.add_scopes([MAIN], Cause(None, "looked at again"))
+    listener.schedule.dirt.add_scopes([MAIN], Cause(None, Look.AGAIN))
     listener.hear(*storm(STORM + 50), now=5.0)
     listener.hear(deleted(key=route_key("10.0.1.0/24")), now=5.0 + QUIET)
     for moment in (5.2, 5.22, 5.3, 5.0 + PATIENCE):
@@ -307,7 +308,7 @@ def test_who_caused_a_storm_is_remembered_until_its_dump_though_single_keys_are_
     listener.hear(an_event(rule_key(), a_rule_value(), True, False, False, STRANGER), now=6.0)
     assert rule_key() in listener.schedule.take(6.0).keys
     later = listener.schedule.take(9.0)
-    assert later.cause_of(route_key("10.0.1.0/24")) == Cause(STRANGER, "deleted")
+    assert later.cause_of(route_key("10.0.1.0/24")) == Cause(STRANGER, Deed.DELETED)
 
 
 def test_lost_events_delay_no_single_change_once_they_are_over() -> None:
@@ -361,13 +362,13 @@ def test_amid_a_long_pass_nothing_is_taken_that_a_storm_left_to_the_next_dump() 
 
 def test_an_overrun_makes_everything_dirty() -> None:
     listener = Listener()
-    assert listener.hear(Overrun(), now=5.0).everything == Cause(None, "the kernel could not deliver all events")
+    assert listener.hear(Overrun(), now=5.0).everything == Cause(None, Look.OVERRUN)
     assert listener.schedule.find_due(5.0) == 5.0 + QUIET
 
 
 def test_after_a_pass_with_dumps_the_next_dump_rests_in_proportion_but_single_keys_do_not() -> None:
     listener = Listener()
-    listener.schedule.note_pass(Dirt(scopes={MAIN: Cause(None, "x")}), 4.0, 4.1)
+    listener.schedule.note_pass(Dirt(scopes={MAIN: Cause(None, Look.RETRY)}), 4.0, 4.1)
     listener.hear(appeared(THEIR), now=4.1)
     assert listener.schedule.find_due(4.1) == pytest.approx(4.1 + SHARE * 0.1)
     assert not listener.schedule.take(4.15).needs_dump
@@ -385,10 +386,10 @@ def test_a_single_key_is_taken_while_a_dump_still_rests() -> None:
 def test_nothing_dirty_is_due_at_the_next_resync_only() -> None:
     schedule = Schedule(resync=60.0)
     assert schedule.find_due(0.0) is None
-    schedule.note_pass(Dirt(everything=Cause(None, "start")), 1.0, 2.0)
+    schedule.note_pass(Dirt(everything=Cause(None, Look.START)), 1.0, 2.0)
     assert schedule.find_due(2.0) == 62.0
     assert schedule.take(61.9).everything is None
-    assert schedule.take(62.0).everything == Cause(None, "found by the regular comparison")
+    assert schedule.take(62.0).everything == Cause(None, Look.REGULAR)
 
 
 def test_what_was_taken_is_not_taken_again() -> None:

@@ -13,6 +13,7 @@ from routed.model.facts import Choice, Facts, HostAddress, Link, Way
 from routed.model.names import LOCAL, UNICAST
 from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
 from routed.model.objects import AddressMember, Hop, RouteSlot, RouteValue, Standing
+from routed.model.reasons import Ambiguous, But, NameFits, Reason, Skipped, Unchosen, Unfit
 
 TARGET = parse_address("10.0.0.9")
 LINKS = {
@@ -39,7 +40,7 @@ def chosen(asked: Selector, facts: Facts = FACTS) -> str:
     return choose(asked, facts).choice.name
 
 
-def why(asked: Selector, name: str, facts: Facts = FACTS) -> str:
+def why(asked: Selector, name: str, facts: Facts = FACTS) -> Reason:
     return next(one.why for one in choose(asked, facts).candidates if one.name == name)
 
 
@@ -83,17 +84,18 @@ def test_several_links_are_none_and_are_named_unless_the_first_is_picked() -> No
     choice = choose(asked, FACTS).choice
     assert choice.is_ambiguous
     assert not choice.dev
-    assert choice.reason == '@x is ambiguous: ens32, ens33 all fit regex = "ens3[23]"'
+    assert choice.reason == Ambiguous("x", ("ens32", "ens33"), by(REGEX, "ens3[23]"))
     assert chosen(replace(asked, picks_first=True)) == "ens32"
 
 
 def test_every_loser_is_told_why() -> None:
     asked = selector(by(REGEX, "ens3.|docker0"), picks_first=True)
-    assert why(asked, "lo") == 'it is skipped ("lo")'
-    assert why(asked, "ens33") == 'its name fits "ens3.|docker0", but another one comes first'
-    assert why(asked, "docker0") == 'its name fits "ens3.|docker0", but it is skipped ("docker*")'
-    assert why(asked, "ens34") == 'its name fits "ens3.|docker0", but it is down'
-    assert why(selector(by(NAME, "ens32")), "ens33") == 'does not fit name = "ens32", which decides'
+    fits = NameFits("ens3.|docker0")
+    assert why(asked, "lo") == Skipped("lo")
+    assert why(asked, "ens33") == But(fits, Unchosen.ANOTHER_FIRST)
+    assert why(asked, "docker0") == But(fits, Skipped("docker*"))
+    assert why(asked, "ens34") == But(fits, Unchosen.DOWN)
+    assert why(selector(by(NAME, "ens32")), "ens33") == Unfit(by(NAME, "ens32"))
 
 
 def test_the_prefix_of_a_vip_of_ours_recognises_nothing() -> None:

@@ -12,6 +12,7 @@ from routed.daemon.report import BREATH, Failed, Recovered, Report, Step
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.objects import Key, Kind, Scope
+from routed.model.reasons import Deed, LinkChange, LinkTurn, Look
 from tests.property.rig import route_key
 from tests.unit.daemon.work import Work, open_engine
 
@@ -20,13 +21,13 @@ RESYNC = 60.0
 BUSY = OSError(105, "No buffer space available")
 
 
-def everything(text: str = "reload") -> Dirt:
-    return Dirt(everything=Cause(None, text))
+def everything(reason: Look = Look.RELOAD) -> Dirt:
+    return Dirt(everything=Cause(None, reason))
 
 
-def single(key: Key = KEY, cause: str = "deleted") -> Dirt:
+def single(key: Key = KEY, deed: Deed = Deed.DELETED) -> Dirt:
     dirt = Dirt()
-    dirt.add_keys(key.kind, key.slot, (key.member,), (), Cause(4242, cause))
+    dirt.add_keys(key.kind, key.slot, (key.member,), (), Cause(4242, deed))
     return dirt
 
 
@@ -60,10 +61,10 @@ def test_what_is_asked_for_is_done_at_once_and_before_what_is_due(work: Work, en
 
 def test_what_is_asked_for_amid_a_pass_waits_for_its_end(work: Work, engine: Engine) -> None:
     work.steps = [None, None]
-    first = engine.ask(Request(everything("first")))
+    first = engine.ask(Request(everything()))
     assert engine.advance() is BREATH
     prepared: list[bool] = []
-    second = engine.ask(Request(everything("second"), lambda: prepared.append(first.is_over)))
+    second = engine.ask(Request(everything(), lambda: prepared.append(first.is_over)))
     run(engine)
     assert prepared == [True]
     assert second.is_over
@@ -74,7 +75,7 @@ def test_a_request_takes_over_what_was_dirty_with_its_reasons(work: Work, engine
     request = engine.ask(Request(everything()))
     run(engine)
     assert len(work.passes) == 1
-    assert request.dirt.cause_of(KEY) == Cause(4242, "deleted")
+    assert request.dirt.cause_of(KEY) == Cause(4242, Deed.DELETED)
     assert not work.schedule.dirt
 
 
@@ -133,7 +134,7 @@ def test_an_exception_of_any_kind_ends_its_pass_and_nothing_else(work: Work, eng
 def test_what_a_failed_pass_was_to_look_at_stays_dirty_with_its_reasons(work: Work, engine: Engine) -> None:
     work.errors = [BUSY]
     dirt = single()
-    dirt.add_scopes([Scope(Kind.ROUTE, 2, 254)], Cause(0, "link v0 went down"))
+    dirt.add_scopes([Scope(Kind.ROUTE, 2, 254)], Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0")))
     dirt.has_new_facts, dirt.regained = True, {7}
     work.schedule.dirt.absorb(dirt)
     assert run(engine) == [Failed]
@@ -144,8 +145,8 @@ def test_what_a_failed_pass_was_to_look_at_stays_dirty_with_its_reasons(work: Wo
     assert again.everything
     assert again.has_new_facts
     assert again.regained == {7}
-    assert again.cause_of(KEY) == Cause(4242, "deleted")
-    assert again.cause_of(OTHER) == Cause(0, "link v0 went down")
+    assert again.cause_of(KEY) == Cause(4242, Deed.DELETED)
+    assert again.cause_of(OTHER) == Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0"))
 
 
 def test_a_retry_holds_whatever_else_is_due(work: Work, engine: Engine) -> None:
@@ -226,7 +227,7 @@ def test_an_interruption_that_fails_loses_nothing_and_lets_the_pass_go_on(work: 
     assert work.unread, "what the interruption was about is not certain"
     work.now += FIRST_PAUSE
     assert run(engine) == [Report, Recovered]
-    assert work.passes[-1][0].cause_of(KEY) == Cause(4242, "deleted")
+    assert work.passes[-1][0].cause_of(KEY) == Cause(4242, Deed.DELETED)
 
 
 def test_events_that_cannot_be_read_are_told_and_everything_is_read_again(work: Work, engine: Engine) -> None:
@@ -259,7 +260,7 @@ def test_at_rest_only_what_is_asked_for_is_done(work: Work, engine: Engine) -> N
     engine.rest()
     work.now = 200.0
     assert run(engine) == []
-    engine.ask(Request(everything("stop")))
+    engine.ask(Request(everything(Look.STOP)))
     assert run(engine) == [Report]
 
 
@@ -325,6 +326,6 @@ def test_at_rest_no_plan_is_made_and_none_stands_in_the_way_of_what_is_asked_for
     engine.rest()
     assert work.given_up == 1
     assert engine.find_due() == work.schedule.next_resync
-    engine.ask(Request(everything("stop")))
+    engine.ask(Request(everything(Look.STOP)))
     assert run(engine) == [Report]
     assert not inquiry.is_over

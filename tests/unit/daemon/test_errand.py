@@ -12,10 +12,11 @@ from routed.core.schedule import Dirt
 from routed.daemon.engine import Request
 from routed.daemon.errand import Errand
 from routed.model.change import Cause
+from routed.model.reasons import Deed, Look
 from tests.property.rig import route_key
 from tests.unit.daemon.work import Work, open_loop
 
-DIRT = Dirt(everything=Cause(None, "start"))
+DIRT = Dirt(everything=Cause(None, Look.START))
 KEY = route_key()
 PATIENCE = 10.0  # seconds; only a failing test takes them
 
@@ -60,7 +61,7 @@ def test_while_an_errand_is_out_the_loop_serves_others_and_touches_no_socket_of_
     slow = Slow()
     work.steps = [slow.errand]
     single = Dirt()
-    single.add_keys(KEY.kind, KEY.slot, (KEY.member,), (), Cause(1, "deleted"))
+    single.add_keys(KEY.kind, KEY.slot, (KEY.member,), (), Cause(1, Deed.DELETED))
     work.arriving = [single]
 
     async def look() -> tuple[int, int]:

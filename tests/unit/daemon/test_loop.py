@@ -14,6 +14,7 @@ from routed.daemon.engine import Request
 from routed.daemon.loop import Loop
 from routed.daemon.report import Failed, News, PassStep, Report
 from routed.model.change import Cause
+from routed.model.reasons import Deed, Look
 from tests.property.rig import route_key
 from tests.unit.daemon.work import Work, open_engine, open_loop
 
@@ -32,7 +33,7 @@ class Costly(Work):
 
 def single() -> Dirt:
     dirt = Dirt()
-    dirt.add_keys(KEY.kind, KEY.slot, (KEY.member,), (), Cause(1, "deleted"))
+    dirt.add_keys(KEY.kind, KEY.slot, (KEY.member,), (), Cause(1, Deed.DELETED))
     return dirt
 
 
@@ -50,7 +51,7 @@ def test_passes_that_go_on_making_each_other_due_leave_others_their_turn(events:
     async def look() -> None:
         loop, _ = open_loop(work, events[0])
         others = asyncio.ensure_future(take_turns())
-        await loop.run_pass(Request(Dirt(everything=Cause(None, "start"))))
+        await loop.run_pass(Request(Dirt(everything=Cause(None, Look.START))))
         while work.arriving:
             loop.pump()
             await asyncio.sleep(0)
@@ -67,7 +68,7 @@ def test_who_cannot_tell_what_was_done_keeps_nothing_from_being_done(work: Work,
 
     async def look() -> list[Report]:
         loop = Loop(open_engine(work), events[0], tell)
-        request = Request(Dirt(everything=Cause(None, "start")))
+        request = Request(Dirt(everything=Cause(None, Look.START)))
         await loop.run_pass(request)
         return request.reports
 
@@ -104,7 +105,7 @@ def test_after_a_stop_what_is_due_stays_undone_and_what_is_asked_for_is_done(
         work.now = 1000.0
         loop.pump()
         assert work.passes == []
-        await loop.run_pass(Request(Dirt(everything=Cause(None, "stop"))))
+        await loop.run_pass(Request(Dirt(everything=Cause(None, Look.STOP))))
 
     asyncio.run(look())
     assert len(work.passes) == 1

@@ -14,6 +14,7 @@ from routed.daemon.engine import Request
 from routed.daemon.errand import Errand
 from routed.daemon.pulse import LONGEST, Signs, find_standstill
 from routed.model.change import Cause
+from routed.model.reasons import Look
 from tests.unit.daemon.work import Work, open_loop
 
 IDLE = Signs(steps=7, reads=3, is_at_work=False, has_unread=False)
@@ -88,7 +89,7 @@ def test_each_step_of_a_pass_is_counted(work: Work, events: tuple[int, int]) -> 
 
     async def look() -> tuple[Signs, Signs]:
         loop, _ = open_loop(work, events[0])
-        running = asyncio.ensure_future(loop.run_pass(Request(Dirt(everything=Cause(None, "start")))))
+        running = asyncio.ensure_future(loop.run_pass(Request(Dirt(everything=Cause(None, Look.START)))))
         await asyncio.sleep(0)
         work.now += 5
         during = loop.read_signs()

@@ -12,11 +12,13 @@ from routed.model.documents import EntryDocument
 from routed.model.entries import Entry, Intent
 from routed.model.facts import Facts, Link
 from routed.model.objects import Kind
+from routed.model.reasons import LeftAlone, Paused, Reason, SaidNo
 from tests.property.rig import OURS, a_route, hop, route_key, route_value, via
 
 PREFIXES = tuple(f"10.{number >> 8}.{number & 255}.0/24" for number in range(500))
 FACTS = Facts(links={1: Link(1, "v0", is_up=True, has_carrier=True)})
 SLOT = route_key().slot
+NO = SaidNo(22, "no")
 
 
 def a_host(*entries: Entry) -> Host:
@@ -31,7 +33,7 @@ def a_host(*entries: Entry) -> Host:
 def troubled(
     prefixes: Iterable[str],
     state: State = State.FAILED,
-    reason: str = "no",
+    reason: Reason = NO,
     since: float = 10.0,
     entry: str = "route/lan",
 ) -> Troubled:
@@ -91,9 +93,9 @@ def test_very_many_of_one_trouble_are_not_shown_one_by_one() -> None:
 def test_groups_of_two_families_are_one_count() -> None:
     host = a_host(a_route(to=(*PREFIXES, *(f"2001:db8:{number:x}::/48" for number in range(100)))))
     six = tuple(route_key(f"2001:db8:{number:x}::/48") for number in range(100))
-    trouble = Trouble(State.DRIFT, "observed only", 8.0, (), "route/lan")
+    trouble = Trouble(State.DRIFT, LeftAlone.OBSERVED, 8.0, (), "route/lan")
     host.troubles.update([
-        troubled(PREFIXES[:100], State.DRIFT, "observed only"),
+        troubled(PREFIXES[:100], State.DRIFT, LeftAlone.OBSERVED),
         Troubled(Kind.ROUTE, six[0].slot, tuple(key.member for key in six), trouble),
     ])  # fmt: skip
     assert folded(describe(host)) == [("drift", "observed only", 200, "8.0")]
@@ -110,7 +112,7 @@ def test_all_objects_of_an_entry_whose_gateway_is_not_there_wait() -> None:
 def test_a_paused_entry_is_paused_and_what_stands_of_it_is_in_sync() -> None:
     host = a_host(a_route(to=PREFIXES))
     host.holds.pause("route/lan", "maintenance", 100.0, 50.0)
-    host.troubles.update([troubled(PREFIXES[:499], State.PAUSED, "maintenance", 50.0)])
+    host.troubles.update([troubled(PREFIXES[:499], State.PAUSED, Paused("maintenance"), 50.0)])
     document = describe(host)
     assert (document["state"], document["reason"], document["since"]) == ("paused", "maintenance", "50.0")
     assert count_states(host) == {"in-sync": 1, "paused": 499}
@@ -130,13 +132,13 @@ def test_many_leftovers_are_one_for_each_reason_and_former_entry() -> None:
     former = a_route(to=PREFIXES[:300], is_file=True)
     host.former.note("route/lan", resolve(former, FACTS, OURS).sets)
     host.troubles.update([
-        troubled(PREFIXES[:400], State.HELD, "guard", entry=""),
-        troubled(PREFIXES[400:440], State.HELD, "undecided", entry=""),
+        troubled(PREFIXES[:400], State.HELD, LeftAlone.NOT_ON_DISK, entry=""),
+        troubled(PREFIXES[400:440], State.HELD, LeftAlone.UNDECIDED, entry=""),
     ])  # fmt: skip
     assert sorted((one["object"], one["reason"], one["count"]) for one in describe_leftovers(host, str)) == [
-        ("", "guard", 100),
-        ("", "undecided", 40),
-        ("route/lan", "guard", 300),
+        ("", "an [[interface]] is ambiguous, and it may belong to it", 40),
+        ("", "the files on disk are not in force", 100),
+        ("route/lan", "the files on disk are not in force", 300),
     ]
 
 
@@ -144,5 +146,5 @@ def test_leftovers_of_very_many_entries_are_one_without_a_name() -> None:
     host = a_host()
     for number, prefix in enumerate(PREFIXES[:20]):
         host.former.note(f"route/{number}", resolve(a_route(to=prefix), FACTS, OURS).sets)
-    host.troubles.update([troubled(PREFIXES[:20], State.HELD, "guard", entry="")])
+    host.troubles.update([troubled(PREFIXES[:20], State.HELD, LeftAlone.NOT_ON_DISK, entry="")])
     assert [(one["object"], one["count"]) for one in describe_leftovers(host, str)] == [("", 20)]

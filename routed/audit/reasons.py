@@ -1,0 +1,312 @@
+"""Reasons in words: the one place where a clause is made of a reason.
+
+Status, results, plans, records and notices all word the same value here. A reason is a row of one of two tables; which
+reasons there are stands in ``model.reasons``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from os import strerror
+from typing import Any, Final
+
+from routed.audit.actors import name_actor
+from routed.model.entries import How, Matcher
+from routed.model.net import format_address, format_destination, format_prefix
+from routed.model.reasons import (
+    AddressChange,
+    AddressTurn,
+    Ambiguous,
+    But,
+    Called,
+    CallFailed,
+    CameTo,
+    Chosen,
+    Claimed,
+    Condition,
+    Deed,
+    DefaultAddress,
+    Defect,
+    Detailed,
+    Differs,
+    FileChanged,
+    FirstContact,
+    FirstOf,
+    Flaw,
+    Fought,
+    HasAddress,
+    HasDefaultRoute,
+    HasDriver,
+    HasMac,
+    InUse,
+    KernelChooses,
+    Lack,
+    LeftAlone,
+    LinkChange,
+    LinkDown,
+    LinkTaken,
+    LinkTurn,
+    Look,
+    ManyAddresses,
+    NameFits,
+    Needed,
+    NoAddress,
+    NoHolder,
+    NoHostAddress,
+    NoInterface,
+    NoLink,
+    NotChosen,
+    NotFirst,
+    NoWay,
+    NoWayWithout,
+    OffNetwork,
+    OtherSource,
+    OwnAddress,
+    Paused,
+    Plain,
+    Reaches,
+    Reason,
+    SaidNo,
+    Several,
+    Sign,
+    Skipped,
+    Stuck,
+    TooMany,
+    Unchosen,
+    Unfit,
+    Unseen,
+    Unusable,
+)
+
+PLAIN: Final[Mapping[Plain, str]] = {
+    Deed.DELETED: "deleted",
+    Deed.ADDED: "added",
+    Deed.REPLACED: "replaced",
+    Deed.CHANGED: "changed",
+    Sign.UNTOLD: "deleted; of an IPv6 address the kernel does not tell by whom",
+    Sign.EXPIRED: "its lifetime was over",
+    Sign.DELETED_BELOW: "deleted from under its key",
+    Sign.ALIAS_ADDED: "an alias was added under its key",
+    Sign.MARKED: "added under our protocol number",
+    Sign.DEFAULT_RULE: "a rule of the kernel was touched",
+    Sign.GATEWAY: "a gateway moved",
+    Sign.OTHER_WAY: "the kernel routes otherwise now",
+    Look.START: "start",
+    Look.STOP: "stop",
+    Look.RELOAD: "reload",
+    Look.DIRECT: "apply --direct",
+    Look.PLAN: "asked for",
+    Look.REGULAR: "found by the regular comparison",
+    Look.COMPARISON: "found by comparison",
+    Look.STORM: "found after a storm of changes",
+    Look.OVERRUN: "the kernel could not deliver all events",
+    Look.AGAIN: "looked at again",
+    Look.SEARCH: "found in search of former protocol numbers",
+    Look.RESTLESS: "it changed each time it was read",
+    Look.FAILED: "a pass failed",
+    Look.RETRY: "tried again",
+    Look.RESUMED: "resumed",
+    Look.VERIFY: "verifying",
+    NoHostAddress.NO_DEFAULT_ROUTE: "this host has no default route",
+    NoHostAddress.NO_INTERFACE: "a default route comes first that has no interface",
+    NoHostAddress.NO_GLOBAL_ADDRESS: "no interface of a default route has a global address",
+    Needed.ALWAYS: "the file says always",
+    Needed.UNCERTAIN: "it stands already, and what the kernel would choose without it is not certain",
+    Flaw.MISSING: "missing",
+    Flaw.UNWANTED: "ours, and no entry wants it",
+    Flaw.BEHIND: "a foreign object comes first under its key",
+    Flaw.IN_FRONT: "it stands in front of the host's own address",
+    Flaw.EXTRA: "more stands under its key than the file says",
+    Flaw.OTHER_MARK: "the same under another protocol",
+    Flaw.PUT_BACK: "no entry wants its place any more: what stood there before is put back",
+    LeftAlone.OBSERVED: "observed only",
+    LeftAlone.ONCE: "installed once, then left alone",
+    LeftAlone.REFUSED: "a foreign object stands in its place, and on_conflict is refuse",
+    LeftAlone.KERNELS_OWN: (
+        'the kernel\'s own object stands in its place: choose another metric, or say on_conflict = "replace"'
+    ),
+    LeftAlone.UNDECIDED: "an [[interface]] is ambiguous, and it may belong to it",
+    LeftAlone.NOT_ON_DISK: "the files on disk are not in force",
+    LeftAlone.BESIDE: "a foreign object stands beside it, and is left alone",
+    LeftAlone.NOT_KNOWN: "it may stand in the place of something, and the list of that cannot be read",
+    Unchosen.DOWN: "it is down",
+    Unchosen.NOTHING_FITS: "nothing fits",
+    Unchosen.ANOTHER_FIRST: "another one comes first",
+    Unchosen.NOT_ALONE: "it is not the only one",
+}
+
+
+def describe_reason(reason: Reason | None) -> str:
+    """A reason as a clause without a full stop; nothing where there is none."""
+    if reason is None:
+        return ""
+    return PLAIN[reason] if isinstance(reason, Plain) else DETAILED[type(reason)](reason)
+
+
+def describe_paused(reason: Reason | None) -> str:
+    """The same where the state is not told beside it: the operator's own words may say nothing of a pause."""
+    words = describe_reason(reason)
+    return f"paused: {words}" if isinstance(reason, Paused) and reason.words else words
+
+
+def describe_matcher(matcher: Matcher) -> str:
+    """A matcher as the file has it: ``regex = "ens.*"``."""
+    if matcher.how is How.DEFAULT:
+        return "default = true"
+    return f'{matcher.how} = "{matcher.text}"' + (", gateway = true" if matcher.through_gateway else "")
+
+
+_LINK_TURNS: Final = {
+    LinkTurn.DELETED: "was deleted",
+    LinkTurn.APPEARED: "appeared",
+    LinkTurn.RENAMED: "was renamed to",
+    LinkTurn.WENT_UP: "went up",
+    LinkTurn.WENT_DOWN: "went down",
+    LinkTurn.HAS_CARRIER: "has carrier",
+    LinkTurn.LOST_CARRIER: "lost carrier",
+    LinkTurn.CHANGED: "changed",
+}
+_ADDRESS_TURNS: Final = {
+    AddressTurn.REMOVED: "was removed",
+    AddressTurn.REMOVED_BY_US: "was removed by routed",
+    AddressTurn.EXPIRED: "expired",
+    AddressTurn.CAME: "came or changed",
+}
+_LACKS: Final = {
+    Lack.ABSENT: "is not on this host",
+    Lack.TENTATIVE: "is tentative",
+    Lack.FAILED_DAD: "failed duplicate address detection",
+}
+
+
+def _describe_link_change(change: LinkChange) -> str:
+    words = ["link", change.link] if change.link else ["a", "link"]
+    words.append(_LINK_TURNS[change.turn])
+    return " ".join([*words, change.now] if change.now else words)
+
+
+def _describe_address_change(change: AddressChange) -> str:
+    place = f"/{change.prefixlen} of {change.link}" if change.link else ""
+    return f"address {format_address(change.address)}{place} {_ADDRESS_TURNS[change.turn]}"
+
+
+def _describe_no_link(lack: NoLink) -> str:
+    return f"link {lack.link}{f' (@{lack.selector})' if lack.selector else ''} does not exist"
+
+
+def _describe_link_down(lack: LinkDown) -> str:
+    towards = f", towards gateway {format_address(lack.gateway)}," if lack.gateway else ""
+    return f"link {lack.link}{towards} is down"
+
+
+def _describe_not_first(place: NotFirst) -> str:
+    where = f" in {format_prefix(place.network)}" if place.network else ""
+    return f"link {place.link} has no address of its own{where} yet, and a VIP must not be its first"
+
+
+def _describe_in_front(place: Stuck) -> str:
+    return (
+        f"it is the primary address of {format_prefix(place.network)} on {place.link}, and"
+        f" {format_address(place.other)} could go with it: delete both by hand, and add that one first"
+    )
+
+
+def _describe_other_source(bypass: OtherSource) -> str:
+    source = format_address(bypass.source) if bypass.source else "no address"
+    why = f", since {bypass.winner} wins" if bypass.winner else ""
+    return f"packets to {format_address(bypass.address)} leave from {source}{why}"
+
+
+def _describe_difference(difference: Differs) -> str:
+    what = ", ".join(difference.fields)
+    if difference.is_foreign:
+        return f"foreign, {what}"
+    return f"{what} differ" if len(difference.fields) > 1 else f"{what} differs"
+
+
+def _describe_first_contact(contact: FirstContact) -> str:
+    session = f"route that carries the SSH session of {format_address(contact.peer)}" if contact.peer else ""
+    return f'first contact with a foreign {session or "default route"}: say on_conflict = "replace" to take it over'
+
+
+def _describe_fight(fight: Fought) -> str:
+    words = f"undone {fight.times} times within {fight.seconds} s by another process"
+    actor = name_actor(fight.port, fight.process).words
+    return f"{words}, last by {actor}" if actor else words
+
+
+def _describe_reach(way: Reaches) -> str:
+    if not way.gateway:
+        return f"{way.target} is on it"
+    return f"{way.target} is behind {format_address(way.gateway)} on it"
+
+
+def _describe_default_route(way: HasDefaultRoute) -> str:
+    return "the default route leads over it" + (f" (metric {way.metric})" if way.metric else "")
+
+
+def _describe_ambiguity(choice: Ambiguous) -> str:
+    fits = f"{', '.join(choice.links)} all fit {describe_matcher(choice.matcher)}"
+    return f"@{choice.selector} is ambiguous: {fits}"
+
+
+def _list(addresses: Iterable[bytes]) -> str:
+    return ", ".join(map(format_address, addresses))
+
+
+# Each gets a reason of its own type.
+DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
+    LinkChange: _describe_link_change,
+    AddressChange: _describe_address_change,
+    Chosen: lambda it: f"@{it.selector} is {it.link or 'nothing'} now",
+    FileChanged: lambda it: f"{it.file} changed",
+    NoLink: _describe_no_link,
+    NotChosen: lambda it: f"@{it.selector} is not chosen yet",
+    LinkDown: _describe_link_down,
+    OffNetwork: lambda it: f"gateway {format_address(it.gateway)} is on no network of this host",
+    NoAddress: lambda it: f"link {it.link} (@{it.selector}) has no address that stands for this host",
+    ManyAddresses: lambda it: f"@{it.selector} has several addresses on {it.link}: {_list(it.addresses)}",
+    Unusable: lambda it: f"address {format_address(it.address)} ({it.word}) {_LACKS[it.lack]}",
+    NoHolder: lambda it: f"the link of {format_address(it.address)} (node) is not known yet",
+    LinkTaken: lambda it: f"link {it.link} is there already, and is {f'a {it.kind}' if it.kind else 'another one'}",
+    NotFirst: _describe_not_first,
+    Stuck: _describe_in_front,
+    Condition: lambda it: f"{'needed' if it.is_needed else 'not needed'}: {describe_reason(it.why)}",
+    DefaultAddress: lambda it: f"{format_address(it.address)} is the default-route address",
+    NoWayWithout: lambda it: f"without it the kernel knows no way to {format_destination(it.prefix)}",
+    KernelChooses: lambda it: (
+        f"the kernel by itself chooses {format_address(it.source)} for {format_destination(it.prefix)}"
+    ),
+    NoWay: lambda it: f"the kernel finds no way to {format_address(it.address)}",
+    OwnAddress: lambda it: f"{format_address(it.address)} is an address of this host, so no packet to it is routed",
+    OtherSource: _describe_other_source,
+    CameTo: lambda it: f"it came to {it.link}",
+    InUse: lambda it: f"link {it.link} came into use",
+    Differs: _describe_difference,
+    FirstContact: _describe_first_contact,
+    TooMany: lambda it: (
+        f"{it.total} of {it.owned} owned objects would go at once, and max_deletes allows {it.allowed}:"
+        " apply --force lets them"
+    ),
+    SaidNo: lambda it: it.words,
+    Unseen: lambda it: f"{strerror(it.errno)}: the kernel took it and does not show it",
+    Fought: _describe_fight,
+    Paused: lambda it: it.words or "paused by the operator",
+    Claimed: lambda it: f"{it.entry} wants the same object",
+    Several: lambda it: "; ".join(map(describe_reason, it.reasons)),
+    CallFailed: lambda it: it.words,
+    Defect: lambda it: f"a defect in routed ({it.error}: {it.words})",
+    Called: lambda it: f"it is called {it.link}",
+    NameFits: lambda it: f'its name fits "{it.pattern}"',
+    HasAddress: lambda it: f"it has {format_address(it.address)}, in {it.prefix}",
+    Reaches: _describe_reach,
+    HasMac: lambda it: f"its MAC address is {it.mac}",
+    HasDefaultRoute: _describe_default_route,
+    HasDriver: lambda it: f"its driver is {it.driver}",
+    FirstOf: lambda it: f"{describe_reason(it.why)}, the first of {', '.join(it.links)}",
+    But: lambda it: f"{describe_reason(it.why)}, but {describe_reason(it.but)}",
+    Skipped: lambda it: f'it is skipped ("{it.pattern}")',
+    Unfit: lambda it: f"does not fit {describe_matcher(it.matcher)}, which decides",
+    NoInterface: lambda it: f"no interface of this host is @{it.selector}",
+    Ambiguous: _describe_ambiguity,
+}

@@ -1,0 +1,207 @@
+"""Every reason in words: what status, plans, records and notices say."""
+
+from __future__ import annotations
+
+import pytest
+
+from routed.audit.reasons import DETAILED, PLAIN, describe_paused, describe_reason
+from routed.model.entries import How, Matcher
+from routed.model.net import parse_address, parse_prefix
+from routed.model.process import Process
+from routed.model.reasons import (
+    AddressChange,
+    AddressTurn,
+    Ambiguous,
+    But,
+    Called,
+    CallFailed,
+    CameTo,
+    Chosen,
+    Claimed,
+    Condition,
+    DefaultAddress,
+    Defect,
+    Differs,
+    FileChanged,
+    FirstContact,
+    FirstOf,
+    Fought,
+    HasAddress,
+    HasDefaultRoute,
+    HasDriver,
+    HasMac,
+    InUse,
+    KernelChooses,
+    Lack,
+    LinkChange,
+    LinkDown,
+    LinkTaken,
+    LinkTurn,
+    ManyAddresses,
+    NameFits,
+    Needed,
+    NoAddress,
+    NoHolder,
+    NoInterface,
+    NoLink,
+    NotChosen,
+    NotFirst,
+    NoWay,
+    NoWayWithout,
+    OffNetwork,
+    OtherSource,
+    OwnAddress,
+    Paused,
+    Reaches,
+    Reason,
+    SaidNo,
+    Several,
+    Skipped,
+    Stuck,
+    TooMany,
+    Unchosen,
+    Unfit,
+    Unseen,
+    Unusable,
+)
+
+HOST, OTHER = parse_address("192.0.2.1"), parse_address("192.0.2.9")
+VIP, NETWORK = parse_prefix("10.103.97.2"), parse_prefix("192.0.2.0/24")
+REGEX, DEFAULT = Matcher(How.REGEX, "ens.*"), Matcher(How.DEFAULT, "true")
+REACH = Matcher(How.CAN_REACH, "10.0.0.9", parse_address("10.0.0.9"), through_gateway=True)
+IP = Process(7, "ip", "ip route del x", "", 0, 0)
+
+SAID: list[tuple[Reason, str]] = [
+    (LinkChange(LinkTurn.DELETED, "v0"), "link v0 was deleted"),
+    (LinkChange(LinkTurn.DELETED, ""), "a link was deleted"),
+    (LinkChange(LinkTurn.APPEARED, "v0"), "link v0 appeared"),
+    (LinkChange(LinkTurn.RENAMED, "v0", "lan0"), "link v0 was renamed to lan0"),
+    (LinkChange(LinkTurn.WENT_UP, "v0"), "link v0 went up"),
+    (LinkChange(LinkTurn.WENT_DOWN, "v0"), "link v0 went down"),
+    (LinkChange(LinkTurn.HAS_CARRIER, "v0"), "link v0 has carrier"),
+    (LinkChange(LinkTurn.LOST_CARRIER, "v0"), "link v0 lost carrier"),
+    (LinkChange(LinkTurn.CHANGED, "v0"), "link v0 changed"),
+    (AddressChange(AddressTurn.REMOVED, HOST, 24, "v0"), "address 192.0.2.1/24 of v0 was removed"),
+    (AddressChange(AddressTurn.REMOVED_BY_US, HOST, 24, "v0"), "address 192.0.2.1/24 of v0 was removed by routed"),
+    (AddressChange(AddressTurn.EXPIRED, HOST, 24, "v0"), "address 192.0.2.1/24 of v0 expired"),
+    (AddressChange(AddressTurn.REMOVED, HOST), "address 192.0.2.1 was removed"),
+    (AddressChange(AddressTurn.CAME, HOST), "address 192.0.2.1 came or changed"),
+    (Chosen("wan", "v0"), "@wan is v0 now"),
+    (Chosen("wan", ""), "@wan is nothing now"),
+    (FileChanged("/etc/routed.toml"), "/etc/routed.toml changed"),
+    (NoLink("v0"), "link v0 does not exist"),
+    (NoLink("v0", "wan"), "link v0 (@wan) does not exist"),
+    (NotChosen("wan"), "@wan is not chosen yet"),
+    (LinkDown("v0"), "link v0 is down"),
+    (LinkDown("v0", HOST), "link v0, towards gateway 192.0.2.1, is down"),
+    (OffNetwork(HOST), "gateway 192.0.2.1 is on no network of this host"),
+    (NoAddress("v0", "wan"), "link v0 (@wan) has no address that stands for this host"),
+    (ManyAddresses("wan", "v0", (HOST, OTHER)), "@wan has several addresses on v0: 192.0.2.1, 192.0.2.9"),
+    (Unusable(HOST, "src", Lack.ABSENT), "address 192.0.2.1 (src) is not on this host"),
+    (Unusable(HOST, "node", Lack.TENTATIVE), "address 192.0.2.1 (node) is tentative"),
+    (Unusable(HOST, "src", Lack.FAILED_DAD), "address 192.0.2.1 (src) failed duplicate address detection"),
+    (NoHolder(HOST), "the link of 192.0.2.1 (node) is not known yet"),
+    (LinkTaken("v0", "veth"), "link v0 is there already, and is a veth"),
+    (LinkTaken("v0", ""), "link v0 is there already, and is another one"),
+    (NotFirst("v0"), "link v0 has no address of its own yet, and a VIP must not be its first"),
+    (
+        NotFirst("v0", NETWORK),
+        "link v0 has no address of its own in 192.0.2.0/24 yet, and a VIP must not be its first",
+    ),
+    (
+        Stuck(NETWORK, "v0", OTHER),
+        (
+            "it is the primary address of 192.0.2.0/24 on v0, and 192.0.2.9 could go with it:"
+            " delete both by hand, and add that one first"
+        ),
+    ),
+    (Condition(True, Needed.ALWAYS), "needed: the file says always"),
+    (Condition(False, DefaultAddress(HOST)), "not needed: 192.0.2.1 is the default-route address"),
+    (DefaultAddress(HOST), "192.0.2.1 is the default-route address"),
+    (NoWayWithout(VIP), "without it the kernel knows no way to 10.103.97.2"),
+    (KernelChooses(HOST, VIP), "the kernel by itself chooses 192.0.2.1 for 10.103.97.2"),
+    (NoWay(HOST), "the kernel finds no way to 192.0.2.1"),
+    (OwnAddress(HOST), "192.0.2.1 is an address of this host, so no packet to it is routed"),
+    (OtherSource(HOST, b""), "packets to 192.0.2.1 leave from no address"),
+    (
+        OtherSource(HOST, OTHER, "default dev v0"),
+        "packets to 192.0.2.1 leave from 192.0.2.9, since default dev v0 wins",
+    ),
+    (CameTo("v0"), "it came to v0"),
+    (InUse("v0"), "link v0 came into use"),
+    (Differs(("hops",)), "hops differs"),
+    (Differs(("hops", "src")), "hops, src differ"),
+    (Differs(("hops", "src"), is_foreign=True), "foreign, hops, src"),
+    (FirstContact(), 'first contact with a foreign default route: say on_conflict = "replace" to take it over'),
+    (
+        FirstContact(HOST),
+        (
+            "first contact with a foreign route that carries the SSH session of 192.0.2.1:"
+            ' say on_conflict = "replace" to take it over'
+        ),
+    ),
+    (
+        TooMany(80, 100, 50),
+        "80 of 100 owned objects would go at once, and max_deletes allows 50: apply --force lets them",
+    ),
+    (SaidNo(19, "No such device"), "No such device"),
+    (Unseen(11), "Resource temporarily unavailable: the kernel took it and does not show it"),
+    (Fought(30, 2), "undone 30 times within 2 s by another process"),
+    (
+        Fought(30, 2, 7, IP),
+        'undone 30 times within 2 s by another process, last by "ip route del x" (pid 7, uid 0)',
+    ),
+    (Paused(""), "paused by the operator"),
+    (Paused("a test"), "a test"),
+    (Claimed("route/lan"), "route/lan wants the same object"),
+    (Several((NoLink("v0"), LinkDown("v1"))), "link v0 does not exist; link v1 is down"),
+    (CallFailed("No buffer space available"), "No buffer space available"),
+    (Defect("KeyError", "'x'"), "a defect in routed (KeyError: 'x')"),
+    (Called("v0"), "it is called v0"),
+    (NameFits("ens.*"), 'its name fits "ens.*"'),
+    (HasAddress(HOST, "192.0.2.0/24"), "it has 192.0.2.1, in 192.0.2.0/24"),
+    (Reaches("10.0.0.9"), "10.0.0.9 is on it"),
+    (Reaches("10.0.0.9", HOST), "10.0.0.9 is behind 192.0.2.1 on it"),
+    (HasMac("52:54:00:12:34:56"), "its MAC address is 52:54:00:12:34:56"),
+    (HasDefaultRoute(0), "the default route leads over it"),
+    (HasDefaultRoute(100), "the default route leads over it (metric 100)"),
+    (HasDriver("virtio_net"), "its driver is virtio_net"),
+    (FirstOf(Called("v0"), ("v0", "v1")), "it is called v0, the first of v0, v1"),
+    (But(Called("v0"), Unchosen.DOWN), "it is called v0, but it is down"),
+    (Skipped("veth*"), 'it is skipped ("veth*")'),
+    (Unfit(DEFAULT), "does not fit default = true, which decides"),
+    (Unfit(REACH), 'does not fit can_reach = "10.0.0.9", gateway = true, which decides'),
+    (NoInterface("wan"), "no interface of this host is @wan"),
+    (Ambiguous("wan", ("ens1", "ens2"), REGEX), '@wan is ambiguous: ens1, ens2 all fit regex = "ens.*"'),
+]
+
+
+@pytest.mark.parametrize(("reason", "words"), SAID, ids=lambda one: type(one).__name__)
+def test_a_reason_is_told_in_these_words(reason: Reason, words: str) -> None:
+    assert describe_reason(reason) == words
+
+
+def test_each_reason_with_data_is_among_them() -> None:
+    assert {type(reason) for reason, _ in SAID} == DETAILED.keys()
+
+
+def test_a_reason_without_data_is_a_clause_that_no_other_one_shares() -> None:
+    assert len(set(PLAIN.values())) == len(PLAIN)
+    assert [words for words in PLAIN.values() if not words or words.endswith(".") or words != words.strip()] == []
+
+
+def test_no_reason_has_no_words() -> None:
+    assert describe_reason(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (Paused(""), "paused by the operator"),
+        (Paused("a test"), "paused: a test"),
+        (Paused("paused for lunch"), "paused: paused for lunch"),
+        (LinkDown("v0"), "link v0 is down"),
+    ],
+)
+def test_where_no_state_stands_beside_it_a_pause_is_called_one(reason: Reason, words: str) -> None:
+    assert describe_paused(reason) == words
