@@ -38,7 +38,7 @@ def wanted_of(drift: Drift) -> Value:
     return drift.want.value
 
 
-WRONG: Final[Mapping[Nature, Reason]] = {
+FLAWS: Final[Mapping[Nature, Reason]] = {
     Nature.MISSING: Flaw.MISSING,
     Nature.SURPLUS: Flaw.UNWANTED,
     Nature.BEHIND: Flaw.BEHIND,
@@ -49,7 +49,7 @@ WRONG: Final[Mapping[Nature, Reason]] = {
 
 def find_reason(drift: Drift) -> Reason:
     """Why a group of objects is in the drift; of another content, in which fields it differs."""
-    reason = WRONG.get(drift.nature)
+    reason = FLAWS.get(drift.nature)
     if reason is not None:
         return reason
     differing = find_differing(drift.standing[0], wanted_of(drift))
