@@ -381,7 +381,7 @@ class SaidNo(Detailed):
     """The kernel said no."""
 
     errno: int
-    words: str  # its own
+    words: str  # its own, with a hint where they leave something open
 
 
 class Unseen(Detailed):
