@@ -55,6 +55,9 @@ class Message(StrEnum):
     DEFECT = "defect"
     RECOVERED = "recovered"
     PROTOCOL_TAKEN = "protocol-taken"
+    TRIAL_BEGUN = "trial-begun"
+    CONFIRMED = "confirmed"
+    ROLLED_BACK = "rolled-back"
 
 
 class Row(NamedTuple):
@@ -170,5 +173,16 @@ CATALOGUE: Final[dict[Message, Row]] = {
         ERR,
         "protocol {protocol} is not ours: {reason}; {consequence}",
         is_state=True,
+    ),
+    Message.TRIAL_BEGUN: Row(
+        "2b8d1884f30542c0b18837fbfd9244f9",
+        NOTICE,
+        "revision {revision} is on trial for {length}, then revision {base} comes back unless it is confirmed ({by})",
+    ),
+    Message.CONFIRMED: Row("ecde858e025a4cfd800aeaa6e505111a", NOTICE, "revision {revision} is confirmed ({by})"),
+    Message.ROLLED_BACK: Row(
+        "aac2bbc3e0b94edba46f3662191b585b",
+        NOTICE,
+        "rolled back to revision {revision} ({by}); the files on disk are left alone",
     ),
 }

@@ -51,6 +51,25 @@ def note_config_rejected(config: str, problems: Sequence[str]) -> Record:
     )
 
 
+def note_trial_begun(revision: int, base: int, seconds: float, by: str) -> Record:
+    """Files are in force for a while only, unless somebody confirms them."""
+    return make_record(
+        Message.TRIAL_BEGUN,
+        {"revision": str(revision), "base": str(base), "length": format_span(seconds), "by": by},
+        {"ROUTED_REASON": by},
+    )
+
+
+def note_confirmed(revision: int, by: str) -> Record:
+    """What was on trial lasts."""
+    return make_record(Message.CONFIRMED, {"revision": str(revision), "by": by}, {"ROUTED_REASON": by})
+
+
+def note_rolled_back(revision: int, by: str) -> Record:
+    """A revision is enforced because somebody asked for it; the files on disk are left alone."""
+    return make_record(Message.ROLLED_BACK, {"revision": str(revision), "by": by}, {"ROUTED_REASON": by})
+
+
 def note_files_changed(files: Sequence[str]) -> Record:
     """Files changed on disk, are valid, and wait for ``routed apply`` (watch = "check")."""
     names = ", ".join(files)

@@ -6,7 +6,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
@@ -18,7 +18,30 @@ from routed.model.documents import ApplyDocument
 
 def run(options: Namespace) -> Exit:
     """Have the daemon do it, or with ``--direct`` do it here."""
-    return _apply_directly(options) if options.direct else _ask_daemon(options)
+    if not options.direct:
+        return ask_daemon(options, "Reload", {"confirm": options.confirm, "comment": options.comment})
+    if options.confirm is not None:
+        complain("--direct leaves nobody behind who could undo it: --confirm needs the daemon")
+        return Exit.USAGE
+    return _apply_directly(options)
+
+
+def ask_daemon(options: Namespace, method: str, parameters: dict[str, Any]) -> Exit:
+    """Have the daemon put something in force, and show what came of it; of a trial, wait for a word on it."""
+    given = {name: value for name, value in parameters.items() if value not in {None, ""}}
+    try:
+        answer = call(options.runtime_dir, method, {"force": options.force, **given}, options.timeout)
+    except ClientError as error:
+        complain(str(error))
+        return error.code
+    result = cast(ApplyDocument, answer)
+    code = show_result(result, options)
+    trial = result.get("trial")
+    if trial is None or options.json:
+        return code
+    from routed.cli.trial import follow  # most changes are none
+
+    return follow(options, result["revision"], trial, code)
 
 
 def show_result(result: ApplyDocument, options: Namespace) -> Exit:
@@ -84,15 +107,6 @@ def judge(result: ApplyDocument) -> Exit:
     if result["failures"] or "unknown" in result or "unsaved" in result:
         return Exit.FAILED
     return Exit.REFUSED if any(refusal["by_guard"] for refusal in result["refusals"]) else Exit.DONE
-
-
-def _ask_daemon(options: Namespace) -> Exit:
-    try:
-        answer = call(options.runtime_dir, "Reload", {"force": options.force}, options.timeout)
-    except ClientError as error:
-        complain(str(error))
-        return error.code
-    return show_result(cast(ApplyDocument, answer), options)
 
 
 def _apply_directly(options: Namespace) -> Exit:

@@ -82,6 +82,12 @@ def _read_moment(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _read_number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f'"{text}" is not the number of a revision')
+    return int(text)
+
+
 def _read_count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f'"{text}" is not a number of lines')
@@ -111,6 +117,12 @@ _FILE = Argument(("file",), "the main file, instead of --config", metavar="FILE"
 _ENTRY = Argument(("entry",), "one entry, such as route/storage-lan", "", metavar="ENTRY", is_required=False)
 _TIMEOUT = Argument(
     ("--timeout",), "how long to wait for the daemon, such as 30s", 90.0, metavar="DURATION", convert=_read_duration
+)
+_CONFIRM = Argument(
+    ("--confirm",),
+    "undo it after so long, such as 5m, unless routed confirm was said",
+    metavar="DURATION",
+    convert=_read_duration,
 )
 _SINCE = Argument(("--since",), "only what came later, such as 1h or 2026-11-24", metavar="TIME", convert=_read_moment)
 _LINES = Argument(("-n", "--lines"), "show the newest so many", metavar="COUNT", convert=_read_count)
@@ -142,7 +154,41 @@ VERBS: Final[dict[str, Command]] = {
         (
             Argument(("--force",), "let the deletions that the guard holds", False),
             Argument(("--direct",), "do it once, without a daemon", False),
+            _CONFIRM,
+            Argument(("--comment",), "what the change is for; revisions shows it", "", metavar="TEXT"),
             _TIMEOUT,
+        ),
+    ),
+    "confirm": Command("keep what is in force on trial"),
+    "rollback": Command(
+        "put a former revision in force, and leave the files on disk alone",
+        (
+            Argument(
+                ("revision",),
+                "its number; without one, the revision before",
+                metavar="REVISION",
+                is_required=False,
+                convert=_read_number,
+            ),
+            Argument(("--force",), "let the deletions that the guard holds", False),
+            _CONFIRM,
+            _TIMEOUT,
+        ),
+    ),
+    "revisions": Command("list the revisions that are kept: when, who, what for, and which is in force"),
+    "diff": Command(
+        "show how two revisions differ, or one and the files on disk",
+        (
+            Argument(
+                ("before",),
+                "a revision; without one, that in force",
+                metavar="BEFORE",
+                is_required=False,
+                convert=_read_number,
+            ),
+            Argument(
+                ("after",), "another; without one, the files", metavar="AFTER", is_required=False, convert=_read_number
+            ),
         ),
     ),
     "status": Command("show every entry, its state and why", (_ENTRY,)),
@@ -247,7 +293,9 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
         )
     else:
         # A default that is a string would have to be one of the choices.
-        given |= {"metavar": argument.metavar} | ({} if argument.is_required else {"nargs": "?", "default": None})
+        given |= {"metavar": argument.metavar, "type": argument.convert} | (
+            {} if argument.is_required else {"nargs": "?", "default": None}
+        )
     if argument.choices:
         given["choices"] = argument.choices
     parser.add_argument(*argument.names, **given)

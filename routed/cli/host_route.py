@@ -116,6 +116,10 @@ def find_daemon(options: Namespace) -> StatusDocument | None:
     config = Path(status["config"])
     if config.is_absolute() and realpath(config) != realpath(options.config):
         raise EndError(f"the daemon (pid {status['pid']}) keeps {config}: name it with --config", Exit.REFUSED)
+    if "trial" in status:
+        raise EndError("a change is on trial: routed confirm or routed rollback comes first", Exit.REFUSED)
+    if status.get("deployment") == "rolled back":
+        raise EndError("a rollback holds: routed apply puts the files in force, and comes first", Exit.REFUSED)
     return status
 
 

@@ -75,6 +75,7 @@ class Caller:
     pool: Pool
     reader: asyncio.StreamReader
     rest: float
+    peer: Peer
 
     @property
     def may_change(self) -> bool:
@@ -141,7 +142,7 @@ class Clients:
         if len(user.clients) >= most or len(pool.clients) >= self._limits.clients:
             connection.close()
             return
-        task = asyncio.get_running_loop().create_task(self._converse(connection, pool, user))
+        task = asyncio.get_running_loop().create_task(self._converse(connection, pool, user, peer))
         pool.users[peer.uid] = user
         user.clients.add(task)
 
@@ -160,11 +161,11 @@ class Clients:
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
 
-    async def _converse(self, connection: socket.socket, pool: Pool, user: User) -> None:
+    async def _converse(self, connection: socket.socket, pool: Pool, user: User, peer: Peer) -> None:
         """One client, from its first request until it leaves or breaks a rule."""
         try:
             async with _open_streams(connection, self._limits.request) as (reader, writer):
-                caller = Caller(user, pool, reader, self._limits.rest)
+                caller = Caller(user, pool, reader, self._limits.rest, peer)
                 writer.transport.set_write_buffer_limits(high=0)  # drain() then means: taken
                 while True:
                     async with asyncio.timeout(self._limits.patience):

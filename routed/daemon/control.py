@@ -15,6 +15,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from contextvars import ContextVar
 from math import inf
 from pathlib import Path
 from typing import (
@@ -50,13 +51,25 @@ from routed.daemon.listener import ControlError, Listener
 from routed.daemon.results import describe_problem
 from routed.daemon.seldom import Seldom
 from routed.intent.problems import IntentError
-from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, ProblemDocument, StatusDocument
+from routed.model.documents import (
+    ApplyDocument,
+    OutcomeDocument,
+    PlanDocument,
+    ProblemDocument,
+    RevisionsDocument,
+    SourcesDocument,
+    StatusDocument,
+)
 
 _LOGGER = logging.getLogger(__name__)
 
+ASKER: Final[ContextVar[Peer]] = ContextVar("asker")  # who asks, for as long as a call is answered
+
 NAME: Final = "io.routed"
 SERVICE_INTERFACE: Final = "org.varlink.service"
-READING: Final = frozenset({"GetStatus", "Plan", "Watch"})  # what anyone may call; everything else changes something
+READING: Final = frozenset(
+    {"GetStatus", "ListRevisions", "Plan", "Watch"}
+)  # what anyone may call; everything else changes something
 OUTCOMES_QUEUED: Final = 256  # the size of a queue that ``Backend.subscribe`` gives
 
 
@@ -69,8 +82,22 @@ class Backend(Protocol):
     async def plan(self) -> PlanDocument:
         """What would be done. Raises IntentError when the files are invalid."""
 
-    async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001
-        """Read the files, enforce them, verify."""
+    async def reload(self, *, force: bool, confirm: float | None, comment: str, asker: Peer) -> ApplyDocument:
+        """Read the files, enforce them, verify. After ``confirm`` seconds it undoes itself unless it is confirmed."""
+
+    async def roll_back(
+        self, *, revision: int | None, force: bool, confirm: float | None, asker: Peer
+    ) -> ApplyDocument:
+        """Enforce a revision, whatever the files say."""
+
+    async def confirm(self, asker: Peer) -> None:
+        """What is on trial is to last."""
+
+    def list_revisions(self) -> RevisionsDocument:
+        """Every revision that is kept."""
+
+    def read_revision(self, revision: int) -> SourcesDocument:
+        """The files of one."""
 
     def pause(self, entry: str | None, seconds: float, reason: str) -> None:
         """Stop enforcing an entry, or all."""
@@ -196,17 +223,42 @@ class Interface(VarlinkInterface, name=NAME):
             raise InvalidConfiguration(problems=shown) from None
 
     @answering(ApplyDocument)
-    async def Reload(self, *, force: bool) -> ApplyDocument:  # noqa: N802
-        """Enforce the files on disk; answers when the result is verified, or with what is wrong in the files."""
-        return await self._backend.reload(force)
+    async def Reload(self, *, force: bool, confirm: float | None, comment: str | None) -> ApplyDocument:  # noqa: N802
+        """Enforce the files on disk; answers when the result is verified, or with what is wrong in the files.
+
+        With ``confirm`` it undoes itself after so many seconds, unless Confirm is called.
+        """
+        _check_moment(confirm)
+        _check_text("comment", comment or "")
+        return await self._backend.reload(force=force, confirm=confirm, comment=comment or "", asker=ASKER.get())
+
+    @answering(ApplyDocument)
+    async def RollBack(self, *, revision: int | None, force: bool, confirm: float | None) -> ApplyDocument:  # noqa: N802
+        """Enforce a revision whatever the files say; the one before the present one where none is named."""
+        _check_moment(confirm)
+        return await self._backend.roll_back(revision=revision, force=force, confirm=confirm, asker=ASKER.get())
+
+    @varlinkmethod
+    async def Confirm(self) -> None:  # noqa: N802
+        """What is on trial is to last."""
+        await self._backend.confirm(ASKER.get())
+
+    @answering(RevisionsDocument)
+    def ListRevisions(self) -> RevisionsDocument:  # noqa: N802
+        """Every revision that is kept, the newest first."""
+        return self._backend.list_revisions()
+
+    @answering(SourcesDocument)
+    def GetRevision(self, *, revision: int) -> SourcesDocument:  # noqa: N802
+        """The files of one revision, byte for byte."""
+        return self._backend.read_revision(revision)
 
     @varlinkmethod
     def Pause(self, *, entry: str | None, seconds: float, reason: str) -> None:  # noqa: N802
         """Stop enforcing one entry, or everything where none is named, for so many seconds. Observing goes on."""
         if not 0 < seconds < inf:
             raise InvalidParameter(parameter="seconds")
-        if not reason.isprintable():
-            raise InvalidParameter(parameter="reason")
+        _check_text("reason", reason)
         self._backend.pause(entry, seconds, reason)
 
     @varlinkmethod
@@ -226,6 +278,16 @@ class Interface(VarlinkInterface, name=NAME):
                 yield outcome if self._shows_text else discretion.withhold_from_outcome(outcome)
         finally:
             self._backend.unsubscribe(queue)
+
+
+def _check_moment(seconds: float | None) -> None:
+    if seconds is not None and not 0 < seconds < inf:
+        raise InvalidParameter(parameter="confirm")
+
+
+def _check_text(name: str, text: str) -> None:
+    if not text.isprintable():
+        raise InvalidParameter(parameter=name)
 
 
 class Control:
@@ -258,6 +320,7 @@ class Control:
 
     async def _reply(self, call: VarlinkMethodCall, caller: Caller) -> AsyncGenerator[bytes, None]:
         """The replies to one call, encoded."""
+        ASKER.set(caller.peer)
         try:
             _check_permission(call, caller)
             method, signature = self._registries[caller.may_change].lookup_method(call)

@@ -8,30 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from routed.audit import notices
-from routed.core.deployment import Act, Given, Input, Move, advance, judge_saved
+from routed.core.deployment import NEEDS_RECORD, NOTHING_GIVEN, Act, Given, Input, Move, advance, judge_saved
 from routed.core.schedule import Dirt
 from routed.daemon.control import Refused
 from routed.daemon.engine import Request
-from routed.daemon.files import Files, Start, find_changed_files
+from routed.daemon.files import Files, Start, find_changed_files, read_kept
 from routed.daemon.host import Host
 from routed.daemon.keeper import Keeper
 from routed.daemon.lock import AlreadyRunningError
 from routed.daemon.loop import Loop
 from routed.daemon.ownership import Ownership
-from routed.daemon.reading import Reading
+from routed.daemon.reading import Reader, Reading
 from routed.daemon.readings import Readings
+from routed.daemon.record import read_boot
 from routed.daemon.report import Report
-from routed.daemon.results import describe_problem, describe_rejection, describe_result, has_failed
+from routed.daemon.results import describe_problem, describe_rejection, describe_result, describe_trial, has_failed
+from routed.daemon.revisions import UNTOLD, Origin, Revision
+from routed.daemon.storage import StateError
 from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
 from routed.model.change import Cause
 from routed.model.documents import ApplyDocument, FilesDocument
 from routed.model.entries import Intent
-from routed.model.reasons import FileChanged, Look
+from routed.model.reasons import FileChanged, Look, RolledBack
 
 
 class Deployer:
@@ -67,14 +70,18 @@ class Deployer:
 
     async def begin(self) -> Request:
         """Enforce what the start came to."""
-        request = await self._enforce(self._start.step, self._start.intent, Cause(None, Look.START))
+        origin = Origin(time.time(), "start")
+        request = await self._enforce(self._start.step, self._start.intent, Cause(None, Look.START), origin=origin)
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
         self._tell_being_written(Reading(None))
         return request
 
-    async def reload(self, *, is_forced: bool) -> ApplyDocument:
-        """Enforce the files on disk; the verified result, or what is wrong with them. Raises Refused."""
+    async def reload(self, *, is_forced: bool, confirm: float | None = None, origin: Origin = UNTOLD) -> ApplyDocument:
+        """Enforce the files on disk; the verified result, or what is wrong with them. Raises Refused.
+
+        ``confirm`` is after how many seconds it undoes itself unless it is confirmed; without it the files say.
+        """
         async with self._take_reading():
             intent, keeper = self.reading.intent, self._keeper
             if intent is None:
@@ -82,12 +89,97 @@ class Deployer:
                 return describe_rejection(self.reading.problems, keeper.revision)
             if why := await self._take_protocol(intent):
                 raise Refused(reason=why)
-            step = advance(keeper.deployment, Input.ASKED, Given(intent.digest))
-            done = await self._enforce(step, intent, Cause(None, Look.RELOAD), is_forced=is_forced)
+            seconds = intent.settings.confirm if confirm is None else confirm
+            step = self._decide(Input.TRIED if seconds else Input.ASKED, Given(intent.digest), seconds, origin, intent)
+            if step.after.is_trial:
+                left = describe_trial(step.after)["seconds"]
+                self._voice.say(notices.note_trial_begun(self._keeper.revision, step.after.base, left, origin.by))
+            done = await self._enforce(step, intent, Cause(None, Look.RELOAD), is_forced=is_forced, origin=origin)
             self._update_watch()
+            return self._conclude(done, [str(notice) for notice in self.reading.notices])
+
+    async def roll_back(self, number: int | None, *, confirm: float | None, is_forced: bool, by: str) -> ApplyDocument:
+        """Enforce a revision, whatever the files say: the verified result. Raises Refused.
+
+        None is the one before the one that is enforced, or before the trial that is under way.
+        """
+        revision = self._find_revision(number)
+        intent = await asyncio.to_thread(self._read_kept, revision)
+        if intent is None:
+            raise Refused(reason=f"revision {revision.number} was written by a version that allowed more")
+        async with self._take_reading():
+            if why := await self._take_protocol(intent):
+                raise Refused(reason=why)
+            on_disk = self.reading.intent.digest if self.reading.intent else ""
+            what = Input.TRY_ROLL_BACK if confirm else Input.ROLL_BACK
+            given = Given(revision.digest, revision.number, on_disk)
+            step = self._decide(what, given, confirm)
+            self._voice.say(notices.note_rolled_back(revision.number, by))
+            done = await self._enforce(step, intent, Cause(None, RolledBack(revision.number)), is_forced=is_forced)
+            self._update_watch()
+            return self._conclude(done)
+
+    async def confirm(self, by: str) -> None:
+        """What is on trial is to last. Raises Refused."""
+        async with self._is_loading:
+            self._decide(Input.CONFIRMED, NOTHING_GIVEN)
+            self._keeper.mark_confirmed()
+            self._voice.say(notices.note_confirmed(self._keeper.revision, by))
             self._tell_status()
-            told = [str(notice) for notice in self.reading.notices]
-            return describe_result(self._host, done, keeper.revision, told, keeper.unsaved)
+
+    def _decide(
+        self,
+        what: Input,
+        given: Given,
+        seconds: float | None = None,
+        origin: Origin = UNTOLD,
+        intent: Intent | None = None,
+    ) -> Move:
+        """What this input comes to. What promises a way back is on disk when this returns. Raises Refused."""
+        before = self._keeper.deployment
+        if seconds:
+            if not before.revision:
+                raise Refused(reason="what is in force is not kept on disk, so there is no way back to it")
+            if before.digest == given.digest and not before.is_trial:
+                raise Refused(reason=f"revision {before.revision} is in force already: there is nothing to try")
+            boot, now = read_boot()
+            given = given._replace(until=now + seconds, boot=boot)
+        move = advance(before, what, given)
+        if move.act is Act.REFUSE:
+            raise Refused(reason="nothing is on trial that could be confirmed")
+        if what in NEEDS_RECORD:
+            try:
+                self._keeper.promise(move.after, intent, origin)
+            except StateError as error:
+                raise Refused(reason=f"there would be no way back: {error}") from None
+        return move
+
+    def _find_revision(self, number: int | None) -> Revision:
+        """The one of this number, or the one before. Raises Refused."""
+        deployment, revisions = self._keeper.deployment, self._files.revisions
+        if number is None and deployment.is_trial:
+            number = deployment.base
+        kept = {one.number: one for one in revisions.list_all()}
+        if number is None:
+            former = [n for n, one in kept.items() if n < deployment.revision and one.digest != deployment.digest]
+            if not former:
+                raise Refused(reason="there is no revision before the one in force")
+            number = max(former)
+        if number not in kept:
+            raise Refused(reason=f"there is no revision {number}, or it cannot be read: see routed revisions")
+        return kept[number]
+
+    @staticmethod
+    def _read_kept(revision: Revision) -> Intent | None:
+        with Reader() as reader:
+            return read_kept(reader, revision)
+
+    def _conclude(self, done: Request, told: Iterable[str] = ()) -> ApplyDocument:
+        self._tell_status()
+        document = describe_result(self._host, done, self._keeper.revision, told, self._keeper.unsaved)
+        if self._keeper.deployment.is_trial:
+            document["trial"] = describe_trial(self._keeper.deployment)
+        return document
 
     async def take_in(self) -> None:
         """The files may have changed: follow them, or tell what keeps them from it."""
@@ -102,11 +194,12 @@ class Deployer:
             step = advance(deployment, what, Given(reading.intent.digest, deployment.revision))
             if what is Input.SAME and before.problems:
                 self._voice.forget("")
+            origin = Origin(time.time(), f"{changed[0]} changed" if changed else "")
             if step.act is Act.KEEP:
-                self._keep(step, reading.intent)
+                self._keep(step, reading.intent, origin)
             elif step.act is Act.FILES:
                 if not await self._take_protocol(reading.intent):
-                    await self._enforce(step, reading.intent, Cause(None, FileChanged(changed[0])))
+                    await self._enforce(step, reading.intent, Cause(None, FileChanged(changed[0])), origin=origin)
                     self._update_watch()
             elif what is not Input.SAME:
                 self._voice.say(notices.note_files_changed(changed))
@@ -130,12 +223,14 @@ class Deployer:
         await self._loop.run_pass(request)
         return request
 
-    async def _enforce(self, step: Move, intent: Intent, cause: Cause, *, is_forced: bool = False) -> Request:
+    async def _enforce(
+        self, step: Move, intent: Intent, cause: Cause, *, is_forced: bool = False, origin: Origin = UNTOLD
+    ) -> Request:
         """Do what the table says of these files, or of this revision."""
         before, host = self._keeper.deployment, self._host
         is_other = intent.digest != host.intent.digest or not before.revision
         if step.act is Act.FILES:
-            self._keep(step, intent)
+            self._keep(step, intent, origin)
         else:
             self._keeper.move_to(step.after)
         done = await self.run_pass(intent, cause, is_forced=is_forced)
@@ -147,8 +242,9 @@ class Deployer:
             self._voice.say(notices.note_config_loaded(str(self._files.config), *counts, self._keeper.revision))
         return done
 
-    def _keep(self, step: Move, intent: Intent) -> None:
-        self._keeper.move_to(step.after._replace(revision=self._keeper.save_revision(intent)))
+    def _keep(self, step: Move, intent: Intent, origin: Origin = UNTOLD) -> None:
+        number = self._keeper.save_revision(intent, origin, is_trial=step.after.is_trial)
+        self._keeper.move_to(step.after._replace(revision=number))
 
     async def _take_protocol(self, intent: Intent) -> str:
         """Before anything is changed under the number of these files it must be ours. Returns why it cannot be."""

@@ -18,7 +18,7 @@ from routed.core.deployment import Deployment
 from routed.daemon.host import Host
 from routed.daemon.ownership import Ownership
 from routed.daemon.record import RecordFile
-from routed.daemon.revisions import Revisions
+from routed.daemon.revisions import UNTOLD, Origin, Revisions
 from routed.daemon.storage import StateError
 from routed.model.entries import Intent
 from routed.model.objects import Key, Value
@@ -71,7 +71,21 @@ class Keeper:
         self._keep_record()
         self._judge_surplus()
 
-    def save_revision(self, intent: Intent) -> int:
+    def promise(self, after: Deployment, intent: Intent | None = None, origin: Origin = UNTOLD) -> None:
+        """The same for a state that promises a way back, with its files where it is of new ones.
+
+        Raises StateError where it cannot be kept on disk, and then nothing has changed.
+        """
+        if intent is not None:
+            spared = (after.base, self.deployment.base, self.deployment.revision)
+            number = self._revisions.save(intent.sources, intent.digest, is_trial=True, spared=spared, origin=origin)
+            after = after._replace(revision=number)
+        self._record.save(after.record)
+        self._recorded = after.record
+        self.deployment = after
+        self._judge_surplus()
+
+    def save_revision(self, intent: Intent, origin: Origin = UNTOLD, *, is_trial: bool = False) -> int:
         """Keep the files. Returns their number, 0 where that failed.
 
         Before the pass: it may displace something, which the revision has to remember.
@@ -79,7 +93,9 @@ class Keeper:
         spared = (self.deployment.base, self.deployment.revision)
         self.deployment = self.deployment._replace(revision=0)  # unless it is kept, it has no number
         with self._keeping("revision"):
-            number = self._revisions.save(intent.sources, intent.digest, spared=spared)
+            number = self._revisions.save(
+                intent.sources, intent.digest, is_trial=is_trial, spared=spared, origin=origin
+            )
             self.deployment = self.deployment._replace(revision=number)
         return self.revision
 
@@ -93,6 +109,13 @@ class Keeper:
             self._say(notices.note_state_lost(str(error)))
         else:
             self._verified = self.revision
+
+    def mark_confirmed(self) -> None:
+        """Remember that somebody wants to keep what is enforced."""
+        try:
+            self._revisions.mark_confirmed(self.revision)
+        except StateError as error:  # it lasts all the same; only as a fallback it comes after confirmed ones
+            self._say(notices.note_state_lost(str(error)))
 
     def keep_marks(self) -> None:
         """Keep the protocol numbers."""

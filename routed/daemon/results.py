@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 
 from routed.audit.documents import (
@@ -13,17 +15,29 @@ from routed.audit.documents import (
     name_members,
 )
 from routed.audit.reasons import describe_reason
+from routed.core.deployment import Deployment, Phase
 from routed.core.reasons import find_failure
 from routed.core.troubles import State
 from routed.daemon.aftermath import split_by_hold
 from routed.daemon.engine import Request
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Proposal
+from routed.daemon.record import read_boot
 from routed.daemon.report import Report
+from routed.daemon.revisions import Revision
 from routed.daemon.status import count_leftovers, count_states, vocabulary_of
 from routed.intent.problems import Problem
 from routed.model.change import Refusal
-from routed.model.documents import ApplyDocument, FailureDocument, PlanDocument, ProblemDocument
+from routed.model.documents import (
+    ApplyDocument,
+    FailureDocument,
+    PlanDocument,
+    ProblemDocument,
+    RevisionDocument,
+    SourceDocument,
+    SourcesDocument,
+    TrialDocument,
+)
 from routed.model.text import Vocabulary
 
 SCHEMA = "routed.apply/1"
@@ -58,6 +72,52 @@ def describe_result(
     if unsaved:
         document["unsaved"] = unsaved
     return document
+
+
+def describe_phase(deployment: Deployment) -> str:
+    """The beginning of a headline where something else than the files is in force, or for a while only."""
+    if deployment.is_trial:
+        trial = describe_trial(deployment)
+        return f"on trial until {trial['until']}, then revision {trial['base']} comes back; "
+    return f"{deployment.phase}; " if deployment.phase in {Phase.REJECTED, Phase.ROLLED_BACK} else ""
+
+
+def describe_trial(deployment: Deployment) -> TrialDocument:
+    """Until when what is on trial is in force, and what comes back then."""
+    _, now = read_boot()
+    left = max(0.0, deployment.until - now)
+    until = datetime.fromtimestamp(time.time() + left, UTC).isoformat(timespec="milliseconds")
+    return TrialDocument(until=until, seconds=left, base=deployment.base)
+
+
+def describe_revision(revision: Revision, *, in_force: int) -> RevisionDocument:
+    """One revision that is kept, without the text of its files."""
+    origin = revision.origin
+    saved = datetime.fromtimestamp(origin.saved, UTC).isoformat(timespec="milliseconds") if origin.saved else ""
+    return RevisionDocument(
+        revision=revision.number,
+        saved=saved,
+        by=origin.by,
+        comment=origin.comment,
+        verified=revision.is_verified,
+        confirmed=revision.is_confirmed,
+        in_force=revision.number == in_force,
+        files=len(revision.sources),
+        digest=revision.digest,
+    )
+
+
+def describe_sources(revision: Revision) -> SourcesDocument:
+    """The files of a revision as text. What is no UTF-8 is escaped."""
+    return SourcesDocument(
+        schema="routed.sources/1",
+        revision=revision.number,
+        sources=[
+            SourceDocument(path=one.path, role=one.role, text=one.content.decode(errors="backslashreplace"))
+            for one in revision.sources
+            if one.role != "names"
+        ],
+    )
 
 
 def describe_plan(proposal: Proposal) -> PlanDocument:

@@ -56,6 +56,17 @@ _MARKS: Final = {"verified": False, "confirmed": True}  # what a manifest that d
 _CODEC: Final = Codec(one for row in KINDS.values() for one in row.types)
 
 
+class Origin(NamedTuple):
+    """How a revision came about. Older revisions do not tell."""
+
+    saved: float = 0.0  # seconds since 1970, by this host's clock at that moment
+    by: str = ""  # who asked for it, or what made it follow
+    comment: str = ""
+
+
+UNTOLD: Final = Origin()
+
+
 class Revision(NamedTuple):
     """One set of inputs that was enforced."""
 
@@ -64,6 +75,7 @@ class Revision(NamedTuple):
     digest: str
     is_verified: bool = False  # a full pass came to its end, and nothing failed
     is_confirmed: bool = True  # it was no trial, or somebody confirmed it
+    origin: Origin = UNTOLD
 
 
 class Revisions:
@@ -75,7 +87,13 @@ class Revisions:
         self._complain = complain
 
     def save(
-        self, sources: tuple[Source, ...], digest: str, *, is_trial: bool = False, spared: Collection[int] = ()
+        self,
+        sources: tuple[Source, ...],
+        digest: str,
+        *,
+        is_trial: bool = False,
+        spared: Collection[int] = (),
+        origin: Origin = UNTOLD,
     ) -> int:
         """Keep the sources as a new revision and give its number; that of the newest one if the digest is the same.
 
@@ -92,7 +110,7 @@ class Revisions:
             new = self._folder / NEW
             try:
                 new.mkdir(mode=0o700)
-                self._fill(new, sources, digest, numbers, is_trial=is_trial)
+                self._fill(new, sources, digest, numbers, {"confirmed": not is_trial} | origin._asdict())
                 new.rename(self._folder / str(number))
             except BaseException:
                 shutil.rmtree(new, ignore_errors=True)
@@ -119,6 +137,10 @@ class Revisions:
         except DAMAGES as error:
             self._complain_of(number, error)
             return None
+
+    def list_all(self) -> list[Revision]:
+        """Those that can be read, the newest first; each that cannot is complained of."""
+        return [one for number in reversed(self._list()) if (one := self.read(number))]
 
     def rank(self, barred: frozenset[str] = frozenset()) -> Iterator[Revision]:
         """Those that can be read, the best one to stand in for invalid files first."""
@@ -185,7 +207,9 @@ class Revisions:
         with told_as_state_error(f"cannot keep the displaced objects in {folder}"):
             replace_file(folder / _DISPLACED, encode_displaced(displaced), new=folder / NEW)
 
-    def _fill(self, new: Path, sources: tuple[Source, ...], digest: str, numbers: list[int], *, is_trial: bool) -> None:
+    def _fill(
+        self, new: Path, sources: tuple[Source, ...], digest: str, numbers: list[int], told: dict[str, Any]
+    ) -> None:
         for index, source in enumerate(sources):
             write(new / str(index), source.content)
         if numbers:
@@ -195,7 +219,7 @@ class Revisions:
             "version": VERSION,
             "digest": digest,
             "verified": False,
-            "confirmed": not is_trial,
+            **told,
             "sources": [
                 {"path": source.path, "role": source.role, "file": str(index), "sha256": _checksum(source.content)}
                 for index, source in enumerate(sources)
@@ -223,8 +247,9 @@ class Revisions:
             if _checksum(content) != row["sha256"]:
                 raise ValueError(f"the checksum of {row['file']} ({row['path']}) does not match")
             sources.append(Source(row["path"], content, row["role"]))
-        marks = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
-        return Revision(number, tuple(sources), manifest["digest"], *marks)
+        is_verified, is_confirmed = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
+        origin = Origin(float(manifest.get("saved", 0)), str(manifest.get("by", "")), str(manifest.get("comment", "")))
+        return Revision(number, tuple(sources), manifest["digest"], is_verified, is_confirmed, origin)
 
     def _read_manifest(self, number: int) -> dict[str, Any]:
         return read_document((self._folder / str(number) / _MANIFEST).read_bytes(), VERSION)

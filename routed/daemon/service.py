@@ -21,7 +21,9 @@ from routed.audit.reasons import describe_reason
 from routed.audit.sinks import Sink
 from routed.core.reasons import find_failure
 from routed.daemon import discretion, memory, peers, systemd
+from routed.daemon.askers import name_asker
 from routed.daemon.carry_out import count_members
+from routed.daemon.clients import Peer
 from routed.daemon.control import Control, Refused, UnknownEntry
 from routed.daemon.deployment import Deployer
 from routed.daemon.engine import Engine, Inquiry
@@ -33,14 +35,28 @@ from routed.daemon.ownership import Ownership
 from routed.daemon.readings import Readings
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Failed, News, Recovered, Report, Resumed, Told
-from routed.daemon.results import describe_plan
+from routed.daemon.results import (
+    describe_phase,
+    describe_plan,
+    describe_revision,
+    describe_sources,
+    describe_trial,
+)
+from routed.daemon.revisions import Origin
 from routed.daemon.status import count_states, describe_entries, describe_leftovers, summarise
 from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
 from routed.intent.problems import IntentError
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Nature
-from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, StatusDocument
+from routed.model.documents import (
+    ApplyDocument,
+    OutcomeDocument,
+    PlanDocument,
+    RevisionsDocument,
+    SourcesDocument,
+    StatusDocument,
+)
 from routed.model.entries import Intent
 from routed.model.reasons import Look, Paused
 
@@ -159,6 +175,7 @@ class Service:
 
     def _summarise(self) -> str:
         sentence, unsaved = summarise(self.host, self.keeper.revision), self.keeper.unsaved
+        sentence = f"{describe_phase(self.keeper.deployment)}{sentence}"
         return f"{sentence}; not kept on disk: {unsaved}" if unsaved else sentence
 
     # --- what clients may ask: control.Service --------------------------------------------------------------------
@@ -171,7 +188,7 @@ class Service:
         def moment(reading: float) -> str:
             return _iso(reading + offset) if reading else ""
 
-        return StatusDocument(
+        document = StatusDocument(
             schema="routed.status/1",
             version=__version__,
             pid=os.getpid(),
@@ -189,7 +206,11 @@ class Service:
             entries=describe_entries(self.host, moment),
             leftovers=describe_leftovers(self.host, moment),
             counts=count_states(self.host),
+            deployment=str(self.keeper.deployment.phase),
         )
+        if self.keeper.deployment.is_trial:
+            document["trial"] = describe_trial(self.keeper.deployment)
+        return document
 
     async def plan(self) -> PlanDocument:
         """What ``reload`` would do now. Raises IntentError, and whatever kept the plan from being made."""
@@ -204,10 +225,38 @@ class Service:
         document = await asyncio.to_thread(describe_plan, inquiry.proposal)  # what it is made from is nobody else's
         return {**document, "config": str(self.files.config.absolute()), "digest": intent.digest}
 
-    async def reload(self, force: bool) -> ApplyDocument:  # noqa: FBT001  # the name of the method's own parameter
+    async def reload(
+        self, *, force: bool, confirm: float | None = None, comment: str = "", asker: Peer | None = None
+    ) -> ApplyDocument:
         """Put the files on disk in force and wait for the verified result, or for the reasons why not."""
         await self.has_begun.wait()
-        return await self.deployer.reload(is_forced=force)
+        origin = Origin(time.time(), name_asker(asker) if asker else "SIGHUP", comment)
+        return await self.deployer.reload(is_forced=force, confirm=confirm, origin=origin)
+
+    async def roll_back(
+        self, *, revision: int | None, force: bool, confirm: float | None, asker: Peer
+    ) -> ApplyDocument:
+        """Put a revision in force, whatever the files say. Raises Refused."""
+        await self.has_begun.wait()
+        return await self.deployer.roll_back(revision, confirm=confirm, is_forced=force, by=name_asker(asker))
+
+    async def confirm(self, asker: Peer) -> None:
+        """What is on trial is to last. Raises Refused."""
+        await self.has_begun.wait()
+        await self.deployer.confirm(name_asker(asker))
+
+    def list_revisions(self) -> RevisionsDocument:
+        """Every revision that is kept, the newest first."""
+        kept = self.files.revisions.list_all()
+        revisions = [describe_revision(one, in_force=self.keeper.revision) for one in kept]
+        return RevisionsDocument(schema="routed.revisions/1", revisions=revisions)
+
+    def read_revision(self, revision: int) -> SourcesDocument:
+        """The files of one. Raises Refused."""
+        kept = self.files.revisions.read(revision)
+        if kept is None:
+            raise Refused(reason=f"there is no revision {revision}, or it cannot be read: see routed revisions")
+        return describe_sources(kept)
 
     def pause(self, entry: str | None, seconds: float, reason: str) -> None:
         """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""

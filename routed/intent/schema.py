@@ -116,6 +116,10 @@ class Daemon(Table):
     fight_limit: FightLimit = Field(
         30, description='Repairs of one object against other programs within 60 s before it is held, or "off".'
     )
+    confirm: Duration | None = Field(
+        None,
+        description='After so long, with its unit, an apply or reload undoes itself unless it is confirmed. "5m".',
+    )
 
 
 class RoutingTable(Table):

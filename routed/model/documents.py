@@ -72,6 +72,8 @@ class StatusDocument(TypedDict):
     entries: list[EntryDocument]
     leftovers: list[ObjectDocument]  # ours, wanted by no entry, and held; of many ``object`` is who wanted them before
     counts: NotRequired[dict[str, int]]  # objects of all entries by state
+    deployment: NotRequired[str]  # how what is in force came into force: "in force", "pending", "rolled back" …
+    trial: NotRequired[TrialDocument]
 
 
 class StepDocument(TypedDict):
@@ -123,6 +125,14 @@ class PlanDocument(TypedDict):
     digest: NotRequired[str]  # … the digest of all the files that it read
 
 
+class TrialDocument(TypedDict):
+    """What is in force until somebody confirms it or its time is over."""
+
+    until: str  # ISO 8601
+    seconds: float  # that are left
+    base: int  # the revision that comes back then
+
+
 class FailureDocument(TypedDict):
     """The kernel's own words about one object."""
 
@@ -148,6 +158,44 @@ class ApplyDocument(TypedDict):
     unsaved: NotRequired[str]  # why a restart would not know that these files are in force
     counts: NotRequired[dict[str, int]]  # objects of all entries by state; the lists above may be cut
     leftovers: NotRequired[int]  # objects of ours that no entry wants and that are still there
+    trial: NotRequired[TrialDocument]
+
+
+class RevisionDocument(TypedDict):
+    """One revision that is kept."""
+
+    revision: int
+    saved: str  # ISO 8601; empty where it was not told
+    by: str  # who asked for it
+    comment: str
+    verified: bool  # a full pass over it came to its end, and nothing failed
+    confirmed: bool  # it was no trial, or somebody confirmed it
+    in_force: bool
+    files: int
+    digest: str
+
+
+class RevisionsDocument(TypedDict):
+    """What ``routed revisions --json`` prints."""
+
+    schema: str  # routed.revisions/1
+    revisions: list[RevisionDocument]  # the newest first
+
+
+class SourceDocument(TypedDict):
+    """One file of a revision."""
+
+    path: str
+    role: str
+    text: str
+
+
+class SourcesDocument(TypedDict):
+    """The files of a revision, which only those who may change something get."""
+
+    schema: str  # routed.sources/1
+    revision: int
+    sources: list[SourceDocument]
 
 
 class CandidateDocument(TypedDict):

@@ -216,6 +216,7 @@ class Settings:
     on_stop: str = "keep"  # keep | remove
     max_deletes: float = 0.5  # share of the owned objects, 0 to 1
     fight_limit: int | None = 30  # None: off
+    confirm: float | None = None  # after so long an apply undoes itself unless it is confirmed; None: never
 
 
 class Source(NamedTuple):

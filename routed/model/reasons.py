@@ -158,6 +158,12 @@ class FileChanged(Detailed):
     file: str
 
 
+class RolledBack(Detailed):
+    """Somebody asked for a revision."""
+
+    revision: int
+
+
 # --- why something cannot be in the kernel yet ----------------------------------------------------------------------
 
 

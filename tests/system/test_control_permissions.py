@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from routed.daemon.clients import ClientLimits
+from routed.daemon.clients import ClientLimits, Peer
 from routed.daemon.control import OUTCOMES_QUEUED, open_control
 from routed.intent.problems import IntentError, Problem
 from tests.system import callers
@@ -51,8 +51,20 @@ class Daemon:
             raise IntentError(self.problems)
         return {"schema": "routed.plan/1"}
 
-    async def reload(self, force: bool) -> Any:  # noqa: ARG002
+    async def reload(self, **_: Any) -> Any:
         return {"schema": "routed.apply/1"}
+
+    async def roll_back(self, **_: Any) -> Any:
+        raise NotImplementedError
+
+    async def confirm(self, asker: Peer) -> None:
+        raise NotImplementedError
+
+    def list_revisions(self) -> Any:
+        return {"schema": "routed.revisions/1", "revisions": []}
+
+    def read_revision(self, revision: int) -> Any:
+        return {"schema": "routed.sources/1", "revision": revision, "sources": []}
 
     def pause(self, entry: str | None, seconds: float, reason: str) -> None:
         raise NotImplementedError
@@ -94,6 +106,16 @@ def run(play: Callable[[Path, Daemon], Awaitable[None]], group: str = "", limits
 
     with callers.open_folder() as folder:
         asyncio.run(whole(folder / "io.routed"))
+
+
+def test_anyone_may_list_the_revisions_and_their_text_is_for_those_who_may_change_something() -> None:
+    async def play(path: Path, daemon: Daemon) -> None:
+        methods = ("ListRevisions", "GetRevision", "RollBack", "Confirm")
+        listed, *others = await call_as(path, NOBODY, [], *(f"io.routed.{method}" for method in methods))
+        assert listed["parameters"]["document"]["schema"] == "routed.revisions/1"
+        assert {reply["error"] for reply in others} == {"io.routed.PermissionDenied"}
+
+    run(play)
 
 
 def test_anyone_may_read_and_only_root_may_change() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from asyncvarlink import VarlinkClientProtocol, connect_unix_varlink
 
-from routed.daemon.clients import ClientLimits
+from routed.daemon.clients import ClientLimits, Peer
 from routed.daemon.control import (
     OUTCOMES_QUEUED,
     Control,
@@ -24,7 +25,14 @@ from routed.daemon.control import (
 )
 from routed.daemon.listener import ControlError
 from routed.intent.problems import IntentError, Problem
-from routed.model.documents import ApplyDocument, OutcomeDocument, PlanDocument, StatusDocument
+from routed.model.documents import (
+    ApplyDocument,
+    OutcomeDocument,
+    PlanDocument,
+    RevisionsDocument,
+    SourcesDocument,
+    StatusDocument,
+)
 
 HASTY = ClientLimits(patience=0.2)
 
@@ -62,13 +70,28 @@ class Daemon:
             raise IntentError(self.problems)
         return {"schema": "routed.plan/1", "steps": [], "refusals": [], "waiting": [], "notes": []}
 
-    async def reload(self, force: bool) -> ApplyDocument:
-        self.told.append(("reload", force))
+    async def reload(self, *, force: bool, confirm: float | None, comment: str, asker: Peer) -> ApplyDocument:
+        self.told.append(("reload", force, *(one for one in (confirm, comment) if one)))
+        assert asker.pid == os.getpid()
         await self.gate.wait()
         return {
             "schema": "routed.apply/1", "revision": 2, "changed": 0, "in_sync": 1, "problems": [], "failures": [],
             "refusals": [], "waiting": [],
         }  # fmt: skip
+
+    async def roll_back(
+        self, *, revision: int | None, force: bool, confirm: float | None, asker: Peer
+    ) -> ApplyDocument:
+        raise NotImplementedError
+
+    async def confirm(self, asker: Peer) -> None:
+        raise NotImplementedError
+
+    def list_revisions(self) -> RevisionsDocument:
+        raise NotImplementedError
+
+    def read_revision(self, revision: int) -> SourcesDocument:
+        raise NotImplementedError
 
     def pause(self, entry: str | None, seconds: float, reason: str) -> None:
         if entry not in {None, "route/a"}:
