@@ -89,7 +89,7 @@ class Deployer:
                 return describe_rejection(self.reading.problems, keeper.revision)
             if why := await self._take_protocol(intent):
                 raise Refused(reason=why)
-            seconds = intent.settings.confirm if confirm is None else confirm
+            seconds = confirm or self._find_trial(intent)
             step = self._decide(Input.TRIED if seconds else Input.ASKED, Given(intent.digest), seconds, origin, intent)
             if step.after.is_trial:
                 left = describe_trial(step.after)["seconds"]
@@ -126,6 +126,12 @@ class Deployer:
             self._keeper.mark_confirmed()
             self._voice.say(notices.note_confirmed(self._keeper.revision, by))
             self._tell_status()
+
+    def _find_trial(self, intent: Intent) -> float | None:
+        """For how long these files want to be tried; not where they are in force already."""
+        deployment = self._keeper.deployment
+        is_new = intent.digest != deployment.digest or deployment.is_trial
+        return intent.settings.confirm if is_new else None
 
     def _decide(
         self,

@@ -117,6 +117,9 @@ def test_the_files_may_ask_for_a_trial_of_every_apply(daemon: Daemon) -> None:
     daemon.start(with_metric(1), daemon='confirm = "5m"')
     daemon.apply(with_metric(2), daemon='confirm = "5m"')
     assert daemon.ask_json("status")["deployment"] == "pending"
+    assert daemon.ask("confirm").code == 0
+    assert daemon.ask("apply").code == 0  # there is nothing to try
+    assert daemon.ask_json("status")["deployment"] == "in force"
 
 
 def test_a_rollback_enforces_the_revision_before_and_leaves_the_files_alone(daemon: Daemon) -> None:
