@@ -12,7 +12,7 @@ from routed.audit.printable import make_printable
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
 from routed.cli.terminal import CYAN, GREEN, RED, YELLOW, complain, make_table, paint, say, say_json, wants_color
-from routed.model.documents import EntryDocument, ObjectDocument, StatusDocument
+from routed.model.documents import EntryDocument, ObjectDocument, PauseDocument, StatusDocument
 
 IN_SYNC: Final = "in-sync"
 COLORS: Final = {
@@ -62,6 +62,8 @@ def render_status(status: StatusDocument, now: datetime, *, is_colored: bool) ->
     """What is in force, how the files stand to it, and a table of all entries."""
     yield make_printable(status["state"])
     yield from _render_files(status, is_colored=is_colored)
+    for pause in status.get("pauses", []):
+        yield make_printable(_describe_pause(pause))
     for number in status.get("former_protocols", []):  # a daemon of an older version does not tell
         yield make_printable(f"former protocol {number}: what carries it is ours as well, until nothing does")
     rows = [
@@ -73,6 +75,14 @@ def render_status(status: StatusDocument, now: datetime, *, is_colored: bool) ->
         for thing in status["leftovers"]
     ]
     yield from _render_table(("ENTRY", "STATE", "SINCE", "OBJECTS", "NOTE"), rows, is_colored=is_colored)
+
+
+def _describe_pause(pause: PauseDocument) -> str:
+    subject = pause["entry"] or "everything"
+    spared = f" but {', '.join(pause['spared'])}" if pause["spared"] else ""
+    by = f" by {pause['author']}" if pause["author"] else ""
+    why = f": {pause['reason']}" if pause["reason"] else ""
+    return f"{subject}{spared} paused until {pause['until']}{by}{why}"
 
 
 def render_objects(status: StatusDocument, now: datetime, *, is_colored: bool) -> Iterator[str]:

@@ -51,19 +51,32 @@ class Holds:
     held: dict[Subject, Hold] = field(default_factory=dict)
     repairs: dict[Subject, deque[float]] = field(default_factory=dict)
     fights: dict[Subject, int] = field(default_factory=dict)  # how often each was held before
+    spared: set[str] = field(default_factory=set)  # entries that were resumed out of the pause of everything
 
     def copy(self) -> Holds:
         """The same, to be changed by itself."""
         repairs = {subject: deque(times, times.maxlen) for subject, times in self.repairs.items()}
-        return Holds(dict(self.held), repairs, dict(self.fights))
+        return Holds(dict(self.held), repairs, dict(self.fights), set(self.spared))
 
     def find(self, key: Key, entry: str, now: float) -> Hold | None:
         """The hold that keeps an object from being touched at this moment."""
         for subject in (key, entry, ""):
             hold = self.held.get(subject)
-            if hold is not None and hold.until > now:
+            if hold is not None and hold.until > now and not (subject == "" and entry in self.spared):
                 return hold
         return None
+
+    def find_pause(self, entry: str) -> Hold | None:
+        """The pause of an entry: its own, or that of everything."""
+        for subject in (entry, "") if entry not in self.spared else (entry,):
+            hold = self.held.get(subject)
+            if hold is not None and hold.why is Why.PAUSED:
+                return hold
+        return None
+
+    def list_pauses(self) -> dict[str, Hold]:
+        """Every pause, by the entry's name; the empty one is everything."""
+        return {str(subject): hold for subject, hold in self.held.items() if hold.why is Why.PAUSED}
 
     def note_failure(
         self, subject: Subject, reason: Reason, now: float, *, is_waiting: bool = False, jitter: float = 0.0
@@ -98,17 +111,29 @@ class Holds:
         self.repairs[subject] = deque(maxlen=limit)
         return hold
 
-    def pause(self, subject: Subject, words: str, until: float, now: float) -> None:
+    def pause(self, subject: str, words: str, until: float, now: float, author: str = "") -> None:
         """The operator's pause, in his words; the empty subject is everything."""
-        self.held[subject] = Hold(Why.PAUSED, until, Paused(words), now)
+        self.held[subject] = Hold(Why.PAUSED, until, Paused(words, author), now)
+        if subject:
+            self.spared.discard(subject)
+        else:
+            self.spared.clear()
 
-    def resume(self, subject: Subject) -> bool:
-        """End a pause early. False when there was none."""
-        hold = self.held.get(subject)
-        if hold is None or hold.why is not Why.PAUSED:
+    def resume(self, subject: str) -> bool:
+        """End a pause early. An entry is resumed out of the pause of everything too. False when there was none."""
+        if self.find_pause(subject) is None:
             return False
-        del self.held[subject]
+        hold = self.held.get(subject)
+        if hold is not None and hold.why is Why.PAUSED:
+            del self.held[subject]
+        self._end_pause(subject)
         return True
+
+    def _end_pause(self, subject: str) -> None:
+        if not subject:
+            self.spared.clear()
+        elif "" in self.held:
+            self.spared.add(subject)
 
     def release(self, whys: Iterable[Why]) -> None:
         """Let go of every hold of these reasons: waiting ones when the host changed, all but pauses on a reload."""
@@ -133,6 +158,8 @@ class Holds:
             why = self.held[subject].why
             if why in {Why.PAUSED, Why.FIGHT}:
                 del self.held[subject]
+                if why is Why.PAUSED and not subject:
+                    self.spared.clear()
             else:
                 self.held[subject] = self.held[subject]._replace(until=0.0)
             if why is Why.FIGHT and subject in self.repairs:

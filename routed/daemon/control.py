@@ -99,7 +99,7 @@ class Backend(Protocol):
     def read_revision(self, revision: int) -> SourcesDocument:
         """The files of one."""
 
-    def pause(self, entry: str | None, seconds: float, reason: str) -> None:
+    def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
         """Stop enforcing an entry, or all."""
 
     def resume(self, entry: str | None) -> None:
@@ -259,7 +259,7 @@ class Interface(VarlinkInterface, name=NAME):
         if not 0 < seconds < inf:
             raise InvalidParameter(parameter="seconds")
         _check_text("reason", reason)
-        self._backend.pause(entry, seconds, reason)
+        self._backend.pause(entry, seconds, reason, ASKER.get())
 
     @varlinkmethod
     def Resume(self, *, entry: str | None) -> None:  # noqa: N802

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from routed.core.deployment import Act, Deployment, Move, begin, is_over
 from routed.daemon.handover import ReadFiles
+from routed.daemon.pauses import PausesFile
 from routed.daemon.reading import Reader, Reading
 from routed.daemon.record import RecordFile, read_boot
 from routed.daemon.revisions import Revision, Revisions
@@ -37,6 +38,7 @@ class Files:
     config: Path
     revisions: Revisions
     record: RecordFile
+    pauses: PausesFile
 
     def read(self, reader: Reader, current: Intent) -> Reading:
         """Read and check everything, unless it is what ``current`` was made from. Never raises: faults are problems.

@@ -9,6 +9,7 @@ Here must never live: what is in force next, or how anything is written (``revis
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,8 @@ from routed.audit.records import Record
 from routed.core.deployment import Deployment
 from routed.daemon.host import Host
 from routed.daemon.ownership import Ownership
-from routed.daemon.record import RecordFile
+from routed.daemon.pauses import PausesFile, list_kept, take_up
+from routed.daemon.record import RecordFile, read_boot
 from routed.daemon.revisions import UNTOLD, Origin, Revisions
 from routed.daemon.storage import StateError
 from routed.model.entries import Intent
@@ -32,6 +34,7 @@ class Keeper:
         self,
         revisions: Revisions,
         record: RecordFile,
+        pauses: PausesFile,
         deployment: Deployment,
         recorded: Deployment,
         ownership: Ownership,
@@ -46,6 +49,7 @@ class Keeper:
         self.deployment = deployment
         self._revisions = revisions
         self._record = record
+        self._pauses = pauses
         self._recorded: Deployment | None = recorded.record
         self._ownership = ownership
         self._host = host
@@ -129,6 +133,18 @@ class Keeper:
             self._knows_displaced = True
         self._judge_surplus()
 
+    def load_pauses(self, now: float) -> None:
+        """Take up the pauses of this boot. Those whose time is over meanwhile are forgotten, and said."""
+        boot, booted = read_boot()
+        for subject in take_up(self._pauses.load(boot), self._host.holds, now, booted):
+            self._say(notices.note_resumed(subject, is_over=True))
+
+    def save_pauses(self, now: float) -> None:
+        """Keep what is paused. It outlives the daemon, and not the boot."""
+        with self._keeping("pauses"):
+            boot, booted = read_boot()
+            self._pauses.save(list_kept(self._host.holds, booted - now), boot)
+
     def save_displaced(self, displaced: dict[Key, Value]) -> None:
         """Keep what our objects displaced; never in place of a list that could not be read."""
         if not self._knows_displaced:
@@ -140,6 +156,8 @@ class Keeper:
     def keep_again(self, intent: Intent) -> None:
         """Try again what could not be kept, and keep again what somebody took away."""
         self.keep_marks()
+        if "pauses" in self._lost:
+            self.save_pauses(time.monotonic())
         if not self._knows_displaced:
             self.load_displaced()
         if not self.deployment.is_as_wanted:

@@ -24,6 +24,7 @@ from routed.daemon.files import Files, Start
 from routed.daemon.listener import ControlError
 from routed.daemon.lock import AlreadyRunningError
 from routed.daemon.ownership import Ownership
+from routed.daemon.pauses import PausesFile
 from routed.daemon.reading import Reader
 from routed.daemon.record import RecordFile
 from routed.daemon.revisions import Revisions
@@ -65,7 +66,7 @@ def run(
         faulthandler.enable()  # the watchdog kills by SIGABRT: then stderr tells where the loop hung
     sink = open_sink(log_format)
     revisions = state_dir / "revisions"
-    files = Files(config, Revisions(revisions), RecordFile(revisions))
+    files = Files(config, Revisions(revisions), RecordFile(revisions), PausesFile(state_dir))
     try:
         with reader:
             start = files.choose_start(reader)

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -43,7 +43,14 @@ from routed.daemon.results import (
     describe_trial,
 )
 from routed.daemon.revisions import Origin
-from routed.daemon.status import count_states, describe_entries, describe_leftovers, summarise
+from routed.daemon.status import (
+    count_states,
+    describe_entries,
+    describe_leftovers,
+    describe_pauses,
+    summarise,
+    summarise_pauses,
+)
 from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
 from routed.intent.problems import IntentError
@@ -89,6 +96,7 @@ class Service:
         self.keeper = Keeper(
             files.revisions,
             files.record,
+            files.pauses,
             start.step.after,
             start.recorded,
             ownership,
@@ -131,6 +139,7 @@ class Service:
     async def begin(self) -> None:
         """The first pass. Afterwards the host is as the files say, as far as it can be."""
         self.keeper.load_displaced()
+        self.keeper.load_pauses(time.monotonic())
         for rival in self.ownership.lost:
             self.voice.say(notices.note_protocol_lost(rival.protocol, str(rival)))
         self.keeper.keep_marks()
@@ -175,19 +184,15 @@ class Service:
 
     def _summarise(self) -> str:
         sentence, unsaved = summarise(self.host, self.keeper.revision), self.keeper.unsaved
-        sentence = f"{describe_phase(self.keeper.deployment)}{sentence}"
+        paused = summarise_pauses(self.host, _make_moment())
+        sentence = f"{describe_phase(self.keeper.deployment)}{paused}{sentence}"
         return f"{sentence}; not kept on disk: {unsaved}" if unsaved else sentence
 
     # --- what clients may ask: control.Service --------------------------------------------------------------------
 
     def status(self) -> StatusDocument:
         """Every entry and its objects, from memory."""
-        now = time.monotonic()
-        offset = time.time() - now
-
-        def moment(reading: float) -> str:
-            return _iso(reading + offset) if reading else ""
-
+        moment = _make_moment()
         document = StatusDocument(
             schema="routed.status/1",
             version=__version__,
@@ -207,6 +212,7 @@ class Service:
             leftovers=describe_leftovers(self.host, moment),
             counts=count_states(self.host),
             deployment=str(self.keeper.deployment.phase),
+            pauses=describe_pauses(self.host, moment),
         )
         if self.keeper.deployment.is_trial:
             document["trial"] = describe_trial(self.keeper.deployment)
@@ -258,18 +264,21 @@ class Service:
             raise Refused(reason=f"there is no revision {revision}, or it cannot be read: see routed revisions")
         return describe_sources(kept)
 
-    def pause(self, entry: str | None, seconds: float, reason: str) -> None:
+    def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
         """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""
         subject = self._find_subject(entry)
         now = time.monotonic()
-        self.host.holds.pause(subject, reason, now + seconds, now)
-        self.voice.say(notices.note_paused(subject, seconds, Paused(reason)))
+        author = name_asker(asker)
+        self.host.holds.pause(subject, reason, now + seconds, now, author)
+        self.keeper.save_pauses(now)
+        self.voice.say(notices.note_paused(subject, seconds, Paused(reason, author)))
         self.loop.pump()
 
     def resume(self, entry: str | None) -> None:
         """Enforce again, at once. Raises UnknownEntry."""
         subject = self._find_subject(entry)
         if self.host.holds.resume(subject):
+            self.keeper.save_pauses(time.monotonic())
             self.voice.say(notices.note_resumed(subject, is_over=False))
             self.host.make_dirty(self.host.schedule.dirt, [subject], Cause(None, Look.RESUMED))
             self.loop.pump()
@@ -372,6 +381,7 @@ class Service:
             case Resumed():
                 for subject in step.subjects:
                     self.voice.say(notices.note_resumed(subject, is_over=True))
+                self.keeper.save_pauses(time.monotonic())
             case Failed():
                 self._on_failure(step)
             case Recovered():
@@ -394,6 +404,12 @@ class Service:
         if self.is_large:
             self.is_large = False
             memory.give_back()
+
+
+def _make_moment() -> Callable[[float], str]:
+    """What writes a reading of the monotonic clock as ISO 8601; nothing where there is none."""
+    offset = time.time() - time.monotonic()
+    return lambda reading: _iso(reading + offset) if reading else ""
 
 
 def _iso(seconds: float) -> str:

@@ -13,13 +13,13 @@ from typing import Final
 
 from routed.audit.reasons import describe_reason
 from routed.core.desired import ObjectSet, Resolution
-from routed.core.holds import GROUP, Why
+from routed.core.holds import GROUP
 from routed.core.troubles import State, Trouble, Troubled
 from routed.daemon.host import Host
-from routed.model.documents import EntryDocument, ObjectDocument
+from routed.model.documents import EntryDocument, ObjectDocument, PauseDocument
 from routed.model.objects import Key, Kind, Member, Slot
 from routed.model.prefixes import Packed, PrefixSet
-from routed.model.reasons import Claimed, Reason, join_reasons
+from routed.model.reasons import Claimed, Paused, Reason, join_reasons
 from routed.model.text import Vocabulary, format_key, to_json
 
 SMALL: Final = 16  # entries of up to so many objects show each of them; so many leftovers are shown one by one
@@ -72,6 +72,35 @@ def summarise(host: Host, revision: int) -> str:
     wrong = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     where = f"revision {revision} in force" if revision else "in force"
     return f"{where}: {in_sync} object{'' if in_sync == 1 else 's'} in sync" + (f", {wrong}" if wrong else "")
+
+
+def summarise_pauses(host: Host, moment: Moment) -> str:
+    """The beginning of a headline where something is paused; it ends with a semicolon."""
+    pauses = host.holds.list_pauses()
+    if not pauses:
+        return ""
+    if (everything := pauses.get("")) is not None:
+        spared = f" but {', '.join(sorted(host.holds.spared))}" if host.holds.spared else ""
+        return f"everything{spared} is paused until {moment(everything.until)}; "
+    last = moment(max(hold.until for hold in pauses.values()))
+    what = f"{next(iter(pauses))} is" if len(pauses) == 1 else f"{len(pauses)} entries are"
+    return f"{what} paused until {last}; "
+
+
+def describe_pauses(host: Host, moment: Moment) -> list[PauseDocument]:
+    """What is not enforced for a while, until when, and by whose word; everything first."""
+    return [
+        PauseDocument(
+            entry=entry,
+            since=moment(hold.since),
+            until=moment(hold.until),
+            reason=hold.reason.words,
+            author=hold.reason.author,
+            spared=sorted(host.holds.spared) if not entry else [],
+        )
+        for entry, hold in sorted(host.holds.list_pauses().items())
+        if isinstance(hold.reason, Paused)
+    ]
 
 
 def count_states(host: Host) -> dict[str, int]:
@@ -177,8 +206,8 @@ def _describe_entry(
     entry = resolution.entry
     states = [one.trouble for one in wrong]
     since = host.since.get(entry.name, 0.0)
-    paused = host.holds.held.get(entry.name) or host.holds.held.get("")
-    if paused is not None and paused.why is Why.PAUSED:
+    paused = host.holds.find_pause(entry.name)
+    if paused is not None:
         states.append(Trouble(State.PAUSED, paused.reason, paused.since))
     if resolution.waiting:
         states.append(Trouble(State.WAITING, _why_it_waits(resolution), since))

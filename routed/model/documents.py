@@ -45,6 +45,17 @@ class EntryDocument(TypedDict):
     objects: list[ObjectDocument]  # every object of a small entry, only the exceptions of a large one
 
 
+class PauseDocument(TypedDict):
+    """An entry that is not enforced for a while; without a name it is everything."""
+
+    entry: str
+    since: str
+    until: str
+    reason: str  # the operator's own words
+    author: str  # who said so
+    spared: list[str]  # entries that are enforced again although everything is paused
+
+
 class FilesDocument(TypedDict):
     """The files on disk against what is enforced."""
 
@@ -74,6 +85,7 @@ class StatusDocument(TypedDict):
     counts: NotRequired[dict[str, int]]  # objects of all entries by state
     deployment: NotRequired[str]  # how what is in force came into force: "in force", "pending", "rolled back" …
     trial: NotRequired[TrialDocument]
+    pauses: NotRequired[list[PauseDocument]]
 
 
 class StepDocument(TypedDict):

@@ -409,6 +409,7 @@ class Paused(Detailed):
     """The operator paused it."""
 
     words: str  # his own, perhaps none
+    author: str = ""  # who he is, where that is known
 
 
 class Claimed(Detailed):

@@ -66,7 +66,7 @@ class Daemon:
     def read_revision(self, revision: int) -> Any:
         return {"schema": "routed.sources/1", "revision": revision, "sources": []}
 
-    def pause(self, entry: str | None, seconds: float, reason: str) -> None:
+    def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
         raise NotImplementedError
 
     def resume(self, entry: str | None) -> None:  # noqa: ARG002

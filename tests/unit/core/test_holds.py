@@ -112,7 +112,7 @@ def test_a_reload_ends_fights_and_failures_but_not_a_pause() -> None:
 
 
 def test_a_hold_on_the_entry_or_on_everything_holds_the_object() -> None:
-    for subject in (KEY, ENTRY, ""):
+    for subject in (ENTRY, ""):
         holds = Holds()
         holds.pause(subject, "maintenance", until=10.0, now=0.0)
         hold = holds.find(KEY, ENTRY, 9.9)
@@ -131,6 +131,25 @@ def test_a_pause_ends_by_itself_and_is_handed_over_once() -> None:
     assert not holds.held
 
 
+def test_an_entry_that_is_resumed_is_enforced_although_everything_else_is_paused() -> None:
+    holds = Holds()
+    holds.pause("", "maintenance", until=10.0, now=0.0)
+    assert holds.resume(ENTRY)
+    assert holds.find(KEY, ENTRY, 1.0) is None
+    assert holds.find(KEY, "route/other", 1.0) is not None
+    assert holds.find_pause(ENTRY) is None
+    holds.pause("", "again", until=20.0, now=1.0)
+    assert holds.find(KEY, ENTRY, 2.0) is not None
+
+
+def test_what_was_spared_is_paused_again_with_the_next_pause_of_everything() -> None:
+    holds = Holds()
+    holds.pause("", "maintenance", until=10.0, now=0.0)
+    holds.resume(ENTRY)
+    assert holds.take_ended(10.0) == [""]
+    assert not holds.spared
+
+
 def test_a_failure_whose_time_has_come_is_handed_over_once_and_still_counts() -> None:
     holds = Holds()
     fail(holds, 0.0)
@@ -142,7 +161,7 @@ def test_a_failure_whose_time_has_come_is_handed_over_once_and_still_counts() ->
 def test_only_a_pause_can_be_resumed() -> None:
     holds = Holds()
     fail(holds, 0.0)
-    assert not holds.resume(KEY)
+    assert not holds.resume(ENTRY)
     holds.pause(ENTRY, "maintenance", until=10.0, now=0.0)
     assert holds.resume(ENTRY)
     assert not holds.resume(ENTRY)

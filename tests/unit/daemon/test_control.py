@@ -93,10 +93,11 @@ class Daemon:
     def read_revision(self, revision: int) -> SourcesDocument:
         raise NotImplementedError
 
-    def pause(self, entry: str | None, seconds: float, reason: str) -> None:
+    def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
         if entry not in {None, "route/a"}:
             raise UnknownEntry(entry=entry)
         self.told.append(("pause", entry, seconds, reason))
+        assert asker.pid == os.getpid()
 
     def resume(self, entry: str | None) -> None:
         if entry == "defect":

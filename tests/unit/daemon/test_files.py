@@ -10,6 +10,7 @@ import pytest
 
 from routed.core.deployment import Act, Deployment, Phase
 from routed.daemon.files import Files, Start
+from routed.daemon.pauses import PausesFile
 from routed.daemon.reading import Reader
 from routed.daemon.record import RecordFile
 from routed.daemon.revisions import Revisions
@@ -46,7 +47,7 @@ class Host:
         self.config.write_text(text)
         with Reader() as reader:
             reader.ask_for_start(str(self.config))
-            return Files(self.config, self.revisions, self.record).choose_start(reader)
+            return Files(self.config, self.revisions, self.record, PausesFile(self.config.parent)).choose_start(reader)
 
     def chosen(self, text: str) -> tuple[Phase, Act, int, float]:
         start = self.start(text)

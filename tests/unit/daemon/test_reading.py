@@ -18,6 +18,7 @@ import pytest
 from routed.daemon import child
 from routed.daemon.files import Files
 from routed.daemon.handover import ReadFiles
+from routed.daemon.pauses import PausesFile
 from routed.daemon.reader import POLITENESS
 from routed.daemon.reading import Reader, Reading
 from routed.daemon.readings import MOST, Numbered, Readings
@@ -39,7 +40,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def open_files(config: Path) -> Files:
-    return Files(config, Revisions(config.parent), RecordFile(config.parent))
+    return Files(config, Revisions(config.parent), RecordFile(config.parent), PausesFile(config.parent))
 
 
 def read(config: Path, current: Intent | None = None) -> Reading:
@@ -59,7 +60,7 @@ def start_stumbling(what: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
 
-def stumble(config: Path, what: str, deadline: float = 20.0) -> str:
+def stumble(config: Path, what: str, deadline: float = 60.0) -> str:
     """What the first problem says, with its file."""
     with Reader(start_stumbling(what), deadline=deadline) as reader:
         reader.ask_for_files(ReadFiles(str(config)))

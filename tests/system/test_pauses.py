@@ -1,0 +1,111 @@
+"""Pauses: what outlives the daemon, what is seen of them, and what ends them."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.kernel.netns import ip, wait_until
+from tests.system.daemon import Daemon
+from tests.system.host import routes
+from tests.system.worlds import GATEWAY
+
+OTHER = '[[route]]\nname = "other"\nto = "192.0.5.0/24"\nvia = "10.0.0.2"\n'
+
+
+@pytest.fixture
+def paused(daemon: Daemon) -> Daemon:
+    """A host of two routes whose first was paused, and is gone."""
+    daemon.start(GATEWAY + OTHER)
+    assert daemon.ask("pause", "route/lan", "--for", "1h", "--reason", "new router").code == 0
+    ip("route del 192.0.2.0/24")
+    wait_until(lambda: daemon.entry("route/lan")["objects"][0]["state"] == "paused")
+    return daemon
+
+
+def destinations() -> list[str]:
+    return [route["dst"] for route in routes()]
+
+
+def test_status_says_what_is_paused_until_when_and_by_whom(paused: Daemon) -> None:
+    status = paused.ask_json("status")
+    [pause] = status["pauses"]
+    assert (pause["entry"], pause["reason"], pause["author"]) == ("route/lan", "new router", "root")
+    assert status["state"].startswith(f"route/lan is paused until {pause['until']}; ")
+    assert f"route/lan paused until {pause['until']} by root: new router" in paused.ask("status").out
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_pause_outlives_the_daemon(paused: Daemon, end: str) -> None:
+    until = paused.ask_json("status")["pauses"][0]["until"]
+    getattr(paused, end)()
+    paused.start()
+    assert destinations() == ["192.0.5.0/24"]
+    [pause] = paused.ask_json("status")["pauses"]
+    assert pause["entry"] == "route/lan"
+    assert abs(as_seconds(pause["until"]) - as_seconds(until)) < 1.0
+    assert paused.ask("resume", "route/lan").code == 0
+    wait_until(lambda: "192.0.2.0/24" in destinations())
+    assert not (paused.state / "pauses.json").exists()
+
+
+def as_seconds(moment: str) -> float:
+    clock = moment.partition("T")[2].partition("+")[0]
+    hours, minutes, seconds = clock.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def test_a_pause_ends_with_the_boot(paused: Daemon) -> None:
+    paused.stop()
+    path = paused.state / "pauses.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"boot": "another"}))
+    paused.start()
+    assert len(destinations()) == 2
+    assert paused.ask_json("status")["pauses"] == []
+
+
+def test_a_pause_whose_time_ends_while_nobody_runs_is_over_and_said(daemon: Daemon) -> None:
+    daemon.start(GATEWAY)
+    assert daemon.ask("pause", "route/lan", "--for", "1s").code == 0
+    daemon.kill()
+    ip("route del 192.0.2.0/24")
+    time.sleep(1.0)
+    daemon.forget()
+    daemon.start()
+    assert destinations() == ["192.0.2.0/24"]
+    assert "the pause is over" in daemon.wait_for("resumed", "route/lan")["message"]
+
+
+def test_an_entry_can_be_resumed_out_of_a_pause_of_everything(daemon: Daemon) -> None:
+    daemon.start(GATEWAY + OTHER)
+    assert daemon.ask("pause", "--for", "1h").code == 0
+    ip("route flush proto 114")
+    assert daemon.ask("resume", "route/lan").code == 0
+    wait_until(lambda: destinations() == ["192.0.2.0/24"])
+    assert daemon.ask_json("status")["state"].startswith("everything but route/lan is paused until ")
+    daemon.kill()
+    ip("route flush proto 114")
+    daemon.start()
+    assert destinations() == ["192.0.2.0/24"]
+    assert daemon.ask("resume").code == 0
+    wait_until(lambda: len(destinations()) == 2)
+
+
+def test_pauses_that_cannot_be_kept_hold_and_status_says_that_a_restart_would_not_know_them(daemon: Daemon) -> None:
+    daemon.start(GATEWAY)
+    (daemon.state / "pauses.json").mkdir()
+    assert daemon.ask("pause", "route/lan", "--for", "1h").code == 0
+    assert "pauses.json" in daemon.ask_json("status")["unsaved"]
+    (daemon.state / "pauses.json").rmdir()
+    wait_until(lambda: daemon.ask_json("status")["unsaved"] == "", within=20.0)
+    assert (daemon.state / "pauses.json").is_file()
+
+
+def test_a_damaged_file_of_pauses_is_said_and_does_not_keep_the_daemon_from_starting(daemon: Daemon) -> None:
+    daemon.state.mkdir(parents=True, exist_ok=True)
+    (daemon.state / "pauses.json").write_text("{")
+    daemon.start(GATEWAY)
+    assert destinations() == ["192.0.2.0/24"]
+    assert "what was paused is not known" in (daemon.folder / "log").read_text()
