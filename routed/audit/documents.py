@@ -20,7 +20,7 @@ from routed.model.documents import (
 )
 from routed.model.entries import Entry
 from routed.model.objects import Key, Kind, Member, Slot, Value
-from routed.model.text import Vocabulary, find_differing, format_key, format_object, to_json
+from routed.model.text import Vocabulary, differs_in_mark, format_key, format_object, to_json
 
 FEW: Final = 3  # larger groups are one step with a count
 MANY: Final = 16  # more groups than this that are left alone for one reason are one
@@ -152,7 +152,7 @@ def choose_symbol(operation: Operation) -> str:
         return "-"
     if operation.before is None:
         return "+"
-    is_adoption = find_differing(operation.before, operation.value) == ["protocol"]
+    is_adoption = differs_in_mark(operation.kind, operation.before, operation.value)
     return "!" if operation.nature is Nature.FOREIGN and not is_adoption else "~"
 
 

@@ -14,7 +14,8 @@ from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Refusal, Verb
 from routed.model.entries import OnConflict
 from routed.model.objects import Key, Kind, Member, Slot
-from routed.model.text import find_differing
+from routed.model.owner import Owner, Stamp
+from routed.model.text import differs_in_mark
 
 FEW: Final = 10  # so many deletions are always allowed
 
@@ -31,7 +32,7 @@ class Limits:
     count_former: Callable[[Kind, Slot, Sequence[Member]], Mapping[str, int]] = lambda *_: {}
 
 
-def find_lifeline(drift: Drift, limits: Limits) -> str | None:
+def find_lifeline(drift: Drift, limits: Limits, stamp: Stamp) -> str | None:
     """Why a foreign object in our place must not be displaced unasked, None when it may be."""
     if drift.nature not in {Nature.FOREIGN, Nature.BEHIND} or drift.want is None:
         return None
@@ -40,11 +41,10 @@ def find_lifeline(drift: Drift, limits: Limits) -> str | None:
     first = drift.standing[0]
     if drift.want.entry.on_conflict is OnConflict.REFUSE:
         return "a foreign object stands in its place, and on_conflict is refuse"
-    row = KINDS[drift.kind]
-    if first.protocol in row.untouchable:
+    if stamp(first) is Owner.KERNEL:
         return 'the kernel\'s own object stands in its place: choose another metric, or say on_conflict = "replace"'
-    lifelines = row.list_lifelines(drift.slot, limits.ssh_peers)
-    if not lifelines or find_differing(first, drift.want.value) == ["protocol"]:
+    lifelines = KINDS[drift.kind].list_lifelines(drift.slot, limits.ssh_peers)
+    if not lifelines or differs_in_mark(drift.kind, first, drift.want.value):
         return None
     for member in drift.members:
         why = lifelines.get(member)

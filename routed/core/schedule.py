@@ -29,6 +29,7 @@ from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEv
 from routed.model.facts import Facts, Link
 from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, Scope, Slot, Value
+from routed.model.owner import Stamp, Stamps
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
 # A storm is over when nothing came for so many seconds, or for this share of what it has lasted, if that is longer:
@@ -193,7 +194,7 @@ class Schedule:
         event: Event,
         facts: Facts,
         desired: Desired,
-        ours: frozenset[int],
+        stamps: Stamps,
         mine: int,
         now: float,
         identify: Identify = identify_nobody,
@@ -210,7 +211,7 @@ class Schedule:
             case ObjectEvent():
                 self.last_event = now
                 self.events += len(event.members) - 1
-                _note_object(self.dirt, event, desired, ours, mine, identify)
+                _note_object(self.dirt, event, desired, stamps, mine, identify)
                 if self._changes_a_fact(event):
                     self.dirt.has_new_facts = True
             case LinkEvent():
@@ -334,7 +335,7 @@ class Schedule:
 
 
 def _note_object(
-    dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozenset[int], mine: int, identify: Identify
+    dirt: Dirt, event: ObjectEvent, desired: Desired, stamps: Stamps, mine: int, identify: Identify
 ) -> None:
     """What the events of objects make dirty."""
     kind, slot, members = event.kind, event.slot, event.members
@@ -345,21 +346,21 @@ def _note_object(
     for want, share in desired.share_out(kind, slot, members):
         told = event if len(share) == len(members) else event._replace(members=share)
         if want is None:
-            _note_unwanted(dirt, told, ours, identify)
+            _note_unwanted(dirt, told, stamps[kind], identify)
         elif event.is_removal:
             _note_removal(dirt, told, want, identify)
         else:
             _note_arrival(dirt, told, want, identify)
 
 
-def _note_unwanted(dirt: Dirt, event: ObjectEvent, ours: frozenset[int], identify: Identify) -> None:
+def _note_unwanted(dirt: Dirt, event: ObjectEvent, stamp: Stamp, identify: Identify) -> None:
     kind, slot, members = event.kind, event.slot, event.members
     made_by_kernel = KINDS[kind].made_by_kernel.get(slot)
     if made_by_kernel and not made_by_kernel.isdisjoint(members):
         dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, "a rule of the kernel was touched"))
     elif event.is_removal:
         dirt.forget(kind, slot, members)
-    elif event.value.protocol in ours:
+    elif stamp(event.value).is_ours:
         cause = blame(event, identify, "added under our protocol number")
         dirt.add_keys(kind, slot, members, (event.value,), cause)
 

@@ -18,6 +18,7 @@ from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
 from routed.core.select import Judgement, choose
 from routed.daemon import peers
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
 from routed.daemon.ownership import Ownership
@@ -46,7 +47,7 @@ def open_reconciler(intent: Intent, former: frozenset[int], displaced: dict[Key,
     with Kernel() as kernel:
         kernel.open_events()
         host = Host(intent, former_protocols=former, displaced=displaced)
-        reconciler = Reconciler(kernel, host, time.monotonic, find_ssh_peers=peers.find_ssh_peers)
+        reconciler = Reconciler(kernel, Dataplanes(kernel), host, time.monotonic, find_ssh_peers=peers.find_ssh_peers)
         reconciler.begin()
         yield reconciler
 
@@ -94,7 +95,7 @@ def apply_once(
         request = engine.ask(Request(Dirt(everything=Cause(None, "apply --direct")), enforce, is_forced=force))
         for _ in engine.run():  # neighbours are told once: nobody is here to repeat it
             pass
-        ownership.forget(reconciler.host.ours)
+        ownership.forget(reconciler.host.marks.numbers)
         ownership.keep()
         if request.error is None and not any(has_failed(reconciler.host, report) for report in request.reports[-1:]):
             with suppress(StateError):  # it is in force all the same
@@ -123,7 +124,7 @@ def judge_links(intent: Intent, asked: Selector) -> Judgement:
     """Which link ``asked`` means now, whatever was chosen before. Raises OSError."""
     with Kernel() as kernel:
         kernel.open_events()
-        reconciler = Reconciler(kernel, Host(replace(intent, selectors=(asked,))), time.monotonic)
+        reconciler = Reconciler(kernel, Dataplanes(kernel), Host(replace(intent, selectors=(asked,))), time.monotonic)
         reconciler.begin()
         return choose(asked, reconciler.host.facts)
 

@@ -9,15 +9,18 @@ import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from routed.core.desired import scope_of
 from routed.core.diff import Comparer, compare_keys
 from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
-from routed.daemon.ports import Kernel
 from routed.model.change import Cause, Drift, Nature
 from routed.model.objects import Chunk, Key, Kind, Member, Scope, Slot, Standing, Stretch
+from routed.model.owner import Owner, Stamps
+from routed.model.text import mark_of
 
 
 @dataclass(slots=True)
@@ -30,50 +33,47 @@ class Comparison:
     absent: dict[tuple[Kind, Slot], frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
     unread: set[Scope] = field(default_factory=set)  # these changed each time they were read
     unchanged: set[Scope] = field(default_factory=set)  # of these, the ones told by their fingerprint
-    former: set[int] = field(default_factory=set)  # protocol numbers of before that something still carries
+    former: set[Any] = field(default_factory=set)  # marks of before that something still carries
 
     def count(self, nature: Nature) -> int:
         """How many objects are in drift of this nature."""
         return sum(len(drift.members) for drift in self.drifts if drift.nature is nature)
 
 
-def find_scopes(dirt: Dirt, host: Host) -> list[Scope]:
+def find_scopes(planes: Dataplanes, dirt: Dirt, host: Host) -> list[Scope]:
     """The dumps that a pass needs, in the order of kinds.
 
-    A full pass also reads everything that carries our mark, wherever it is: an entry that went away leaves objects in
-    tables that no entry names any more.
+    A full pass also reads everything that is ours, wherever it is: an entry that went away leaves objects in tables
+    that no entry names any more.
     """
     if not dirt.needs_dump:
         return []
     scopes = set(dirt.scopes)
     if dirt.everything:
         scopes |= host.desired.scopes()
-        scopes |= {
-            Scope(kind, family, 0, mark)
-            for kind, row in KINDS.items()
-            for family in row.families
-            for mark in (host.ours if row.are_prefixes else {0})
-        }
+        for kind, plane in planes.by_kind.items():
+            scopes.update(plane.find_owned(kind, KINDS[kind].families, host.marks))
     return sorted(scopes, key=lambda scope: (KINDS[scope.kind].rank, scope.protocol, scope.family, scope.table))
 
 
-def observe(kernel: Kernel, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
+def observe(planes: Dataplanes, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
     """Compare all that is dirty, into ``found``. Yields where the loop may breathe."""
-    scopes = find_scopes(dirt, host)
+    scopes = find_scopes(planes, dirt, host)
     found.scopes.update(scopes)
     for scope in scopes:
-        yield from _observe_scope(kernel, host, scope, found)
+        yield from _observe_scope(planes, host, scope, found)
     if host.meanwhile:  # what the dumps say of those may be older than what was done about them
         found.drifts = list(_leave_out_keys(found.drifts, host.meanwhile))
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
-    differences = compare_keys(touched, host.desired.wants, host.ours)
-    found.former |= find_former(differences.drifts, host)
-    found.drifts += _leave_out_marks(kernel, differences.drifts)
+    stamps = planes.stamps(host.marks)
+    differences = compare_keys(touched, host.desired.wants, stamps)
+    found.former |= find_former(differences.drifts, host, stamps)
+    found.drifts += _leave_out_marks(planes, differences.drifts)
 
 
-def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
+def _observe_scope(planes: Dataplanes, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
     try:
-        dump = yield from kernel.read_dump(scope)
+        dump = yield from planes.by_kind[scope.kind].read_dump(scope)
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
@@ -90,13 +90,14 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
     elsewhere = {other for other in found.scopes if not other.protocol} if scope.protocol else set()
     made_by_kernel = KINDS[scope.kind].made_by_kernel
     expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
-    comparer = Comparer(scope.kind, wants, covered, host.ours, expected=expected)
+    stamps = planes.stamps(host.marks)
+    comparer = Comparer(scope.kind, wants, covered, stamps[scope.kind], expected=expected)
     for chunk in dump.chunks():
         comparer.feed(_leave_out(scope.kind, chunk, elsewhere) if elsewhere else chunk)
         yield None
     differences = comparer.finish()
-    drifts = _leave_out_marks(kernel, differences.drifts)
-    former = find_former((*differences.drifts, *differences.notes), host)
+    drifts = _leave_out_marks(planes, differences.drifts)
+    former = find_former((*differences.drifts, *differences.notes), host, stamps)
     found.former |= former
     found.drifts += drifts
     found.notes += differences.notes
@@ -107,16 +108,21 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
         host.verified[scope] = dump.fingerprint
 
 
-def find_former(drifts: Iterable[Drift], host: Host) -> set[int]:
-    """The former protocol numbers among what stands in the way of these wants, or under none."""
+def find_former(drifts: Iterable[Drift], host: Host, stamps: Stamps) -> set[Any]:
+    """The marks of before among what stands in the way of these wants, or under none."""
     if not host.former_protocols:
         return set()
-    return {value.protocol for drift in drifts for value in drift.standing if value.protocol in host.former_protocols}
+    return {
+        mark_of(drift.kind, value)
+        for drift in drifts
+        for value in drift.standing
+        if stamps[drift.kind](value) is Owner.FORMER
+    }
 
 
-def _leave_out_marks(kernel: Kernel, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:
-    """Without addresses that are right but for a mark that they cannot be given: they work, and stay theirs."""
-    return drifts if kernel.can_mark_again else tuple(one for one in drifts if not KINDS[one.kind].is_mark_alone(one))
+def _leave_out_marks(planes: Dataplanes, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:
+    """Without what is right but for a mark that it cannot be given: it works, and stays whose it is."""
+    return tuple(one for one in drifts if not planes.by_kind[one.kind].must_keep_mark(one))
 
 
 def _leave_out_keys(drifts: list[Drift], keys: set[Key]) -> Iterator[Drift]:

@@ -16,6 +16,7 @@ from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.facts import look_around, prove, read_facts
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
@@ -40,6 +41,7 @@ class Reconciler:
     """Keeps one network namespace as its intent says."""
 
     kernel: Kernel
+    planes: Dataplanes
     host: Host
     clock: Callable[[], float]
     jitter: Callable[[], float] = lambda: 0.0
@@ -57,17 +59,17 @@ class Reconciler:
 
     def listen(self) -> None:
         """Take in every event that waits."""
-        self.host.listen(self.kernel, self.clock)
+        self.host.listen(self.kernel, self.planes, self.clock)
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[PassStep]:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
         report = Report(dirt, began=self.clock(), is_initial=is_initial)
         comparison = yield from self.decide(report, is_forced=is_forced)
-        if remember_displaced(self.host, report.plan):
+        if remember_displaced(self.planes, self.host, report.plan):
             self.save_displaced(self.host.displaced)
         displaced = len(self.host.displaced)
-        yield from carry_out(self.kernel, report, self.clock)
-        yield from verify(self.kernel, self.host, report, self.clock)
+        yield from carry_out(self.kernel, self.planes, report, self.clock)
+        yield from verify(self.kernel, self.planes, self.host, report, self.clock)
         self._draw_conclusions(report, comparison)
         if len(self.host.displaced) != displaced:  # some were put back
             self.save_displaced(self.host.displaced)
@@ -85,7 +87,8 @@ class Reconciler:
         self.imagined = host
         try:
             report = Report(Dirt(everything=Cause(None, "asked for")), began=self.clock(), is_initial=True)
-            yield from replace(self, kernel=Spectator(self.kernel), host=host).decide(report)
+            observed = replace(self, kernel=Spectator(self.kernel), planes=self.planes.observed(), host=host)
+            yield from observed.decide(report)
         finally:
             self.imagined = None
         return Proposal(report.plan, host, report.began)
@@ -119,7 +122,7 @@ class Reconciler:
             self._choose_news()
         report.fresh = frozenset(host.fresh)
         comparison = Comparison()
-        yield from observe(self.kernel, host, dirt, comparison)
+        yield from observe(self.planes, host, dirt, comparison)
         report.scopes, report.absent, report.unread = comparison.scopes, comparison.absent, comparison.unread
         report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
         return comparison
@@ -131,7 +134,7 @@ class Reconciler:
             yield from read_facts(self.kernel, host)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
             host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
-        host.facts = look_around(self.kernel, host, self.clock())
+        host.facts = look_around(self.kernel, self.planes, host, self.clock())
         self.listen()  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
@@ -140,11 +143,11 @@ class Reconciler:
         """Hear of what may matter now, before it is dumped, and of nothing else."""
         host = self.host
         is_everything_news = host.schedule.is_reach_awaited
-        grounds = (is_everything_news, host.desired.changes, host.needs, host.ours)
+        grounds = (is_everything_news, host.desired.changes, host.needs, host.marks)
         if grounds == self.grounds:
             return
         self.grounds = grounds
-        interest = None if is_everything_news else find_interest(host.desired, host.needs.watched, host.ours)
+        interest = None if is_everything_news else find_interest(host.desired, host.needs.watched, host.marks.numbers)
         if interest != self.kernel.interest:
             self.kernel.listen_for(interest)
             if host.needs.gateways or host.needs.watched:  # these were asked for while the news of them was not heard
@@ -161,7 +164,7 @@ class Reconciler:
             count_former=host.former.count,
         )
         return Policy(
-            ours=host.ours,
+            stamps=self.planes.stamps(host.marks),
             limits=limits,
             owned=host.owned_after(comparison.count(Nature.MISSING), surplus) if surplus else 0,
             fresh=host.fresh,

@@ -22,6 +22,7 @@ from routed.audit.sinks import Sink
 from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.carry_out import count_members
 from routed.daemon.control import Control, Refused, UnknownEntry
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.deployment import Deployer
 from routed.daemon.engine import Engine, Inquiry
 from routed.daemon.files import Files, Start
@@ -82,6 +83,7 @@ class Service:
         self.keep_pause = FIRST_KEEP
         self.reconciler = Reconciler(
             kernel,
+            Dataplanes(kernel),
             self.host,
             time.monotonic,
             jitter=random.random,
@@ -286,7 +288,7 @@ class Service:
             self.voice.say(notices.note_overrun(self.overruns))
         if report.dirt.everything:
             self.last_resync = time.monotonic()
-            self.ownership.forget(self.host.ours)
+            self.ownership.forget(self.host.marks.numbers)
             self.keeper.keep_again(self.host.intent)
             self.deployer.note_pass(report)
             if self.control:

@@ -94,15 +94,26 @@ def describe_difference(drift: Drift) -> str:
         return "more stands under its key than the file says"
     assert drift.want is not None
     differing = find_differing(drift.standing[0], drift.want.value)
-    if differing == ["protocol"]:
-        return "the same under another protocol"
-    what = ", ".join(name for name in differing if name != "protocol")
+    mark = TEXTS[drift.kind].mark
+    if differing == [mark]:
+        return f"the same under another {mark}"
+    what = ", ".join(name for name in differing if name != mark)
     return f"{what} differ{'' if ',' in what else 's'}" if drift.nature is Nature.DIFFERENT else f"foreign, {what}"
 
 
 def find_differing(standing: Value, wanted: Value) -> list[str]:
     """The names of the fields in which two values of one kind differ."""
     return [name for name in wanted._fields if getattr(standing, name) != getattr(wanted, name)]
+
+
+def differs_in_mark(kind: Kind, standing: Value, wanted: Value) -> bool:
+    """Do two values of this kind differ in nothing but in whose they are?"""
+    return find_differing(standing, wanted) == [TEXTS[kind].mark]
+
+
+def mark_of(kind: Kind, value: Value) -> Any:
+    """What a value says of whose it is."""
+    return getattr(value, TEXTS[kind].mark)
 
 
 def format_route_key(slot: RouteSlot, member: bytes, vocabulary: Vocabulary) -> str:
@@ -295,6 +306,7 @@ class TextRow(NamedTuple):
     key: Callable[[Any, Any, Vocabulary], str]
     whole: Callable[[Any, Any, Any, Vocabulary], str]
     json: Callable[[Any, Any, Any, Vocabulary], Json]
+    mark: str = "protocol"  # the field of its value that says whose it is, and nothing else
 
 
 TEXTS: Final[dict[Kind, TextRow]] = {

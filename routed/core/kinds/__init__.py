@@ -14,7 +14,6 @@ from routed.core.kinds.address import (
     blame_kernel_for_address,
     cure_address,
     find_links_of_addresses,
-    is_mark_alone,
     judge_address,
 )
 from routed.core.kinds.cures import Crowd, Cure, Judge, is_as_wanted
@@ -30,8 +29,7 @@ from routed.core.kinds.route import (
     rank_route,
 )
 from routed.core.kinds.rule import DEFAULT_RULES, cure_rule, is_way_to_anything, judge_rule, rank_rule
-from routed.model import names
-from routed.model.change import Cause, Drift
+from routed.model.change import Cause
 from routed.model.events import KERNEL
 from routed.model.net import FAMILIES
 from routed.model.objects import (
@@ -85,10 +83,6 @@ def _blame_kernel(_slot: Slot, _value: Value, text: str) -> Cause:
     return Cause(KERNEL, text)
 
 
-def _is_never(_drift: Drift) -> bool:
-    return False
-
-
 class KindRow(NamedTuple):
     """What the core must know of a kind. A row says only what is not as of most kinds."""
 
@@ -103,7 +97,6 @@ class KindRow(NamedTuple):
     # where a table is not meant, and the kernel tells only of those that are worth it.
     are_prefixes: bool = False
     is_written: bool = True  # is there a table of the file for it?
-    untouchable: frozenset[int] = names.NEVER_OURS  # protocols: only an explicit on_conflict = "replace" displaces them
     not_yet: frozenset[int] = frozenset()  # errnos that mean: something that it stands on is missing
     made_by_kernel: Mapping[Slot, frozenset[Member]] = {}  # what a new namespace has, and what is missed if it has gone
     rank_within: Callable[[Any, Any], int] = _rank_equal  # (member, value): among additions of the kind, lower first
@@ -118,7 +111,6 @@ class KindRow(NamedTuple):
     blame_kernel: Callable[[Any, Any, str], Cause] = _blame_kernel
     # May it have gone for the same reason for which its dump is dirty? Not where it may itself be that reason.
     is_explained_by_dump: bool = True
-    is_mark_alone: Callable[[Drift], bool] = _is_never  # is nothing wrong but a mark that old kernels never change?
 
 
 KINDS: Final[dict[Kind, KindRow]] = {
@@ -130,7 +122,6 @@ KINDS: Final[dict[Kind, KindRow]] = {
         types=(LinkSlot, LinkMember, LinkValue),
         families=(0,),
         is_written=False,
-        untouchable=frozenset(),
     ),
     Kind.ADDRESS: KindRow(
         rank=1,
@@ -138,12 +129,10 @@ KINDS: Final[dict[Kind, KindRow]] = {
         judge=judge_address,
         cure=cure_address,
         types=(AddressSlot, AddressMember, AddressValue),
-        untouchable=names.KERNEL_ADDRESS_PROTOCOLS,
         not_yet=frozenset({ENODEV}),
         find_links=find_links_of_addresses,
         blame_kernel=blame_kernel_for_address,
         is_explained_by_dump=False,
-        is_mark_alone=is_mark_alone,
     ),
     Kind.ROUTE: KindRow(
         rank=2,

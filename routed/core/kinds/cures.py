@@ -11,11 +11,11 @@ from typing import Any
 
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.objects import Value
+from routed.model.owner import Stamp
 from routed.model.text import describe_difference
 
-Ours = frozenset[int]
-Judge = Callable[[Any, Want, tuple[Value, ...], Ours], Nature | None]  # the first is the slot
-Cure = Callable[[Drift, Ours], list[Operation]]
+Judge = Callable[[Any, Want, tuple[Value, ...], Stamp], Nature | None]  # the first is the slot
+Cure = Callable[[Drift, Stamp], list[Operation]]
 
 
 class Crowd(Enum):

@@ -19,7 +19,18 @@ from routed.model.net import parse_address
 from routed.model.objects import AddressMember, Key, Kind, RouteValue, Scope, Value
 from routed.model.process import Process
 from tests.property.fake_kernel import OUR_PORT, STRANGER, join_alike
-from tests.property.rig import OURS, THEIRS, a_route, a_rule, a_rule_value, hop, route_key, route_value, rule_key
+from tests.property.rig import (
+    OURS,
+    OWNERS,
+    THEIRS,
+    a_route,
+    a_rule,
+    a_rule_value,
+    hop,
+    route_key,
+    route_value,
+    rule_key,
+)
 
 V0 = Link(1, "v0", is_up=True, has_carrier=True)
 MEMBER = AddressMember(1, parse_address("192.0.2.1"), 24)
@@ -43,7 +54,7 @@ class Listener:
 
     def hear(self, *events: Event, now: float = 1.0) -> Dirt:
         for event in events:
-            self.schedule.note(event, self.facts, self.desired, frozenset({OURS}), OUR_PORT, now)
+            self.schedule.note(event, self.facts, self.desired, OWNERS, OUR_PORT, now)
         return self.schedule.dirt
 
 
@@ -162,7 +173,7 @@ class Asked:
 def ask_about(*events: Event) -> tuple[Dirt, list[int]]:
     listener, asked = Listener(), Asked()
     for event in events:
-        listener.schedule.note(event, FACTS, listener.desired, frozenset({OURS}), OUR_PORT, 1.0, asked)
+        listener.schedule.note(event, FACTS, listener.desired, OWNERS, OUR_PORT, 1.0, asked)
     return listener.schedule.dirt, asked.ports
 
 
