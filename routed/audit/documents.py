@@ -74,7 +74,7 @@ def make_refusal_document(drift: Drift, reason: str, vocabulary: Vocabulary, *, 
     return RefusalDocument(
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
-        kind=drift.kind.value,
+        kind=drift.kind,
         object=name_members(drift, vocabulary),
         count=len(drift.members),
         reason=reason,
@@ -132,7 +132,7 @@ def _make_step(operation: Operation, members: Sequence[Member], vocabulary: Voca
     return StepDocument(
         symbol=choose_symbol(operation),
         verb=operation.verb.value,
-        kind=operation.kind.value,
+        kind=operation.kind,
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
         reason=operation.reason,

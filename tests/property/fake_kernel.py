@@ -114,7 +114,7 @@ class FakeKernel:
     marks: dict[int, int] = field(default_factory=dict)  # ifindex → the protocol number in the alias
     announced: list[tuple[str, bytes]] = field(default_factory=list)
     objects: dict[Kind, dict[Slot, dict[Member, list[Value]]]] = field(
-        default_factory=lambda: {kind: {} for kind in Kind}
+        default_factory=lambda: {kind: {} for kind in STAMPS}
     )
     requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
     inspect: Callable[[Verb, Key, Value], None] = lambda _verb, _key, _value: None  # sees each of them first

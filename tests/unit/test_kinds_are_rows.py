@@ -8,6 +8,7 @@ none: it tells mypy what cannot be otherwise, and no way leads past it.
 from __future__ import annotations
 
 import ast
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,11 +17,11 @@ from typing import Final
 import pytest
 
 from routed.audit.wording import WORDS
-from routed.core.desired import Desired
 from routed.core.entries import ENTRIES
 from routed.core.kinds import KINDS
 from routed.kernel.codec import CODECS, Decoder
 from routed.model import entries, objects
+from routed.model.entries import FORMS
 from routed.model.objects import Kind
 from routed.model.text import TEXTS
 from tests.property.fake_kernel import DELETERS, INSERTERS
@@ -73,14 +74,20 @@ def test_every_exception_has_a_reason() -> None:
 
 @pytest.mark.parametrize(
     "table",
-    [KINDS, TEXTS, CODECS, Decoder()._decoders, WORDS, Desired().wants, INSERTERS, DELETERS],
-    ids=["core", "model", "kernel", "decoders", "audit", "desired", "fake inserters", "fake deleters"],
+    [KINDS, TEXTS, CODECS, Decoder()._decoders, WORDS, INSERTERS, DELETERS],
+    ids=["core", "model", "kernel", "decoders", "audit", "fake inserters", "fake deleters"],
 )
 def test_every_table_of_kinds_has_a_row_for_each_kind(table: Mapping[Kind, object]) -> None:
-    assert table.keys() == set(Kind)
+    assert table.keys() == KINDS.keys()
+
+
+def test_a_kind_is_a_word_of_which_there_is_one_value() -> None:
+    assert Kind("route") is Kind.ROUTE
+    assert json.dumps(sorted([Kind.RULE, Kind("other"), Kind.LINK])) == '["link", "other", "rule"]'
 
 
 def test_every_kind_of_entry_has_a_row() -> None:
+    assert FORMS.keys() == ENTRIES.keys()
     assert {one.__name__ for one in ENTRIES} == {one for one in TYPES if one.endswith("Entry")}
 
 
