@@ -186,6 +186,7 @@ class Schedule:
     retry_at: float = 0.0  # after a failed pass: neither of both before, however long they are due; 0 where none failed
     next_resync: float = 0.0
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
+    polls: dict[str, float] = field(default_factory=dict)  # dataplane without events → when it has to be read again
     next_choice: float = 0.0  # when another choice of an interface will have lasted; 0 for never
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
 
@@ -225,7 +226,8 @@ class Schedule:
 
     def find_due(self, now: float) -> float | None:
         """When there is something to do: a moment (``now`` or earlier is at once), None for never."""
-        moments = [max(moment, self.retry_at) for moment in (self.next_resync, self.next_choice) if moment]
+        timers = (self.next_resync, self.next_choice, *self.polls.values())
+        moments = [max(moment, self.retry_at) for moment in timers if moment]
         if self.dirt.needs_dump:
             moments.append(self._find_due_dump(now))
         if self.dirt.has_new_facts:
@@ -259,6 +261,13 @@ class Schedule:
         if self.next_resync and self.next_resync <= now:
             taken.everything = taken.everything or Cause(None, "found by the regular comparison")
         return taken
+
+    def take_poll(self, dataplane: str, interval: float, now: float) -> bool:
+        """Has this one to be read again now? Then the next time is an interval later."""
+        is_due = dataplane in self.polls and max(self.polls[dataplane], self.retry_at) <= now
+        if is_due:
+            self.polls[dataplane] = now + interval
+        return is_due
 
     def take_keys(self, now: float, most: int) -> Dirt:
         """Hand over a few single keys, for whoever cannot wait for the end of a long pass. No storm is taken apart."""

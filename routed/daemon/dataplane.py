@@ -38,13 +38,15 @@ class Dataplane(Protocol):
     def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
         """All objects of a scope, read in slices, between which changes may be made; one scope at a time.
 
-        Raises OSError: EBUSY where it never held still.
+        Raises OSError: EBUSY where it never held still. Of a dataplane that has to be polled any error means that it
+        alone is out of order: what it holds is unknown until the next poll.
         """
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out an operation, batch by batch; each item is what was refused of one batch.
 
-        What is put is stamped as ours, and what is put back (``Nature.SURPLUS``) as its value says.
+        What is put is stamped as its value says. An OSError ends the pass, with all that it had to do: of what was not
+        done, and of nothing else, the items tell.
         """
 
     def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
@@ -71,6 +73,13 @@ class Dataplanes:
         if marks != self._marks:
             self._marks, self._stamps = marks, {k: plane.make_stamp(k, marks) for k, plane in self.by_kind.items()}
         return self._stamps
+
+    @property
+    def polled(self) -> Iterator[tuple[Dataplane, float]]:
+        """Those that have no events, with the seconds between two looks at them."""
+        for plane in self.planes:
+            if plane.poll_interval is not None:
+                yield plane, plane.poll_interval
 
     def observed(self) -> Dataplanes:
         """The same, to be read and not to be changed: what a plan is made with."""

@@ -6,7 +6,7 @@ One value with one owner, the reconciler. Everything in it can be built again fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
@@ -220,12 +220,12 @@ class Host:
         """Remember the lifelines that are ours and in order now."""
         self.established |= {key for key in self.find_lifelines() if key not in self.troubles}
 
-    def note_unread(self, read: Iterable[Scope], unread: Iterable[Scope], now: float) -> None:
-        """These dumps were read, and those never held still."""
+    def note_unread(self, read: Iterable[Scope], unread: Mapping[Scope, str], now: float) -> None:
+        """These dumps were read, and those could not be, for these reasons."""
         for scope in read:
             self.unread.pop(scope, None)
-        for scope in unread:
-            self.unread.setdefault(scope, Trouble(State.UNKNOWN, "it changed each time it was read", now))
+        for scope, why in unread.items():
+            self.unread.setdefault(scope, Trouble(State.UNKNOWN, why, now))
 
     def find_unread(self, kind: Kind, slot: Slot) -> Trouble | None:
         """Why it is not known what the kernel holds there, None where it is."""

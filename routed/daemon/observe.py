@@ -31,7 +31,7 @@ class Comparison:
     notes: list[Drift] = field(default_factory=list)
     scopes: set[Scope] = field(default_factory=set)  # everything in these was looked at
     absent: dict[tuple[Kind, Slot], frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
-    unread: set[Scope] = field(default_factory=set)  # these changed each time they were read
+    unread: dict[Scope, str] = field(default_factory=dict)  # what these show is not known; why
     unchanged: set[Scope] = field(default_factory=set)  # of these, the ones told by their fingerprint
     former: set[Any] = field(default_factory=set)  # marks of before that something still carries
 
@@ -50,10 +50,17 @@ def find_scopes(planes: Dataplanes, dirt: Dirt, host: Host) -> list[Scope]:
         return []
     scopes = set(dirt.scopes)
     if dirt.everything:
-        scopes |= host.desired.scopes()
-        for kind, plane in planes.by_kind.items():
-            scopes.update(plane.find_owned(kind, KINDS[kind].families, host.marks))
+        scopes |= find_all_scopes(planes, host, planes.by_kind)
     return sorted(scopes, key=lambda scope: (KINDS[scope.kind].rank, scope.protocol, scope.family, scope.table))
+
+
+def find_all_scopes(planes: Dataplanes, host: Host, kinds: Iterable[Kind]) -> set[Scope]:
+    """The dumps that show all of these kinds that is wanted or ours."""
+    found: set[Scope] = set()
+    for kind in kinds:
+        found.update(scope_of(kind, slot) for slot in host.desired.wants.get(kind, ()))
+        found.update(planes.by_kind[kind].find_owned(kind, KINDS[kind].families, host.marks))
+    return found
 
 
 def observe(planes: Dataplanes, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
@@ -72,14 +79,18 @@ def observe(planes: Dataplanes, host: Host, dirt: Dirt, found: Comparison) -> It
 
 
 def _observe_scope(planes: Dataplanes, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
+    plane = planes.by_kind[scope.kind]
     try:
-        dump = yield from planes.by_kind[scope.kind].read_dump(scope)
+        dump = yield from plane.read_dump(scope)
     except OSError as error:
-        if error.errno != errno.EBUSY:
+        has_moved, is_polled = error.errno == errno.EBUSY, plane.poll_interval is not None
+        if not has_moved and not is_polled:
             raise
+        why = "it changed each time it was read" if has_moved else f"it cannot be read: {error.strerror or error}"
         found.scopes.discard(scope)
-        found.unread.add(scope)
-        host.schedule.dirt.add_scopes([scope], Cause(None, "it changed each time it was read"))
+        found.unread[scope] = why
+        if not is_polled:  # else the next poll is soon enough
+            host.schedule.dirt.add_scopes([scope], Cause(None, why))
         return
     if dump.fingerprint == host.verified.get(scope):
         found.unchanged.add(scope)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from routed.core.guard import Limits
 from routed.core.interest import find_interest
@@ -19,13 +19,15 @@ from routed.daemon.carry_out import carry_out, remember_displaced, verify
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.facts import look_around, prove, read_facts
 from routed.daemon.host import Host
-from routed.daemon.observe import Comparison, observe
+from routed.daemon.observe import Comparison, find_all_scopes, observe
 from routed.daemon.ports import Kernel
 from routed.daemon.report import Announced, PassStep, Report
 from routed.daemon.spectator import Spectator
 from routed.model.change import Cause, Nature, Plan
 from routed.model.entries import Intent
 from routed.model.objects import Key, Value
+
+POLLED: Final = Cause(None, "found by the regular look at what tells of no changes")
 
 
 class Proposal(NamedTuple):
@@ -98,6 +100,13 @@ class Reconciler:
         for host in (self.host, self.imagined):
             if host is not None:
                 host.meanwhile.update(keys)
+
+    def poll(self) -> None:
+        """Make dirty what no event tells of and has to be read again by now."""
+        schedule, now = self.host.schedule, self.clock()
+        for plane, interval in self.planes.polled:
+            if schedule.take_poll(plane.name, interval, now):
+                schedule.dirt.add_scopes(find_all_scopes(self.planes, self.host, plane.kinds), POLLED)
 
     def announce(self) -> list[Announced]:
         """Tell the neighbours of those VIPs whose turn it is."""
@@ -184,9 +193,19 @@ class Reconciler:
         if report.dirt.everything:
             host.holds.forget_old_repairs(now)
         host.postponed = host.postponed - report.scopes | report.postponed
-        host.note_unread(report.scopes - report.unread, report.unread, now)
+        host.note_unread(report.scopes - report.unread.keys(), report.unread, now)
         forget_former(host, report)
         forget_marks(host, report, comparison.former)
         host.announcements.note(report.outcomes, report.dirt.regained, host.desired, host.facts, now)
         report.elapsed = now - report.began
         host.schedule.note_pass(report.dirt, report.began, now)
+        self._plan_polls(report, now)
+
+    def _plan_polls(self, report: Report, now: float) -> None:
+        """A dataplane without events is read again after a while, as long as anything is wanted of it."""
+        polls = self.host.schedule.polls
+        for plane, interval in self.planes.polled:
+            if not any(self.host.desired.wants.get(kind) for kind in plane.kinds):
+                polls.pop(plane.name, None)
+            elif report.dirt.everything or plane.name not in polls:
+                polls[plane.name] = now + interval

@@ -17,7 +17,7 @@ object that carries it never counts as equal to one that does not.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, final
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias, final
 
 from routed.model.prefixes import Packed
 
@@ -174,8 +174,15 @@ class RuleValue(NamedTuple):
     extra: bytes = b""
 
 
-Slot: TypeAlias = LinkSlot | AddressSlot | RouteSlot | RuleSlot
-Member: TypeAlias = LinkMember | AddressMember | bytes | RuleMember
+class Slot(Protocol):
+    """What a slot of any kind is: a tuple that says the family of what stands in it."""
+
+    @property
+    def family(self) -> int:
+        """AF_INET, AF_INET6, or AF_UNSPEC where the kind knows none."""
+
+
+Member: TypeAlias = tuple[Any, ...] | bytes
 # The kinds have no common supertype but "a tuple with a protocol"; the tables of kinds pair each with its own.
 Value: TypeAlias = Any
 

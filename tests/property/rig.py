@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from routed.core.schedule import Dirt
-from routed.daemon.dataplane import Dataplanes
+from routed.daemon.dataplane import Dataplane, Dataplanes
 from routed.daemon.engine import Engine, Inquiry, Request
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
@@ -60,13 +60,16 @@ class Rig:
 
     kernel: FakeKernel
     now: float = 1000.0
+    others: tuple[Dataplane, ...] = ()  # beside rtnetlink
     reports: list[Report] = field(default_factory=list)
     errors: int = 0
     reconciler: Reconciler = field(init=False)
     engine: Engine = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reconciler = Reconciler(self.kernel, Dataplanes(self.kernel), Host(Intent()), lambda: self.now)
+        self.reconciler = Reconciler(
+            self.kernel, Dataplanes(self.kernel, *self.others), Host(Intent()), lambda: self.now
+        )
         self.engine = Engine(self.reconciler)
         self.kernel.inspect = self._inspect
 
