@@ -9,8 +9,11 @@ import asyncio
 from collections.abc import Iterator
 from errno import EBUSY, ECONNREFUSED
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routed.audit.catalogue import Message
 from routed.audit.documents import make_plan_document
@@ -312,6 +315,81 @@ def test_why_it_is_looked_at_stands_in_the_report(rig: Rig, lamps: Lamps) -> Non
     assert outcome.operation.members == (LampMember("a"),)
     rig.settle(_full())
     assert rig.plan_is_empty()
+
+
+NAMES = st.sampled_from("abc")
+DEEDS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), NAMES, st.sampled_from((40, 60))),
+        st.tuples(st.just("take"), NAMES, st.just(0)),
+        st.tuples(st.just("want"), NAMES, st.sampled_from((40, 60))),
+        st.tuples(st.just("want nothing"), NAMES, st.just(0)),
+        st.tuples(st.just("refuse"), NAMES, st.sampled_from((0, REFUSED))),
+        st.tuples(st.just("lose"), NAMES, st.sampled_from((0, 1))),
+        st.tuples(st.just("cannot be read"), NAMES, st.sampled_from((0, EBUSY, ECONNREFUSED))),
+        st.tuples(st.just("restart"), NAMES, st.just(0)),
+        st.tuples(st.just("wait"), NAMES, st.sampled_from((0, 1, 12))),
+    ),
+    max_size=12,
+)
+
+
+class Life:
+    """A house of lamps with a daemon in it, and what may happen to both."""
+
+    def __init__(self, lamps: Lamps) -> None:
+        self.lamps = lamps
+        self.wanted: dict[str, int] = {}
+        self.kernel = a_host()
+        self.restart()
+
+    def restart(self) -> None:
+        self.rig = Rig(self.kernel, others=(self.lamps,))
+        self.rig.start(*self._entries(), settings=LONG)
+
+    def do(self, what: str, name: str, number: int) -> None:
+        lamps = self.lamps
+        match what:
+            case "put":
+                lamps.put(name, number)
+            case "take" if name in lamps.lit():
+                lamps.take(name)
+            case "want" | "want nothing":
+                self.wanted = {"a": number, name: number} if number else {}
+                self.rig.enforce(intent_of(*self._entries()))
+            case "refuse":
+                lamps.refuse = lambda member: number if member.name == name else 0
+            case "lose":
+                lamps.is_losing = bool(number)
+            case "cannot be read":
+                lamps.unreadable = number
+            case "restart":
+                self.restart()
+            case "wait":
+                self.rig.run(number)
+            case _:  # nothing to take
+                pass
+
+    def _entries(self) -> list[Entry]:
+        return [a_lamp(name, watts=watts, name=name) for name, watts in self.wanted.items()]
+
+
+@given(DEEDS)
+def test_whatever_happened_all_is_as_the_entries_say_when_it_is_over(deeds: list[tuple[str, str, int]]) -> None:
+    with TemporaryDirectory() as folder:
+        life = Life(Lamps(Path(folder) / "claims.json"))
+        for deed in deeds:
+            life.do(*deed)
+        for calm in ("refuse", "lose", "cannot be read"):
+            life.do(calm, "a", 0)
+        life.rig.run(200.0)
+        life.rig.settle(_full())
+        life.rig.run(200.0)
+        lit = life.lamps.lit()
+        assert {name: lit.get(name) for name in life.wanted} == life.wanted
+        assert life.lamps.load_claims() & lit.keys() == life.wanted.keys()
+        assert not life.rig.host.troubles
+        assert life.rig.plan_is_empty()
 
 
 def _full() -> Dirt:

@@ -11,6 +11,7 @@ import ast
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +20,16 @@ import pytest
 from routed.audit.wording import WORDS
 from routed.core.entries import ENTRIES
 from routed.core.kinds import KINDS
+from routed.intent.export import EXPORTERS
 from routed.kernel.codec import CODECS, Decoder
+from routed.kernel.kernel import Kernel
+from routed.kernel.stamp import STAMPS
 from routed.model import entries, objects
 from routed.model.entries import FORMS
 from routed.model.objects import Kind
 from routed.model.text import TEXTS
-from tests.property.fake_kernel import DELETERS, INSERTERS
+from tests.property.fake_kernel import DELETERS, INSERTERS, FakeKernel
+from tests.property.toy import Lamps, lamps_known
 
 ROUTED: Final = Path(entries.__file__).parent.parent
 FLOORS: Final = ("core", "daemon", "audit", "cli", "intent", "kernel")
@@ -88,13 +93,42 @@ def test_every_exception_has_a_reason() -> None:
     assert [branch for branch, reason in EXCEPTIONS.items() if not reason] == []
 
 
-@pytest.mark.parametrize(
-    "table",
-    [KINDS, TEXTS, CODECS, Decoder()._decoders, WORDS, INSERTERS, DELETERS],
-    ids=["core", "model", "kernel", "decoders", "audit", "fake inserters", "fake deleters"],
-)
+@pytest.fixture(params=[nullcontext, lamps_known], ids=["as it is", "with a kind from outside"])
+def _known(request: pytest.FixtureRequest) -> Iterator[None]:
+    with request.param():
+        yield
+
+
+@pytest.mark.usefixtures("_known")
+@pytest.mark.parametrize("table", [TEXTS, WORDS], ids=["model", "audit"])
 def test_every_table_of_kinds_has_a_row_for_each_kind(table: Mapping[Kind, object]) -> None:
     assert table.keys() == KINDS.keys()
+
+
+@pytest.mark.usefixtures("_known")
+def test_every_kind_has_one_dataplane(tmp_path: Path) -> None:
+    served = [*FakeKernel.kinds, *(kind for kind in Lamps(tmp_path).kinds if kind in KINDS)]
+    assert sorted(served) == sorted(KINDS)
+    assert set(FakeKernel.kinds) == set(Kernel.kinds)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [CODECS, STAMPS, Decoder()._decoders, INSERTERS, DELETERS],
+    ids=["codecs", "stamps", "decoders", "fake inserters", "fake deleters"],
+)
+def test_every_table_of_rtnetlink_has_a_row_for_each_kind_that_it_serves(table: Mapping[Kind, object]) -> None:
+    assert table.keys() == set(Kernel.kinds)
+
+
+@pytest.mark.usefixtures("_known")
+def test_every_mark_is_a_field_of_the_value_of_its_kind() -> None:
+    for kind, row in TEXTS.items():
+        assert any(row.mark in getattr(one, "_fields", ()) for one in KINDS[kind].types), kind
+
+
+def test_what_may_be_imported_is_what_may_be_written() -> None:
+    assert EXPORTERS.keys() == {kind for kind, row in KINDS.items() if row.is_written}
 
 
 def test_a_kind_is_a_word_of_which_there_is_one_value() -> None:
@@ -102,8 +136,12 @@ def test_a_kind_is_a_word_of_which_there_is_one_value() -> None:
     assert json.dumps(sorted([Kind.RULE, Kind("other"), Kind.LINK])) == '["link", "other", "rule"]'
 
 
-def test_every_kind_of_entry_has_a_row() -> None:
+@pytest.mark.usefixtures("_known")
+def test_every_table_of_entries_has_a_row_for_each_kind_of_entry() -> None:
     assert FORMS.keys() == ENTRIES.keys()
+
+
+def test_every_kind_of_entry_has_a_row() -> None:
     assert {one.__name__ for one in ENTRIES} == {one for one in TYPES if one.endswith("Entry")}
 
 
@@ -112,6 +150,7 @@ def test_the_audit_has_words_for_what_the_kernel_makes_itself() -> None:
     assert {kind for kind, row in WORDS.items() if row.describe_absent} == made
 
 
+@pytest.mark.usefixtures("_known")
 def test_no_two_kinds_have_one_rank() -> None:
     assert len({row.rank for row in KINDS.values()}) == len(KINDS)
 

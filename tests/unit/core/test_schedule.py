@@ -408,3 +408,19 @@ def test_what_was_taken_is_not_taken_again() -> None:
     assert listener.schedule.take(1.0)
     assert not listener.schedule.take(1.0)
     assert listener.schedule.find_due(1.0) is None
+
+
+def test_a_poll_is_due_at_its_moment_and_then_an_interval_later() -> None:
+    schedule = Schedule(polls={"one": 10.0, "other": 15.0})
+    assert schedule.find_due(0.0) == 10.0
+    assert not schedule.take_poll("one", 10.0, 9.0)
+    assert schedule.take_poll("one", 10.0, 10.5)
+    assert schedule.polls == {"one": 20.5, "other": 15.0}
+    assert not schedule.take_poll("unknown", 10.0, 99.0)
+
+
+def test_a_poll_waits_for_the_retry_of_a_failed_pass() -> None:
+    schedule = Schedule(polls={"one": 10.0}, retry_at=30.0)
+    assert schedule.find_due(0.0) == 30.0
+    assert not schedule.take_poll("one", 10.0, 20.0)
+    assert schedule.take_poll("one", 10.0, 30.0)
