@@ -93,6 +93,28 @@ def test_every_exception_has_a_reason() -> None:
     assert [branch for branch, reason in EXCEPTIONS.items() if not reason] == []
 
 
+def test_nobody_but_the_stamp_tells_by_a_protocol_number_whose_an_object_is() -> None:
+    found = {
+        (file, where)
+        for floor in ("core", "daemon", "audit", "cli")
+        for path in sorted((ROUTED / floor).rglob("*.py"))
+        for file, where in _find_comparisons(str(path.relative_to(ROUTED)), ast.parse(path.read_text()))
+    }
+    assert found == {
+        ("daemon/direct.py", "rival.protocol == ownership.kept.protocol"),  # of two locks
+        ("cli/host_route.py", "one.value.protocol == files.others.settings.protocol"),  # it looks at routes alone
+        ("cli/host_route.py", "one.value.protocol != ours"),  # likewise
+    }
+
+
+def _find_comparisons(file: str, tree: ast.AST) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and any(
+            isinstance(side, ast.Attribute) and side.attr == "protocol" for side in (node.left, *node.comparators)
+        ):
+            yield file, ast.unparse(node)
+
+
 @pytest.fixture(params=[nullcontext, lamps_known], ids=["as it is", "with a kind from outside"])
 def _known(request: pytest.FixtureRequest) -> Iterator[None]:
     with request.param():
