@@ -134,7 +134,7 @@ def verify(
     _look_again_where_others_stand(host, report)
     report.outcomes = [outcome for outcome in _leave_out_surprises(host, report) if outcome.operation.members]
     is_few = count_members(report.plan.operations) <= SINGLE
-    echoing = {kind for kind, plane in planes.by_kind.items() if plane.has_echo}
+    echoing = planes.echoing
     if is_few:
         report.outcomes = list(_verify_by_echo(host, report, echoing))
     shown = [outcome.operation for outcome in report.outcomes if not (is_few and outcome.operation.kind in echoing)]
@@ -148,7 +148,7 @@ def verify(
         Key(drift.kind, drift.slot, member)
         for drift in after.drifts
         for member in drift.members
-        # that a removal was done an echoing dataplane has said by its answer: what stands there was put there since
+        # where there is an echo, the answer to a removal proves it: what stands there was put there since
         if drift.nature is not Nature.SURPLUS or drift.kind not in echoing
     }
     if wrong:

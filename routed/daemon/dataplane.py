@@ -43,7 +43,7 @@ class Dataplane(Protocol):
         """
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
-        """Carry out an operation, batch by batch; each item is what was refused of one batch.
+        """Carry out an operation, batch by batch; each item is what was refused of one batch. A thread may do it.
 
         What is put is stamped as its value says. An OSError ends the pass, with all that it had to do: of what was not
         done, and of nothing else, the items tell.
@@ -63,8 +63,11 @@ class Dataplanes:
     """All dataplanes, each to be had by the kinds that it serves."""
 
     def __init__(self, *planes: Dataplane) -> None:
-        self.planes = planes
         self.by_kind: Mapping[Kind, Dataplane] = {kind: plane for plane in planes for kind in plane.kinds}
+        self.echoing = frozenset(kind for kind, plane in self.by_kind.items() if plane.has_echo)
+        # those that have no events, with the seconds between two looks at them
+        self.polled = tuple((plane, plane.poll_interval) for plane in planes if plane.poll_interval is not None)
+        self._planes = planes
         self._marks: Marks | None = None
         self._stamps: Stamps = {}
 
@@ -74,16 +77,14 @@ class Dataplanes:
             self._marks, self._stamps = marks, {k: plane.make_stamp(k, marks) for k, plane in self.by_kind.items()}
         return self._stamps
 
-    @property
-    def polled(self) -> Iterator[tuple[Dataplane, float]]:
-        """Those that have no events, with the seconds between two looks at them."""
-        for plane in self.planes:
-            if plane.poll_interval is not None:
-                yield plane, plane.poll_interval
-
     def observed(self) -> Dataplanes:
         """The same, to be read and not to be changed: what a plan is made with."""
-        return Dataplanes(*map(Spectator, self.planes))
+        return Dataplanes(*map(Spectator, self._planes))
+
+
+def find_dataplanes(kernel: Dataplane) -> Dataplanes:
+    """Every dataplane that there is, beside that of ``kernel``. Who makes another one adds it here."""
+    return Dataplanes(kernel)
 
 
 class Spectator:

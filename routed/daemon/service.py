@@ -22,7 +22,7 @@ from routed.audit.sinks import Sink
 from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.carry_out import count_members
 from routed.daemon.control import Control, Refused, UnknownEntry
-from routed.daemon.dataplane import Dataplanes
+from routed.daemon.dataplane import find_dataplanes
 from routed.daemon.deployment import Deployer
 from routed.daemon.engine import Engine, Inquiry
 from routed.daemon.files import Files, Start
@@ -83,7 +83,7 @@ class Service:
         self.keep_pause = FIRST_KEEP
         self.reconciler = Reconciler(
             kernel,
-            Dataplanes(kernel),
+            find_dataplanes(kernel),
             self.host,
             time.monotonic,
             jitter=random.random,
