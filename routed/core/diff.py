@@ -177,15 +177,16 @@ def _sort_one_by_one(
 ) -> None:
     """The inner loop, for one slot: as wanted is ``seen``, in need of a judge ``odd``, wanted by nobody ``surplus``.
 
-    ``seen`` is None where the dump does not show all of the slot. What follows each other mostly has one value, of
-    which the owner is asked for once.
+    ``seen`` is None where the dump does not show all of the slot. The owner is asked for once of each value, which
+    very many share: they are told by identity, since the chunk keeps them alive.
     """
-    last, is_ours = None, False
+    owned: dict[int, bool] = {}
     for slot, member, value in chunk:
         want = wanted.get(member)
         if want is None:
-            if value is not last:
-                last, is_ours = value, stamp(value).is_ours
+            is_ours = owned.get(id(value))
+            if is_ours is None:
+                is_ours = owned[id(value)] = stamp(value).is_ours
             if is_ours:
                 surplus[slot, value].append(member)
         elif seen is None:
