@@ -222,6 +222,17 @@ def test_while_it_is_paused_it_is_seen_and_left_alone(rig: Rig, lamps: Lamps) ->
     assert (lamps.lit(), state_of(rig)) == ({"a": 40}, State.IN_SYNC)
 
 
+def test_changes_of_which_nobody_knows_who_made_them_are_put_right_each_time_and_are_no_fight(
+    rig: Rig, lamps: Lamps
+) -> None:
+    rig.start(a_lamp("a"), settings=Settings(resync=1e9, fight_limit=2))
+    for _ in range(10):
+        lamps.take("a")
+        (report, *_) = rig.run(REPAIR)
+        assert report.fights == []
+        assert lamps.lit() == {"a": 40}
+
+
 def test_what_it_observes_only_it_leaves_alone(rig: Rig, lamps: Lamps) -> None:
     rig.start(a_lamp("a", enforce=Enforce.OBSERVE), settings=LONG)
     assert (lamps.lit(), state_of(rig)) == ({}, State.DRIFT)

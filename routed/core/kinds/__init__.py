@@ -93,8 +93,8 @@ class KindRow(NamedTuple):
     types: tuple[type[Any], ...]  # that its slots, members and values are made of, as they are kept on disk
     families: tuple[int, ...] = FAMILIES  # of each there is a dump of its own
     scope: Callable[[Kind, Any], Scope] = _find_scope  # the dump that shows what stands in a slot
-    # Are its members prefixes? There may be a million of them: they are kept packed, a dump is asked for one protocol
-    # where a table is not meant, and the kernel tells only of those that are worth it.
+    # Are its members prefixes? There may be a million of them: they are kept packed, and the kernel tells only of those
+    # that are worth it.
     are_prefixes: bool = False
     is_written: bool = True  # is there a table of the file for it?
     not_yet: frozenset[int] = frozenset()  # errnos that mean: something that it stands on is missing
