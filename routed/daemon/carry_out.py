@@ -31,12 +31,12 @@ LONG: Final = 512  # the kernel may take longer for so many members than others 
 SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
 
 
-def remember_displaced(planes: Dataplanes, host: Host, plan: Plan) -> bool:
+def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
     """Note what objects of fresh entries take the place of, before they do. True when there is something new.
 
     Only of fresh entries: what a stranger puts in the place of an object that was in force is drift, and goes.
     """
-    stamps = planes.stamps(host.marks)
+    stamps = dataplanes.stamps(host.marks)
     taken = {
         Key(operation.kind, operation.slot, member): operation.before
         for operation in plan.operations
@@ -66,25 +66,25 @@ def hearing(kernel: Kernel, *, wanted: bool) -> Iterator[None]:
             kernel.hear_echo(wanted=before)
 
 
-def carry_out(kernel: Kernel, planes: Dataplanes, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
+def carry_out(kernel: Kernel, dataplanes: Dataplanes, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
     if count_members(report.plan.operations) <= SINGLE:
-        yield from _carry_out(planes, report, clock)
+        yield from _carry_out(dataplanes, report, clock)
     else:
         with hearing(kernel, wanted=False):
-            yield from _carry_out(planes, report, clock)
+            yield from _carry_out(dataplanes, report, clock)
     if report.dirt.distinct:
         yield from _split_by_cause(report)
 
 
-def _carry_out(planes: Dataplanes, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
+def _carry_out(dataplanes: Dataplanes, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
     has_failed = False
     for operation in report.plan.operations:
         if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
             report.postponed.add(scope_of(operation.kind, operation.slot))
             continue
         failures: list[Failure] = []
-        batches = planes.by_kind[operation.kind].apply(operation)
+        batches = dataplanes.by_kind[operation.kind].apply(operation)
         while True:
             errand = Errand(partial(next, batches, None))
             if len(operation.members) >= LONG:
@@ -125,16 +125,16 @@ def _share(outcome: Outcome, cause: Cause, members: tuple[Member, ...]) -> Outco
 
 
 def verify(
-    kernel: Kernel, planes: Dataplanes, host: Host, report: Report, clock: Callable[[], float]
+    kernel: Kernel, dataplanes: Dataplanes, host: Host, report: Report, clock: Callable[[], float]
 ) -> Iterator[None]:
     """An operation counts as done when its dataplane shows it: a few by their echo, all others by another dump."""
     if not report.outcomes:
         return
-    host.listen(kernel, planes, clock)
+    host.listen(kernel, dataplanes, clock)
     _look_again_where_others_stand(host, report)
     report.outcomes = [outcome for outcome in _leave_out_surprises(host, report) if outcome.operation.members]
     is_few = count_members(report.plan.operations) <= SINGLE
-    echoing = planes.echoing
+    echoing = dataplanes.echoing
     if is_few:
         report.outcomes = list(_verify_by_echo(host, report, echoing))
     shown = [outcome.operation for outcome in report.outcomes if not (is_few and outcome.operation.kind in echoing)]
@@ -142,7 +142,7 @@ def verify(
         return
     scopes = {scope_of(operation.kind, operation.slot) for operation in shown}
     after = Comparison()
-    yield from observe(planes, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying"))), after)
+    yield from observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, "verifying"))), after)
     report.unread |= after.unread
     wrong = {
         Key(drift.kind, drift.slot, member)
@@ -152,7 +152,7 @@ def verify(
         if drift.nature is not Nature.SURPLUS or drift.kind not in echoing
     }
     if wrong:
-        host.listen(kernel, planes, clock)  # what was taken away again meanwhile was put, and is dirty anew
+        host.listen(kernel, dataplanes, clock)  # what was taken away again meanwhile was put, and is dirty anew
         wrong = {key for key in wrong if not _is_dirty(key, host.schedule.dirt)}
         report.outcomes = [_without(outcome, wrong, echoing) for outcome in report.outcomes]
 

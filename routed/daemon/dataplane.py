@@ -62,24 +62,25 @@ class Dataplane(Protocol):
 class Dataplanes:
     """All dataplanes, each to be had by the kinds that it serves."""
 
-    def __init__(self, *planes: Dataplane) -> None:
-        self.by_kind: Mapping[Kind, Dataplane] = {kind: plane for plane in planes for kind in plane.kinds}
-        self.echoing = frozenset(kind for kind, plane in self.by_kind.items() if plane.has_echo)
+    def __init__(self, *dataplanes: Dataplane) -> None:
+        self.by_kind: Mapping[Kind, Dataplane] = {kind: one for one in dataplanes for kind in one.kinds}
+        self.echoing = frozenset(kind for kind, one in self.by_kind.items() if one.has_echo)
         # those that have no events, with the seconds between two looks at them
-        self.polled = tuple((plane, plane.poll_interval) for plane in planes if plane.poll_interval is not None)
-        self._planes = planes
+        self.polled = tuple((one, one.poll_interval) for one in dataplanes if one.poll_interval is not None)
+        self._dataplanes = dataplanes
         self._marks: Marks | None = None
         self._stamps: Stamps = {}
 
     def stamps(self, marks: Marks) -> Stamps:
         """The stamp of every kind while these protocol numbers are ours."""
         if marks != self._marks:
-            self._marks, self._stamps = marks, {k: plane.make_stamp(k, marks) for k, plane in self.by_kind.items()}
+            self._stamps = {kind: one.make_stamp(kind, marks) for kind, one in self.by_kind.items()}
+            self._marks = marks
         return self._stamps
 
     def observed(self) -> Dataplanes:
         """The same, to be read and not to be changed: what a plan is made with."""
-        return Dataplanes(*map(Spectator, self._planes))
+        return Dataplanes(*map(ReadOnly, self._dataplanes))
 
 
 def find_dataplanes(kernel: Dataplane) -> Dataplanes:
@@ -87,20 +88,20 @@ def find_dataplanes(kernel: Dataplane) -> Dataplanes:
     return Dataplanes(kernel)
 
 
-class Spectator:
+class ReadOnly:
     """Answers ``Dataplane`` by another one that is in use meanwhile."""
 
-    def __init__(self, plane: Dataplane) -> None:
-        self._plane = plane
-        self.name = plane.name
-        self.kinds = plane.kinds
-        self.poll_interval = plane.poll_interval
-        self.has_echo = plane.has_echo
-        self.read_dump = plane.read_dump
-        self.make_stamp = plane.make_stamp
-        self.find_owned = plane.find_owned
-        self.must_keep_mark = plane.must_keep_mark
+    def __init__(self, dataplane: Dataplane) -> None:
+        self._dataplane = dataplane
+        self.name = dataplane.name
+        self.kinds = dataplane.kinds
+        self.poll_interval = dataplane.poll_interval
+        self.has_echo = dataplane.has_echo
+        self.read_dump = dataplane.read_dump
+        self.make_stamp = dataplane.make_stamp
+        self.find_owned = dataplane.find_owned
+        self.must_keep_mark = dataplane.must_keep_mark
 
     def apply(self, operation: Operation) -> NoReturn:
-        """A spectator changes nothing: to ask it is a defect."""
+        """Who reads only changes nothing: to ask for it is a defect."""
         raise AssertionError(f"a plan does not carry out {operation}")

@@ -137,13 +137,13 @@ def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
     """All addresses, routes and rules, but what the kernel keeps for itself in table local. Raises OSError."""
     with Kernel() as kernel:
         facts = Facts(links=finish(kernel.read_links()), addresses=finish(kernel.read_addresses()))
-        planes = find_dataplanes(kernel).by_kind
+        dataplanes = find_dataplanes(kernel).by_kind
         found: list[tuple[Kind, Standing]] = [
             (kind, standing)
             for kind, row in KINDS.items()
             if row.is_written
             for family in row.families
-            for chunk in finish(planes[kind].read_dump(Scope(kind, family))).chunks()
+            for chunk in finish(dataplanes[kind].read_dump(Scope(kind, family))).chunks()
             for standing in (chunk.spread() if isinstance(chunk, Stretch) else chunk)
         ]
         return found, facts

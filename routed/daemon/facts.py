@@ -30,9 +30,9 @@ def read_facts(kernel: Kernel, host: Host) -> Iterator[None]:
         host.news = None
 
 
-def look_around(kernel: Kernel, planes: Dataplanes, host: Host, now: float) -> Facts:
+def look_around(kernel: Kernel, dataplanes: Dataplanes, host: Host, now: float) -> Facts:
     """The facts of the host with every question of its files answered anew. Raises OSError."""
-    facts, needs, stamps = host.facts, host.needs, planes.stamps(host.marks)
+    facts, needs, stamps = host.facts, host.needs, dataplanes.stamps(host.marks)
     ways = kernel.look_up(needs.destinations) if needs.destinations else {}
     facts = replace(
         facts,

@@ -105,9 +105,9 @@ class Host:
         self.meanwhile.clear()
         self.echo.clear()
 
-    def listen(self, kernel: Kernel, planes: Dataplanes, clock: Callable[[], float]) -> None:
+    def listen(self, kernel: Kernel, dataplanes: Dataplanes, clock: Callable[[], float]) -> None:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
-        events, now, stamps = kernel.read_events(), clock(), planes.stamps(self.marks)
+        events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.marks)
         of_facts = [event for event in events if isinstance(event, LinkEvent | AddressEvent)]
         if of_facts:  # once for all of them: whoever has the facts of before goes on reading those
             self.facts = replace(self.facts, links=dict(self.facts.links), addresses=dict(self.facts.addresses))

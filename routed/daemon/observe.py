@@ -40,7 +40,7 @@ class Comparison:
         return sum(len(drift.members) for drift in self.drifts if drift.nature is nature)
 
 
-def find_scopes(planes: Dataplanes, dirt: Dirt, host: Host) -> list[Scope]:
+def find_scopes(dataplanes: Dataplanes, dirt: Dirt, host: Host) -> list[Scope]:
     """The dumps that a pass needs, in the order of kinds.
 
     A full pass also reads everything that is ours, wherever it is: an entry that went away leaves objects in tables
@@ -50,40 +50,40 @@ def find_scopes(planes: Dataplanes, dirt: Dirt, host: Host) -> list[Scope]:
         return []
     scopes = set(dirt.scopes)
     if dirt.everything:
-        scopes |= find_all_scopes(planes, host, planes.by_kind)
+        scopes |= find_all_scopes(dataplanes, host, dataplanes.by_kind)
     return sorted(scopes, key=lambda scope: (KINDS[scope.kind].rank, scope.protocol, scope.family, scope.table))
 
 
-def find_all_scopes(planes: Dataplanes, host: Host, kinds: Iterable[Kind]) -> set[Scope]:
+def find_all_scopes(dataplanes: Dataplanes, host: Host, kinds: Iterable[Kind]) -> set[Scope]:
     """The dumps that show all of these kinds that is wanted or ours."""
     found: set[Scope] = set()
     for kind in kinds:
         found.update(scope_of(kind, slot) for slot in host.desired.wants.get(kind, ()))
-        found.update(planes.by_kind[kind].find_owned(kind, KINDS[kind].families, host.marks))
+        found.update(dataplanes.by_kind[kind].find_owned(kind, KINDS[kind].families, host.marks))
     return found
 
 
-def observe(planes: Dataplanes, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
+def observe(dataplanes: Dataplanes, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
     """Compare all that is dirty, into ``found``. Yields where the loop may breathe."""
-    scopes = find_scopes(planes, dirt, host)
+    scopes = find_scopes(dataplanes, dirt, host)
     found.scopes.update(scopes)
     for scope in scopes:
-        yield from _observe_scope(planes, host, scope, found)
+        yield from _observe_scope(dataplanes, host, scope, found)
     if host.meanwhile:  # what the dumps say of those may be older than what was done about them
         found.drifts = list(_leave_out_keys(found.drifts, host.meanwhile))
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
-    stamps = planes.stamps(host.marks)
+    stamps = dataplanes.stamps(host.marks)
     differences = compare_keys(touched, host.desired.wants, stamps)
     found.former |= find_former(differences.drifts, host, stamps)
-    found.drifts += _leave_out_marks(planes, differences.drifts)
+    found.drifts += _leave_out_marks(dataplanes, differences.drifts)
 
 
-def _observe_scope(planes: Dataplanes, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
-    plane = planes.by_kind[scope.kind]
+def _observe_scope(dataplanes: Dataplanes, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
+    dataplane = dataplanes.by_kind[scope.kind]
     try:
-        dump = yield from plane.read_dump(scope)
+        dump = yield from dataplane.read_dump(scope)
     except OSError as error:
-        has_moved, is_polled = error.errno == errno.EBUSY, plane.poll_interval is not None
+        has_moved, is_polled = error.errno == errno.EBUSY, dataplane.poll_interval is not None
         if not has_moved and not is_polled:
             raise
         why = "it changed each time it was read" if has_moved else f"it cannot be read: {error.strerror or error}"
@@ -101,13 +101,13 @@ def _observe_scope(planes: Dataplanes, host: Host, scope: Scope, found: Comparis
     elsewhere = {other for other in found.scopes if not other.protocol} if scope.protocol else set()
     made_by_kernel = KINDS[scope.kind].made_by_kernel
     expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
-    stamps = planes.stamps(host.marks)
+    stamps = dataplanes.stamps(host.marks)
     comparer = Comparer(scope.kind, wants, covered, stamps[scope.kind], expected=expected)
     for chunk in dump.chunks():
         comparer.feed(_leave_out(scope.kind, chunk, elsewhere) if elsewhere else chunk)
         yield None
     differences = comparer.finish()
-    drifts = _leave_out_marks(planes, differences.drifts)
+    drifts = _leave_out_marks(dataplanes, differences.drifts)
     former = find_former((*differences.drifts, *differences.notes), host, stamps)
     found.former |= former
     found.drifts += drifts
@@ -131,9 +131,9 @@ def find_former(drifts: Iterable[Drift], host: Host, stamps: Stamps) -> set[Any]
     }
 
 
-def _leave_out_marks(planes: Dataplanes, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:
+def _leave_out_marks(dataplanes: Dataplanes, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:
     """Without what is right but for a mark that it cannot be given: it works, and stays whose it is."""
-    return tuple(one for one in drifts if not planes.by_kind[one.kind].must_keep_mark(one))
+    return tuple(one for one in drifts if not dataplanes.by_kind[one.kind].must_keep_mark(one))
 
 
 def _leave_out_keys(drifts: list[Drift], keys: set[Key]) -> Iterator[Drift]:

@@ -43,7 +43,7 @@ class Reconciler:
     """Keeps one network namespace as its intent says."""
 
     kernel: Kernel
-    planes: Dataplanes
+    dataplanes: Dataplanes
     host: Host
     clock: Callable[[], float]
     jitter: Callable[[], float] = lambda: 0.0
@@ -61,17 +61,17 @@ class Reconciler:
 
     def listen(self) -> None:
         """Take in every event that waits."""
-        self.host.listen(self.kernel, self.planes, self.clock)
+        self.host.listen(self.kernel, self.dataplanes, self.clock)
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[PassStep]:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
         report = Report(dirt, began=self.clock(), is_initial=is_initial)
         comparison = yield from self.decide(report, is_forced=is_forced)
-        if remember_displaced(self.planes, self.host, report.plan):
+        if remember_displaced(self.dataplanes, self.host, report.plan):
             self.save_displaced(self.host.displaced)
         displaced = len(self.host.displaced)
-        yield from carry_out(self.kernel, self.planes, report, self.clock)
-        yield from verify(self.kernel, self.planes, self.host, report, self.clock)
+        yield from carry_out(self.kernel, self.dataplanes, report, self.clock)
+        yield from verify(self.kernel, self.dataplanes, self.host, report, self.clock)
         self._draw_conclusions(report, comparison)
         if len(self.host.displaced) != displaced:  # some were put back
             self.save_displaced(self.host.displaced)
@@ -89,7 +89,7 @@ class Reconciler:
         self.imagined = host
         try:
             report = Report(Dirt(everything=Cause(None, "asked for")), began=self.clock(), is_initial=True)
-            observed = replace(self, kernel=Spectator(self.kernel), planes=self.planes.observed(), host=host)
+            observed = replace(self, kernel=Spectator(self.kernel), dataplanes=self.dataplanes.observed(), host=host)
             yield from observed.decide(report)
         finally:
             self.imagined = None
@@ -104,9 +104,9 @@ class Reconciler:
     def poll(self) -> None:
         """Make dirty what no event tells of and has to be read again by now."""
         schedule, now = self.host.schedule, self.clock()
-        for plane, interval in self.planes.polled:
-            if schedule.take_poll(plane.name, interval, now):
-                schedule.dirt.add_scopes(find_all_scopes(self.planes, self.host, plane.kinds), POLLED)
+        for dataplane, interval in self.dataplanes.polled:
+            if schedule.take_poll(dataplane.name, interval, now):
+                schedule.dirt.add_scopes(find_all_scopes(self.dataplanes, self.host, dataplane.kinds), POLLED)
 
     def announce(self) -> list[Announced]:
         """Tell the neighbours of those VIPs whose turn it is."""
@@ -131,7 +131,7 @@ class Reconciler:
             self._choose_news()
         report.fresh = frozenset(host.fresh)
         comparison = Comparison()
-        yield from observe(self.planes, host, dirt, comparison)
+        yield from observe(self.dataplanes, host, dirt, comparison)
         report.scopes, report.absent, report.unread = comparison.scopes, comparison.absent, comparison.unread
         report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
         return comparison
@@ -143,7 +143,7 @@ class Reconciler:
             yield from read_facts(self.kernel, host)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
             host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
-        host.facts = look_around(self.kernel, self.planes, host, self.clock())
+        host.facts = look_around(self.kernel, self.dataplanes, host, self.clock())
         self.listen()  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
@@ -173,7 +173,7 @@ class Reconciler:
             count_former=host.former.count,
         )
         return Policy(
-            stamps=self.planes.stamps(host.marks),
+            stamps=self.dataplanes.stamps(host.marks),
             limits=limits,
             owned=host.owned_after(comparison.count(Nature.MISSING), surplus) if surplus else 0,
             fresh=host.fresh,
@@ -204,8 +204,8 @@ class Reconciler:
     def _plan_polls(self, report: Report, now: float) -> None:
         """A dataplane without events is read again after a while, as long as anything is wanted of it."""
         polls = self.host.schedule.polls
-        for plane, interval in self.planes.polled:
-            if not any(self.host.desired.wants.get(kind) for kind in plane.kinds):
-                polls.pop(plane.name, None)
-            elif report.dirt.everything or plane.name not in polls:
-                polls[plane.name] = now + interval
+        for dataplane, interval in self.dataplanes.polled:
+            if not any(self.host.desired.wants.get(kind) for kind in dataplane.kinds):
+                polls.pop(dataplane.name, None)
+            elif report.dirt.everything or dataplane.name not in polls:
+                polls[dataplane.name] = now + interval

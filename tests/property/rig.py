@@ -75,7 +75,7 @@ class Rig:
 
     @property
     def stamps(self) -> Stamps:
-        return self.reconciler.planes.stamps(self.host.marks)
+        return self.reconciler.dataplanes.stamps(self.host.marks)
 
     @property
     def host(self) -> Host:

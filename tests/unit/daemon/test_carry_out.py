@@ -44,17 +44,17 @@ class Pass:
     dumps: int = 0
 
     def __post_init__(self) -> None:
-        self.planes = Dataplanes(self.kernel, self.lamps)
+        self.dataplanes = Dataplanes(self.kernel, self.lamps)
         self.host = Host(Intent())
         self.kernel.mischief.fail = self._note
 
     def do(self, *operations: Operation, cause: str = "a test") -> Report:
         report = Report(Dirt(everything=Cause(4242, cause)), 0.0)
         report.plan = Plan(operations)
-        for _ in carry_out(self.kernel, self.planes, report, lambda: 1.0):
+        for _ in carry_out(self.kernel, self.dataplanes, report, lambda: 1.0):
             pass
         self.dumps = self.lamps.dumps = 0
-        for _ in verify(self.kernel, self.planes, self.host, report, lambda: 1.0):
+        for _ in verify(self.kernel, self.dataplanes, self.host, report, lambda: 1.0):
             pass
         return report
 
@@ -181,9 +181,9 @@ def test_only_what_is_not_ours_is_remembered_as_displaced(work: Pass) -> None:
 
     wanted, lit = route_value(hop(1), protocol=OURS), LampValue(40, True)
     for before in (wanted._replace(type=6), wanted._replace(protocol=THEIRS)):
-        is_theirs = remember_displaced(work.planes, work.host, take_over(route_key(), before, wanted, entries[0]))
+        is_theirs = remember_displaced(work.dataplanes, work.host, take_over(route_key(), before, wanted, entries[0]))
         assert is_theirs is (before.protocol == THEIRS)
     for claimed in (True, False):
         plan = take_over(lamp_key("a"), LampValue(100, claimed), lit, entries[1])
-        assert remember_displaced(work.planes, work.host, plan) is not claimed
+        assert remember_displaced(work.dataplanes, work.host, plan) is not claimed
     assert work.host.displaced.keys() == {route_key(), lamp_key("a")}

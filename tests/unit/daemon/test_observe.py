@@ -55,7 +55,7 @@ def kernel() -> FakeKernel:
 
 
 @pytest.fixture
-def planes(kernel: FakeKernel, lamps: Lamps) -> Dataplanes:
+def dataplanes(kernel: FakeKernel, lamps: Lamps) -> Dataplanes:
     return Dataplanes(kernel, lamps)
 
 
@@ -66,17 +66,17 @@ def a_state(*entries: Entry) -> Host:
     return host
 
 
-def look(planes: Dataplanes, host: Host, *scopes: Scope) -> Comparison:
+def look(dataplanes: Dataplanes, host: Host, *scopes: Scope) -> Comparison:
     found = Comparison()
-    for _ in observe(planes, host, Dirt(scopes=dict.fromkeys(scopes, EVERYTHING)), found):
+    for _ in observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, EVERYTHING)), found):
         pass
     return found
 
 
-def test_a_full_pass_reads_what_is_wanted_and_of_each_kind_what_may_be_ours(planes: Dataplanes) -> None:
+def test_a_full_pass_reads_what_is_wanted_and_of_each_kind_what_may_be_ours(dataplanes: Dataplanes) -> None:
     host = a_state(a_route(table=77))
     host.former_protocols = frozenset({113})
-    scopes = find_scopes(planes, Dirt(everything=EVERYTHING), host)
+    scopes = find_scopes(dataplanes, Dirt(everything=EVERYTHING), host)
     by_number = {Scope(Kind.ROUTE, family, 0, number) for family in FAMILIES for number in (OURS, 113)}
     whole = {Scope(kind, family) for kind in (Kind.ADDRESS, Kind.RULE) for family in FAMILIES}
     assert set(scopes) == by_number | whole | {Scope(Kind.ROUTE, IPV4, 77), Scope(Kind.LINK, 0), LAMPS}
@@ -85,83 +85,83 @@ def test_a_full_pass_reads_what_is_wanted_and_of_each_kind_what_may_be_ours(plan
     )
 
 
-def test_of_some_kinds_only_their_dumps_are_named(planes: Dataplanes) -> None:
-    assert find_all_scopes(planes, a_state(a_route(), a_lamp("a")), [LAMP]) == {LAMPS}
+def test_of_some_kinds_only_their_dumps_are_named(dataplanes: Dataplanes) -> None:
+    assert find_all_scopes(dataplanes, a_state(a_route(), a_lamp("a")), [LAMP]) == {LAMPS}
 
 
-def test_single_keys_need_no_dump(planes: Dataplanes, lamps: Lamps) -> None:
+def test_single_keys_need_no_dump(dataplanes: Dataplanes, lamps: Lamps) -> None:
     dirt = Dirt()
     key = route_key()
     dirt.add_keys(key.kind, key.slot, (key.member,), (), EVERYTHING)
-    assert find_scopes(planes, dirt, a_state(a_route())) == []
+    assert find_scopes(dataplanes, dirt, a_state(a_route())) == []
     found = Comparison()
-    list(observe(planes, a_state(a_route()), dirt, found))
+    list(observe(dataplanes, a_state(a_route()), dirt, found))
     assert [drift.nature for drift in found.drifts] == [Nature.MISSING]
     assert lamps.dumps == 0
 
 
-def test_a_dump_that_is_as_it_was_when_it_showed_no_drift_is_not_compared(planes: Dataplanes, lamps: Lamps) -> None:
+def test_a_dump_that_is_as_it_was_when_it_showed_no_drift_is_not_compared(dataplanes: Dataplanes, lamps: Lamps) -> None:
     host = a_state()
     lamps.put("theirs", 40)
-    assert look(planes, host, LAMPS).unchanged == set()
-    assert look(planes, host, LAMPS).unchanged == {LAMPS}
+    assert look(dataplanes, host, LAMPS).unchanged == set()
+    assert look(dataplanes, host, LAMPS).unchanged == {LAMPS}
     lamps.put("theirs", 60)
-    assert look(planes, host, LAMPS).unchanged == set()
+    assert look(dataplanes, host, LAMPS).unchanged == set()
 
 
-def test_each_dataplane_says_whose_what_it_shows_is(planes: Dataplanes, lamps: Lamps, kernel: FakeKernel) -> None:
+def test_each_dataplane_says_whose_what_it_shows_is(dataplanes: Dataplanes, lamps: Lamps, kernel: FakeKernel) -> None:
     lamps.put("ours", 40)
     lamps.put("theirs", 40)
     lamps.claims.write_text('["ours"]')
     for to, protocol in (("10.1.0.0/16", OURS), ("10.2.0.0/16", THEIRS)):
         kernel.request(Verb.ADD, route_key(to), route_value(hop(1), protocol=protocol))
-    found = look(planes, a_state(), LAMPS, Scope(Kind.ROUTE, IPV4, 254))
+    found = look(dataplanes, a_state(), LAMPS, Scope(Kind.ROUTE, IPV4, 254))
     assert [(drift.nature, drift.kind, len(drift.members)) for drift in found.drifts] == [
         (Nature.SURPLUS, Kind.ROUTE, 1),
         (Nature.SURPLUS, LAMP, 1),
     ]
 
 
-def test_marks_of_before_are_found_where_they_are_in_the_way(planes: Dataplanes, kernel: FakeKernel) -> None:
+def test_marks_of_before_are_found_where_they_are_in_the_way(dataplanes: Dataplanes, kernel: FakeKernel) -> None:
     host = a_state()
     host.former_protocols = frozenset({113})
     kernel.request(Verb.ADD, route_key(), route_value(hop(1), protocol=113))
-    assert look(planes, host, Scope(Kind.ROUTE, IPV4, 254)).former == {113}
+    assert look(dataplanes, host, Scope(Kind.ROUTE, IPV4, 254)).former == {113}
 
 
 @pytest.mark.parametrize("can_mark", [True, False])
-def test_a_mark_that_cannot_be_changed_is_no_drift(planes: Dataplanes, kernel: FakeKernel, can_mark: bool) -> None:
+def test_a_mark_that_cannot_be_changed_is_no_drift(dataplanes: Dataplanes, kernel: FakeKernel, can_mark: bool) -> None:
     kernel.can_mark_again = can_mark
     give_address(kernel, "10.20.0.11/21", 1, "v0", protocol=THEIRS)
-    found = look(planes, a_state(an_address()), Scope(Kind.ADDRESS, IPV4))
+    found = look(dataplanes, a_state(an_address()), Scope(Kind.ADDRESS, IPV4))
     members = [member for drift in found.drifts for member in drift.members]
     assert members == ([address_key("10.20.0.11/21", 1).member] if can_mark else [])
 
 
-def test_a_table_that_never_holds_still_is_looked_at_again_at_once(planes: Dataplanes, kernel: FakeKernel) -> None:
+def test_a_table_that_never_holds_still_is_looked_at_again_at_once(dataplanes: Dataplanes, kernel: FakeKernel) -> None:
     kernel.mischief.interrupt = lambda _: True
     host, scope = a_state(), Scope(Kind.ROUTE, IPV4, 254)
-    found = look(planes, host, scope)
+    found = look(dataplanes, host, scope)
     assert (found.scopes, found.unread) == (set(), {scope: "it changed each time it was read"})
     assert host.schedule.dirt.scopes.keys() == {scope}
 
 
 @pytest.mark.parametrize("error", [EBUSY, ECONNREFUSED])
 def test_what_is_polled_and_cannot_be_read_waits_for_the_next_poll(
-    planes: Dataplanes, lamps: Lamps, error: int
+    dataplanes: Dataplanes, lamps: Lamps, error: int
 ) -> None:
     lamps.unreadable = error
     host = a_state()
-    found = look(planes, host, LAMPS)
+    found = look(dataplanes, host, LAMPS)
     assert (found.scopes, set(found.unread)) == (set(), {LAMPS})
     assert not host.schedule.dirt
 
 
-def test_an_error_of_a_dataplane_with_events_ends_the_pass(planes: Dataplanes, kernel: FakeKernel) -> None:
+def test_an_error_of_a_dataplane_with_events_ends_the_pass(dataplanes: Dataplanes, kernel: FakeKernel) -> None:
     def fail(call: str) -> None:
         if call == "read_dump":
             raise OSError(ENOBUFS, "no buffer space")
 
     kernel.mischief.fail = fail
     with pytest.raises(OSError, match="no buffer space"):
-        look(planes, a_state(), Scope(Kind.ROUTE, IPV4, 254))
+        look(dataplanes, a_state(), Scope(Kind.ROUTE, IPV4, 254))
