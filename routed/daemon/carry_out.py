@@ -84,12 +84,19 @@ def _carry_out(dataplanes: Dataplanes, report: Report, clock: Callable[[], float
             report.postponed.add(scope_of(operation.kind, operation.slot))
             continue
         failures: list[Failure] = []
-        batches = dataplanes.by_kind[operation.kind].apply(operation)
+        dataplane = dataplanes.by_kind[operation.kind]
+        batches = dataplane.apply(operation)
         while True:
             errand = Errand(partial(next, batches, None))
             if len(operation.members) >= LONG:
                 yield errand
-            refused = errand.result()
+            try:
+                refused = errand.result()
+            except OSError as error:
+                if dataplane.poll_interval is None:
+                    raise
+                failures = _fail_all(operation, error)
+                break
             if refused is None:
                 break
             failures += refused
@@ -97,6 +104,12 @@ def _carry_out(dataplanes: Dataplanes, report: Report, clock: Callable[[], float
         has_failed = has_failed or bool(failures)
         cause = report.dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
         report.outcomes.append(Outcome(operation, cause, tuple(failures), clock() - report.began))
+
+
+def _fail_all(operation: Operation, error: OSError) -> list[Failure]:
+    """Nobody knows what was done of it; the next poll will show that."""
+    number, text = error.errno or errno.EIO, error.strerror or str(error)
+    return [Failure(member, number, text) for member in operation.members]
 
 
 def _split_by_cause(report: Report) -> Iterator[None]:

@@ -17,7 +17,7 @@ from routed.model.owner import Marks, Stamp, Stamps
 
 
 class Dataplane(Protocol):
-    """Objects of some kinds, as the story sees them. Raises OSError throughout."""
+    """Objects of some kinds, as the story sees them."""
 
     @property
     def name(self) -> str:
@@ -45,8 +45,8 @@ class Dataplane(Protocol):
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out an operation, batch by batch; each item is what was refused of one batch. A thread may do it.
 
-        What is put is stamped as its value says. An OSError ends the pass, with all that it had to do: of what was not
-        done, and of nothing else, the items tell.
+        What is put is stamped as its value says. Raises OSError: of a dataplane that has to be polled it means that the
+        whole operation failed, of any other it ends the pass.
         """
 
     def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
@@ -92,7 +92,6 @@ class ReadOnly:
     """Answers ``Dataplane`` by another one that is in use meanwhile."""
 
     def __init__(self, dataplane: Dataplane) -> None:
-        self._dataplane = dataplane
         self.name = dataplane.name
         self.kinds = dataplane.kinds
         self.poll_interval = dataplane.poll_interval

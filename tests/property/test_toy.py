@@ -338,6 +338,7 @@ DEEDS = st.lists(
         st.tuples(st.just("refuse"), NAMES, st.sampled_from((0, REFUSED))),
         st.tuples(st.just("lose"), NAMES, st.sampled_from((0, 1))),
         st.tuples(st.just("cannot be read"), NAMES, st.sampled_from((0, EBUSY, ECONNREFUSED))),
+        st.tuples(st.just("break"), NAMES, st.sampled_from((0, ECONNREFUSED))),
         st.tuples(st.just("restart"), NAMES, st.just(0)),
         st.tuples(st.just("wait"), NAMES, st.sampled_from((0, 1, 12))),
     ),
@@ -374,6 +375,8 @@ class Life:
                 lamps.is_losing = bool(number)
             case "cannot be read":
                 lamps.unreadable = number
+            case "break":
+                lamps.broken = number
             case "restart":
                 self.restart()
             case "wait":
@@ -391,7 +394,7 @@ def test_whatever_happened_all_is_as_the_entries_say_when_it_is_over(deeds: list
         life = Life(Lamps(Path(folder) / "claims.json"))
         for deed in deeds:
             life.do(*deed)
-        for calm in ("refuse", "lose", "cannot be read"):
+        for calm in ("refuse", "lose", "cannot be read", "break"):
             life.do(calm, "a", 0)
         life.rig.run(200.0)
         life.rig.settle(_full())

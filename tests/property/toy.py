@@ -137,6 +137,7 @@ class Lamps:
     refuse: Callable[[LampMember], int] = lambda _member: 0  # the errno of a request, 0 for none
     is_losing: bool = False  # requests get an answer, and nothing happens
     unreadable: int = 0  # the errno of a dump
+    broken: int = 0  # the errno by which any operation ends
     dumps: int = 0
     name: str = "lamps"
     kinds: tuple[Kind, ...] = (LAMP,)
@@ -159,6 +160,8 @@ class Lamps:
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         assert operation.verb in {Verb.ADD, Verb.REPLACE, Verb.DELETE}
+        if self.broken:
+            raise OSError(self.broken, os.strerror(self.broken))
         failures = []
         for member in operation.members:
             assert isinstance(member, LampMember)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from errno import EAGAIN, EINVAL
+from errno import EAGAIN, EINVAL, EPIPE
 from pathlib import Path
 
 import pytest
@@ -159,6 +159,22 @@ def test_what_cannot_be_read_to_prove_it_is_said_to_be_unknown(work: Pass) -> No
     report = work.do(lamp(work))
     assert failures_of(report) == []
     assert list(report.unread.values()) == ["it cannot be read: Invalid argument"]
+
+
+def test_a_polled_dataplane_that_is_out_of_order_fails_alone(work: Pass) -> None:
+    work.lamps.broken = EPIPE
+    report = work.do(lamp(work), routes(work, FEW[0]))
+    assert [[failure.errno for failure in outcome.failures] for outcome in report.outcomes] == [[EPIPE], []]
+
+
+def test_an_error_of_a_dataplane_with_events_ends_the_pass(work: Pass) -> None:
+    def fail(call: str) -> None:
+        if call == "apply":
+            raise OSError(EPIPE, "broken")
+
+    work.kernel.mischief.fail = fail
+    with pytest.raises(OSError, match="broken"):
+        work.do(routes(work, FEW[0]))
 
 
 def test_what_nobody_wants_stays_while_something_that_is_wanted_could_not_be_put(work: Pass) -> None:
