@@ -22,7 +22,7 @@ from routed.model.documents import (
 from routed.model.entries import Entry
 from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.reasons import LeftAlone, Reason
-from routed.model.text import Vocabulary, find_differing, format_key, format_object, to_json
+from routed.model.text import Vocabulary, differs_in_mark, format_key, format_object, to_json
 
 FEW: Final = 3  # larger groups are one step with a count
 MANY: Final = 16  # more groups than this that are left alone for one reason are one
@@ -90,7 +90,7 @@ def _make_refusal_document(refusal: Refusal, vocabulary: Vocabulary) -> RefusalD
     return RefusalDocument(
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
-        kind=drift.kind.value,
+        kind=drift.kind,
         object=name_members(drift, vocabulary),
         count=len(drift.members),
         reason=describe_paused(refusal.reason),
@@ -134,7 +134,7 @@ def _make_step(operation: Operation, members: Sequence[Member], vocabulary: Voca
     return StepDocument(
         symbol=choose_symbol(operation),
         verb=operation.verb.value,
-        kind=operation.kind.value,
+        kind=operation.kind,
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
         reason=describe_reason(operation.reason),
@@ -154,7 +154,7 @@ def choose_symbol(operation: Operation) -> str:
         return "-"
     if operation.before is None:
         return "+"
-    is_adoption = find_differing(operation.before, operation.value) == ["protocol"]
+    is_adoption = differs_in_mark(operation.kind, operation.before, operation.value)
     return "!" if operation.nature is Nature.FOREIGN and not is_adoption else "~"
 
 

@@ -29,7 +29,7 @@ from routed.model.entries import Entry
 from routed.model.events import KERNEL
 from routed.model.objects import Key, Kind, Member, Value
 from routed.model.reasons import Look, Reason
-from routed.model.text import Vocabulary, find_differing, format_key, format_object
+from routed.model.text import Vocabulary, differs_in_mark, format_key, format_object
 
 MANY: Final = 8  # more objects than this in one group are not told one by one
 SHOWN: Final = 3  # then only so many are, and a summary counts the rest
@@ -141,7 +141,7 @@ def _choose_message(operation: Operation, *, is_news: bool) -> Message:
         return Message.REPAIRED
     if operation.verb is Verb.DELETE:
         return Message.REMOVED
-    if operation.nature is Nature.FOREIGN and find_differing(operation.before, operation.value) == ["protocol"]:
+    if operation.nature is Nature.FOREIGN and differs_in_mark(operation.kind, operation.before, operation.value):
         return Message.ADOPTED
     return _NEWS[operation.nature]
 

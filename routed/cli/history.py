@@ -19,10 +19,10 @@ from routed.cli.exits import Exit
 from routed.cli.moments import format_moment
 from routed.cli.terminal import DIM, RED, YELLOW, complain, paint, say, say_json, wants_color
 from routed.model.documents import HistoryDocument
+from routed.model.entries import FORMS
 
 FOLDERS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))  # systemd-journald.service(8)
 FEW: Final = 50  # lines, where nothing says how many or since when
-KINDS: Final = ("address", "route", "rule", "vip")  # of entries
 
 COLORS: Final = {ERR: RED, WARNING: YELLOW}
 
@@ -76,7 +76,8 @@ def find_names(entry: str) -> tuple[str, ...]:
     """The entries that a name means: ``route/storage-lan``, or ``storage-lan`` for every kind that has one."""
     if not entry:
         return ()
-    return (entry,) if "/" in entry else tuple(f"{kind}/{entry}" for kind in KINDS)
+    tables = sorted({form.table for form in FORMS.values()} - {""})
+    return (entry,) if "/" in entry else tuple(f"{table}/{entry}" for table in tables)
 
 
 def check_access(directory: str) -> None:

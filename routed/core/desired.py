@@ -6,6 +6,7 @@ prefix file lists stays packed.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -157,14 +158,16 @@ class Desired:
     """All resolutions and the index over them. Entries come and go by ``put`` and ``drop``."""
 
     resolutions: dict[str, Resolution] = field(default_factory=dict)
-    wants: dict[Kind, dict[Slot, Members]] = field(default_factory=lambda: {kind: {} for kind in Kind})
+    wants: defaultdict[Kind, dict[Slot, Members]] = field(default_factory=lambda: defaultdict(dict))
     clashes: dict[str, str] = field(default_factory=dict)  # entry name → whose key it wanted too
     changes: int = 0  # so often something was put or dropped
     _by_link: dict[int, set[Scope]] | None = None  # made when it is asked for: a host may have thousands of links
 
     def copy(self) -> Desired:
         """The same, to be changed by itself. Of what a prefix file lists nothing is copied."""
-        wants = {kind: {slot: there.copy() for slot, there in slots.items()} for kind, slots in self.wants.items()}
+        wants: defaultdict[Kind, dict[Slot, Members]] = defaultdict(dict)
+        for kind, slots in self.wants.items():
+            wants[kind] = {slot: there.copy() for slot, there in slots.items()}
         return Desired(dict(self.resolutions), wants, dict(self.clashes), self.changes)
 
     def get(self, key: Key) -> Want | None:

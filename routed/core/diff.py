@@ -18,6 +18,7 @@ from routed.core.desired import Members
 from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Want
 from routed.model.objects import Chunk, Key, Kind, Member, Slot, Standing, Stretch, Value
+from routed.model.owner import Stamp, Stamps
 from routed.model.prefixes import Packed
 
 Wants = Mapping[Slot, Members]
@@ -49,13 +50,13 @@ class Comparer:
     """Compares what stands with what is wanted in the ``covered`` slots, chunk by chunk, in the kernel's order.
 
     The dumps that are fed must show everything in the covered slots; what they show elsewhere is looked at only to find
-    objects that carry one of ``ours``, our protocol numbers, and that nobody wants.
+    objects that are ours by their ``stamp``, and that nobody wants.
     """
 
     kind: Kind
     wants: Wants
     covered: InitVar[Collection[Slot]]
-    ours: frozenset[int]
+    stamp: Stamp
     seen: dict[Slot, Seen] = field(init=False)
     odd: Odd = field(default_factory=dict)
     surplus: defaultdict[tuple[Slot, Value], list[Member]] = field(default_factory=lambda: defaultdict(list))
@@ -78,7 +79,7 @@ class Comparer:
 
     def finish(self) -> Differences:
         """How the kernel differs, once everything was fed."""
-        drifts, notes = _judge_odd(self.kind, self.wants, self.odd, self.ours)
+        drifts, notes = _judge_odd(self.kind, self.wants, self.odd, self.stamp)
         for slot, seen in self.seen.items():
             drifts += _find_missing(self.kind, slot, self.wants[slot], seen, self.odd)
         for (slot, value), members in self.surplus.items():
@@ -109,7 +110,7 @@ class Comparer:
         return not self.odd.keys().isdisjoint(zip(repeat(slot), members))
 
     def _pass_over(self, stretch: Stretch) -> bool:
-        """Is nothing wanted under any of these keys? Then they concern us only when they carry our mark."""
+        """Is nothing wanted under any of these keys? Then they concern us only when they are ours."""
         slot, members, value = stretch
         wanted = self.wants.get(slot)
         if wanted is not None:
@@ -118,7 +119,7 @@ class Comparer:
             windows = (crowd.prefixes.window(first, last) for crowd in wanted.crowds)
             if any(start < stop for start, stop in windows) or not wanted.single.keys().isdisjoint(each):
                 return False
-        if value.protocol in self.ours:
+        if self.stamp(value).is_ours:
             self.stretches[slot, value].append(members)
         return True
 
@@ -127,7 +128,7 @@ class Comparer:
         wanted, seen = self.wants.get(slot), self.seen.get(slot)
         if wanted is None or not wanted.crowds:
             single = wanted.single if wanted else {}
-            _sort_one_by_one(standings, single, seen.single if seen else None, self.odd, self.surplus, self.ours)
+            _sort_one_by_one(standings, single, seen.single if seen else None, self.odd, self.surplus, self.stamp)
             return
         members: list[Any] = [standing.member for standing in standings]  # prefixes, since there is a crowd
         places = [crowd.prefixes.locate(members) for crowd in wanted.crowds]
@@ -135,21 +136,19 @@ class Comparer:
         for crowd, here in zip(wanted.crowds, places, strict=True):
             near |= dict.fromkeys(here, crowd.want)
         if seen is None:
-            _sort_one_by_one(standings, near, None, self.odd, self.surplus, self.ours)
+            _sort_one_by_one(standings, near, None, self.odd, self.surplus, self.stamp)
             return
         seen_here = set(near.keys() & seen.single)
         for marks, here in zip(seen.crowds, places, strict=True):
             seen_here.update(member for member, at in here.items() if marks[at])
-        _sort_one_by_one(standings, near, seen_here, self.odd, self.surplus, self.ours)
+        _sort_one_by_one(standings, near, seen_here, self.odd, self.surplus, self.stamp)
         for marks, here in zip(seen.crowds, places, strict=True):
             for at in (at for member, at in here.items() if member in seen_here):
                 marks[at] = 1
         seen.single.update(seen_here & wanted.single.keys())
 
 
-def compare_keys(
-    touched: Mapping[Key, tuple[Value, ...]], wants: Mapping[Kind, Wants], ours: frozenset[int]
-) -> Differences:
+def compare_keys(touched: Mapping[Key, tuple[Value, ...]], wants: Mapping[Kind, Wants], stamps: Stamps) -> Differences:
     """The same for single keys whose whole standing is known, as an event makes it known."""
     drifts: list[Drift] = []
     for (kind, slot, member), standing in touched.items():
@@ -159,10 +158,10 @@ def compare_keys(
             drifts += [
                 Drift(Nature.SURPLUS, kind, slot, (member,), None, (value,))
                 for value in standing
-                if value.protocol in ours
+                if stamps[kind](value).is_ours
             ]
         elif want.value is not None:
-            nature = KINDS[kind].judge(slot, want, standing, ours)
+            nature = KINDS[kind].judge(slot, want, standing, stamps[kind])
             if nature is not None:
                 drifts.append(Drift(nature, kind, slot, (member,), want, standing))
     return Differences(tuple(drifts), ())
@@ -174,16 +173,21 @@ def _sort_one_by_one(
     seen: set[Member] | None,
     odd: Odd,
     surplus: defaultdict[tuple[Slot, Value], list[Member]],
-    ours: frozenset[int],
+    stamp: Stamp,
 ) -> None:
     """The inner loop, for one slot: as wanted is ``seen``, in need of a judge ``odd``, wanted by nobody ``surplus``.
 
-    ``seen`` is None where the dump does not show all of the slot.
+    ``seen`` is None where the dump does not show all of the slot. The owner is asked for once of each value, which
+    very many share: they are told by identity, since the chunk keeps them alive.
     """
+    owned: dict[int, bool] = {}
     for slot, member, value in chunk:
         want = wanted.get(member)
         if want is None:
-            if value.protocol in ours:
+            is_ours = owned.get(id(value))
+            if is_ours is None:
+                is_ours = owned[id(value)] = stamp(value).is_ours
+            if is_ours:
                 surplus[slot, value].append(member)
         elif seen is None:
             continue
@@ -196,12 +200,12 @@ def _sort_one_by_one(
             odd.setdefault((slot, member), []).append(value)
 
 
-def _judge_odd(kind: Kind, wants: Wants, odd: Odd, ours: frozenset[int]) -> tuple[list[Drift], list[Drift]]:
+def _judge_odd(kind: Kind, wants: Wants, odd: Odd, stamp: Stamp) -> tuple[list[Drift], list[Drift]]:
     """The keys with more than one object, or with another than the wanted one: drifts, and notes on what may stay."""
     groups: defaultdict[tuple[Nature | None, Slot, int, tuple[Value, ...]], list[Member]] = defaultdict(list)
     for (slot, member), values in odd.items():
         want, standing = wants[slot][member], tuple(values)
-        groups[KINDS[kind].judge(slot, want, standing, ours), slot, id(want), standing].append(member)
+        groups[KINDS[kind].judge(slot, want, standing, stamp), slot, id(want), standing].append(member)
     drifts: list[Drift] = []
     notes: list[Drift] = []
     for (nature, slot, _, standing), members in groups.items():

@@ -14,8 +14,9 @@ from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Refusal, Verb
 from routed.model.entries import OnConflict
 from routed.model.objects import Key, Kind, Member, Slot
+from routed.model.owner import Owner, Stamp
 from routed.model.reasons import LeftAlone, Reason, TooMany
-from routed.model.text import find_differing
+from routed.model.text import differs_in_mark
 
 FEW: Final = 10  # so many deletions are always allowed
 
@@ -32,7 +33,7 @@ class Limits:
     count_former: Callable[[Kind, Slot, Sequence[Member]], Mapping[str, int]] = lambda *_: {}
 
 
-def find_lifeline(drift: Drift, limits: Limits) -> Reason | None:
+def find_lifeline(drift: Drift, limits: Limits, stamp: Stamp) -> Reason | None:
     """Why a foreign object in our place must not be displaced unasked, None when it may be."""
     if drift.nature not in {Nature.FOREIGN, Nature.BEHIND} or drift.want is None:
         return None
@@ -41,11 +42,10 @@ def find_lifeline(drift: Drift, limits: Limits) -> Reason | None:
     first = drift.standing[0]
     if drift.want.entry.on_conflict is OnConflict.REFUSE:
         return LeftAlone.REFUSED
-    row = KINDS[drift.kind]
-    if first.protocol in row.untouchable:
+    if stamp(first) is Owner.KERNEL:
         return LeftAlone.KERNELS_OWN
-    lifelines = row.list_lifelines(drift.slot, limits.ssh_peers)
-    if not lifelines or find_differing(first, drift.want.value) == ["protocol"]:
+    lifelines = KINDS[drift.kind].list_lifelines(drift.slot, limits.ssh_peers)
+    if not lifelines or differs_in_mark(drift.kind, first, drift.want.value):
         return None
     for member in drift.members:
         why = lifelines.get(member)

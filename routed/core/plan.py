@@ -14,6 +14,7 @@ from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import Enforce, OnConflict
 from routed.model.objects import Key, Value
+from routed.model.owner import Stamps
 from routed.model.reasons import Flaw, LeftAlone, Reason
 
 
@@ -21,7 +22,7 @@ from routed.model.reasons import Flaw, LeftAlone, Reason
 class Policy:
     """What a plan is made under."""
 
-    ours: frozenset[int]
+    stamps: Stamps
     limits: Limits = field(default_factory=Limits)
     owned: int = 0  # objects in the kernel that carry our mark
     fresh: Container[str] = field(default_factory=frozenset)  # entries that were not in force yet since start or reload
@@ -48,9 +49,13 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
         elif remaining.nature is Nature.SURPLUS:
             operations += _put_back_or_delete(remaining, policy)
         else:
-            operations += KINDS[remaining.kind].cure(remaining, policy.ours)
+            operations += _cure(remaining, policy)
     allowed, kept = limit_deletions(operations, policy.owned, policy.limits)
     return Plan(tuple(sorted(allowed, key=_rank)), (*refusals, *kept), tuple(left_alone), tuple(notes))
+
+
+def _cure(drift: Drift, policy: Policy) -> list[Operation]:
+    return KINDS[drift.kind].cure(drift, policy.stamps[drift.kind])
 
 
 def _rank(operation: Operation) -> tuple[bool, int, int]:
@@ -88,7 +93,7 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
     is_first_time = drift.want.entry.name in policy.fresh and drift.nature is Nature.MISSING
     if enforce is Enforce.ONCE and not is_first_time:
         return Refusal(drift, LeftAlone.ONCE, by_guard=False)
-    lifeline = find_lifeline(drift, policy.limits)
+    lifeline = find_lifeline(drift, policy.limits, policy.stamps[drift.kind])
     if lifeline is None:
         return None
     return Refusal(drift, lifeline, by_guard=drift.want.entry.on_conflict is not OnConflict.REFUSE)
@@ -97,10 +102,10 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
 def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
     """What took the place of a foreign object gives it back; the rest goes."""
     if not policy.displaced:
-        return KINDS[drift.kind].cure(drift, policy.ours)
+        return _cure(drift, policy)
     displaced = [member for member in drift.members if Key(drift.kind, drift.slot, member) in policy.displaced]
     if not displaced:
-        return KINDS[drift.kind].cure(drift, policy.ours)
+        return _cure(drift, policy)
     operations = [
         Operation(
             Verb.REPLACE,
@@ -117,4 +122,4 @@ def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
     ]
     gone = set(displaced)
     others = tuple(member for member in drift.members if member not in gone)
-    return operations + (KINDS[drift.kind].cure(drift._replace(members=others), policy.ours) if others else [])
+    return operations + (_cure(drift._replace(members=others), policy) if others else [])

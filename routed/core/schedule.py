@@ -28,6 +28,7 @@ from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEv
 from routed.model.facts import Facts, Link
 from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, Scope, Slot, Value
+from routed.model.owner import Stamp, Stamps
 from routed.model.reasons import Deed, Look, Reason, Sign
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
@@ -185,6 +186,7 @@ class Schedule:
     retry_at: float = 0.0  # after a failed pass: neither of both before, however long they are due; 0 where none failed
     next_resync: float = 0.0
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
+    polls: dict[str, float] = field(default_factory=dict)  # dataplane without events → when it has to be read again
     next_choice: float = 0.0  # when another choice of an interface will have lasted; 0 for never
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
 
@@ -193,7 +195,7 @@ class Schedule:
         event: Event,
         facts: Facts,
         desired: Desired,
-        ours: frozenset[int],
+        stamps: Stamps,
         mine: int,
         now: float,
         identify: Identify = identify_nobody,
@@ -210,7 +212,7 @@ class Schedule:
             case ObjectEvent():
                 self.last_event = now
                 self.events += len(event.members) - 1
-                _note_object(self.dirt, event, desired, ours, mine, identify)
+                _note_object(self.dirt, event, desired, stamps, mine, identify)
                 if self._changes_a_fact(event):
                     self.dirt.has_new_facts = True
             case LinkEvent():
@@ -224,7 +226,8 @@ class Schedule:
 
     def find_due(self, now: float) -> float | None:
         """When there is something to do: a moment (``now`` or earlier is at once), None for never."""
-        moments = [max(moment, self.retry_at) for moment in (self.next_resync, self.next_choice) if moment]
+        timers = (self.next_resync, self.next_choice, *self.polls.values())
+        moments = [max(moment, self.retry_at) for moment in timers if moment]
         if self.dirt.needs_dump:
             moments.append(self._find_due_dump(now))
         if self.dirt.has_new_facts:
@@ -258,6 +261,13 @@ class Schedule:
         if self.next_resync and self.next_resync <= now:
             taken.everything = taken.everything or Cause(None, Look.REGULAR)
         return taken
+
+    def take_poll(self, dataplane: str, interval: float, now: float) -> bool:
+        """Has this one to be read again now? Then the next time is an interval later."""
+        is_due = dataplane in self.polls and max(self.polls[dataplane], self.retry_at) <= now
+        if is_due:
+            self.polls[dataplane] = now + interval
+        return is_due
 
     def take_keys(self, now: float, most: int) -> Dirt:
         """Hand over a few single keys, for whoever cannot wait for the end of a long pass. No storm is taken apart."""
@@ -334,7 +344,7 @@ class Schedule:
 
 
 def _note_object(
-    dirt: Dirt, event: ObjectEvent, desired: Desired, ours: frozenset[int], mine: int, identify: Identify
+    dirt: Dirt, event: ObjectEvent, desired: Desired, stamps: Stamps, mine: int, identify: Identify
 ) -> None:
     """What the events of objects make dirty."""
     kind, slot, members = event.kind, event.slot, event.members
@@ -345,21 +355,21 @@ def _note_object(
     for want, share in desired.share_out(kind, slot, members):
         told = event if len(share) == len(members) else event._replace(members=share)
         if want is None:
-            _note_unwanted(dirt, told, ours, identify)
+            _note_unwanted(dirt, told, stamps[kind], identify)
         elif event.is_removal:
             _note_removal(dirt, told, want, identify)
         else:
             _note_arrival(dirt, told, want, identify)
 
 
-def _note_unwanted(dirt: Dirt, event: ObjectEvent, ours: frozenset[int], identify: Identify) -> None:
+def _note_unwanted(dirt: Dirt, event: ObjectEvent, stamp: Stamp, identify: Identify) -> None:
     kind, slot, members = event.kind, event.slot, event.members
     made_by_kernel = KINDS[kind].made_by_kernel.get(slot)
     if made_by_kernel and not made_by_kernel.isdisjoint(members):
         dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, Sign.DEFAULT_RULE))
     elif event.is_removal:
         dirt.forget(kind, slot, members)
-    elif event.value.protocol in ours:
+    elif stamp(event.value).is_ours:
         cause = blame(event, identify, Sign.MARKED)
         dirt.add_keys(kind, slot, members, (event.value,), cause)
 

@@ -22,6 +22,7 @@ from routed.model.entries import VipEntry, When
 from routed.model.facts import Facts, HostAddress, Link, Natural, Way
 from routed.model.net import family_of, is_inside
 from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue
+from routed.model.owner import Stamp
 from routed.model.reasons import (
     Condition,
     DefaultAddress,
@@ -92,7 +93,7 @@ def find_beside(prefix: bytes) -> bytes:
     return flipped.to_bytes(len(address), "big")
 
 
-def find_natural(prefix: bytes, ways: Mapping[bytes, Way], former: Natural | None, ours: frozenset[int]) -> Natural:
+def find_natural(prefix: bytes, ways: Mapping[bytes, Way], former: Natural | None, stamp: Stamp) -> Natural:
     """The way to a VIP as it would be without our route.
 
     While ours is absent it is simply the kernel's answer. While ours stands that answer is kept, until the answer for
@@ -101,7 +102,7 @@ def find_natural(prefix: bytes, ways: Mapping[bytes, Way], former: Natural | Non
     asked, beside = ways.get(prefix[:-1]), ways.get(find_beside(prefix))
     if beside is not None and not _covers(beside, prefix):
         beside = None
-    if not (asked and asked.winner and asked.winner.member == prefix and asked.winner.value.protocol in ours):
+    if not (asked and asked.winner and asked.winner.member == prefix and stamp(asked.winner.value).is_ours):
         return Natural(asked, beside)
     if former is None:
         return Natural(beside, beside, is_certain=False)

@@ -6,7 +6,7 @@ Here belongs everything between a plan and its outcomes. What the outcomes mean 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,13 +15,14 @@ from typing import Final
 from routed.core.desired import scope_of
 from routed.core.schedule import Dirt
 from routed.core.waiting import LOOK_AGAIN
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
 from routed.daemon.report import PassStep, Report
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
-from routed.model.objects import Key, Member
+from routed.model.objects import Key, Kind, Member
 from routed.model.reasons import Look
 
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
@@ -29,18 +30,19 @@ LONG: Final = 512  # the kernel may take longer for so many members than others 
 SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
 
 
-def remember_displaced(host: Host, plan: Plan) -> bool:
+def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
     """Note what objects of fresh entries take the place of, before they do. True when there is something new.
 
     Only of fresh entries: what a stranger puts in the place of an object that was in force is drift, and goes.
     """
+    stamps = dataplanes.stamps(host.marks)
     taken = {
         Key(operation.kind, operation.slot, member): operation.before
         for operation in plan.operations
         if operation.nature is Nature.FOREIGN
         and operation.verb in {Verb.REPLACE, Verb.CHANGE}
         and operation.before is not None
-        and operation.before.protocol not in host.ours
+        and not stamps[operation.kind](operation.before).is_ours
         and operation.entry is not None
         and operation.entry.name in host.fresh
         for member in operation.members
@@ -63,30 +65,37 @@ def hearing(kernel: Kernel, *, wanted: bool) -> Iterator[None]:
             kernel.hear_echo(wanted=before)
 
 
-def carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
+def carry_out(kernel: Kernel, dataplanes: Dataplanes, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
     if count_members(report.plan.operations) <= SINGLE:
-        yield from _carry_out(kernel, report, clock)
+        yield from _carry_out(dataplanes, report, clock)
     else:
         with hearing(kernel, wanted=False):
-            yield from _carry_out(kernel, report, clock)
+            yield from _carry_out(dataplanes, report, clock)
     if report.dirt.distinct:
         yield from _split_by_cause(report)
 
 
-def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
+def _carry_out(dataplanes: Dataplanes, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
     has_failed = False
     for operation in report.plan.operations:
         if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
             report.postponed.add(scope_of(operation.kind, operation.slot))
             continue
         failures: list[Failure] = []
-        batches = kernel.apply(operation)
+        dataplane = dataplanes.by_kind[operation.kind]
+        batches = dataplane.apply(operation)
         while True:
             errand = Errand(partial(next, batches, None))
             if len(operation.members) >= LONG:
                 yield errand
-            refused = errand.result()
+            try:
+                refused = errand.result()
+            except OSError as error:
+                if dataplane.poll_interval is None:
+                    raise
+                failures = _fail_all(operation, error)
+                break
             if refused is None:
                 break
             failures += refused
@@ -94,6 +103,12 @@ def _carry_out(kernel: Kernel, report: Report, clock: Callable[[], float]) -> It
         has_failed = has_failed or bool(failures)
         cause = report.dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
         report.outcomes.append(Outcome(operation, cause, tuple(failures), clock() - report.began))
+
+
+def _fail_all(operation: Operation, error: OSError) -> list[Failure]:
+    """Nobody knows what was done of it; the next poll will show that."""
+    number, text = error.errno or errno.EIO, error.strerror or str(error)
+    return [Failure(member, number, text) for member in operation.members]
 
 
 def _split_by_cause(report: Report) -> Iterator[None]:
@@ -121,25 +136,37 @@ def _share(outcome: Outcome, cause: Cause, members: tuple[Member, ...]) -> Outco
     return replace(outcome, operation=outcome.operation._replace(members=members), cause=cause, failures=failures)
 
 
-def verify(kernel: Kernel, host: Host, report: Report, clock: Callable[[], float]) -> Iterator[None]:
-    """An operation counts as done when the kernel shows it: a few by their echo, many by another dump."""
+def verify(
+    kernel: Kernel, dataplanes: Dataplanes, host: Host, report: Report, clock: Callable[[], float]
+) -> Iterator[None]:
+    """An operation counts as done when its dataplane shows it: a few by their echo, all others by another dump."""
     if not report.outcomes:
         return
-    host.listen(kernel, clock)
+    host.listen(kernel, dataplanes, clock)
     _look_again_where_others_stand(host, report)
     report.outcomes = [outcome for outcome in _leave_out_surprises(host, report) if outcome.operation.members]
-    if count_members(report.plan.operations) <= SINGLE:
-        report.outcomes = list(_verify_by_echo(host, report))
+    is_few = count_members(report.plan.operations) <= SINGLE
+    echoing = dataplanes.echoing
+    if is_few:
+        report.outcomes = list(_verify_by_echo(host, report, echoing))
+    shown = [outcome.operation for outcome in report.outcomes if not (is_few and outcome.operation.kind in echoing)]
+    if not shown:
         return
-    scopes = {scope_of(outcome.operation.kind, outcome.operation.slot) for outcome in report.outcomes}
+    scopes = {scope_of(operation.kind, operation.slot) for operation in shown}
     after = Comparison()
-    yield from observe(kernel, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY))), after)
+    yield from observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY))), after)
     report.unread |= after.unread
-    wrong = {Key(d.kind, d.slot, m) for d in after.drifts for m in d.members if d.nature is not Nature.SURPLUS}
+    wrong = {
+        Key(drift.kind, drift.slot, member)
+        for drift in after.drifts
+        for member in drift.members
+        # where there is an echo, the answer to a removal proves it: what stands there was put there since
+        if drift.nature is not Nature.SURPLUS or drift.kind not in echoing
+    }
     if wrong:
-        host.listen(kernel, clock)  # what was taken away again meanwhile was put, and is dirty anew
+        host.listen(kernel, dataplanes, clock)  # what was taken away again meanwhile was put, and is dirty anew
         wrong = {key for key in wrong if not _is_dirty(key, host.schedule.dirt)}
-        report.outcomes = [_without(outcome, wrong) for outcome in report.outcomes]
+        report.outcomes = [_without(outcome, wrong, echoing) for outcome in report.outcomes]
 
 
 def count_members(operations: tuple[Operation, ...]) -> int:
@@ -147,7 +174,7 @@ def count_members(operations: tuple[Operation, ...]) -> int:
     return sum(len(operation.members) for operation in operations)
 
 
-def _verify_by_echo(host: Host, report: Report) -> Iterator[Outcome]:
+def _verify_by_echo(host: Host, report: Report, echoing: Container[Kind]) -> Iterator[Outcome]:
     """What was not told of as asked for is looked at again.
 
     Where the kernel told that we took it away ourselves it has failed the second time, lest that goes on for ever. Of
@@ -157,12 +184,12 @@ def _verify_by_echo(host: Host, report: Report) -> Iterator[Outcome]:
         kind, slot = outcome.operation.kind, outcome.operation.slot
         keys = {Key(kind, slot, member) for member in outcome.done}
         wrong = {key for key in keys if host.echo.get(key) != outcome.operation.value}
-        if not wrong or outcome.operation.verb is Verb.DELETE:
+        if not wrong or outcome.operation.verb is Verb.DELETE or kind not in echoing:
             yield outcome
         elif wrong <= host.echo.keys() and (
             outcome.cause.reason is Look.AGAIN or any(key in host.troubles for key in wrong)
         ):
-            yield _without(outcome, wrong)
+            yield _without(outcome, wrong, echoing)
         else:
             host.schedule.dirt.add_scopes([scope_of(kind, slot)], outcome.cause._replace(reason=Look.AGAIN))
             yield outcome
@@ -208,10 +235,13 @@ def _is_dirty(key: Key, dirt: Dirt) -> bool:
     return key in dirt.keys or key.member in dirt.causes_in(key.kind, key.slot)
 
 
-def _without(outcome: Outcome, wrong: set[Key]) -> Outcome:
-    """The outcome with the members that the kernel took and does not show counted as failed."""
+def _without(outcome: Outcome, wrong: set[Key], echoing: Container[Kind]) -> Outcome:
+    """The outcome with the members that were taken and are not shown counted as failed.
+
+    Of an echoing dataplane a removal that was taken is done.
+    """
     operation = outcome.operation
     unseen = [member for member in outcome.done if Key(operation.kind, operation.slot, member) in wrong]
-    if not unseen or operation.verb is Verb.DELETE:
+    if not unseen or (operation.verb is Verb.DELETE and operation.kind in echoing):
         return outcome
     return replace(outcome, failures=(*outcome.failures, *(Failure(m, errno.EAGAIN, "") for m in unseen)))

@@ -18,6 +18,7 @@ from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
 from routed.core.select import Judgement, choose
 from routed.daemon import peers
+from routed.daemon.dataplane import find_dataplanes
 from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
 from routed.daemon.ownership import Ownership
@@ -32,7 +33,7 @@ from routed.model.change import Cause
 from routed.model.documents import ApplyDocument
 from routed.model.entries import Intent, Selector
 from routed.model.facts import Facts
-from routed.model.objects import Key, Kind, Scope, Standing, Value
+from routed.model.objects import Key, Kind, Scope, Standing, Stretch, Value
 from routed.model.reasons import Look
 
 REVISIONS: Final = "revisions"  # the folder of them in the state folder
@@ -47,7 +48,9 @@ def open_reconciler(intent: Intent, former: frozenset[int], displaced: dict[Key,
     with Kernel() as kernel:
         kernel.open_events()
         host = Host(intent, former_protocols=former, displaced=displaced)
-        reconciler = Reconciler(kernel, host, time.monotonic, find_ssh_peers=peers.find_ssh_peers)
+        reconciler = Reconciler(
+            kernel, find_dataplanes(kernel), host, time.monotonic, find_ssh_peers=peers.find_ssh_peers
+        )
         reconciler.begin()
         yield reconciler
 
@@ -95,7 +98,7 @@ def apply_once(
         request = engine.ask(Request(Dirt(everything=Cause(None, Look.DIRECT)), enforce, is_forced=force))
         for _ in engine.run():  # neighbours are told once: nobody is here to repeat it
             pass
-        ownership.forget(reconciler.host.ours)
+        ownership.forget(reconciler.host.marks.numbers)
         ownership.keep()
         if request.error is None and not any(has_failed(reconciler.host, report) for report in request.reports[-1:]):
             with suppress(StateError):  # it is in force all the same
@@ -124,7 +127,9 @@ def judge_links(intent: Intent, asked: Selector) -> Judgement:
     """Which link ``asked`` means now, whatever was chosen before. Raises OSError."""
     with Kernel() as kernel:
         kernel.open_events()
-        reconciler = Reconciler(kernel, Host(replace(intent, selectors=(asked,))), time.monotonic)
+        reconciler = Reconciler(
+            kernel, find_dataplanes(kernel), Host(replace(intent, selectors=(asked,))), time.monotonic
+        )
         reconciler.begin()
         return choose(asked, reconciler.host.facts)
 
@@ -133,12 +138,13 @@ def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
     """All addresses, routes and rules, but what the kernel keeps for itself in table local. Raises OSError."""
     with Kernel() as kernel:
         facts = Facts(links=finish(kernel.read_links()), addresses=finish(kernel.read_addresses()))
+        dataplanes = find_dataplanes(kernel).by_kind
         found: list[tuple[Kind, Standing]] = [
             (kind, standing)
             for kind, row in KINDS.items()
             if row.is_written
             for family in row.families
-            for chunk in kernel.dump(Scope(kind, family))
-            for standing in chunk
+            for chunk in finish(dataplanes[kind].read_dump(Scope(kind, family))).chunks()
+            for standing in (chunk.spread() if isinstance(chunk, Stretch) else chunk)
         ]
         return found, facts

@@ -232,6 +232,7 @@ class Engine:
                 return resumed
         if host.announcements.bursts and (announced := self.reconciler.announce()):
             return Told(tuple(announced))
+        self.reconciler.poll()
         due = host.schedule.find_due(now)
         if due is not None and due <= now:
             self._passes = self._settle(host.schedule.take(now), is_forced=False)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from routed.core.schedule import apply_to_facts
 from routed.core.select import choose, settle
-from routed.core.vip import find_natural
+from routed.core.vip import find_natural, key_of
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
 from routed.model.facts import Choice, Facts, GatewayLink
@@ -29,16 +30,17 @@ def read_facts(kernel: Kernel, host: Host) -> Iterator[None]:
         host.news = None
 
 
-def look_around(kernel: Kernel, host: Host, now: float) -> Facts:
+def look_around(kernel: Kernel, dataplanes: Dataplanes, host: Host, now: float) -> Facts:
     """The facts of the host with every question of its files answered anew. Raises OSError."""
-    facts, needs = host.facts, host.needs
+    facts, needs, stamps = host.facts, host.needs, dataplanes.stamps(host.marks)
     ways = kernel.look_up(needs.destinations) if needs.destinations else {}
     facts = replace(
         facts,
         gateways=_locate_gateways(kernel, host),
         ways=ways,
         natural={
-            vip.prefix: find_natural(vip.prefix, ways, facts.natural.get(vip.prefix), host.ours) for vip in needs.vips
+            vip.prefix: find_natural(vip.prefix, ways, facts.natural.get(vip.prefix), stamps[key_of(vip).kind])
+            for vip in needs.vips
         },
         default_routes=kernel.read_default_routes() if needs.has_default_routes else (),
         drivers=kernel.read_drivers(facts.links.values()) if needs.has_drivers else {},

@@ -14,27 +14,19 @@ from typing import Any, Final, NamedTuple
 
 from routed.intent.problems import Problem
 from routed.model.entries import (
-    AddressEntry,
+    FORMS,
     Enforce,
     Entry,
-    HeldVipEntry,
-    HopSpec,
     How,
     Intent,
-    LinkEntry,
     Matcher,
     OnConflict,
     Origin,
-    RouteEntry,
-    RuleEntry,
     Selector,
     Settings,
     Source,
-    VipEntry,
-    When,
 )
-from routed.model.handover import VERSION, Codec, HandoverError
-from routed.model.objects import RuleMember
+from routed.model.handover import VERSION, Codec, HandoverError, make_codec
 from routed.model.prefixes import PrefixSet
 
 PIECE: Final = 500  # entries
@@ -87,19 +79,20 @@ class Answer(NamedTuple):
 
 Message = ReadFiles | ReadKept | At | Wanted | StandIn | Answer | Source | tuple[Entry, ...]
 
-CODEC: Final = Codec(
-    (
-        ReadFiles, ReadKept, At, Wanted, StandIn, Answer, Problem,
-        Intent, Settings, Selector, Matcher, How, Source, Origin, PrefixSet,
-        RouteEntry, HopSpec, RuleEntry, RuleMember, AddressEntry, VipEntry, HeldVipEntry, LinkEntry,
-        Enforce, OnConflict, When,
-    )
+_TYPES: Final = (
+    ReadFiles, ReadKept, At, Wanted, StandIn, Answer, Problem,
+    Intent, Settings, Selector, Matcher, How, Source, Origin, PrefixSet, Enforce, OnConflict,
 )  # fmt: skip
+
+
+def get_codec() -> Codec:
+    """The codec of every message, with all kinds of entries."""
+    return make_codec((*_TYPES, *FORMS, *(one for form in FORMS.values() for one in form.parts)))
 
 
 def write_message(message: Message) -> list[bytes]:
     """A message as runs of bytes. Raises HandoverError."""
-    text, beside = CODEC.dump(message)
+    text, beside = get_codec().dump(message)
     return [HEAD.pack(VERSION, len(text), len(beside)) + text, beside]
 
 

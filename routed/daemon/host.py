@@ -6,9 +6,8 @@ One value with one owner, the reconciler. Everything in it can be built again fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Final, TypeVar
 
 from routed.core.announce import Announcements
@@ -23,13 +22,15 @@ from routed.core.resolve import find_changed_facts
 from routed.core.schedule import Dirt, Schedule
 from routed.core.select import Held, is_same_selector
 from routed.core.troubles import State, Trouble, Troubles
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.events import AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import Facts
 from routed.model.objects import Key, Kind, Scope, Slot, Value
-from routed.model.reasons import Look, Reason
+from routed.model.owner import Marks
+from routed.model.reasons import Reason
 
 SLICE: Final = 256  # entries that are resolved or put in one go: a few milliseconds
 
@@ -105,16 +106,16 @@ class Host:
         self.meanwhile.clear()
         self.echo.clear()
 
-    def listen(self, kernel: Kernel, clock: Callable[[], float]) -> None:
+    def listen(self, kernel: Kernel, dataplanes: Dataplanes, clock: Callable[[], float]) -> None:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
-        events, now = kernel.read_events(), clock()
+        events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.marks)
         of_facts = [event for event in events if isinstance(event, LinkEvent | AddressEvent)]
         if of_facts:  # once for all of them: whoever has the facts of before goes on reading those
             self.facts = replace(self.facts, links=dict(self.facts.links), addresses=dict(self.facts.addresses))
         if self.news is not None:
             self.news += of_facts
         for event in events:
-            self.schedule.note(event, self.facts, self.desired, self.ours, kernel.port, now, kernel.identify)
+            self.schedule.note(event, self.facts, self.desired, stamps, kernel.port, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == kernel.port:
                 value = None if event.is_removal else event.value
                 self.echo.update((Key(event.kind, event.slot, member), value) for member in event.members)
@@ -125,9 +126,9 @@ class Host:
         return any(choice.is_ambiguous for choice in self.facts.chosen.values())
 
     @property
-    def ours(self) -> frozenset[int]:
+    def marks(self) -> Marks:
         """The protocol numbers that mark an object as ours."""
-        return _join(self.intent.settings.protocol, self.former_protocols)
+        return Marks(self.intent.settings.protocol, self.former_protocols)
 
     def enforce(self, intent: Intent, now: float) -> None:
         """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""
@@ -220,12 +221,12 @@ class Host:
         """Remember the lifelines that are ours and in order now."""
         self.established |= {key for key in self.find_lifelines() if key not in self.troubles}
 
-    def note_unread(self, read: Iterable[Scope], unread: Iterable[Scope], now: float) -> None:
-        """These dumps were read, and those never held still."""
+    def note_unread(self, read: Iterable[Scope], unread: Mapping[Scope, Reason], now: float) -> None:
+        """These dumps were read, and those could not be, for these reasons."""
         for scope in read:
             self.unread.pop(scope, None)
-        for scope in unread:
-            self.unread.setdefault(scope, Trouble(State.UNKNOWN, Look.RESTLESS, now))
+        for scope, why in unread.items():
+            self.unread.setdefault(scope, Trouble(State.UNKNOWN, why, now))
 
     def find_unread(self, kind: Kind, slot: Slot) -> Trouble | None:
         """Why it is not known what the kernel holds there, None where it is."""
@@ -247,11 +248,6 @@ class Host:
             scope = scope_of(group.kind, group.slot)
             self.verified.pop(scope, None)
             dirt.add_scopes([scope], cause)
-
-
-@lru_cache(maxsize=4)  # it is asked for at every event
-def _join(protocol: int, former: frozenset[int]) -> frozenset[int]:
-    return frozenset({protocol}) | former
 
 
 def is_known(resolution: Resolution | None) -> bool:

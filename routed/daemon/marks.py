@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from routed.daemon.storage import (
     DAMAGES,
@@ -23,27 +23,12 @@ from routed.daemon.storage import (
     replace_file,
     told_as_state_error,
 )
+from routed.model.owner import Marks
 
 _LOGGER = logging.getLogger(__name__)
 
 VERSION: Final = 1
 NUMBERS: Final = range(1, 256)  # rtm_protocol is one byte; 0 is nobody's (linux/rtnetlink.h)
-
-
-class Marks(NamedTuple):
-    """Protocol numbers: the present one, and the former ones."""
-
-    protocol: int
-    former: frozenset[int] = frozenset()
-
-    @property
-    def numbers(self) -> frozenset[int]:
-        """All of them."""
-        return self.former | {self.protocol}
-
-    def move_to(self, protocol: int) -> Marks:
-        """The same once ``protocol`` is the present number."""
-        return Marks(protocol, self.numbers - {protocol})
 
 
 class MarksFile:

@@ -9,16 +9,19 @@ import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from routed.core.desired import scope_of
 from routed.core.diff import Comparer, compare_keys
 from routed.core.kinds import KINDS
 from routed.core.schedule import Dirt
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
-from routed.daemon.ports import Kernel
 from routed.model.change import Cause, Drift, Nature
 from routed.model.objects import Chunk, Key, Kind, Member, Scope, Slot, Standing, Stretch
-from routed.model.reasons import Look
+from routed.model.owner import Owner, Stamps
+from routed.model.reasons import Look, Reason, Unreadable
+from routed.model.text import mark_of
 
 
 @dataclass(slots=True)
@@ -29,58 +32,66 @@ class Comparison:
     notes: list[Drift] = field(default_factory=list)
     scopes: set[Scope] = field(default_factory=set)  # everything in these was looked at
     absent: dict[tuple[Kind, Slot], frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
-    unread: set[Scope] = field(default_factory=set)  # these changed each time they were read
+    unread: dict[Scope, Reason] = field(default_factory=dict)  # what these show is not known; why
     unchanged: set[Scope] = field(default_factory=set)  # of these, the ones told by their fingerprint
-    former: set[int] = field(default_factory=set)  # protocol numbers of before that something still carries
+    former: set[Any] = field(default_factory=set)  # marks of before that something still carries
 
     def count(self, nature: Nature) -> int:
         """How many objects are in drift of this nature."""
         return sum(len(drift.members) for drift in self.drifts if drift.nature is nature)
 
 
-def find_scopes(dirt: Dirt, host: Host) -> list[Scope]:
+def find_scopes(dataplanes: Dataplanes, dirt: Dirt, host: Host) -> list[Scope]:
     """The dumps that a pass needs, in the order of kinds.
 
-    A full pass also reads everything that carries our mark, wherever it is: an entry that went away leaves objects in
-    tables that no entry names any more.
+    A full pass also reads everything that is ours, wherever it is: an entry that went away leaves objects in tables
+    that no entry names any more.
     """
     if not dirt.needs_dump:
         return []
     scopes = set(dirt.scopes)
     if dirt.everything:
-        scopes |= host.desired.scopes()
-        scopes |= {
-            Scope(kind, family, 0, mark)
-            for kind, row in KINDS.items()
-            for family in row.families
-            for mark in (host.ours if row.are_prefixes else {0})
-        }
+        scopes |= find_all_scopes(dataplanes, host, dataplanes.by_kind)
     return sorted(scopes, key=lambda scope: (KINDS[scope.kind].rank, scope.protocol, scope.family, scope.table))
 
 
-def observe(kernel: Kernel, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
+def find_all_scopes(dataplanes: Dataplanes, host: Host, kinds: Iterable[Kind]) -> set[Scope]:
+    """The dumps that show all of these kinds that is wanted or ours."""
+    found: set[Scope] = set()
+    for kind in kinds:
+        found.update(scope_of(kind, slot) for slot in host.desired.wants.get(kind, ()))
+        found.update(dataplanes.by_kind[kind].find_owned(kind, KINDS[kind].families, host.marks))
+    return found
+
+
+def observe(dataplanes: Dataplanes, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
     """Compare all that is dirty, into ``found``. Yields where the loop may breathe."""
-    scopes = find_scopes(dirt, host)
+    scopes = find_scopes(dataplanes, dirt, host)
     found.scopes.update(scopes)
     for scope in scopes:
-        yield from _observe_scope(kernel, host, scope, found)
+        yield from _observe_scope(dataplanes, host, scope, found)
     if host.meanwhile:  # what the dumps say of those may be older than what was done about them
         found.drifts = list(_leave_out_keys(found.drifts, host.meanwhile))
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
-    differences = compare_keys(touched, host.desired.wants, host.ours)
-    found.former |= find_former(differences.drifts, host)
-    found.drifts += _leave_out_marks(kernel, differences.drifts)
+    stamps = dataplanes.stamps(host.marks)
+    differences = compare_keys(touched, host.desired.wants, stamps)
+    found.former |= find_former(differences.drifts, host, stamps)
+    found.drifts += _leave_out_marks(dataplanes, differences.drifts)
 
 
-def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
+def _observe_scope(dataplanes: Dataplanes, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
+    dataplane = dataplanes.by_kind[scope.kind]
     try:
-        dump = yield from kernel.read_dump(scope)
+        dump = yield from dataplane.read_dump(scope)
     except OSError as error:
-        if error.errno != errno.EBUSY:
+        has_moved, is_polled = error.errno == errno.EBUSY, dataplane.poll_interval is not None
+        if not has_moved and not is_polled:
             raise
+        why: Reason = Look.RESTLESS if has_moved else Unreadable(error.strerror or str(error))
         found.scopes.discard(scope)
-        found.unread.add(scope)
-        host.schedule.dirt.add_scopes([scope], Cause(None, Look.RESTLESS))
+        found.unread[scope] = why
+        if not is_polled:  # else the next poll is soon enough
+            host.schedule.dirt.add_scopes([scope], Cause(None, why))
         return
     if dump.fingerprint == host.verified.get(scope):
         found.unchanged.add(scope)
@@ -91,13 +102,14 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
     elsewhere = {other for other in found.scopes if not other.protocol} if scope.protocol else set()
     made_by_kernel = KINDS[scope.kind].made_by_kernel
     expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
-    comparer = Comparer(scope.kind, wants, covered, host.ours, expected=expected)
+    stamps = dataplanes.stamps(host.marks)
+    comparer = Comparer(scope.kind, wants, covered, stamps[scope.kind], expected=expected)
     for chunk in dump.chunks():
         comparer.feed(_leave_out(scope.kind, chunk, elsewhere) if elsewhere else chunk)
         yield None
     differences = comparer.finish()
-    drifts = _leave_out_marks(kernel, differences.drifts)
-    former = find_former((*differences.drifts, *differences.notes), host)
+    drifts = _leave_out_marks(dataplanes, differences.drifts)
+    former = find_former((*differences.drifts, *differences.notes), host, stamps)
     found.former |= former
     found.drifts += drifts
     found.notes += differences.notes
@@ -108,16 +120,21 @@ def _observe_scope(kernel: Kernel, host: Host, scope: Scope, found: Comparison) 
         host.verified[scope] = dump.fingerprint
 
 
-def find_former(drifts: Iterable[Drift], host: Host) -> set[int]:
-    """The former protocol numbers among what stands in the way of these wants, or under none."""
+def find_former(drifts: Iterable[Drift], host: Host, stamps: Stamps) -> set[Any]:
+    """The marks of before among what stands in the way of these wants, or under none."""
     if not host.former_protocols:
         return set()
-    return {value.protocol for drift in drifts for value in drift.standing if value.protocol in host.former_protocols}
+    return {
+        mark_of(drift.kind, value)
+        for drift in drifts
+        for value in drift.standing
+        if stamps[drift.kind](value) is Owner.FORMER
+    }
 
 
-def _leave_out_marks(kernel: Kernel, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:
-    """Without addresses that are right but for a mark that they cannot be given: they work, and stay theirs."""
-    return drifts if kernel.can_mark_again else tuple(one for one in drifts if not KINDS[one.kind].is_mark_alone(one))
+def _leave_out_marks(dataplanes: Dataplanes, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:
+    """Without what is right but for a mark that it cannot be given: it works, and stays whose it is."""
+    return tuple(one for one in drifts if not dataplanes.by_kind[one.kind].must_keep_mark(one))
 
 
 def _leave_out_keys(drifts: list[Drift], keys: set[Key]) -> Iterator[Drift]:

@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from routed.daemon.lock import AlreadyRunningError, Lock, acquire, wait_for
-from routed.daemon.marks import Marks, MarksFile
+from routed.daemon.marks import MarksFile
+from routed.model.owner import Marks
 
 
 class Ownership:

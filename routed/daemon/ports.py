@@ -1,14 +1,16 @@
-"""What the story asks of the kernel. ``routed.kernel.Kernel`` answers it, and so does the fake one of the tests."""
+"""What the story asks of the kernel about the host, and what a dump is.
+
+``routed.kernel.Kernel`` answers it, and so does the fake one of the tests.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from routed.model.change import Failure, Operation
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
-from routed.model.objects import AddressMember, Chunk, Scope, Standing
+from routed.model.objects import AddressMember, Chunk, Standing
 from routed.model.process import Process
 
 
@@ -25,11 +27,9 @@ class Dump(Protocol):
 
 
 class Kernel(Protocol):
-    """The kernel's routing state, as the story sees it."""
+    """What the kernel says of the host, and of what changes. Who keeps objects in it is a ``dataplane``."""
 
     port: int  # the port id of our requests
-    writes: int  # change requests sent so far
-    can_mark_again: bool  # does an IPv4 address that stands take another protocol?
     hears_echo: bool  # as ``hear_echo`` left it
     interest: Interest | None  # as ``listen_for`` left it
 
@@ -38,7 +38,10 @@ class Kernel(Protocol):
         """How often events were lost."""
 
     def read_links(self) -> Generator[None, None, dict[int, Link]]:
-        """All links by ifindex, read in slices, as ``read_dump`` does."""
+        """All links by ifindex, read in slices, between which changes may be made.
+
+        Of this, ``read_addresses`` and the dumps of rtnetlink one at a time.
+        """
 
     def read_addresses(self) -> Generator[None, None, dict[AddressMember, HostAddress]]:
         """All addresses of the host, read in slices. Where they never hold still, all that were seen.
@@ -60,17 +63,6 @@ class Kernel(Protocol):
 
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         """The drivers of these links, by ifindex."""
-
-    def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
-        """All objects of a scope, read in slices, between which changes may be made.
-
-        Of this, ``read_links`` and ``read_addresses`` one at a time.
-
-        Raises OSError: EBUSY where it never held still.
-        """
-
-    def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
-        """Carry out an operation, batch by batch; each item is what the kernel refused of one batch."""
 
     def announce(self, link: Link, address: bytes) -> None:
         """Tell the neighbours on this link that ``address`` is here. Raises OSError."""

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from routed.daemon.handover import (
-    CODEC,
     HEAD,
     Answer,
     At,
@@ -27,6 +26,7 @@ from routed.daemon.handover import (
     StandIn,
     Wanted,
     expect,
+    get_codec,
     read_head,
     take_apart,
     write_message,
@@ -128,7 +128,7 @@ class Conversation:
 
     def _receive(self) -> Any:
         text, beside = read_head(self._take(HEAD.size))
-        return CODEC.load(self._take(text), self._take(beside))
+        return get_codec().load(self._take(text), self._take(beside))
 
     def _take(self, length: int) -> bytes:
         content = self._stdin.read(length)

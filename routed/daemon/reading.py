@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple, Self
 
 from routed.daemon.child import start_reader
 from routed.daemon.handover import (
-    CODEC,
     HEAD,
     Answer,
     At,
@@ -27,6 +26,7 @@ from routed.daemon.handover import (
     StandIn,
     Wanted,
     expect,
+    get_codec,
     put_together,
     read_head,
     write_message,
@@ -171,7 +171,7 @@ class Reader:
 
     def _receive(self) -> Any:
         text, beside = read_head(self._take(HEAD.size))
-        return CODEC.load(self._take(text), self._take(beside))
+        return get_codec().load(self._take(text), self._take(beside))
 
     def _take(self, length: int) -> bytes:
         assert self._process is not None

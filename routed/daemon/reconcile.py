@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from routed.core.guard import Limits
 from routed.core.interest import find_interest
@@ -16,9 +16,10 @@ from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.facts import look_around, prove, read_facts
 from routed.daemon.host import Host
-from routed.daemon.observe import Comparison, observe
+from routed.daemon.observe import Comparison, find_all_scopes, observe
 from routed.daemon.ports import Kernel
 from routed.daemon.report import Announced, PassStep, Report
 from routed.daemon.spectator import Spectator
@@ -26,6 +27,8 @@ from routed.model.change import Cause, Nature, Plan
 from routed.model.entries import Intent
 from routed.model.objects import Key, Value
 from routed.model.reasons import Look
+
+POLLED: Final = Cause(None, Look.POLLED)
 
 
 class Proposal(NamedTuple):
@@ -41,6 +44,7 @@ class Reconciler:
     """Keeps one network namespace as its intent says."""
 
     kernel: Kernel
+    dataplanes: Dataplanes
     host: Host
     clock: Callable[[], float]
     jitter: Callable[[], float] = lambda: 0.0
@@ -58,17 +62,17 @@ class Reconciler:
 
     def listen(self) -> None:
         """Take in every event that waits."""
-        self.host.listen(self.kernel, self.clock)
+        self.host.listen(self.kernel, self.dataplanes, self.clock)
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[PassStep]:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
         report = Report(dirt, began=self.clock(), is_initial=is_initial)
         comparison = yield from self.decide(report, is_forced=is_forced)
-        if remember_displaced(self.host, report.plan):
+        if remember_displaced(self.dataplanes, self.host, report.plan):
             self.save_displaced(self.host.displaced)
         displaced = len(self.host.displaced)
-        yield from carry_out(self.kernel, report, self.clock)
-        yield from verify(self.kernel, self.host, report, self.clock)
+        yield from carry_out(self.kernel, self.dataplanes, report, self.clock)
+        yield from verify(self.kernel, self.dataplanes, self.host, report, self.clock)
         self._draw_conclusions(report, comparison)
         if len(self.host.displaced) != displaced:  # some were put back
             self.save_displaced(self.host.displaced)
@@ -86,7 +90,8 @@ class Reconciler:
         self.imagined = host
         try:
             report = Report(Dirt(everything=Cause(None, Look.PLAN)), began=self.clock(), is_initial=True)
-            yield from replace(self, kernel=Spectator(self.kernel), host=host).decide(report)
+            observed = replace(self, kernel=Spectator(self.kernel), dataplanes=self.dataplanes.observed(), host=host)
+            yield from observed.decide(report)
         finally:
             self.imagined = None
         return Proposal(report.plan, host, report.began)
@@ -96,6 +101,13 @@ class Reconciler:
         for host in (self.host, self.imagined):
             if host is not None:
                 host.meanwhile.update(keys)
+
+    def poll(self) -> None:
+        """Make dirty what no event tells of and has to be read again by now."""
+        schedule, now = self.host.schedule, self.clock()
+        for dataplane, interval in self.dataplanes.polled:
+            if schedule.take_poll(dataplane.name, interval, now):
+                schedule.dirt.add_scopes(find_all_scopes(self.dataplanes, self.host, dataplane.kinds), POLLED)
 
     def announce(self) -> list[Announced]:
         """Tell the neighbours of those VIPs whose turn it is."""
@@ -120,7 +132,7 @@ class Reconciler:
             self._choose_news()
         report.fresh = frozenset(host.fresh)
         comparison = Comparison()
-        yield from observe(self.kernel, host, dirt, comparison)
+        yield from observe(self.dataplanes, host, dirt, comparison)
         report.scopes, report.absent, report.unread = comparison.scopes, comparison.absent, comparison.unread
         report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
         return comparison
@@ -132,7 +144,7 @@ class Reconciler:
             yield from read_facts(self.kernel, host)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
             host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
-        host.facts = look_around(self.kernel, host, self.clock())
+        host.facts = look_around(self.kernel, self.dataplanes, host, self.clock())
         self.listen()  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
         host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
@@ -141,11 +153,11 @@ class Reconciler:
         """Hear of what may matter now, before it is dumped, and of nothing else."""
         host = self.host
         is_everything_news = host.schedule.is_reach_awaited
-        grounds = (is_everything_news, host.desired.changes, host.needs, host.ours)
+        grounds = (is_everything_news, host.desired.changes, host.needs, host.marks)
         if grounds == self.grounds:
             return
         self.grounds = grounds
-        interest = None if is_everything_news else find_interest(host.desired, host.needs.watched, host.ours)
+        interest = None if is_everything_news else find_interest(host.desired, host.needs.watched, host.marks.numbers)
         if interest != self.kernel.interest:
             self.kernel.listen_for(interest)
             if host.needs.gateways or host.needs.watched:  # these were asked for while the news of them was not heard
@@ -162,7 +174,7 @@ class Reconciler:
             count_former=host.former.count,
         )
         return Policy(
-            ours=host.ours,
+            stamps=self.dataplanes.stamps(host.marks),
             limits=limits,
             owned=host.owned_after(comparison.count(Nature.MISSING), surplus) if surplus else 0,
             fresh=host.fresh,
@@ -182,9 +194,19 @@ class Reconciler:
         if report.dirt.everything:
             host.holds.forget_old_repairs(now)
         host.postponed = host.postponed - report.scopes | report.postponed
-        host.note_unread(report.scopes - report.unread, report.unread, now)
+        host.note_unread(report.scopes - report.unread.keys(), report.unread, now)
         forget_former(host, report)
         forget_marks(host, report, comparison.former)
         host.announcements.note(report.outcomes, report.dirt.regained, host.desired, host.facts, now)
         report.elapsed = now - report.began
         host.schedule.note_pass(report.dirt, report.began, now)
+        self._plan_polls(report, now)
+
+    def _plan_polls(self, report: Report, now: float) -> None:
+        """A dataplane without events is read again after a while, as long as anything is wanted of it."""
+        polls = self.host.schedule.polls
+        for dataplane, interval in self.dataplanes.polled:
+            if not any(self.host.desired.wants.get(kind) for kind in dataplane.kinds):
+                polls.pop(dataplane.name, None)
+            elif report.dirt.everything or dataplane.name not in polls:
+                polls[dataplane.name] = now + interval

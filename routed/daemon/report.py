@@ -52,7 +52,7 @@ class Report:
     plan: Plan = field(default_factory=Plan)
     outcomes: list[Outcome] = field(default_factory=list)
     scopes: set[Scope] = field(default_factory=set)
-    unread: set[Scope] = field(default_factory=set)  # what these show is not known, since they never held still
+    unread: dict[Scope, Reason] = field(default_factory=dict)  # what these show is not known; why
     postponed: set[Scope] = field(default_factory=set)  # where surplus stayed, since something wanted could not be put
     fights: list[Fight] = field(default_factory=list)  # that began
     ended: list[Ended] = field(default_factory=list)  # troubles that are over

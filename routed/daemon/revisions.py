@@ -40,7 +40,7 @@ from routed.daemon.storage import (
 )
 from routed.kernel.codec.route import take_source
 from routed.model.entries import Source
-from routed.model.handover import Codec
+from routed.model.handover import Codec, make_codec
 from routed.model.objects import Key, Kind, RouteSlot, RouteValue, Value
 from routed.model.text import Vocabulary, format_object
 
@@ -52,8 +52,6 @@ _OLD: Final = ".old"
 _MANIFEST: Final = "manifest.json"
 _DISPLACED: Final = "displaced.json"
 _MARKS: Final = {"verified": False, "confirmed": True}  # what a manifest that does not tell means
-# Fields by name: one that is added later, with a default, does not make old files unreadable.
-_CODEC: Final = Codec(one for row in KINDS.values() for one in row.types)
 
 
 class Origin(NamedTuple):
@@ -331,15 +329,24 @@ class Revisions:
 
 def encode_displaced(displaced: dict[Key, Value]) -> bytes:
     """Objects as JSON, without loss, in the form of ``model.handover``."""
-    rows = [[key.kind.value, *map(_CODEC.encode, (key.slot, key.member, value))] for key, value in displaced.items()]
+    encode = _make_codec().encode
+    rows = [[key.kind, *map(encode, (key.slot, key.member, value))] for key, value in displaced.items()]
     return json.dumps({"version": VERSION, "objects": rows}).encode()
 
 
 def decode_displaced(text: bytes) -> dict[Key, Value]:
     """The inverse of ``encode_displaced``. Raises one of ``DAMAGES`` for anything else."""
     rows = read_document(text, VERSION)["objects"]
-    decode = _CODEC.decode
+    decode = _make_codec().decode
+    unknown = {kind for kind, *_ in rows} - KINDS.keys()
+    if unknown:
+        raise ValueError(f"nothing is known of the kind {min(unknown)}")
     return {Key(Kind(kind), decode(slot), decode(member)): decode(value) for kind, slot, member, value in rows}
+
+
+def _make_codec() -> Codec:
+    """Fields are written by name: one that is added later, with a default, does not make old files unreadable."""
+    return make_codec(tuple(one for row in KINDS.values() for one in row.types))
 
 
 def _checksum(content: bytes) -> str:

@@ -25,6 +25,7 @@ from routed.daemon.askers import name_asker
 from routed.daemon.carry_out import count_members
 from routed.daemon.clients import Peer
 from routed.daemon.control import Control, Refused, UnknownEntry
+from routed.daemon.dataplane import find_dataplanes
 from routed.daemon.deployment import Deployer
 from routed.daemon.engine import Engine, Inquiry
 from routed.daemon.files import Files, Start
@@ -108,6 +109,7 @@ class Service:
         self.keep_pause = FIRST_KEEP
         self.reconciler = Reconciler(
             kernel,
+            find_dataplanes(kernel),
             self.host,
             time.monotonic,
             jitter=random.random,
@@ -345,7 +347,7 @@ class Service:
             self.voice.say(notices.note_overrun(self.overruns))
         if report.dirt.everything:
             self.last_resync = time.monotonic()
-            self.ownership.forget(self.host.ours)
+            self.ownership.forget(self.host.marks.numbers)
             self.keeper.keep_again(self.host.intent)
             self.deployer.note_pass(report)
             if self.control:

@@ -5,14 +5,13 @@ A plan is made with it, by the same code that a pass runs on the kernel itself. 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import NoReturn
 
-from routed.daemon.ports import Dump, Kernel
-from routed.model.change import Failure, Operation
+from routed.daemon.ports import Kernel
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
-from routed.model.objects import AddressMember, Scope, Standing
+from routed.model.objects import AddressMember, Standing
 from routed.model.process import Process
 
 
@@ -22,9 +21,7 @@ class Spectator:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self.port = kernel.port
-        self.writes = 0
         self.overruns = 0
-        self.can_mark_again = kernel.can_mark_again
         self.hears_echo = kernel.hears_echo
         self.interest = kernel.interest
 
@@ -47,9 +44,6 @@ class Spectator:
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:  # noqa: D102
         return self._kernel.read_drivers(links)
 
-    def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:  # noqa: D102
-        return self._kernel.read_dump(scope)
-
     def read_events(self) -> list[Event]:
         """None: whoever the kernel is in use by hears them."""
         return []
@@ -63,14 +57,6 @@ class Spectator:
     def listen_for(self, interest: Interest | None) -> None:
         """The news that are delivered stay those of whoever hears them."""
 
-    def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
-        """A spectator changes nothing: to ask it is a defect."""
-        _refuse(operation)
-
-    def announce(self, link: Link, address: bytes) -> None:
-        """Likewise."""
-        _refuse((link, address))
-
-
-def _refuse(what: object) -> NoReturn:
-    raise AssertionError(f"a plan does not carry out {what}")
+    def announce(self, link: Link, address: bytes) -> NoReturn:
+        """A spectator tells nobody: to ask it is a defect."""
+        raise AssertionError(f"a plan does not announce {(link, address)}")

@@ -7,15 +7,15 @@ slot with no other.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from routed.intent.convert import Draft
 from routed.intent.problems import KeyPath
 from routed.model import net
-from routed.model.entries import AddressEntry, Entry, RouteEntry, RuleEntry, VipEntry
+from routed.model.entries import AddressEntry, Entry, HeldVipEntry, RouteEntry, RuleEntry, VipEntry
 from routed.model.names import DEFAULT_METRIC, KERNEL_PRIORITIES
 from routed.model.net import FAMILY_NAME
 from routed.model.objects import RuleMember
@@ -40,10 +40,12 @@ class _Routes(NamedTuple):
 
 def find_clashes(entries: Iterable[Entry]) -> Iterator[Clash]:
     """Every contradiction among the entries, in their order."""
-    entries = tuple(entries)
-    yield from _clashing_routes([entry for entry in entries if isinstance(entry, RouteEntry | VipEntry)])
-    yield from _clashing_rules([entry for entry in entries if isinstance(entry, RuleEntry)])
-    yield from _clashing_addresses([entry for entry in entries if isinstance(entry, AddressEntry)])
+    rivals: dict[Find, list[Entry]] = {find: [] for find in CLASHES.values()}
+    for entry in entries:
+        if find := CLASHES.get(type(entry)):
+            rivals[find].append(entry)
+    for find, group in rivals.items():
+        yield from find(group)
 
 
 def _clashing_routes(routes: list[RouteEntry | VipEntry]) -> Iterator[Clash]:
@@ -152,3 +154,15 @@ def _free_name(name: str, taken: dict[str, int]) -> str:
         name = f"{name}:{taken[name]}"
     taken[name] = 1
     return name
+
+
+Find: TypeAlias = Callable[[list[Any]], Iterator[Clash]]
+
+# By what contradictions are found among the entries that may want the same; entries of one function are rivals.
+CLASHES: Final[dict[type[Entry], Find]] = {
+    RouteEntry: _clashing_routes,
+    VipEntry: _clashing_routes,
+    RuleEntry: _clashing_rules,
+    AddressEntry: _clashing_addresses,
+    HeldVipEntry: _clashing_addresses,
+}

@@ -6,8 +6,7 @@ kernel's own objects, those of DHCP and router advertisements) is left out; what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import tomli_w
@@ -18,14 +17,19 @@ from routed.model.names import name_or_number
 from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
 from routed.model.objects import (
     AddressMember,
+    AddressSlot,
     AddressValue,
     Hop,
     Kind,
+    Member,
     RouteSlot,
     RouteValue,
     RuleMember,
     RuleSlot,
+    RuleValue,
+    Slot,
     Standing,
+    Value,
 )
 
 MANY: Final = 8  # routes of one shape that become one entry with a list
@@ -45,31 +49,42 @@ class _UnspeakableError(Exception):
     """The file has no word for this."""
 
 
+class Exporter(NamedTuple):
+    """How objects of a kind are written, that share everything but their member."""
+
+    # (slot, value, members, facts, names of tables) → a table of the file; None for what nobody wrote
+    write: Callable[[Any, Any, Sequence[Any], Facts, Mapping[int, str]], dict[str, Any] | None]
+    describe: Callable[[Any, Sequence[Any]], str]  # (slot, members) → what they are called where they are left out
+    may_list: bool = False  # has the table a list for very many?
+
+
 def export(objects: Iterable[tuple[Kind, Standing]], facts: Facts, tables: Mapping[int, str]) -> Exported:
     """The file that makes these objects; ``tables`` are the host's names for table numbers."""
-    written: dict[str, list[str]] = {"address": [], "route": [], "rule": []}
+    written: dict[Kind, list[str]] = {kind: [] for kind in EXPORTERS}
     left_out: list[str] = []
-    routes: dict[tuple[RouteSlot, RouteValue], list[bytes]] = {}
-    jobs: list[tuple[str, str, Callable[[], dict[str, Any] | None]]] = []
-    for kind, standing in objects:
-        if kind is Kind.ROUTE:
-            routes.setdefault((standing.slot, standing.value), []).append(standing.member)  # type: ignore[arg-type]
-        else:
-            jobs.append((kind, _describe(standing), partial(_WRITERS[kind], standing, facts, tables)))
-    for (slot, value), prefixes in routes.items():
-        groups = [prefixes] if len(prefixes) > MANY else [[prefix] for prefix in prefixes]
-        for group in groups if not _is_nobodys_route(slot, value) else ():
-            what = _describe_routes(slot, group)
-            jobs.append(("route", what, partial(_route, slot, value, group, facts, tables)))
-    for word, what, write in jobs:
+    for kind, slot, value, members in _group(objects):
+        exporter = EXPORTERS[kind]
         try:
-            table = write()
+            table = exporter.write(slot, value, members, facts, tables)
             if table is not None:
-                written[word].append(_render(table))
+                written[kind].append(_render(table))
         except _UnspeakableError as reason:
-            left_out.append(f"{what}: {reason}")
+            left_out.append(f"{exporter.describe(slot, members)}: {reason}")
     texts = [f"\n[[{word}]]\n{entry}" for word, entries in written.items() for entry in entries]
     return Exported("version = 1\n" + "".join(texts), tuple(left_out))
+
+
+def _group(objects: Iterable[tuple[Kind, Standing]]) -> Iterator[tuple[Kind, Slot, Value, list[Member]]]:
+    """Those that become one table, in their order; last, those of which very many may become one."""
+    alike: dict[tuple[Kind, Slot, Value], list[Member]] = {}
+    for kind, (slot, member, value) in objects:
+        if EXPORTERS[kind].may_list:
+            alike.setdefault((kind, slot, value), []).append(member)
+        else:
+            yield kind, slot, value, [member]
+    for (kind, slot, value), members in alike.items():
+        for group in [members] if len(members) > MANY else [[member] for member in members]:
+            yield kind, slot, value, group
 
 
 def _render(table: dict[str, Any]) -> str:
@@ -94,15 +109,15 @@ def _is_left_out(item: object) -> bool:
     return item is None or item is False or item in ("", b"")
 
 
-def _describe(standing: Standing) -> str:
-    member = standing.member
-    if isinstance(member, RuleMember):
-        return f"rule {member.priority}"
-    assert isinstance(member, AddressMember)
-    return f"address {net.format_address(member.address)}/{member.prefixlen}"
+def _describe_rule(_slot: RuleSlot, members: Sequence[RuleMember]) -> str:
+    return f"rule {members[0].priority}"
 
 
-def _describe_routes(slot: RouteSlot, prefixes: list[bytes]) -> str:
+def _describe_address(_slot: AddressSlot, members: Sequence[AddressMember]) -> str:
+    return f"address {net.format_address(members[0].address)}/{members[0].prefixlen}"
+
+
+def _describe_routes(slot: RouteSlot, prefixes: Sequence[bytes]) -> str:
     source = f" from {net.format_destination(slot.source)}" if slot.source else ""
     more = f" and {len(prefixes) - 1} more" if len(prefixes) > 1 else ""
     return f"route {net.format_destination(prefixes[0])}{source}{more}"
@@ -114,20 +129,18 @@ def _is_nobodys_route(slot: RouteSlot, value: RouteValue) -> bool:
 
 
 def _route(
-    slot: RouteSlot, value: RouteValue, prefixes: list[bytes], facts: Facts, tables: Mapping[int, str]
-) -> dict[str, Any]:
-    if slot.source:
-        raise _UnspeakableError("it has a source prefix (from), which the file has no word for")
-    if value.extra or any(hop.extra for hop in value.hops):
-        raise _UnspeakableError("it carries an attribute that the file has no word for")
+    slot: RouteSlot, value: RouteValue, prefixes: Sequence[bytes], facts: Facts, tables: Mapping[int, str]
+) -> dict[str, Any] | None:
+    if _is_nobodys_route(slot, value):
+        return None
+    _refuse_unspeakable(slot, value)
     is_ipv4 = slot.family == IPV4
     table: dict[str, Any] = {}
     if len(prefixes) == 1:
         table["to"] = net.format_destination(prefixes[0])
     else:
         table["prefixes"] = [net.format_prefix(prefix) for prefix in sorted(prefixes)]
-    gateways = {family_of(hop.gateway) for hop in value.hops if hop.gateway}
-    if table.get("to") == "default" and not value.src and (not gateways or min(gateways) != slot.family):
+    if table.get("to") == "default" and not _tells_family(slot, value):
         table["family"] = FAMILY_NAME[slot.family]
     if value.type != names.UNICAST:
         table["type"] = names.ROUTE_TYPES[value.type]
@@ -142,6 +155,19 @@ def _route(
     if is_ipv4 and value.scope != _usual_scope(value):
         table["scope"] = names.SCOPES.get(value.scope, value.scope)
     return table | _metrics(value)
+
+
+def _refuse_unspeakable(slot: RouteSlot, value: RouteValue) -> None:
+    if slot.source:
+        raise _UnspeakableError("it has a source prefix (from), which the file has no word for")
+    if value.extra or any(hop.extra for hop in value.hops):
+        raise _UnspeakableError("it carries an attribute that the file has no word for")
+
+
+def _tells_family(slot: RouteSlot, value: RouteValue) -> bool:
+    """Can the family of a default route be seen from its other words?"""
+    gateways = {family_of(hop.gateway) for hop in value.hops if hop.gateway}
+    return bool(value.src) or (bool(gateways) and min(gateways) == slot.family)
 
 
 def _metrics(value: RouteValue) -> dict[str, Any]:
@@ -192,11 +218,10 @@ def _table(number: int, tables: Mapping[int, str]) -> str | int:
     return tables.get(number, number)
 
 
-def _rule(standing: Standing, facts: Facts, tables: Mapping[int, str]) -> dict[str, Any] | None:
-    del facts
-    rule, slot, value = standing.member, standing.slot, standing.value
-    assert isinstance(rule, RuleMember)
-    assert isinstance(slot, RuleSlot)
+def _rule(
+    slot: RuleSlot, value: RuleValue, members: Sequence[RuleMember], _facts: Facts, tables: Mapping[int, str]
+) -> dict[str, Any] | None:
+    (rule,) = members
     if rule.priority in names.KERNEL_PRIORITIES or value.protocol in {names.PROTOCOL_RA, names.PROTOCOL_REDIRECT}:
         return None
     if rule.extra or value.extra:
@@ -234,11 +259,10 @@ def _range(ends: tuple[int, int]) -> int | str:
     return ends[0] if ends[0] == ends[1] else f"{ends[0]}-{ends[1]}"
 
 
-def _address(standing: Standing, facts: Facts, tables: Mapping[int, str]) -> dict[str, Any] | None:
-    del tables
-    member, value = standing.member, standing.value
-    assert isinstance(member, AddressMember)
-    assert isinstance(value, AddressValue)
+def _address(
+    _slot: AddressSlot, value: AddressValue, members: Sequence[AddressMember], facts: Facts, _tables: Mapping[int, str]
+) -> dict[str, Any] | None:
+    (member,) = members
     if value.dynamic or value.protocol in names.KERNEL_ADDRESS_PROTOCOLS or _is_kernels_address(member, facts):
         return None
     dev = _dev(member.dev, facts)
@@ -265,7 +289,8 @@ def _is_kernels_address(member: AddressMember, facts: Facts) -> bool:
     return is_loopback or (family_of(member.address) == IPV6 and net.is_inside(member.address, _LINK_LOCAL))
 
 
-_WRITERS: Final[dict[Kind, Callable[[Standing, Facts, Mapping[int, str]], dict[str, Any] | None]]] = {
-    Kind.RULE: _rule,
-    Kind.ADDRESS: _address,
+EXPORTERS: Final[dict[Kind, Exporter]] = {  # in the order of the file
+    Kind.ADDRESS: Exporter(_address, _describe_address),
+    Kind.ROUTE: Exporter(_route, _describe_routes, may_list=True),
+    Kind.RULE: Exporter(_rule, _describe_rule),
 }

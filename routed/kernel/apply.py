@@ -7,22 +7,20 @@ failed, matched by its sequence number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH
 from functools import partial
-from itertools import permutations
 from os import strerror
 from struct import Struct
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from routed.kernel.codec import CODECS, Step
+from routed.kernel.codec import CODECS, Codec, Step
 from routed.kernel.codec.attributes import ACK_TLVS, ERROR, text, walk
 from routed.kernel.requests import RequestSocket
 from routed.model.change import Failure, Operation
-from routed.model.net import IPV4
-from routed.model.objects import Member, RouteValue, Slot, Value
+from routed.model.objects import Member, Slot, Value
 
 FIRST: Final = 512  # members of a batch before it is known how fast the kernel is
 LEAST: Final = 16
@@ -31,7 +29,6 @@ WAIT: Final = 0.004  # seconds that the caller should not wait longer than for o
 _ANSWER_SIZE: Final = 1024  # bytes that one error takes in the receive buffer, with its text, rounded up
 _BATCH_SIZE: Final = 1 << 18  # bytes; some routes have hundreds of legs
 _ANSWER: Final = 4096  # bytes
-_MOST_LEGS: Final = 4
 
 _ERROR: Final = Struct("=IHHIIi")  # struct nlmsghdr, then the error of struct nlmsgerr, negative
 _ERROR_TEXT_AT: Final = 36  # header, error, header of the request
@@ -82,7 +79,7 @@ def batches(
             partial(codec.requests, codec.delete if step.is_removal else codec.new, step.flags, operation.slot, value),
         )
         for step in codec.steps[operation.verb]
-        for value in _spellings(before if step.of_before else operation.value, operation.slot, step)
+        for value in _spell(codec, operation.slot, before if step.of_before else operation.value, step)
     ]
     start = 0
     while start < len(members):
@@ -99,17 +96,8 @@ def batches(
         start += len(batch)
 
 
-def _spellings(value: Value, slot: Slot, step: Step) -> Iterator[Value]:
-    """The ways to write a value that the kernel tells apart and we do not.
-
-    IPv4 compares the legs of a multipath route in their order (fib_nh_match in net/ipv4/fib_semantics.c), and who wrote
-    it is free to choose one. So a removal names every order of up to four legs; at most one of them is there.
-    """
-    hops = value.hops if isinstance(value, RouteValue) else ()
-    if step.is_removal and slot.family == IPV4 and 1 < len(hops) <= _MOST_LEGS:
-        yield from (value._replace(hops=order) for order in permutations(hops))
-    else:
-        yield value
+def _spell(codec: Codec, slot: Slot, value: Value, step: Step) -> Iterable[Value]:
+    return codec.spell_removal(slot, value) if step.is_removal else (value,)
 
 
 def send_batch(

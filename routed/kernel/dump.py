@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from errno import EBUSY, EINTR, ENOENT
 from os import strerror
 from struct import Struct
@@ -32,8 +32,7 @@ from routed.kernel.codec.attributes import (
     message,
 )
 from routed.kernel.requests import RequestSocket, number_of
-from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
-from routed.model.objects import Chunk, Kind, RouteSlot, Scope, Standing, Stretch
+from routed.model.objects import Chunk, Scope, Standing, Stretch
 
 T = TypeVar("T")
 
@@ -83,10 +82,10 @@ class Dump:
     def chunks(self) -> Iterator[Chunk]:
         """The same, with routes that differ in their prefix only left together."""
         kind, family = self.scope.kind, self.scope.family
-        is_unfiltered = kind is Kind.ROUTE and not self.scope.table and not self.scope.protocol
+        is_noise = None if self.scope.table or self.scope.protocol else CODECS[kind].is_noise
         while self._datagrams:
             chunk = self._decoder.decode_chunk(kind, self._datagrams.popleft(), family)
-            yield _leave_out_noise(chunk) if is_unfiltered else chunk
+            yield _leave_out(chunk, is_noise) if is_noise else chunk
 
     def discard(self) -> Iterator[None]:
         """Give the memory back in slices: a million routes are 60 MB, and freeing them takes its time."""
@@ -96,15 +95,10 @@ class Dump:
             yield
 
 
-def _leave_out_noise(chunk: Chunk) -> Chunk:
+def _leave_out(chunk: Chunk, is_noise: Callable[[Standing | Stretch], bool]) -> Chunk:
     if isinstance(chunk, Stretch):
-        return [] if _is_noise(chunk) else chunk
-    return [standing for standing in chunk if not _is_noise(standing)]
-
-
-def _is_noise(standing: Standing | Stretch) -> bool:
-    slot = standing.slot
-    return isinstance(slot, RouteSlot) and slot.table == TABLE_LOCAL and standing.value.protocol == PROTOCOL_KERNEL
+        return [] if is_noise(chunk) else chunk
+    return [standing for standing in chunk if not is_noise(standing)]
 
 
 def read_scope(requests: RequestSocket, scope: Scope, decoder: Decoder) -> Generator[None, None, Dump]:

@@ -13,7 +13,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Final, Self
 
-from routed.kernel import announce, apply, defaults, drivers, dump, filters, gateways, sockets
+from routed.kernel import announce, apply, defaults, drivers, dump, filters, gateways, sockets, stamp
 from routed.kernel.codec import CODECS, Decoder, MalformedMessage, messages
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.link import LINKS_REQUEST, decode_link
@@ -22,11 +22,12 @@ from routed.kernel.events import EventReader
 from routed.kernel.filters import Program
 from routed.kernel.requests import DEADLINE, RequestSocket
 from routed.kernel.witness import Witness
-from routed.model.change import Failure, Operation
+from routed.model.change import Drift, Failure, Operation
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.net import FAMILIES
 from routed.model.objects import AddressMember, Kind, Member, Scope, Standing
+from routed.model.owner import Marks, Stamp
 from routed.model.process import Process
 
 _GET_LINK: Final = 18
@@ -46,6 +47,11 @@ class Kernel:
     nothing else in slices. No answer within ``deadline`` seconds is an OSError, ETIMEDOUT.
     """
 
+    name: Final = "rtnetlink"  # as a dataplane
+    kinds: Final = tuple(CODECS)
+    poll_interval: Final = None
+    has_echo: Final = True
+
     def __init__(
         self,
         request_buffer: int = sockets.REQUEST_BUFFER,
@@ -62,7 +68,7 @@ class Kernel:
         self.port = self._requests.port  # the port id of our own changes in notifications
         self.witness = Witness()
         self.writes = 0  # change requests sent
-        self.can_mark_again = read_version() >= MARKS_AGAIN
+        self._can_mark_again = read_version() >= MARKS_AGAIN
         self.hears_echo = True  # are events of our own changes of routes delivered?
         self.interest: Interest | None = None  # as ``listen_for`` left it
         self._filters = self._make_filters(None)
@@ -160,6 +166,18 @@ class Kernel:
     def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
         """The same in slices."""
         return dump.read_scope(self._dumps, scope, self._decoder)
+
+    def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
+        """Whose the objects of a kind are while these protocol numbers are ours."""
+        return stamp.make_stamp(kind, marks)
+
+    def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
+        """The dumps that show everything of a kind that is ours."""
+        return stamp.find_owned(kind, families, marks)
+
+    def must_keep_mark(self, drift: Drift) -> bool:
+        """Is nothing wrong but a protocol number that this kernel never changes?"""
+        return not self._can_mark_again and stamp.STAMPS[drift.kind].is_mark_alone(drift)
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out one operation: an item for each batch, with the failures in it. Nothing is sent unless iterated."""

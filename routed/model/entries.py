@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from routed.model.names import TABLE_MAIN, UNICAST
 from routed.model.net import family_of
@@ -160,6 +160,23 @@ class LinkEntry(Entry):
 
     link: str  # its name
     kind: str
+
+
+class Form(NamedTuple):
+    """What a kind of entry is written as."""
+
+    table: str  # of the file; empty where none is written: it comes from other entries
+    parts: tuple[type[Any], ...] = ()  # types of its own that its fields are made of, beside those of every entry
+
+
+FORMS: Final[dict[type[Entry], Form]] = {
+    AddressEntry: Form("address"),
+    HeldVipEntry: Form("vip"),
+    LinkEntry: Form(""),
+    RouteEntry: Form("route", (HopSpec,)),
+    RuleEntry: Form("rule", (RuleMember,)),
+    VipEntry: Form("vip", (When,)),
+}
 
 
 class How(StrEnum):

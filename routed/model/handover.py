@@ -18,6 +18,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from routed.model.prefixes import PrefixSet
@@ -96,6 +97,12 @@ class Codec:
         except (ValueError, RecursionError) as error:
             raise HandoverError(f"this is no JSON: {error}") from None
         return self.decode(value, beside)
+
+
+@lru_cache(maxsize=4)
+def make_codec(types: tuple[type[Any], ...]) -> Codec:
+    """The codec of these types, made once: for who takes them from a table at each use."""
+    return Codec(types)
 
 
 class _Reader:

@@ -2,7 +2,7 @@
 
 Every object has an identity in three parts and a content:
 
-* ``kind``: one of :class:`Kind`;
+* ``kind``: a :class:`Kind`;
 * ``slot``: the part of the kernel's key that many objects share (of a route: family, table, metric, tos, source);
 * ``member``: the rest of the key (of a route: its packed prefix, 5 or 17 bytes);
 * the *value*: everything that may differ under one key. Its ``protocol`` says whose it is.
@@ -17,21 +17,39 @@ object that carries it never counts as equal to one that does not.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias, final
 
 from routed.model.prefixes import Packed
 
 FOREVER: Final = 0xFFFFFFFF  # INFINITY_LIFE_TIME, linux/addrconf.h
 
 
-class Kind(StrEnum):
-    """What an object is."""
+@final
+class Kind(str):
+    """What an object is: one word, and one value for each word.
 
-    LINK = "link"
-    ADDRESS = "address"
-    ROUTE = "route"
-    RULE = "rule"
+    No list says which there are: the tables of kinds do, of which each floor that has to know something of a kind has
+    one.
+    """
+
+    __slots__ = ()
+
+    LINK: ClassVar[Kind]
+    ADDRESS: ClassVar[Kind]
+    ROUTE: ClassVar[Kind]
+    RULE: ClassVar[Kind]
+
+    def __new__(cls, word: str) -> Kind:
+        """Always the same for the same word."""
+        return _KINDS.setdefault(word, super().__new__(cls, word))
+
+
+_KINDS: Final[dict[str, Kind]] = {}
+
+Kind.LINK = Kind("link")
+Kind.ADDRESS = Kind("address")
+Kind.ROUTE = Kind("route")
+Kind.RULE = Kind("rule")
 
 
 class LinkSlot(NamedTuple):
@@ -156,8 +174,15 @@ class RuleValue(NamedTuple):
     extra: bytes = b""
 
 
-Slot: TypeAlias = LinkSlot | AddressSlot | RouteSlot | RuleSlot
-Member: TypeAlias = LinkMember | AddressMember | bytes | RuleMember
+class Slot(Protocol):
+    """What a slot of any kind is: a tuple that says the family of what stands in it."""
+
+    @property
+    def family(self) -> int:
+        """AF_INET, AF_INET6, or AF_UNSPEC where the kind knows none."""
+
+
+Member: TypeAlias = tuple[Any, ...] | bytes
 # The kinds have no common supertype but "a tuple with a protocol"; the tables of kinds pair each with its own.
 Value: TypeAlias = Any
 

@@ -94,6 +94,7 @@ class Look(Plain):
     DIRECT = auto()  # ``apply --direct``
     PLAN = auto()
     REGULAR = auto()  # the resync
+    POLLED = auto()  # a dataplane that tells of no changes
     COMPARISON = auto()  # a dump that was read for something else
     STORM = auto()  # of so many events that no single one counts
     OVERRUN = auto()  # events were lost
@@ -342,8 +343,13 @@ class Flaw(Plain):
     BEHIND = auto()  # a foreign one comes first under its key
     IN_FRONT = auto()  # of the host's own address
     EXTRA = auto()  # more stands under its key
-    OTHER_MARK = auto()  # the same under another protocol
     PUT_BACK = auto()  # no entry wants its place any more, in which something stood before
+
+
+class OtherMark(Detailed):
+    """It is as wanted, but marked as somebody else's."""
+
+    field: str  # that has the mark
 
 
 class Differs(Detailed):
@@ -429,6 +435,12 @@ class Several(Detailed):
 
 class CallFailed(Detailed):
     """A call of the system failed."""
+
+    words: str  # the system's own
+
+
+class Unreadable(Detailed):
+    """What a dataplane holds cannot be read."""
 
     words: str  # the system's own
 

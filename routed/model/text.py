@@ -84,6 +84,21 @@ def find_differing(standing: Value, wanted: Value) -> list[str]:
     return [name for name in wanted._fields if getattr(standing, name) != getattr(wanted, name)]
 
 
+def differs_in_mark(kind: Kind, standing: Value, wanted: Value) -> bool:
+    """Do two values of this kind differ in nothing but in whose they are?"""
+    return find_differing(standing, wanted) == [TEXTS[kind].mark]
+
+
+def mark_name(kind: Kind) -> str:
+    """The name of the field that says whose a value is."""
+    return TEXTS[kind].mark
+
+
+def mark_of(kind: Kind, value: Value) -> Any:
+    """What a value says of whose it is."""
+    return getattr(value, TEXTS[kind].mark)
+
+
 def format_route_key(slot: RouteSlot, member: bytes, vocabulary: Vocabulary) -> str:
     """``default``, ``10.30.0.0/16 table storage metric 50``; for IPv6 the metric always, as ``ip`` does."""
     words = _format_selector(slot, member)
@@ -274,6 +289,7 @@ class TextRow(NamedTuple):
     key: Callable[[Any, Any, Vocabulary], str]
     whole: Callable[[Any, Any, Any, Vocabulary], str]
     json: Callable[[Any, Any, Any, Vocabulary], Json]
+    mark: str = "protocol"  # the field of its value that says whose it is, and nothing else
 
 
 TEXTS: Final[dict[Kind, TextRow]] = {

@@ -208,7 +208,7 @@ def test_replace_changes_the_owner_and_the_metric_of_an_address_in_place(
     assert do(kernel, Verb.ADD, address(network.v0, text, protocol=4)) == []
     wanted = address(network.v0, text, **({"protocol": 4} | change))
     assert do(kernel, Verb.REPLACE, wanted) == []
-    is_kept = "protocol" in change and wanted.slot.family == V4 and not kernel.can_mark_again
+    is_kept = "protocol" in change and wanted.slot.family == V4 and not kernel._can_mark_again
     assert (wanted in read(kernel, scope_of(wanted))) is not is_kept
 
 

@@ -37,7 +37,7 @@ def test_a_dump_holds_the_table_that_was_asked_for_and_no_other(kernel: Kernel, 
         to = f"192.0.2.{host}/32" if family == V4 else f"2001:db8::{host}/128"
         assert do(kernel, Verb.ADD, route(to, type=6, table=table)) == []
     (only,) = read(kernel, Scope(Kind.ROUTE, family, 101))
-    assert only.slot.table == 101  # type: ignore[union-attr]
+    assert only.slot.table == 101  # type: ignore[attr-defined]
 
 
 def test_a_dump_by_protocol_finds_ours_in_every_table(kernel: Kernel) -> None:
@@ -87,7 +87,7 @@ def test_a_route_is_removed_from_beside_those_of_other_sources(network: Network,
 def test_a_dump_of_everything_leaves_out_what_the_kernel_keeps_in_table_local(kernel: Kernel) -> None:
     everything = read(kernel, Scope(Kind.ROUTE, V4))
     assert everything
-    assert {standing.slot.table for standing in everything} == {254}  # type: ignore[union-attr]
+    assert {standing.slot.table for standing in everything} == {254}  # type: ignore[attr-defined]
     assert read(kernel, Scope(Kind.ROUTE, V4, 255))
 
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routed.core.schedule import Dirt
+from routed.daemon.dataplane import Dataplanes
 from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
@@ -46,7 +47,7 @@ class Keeper:
         self.kernel = kernel
         self.now = 1000.0
         self.host = Host(Intent(SETTINGS))
-        reconciler = Reconciler(kernel, self.host, lambda: self.now)
+        reconciler = Reconciler(kernel, Dataplanes(kernel), self.host, lambda: self.now)
         self.engine = Engine(reconciler)
         reconciler.begin()
 

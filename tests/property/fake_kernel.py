@@ -1,7 +1,8 @@
 """A kernel in memory that behaves as Linux 6.18 was measured to behave, and misbehaves where a test tells it to.
 
-It answers ``daemon.ports.Kernel``. Here belongs what the kernel does, never what routed should do about it: nothing of
-``routed.core`` or ``routed.kernel`` is used. What it leaves out: next hop objects, secondary addresses, VRFs, DAD.
+It answers ``daemon.ports.Kernel`` and, as rtnetlink does, ``daemon.dataplane.Dataplane``. Here belongs what the kernel
+does, never what routed should do about it: nothing of ``routed.core`` is used, and of ``routed.kernel`` only what a
+protocol number means. What it leaves out: next hop objects, secondary addresses, VRFs, DAD.
 
 Sources: fib_table_insert and fib_table_delete in net/ipv4/fib_trie.c, fib_sync_down_dev in net/ipv4/fib_semantics.c,
 fib6_add_rt2node in net/ipv6/ip6_fib.c, ip6_route_del in net/ipv6/route.c, fib_nl_newrule in net/core/fib_rules.c; all
@@ -15,10 +16,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ESRCH
 from itertools import chain, groupby, islice
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from routed.kernel.stamp import STAMPS, find_owned, make_stamp
 from routed.model import names
-from routed.model.change import Failure, Operation, Verb
+from routed.model.change import Drift, Failure, Operation, Verb
 from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.net import IPV4, IPV6, family_of, is_inside, network_of, parse_prefix
@@ -38,6 +40,7 @@ from routed.model.objects import (
     Stretch,
     Value,
 )
+from routed.model.owner import Marks, Stamp
 from routed.model.prefixes import Packed
 from routed.model.process import Process
 from tests.property.fake_links import delete_link, insert_link, list_links, tell_of_link
@@ -98,6 +101,10 @@ class FakeDump:
 class FakeKernel:
     """The routing state of one network namespace."""
 
+    name: ClassVar[str] = "rtnetlink"  # as a dataplane
+    kinds: ClassVar[tuple[Kind, ...]] = tuple(STAMPS)
+    poll_interval: ClassVar[float | None] = None
+    has_echo: ClassVar[bool] = True
     mischief: Mischief = field(default_factory=Mischief)
     port: int = OUR_PORT
     writes: int = 0
@@ -107,7 +114,7 @@ class FakeKernel:
     marks: dict[int, int] = field(default_factory=dict)  # ifindex → the protocol number in the alias
     announced: list[tuple[str, bytes]] = field(default_factory=list)
     objects: dict[Kind, dict[Slot, dict[Member, list[Value]]]] = field(
-        default_factory=lambda: {kind: {} for kind in Kind}
+        default_factory=lambda: {kind: {} for kind in STAMPS}
     )
     requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
     inspect: Callable[[Verb, Key, Value], None] = lambda _verb, _key, _value: None  # sees each of them first
@@ -195,6 +202,15 @@ class FakeKernel:
                         failures.append(Failure(member, error, os.strerror(error)))
             self.mischief.fail("apply answered")  # it was done, and nobody was told
             yield tuple(failures)
+
+    def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
+        return make_stamp(kind, marks)
+
+    def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
+        return find_owned(kind, families, marks)
+
+    def must_keep_mark(self, drift: Drift) -> bool:
+        return not self.can_mark_again and STAMPS[drift.kind].is_mark_alone(drift)
 
     def announce(self, link: Link, address: bytes) -> None:
         self.mischief.fail("announce")

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from routed.core.schedule import Dirt
+from routed.daemon.dataplane import Dataplane, Dataplanes
 from routed.daemon.engine import Engine, Inquiry, Request
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Failed, Report
+from routed.kernel.stamp import STAMPS, make_stamp
 from routed.model import names
 from routed.model.change import Cause, Plan, Verb
 from routed.model.entries import (
@@ -40,6 +42,7 @@ from routed.model.objects import (
     RuleValue,
     Value,
 )
+from routed.model.owner import Marks, Stamps
 from routed.model.prefixes import PrefixSet
 from routed.model.reasons import Look
 from tests.property.fake_kernel import STRANGER, FakeKernel
@@ -48,6 +51,7 @@ OURS = 114
 THEIRS = 4  # proto static
 BOOT = 3
 ORIGIN = Origin("/etc/routed.toml", 1)
+OWNERS = {kind: make_stamp(kind, Marks(OURS)) for kind in STAMPS}  # while OURS is ours
 MOST_STEPS = 2000  # more steps of one run than this are a loop that wakes itself
 
 
@@ -57,15 +61,22 @@ class Rig:
 
     kernel: FakeKernel
     now: float = 1000.0
+    others: tuple[Dataplane, ...] = ()  # beside rtnetlink
     reports: list[Report] = field(default_factory=list)
     errors: int = 0
     reconciler: Reconciler = field(init=False)
     engine: Engine = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reconciler = Reconciler(self.kernel, Host(Intent()), lambda: self.now)
+        self.reconciler = Reconciler(
+            self.kernel, Dataplanes(self.kernel, *self.others), Host(Intent()), lambda: self.now
+        )
         self.engine = Engine(self.reconciler)
         self.kernel.inspect = self._inspect
+
+    @property
+    def stamps(self) -> Stamps:
+        return self.reconciler.dataplanes.stamps(self.host.marks)
 
     @property
     def host(self) -> Host:
@@ -128,7 +139,7 @@ class Rig:
     def _inspect(self, verb: Verb, key: Key, value: Value) -> None:
         """Nothing may be asked for but what is wished or owned, at the moment of asking."""
         is_wished = self.host.desired.get(key) is not None
-        is_owned = verb is Verb.DELETE and value.protocol in self.host.ours
+        is_owned = verb is Verb.DELETE and self.stamps[key.kind](value).is_ours
         is_given_back = self.host.displaced.get(key) == value
         assert is_wished or is_owned or is_given_back, f"{verb} {key} {value} is none of our business"
 

@@ -13,6 +13,7 @@ from os import strerror
 
 import pytest
 
+from routed.core.kinds import KINDS
 from routed.core.schedule import STORM
 from routed.core.troubles import State
 from routed.daemon.status import describe_entries, summarise
@@ -20,7 +21,7 @@ from routed.model import names
 from routed.model.change import Verb
 from routed.model.entries import HeldVipEntry, Intent, Settings, VipEntry, When
 from routed.model.net import parse_address, parse_prefix
-from routed.model.objects import Key, Kind, Value
+from routed.model.objects import Key, Value
 from tests.property.fake_kernel import FakeKernel
 from tests.property.rig import (
     ORIGIN,
@@ -185,7 +186,7 @@ def is_right(rig: Rig) -> bool:
 
 
 def surplus_of(rig: Rig) -> Iterator[tuple[Key, Value]]:
-    for kind in Kind:
+    for kind in KINDS:
         for slot, member, value in rig.kernel.stand(kind):
             key = Key(kind, slot, member)
             if value.protocol == 114 and rig.host.desired.get(key) is None:

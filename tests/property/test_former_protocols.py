@@ -111,7 +111,7 @@ def test_the_way_back_to_a_former_number_makes_it_the_present_one() -> None:
     rig = moved(*FEW)
     rig.enforce(under(OURS, *FEW))
     assert rig.host.former_protocols == frozenset()
-    assert rig.host.ours == {OURS}
+    assert rig.host.marks.numbers == {OURS}
     assert count(rig, NEXT) == 0
 
 
@@ -123,7 +123,7 @@ def test_after_any_changes_of_number_nothing_of_a_forgotten_one_is_left(
     rig.start()
     for protocol, entries in steps:
         rig.enforce(under(protocol, *entries, max_deletes=data.draw(st.sampled_from([0, 1.0]))))
-        for number in {OURS, NEXT, 116} - rig.host.ours:
+        for number in {OURS, NEXT, 116} - rig.host.marks.numbers:
             assert count(rig, number) == 0
     rig.enforce(under(steps[-1][0], *steps[-1][1], max_deletes=1.0), is_forced=True)
     assert rig.host.former_protocols == frozenset()

@@ -178,7 +178,7 @@ def test_a_plan_without_a_daemon_is_what_a_direct_apply_does_with_what_is_kept_o
     fresh.reconciler.host = Host(
         intent,
         displaced=dict(former.host.displaced),
-        former_protocols=former.host.ours - {intent.settings.protocol},
+        former_protocols=former.host.marks.numbers - {intent.settings.protocol},
     )
     fresh.reconciler.begin()
     assert_reload_does(fresh, intent)

@@ -19,7 +19,7 @@ from routed.model.facts import Facts, Link
 from routed.model.net import IPV4, network_of, parse_prefix
 from routed.model.objects import Chunk, Kind, RouteSlot, Standing, Stretch
 from routed.model.prefixes import Packed, PrefixSet
-from tests.property.rig import OURS, THEIRS, a_route, hop, route_value
+from tests.property.rig import OURS, OWNERS, THEIRS, a_route, hop, route_value
 
 # Few addresses and all lengths, so that one prefix lies in another and many share an address.
 v4 = st.builds(
@@ -127,7 +127,7 @@ def compare(
     desired.put(resolve(a_route("listed", tuple(listed), type_=names.BLACKHOLE, is_file=is_file), FACTS, OURS))
     for text in single:
         desired.put(resolve(a_route(text, text, type_=names.BLACKHOLE), FACTS, OURS))
-    comparer = Comparer(Kind.ROUTE, desired.wants[Kind.ROUTE], SLOTS[:1] if is_covered else (), frozenset({OURS}))
+    comparer = Comparer(Kind.ROUTE, desired.wants[Kind.ROUTE], SLOTS[:1] if is_covered else (), OWNERS[Kind.ROUTE])
     chunk: Chunk
     for chunk in chunks:
         comparer.feed(chunk)

@@ -13,7 +13,7 @@ from routed.model.events import KERNEL, Event, ObjectEvent
 from routed.model.facts import Facts, Link
 from routed.model.objects import RouteValue
 from tests.property.fake_kernel import OUR_PORT, STRANGER, join_alike
-from tests.property.rig import OURS, THEIRS, a_route, hop, route_key, route_value
+from tests.property.rig import OURS, OWNERS, THEIRS, a_route, hop, route_key, route_value
 
 FACTS = Facts(links={1: Link(1, "v0", is_up=True, has_carrier=True)})
 WRITTEN_OUT = tuple(f"10.1.{number}.0/24" for number in range(4))
@@ -39,7 +39,7 @@ def note(events: list[Event]) -> Schedule:
     for entry in (a_route("out", WRITTEN_OUT), a_route("file", OF_A_FILE, is_file=True)):
         desired.put(resolve(entry, FACTS, OURS))
     for event in events:
-        schedule.note(event, FACTS, desired, frozenset({OURS}), OUR_PORT, 1.0)
+        schedule.note(event, FACTS, desired, OWNERS, OUR_PORT, 1.0)
     return schedule
 
 

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from routed.core.kinds import KINDS
 from routed.model import names
 from routed.model.change import Verb
 from routed.model.entries import Entry, HopSpec
 from routed.model.net import IPV4, IPV6
-from routed.model.objects import AddressValue, Key, Kind, RouteValue, Value
+from routed.model.objects import AddressValue, Key, RouteValue, Value
 from tests.property.fake_kernel import APPEND, FakeKernel
 from tests.property.rig import (
     BOOT,
@@ -272,7 +273,7 @@ def all_that_stands(kernel: FakeKernel) -> dict[Key, tuple[Value, ...]]:
     """Everything in the kernel."""
     return {
         Key(kind, slot, member): tuple(values)
-        for kind in Kind
+        for kind in KINDS
         for slot, members in kernel.objects[kind].items()
         for member, values in members.items()
     }

@@ -14,7 +14,6 @@ from routed.core.kinds.address import (
     blame_kernel_for_address,
     cure_address,
     find_links_of_addresses,
-    is_mark_alone,
     judge_address,
 )
 from routed.core.kinds.cures import Crowd, Cure, Judge, is_as_wanted
@@ -30,8 +29,7 @@ from routed.core.kinds.route import (
     rank_route,
 )
 from routed.core.kinds.rule import DEFAULT_RULES, cure_rule, is_way_to_anything, judge_rule, rank_rule
-from routed.model import names
-from routed.model.change import Cause, Drift
+from routed.model.change import Cause
 from routed.model.events import KERNEL
 from routed.model.net import FAMILIES
 from routed.model.objects import (
@@ -86,10 +84,6 @@ def _blame_kernel(_slot: Slot, _value: Value, reason: Reason) -> Cause:
     return Cause(KERNEL, reason)
 
 
-def _is_never(_drift: Drift) -> bool:
-    return False
-
-
 class KindRow(NamedTuple):
     """What the core must know of a kind. A row says only what is not as of most kinds."""
 
@@ -100,11 +94,10 @@ class KindRow(NamedTuple):
     types: tuple[type[Any], ...]  # that its slots, members and values are made of, as they are kept on disk
     families: tuple[int, ...] = FAMILIES  # of each there is a dump of its own
     scope: Callable[[Kind, Any], Scope] = _find_scope  # the dump that shows what stands in a slot
-    # Are its members prefixes? There may be a million of them: they are kept packed, a dump is asked for one protocol
-    # where a table is not meant, and the kernel tells only of those that are worth it.
+    # Are its members prefixes? There may be a million of them: they are kept packed, and the kernel tells only of those
+    # that are worth it.
     are_prefixes: bool = False
     is_written: bool = True  # is there a table of the file for it?
-    untouchable: frozenset[int] = names.NEVER_OURS  # protocols: only an explicit on_conflict = "replace" displaces them
     not_yet: frozenset[int] = frozenset()  # errnos that mean: something that it stands on is missing
     made_by_kernel: Mapping[Slot, frozenset[Member]] = {}  # what a new namespace has, and what is missed if it has gone
     rank_within: Callable[[Any, Any], int] = _rank_equal  # (member, value): among additions of the kind, lower first
@@ -119,7 +112,6 @@ class KindRow(NamedTuple):
     blame_kernel: Callable[[Any, Any, Reason], Cause] = _blame_kernel
     # May it have gone for the same reason for which its dump is dirty? Not where it may itself be that reason.
     is_explained_by_dump: bool = True
-    is_mark_alone: Callable[[Drift], bool] = _is_never  # is nothing wrong but a mark that old kernels never change?
 
 
 KINDS: Final[dict[Kind, KindRow]] = {
@@ -131,7 +123,6 @@ KINDS: Final[dict[Kind, KindRow]] = {
         types=(LinkSlot, LinkMember, LinkValue),
         families=(0,),
         is_written=False,
-        untouchable=frozenset(),
     ),
     Kind.ADDRESS: KindRow(
         rank=1,
@@ -139,12 +130,10 @@ KINDS: Final[dict[Kind, KindRow]] = {
         judge=judge_address,
         cure=cure_address,
         types=(AddressSlot, AddressMember, AddressValue),
-        untouchable=names.KERNEL_ADDRESS_PROTOCOLS,
         not_yet=frozenset({ENODEV}),
         find_links=find_links_of_addresses,
         blame_kernel=blame_kernel_for_address,
         is_explained_by_dump=False,
-        is_mark_alone=is_mark_alone,
     ),
     Kind.ROUTE: KindRow(
         rank=2,

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.objects import Value
-from routed.model.reasons import Differs, Flaw, Reason
-from routed.model.text import find_differing
+from routed.model.owner import Stamp
+from routed.model.reasons import Differs, Flaw, OtherMark, Reason
+from routed.model.text import find_differing, mark_name
 
-Ours = frozenset[int]
-Judge = Callable[[Any, Want, tuple[Value, ...], Ours], Nature | None]  # the first is the slot
-Cure = Callable[[Drift, Ours], list[Operation]]
+Judge = Callable[[Any, Want, tuple[Value, ...], Stamp], Nature | None]  # the first is the slot
+Cure = Callable[[Drift, Stamp], list[Operation]]
 
 
 class Crowd(Enum):
@@ -53,9 +53,10 @@ def find_reason(drift: Drift) -> Reason:
     if reason is not None:
         return reason
     differing = find_differing(drift.standing[0], wanted_of(drift))
-    if differing == ["protocol"]:
-        return Flaw.OTHER_MARK
-    what = tuple(name for name in differing if name != "protocol")
+    mark = mark_name(drift.kind)
+    if differing == [mark]:
+        return OtherMark(mark)
+    what = tuple(name for name in differing if name != mark)
     return Differs(what, is_foreign=drift.nature is Nature.FOREIGN)
 
 

@@ -6,30 +6,31 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
-from routed.core.kinds.cures import Ours, add_or_delete, is_as_wanted, operate, take_away, wanted_of
+from routed.core.kinds.cures import add_or_delete, is_as_wanted, operate, take_away, wanted_of
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.net import ADDRESS_LENGTH, DEFAULT, IPV4, IPV6, network_of
 from routed.model.objects import Kind, RouteSlot, RouteValue, Scope
+from routed.model.owner import Stamp
 from routed.model.reasons import FirstContact, Reason
 
 ANY_PROTOCOL: Final = 0  # in a delete request: whoever installed it (fib6_protocol is not compared when it is 0)
 
 
-def judge_route(slot: RouteSlot, want: Want, standing: tuple[RouteValue, ...], ours: Ours) -> Nature | None:
+def judge_route(slot: RouteSlot, want: Want, standing: tuple[RouteValue, ...], stamp: Stamp) -> Nature | None:
     """Several aliases may stand under one key; the first is the one that carries traffic."""
     if not standing:
         return Nature.MISSING
     first, *others = standing
     if is_as_wanted(first, want):
-        return Nature.EXTRA if any(other.protocol in ours for other in others) else None
+        return Nature.EXTRA if any(stamp(other).is_ours for other in others) else None
     if want.value in others:
         return Nature.BEHIND
     if slot.family == IPV6 and _has_surplus_legs(first, want.value):
         return Nature.EXTRA
-    return Nature.DIFFERENT if first.protocol in ours else Nature.FOREIGN
+    return Nature.DIFFERENT if stamp(first).is_ours else Nature.FOREIGN
 
 
-def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
+def cure_route(drift: Drift, stamp: Stamp) -> list[Operation]:
     """Never leave the key without a route that carries traffic.
 
     IPv4 deletes the first alias of which nothing in the request speaks against it, and that may be what was just put:
@@ -42,26 +43,26 @@ def cure_route(drift: Drift, ours: Ours) -> list[Operation]:
     first, *others = drift.standing
     if drift.nature is Nature.EXTRA:
         if drift.want and is_as_wanted(first, drift.want):
-            return [take_away(drift, other) for other in others if other.protocol in ours]
+            return [take_away(drift, other) for other in others if stamp(other).is_ours]
         legs = tuple(hop for hop in first.hops if hop not in wanted.hops)
         return [take_away(drift, first._replace(hops=legs, protocol=ANY_PROTOCOL))]
     is_ipv4 = drift.slot.family == IPV4
-    stale = [take_away(drift, other) for other in drift.standing if other.protocol in ours and other != wanted]
+    stale = [take_away(drift, other) for other in drift.standing if stamp(other).is_ours and other != wanted]
     if drift.nature is Nature.BEHIND:
         if is_ipv4:  # an identical prepend is refused (EEXIST), so ours, which carries nothing now, goes first
             return [operate(Verb.CHANGE, drift, wanted), *stale]
         in_front = drift.standing[: drift.standing.index(wanted)]  # nothing can be put in front of them
         return [take_away(drift, other) for other in in_front] + [gone for gone in stale if gone.value not in in_front]
     if not is_ipv4:
-        return _replace_ipv6_aliases(drift, wanted, ours)
-    if not others or first.protocol in ours:
+        return _replace_ipv6_aliases(drift, wanted, stamp)
+    if not others or stamp(first).is_ours:
         return [operate(Verb.REPLACE, drift, first), *(gone for gone in stale if gone.value != first)]
     if not stale:
         return [operate(Verb.PREPEND, drift, first)]
     return [operate(Verb.CHANGE, drift, stale[0].value), *stale[1:]]
 
 
-def _replace_ipv6_aliases(drift: Drift, wanted: RouteValue, ours: Ours) -> list[Operation]:
+def _replace_ipv6_aliases(drift: Drift, wanted: RouteValue, stamp: Stamp) -> list[Operation]:
     """Ours takes the place of one alias, and what stood in front of that one goes.
 
     IPv6 replaces the first alias that has a gateway if ours has one, and none if ours has none, else the first of all
@@ -71,7 +72,7 @@ def _replace_ipv6_aliases(drift: Drift, wanted: RouteValue, ours: Ours) -> list[
     standing: tuple[RouteValue, ...] = drift.standing
     at = next((i for i, other in enumerate(standing) if _has_gateway(other) == _has_gateway(wanted)), 0)
     in_front = standing[: at + 1] if len(standing[at].hops) > 1 and not _has_gateway(wanted) else standing[:at]
-    stale = tuple(other for other in standing[at + 1 :] if other.protocol in ours and other != wanted)
+    stale = tuple(other for other in standing[at + 1 :] if stamp(other).is_ours and other != wanted)
     return [operate(Verb.REPLACE, drift, standing[at]), *(take_away(drift, other) for other in in_front + stale)]
 
 

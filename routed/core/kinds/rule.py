@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from routed.core.kinds.cures import Ours, add_or_delete, operate, take_away, wanted_of
+from routed.core.kinds.cures import add_or_delete, operate, take_away, wanted_of
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.objects import Member, RuleMember, RuleSlot, RuleValue, Slot, Value
+from routed.model.owner import Stamp
 
 DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
     RuleSlot(family): frozenset(RuleMember(priority, table=table) for priority, table in rules.items())
@@ -16,20 +17,20 @@ DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
 }
 
 
-def judge_rule(_slot: RuleSlot, want: Want, standing: tuple[Value, ...], ours: Ours) -> Nature | None:
+def judge_rule(_slot: RuleSlot, want: Want, standing: tuple[Value, ...], stamp: Stamp) -> Nature | None:
     """The protocol is part of a rule's key: a stranger's twin stands beside ours and takes nothing from it."""
     if want.value not in standing:
         return Nature.MISSING
-    return Nature.EXTRA if any(other != want.value and other.protocol in ours for other in standing) else None
+    return Nature.EXTRA if any(other != want.value and stamp(other).is_ours for other in standing) else None
 
 
-def cure_rule(drift: Drift, ours: Ours) -> list[Operation]:
+def cure_rule(drift: Drift, stamp: Stamp) -> list[Operation]:
     """A rule cannot be edited: the new one comes first, then the old one goes."""
     if drift.nature in {Nature.MISSING, Nature.SURPLUS} and not drift.want:
         return add_or_delete(drift)
     wanted = wanted_of(drift)
     new = [operate(Verb.ADD, drift, None)] if drift.nature is Nature.MISSING else []
-    old = [take_away(drift, other) for other in drift.standing if other.protocol in ours and other != wanted]
+    old = [take_away(drift, other) for other in drift.standing if stamp(other).is_ours and other != wanted]
     return new + old
 
 

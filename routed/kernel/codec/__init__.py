@@ -5,7 +5,7 @@ Everything here is pure: bytes in, values out. Here must never live: a socket, p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from errno import EOPNOTSUPP
 from typing import Any, Final, NamedTuple
 
@@ -27,16 +27,19 @@ from routed.kernel.codec.link import (
     encode_link_change,
     encode_link_removal,
 )
-from routed.kernel.codec.route import RouteDecoder, dump_routes, route_requests
+from routed.kernel.codec.route import RouteDecoder, dump_routes, route_requests, spell_removal
 from routed.kernel.codec.rule import decode_rule, dump_rules, encode_rule
 from routed.model.change import Verb
-from routed.model.objects import Chunk, Kind, Scope, Slot, Standing, Value
+from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
+from routed.model.objects import Chunk, Kind, RouteSlot, Scope, Slot, Standing, Stretch, Value
 
 __all__ = ["CODECS", "Codec", "Decoder", "MalformedMessage", "RouteDecoder", "Step", "messages"]
 
 _REMOVAL: Final = 1  # of every four message types: new, removal, dump, change (linux/rtnetlink.h)
 
 Requests = Callable[[int, int, Any, Value, Sequence[Any], int], bytes | bytearray]
+Decode = Callable[[bytes, int], Chunk]  # (one datagram of a dump, the family of it)
+MakeDecoder = Callable[["Decoder"], Decode]
 
 
 class Step(NamedTuple):
@@ -65,6 +68,10 @@ LINK_STEPS: Final[Steps] = {
 }
 
 
+def _as_it_is(_slot: Slot, value: Value) -> Iterable[Value]:
+    return (value,)
+
+
 class Codec(NamedTuple):
     """What is needed to speak of one kind of object."""
 
@@ -73,8 +80,11 @@ class Codec(NamedTuple):
     # (nlmsg_type, flags, slot, value, members, base) → requests with the sequence numbers base, base + 1 …, the last
     # with NLM_F_ACK
     requests: Requests
+    make_decoder: MakeDecoder
     steps: Steps = STEPS
+    spell_removal: Callable[[Any, Any], Iterable[Value]] = _as_it_is  # (slot, value) → each way to name what shall go
     hints: Mapping[int, str] = {}  # what the kernel's words about an errno leave open
+    is_noise: Callable[[Standing | Stretch], bool] | None = None  # what is left out of a dump of everything
 
     @property
     def delete(self) -> int:
@@ -93,12 +103,7 @@ class Decoder:
     def __init__(self) -> None:
         self.routes = RouteDecoder()
         self._malformed = 0
-        self._decoders: dict[Kind, Callable[[bytes, int], list[Standing]]] = {
-            Kind.LINK: self._each(_standing_link),
-            Kind.ROUTE: self.routes.decode_all,
-            Kind.RULE: self._each(decode_rule),
-            Kind.ADDRESS: self._each(_standing_address),
-        }
+        self._decoders = {kind: codec.make_decoder(self) for kind, codec in CODECS.items()}
 
     @property
     def malformed(self) -> int:
@@ -107,31 +112,16 @@ class Decoder:
 
     def decode(self, kind: Kind, data: bytes, family: int) -> list[Standing]:
         """The objects of one datagram, in the kernel's order. What is malformed is skipped and counted."""
-        return self._decoders[kind](data, family)
+        chunk = self.decode_chunk(kind, data, family)
+        return chunk.spread() if isinstance(chunk, Stretch) else chunk
 
     def decode_chunk(self, kind: Kind, data: bytes, family: int) -> Chunk:
         """The same, as a stretch where the objects are routes that differ in their prefix only."""
-        stretch = self.routes.decode_stretch(data, family) if kind is Kind.ROUTE and len(data) > HEADER.size else None
-        return stretch or self.decode(kind, data, family)
+        return self._decoders[kind](data, family)
 
     def count_malformed(self) -> None:
         """Note a message that was skipped elsewhere."""
         self._malformed += 1
-
-    def _each(self, decode: Callable[[bytes, int, int], Standing | None]) -> Callable[[bytes, int], list[Standing]]:
-        def decode_all(data: bytes, _family: int) -> list[Standing]:
-            found: list[Standing] = []
-            for _, _, start, end in messages(data):
-                try:
-                    standing = decode(data, start, end)
-                except MalformedMessage:
-                    self._malformed += 1
-                else:
-                    if standing is not None:
-                        found.append(standing)
-            return found
-
-        return decode_all
 
 
 def messages(data: bytes) -> list[tuple[int, int, int, int]]:
@@ -148,6 +138,37 @@ def messages(data: bytes) -> list[tuple[int, int, int, int]]:
     return found
 
 
+def _each(decode: Callable[[bytes, int, int], Standing | None]) -> MakeDecoder:
+    """One message after another."""
+
+    def make_decoder(decoder: Decoder) -> Decode:
+        def decode_all(data: bytes, _family: int) -> list[Standing]:
+            found: list[Standing] = []
+            for _, _, start, end in messages(data):
+                try:
+                    standing = decode(data, start, end)
+                except MalformedMessage:
+                    decoder.count_malformed()
+                else:
+                    if standing is not None:
+                        found.append(standing)
+            return found
+
+        return decode_all
+
+    return make_decoder
+
+
+def _all_at_once(decoder: Decoder) -> Decode:
+    """Routes that differ in their prefix only are left together."""
+
+    def decode_chunk(data: bytes, family: int) -> Chunk:
+        stretch = decoder.routes.decode_stretch(data, family) if len(data) > HEADER.size else None
+        return stretch or decoder.routes.decode_all(data, family)
+
+    return decode_chunk
+
+
 def _standing_address(data: bytes, start: int, end: int) -> Standing | None:
     decoded = decode_address(data, start, end)
     return decoded and decoded[0]
@@ -156,6 +177,13 @@ def _standing_address(data: bytes, start: int, end: int) -> Standing | None:
 def _standing_link(data: bytes, start: int, end: int) -> Standing | None:
     decoded = decode_link(data, start, end)
     return decoded and decoded[0]
+
+
+def _is_kernels_own(route: Standing | Stretch) -> bool:
+    """Is it what the kernel itself keeps in table local?"""
+    slot = route.slot
+    assert isinstance(slot, RouteSlot)
+    return slot.table == TABLE_LOCAL and route.value.protocol == PROTOCOL_KERNEL
 
 
 def _link_dump(_scope: Scope) -> bytes:
@@ -185,10 +213,15 @@ CODECS: Final = {
         16,
         _link_dump,
         _one_by_one(encode_link, encode_link_removal, encode_link_change),
+        _each(_standing_link),
         LINK_STEPS,
-        {EOPNOTSUPP: "this kernel has no driver for it (modprobe says more)"},
+        hints={EOPNOTSUPP: "this kernel has no driver for it (modprobe says more)"},
     ),
-    Kind.ADDRESS: Codec(20, dump_addresses, _one_by_one(encode_address, encode_address_removal)),
-    Kind.ROUTE: Codec(24, dump_routes, route_requests),
-    Kind.RULE: Codec(32, dump_rules, _one_by_one(encode_rule, encode_rule)),
+    Kind.ADDRESS: Codec(
+        20, dump_addresses, _one_by_one(encode_address, encode_address_removal), _each(_standing_address)
+    ),
+    Kind.ROUTE: Codec(
+        24, dump_routes, route_requests, _all_at_once, spell_removal=spell_removal, is_noise=_is_kernels_own
+    ),
+    Kind.RULE: Codec(32, dump_rules, _one_by_one(encode_rule, encode_rule), _each(decode_rule)),
 }

@@ -13,7 +13,7 @@ from routed.model.entries import Entry
 from routed.model.facts import Facts, Link
 from routed.model.net import parse_prefix
 from routed.model.objects import Key, Kind, Slot, Standing, Value
-from tests.property.rig import OURS, THEIRS, a_route, hop, route_key, route_value
+from tests.property.rig import OURS, OWNERS, THEIRS, a_route, hop, route_key, route_value
 
 FACTS = Facts(links={1: Link(1, "v0", is_up=True, has_carrier=True)})
 SLOT = route_key().slot
@@ -34,7 +34,7 @@ def desired(*entries: Entry) -> Desired:
 def compare(
     wanted: Desired, *standings: Standing, covered: tuple[Slot, ...] = (SLOT,), chunk: int = 100
 ) -> Differences:
-    comparer = Comparer(Kind.ROUTE, wanted.wants[Kind.ROUTE], covered, frozenset({OURS}))
+    comparer = Comparer(Kind.ROUTE, wanted.wants[Kind.ROUTE], covered, OWNERS[Kind.ROUTE])
     for start in range(0, len(standings), chunk):
         comparer.feed(list(standings[start : start + chunk]))
     return comparer.finish()
@@ -111,7 +111,7 @@ def test_single_keys_are_judged_like_a_dump() -> None:
         route_key("10.9.0.0/16"): (OURS_ONLINK,),
         route_key("10.8.0.0/16"): (THEIR,),
     }
-    found = compare_keys(touched, wanted, frozenset({OURS}))
+    found = compare_keys(touched, wanted, OWNERS)
     assert natures(found) == {
         Nature.MISSING: (A,),
         Nature.DIFFERENT: (B,),

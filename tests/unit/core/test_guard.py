@@ -13,8 +13,8 @@ from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.entries import OnConflict
 from routed.model.net import parse_address
 from routed.model.objects import Kind, Member, RouteValue, Slot
-from routed.model.reasons import FirstContact, Flaw, LeftAlone, TooMany
-from tests.property.rig import OURS, THEIRS, a_route, hop, route_key, route_value
+from routed.model.reasons import FirstContact, Flaw, LeftAlone, Reason, TooMany
+from tests.property.rig import OURS, OWNERS, THEIRS, a_route, hop, route_key, route_value
 
 WANTED = route_value(hop(1), protocol=OURS)
 PEER = parse_address("10.30.7.7")
@@ -29,55 +29,59 @@ def foreign(to: str, standing: RouteValue, on_conflict: OnConflict | None = None
 THEIR_ROUTE = route_value(hop(2), protocol=THEIRS)
 
 
+def lifeline_of(drift: Drift, limits: Limits) -> Reason | None:
+    return find_lifeline(drift, limits, OWNERS[drift.kind])
+
+
 def test_an_ordinary_foreign_route_is_displaced() -> None:
-    assert find_lifeline(foreign("10.30.0.0/16", THEIR_ROUTE), Limits()) is None
+    assert lifeline_of(foreign("10.30.0.0/16", THEIR_ROUTE), Limits()) is None
 
 
 @pytest.mark.parametrize("to", ["0.0.0.0/0", "::/0"])
 def test_the_first_contact_with_a_foreign_default_route_is_refused(to: str) -> None:
-    assert find_lifeline(foreign(to, THEIR_ROUTE), Limits()) == FirstContact()
+    assert lifeline_of(foreign(to, THEIR_ROUTE), Limits()) == FirstContact()
 
 
 def test_the_first_contact_with_the_route_of_a_live_ssh_session_is_refused() -> None:
     limits = Limits(ssh_peers=frozenset({PEER}))
-    reason = find_lifeline(foreign("10.30.0.0/16", THEIR_ROUTE), limits)
+    reason = lifeline_of(foreign("10.30.0.0/16", THEIR_ROUTE), limits)
     assert reason == FirstContact(parse_address("10.30.7.7"))
-    assert find_lifeline(foreign("10.31.0.0/16", THEIR_ROUTE), limits) is None
+    assert lifeline_of(foreign("10.31.0.0/16", THEIR_ROUTE), limits) is None
 
 
 def test_a_default_route_that_was_ours_before_is_taken_back() -> None:
     limits = Limits(contacted={route_key("0.0.0.0/0")})
-    assert find_lifeline(foreign("0.0.0.0/0", THEIR_ROUTE), limits) is None
+    assert lifeline_of(foreign("0.0.0.0/0", THEIR_ROUTE), limits) is None
 
 
 def test_on_conflict_replace_takes_over_even_a_lifeline() -> None:
-    assert find_lifeline(foreign("0.0.0.0/0", THEIR_ROUTE, OnConflict.REPLACE), Limits()) is None
+    assert lifeline_of(foreign("0.0.0.0/0", THEIR_ROUTE, OnConflict.REPLACE), Limits()) is None
 
 
 def test_on_conflict_refuse_leaves_any_foreign_object_alone() -> None:
-    assert find_lifeline(foreign("10.30.0.0/16", THEIR_ROUTE, OnConflict.REFUSE), Limits()) is LeftAlone.REFUSED
+    assert lifeline_of(foreign("10.30.0.0/16", THEIR_ROUTE, OnConflict.REFUSE), Limits()) is LeftAlone.REFUSED
 
 
 @pytest.mark.parametrize("protocol", sorted(names.NEVER_OURS))
 def test_the_kernels_own_route_is_left_alone_unless_told_otherwise(protocol: int) -> None:
     own = THEIR_ROUTE._replace(protocol=protocol)
-    assert find_lifeline(foreign("10.30.0.0/16", own), Limits()) is not None
-    assert find_lifeline(foreign("10.30.0.0/16", own, OnConflict.REPLACE), Limits()) is None
+    assert lifeline_of(foreign("10.30.0.0/16", own), Limits()) is not None
+    assert lifeline_of(foreign("10.30.0.0/16", own, OnConflict.REPLACE), Limits()) is None
 
 
 def test_the_same_default_route_under_another_protocol_is_adopted_at_first_contact() -> None:
-    assert find_lifeline(foreign("0.0.0.0/0", WANTED._replace(protocol=THEIRS)), Limits()) is None
+    assert lifeline_of(foreign("0.0.0.0/0", WANTED._replace(protocol=THEIRS)), Limits()) is None
 
 
 def test_our_own_route_with_another_content_is_never_a_lifeline() -> None:
     drift = foreign("0.0.0.0/0", THEIR_ROUTE)._replace(nature=Nature.DIFFERENT)
-    assert find_lifeline(drift, Limits()) is None
+    assert lifeline_of(drift, Limits()) is None
 
 
 def deletion(count: int, first: int = 0, table: int = 254) -> Operation:
     members = tuple(bytes((10, first + number, 0, 0, 16)) for number in range(count))
     drift = Drift(Nature.SURPLUS, Kind.ROUTE, route_key(table=table).slot, members, None, (WANTED,))
-    (operation,) = KINDS[Kind.ROUTE].cure(drift, frozenset({OURS}))
+    (operation,) = KINDS[Kind.ROUTE].cure(drift, OWNERS[Kind.ROUTE])
     return operation
 
 

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from routed.core.kinds import KINDS
+from routed.kernel.stamp import make_stamp
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.objects import AddressSlot, AddressValue, Key, Kind, Value
+from routed.model.owner import Marks
 from tests.property.rig import (
     OURS,
+    OWNERS,
     THEIRS,
     a_route,
     a_rule,
@@ -24,7 +27,6 @@ from tests.property.rig import (
     rule_key,
 )
 
-MINE = frozenset({OURS})
 V4, V6 = route_key(), route_key("2001:db8::/32")
 WANTED = route_value(hop(1, "192.0.2.2"), protocol=OURS)
 OLD = route_value(hop(1, "192.0.2.3"), protocol=OURS)
@@ -35,7 +37,7 @@ MERGED = LEGS._replace(hops=tuple(sorted((*LEGS.hops, hop(1, "fd00::9")))))
 
 
 def judge(key: Key, *standing: Value, wanted: Value = WANTED, also: tuple[Value, ...] = ()) -> Nature | None:
-    return KINDS[key.kind].judge(key.slot, Want(a_route(), wanted, also), standing, MINE)
+    return KINDS[key.kind].judge(key.slot, Want(a_route(), wanted, also), standing, OWNERS[key.kind])
 
 
 def cure(key: Key, *standing: Value, wanted: Value = WANTED) -> list[tuple[Verb, Value]]:
@@ -43,7 +45,7 @@ def cure(key: Key, *standing: Value, wanted: Value = WANTED) -> list[tuple[Verb,
     nature = judge(key, *standing, wanted=wanted)
     assert nature is not None
     drift = Drift(nature, key.kind, key.slot, (key.member,), Want(a_route(), wanted), standing)
-    operations: list[Operation] = KINDS[key.kind].cure(drift, MINE)
+    operations: list[Operation] = KINDS[key.kind].cure(drift, OWNERS[key.kind])
     return [(operation.verb, operation.value) for operation in operations]
 
 
@@ -157,7 +159,7 @@ def test_a_strangers_twin_of_our_rule_takes_nothing_from_it() -> None:
 
 def test_a_rule_of_a_former_protocol_goes_after_the_new_one_stands() -> None:
     ours, former = a_rule_value(), a_rule_value(113)
-    both = frozenset({OURS, 113})
+    both = make_stamp(Kind.RULE, Marks(OURS, frozenset({113})))
     drift = Drift(Nature.MISSING, Kind.RULE, RULE.slot, (RULE.member,), Want(a_rule(), ours), (former,))
     operations = KINDS[Kind.RULE].cure(drift, both)
     assert [(operation.verb, operation.value) for operation in operations] == [(Verb.ADD, ours), (Verb.DELETE, former)]
@@ -194,11 +196,11 @@ def test_an_address_that_is_missing_is_added() -> None:
 def test_what_nobody_wants_is_deleted_by_its_full_specification() -> None:
     for key, value in ((V4, OLD), (RULE, a_rule_value()), (ADDRESS, HELD)):
         drift = Drift(Nature.SURPLUS, key.kind, key.slot, (key.member,), None, (value,))
-        (operation,) = KINDS[key.kind].cure(drift, MINE)
+        (operation,) = KINDS[key.kind].cure(drift, OWNERS[key.kind])
         assert (operation.verb, operation.value, operation.entry) == (Verb.DELETE, value, None)
 
 
 def test_every_kind_has_a_row() -> None:
-    assert set(KINDS) == set(Kind)
+    assert set(KINDS) == {Kind.LINK, Kind.ADDRESS, Kind.ROUTE, Kind.RULE}
     assert isinstance(ADDRESS.slot, AddressSlot)
     assert an_address().dev == "v0"

@@ -8,9 +8,9 @@ from routed.core.vip import find_beside, find_natural
 from routed.model.facts import Natural, Way
 from routed.model.names import UNICAST
 from routed.model.net import IPV4, format_address, parse_address, parse_prefix
-from routed.model.objects import RouteSlot, RouteValue, Standing
+from routed.model.objects import Kind, RouteSlot, RouteValue, Standing
+from tests.property.rig import OWNERS
 
-OURS = frozenset({114})
 VIP = parse_prefix("10.103.97.2")
 BESIDE = parse_address("10.103.97.3")
 
@@ -26,7 +26,7 @@ PINNED = way("198.51.100.1", "10.103.97.2/32", 114)
 
 def natural(asked: Way | None, beside: Way | None, former: Natural | None = None) -> Way | None:
     ways = {VIP[:-1]: asked, BESIDE: beside}
-    return find_natural(VIP, {address: one for address, one in ways.items() if one}, former, OURS).way
+    return find_natural(VIP, {address: one for address, one in ways.items() if one}, former, OWNERS[Kind.ROUTE]).way
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,9 @@ def test_when_the_way_beside_changes_it_counts_for_the_vip() -> None:
 
 
 def test_after_a_restart_the_way_beside_is_all_that_is_known() -> None:
-    assert find_natural(VIP, {VIP[:-1]: PINNED, BESIDE: OUTER}, None, OURS) == Natural(OUTER, OUTER, is_certain=False)
+    assert find_natural(VIP, {VIP[:-1]: PINNED, BESIDE: OUTER}, None, OWNERS[Kind.ROUTE]) == Natural(
+        OUTER, OUTER, is_certain=False
+    )
 
 
 def test_a_route_to_the_neighbour_alone_says_nothing() -> None:

@@ -9,6 +9,7 @@ from routed.model.objects import AddressValue, Key, Kind, Value
 from routed.model.reasons import Flaw, LeftAlone
 from tests.property.rig import (
     OURS,
+    OWNERS,
     THEIRS,
     a_route,
     a_rule,
@@ -24,7 +25,7 @@ from tests.property.rig import (
 ONLINK = route_value(hop(1), protocol=OURS)
 VIA = route_value(hop(1, "192.0.2.2"), protocol=OURS)
 THEIR = route_value(hop(2), protocol=THEIRS)
-POLICY = Policy(frozenset({OURS}), owned=100)
+POLICY = Policy(OWNERS, owned=100)
 ADDRESS, RULE = address_key("10.20.0.11/21", 1), rule_key()
 FIRST, SECOND = route_key("10.1.0.0/16"), route_key("10.2.0.0/16")
 
@@ -78,7 +79,7 @@ def test_an_entry_that_only_observes_is_never_touched() -> None:
 
 def test_an_entry_for_once_is_installed_at_a_start_and_then_left_alone() -> None:
     drift = missing(FIRST, ONLINK, a_route(enforce=Enforce.ONCE))
-    at_start = Policy(frozenset({OURS}), fresh=frozenset({a_route().name}))
+    at_start = Policy(OWNERS, fresh=frozenset({a_route().name}))
     assert steps(make_plan([drift], [], at_start)) == [(Verb.ADD, Kind.ROUTE, ONLINK)]
     assert not make_plan([drift], [], POLICY).operations
     other = drift._replace(nature=Nature.DIFFERENT, standing=(VIA,))
@@ -87,7 +88,7 @@ def test_an_entry_for_once_is_installed_at_a_start_and_then_left_alone() -> None
 
 def test_the_held_members_of_a_group_are_left_alone_and_the_others_are_cured() -> None:
     drift = missing(FIRST, ONLINK)._replace(members=(FIRST.member, SECOND.member))
-    policy = Policy(frozenset({OURS}), is_held=lambda key, entry: key == FIRST and entry == "route/lan")
+    policy = Policy(OWNERS, is_held=lambda key, entry: key == FIRST and entry == "route/lan")
     plan = make_plan([drift], [], policy)
     assert [operation.members for operation in plan.operations] == [(SECOND.member,)]
     assert [held.members for held in plan.held] == [(FIRST.member,)]
@@ -97,7 +98,7 @@ def test_a_surplus_stays_while_the_files_on_disk_are_not_those_in_force() -> Non
     plan = make_plan(
         [surplus(FIRST, ONLINK)],
         [],
-        Policy(frozenset({OURS}), owned=1, why_surplus_stays=LeftAlone.NOT_ON_DISK),
+        Policy(OWNERS, owned=1, why_surplus_stays=LeftAlone.NOT_ON_DISK),
     )
     assert not plan.operations
     assert [refusal.reason for refusal in plan.refusals] == [LeftAlone.NOT_ON_DISK]
@@ -105,7 +106,7 @@ def test_a_surplus_stays_while_the_files_on_disk_are_not_those_in_force() -> Non
 
 def test_what_was_displaced_is_put_back_and_the_rest_of_the_group_goes() -> None:
     drift = surplus(FIRST, ONLINK)._replace(members=(FIRST.member, SECOND.member))
-    plan = make_plan([drift], [], Policy(frozenset({OURS}), owned=2, displaced={FIRST: THEIR}))
+    plan = make_plan([drift], [], Policy(OWNERS, owned=2, displaced={FIRST: THEIR}))
     assert [(o.verb, o.members, o.value) for o in plan.operations] == [
         (Verb.REPLACE, (FIRST.member,), THEIR),
         (Verb.DELETE, (SECOND.member,), ONLINK),

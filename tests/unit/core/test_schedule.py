@@ -20,7 +20,18 @@ from routed.model.objects import AddressMember, Key, Kind, RouteValue, Scope, Va
 from routed.model.process import Process
 from routed.model.reasons import Deed, LinkChange, LinkTurn, Look
 from tests.property.fake_kernel import OUR_PORT, STRANGER, join_alike
-from tests.property.rig import OURS, THEIRS, a_route, a_rule, a_rule_value, hop, route_key, route_value, rule_key
+from tests.property.rig import (
+    OURS,
+    OWNERS,
+    THEIRS,
+    a_route,
+    a_rule,
+    a_rule_value,
+    hop,
+    route_key,
+    route_value,
+    rule_key,
+)
 
 V0 = Link(1, "v0", is_up=True, has_carrier=True)
 MEMBER = AddressMember(1, parse_address("192.0.2.1"), 24)
@@ -44,7 +55,7 @@ class Listener:
 
     def hear(self, *events: Event, now: float = 1.0) -> Dirt:
         for event in events:
-            self.schedule.note(event, self.facts, self.desired, frozenset({OURS}), OUR_PORT, now)
+            self.schedule.note(event, self.facts, self.desired, OWNERS, OUR_PORT, now)
         return self.schedule.dirt
 
 
@@ -163,7 +174,7 @@ class Asked:
 def ask_about(*events: Event) -> tuple[Dirt, list[int]]:
     listener, asked = Listener(), Asked()
     for event in events:
-        listener.schedule.note(event, FACTS, listener.desired, frozenset({OURS}), OUR_PORT, 1.0, asked)
+        listener.schedule.note(event, FACTS, listener.desired, OWNERS, OUR_PORT, 1.0, asked)
     return listener.schedule.dirt, asked.ports
 
 
@@ -398,3 +409,19 @@ def test_what_was_taken_is_not_taken_again() -> None:
     assert listener.schedule.take(1.0)
     assert not listener.schedule.take(1.0)
     assert listener.schedule.find_due(1.0) is None
+
+
+def test_a_poll_is_due_at_its_moment_and_then_an_interval_later() -> None:
+    schedule = Schedule(polls={"one": 10.0, "other": 15.0})
+    assert schedule.find_due(0.0) == 10.0
+    assert not schedule.take_poll("one", 10.0, 9.0)
+    assert schedule.take_poll("one", 10.0, 10.5)
+    assert schedule.polls == {"one": 20.5, "other": 15.0}
+    assert not schedule.take_poll("unknown", 10.0, 99.0)
+
+
+def test_a_poll_waits_for_the_retry_of_a_failed_pass() -> None:
+    schedule = Schedule(polls={"one": 10.0}, retry_at=30.0)
+    assert schedule.find_due(0.0) == 30.0
+    assert not schedule.take_poll("one", 10.0, 20.0)
+    assert schedule.take_poll("one", 10.0, 30.0)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from routed.daemon.marks import VERSION, Marks, MarksFile
+from routed.daemon.marks import VERSION, MarksFile
 from routed.daemon.storage import StateError
+from routed.model.owner import Marks
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from routed.daemon.lock import AlreadyRunningError, acquire
-from routed.daemon.marks import Marks, MarksFile
+from routed.daemon.marks import MarksFile
 from routed.daemon.ownership import Ownership
+from routed.model.owner import Marks
 
 # Only in the names of locks is there room for numbers that no routed on this host has; the file would not take them.
 FIRST = 3_000_000 + os.getpid()

@@ -49,6 +49,9 @@ class Work:
     def note_meanwhile(self, keys: Iterable[Key]) -> None:
         self.meanwhile.update(keys)
 
+    def poll(self) -> None:
+        pass
+
     def begin_pass(self) -> None:
         self.meanwhile.clear()
 
