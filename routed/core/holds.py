@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause
 from routed.model.objects import Key
 
@@ -51,6 +52,7 @@ class Holds:
     held: dict[Subject, Hold] = field(default_factory=dict)
     repairs: dict[Subject, deque[float]] = field(default_factory=dict)
     fights: dict[Subject, int] = field(default_factory=dict)  # how often each was held before
+    timetable: Timetable = field(default_factory=Timetable)
 
     def copy(self) -> Holds:
         """The same, to be changed by itself."""
@@ -74,7 +76,7 @@ class Holds:
         delay = min(LAST_RETRY, FIRST_RETRY * 2.0 ** (attempts - 1)) * (1 + jitter / 10)
         since = former.since if former and former.reason == reason else now
         hold = Hold(Why.WAITING if is_waiting else Why.FAILED, now + delay, reason, since, attempts)
-        self.held[subject] = hold
+        self._hold(subject, hold)
         return hold
 
     def note_success(self, subject: Subject) -> None:
@@ -93,14 +95,14 @@ class Holds:
         length = FIGHT_HOLDS[min(round_number, len(FIGHT_HOLDS) - 1)]
         reason = f"undone {limit} times within {now - times[0]:.0f} s by another process"
         hold = Hold(Why.FIGHT, now + length, reason, now, round_number + 1, rival)
-        self.held[subject] = hold
+        self._hold(subject, hold)
         self.fights[subject] = round_number + 1
         self.repairs[subject] = deque(maxlen=limit)
         return hold
 
     def pause(self, subject: Subject, reason: str, until: float, now: float) -> None:
         """The operator's pause; the empty string is everything."""
-        self.held[subject] = Hold(Why.PAUSED, until, reason, now)
+        self._hold(subject, Hold(Why.PAUSED, until, reason, now))
 
     def resume(self, subject: Subject) -> bool:
         """End a pause early. False when there was none."""
@@ -114,13 +116,10 @@ class Holds:
         """Let go of every hold of these reasons: waiting ones when the host changed, all but pauses on a reload."""
         wanted = frozenset(whys)
         self.held = {subject: hold for subject, hold in self.held.items() if hold.why not in wanted}
+        self._arm()
         if Why.FIGHT in wanted:
             self.repairs.clear()
             self.fights.clear()
-
-    def find_next(self, now: float) -> float | None:
-        """When the next hold ends, as a moment after ``now``."""
-        return min((hold.until for hold in self.held.values() if hold.until > now), default=None)
 
     def find_ended_pauses(self, now: float) -> list[Subject]:
         """Pauses whose time is over and that ``take_ended`` will forget."""
@@ -137,6 +136,7 @@ class Holds:
                 self.held[subject] = self.held[subject]._replace(until=0.0)
             if why is Why.FIGHT and subject in self.repairs:
                 self.repairs[subject].append(now)  # the next try counts: a rival who waits for it is still the same
+        self._arm()
         return ended
 
     def forget_old_repairs(self, now: float) -> None:
@@ -147,3 +147,12 @@ class Holds:
             if subject in self.held or (times and now - times[-1] <= FIGHT_WINDOW)
         }
         self.fights = {subject: count for subject, count in self.fights.items() if subject in self.repairs}
+
+    def _hold(self, subject: Subject, hold: Hold) -> None:
+        self.held[subject] = hold
+        self.timetable.bring_forward(Deadline.HOLD, hold.until)
+
+    def _arm(self) -> None:
+        """The next hold that ends. One that was let go before its time may still stand there, and does no harm."""
+        ends = (hold.until for hold in self.held.values() if hold.until > 0.0)
+        self.timetable.set(Deadline.HOLD, min(ends, default=None))

@@ -24,6 +24,7 @@ from routed.core.reasons import (
     describe_link_change,
     is_unexplained,
 )
+from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts, Link
@@ -43,6 +44,7 @@ PERSEVERANCE: Final = 2.0
 CHEAP: Final = 0.01  # seconds; questions to the host that take no longer need no rest after them
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
 STORMY: Final = Cause(None, "found after a storm of changes")  # of what no event of its own told
+PASSES: Final = frozenset({Deadline.KEYS, Deadline.QUESTION, Deadline.DUMP, Deadline.LOOK_AGAIN, Deadline.RESYNC})
 Place: TypeAlias = tuple[Kind, Slot]
 _NONE: Final[Mapping[Member, Cause]] = {}
 
@@ -182,10 +184,8 @@ class Schedule:
     events: int = 0  # of those
     rest_until: float = 0.0  # no dump before
     facts_rest_until: float = 0.0  # no question to the host before
-    retry_at: float = 0.0  # after a failed pass: neither of both before, however long they are due; 0 where none failed
-    next_resync: float = 0.0
+    timetable: Timetable = field(default_factory=Timetable)
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
-    next_choice: float = 0.0  # when another choice of an interface will have lasted; 0 for never
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
 
     def note(
@@ -224,14 +224,15 @@ class Schedule:
 
     def find_due(self, now: float) -> float | None:
         """When there is something to do: a moment (``now`` or earlier is at once), None for never."""
-        moments = [max(moment, self.retry_at) for moment in (self.next_resync, self.next_choice) if moment]
-        if self.dirt.needs_dump:
-            moments.append(self._find_due_dump(now))
-        if self.dirt.has_new_facts:
-            moments.append(self._find_due_question(now))
-        if self.dirt.keys:
-            moments.append(self.find_end_of_storm(now))
-        return min(moments, default=None)
+        self.arm(now)
+        return self.timetable.find_next()
+
+    def arm(self, now: float) -> None:
+        """Put into the timetable when what is dirty is due."""
+        dirt, timetable = self.dirt, self.timetable
+        timetable.set(Deadline.KEYS, self.find_end_of_storm(now) if dirt.keys else None)
+        timetable.set(Deadline.QUESTION, self._find_due_question(now) if dirt.has_new_facts else None)
+        timetable.set(Deadline.DUMP, self._find_due_dump(now) if dirt.needs_dump else None)
 
     def find_end_of_storm(self, now: float) -> float:
         """When to stop waiting for more of the same: now, unless events pour in faster than they are worth a look."""
@@ -251,11 +252,9 @@ class Schedule:
             if may_ask:
                 taken.has_new_facts, self.dirt.has_new_facts = self.dirt.has_new_facts, False
                 taken.regained, self.dirt.regained = self.dirt.regained, set()
-        if self.retry_at > now:
-            return taken
-        if self.next_choice and self.next_choice <= now:
-            taken.has_new_facts, self.next_choice = True, 0.0
-        if self.next_resync and self.next_resync <= now:
+        if self.timetable.take(Deadline.LOOK_AGAIN, now):
+            taken.has_new_facts = True
+        if self.timetable.take(Deadline.RESYNC, now):
             taken.everything = taken.everything or Cause(None, "found by the regular comparison")
         return taken
 
@@ -268,11 +267,11 @@ class Schedule:
 
     def _find_due_dump(self, now: float) -> float:
         """When a dump is worth its price: after the storm, and after a rest in proportion to the last one."""
-        return max(self.find_end_of_storm(now), self.rest_until, self.retry_at)
+        return max(self.find_end_of_storm(now), self.rest_until, self.timetable.retry_at)
 
     def _find_due_question(self, now: float) -> float:
         """When the host may be asked again what events do not tell, which costs more the more addresses it has."""
-        return max(self.find_end_of_storm(now), self.facts_rest_until, self.retry_at)
+        return max(self.find_end_of_storm(now), self.facts_rest_until, self.timetable.retry_at)
 
     def _find_lull(self) -> float:
         """How long nothing comes when a storm is over."""
@@ -287,8 +286,8 @@ class Schedule:
         """A pass is over: rest in proportion to what it cost, and count the next resync from here."""
         if dirt.needs_dump:
             self.rest_until = ended + SHARE * (ended - began)
-        if dirt.everything is not None or not self.next_resync:
-            self.next_resync = ended + self.resync
+        if dirt.everything is not None or self.timetable.find(Deadline.RESYNC) is None:
+            self.timetable.set(Deadline.RESYNC, ended + self.resync)
 
     def _changes_a_fact(self, event: ObjectEvent) -> bool:
         """May the kernel route something else now that a fact speaks of, or reach a gateway that is waited for?"""

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from routed.core.schedule import apply_to_facts
 from routed.core.select import choose, settle
+from routed.core.timetable import Deadline
 from routed.core.vip import find_natural
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
@@ -63,12 +64,12 @@ def _locate_gateways(kernel: Kernel, host: Host) -> dict[bytes, GatewayLink]:
 
 
 def _choose_all(host: Host, facts: Facts, now: float) -> dict[str, Choice]:
-    """The choice in force of every ``[[interface]]``; when another one will have lasted is noted in the schedule."""
+    """The choice in force of every ``[[interface]]``; when another one will have lasted is noted in the timetable."""
     held = {}
     for selector in host.intent.selectors:
         found = choose(selector, facts).choice
         held[selector.name] = settle(host.held.get(selector.name), found, selector.hold, now)
     host.held = held
     ends = [held[one.name].since + one.hold for one in host.intent.selectors if held[one.name].rival]
-    host.schedule.next_choice = min(ends, default=0.0)
+    host.timetable.set(Deadline.LOOK_AGAIN, min(ends, default=None))
     return {name: one.choice for name, one in held.items()}

@@ -22,6 +22,7 @@ from routed.core.reasons import explain_facts
 from routed.core.resolve import find_changed_facts
 from routed.core.schedule import Dirt, Schedule
 from routed.core.select import Held, is_same_selector
+from routed.core.timetable import Timetable
 from routed.core.troubles import State, Trouble, Troubles
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause
@@ -40,6 +41,7 @@ class Host:
     """Everything the daemon knows."""
 
     intent: Intent
+    timetable: Timetable = field(default_factory=Timetable)
     schedule: Schedule = field(default_factory=Schedule)
     facts: Facts = field(default_factory=Facts)
     resolved: Facts = field(default_factory=Facts)  # the facts that ``desired`` was made from
@@ -65,6 +67,10 @@ class Host:
     # where the last reading failed: a dump, or None for a pass, after which nothing is certain
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
     unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
+
+    def __post_init__(self) -> None:
+        for owner in (self.schedule, self.holds, self.announcements):
+            owner.timetable = self.timetable
 
     def copy(self) -> Host:
         """The same at this moment. What becomes of it the original never sees, nor the other way round.

@@ -10,6 +10,7 @@ import pytest
 from routed.core.desired import Desired
 from routed.core.entries import resolve
 from routed.core.schedule import LONGEST_LULL, LULL, PATIENCE, PERSEVERANCE, QUIET, SHARE, STORM, Dirt, Schedule
+from routed.core.timetable import Deadline
 from routed.model import names
 from routed.model.change import Cause
 from routed.model.entries import Entry
@@ -328,7 +329,7 @@ def test_an_object_deleted_amid_a_storm_of_strangers_that_never_ends_waits_less_
 
 def test_a_single_object_deleted_in_a_storm_of_strangers_is_looked_at_when_it_is_over_and_not_at_the_resync() -> None:
     listener = Listener()
-    listener.schedule.next_resync = 60.0
+    listener.schedule.timetable.set(Deadline.RESYNC, 60.0)
     strangers = [appeared(THEIR, "add", route_key(f"198.51.{number}.0/24")) for number in range(STORM)]
 
     dirt = listener.hear(deleted(), *strangers, now=5.0)
