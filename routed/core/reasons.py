@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from routed.core.desired import FactKey
 from routed.core.kinds import KINDS
 from routed.core.kinds.address import UNTOLD
 from routed.model.change import Cause
 from routed.model.events import KERNEL, AddressEvent, ObjectEvent
-from routed.model.facts import Facts, Link
+from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import IPV4, family_of, format_address
 from routed.model.process import Process
 
@@ -84,6 +83,8 @@ def explain_facts(changed: Iterable[FactKey], before: Facts, after: Facts) -> Ca
         if what == "selector":
             choice = after.chosen.get(name)
             return Cause(None, f"@{name} is {choice.name if choice and choice.dev else 'nothing'} now")
+        if FactKey(what, name) in after.told:
+            return Cause(None, f"{what} {name} changed")
     addresses = sorted(fact.which for fact in changed if fact.what == "address" and isinstance(fact.which, bytes))
     if addresses:
         has_gone = addresses[0] not in {member.address for member in after.addresses}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, TypeAlias
 
-from routed.core.desired import Desired, FactKey, scope_of
+from routed.core.desired import Desired, scope_of
 from routed.core.kinds import KINDS, Crowd, is_as_wanted
 from routed.core.reasons import (
     DELETED,
@@ -24,10 +24,11 @@ from routed.core.reasons import (
     describe_link_change,
     is_unexplained,
 )
+from routed.core.sources import CLOCK, ROUTE
 from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
-from routed.model.facts import Facts, Link
+from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, Scope, Slot, Value
 
@@ -63,11 +64,11 @@ class Dirt:
     keys: dict[Key, tuple[Value, ...]] = field(default_factory=dict)  # all that stands under the key now
     causes: dict[Place, dict[Member, Cause]] = field(default_factory=dict)  # of what is dirty, or in a dump that is
     distinct: dict[Cause, Cause] = field(default_factory=dict)  # each cause once, however many keys share it
-    has_new_facts: bool = False
+    sources: set[str] = field(default_factory=set)  # of facts, of which something is new: see ``core.sources``
     regained: set[int] = field(default_factory=set)  # ifindexes of links that came into use: up, with carrier
 
     def __bool__(self) -> bool:
-        return bool(self.everything or self.scopes or self.keys or self.has_new_facts)
+        return bool(self.everything or self.scopes or self.keys or self.sources)
 
     @property
     def needs_dump(self) -> bool:
@@ -77,7 +78,7 @@ class Dirt:
     @property
     def asks_for_facts(self) -> bool:
         """Has the host to be asked again what the files need to know of it?"""
-        return bool(self.everything or self.has_new_facts)
+        return bool(self.everything or self.sources)
 
     def cause_of(self, key: Key) -> Cause:
         """Why an object is looked at."""
@@ -106,7 +107,7 @@ class Dirt:
             mine = self.causes.setdefault(place, {})
             for member, cause in causes.items():
                 mine.setdefault(member, self.distinct.setdefault(cause, cause))
-        self.has_new_facts |= other.has_new_facts
+        self.sources |= other.sources
         self.regained |= other.regained
 
     def explain(self, scopes: Iterable[Scope], cause: Cause) -> None:
@@ -185,6 +186,7 @@ class Schedule:
     rest_until: float = 0.0  # no dump before
     facts_rest_until: float = 0.0  # no question to the host before
     timetable: Timetable = field(default_factory=Timetable)
+    follows_addresses: bool = True  # do the files need to know them?
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
 
@@ -212,7 +214,7 @@ class Schedule:
                 self.events += len(event.members) - 1
                 _note_object(self.dirt, event, desired, ours, mine, identify)
                 if self._changes_a_fact(event):
-                    self.dirt.has_new_facts = True
+                    self.dirt.sources.add(ROUTE)
             case LinkEvent():
                 self._note_link(event, facts, desired, now)
             case AddressEvent():
@@ -231,7 +233,7 @@ class Schedule:
         """Put into the timetable when what is dirty is due."""
         dirt, timetable = self.dirt, self.timetable
         timetable.set(Deadline.KEYS, self.find_end_of_storm(now) if dirt.keys else None)
-        timetable.set(Deadline.QUESTION, self._find_due_question(now) if dirt.has_new_facts else None)
+        timetable.set(Deadline.QUESTION, self._find_due_question(now) if dirt.sources else None)
         timetable.set(Deadline.DUMP, self._find_due_dump(now) if dirt.needs_dump else None)
 
     def find_end_of_storm(self, now: float) -> float:
@@ -245,15 +247,15 @@ class Schedule:
         """Hand over what is due now."""
         may_ask = self._find_due_question(now) <= now
         may_dump = self._find_due_dump(now) <= now
-        if may_dump if self.dirt.needs_dump else may_ask or not self.dirt.has_new_facts:
+        if may_dump if self.dirt.needs_dump else may_ask or not self.dirt.sources:
             taken, self.dirt = self.dirt, Dirt()
         else:
             taken = self.dirt.take_keys(self.dirt.keys)
             if may_ask:
-                taken.has_new_facts, self.dirt.has_new_facts = self.dirt.has_new_facts, False
+                taken.sources, self.dirt.sources = self.dirt.sources, set()
                 taken.regained, self.dirt.regained = self.dirt.regained, set()
         if self.timetable.take(Deadline.LOOK_AGAIN, now):
-            taken.has_new_facts = True
+            taken.sources.add(CLOCK)
         if self.timetable.take(Deadline.RESYNC, now):
             taken.everything = taken.everything or Cause(None, "found by the regular comparison")
         return taken
@@ -301,7 +303,7 @@ class Schedule:
         if not event.is_removal and before == link:
             return
         self.last_event = now
-        self.dirt.has_new_facts = True
+        self.dirt.sources.add("link")
         scopes = desired.scopes_on(link.ifindex)
         cause = Cause(KERNEL, describe_link_change(before or link, None if event.is_removal else link))
         self.dirt.add_scopes(scopes, cause)
@@ -318,10 +320,9 @@ class Schedule:
     def _note_address(
         self, event: AddressEvent, facts: Facts, desired: Desired, mine: int, now: float, identify: Identify
     ) -> None:
-        if not event.is_removal and facts.addresses.get(event.member) == event.address:
+        if not event.is_removal and (not self.follows_addresses or facts.addresses.get(event.member) == event.address):
             return
         self.last_event = now
-        self.dirt.has_new_facts = True
         if event.is_removal:
             # With the last address of a link its IPv4 routes go in silence, and so does the src of IPv6 routes.
             family = family_of(event.member.address)
@@ -329,7 +330,9 @@ class Schedule:
             stripped = desired.scopes_reading(FactKey("address", event.member.address))
             if swept or stripped:
                 self.dirt.add_scopes(swept | stripped, blame_lost_address(event, facts, mine, identify))
-        apply_to_facts(facts, event)
+        if self.follows_addresses:
+            self.dirt.sources.add("address")
+            apply_to_facts(facts, event)
 
 
 def _note_object(

@@ -15,12 +15,13 @@ from routed.core.choose_host import (
     choose_host_address,
     describe_choice,
     find_default_routes,
+    list_host_reads,
 )
-from routed.core.desired import ANYTHING, FactKey, ObjectSet, Resolution, Waiting
+from routed.core.desired import ObjectSet, Resolution, Waiting
 from routed.core.references import find_address, find_link, list_address_reads
 from routed.model import names
 from routed.model.entries import VipEntry, When
-from routed.model.facts import Facts, HostAddress, Link, Natural, Way
+from routed.model.facts import FactKey, Facts, HostAddress, Link, Natural, Way
 from routed.model.net import family_of, format_address, format_destination, is_inside
 from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue
 from routed.model.text import Vocabulary, format_route
@@ -31,19 +32,22 @@ class Verdict(NamedTuple):
 
     is_needed: bool
     why: str
+    reads: frozenset[FactKey] = frozenset()
 
 
 def resolve_vip(entry: VipEntry, facts: Facts, protocol: int) -> Resolution:
     """The route to a VIP: none while its condition does not hold, a key without a content while NODE is not here."""
-    reads = {ANYTHING} | (list_address_reads(entry.node_of, facts) if entry.node_of else set())
+    reads = list_address_reads(entry.node_of, facts) if entry.node_of else set[FactKey]()
     node, why = (entry.node, "") if entry.node else find_address(entry.node_of, family_of(entry.prefix), facts)
     if not node:
         return _wait(entry, why, reads)
     reads.add(FactKey("address", node))
+    reads |= {FactKey("link", fact.dev) for fact in facts.addresses.values() if fact.address == node}
     holder, why = _find_holder(entry, node, facts)
     if holder is None:
         return _wait(entry, why, reads)
     verdict = CONDITIONS[entry.when](entry, node, facts)
+    reads |= verdict.reads
     note = f"{'needed' if verdict.is_needed else 'not needed'}: {verdict.why}"
     if not verdict.is_needed:
         return Resolution(entry, (), (), frozenset(reads), note)
@@ -161,23 +165,24 @@ def _judge_default(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
     """Is the node's address another one than Kubernetes would take for this host's?"""
     del entry
     routes = tuple(find_default_routes(facts.default_routes))
+    reads = frozenset(list_host_reads(routes))
     try:
         picked = choose_host_address(routes, facts, family_of(node))
     except NoHostAddressError as error:
-        return Verdict(True, str(error))
-    return Verdict(picked != node, describe_choice(picked))
+        return Verdict(True, str(error), reads)
+    return Verdict(picked != node, describe_choice(picked), reads)
 
 
 def _judge_source(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
     """Would the kernel by itself choose another source?"""
-    natural = facts.natural.get(entry.prefix)
+    natural, reads = facts.natural.get(entry.prefix), frozenset({FactKey("natural", entry.prefix)})
     way = natural.way if natural else None
     where = format_destination(entry.prefix)
     if way is None or way.type == names.LOCAL or not way.source:
-        return Verdict(True, f"without it the kernel knows no way to {where}")
+        return Verdict(True, f"without it the kernel knows no way to {where}", reads)
     if natural and not natural.is_certain and way.source == node:
-        return Verdict(True, "it stands already, and what the kernel would choose without it is not certain")
-    return Verdict(way.source != node, f"the kernel by itself chooses {format_address(way.source)} for {where}")
+        return Verdict(True, "it stands already, and what the kernel would choose without it is not certain", reads)
+    return Verdict(way.source != node, f"the kernel by itself chooses {format_address(way.source)} for {where}", reads)
 
 
 def _judge_always(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:

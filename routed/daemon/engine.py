@@ -12,7 +12,7 @@ Here must never live: what a pass does (``reconcile``), or what a person is told
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.report import BREATH, Due, Failed, PassStep, Recovered, Report, Resumed, Step, Told
 from routed.model.change import Cause
 from routed.model.entries import Intent
+from routed.model.facts import Fact, FactKey
 
 INTERLUDES: Final = 4  # short passes that may follow each other between two steps of a long one
 ROUNDS: Final = 16  # passes that may follow each other at once before others get their turn
@@ -99,6 +100,10 @@ class Engine:
         """Have a plan made, when nothing else is to be done. It is made anew where a pass comes due amid it."""
         self._inquiries.append(inquiry)
         return inquiry
+
+    def deliver(self, told: Mapping[FactKey, Fact]) -> None:
+        """What a source of facts has to tell, whenever it likes; then ``advance`` has something to do."""
+        self.reconciler.host.deliver(told, self.reconciler.clock())
 
     def rest(self) -> None:
         """From now on make no plan, and begin no pass but those that are asked for."""

@@ -10,13 +10,15 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from routed.core.entries import find_needs
 from routed.core.guard import Limits
 from routed.core.interest import find_interest
 from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
+from routed.core.sources import ROUTE, ask_for
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
-from routed.daemon.facts import look_around, prove, read_facts
+from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
 from routed.daemon.ports import Kernel
@@ -50,7 +52,8 @@ class Reconciler:
 
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
-        self.host.ask_for(self.host.intent)
+        host, needs = self.host, find_needs(self.host.intent)
+        host.ask_for(host.intent, needs, ask_for(host.facts, needs, self.clock()))
         for _ in self._refresh_facts(Dirt(everything=Cause(None, "start")), is_initial=False):
             pass
         self.host.schedule.dirt = Dirt()  # what was heard meanwhile: the first pass looks at everything
@@ -127,14 +130,15 @@ class Reconciler:
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
         host = self.host
-        if dirt.everything:  # an event that was lost may have been that of a link or an address
-            yield from read_facts(self.kernel, host)
+        # all of it: an event that was lost may have been that of a link or an address
+        yield from gather(self.kernel, host, dirt.sources, self.clock(), is_full=dirt.everything is not None)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
-            host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
-        host.facts = look_around(self.kernel, host, self.clock())
+            host.facts = host.facts.put(ssh_peers=self.find_ssh_peers())
         self.listen()  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
-        host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
+        arm(host)
+        waiting = (one.reads for one in host.desired.resolutions.values() if one.waiting)
+        host.schedule.is_reach_awaited = any(key.what == "gateway" for reads in waiting for key in reads)
 
     def _choose_news(self) -> None:
         """Hear of what may matter now, before it is dumped, and of nothing else."""
@@ -148,7 +152,7 @@ class Reconciler:
         if interest != self.kernel.interest:
             self.kernel.listen_for(interest)
             if host.needs.gateways or host.needs.watched:  # these were asked for while the news of them was not heard
-                host.schedule.dirt.has_new_facts = True
+                host.schedule.dirt.sources.add(ROUTE)
 
     def _policy(self, comparison: Comparison, *, is_forced: bool) -> Policy:
         host, now = self.host, self.clock()

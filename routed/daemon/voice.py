@@ -142,7 +142,7 @@ class Voice:
                 self.say(notices.note_default_rules_missing(describe(slot, members)))
             elif describe:
                 self._repeat.resolve("", describe(slot, ()).subject)
-        if report.dirt.everything or report.dirt.has_new_facts:
+        if report.dirt.asks_for_facts:
             self._tell_waiting_soon()
 
     def tell_announced(self, announced: Iterable[Announced], host: Host) -> None:

@@ -10,6 +10,7 @@ import pytest
 from routed.core.desired import Desired
 from routed.core.entries import resolve
 from routed.core.schedule import LONGEST_LULL, LULL, PATIENCE, PERSEVERANCE, QUIET, SHARE, STORM, Dirt, Schedule
+from routed.core.sources import ROUTE
 from routed.core.timetable import Deadline
 from routed.model import names
 from routed.model.change import Cause
@@ -125,7 +126,7 @@ def test_a_link_that_goes_down_makes_everything_over_it_dirty_since_the_kernel_d
     listener = Listener()
     dirt = listener.hear(LinkEvent(V0._replace(is_up=False), is_removal=False), now=5.0)
     assert set(dirt.scopes) == {MAIN}
-    assert dirt.has_new_facts
+    assert dirt.sources == {"link"}
     assert dirt.cause_of(KEY) == Cause(0, "link v0 went down")
     assert listener.facts.links[1].is_up is False
     assert listener.schedule.find_due(5.0) == 5.0
@@ -211,21 +212,21 @@ def test_an_address_that_goes_makes_the_routes_over_its_link_dirty() -> None:
     listener = Listener()
     dirt = listener.hear(AddressEvent(MEMBER, ADDRESS, is_removal=True))
     assert set(dirt.scopes) == {MAIN}
-    assert dirt.has_new_facts
+    assert dirt.sources == {"address"}
     assert not listener.facts.addresses
 
 
 def test_an_ipv6_address_that_goes_sweeps_no_ipv4_route_away() -> None:
     six = AddressMember(1, parse_address("2001:db8::1"), 64)
     dirt = Listener().hear(AddressEvent(six, HostAddress(1, six.address, 64, 0), is_removal=True))
-    assert dirt.has_new_facts
+    assert dirt.sources == {"address"}
     assert not dirt.scopes
 
 
 def test_an_address_that_comes_is_a_new_fact_and_no_dump() -> None:
     other = AddressMember(1, parse_address("192.0.2.9"), 24)
     dirt = Listener().hear(AddressEvent(other, ADDRESS._replace(address=other.address), is_removal=False))
-    assert dirt.has_new_facts
+    assert dirt.sources == {"address"}
     assert not dirt.needs_dump
 
 
@@ -234,7 +235,7 @@ def test_a_new_network_is_a_new_fact_only_while_something_waits_for_a_gateway() 
     listener = Listener()
     assert not listener.hear(network)
     listener.schedule.is_reach_awaited = True
-    assert listener.hear(network).has_new_facts
+    assert listener.hear(network).sources == {ROUTE}
 
 
 def storm(count: int) -> list[ObjectEvent]:

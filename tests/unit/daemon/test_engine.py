@@ -135,7 +135,7 @@ def test_what_a_failed_pass_was_to_look_at_stays_dirty_with_its_reasons(work: Wo
     work.errors = [BUSY]
     dirt = single()
     dirt.add_scopes([Scope(Kind.ROUTE, 2, 254)], Cause(0, "link v0 went down"))
-    dirt.has_new_facts, dirt.regained = True, {7}
+    dirt.sources, dirt.regained = {"link"}, {7}
     work.schedule.dirt.absorb(dirt)
     assert run(engine) == [Failed]
     assert engine.find_due() == work.now + FIRST_PAUSE
@@ -143,7 +143,7 @@ def test_what_a_failed_pass_was_to_look_at_stays_dirty_with_its_reasons(work: Wo
     run(engine)
     again = work.passes[-1][0]
     assert again.everything
-    assert again.has_new_facts
+    assert again.sources == {"link"}
     assert again.regained == {7}
     assert again.cause_of(KEY) == Cause(4242, "deleted")
     assert again.cause_of(OTHER) == Cause(0, "link v0 went down")
@@ -339,7 +339,7 @@ def test_each_reason_for_a_pass_begins_one_at_its_moment(work: Work, engine: Eng
             work.schedule.dirt.absorb(single())
             work.schedule.events, work.schedule.first_event, work.schedule.last_event = STORM + 1, 100.0, 100.0
         case Deadline.QUESTION:
-            work.schedule.dirt.has_new_facts, work.schedule.facts_rest_until = True, 100.0 + QUIET
+            work.schedule.dirt.sources, work.schedule.facts_rest_until = {"link"}, 100.0 + QUIET
         case Deadline.DUMP:
             work.schedule.dirt.add_scopes([Scope(Kind.ROUTE, 2, 254)], Cause(0, "link v0 went down"))
             work.schedule.rest_until = 100.0 + QUIET
