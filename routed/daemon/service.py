@@ -113,6 +113,7 @@ class Service:
             Deadline.STATUS: self._notify_status,
             Deadline.READY: self.tell_ready,
             Deadline.KEEP: self._keep_again,
+            Deadline.TRIAL: lambda: self._start(self.deployer.end_trial()),
         }
 
     # --- life -----------------------------------------------------------------------------------------------------
