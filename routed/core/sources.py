@@ -123,7 +123,7 @@ def deliver(facts: Facts, told: Mapping[FactKey, Fact], now: float) -> Facts:
     for key, fact in told.items():
         if before := facts.told.get(key):
             since = before.since if before.state is fact.state else now
-            new[key] = fact._replace(since=since)
+            new[key] = fact._replace(since=since, until=fact.until if fact.state is Freshness.LIVE else None)
     return facts.put(told={**facts.told, **new})
 
 

@@ -6,6 +6,7 @@ and one recovery: an exception of any kind ends the pass that it came from and n
 at stays dirty, what is not known since is told (``Host.unread``), and all is read again after a pause that grows. Plans
 are made when no pass is to be done, and thrown away where one comes due.
 
+What is due and is no pass, such as the sentence for the service manager, is handed on as a step (``core.timetable``).
 Here must never live: what a pass does (``reconcile``), or what a person is told of it (``service``).
 """
 
@@ -102,8 +103,8 @@ class Engine:
         return inquiry
 
     def deliver(self, told: Mapping[FactKey, Fact]) -> None:
-        """What a source of facts has to tell, whenever it likes; then ``advance`` has something to do."""
-        self.reconciler.host.deliver(told, self.reconciler.clock())
+        """What a source of facts has to tell, whenever it likes. Its readers are looked at when ``advance`` is next."""
+        self.reconciler.deliver(told)
 
     def rest(self) -> None:
         """From now on make no plan, and begin no pass but those that are asked for."""

@@ -45,7 +45,8 @@ def arm(host: Host) -> None:
     """Put into the timetable when time alone will make a fact, or an entry, another one."""
     ends = (host.held[one.name].since + one.hold for one in host.intent.selectors if _has_rival(host, one.name))
     stale = (fact.until for fact in host.facts.told.values() if fact.until is not None)
-    moments = [*ends, *stale, *host.desired.again.values()]
+    again = (moment for moment in host.desired.again.values() if moment > host.facts.moment)  # else it was looked at
+    moments = [*ends, *stale, *again]
     host.timetable.set(Deadline.LOOK_AGAIN, min(moments, default=None))
 
 

@@ -22,7 +22,7 @@ from routed.core.reasons import explain_facts
 from routed.core.schedule import Dirt, Schedule
 from routed.core.select import Held, is_same_selector
 from routed.core.sources import TOLD, ask_for, deliver, find_changed_facts
-from routed.core.timetable import Timetable
+from routed.core.timetable import Deadline, Timetable
 from routed.core.troubles import State, Trouble, Troubles
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause
@@ -111,9 +111,11 @@ class Host:
         self.echo.clear()
 
     def deliver(self, told: Mapping[FactKey, Fact], now: float) -> None:
-        """A source told this: whoever reads it will be resolved again."""
-        self.facts = deliver(self.facts, told, now)
-        self.schedule.dirt.sources.add(TOLD)
+        """A source told this: who reads it is resolved again, unless it is what was told before."""
+        before, self.facts = self.facts, deliver(self.facts, told, now)
+        if any(before.find(key)[:2] != self.facts.find(key)[:2] for key in told):
+            self.schedule.dirt.sources.add(TOLD)
+            self.timetable.bring_forward(Deadline.QUESTION, now)
 
     def listen(self, kernel: Kernel, clock: Callable[[], float]) -> None:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""

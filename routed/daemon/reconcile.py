@@ -6,7 +6,7 @@ elsewhere. Which pass is due, and what follows when one fails, is decided by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from routed.daemon.report import Announced, PassStep, Report
 from routed.daemon.spectator import Spectator
 from routed.model.change import Cause, Nature, Plan
 from routed.model.entries import Intent
+from routed.model.facts import Fact, FactKey
 from routed.model.objects import Key, Value
 
 
@@ -61,6 +62,11 @@ class Reconciler:
     def listen(self) -> None:
         """Take in every event that waits."""
         self.host.listen(self.kernel, self.clock)
+
+    def deliver(self, told: Mapping[FactKey, Fact]) -> None:
+        """What a source of facts has to tell, whenever it likes."""
+        self.host.deliver(told, self.clock())
+        arm(self.host)
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[PassStep]:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""

@@ -17,9 +17,9 @@ from routed.core.needs import Needs
 from routed.core.resolve import resolve_route
 from routed.daemon.status import describe_entries, summarise
 from routed.model.change import Verb
-from routed.model.entries import Intent, RouteEntry
+from routed.model.entries import HopSpec, How, Intent, Matcher, RouteEntry, Selector
 from routed.model.facts import Fact, FactKey, Facts, Freshness
-from tests.property.rig import OURS, Rig, a_host, a_route, hop, route_key, route_value, via
+from tests.property.rig import ORIGIN, OURS, Rig, a_host, a_route, hop, route_key, route_value, via
 
 PATIENCE = 5.0  # seconds that a lamp may be stale before its routes go
 KITCHEN, HALL = "route/kitchen", "route/hall"
@@ -149,6 +149,17 @@ def test_the_entry_follows_each_change(house: House, resolved: Counter[str]) -> 
     assert resolved.keys() == {KITCHEN}
 
 
+def test_the_same_answer_again_makes_no_pass_and_lasts_longer(house: House) -> None:
+    house.start()
+    for _ in range(5):
+        house.tell("kitchen", True)
+        passes = len(house.rig.reports)
+        house.rig.run(LASTS - 1.0)
+        house.tell("kitchen", True)
+        assert len(house.rig.reports) == passes
+    assert house.rig.host.facts.find(FactKey("lamp", "kitchen")).state is Freshness.LIVE
+
+
 def test_there_is_none_is_an_answer_and_loading_is_not(house: House) -> None:
     house.start()
     assert house.rig.host.facts.find(FactKey("lamp", "kitchen")).state is Freshness.LOADING
@@ -204,6 +215,36 @@ def test_a_source_says_itself_that_it_is_stale_or_from_before(house: House) -> N
     assert house.status(KITCHEN) == ("in-sync", "lamp kitchen is stale")
     house.rig.run(PATIENCE)
     assert not house.stands(KITCHEN)
+    passes = len(house.rig.reports)
+    house.rig.run(LASTS)
+    assert len(house.rig.reports) == passes, "nothing is due any more"
+
+
+def test_an_interface_that_lasts_is_followed_at_its_moment_by_those_who_use_it(
+    house: House, resolved: Counter[str]
+) -> None:
+    matchers = tuple(Matcher(How.NAME, name) for name in ("v0", "v1"))
+    selector = Selector(name="in", origin=ORIGIN, match=matchers, hold=7.0)
+    users = (
+        a_route("user", "10.5.0.0/16", (HopSpec(dev="@in"),)),
+        a_route("plain", "10.6.0.0/16", (HopSpec(dev="v1"),)),
+    )
+    intent = Intent(entries=users, selectors=(selector,))
+    house.rig.start()
+    house.rig.enforce(intent)
+
+    def links() -> list[int]:
+        return [one.dev for value in house.rig.kernel.standing(route_key("10.5.0.0/16")) for one in value.hops]
+
+    assert links() == [1]
+    house.rig.kernel.set_down(1)
+    house.rig.run()
+    house.rig.run(6.9)
+    assert links() == []
+    resolved.clear()
+    house.rig.run(0.2)
+    assert links() == [2]
+    assert resolved == {"route/user": 1}
 
 
 def test_what_no_file_asks_for_is_not_kept(house: House, resolved: Counter[str]) -> None:
