@@ -45,11 +45,13 @@ def _list_changed_links(old: Mapping[int, Link], new: Mapping[int, Link]) -> Ite
 def _list_changed_addresses(
     old: Mapping[AddressMember, HostAddress], new: Mapping[AddressMember, HostAddress]
 ) -> Iterator[bytes | int]:
-    for member in _list_changed(old, new):
+    changed = {member for member, _ in old.items() ^ new.items()}  # a host may have thousands, and few change
+    for member in changed:
         yield member.address
         yield member.dev
-    if [one for one in old if one in new] != [one for one in new if one in old]:  # the order, which == does not tell
-        yield from _list_changed(_group_by_link(old), _group_by_link(new))
+    left, right = ([one for one in order if one not in changed] if changed else list(order) for order in (old, new))
+    if left != right:  # the order, which == does not tell
+        yield from _list_changed(_group_by_link(left), _group_by_link(right))
 
 
 def _group_by_link(addresses: Iterable[AddressMember]) -> dict[int, list[AddressMember]]:
