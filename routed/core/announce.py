@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from routed.core.desired import Desired
 from routed.core.entries import ENTRIES
+from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Outcome, Verb
 from routed.model.entries import Entry, HeldVipEntry
 from routed.model.facts import Facts
@@ -37,6 +38,7 @@ class Announcements:
     """What is to be announced. However often a VIP or a link comes and goes, an interval lies between two packets."""
 
     bursts: dict[AddressMember, Burst] = field(default_factory=dict)
+    timetable: Timetable = field(default_factory=Timetable)
 
     def note(
         self, outcomes: Iterable[Outcome], regained: Collection[int], desired: Desired, facts: Facts, now: float
@@ -63,7 +65,7 @@ class Announcements:
         return min((burst.due for burst in self.bursts.values() if burst.left), default=None)
 
     def take_due(self, desired: Desired, now: float) -> list[tuple[AddressMember, Burst]]:
-        """The VIPs to announce now, each with its burst before this one. Cheap while none is due: every repair asks."""
+        """The VIPs to announce now, each with its burst before this one."""
         due = [(member, burst) for member, burst in self.bursts.items() if burst.due <= now]
         taken = []
         for member, burst in due:
@@ -73,6 +75,7 @@ class Announcements:
                 taken.append((member, burst))
             else:  # it goes no further, and after its interval it keeps nothing else from beginning
                 del self.bursts[member]
+        self.timetable.set(Deadline.ANNOUNCE, self.find_next())
         return taken
 
     def _begin_again(self, member: Member, entry: Entry, regained: Container[int], facts: Facts, now: float) -> None:
@@ -86,6 +89,7 @@ class Announcements:
             former = self.bursts.get(member)
             due = max(now, former.due) if former else now
             self.bursts[member] = Burst(entry, why, entry.announcements, due)
+            self.timetable.bring_forward(Deadline.ANNOUNCE, due)
 
 
 def _has_neighbours(dev: int, facts: Facts) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from routed.model.facts import Facts
+from routed.model.facts import FactKey, Facts
 from routed.model.names import TABLE_MAIN
 from routed.model.net import FAMILIES, IPV4, family_of, host_prefix, is_inside, parse_prefix
 from routed.model.objects import RouteSlot, RouteValue, Standing
@@ -93,6 +93,12 @@ def choose_host_address(routes: Sequence[DefaultRoute], facts: Facts, preferred:
                 if address:
                     return address
     raise NoHostAddressError(NoHostAddress.NO_GLOBAL_ADDRESS)
+
+
+def list_host_reads(routes: Sequence[DefaultRoute]) -> set[FactKey]:
+    """The facts that :func:`choose_host_address` reads."""
+    devs = {LOOPBACK, *(route.dev for route in routes)}
+    return {FactKey("default-routes", ""), *(FactKey(what, dev) for what in ("link", "address") for dev in devs)}
 
 
 def is_global_unicast(address: bytes) -> bool:

@@ -10,24 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from routed.core.kinds import KINDS
 from routed.model.change import Want
 from routed.model.entries import Entry
+from routed.model.facts import FactKey
 from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
 from routed.model.prefixes import PrefixSet
 from routed.model.reasons import Reason
-
-
-class FactKey(NamedTuple):
-    """One fact that a resolution read: a link or an ``[[interface]]`` by name, a gateway or an address by its bytes."""
-
-    what: str  # "link", "selector", "gateway", "address", "anything"
-    which: str | bytes
-
-
-ANYTHING: Final = FactKey("anything", "")  # read by what depends on the host as a whole: it changes with every fact
 
 
 class ObjectSet(NamedTuple):
@@ -55,6 +46,11 @@ class Resolution(NamedTuple):
     waiting: tuple[Waiting, ...] = ()
     reads: frozenset[FactKey] = frozenset()
     note: Reason | None = None  # how it stands though nothing waits: which way the condition of a VIP was decided
+    again: float | None = None  # when to look again though no fact changes; None: never
+
+    def is_as(self, other: Resolution) -> bool:
+        """Does it come to the same, whatever was read for that?"""
+        return self._replace(reads=other.reads, again=other.again) == other
 
     def count_objects(self) -> int:
         """How many objects it comes to."""
@@ -161,6 +157,7 @@ class Desired:
     wants: defaultdict[Kind, dict[Slot, Members]] = field(default_factory=lambda: defaultdict(dict))
     clashes: dict[str, str] = field(default_factory=dict)  # entry name → whose key it wanted too
     changes: int = 0  # so often something was put or dropped
+    again: dict[str, float] = field(default_factory=dict)  # entry name → when to look again, where it is to be
     _by_link: dict[int, set[Scope]] | None = None  # made when it is asked for: a host may have thousands of links
 
     def copy(self) -> Desired:
@@ -168,7 +165,7 @@ class Desired:
         wants: defaultdict[Kind, dict[Slot, Members]] = defaultdict(dict)
         for kind, slots in self.wants.items():
             wants[kind] = {slot: there.copy() for slot, there in slots.items()}
-        return Desired(dict(self.resolutions), wants, dict(self.clashes), self.changes)
+        return Desired(dict(self.resolutions), wants, dict(self.clashes), self.changes, dict(self.again))
 
     def get(self, key: Key) -> Want | None:
         """Who wants the object of this key, if anybody."""
@@ -186,15 +183,24 @@ class Desired:
         """Index a resolution, in place of the former one of its entry."""
         entry = resolution.entry
         self.drop(entry.name)
-        self.resolutions[entry.name] = resolution
+        self.follow(resolution)
         for group in resolution.sets:
             members = self.wants[group.kind].setdefault(group.slot, Members())
             former = members.add(group.members, Want(entry, group.value, group.also, group.is_in_front))
             if former is not None:
                 self.clashes[entry.name] = former.entry.name
 
+    def follow(self, resolution: Resolution) -> None:
+        """Note a resolution that comes to the same objects as the former one of its entry."""
+        name = resolution.entry.name
+        self.resolutions[name] = resolution
+        self.again.pop(name, None)
+        if resolution.again is not None:
+            self.again[name] = resolution.again
+
     def drop(self, name: str) -> None:
         """Forget the objects of an entry."""
+        self.again.pop(name, None)
         former = self.resolutions.pop(name, None)
         self.changes += 1
         self._by_link = None

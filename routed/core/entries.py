@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from routed.core.desired import Resolution
+from routed.core.desired import Resolution, Waiting
 from routed.core.needs import (
     Needs,
     join_needs,
+    need_for_route,
+    need_for_rule,
     need_for_selectors,
-    need_gateways,
     need_nothing,
     need_own_address,
     need_way,
@@ -21,14 +22,15 @@ from routed.core.needs import (
 from routed.core.resolve import resolve_address, resolve_held_vip, resolve_link, resolve_route, resolve_rule
 from routed.core.vip import resolve_vip
 from routed.model.entries import AddressEntry, Entry, HeldVipEntry, Intent, LinkEntry, RouteEntry, RuleEntry, VipEntry
-from routed.model.facts import Facts
+from routed.model.facts import Facts, Freshness
+from routed.model.reasons import NotTold, Outdated, join_reasons
 
 
 class EntryRow(NamedTuple):
     """What the core must know of a kind of entry."""
 
     resolve: Callable[[Any, Facts, int], Resolution]  # (entry, facts, our protocol) → objects, or what they wait for
-    find_needs: Callable[[Any], Needs] = need_nothing  # what it asks of the host beyond links and addresses
+    find_needs: Callable[[Any], Needs] = need_nothing  # what it asks of the host beyond links
     is_announced: bool = False  # are the neighbours told when its addresses come?
 
 
@@ -36,15 +38,29 @@ ENTRIES: Final[dict[type[Entry], EntryRow]] = {
     AddressEntry: EntryRow(resolve_address),
     HeldVipEntry: EntryRow(resolve_held_vip, need_own_address, is_announced=True),
     LinkEntry: EntryRow(resolve_link),
-    RouteEntry: EntryRow(resolve_route, need_gateways),
-    RuleEntry: EntryRow(resolve_rule),
+    RouteEntry: EntryRow(resolve_route, need_for_route),
+    RuleEntry: EntryRow(resolve_rule, need_for_rule),
     VipEntry: EntryRow(resolve_vip, need_way),
 }
 
 
 def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
-    """The objects of ``entry`` on a host of these facts, marked with our ``protocol``."""
-    return ENTRIES[type(entry)].resolve(entry, facts, protocol)
+    """The objects of ``entry`` on a host of these facts, marked with our ``protocol``.
+
+    While something that it read is not known yet the entry waits, and what stands of it is left alone.
+    """
+    found = ENTRIES[type(entry)].resolve(entry, facts, protocol)
+    return _judge_freshness(found, facts) if facts.told else found
+
+
+def _judge_freshness(found: Resolution, facts: Facts) -> Resolution:
+    read = {key: facts.told[key].state for key in sorted(found.reads & facts.told.keys())}
+    waiting = [Waiting(NotTold(key.what, key.which)) for key, state in read.items() if state is Freshness.LOADING]
+    if waiting:
+        sets = tuple(group._replace(value=None, also=()) for group in found.sets)
+        return found._replace(sets=sets, waiting=(*found.waiting, *waiting))
+    old = [Outdated(key.what, key.which, state) for key, state in read.items() if state is not Freshness.LIVE]
+    return found._replace(note=join_reasons([*([found.note] if found.note else []), *old])) if old else found
 
 
 def find_needs(intent: Intent) -> Needs:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause
 from routed.model.objects import Key
 from routed.model.reasons import Fought, Paused, Reason
@@ -52,6 +53,7 @@ class Holds:
     repairs: dict[Subject, deque[float]] = field(default_factory=dict)
     fights: dict[Subject, int] = field(default_factory=dict)  # how often each was held before
     spared: set[str] = field(default_factory=set)  # entries that were resumed out of the pause of everything
+    timetable: Timetable = field(default_factory=Timetable)
 
     def copy(self) -> Holds:
         """The same, to be changed by itself."""
@@ -87,7 +89,7 @@ class Holds:
         delay = min(LAST_RETRY, FIRST_RETRY * 2.0 ** (attempts - 1)) * (1 + jitter / 10)
         since = former.since if former and former.reason == reason else now
         hold = Hold(Why.WAITING if is_waiting else Why.FAILED, now + delay, reason, since, attempts)
-        self.held[subject] = hold
+        self._hold(subject, hold)
         return hold
 
     def note_success(self, subject: Subject) -> None:
@@ -106,14 +108,14 @@ class Holds:
         length = FIGHT_HOLDS[min(round_number, len(FIGHT_HOLDS) - 1)]
         reason = Fought(limit, round(now - times[0]), rival.port, rival.process)
         hold = Hold(Why.FIGHT, now + length, reason, now, round_number + 1)
-        self.held[subject] = hold
+        self._hold(subject, hold)
         self.fights[subject] = round_number + 1
         self.repairs[subject] = deque(maxlen=limit)
         return hold
 
     def pause(self, subject: str, words: str, until: float, now: float, author: str = "") -> None:
         """The operator's pause, in his words; the empty subject is everything."""
-        self.held[subject] = Hold(Why.PAUSED, until, Paused(words, author), now)
+        self._hold(subject, Hold(Why.PAUSED, until, Paused(words, author), now))
         if subject:
             self.spared.discard(subject)
         else:
@@ -139,13 +141,10 @@ class Holds:
         """Let go of every hold of these reasons: waiting ones when the host changed, all but pauses on a reload."""
         wanted = frozenset(whys)
         self.held = {subject: hold for subject, hold in self.held.items() if hold.why not in wanted}
+        self._arm()
         if Why.FIGHT in wanted:
             self.repairs.clear()
             self.fights.clear()
-
-    def find_next(self, now: float) -> float | None:
-        """When the next hold ends, as a moment after ``now``."""
-        return min((hold.until for hold in self.held.values() if hold.until > now), default=None)
 
     def find_ended_pauses(self, now: float) -> list[Subject]:
         """Pauses whose time is over and that ``take_ended`` will forget."""
@@ -164,6 +163,7 @@ class Holds:
                 self.held[subject] = self.held[subject]._replace(until=0.0)
             if why is Why.FIGHT and subject in self.repairs:
                 self.repairs[subject].append(now)  # the next try counts: a rival who waits for it is still the same
+        self._arm()
         return ended
 
     def forget_old_repairs(self, now: float) -> None:
@@ -174,3 +174,12 @@ class Holds:
             if subject in self.held or (times and now - times[-1] <= FIGHT_WINDOW)
         }
         self.fights = {subject: count for subject, count in self.fights.items() if subject in self.repairs}
+
+    def _hold(self, subject: Subject, hold: Hold) -> None:
+        self.held[subject] = hold
+        self.timetable.bring_forward(Deadline.HOLD, hold.until)
+
+    def _arm(self) -> None:
+        """The next hold that ends. One that was let go before its time may still stand there, and does no harm."""
+        ends = (hold.until for hold in self.held.values() if hold.until > 0.0)
+        self.timetable.set(Deadline.HOLD, min(ends, default=None))

@@ -1,4 +1,4 @@
-"""What the files ask of the host beyond its links and addresses: which questions the kernel floor has to answer.
+"""What the files ask of the host beyond its links: which questions the kernel floor, and other sources, have to answer.
 
 Only what is asked for is looked up, so that a file of plain routes costs nothing more.
 """
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from routed.core.vip import find_beside
-from routed.model.entries import Entry, HeldVipEntry, How, RouteEntry, Selector, VipEntry, When
+from routed.model.entries import Entry, HeldVipEntry, How, RouteEntry, RuleEntry, Selector, VipEntry, When
+from routed.model.facts import FactKey
 from routed.model.net import DEFAULT, network_of
 
 
@@ -20,9 +21,12 @@ class Needs:
     gateways: frozenset[bytes] = frozenset()  # whose link is asked for
     destinations: frozenset[bytes] = frozenset()  # addresses whose way is asked for
     vips: tuple[VipEntry, ...] = ()
+    has_addresses: bool = False
+    has_selectors: bool = False
     has_default_routes: bool = False
     has_drivers: bool = False
     service_addresses: frozenset[bytes] = frozenset()
+    facts: frozenset[FactKey] = frozenset()  # that sources deliver
     watched: frozenset[bytes] = frozenset()  # prefixes: a route to one of them changes an answer; of all together only
 
 
@@ -30,19 +34,28 @@ _NOTHING = Needs()
 
 
 def need_nothing(_entry: Entry) -> Needs:
-    """Links and addresses are enough."""
+    """Links are enough."""
     return _NOTHING
 
 
-def need_gateways(entry: RouteEntry) -> Needs:
-    """Where the operator named no link, the kernel is asked on which one the gateway is."""
-    gateways = [hop.via for hop in entry.hops if hop.via and not hop.dev]
-    return Needs(gateways=frozenset(gateways)) if gateways else _NOTHING
+def need_for_route(entry: RouteEntry) -> Needs:
+    """Where the operator named no link, the kernel is asked on which one the gateway is.
+
+    Without an address of the host the kernel takes no ``src``, and reaches no gateway.
+    """
+    gateways = frozenset(hop.via for hop in entry.hops if hop.via and not hop.dev)
+    has_addresses = bool(entry.src or entry.src_of) or any(hop.via for hop in entry.hops)
+    return Needs(gateways=gateways, has_addresses=has_addresses) if has_addresses else _NOTHING
+
+
+def need_for_rule(entry: RuleEntry) -> Needs:
+    """``from = "@name"`` is an address of the host."""
+    return Needs(has_addresses=True) if entry.source_of else _NOTHING
 
 
 def need_own_address(entry: HeldVipEntry) -> Needs:
     """It never stands for the host itself."""
-    return Needs(service_addresses=frozenset({entry.address}))
+    return Needs(has_addresses=True, service_addresses=frozenset({entry.address}))
 
 
 def need_way(entry: VipEntry) -> Needs:
@@ -52,6 +65,7 @@ def need_way(entry: VipEntry) -> Needs:
     return Needs(
         destinations=frozenset({address} | beside),
         vips=(entry,),
+        has_addresses=True,
         has_default_routes=entry.when is When.NOT_DEFAULT,
         service_addresses=frozenset({address}),
     )
@@ -59,10 +73,13 @@ def need_way(entry: VipEntry) -> Needs:
 
 def need_for_selectors(selectors: Iterable[Selector]) -> Needs:
     """How interfaces are recognised."""
+    selectors = list(selectors)
     matchers = [matcher for selector in selectors for matcher in selector.match]
     hows = {matcher.how for matcher in matchers}
     return Needs(
         destinations=frozenset(matcher.packed for matcher in matchers if matcher.how is How.CAN_REACH),
+        has_addresses=How.CIDR in hows,
+        has_selectors=bool(selectors),
         has_default_routes=How.DEFAULT in hows,
         has_drivers=How.DRIVER in hows,
     )
@@ -78,9 +95,12 @@ def join_needs(parts: Sequence[Needs]) -> Needs:
         gateways=frozenset().union(*(part.gateways for part in asking)),
         destinations=destinations,
         vips=tuple(vip for part in asking for vip in part.vips),
+        has_addresses=any(part.has_addresses for part in asking),
+        has_selectors=any(part.has_selectors for part in asking),
         has_default_routes=has_default_routes,
         has_drivers=any(part.has_drivers for part in asking),
         service_addresses=frozenset().union(*(part.service_addresses for part in asking)),
+        facts=frozenset().union(*(part.facts for part in asking)),
         watched=frozenset(
             network_of(address, length)
             for address in destinations | zeros

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from routed.core.desired import FactKey
 from routed.core.kinds import KINDS
 from routed.model.change import Cause
 from routed.model.events import KERNEL, AddressEvent, ObjectEvent
-from routed.model.facts import Facts, Link
+from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import IPV4, family_of
 from routed.model.process import Process
 from routed.model.reasons import (
@@ -21,6 +20,7 @@ from routed.model.reasons import (
     Chosen,
     Deed,
     Defect,
+    FactChanged,
     LinkChange,
     LinkTurn,
     Reason,
@@ -92,6 +92,8 @@ def explain_facts(changed: Iterable[FactKey], before: Facts, after: Facts) -> Ca
         if what == "selector":
             choice = after.chosen.get(name)
             return Cause(None, Chosen(name, choice.name if choice and choice.dev else ""))
+        if FactKey(what, name) in after.told:
+            return Cause(None, FactChanged(what, name))
     addresses = sorted(fact.which for fact in changed if fact.what == "address" and isinstance(fact.which, bytes))
     if addresses:
         has_gone = addresses[0] not in {member.address for member in after.addresses}

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from routed.core.desired import ANYTHING, FactKey
 from routed.model import names
-from routed.model.facts import Facts, HostAddress, Link
+from routed.model.facts import FactKey, Facts, HostAddress, Link
 from routed.model.net import family_of, is_inside, network_of
 from routed.model.reasons import ManyAddresses, NoAddress, NoLink, NotChosen, Reason
 
@@ -53,8 +52,10 @@ def list_reads(word: str, facts: Facts) -> set[FactKey]:
     """The facts that :func:`find_link` reads."""
     if not is_reference(word):
         return {FactKey("link", word)}
-    link = find_link(word, facts).link
-    return {FactKey("selector", word[1:])} | ({FactKey("link", link.name)} if link else set())
+    choice = facts.chosen.get(word[1:])
+    link = facts.links.get(choice.dev) if choice else None
+    here = {FactKey("link", link.name)} if link else {FactKey("link", choice.dev)} if choice and choice.dev else set()
+    return {FactKey("selector", word[1:])} | here
 
 
 def list_addresses(link: Link, families: Iterable[int], facts: Facts) -> list[HostAddress]:
@@ -91,5 +92,6 @@ def find_address(selector: str, family: int, facts: Facts, near: bytes = b"") ->
 
 
 def list_address_reads(selector: str, facts: Facts) -> set[FactKey]:
-    """The facts that :func:`find_address` reads: an address may come to any link."""
-    return {ANYTHING, *list_reads(f"@{selector}", facts)}
+    """The facts that :func:`find_address` reads."""
+    link = find_link(f"@{selector}", facts).link
+    return list_reads(f"@{selector}", facts) | ({FactKey("address", link.ifindex)} if link else set())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from routed.core.desired import ANYTHING, FactKey, ObjectSet, Resolution, Waiting
+from routed.core.desired import ObjectSet, Resolution, Waiting
 from routed.core.held import Place, find_place
 from routed.core.references import (
     find_address,
@@ -27,7 +27,7 @@ from routed.model.entries import (
     RouteEntry,
     RuleEntry,
 )
-from routed.model.facts import Facts, Link
+from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import IPV4, IPV6, family_of, host_prefix, is_inside, network_of
 from routed.model.objects import (
     AddressMember,
@@ -152,7 +152,7 @@ def resolve_held_vip(entry: HeldVipEntry, facts: Facts, protocol: int) -> Resolu
     if link is None:
         return found
     place, why = find_place(entry, link, facts)
-    reads = found.reads | {ANYTHING}  # the host's own addresses may come from anywhere
+    reads = found.reads | {FactKey("address", link.ifindex)}
     (group,) = found.sets
     match place:
         case Place.FREE:
@@ -177,26 +177,6 @@ def resolve_link(entry: LinkEntry, facts: Facts, protocol: int) -> Resolution:
     return Resolution(entry, (group,), (), reads)
 
 
-def find_changed_facts(old: Facts, new: Facts) -> set[FactKey]:
-    """The facts that differ between two moments, under the names by which resolutions read them."""
-    changed: set[FactKey] = set()
-    if old.links != new.links:
-        for index in old.links.keys() | new.links.keys():
-            before, after = old.links.get(index), new.links.get(index)
-            if before != after:
-                changed.update(FactKey("link", link.name) for link in (before, after) if link)
-    if old.addresses != new.addresses:
-        before_and_after = old.addresses.items() ^ new.addresses.items()
-        changed.update(FactKey("address", member.address) for member, _ in before_and_after)
-    if old.gateways != new.gateways:
-        changed.update(FactKey("gateway", gateway) for gateway, _ in old.gateways.items() ^ new.gateways.items())
-    if old.chosen != new.chosen:
-        names_of = old.chosen.keys() | new.chosen.keys()
-        changed.update(FactKey("selector", name) for name in names_of if old.chosen.get(name) != new.chosen.get(name))
-    is_other_order = list(old.addresses) != list(new.addresses)  # which equal dictionaries do not tell
-    return changed | {ANYTHING} if changed or is_other_order or old != new else changed
-
-
 def _resolve_hops(
     specs: tuple[HopSpec, ...], facts: Facts
 ) -> tuple[tuple[Hop, ...], tuple[Hop, ...], list[Waiting], set[FactKey]]:
@@ -206,13 +186,11 @@ def _resolve_hops(
     waiting: list[Waiting] = []
     reads: set[FactKey] = set()
     for spec in specs:
-        reads |= list_reads(spec.dev, facts) if spec.dev else {FactKey("gateway", spec.via)}
+        reads |= list_reads(spec.dev, facts) if spec.dev else _list_gateway_reads(spec.via, facts)
         link = _link_of(spec, facts)
         if link is None:
             waiting += _wait([_why_no_link(spec, facts)])
             continue
-        if not spec.dev:
-            reads.add(FactKey("link", link.name))
         hop = Hop(link.ifindex, spec.via, spec.weight, spec.onlink)
         present.append(hop)
         if link.is_up:
@@ -227,6 +205,11 @@ def _link_of(spec: HopSpec, facts: Facts) -> Link | None:
         return find_link(spec.dev, facts).link
     where = facts.gateways.get(spec.via)
     return facts.links.get(where.dev) if where and where.is_onlink else None
+
+
+def _list_gateway_reads(gateway: bytes, facts: Facts) -> set[FactKey]:
+    where = facts.gateways.get(gateway)
+    return {FactKey("gateway", gateway)} | ({FactKey("link", where.dev)} if where else set())
 
 
 def _why_no_link(spec: HopSpec, facts: Facts) -> Reason | None:

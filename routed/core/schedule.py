@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import inf
 from typing import Final, TypeAlias
 
-from routed.core.desired import Desired, FactKey, scope_of
+from routed.core.desired import Desired, scope_of
 from routed.core.kinds import KINDS, Crowd, is_as_wanted
 from routed.core.reasons import (
     Identify,
@@ -23,9 +24,11 @@ from routed.core.reasons import (
     find_link_change,
     is_unexplained,
 )
+from routed.core.sources import CLOCK, ROUTE
+from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
-from routed.model.facts import Facts, Link
+from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, Scope, Slot, Value
 from routed.model.owner import Stamp, Stamps
@@ -44,6 +47,7 @@ PERSEVERANCE: Final = 2.0
 CHEAP: Final = 0.01  # seconds; questions to the host that take no longer need no rest after them
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
 STORMY: Final = Cause(None, Look.STORM)  # of what no event of its own told
+PASSES: Final = frozenset({Deadline.KEYS, Deadline.QUESTION, Deadline.DUMP, Deadline.LOOK_AGAIN, Deadline.RESYNC})
 Place: TypeAlias = tuple[Kind, Slot]
 _NONE: Final[Mapping[Member, Cause]] = {}
 
@@ -62,11 +66,11 @@ class Dirt:
     keys: dict[Key, tuple[Value, ...]] = field(default_factory=dict)  # all that stands under the key now
     causes: dict[Place, dict[Member, Cause]] = field(default_factory=dict)  # of what is dirty, or in a dump that is
     distinct: dict[Cause, Cause] = field(default_factory=dict)  # each cause once, however many keys share it
-    has_new_facts: bool = False
+    sources: set[str] = field(default_factory=set)  # of facts, of which something is new: see ``core.sources``
     regained: set[int] = field(default_factory=set)  # ifindexes of links that came into use: up, with carrier
 
     def __bool__(self) -> bool:
-        return bool(self.everything or self.scopes or self.keys or self.has_new_facts)
+        return bool(self.everything or self.scopes or self.keys or self.sources)
 
     @property
     def needs_dump(self) -> bool:
@@ -76,7 +80,7 @@ class Dirt:
     @property
     def asks_for_facts(self) -> bool:
         """Has the host to be asked again what the files need to know of it?"""
-        return bool(self.everything or self.has_new_facts)
+        return bool(self.everything or self.sources)
 
     def cause_of(self, key: Key) -> Cause:
         """Why an object is looked at."""
@@ -105,7 +109,7 @@ class Dirt:
             mine = self.causes.setdefault(place, {})
             for member, cause in causes.items():
                 mine.setdefault(member, self.distinct.setdefault(cause, cause))
-        self.has_new_facts |= other.has_new_facts
+        self.sources |= other.sources
         self.regained |= other.regained
 
     def explain(self, scopes: Iterable[Scope], cause: Cause) -> None:
@@ -183,11 +187,10 @@ class Schedule:
     events: int = 0  # of those
     rest_until: float = 0.0  # no dump before
     facts_rest_until: float = 0.0  # no question to the host before
-    retry_at: float = 0.0  # after a failed pass: neither of both before, however long they are due; 0 where none failed
-    next_resync: float = 0.0
+    timetable: Timetable = field(default_factory=Timetable)
+    follows_addresses: bool = True  # do the files need to know them?
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
     polls: dict[str, float] = field(default_factory=dict)  # dataplane without events → when it has to be read again
-    next_choice: float = 0.0  # when another choice of an interface will have lasted; 0 for never
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
 
     def note(
@@ -214,7 +217,7 @@ class Schedule:
                 self.events += len(event.members) - 1
                 _note_object(self.dirt, event, desired, stamps, mine, identify)
                 if self._changes_a_fact(event):
-                    self.dirt.has_new_facts = True
+                    self.dirt.sources.add(ROUTE)
             case LinkEvent():
                 self._note_link(event, facts, desired, now)
             case AddressEvent():
@@ -226,15 +229,15 @@ class Schedule:
 
     def find_due(self, now: float) -> float | None:
         """When there is something to do: a moment (``now`` or earlier is at once), None for never."""
-        timers = (self.next_resync, self.next_choice, *self.polls.values())
-        moments = [max(moment, self.retry_at) for moment in timers if moment]
-        if self.dirt.needs_dump:
-            moments.append(self._find_due_dump(now))
-        if self.dirt.has_new_facts:
-            moments.append(self._find_due_question(now))
-        if self.dirt.keys:
-            moments.append(self.find_end_of_storm(now))
-        return min(moments, default=None)
+        self.arm(now)
+        return self.timetable.find_next()
+
+    def arm(self, now: float) -> None:
+        """Put into the timetable when what is dirty is due."""
+        dirt, timetable = self.dirt, self.timetable
+        timetable.set(Deadline.KEYS, self.find_end_of_storm(now) if dirt.keys else None)
+        timetable.set(Deadline.QUESTION, self._find_due_question(now) if dirt.sources else None)
+        timetable.set(Deadline.DUMP, self._find_due_dump(now) if dirt.needs_dump else None)
 
     def find_end_of_storm(self, now: float) -> float:
         """When to stop waiting for more of the same: now, unless events pour in faster than they are worth a look."""
@@ -247,27 +250,29 @@ class Schedule:
         """Hand over what is due now."""
         may_ask = self._find_due_question(now) <= now
         may_dump = self._find_due_dump(now) <= now
-        if may_dump if self.dirt.needs_dump else may_ask or not self.dirt.has_new_facts:
+        if may_dump if self.dirt.needs_dump else may_ask or not self.dirt.sources:
             taken, self.dirt = self.dirt, Dirt()
         else:
             taken = self.dirt.take_keys(self.dirt.keys)
             if may_ask:
-                taken.has_new_facts, self.dirt.has_new_facts = self.dirt.has_new_facts, False
+                taken.sources, self.dirt.sources = self.dirt.sources, set()
                 taken.regained, self.dirt.regained = self.dirt.regained, set()
-        if self.retry_at > now:
-            return taken
-        if self.next_choice and self.next_choice <= now:
-            taken.has_new_facts, self.next_choice = True, 0.0
-        if self.next_resync and self.next_resync <= now:
+        if self.timetable.take(Deadline.LOOK_AGAIN, now):
+            taken.sources.add(CLOCK)
+        if self.timetable.take(Deadline.RESYNC, now):
             taken.everything = taken.everything or Cause(None, Look.REGULAR)
         return taken
 
-    def take_poll(self, dataplane: str, interval: float, now: float) -> bool:
-        """Has this one to be read again now? Then the next time is an interval later."""
-        is_due = dataplane in self.polls and max(self.polls[dataplane], self.retry_at) <= now
-        if is_due:
-            self.polls[dataplane] = now + interval
-        return is_due
+    def take_polls(self, intervals: Iterable[tuple[str, float]], now: float) -> list[str]:
+        """Which of these dataplanes have to be read again now? Each is due next an interval (seconds) later."""
+        due = [name for name, _ in intervals if self.polls.get(name, inf) <= now]
+        self.polls |= {name: now + interval for name, interval in intervals if name in due}
+        self.arm_polls()
+        return due
+
+    def arm_polls(self) -> None:
+        """Put into the timetable when the next one is due."""
+        self.timetable.set(Deadline.POLL, min(self.polls.values(), default=None))
 
     def take_keys(self, now: float, most: int) -> Dirt:
         """Hand over a few single keys, for whoever cannot wait for the end of a long pass. No storm is taken apart."""
@@ -278,11 +283,11 @@ class Schedule:
 
     def _find_due_dump(self, now: float) -> float:
         """When a dump is worth its price: after the storm, and after a rest in proportion to the last one."""
-        return max(self.find_end_of_storm(now), self.rest_until, self.retry_at)
+        return max(self.find_end_of_storm(now), self.rest_until, self.timetable.retry_at)
 
     def _find_due_question(self, now: float) -> float:
         """When the host may be asked again what events do not tell, which costs more the more addresses it has."""
-        return max(self.find_end_of_storm(now), self.facts_rest_until, self.retry_at)
+        return max(self.find_end_of_storm(now), self.facts_rest_until, self.timetable.retry_at)
 
     def _find_lull(self) -> float:
         """How long nothing comes when a storm is over."""
@@ -297,8 +302,8 @@ class Schedule:
         """A pass is over: rest in proportion to what it cost, and count the next resync from here."""
         if dirt.needs_dump:
             self.rest_until = ended + SHARE * (ended - began)
-        if dirt.everything is not None or not self.next_resync:
-            self.next_resync = ended + self.resync
+        if dirt.everything is not None or self.timetable.find(Deadline.RESYNC) is None:
+            self.timetable.set(Deadline.RESYNC, ended + self.resync)
 
     def _changes_a_fact(self, event: ObjectEvent) -> bool:
         """May the kernel route something else now that a fact speaks of, or reach a gateway that is waited for?"""
@@ -312,7 +317,7 @@ class Schedule:
         if not event.is_removal and before == link:
             return
         self.last_event = now
-        self.dirt.has_new_facts = True
+        self.dirt.sources.add("link")
         scopes = desired.scopes_on(link.ifindex)
         cause = Cause(KERNEL, find_link_change(before or link, None if event.is_removal else link))
         self.dirt.add_scopes(scopes, cause)
@@ -329,10 +334,9 @@ class Schedule:
     def _note_address(
         self, event: AddressEvent, facts: Facts, desired: Desired, mine: int, now: float, identify: Identify
     ) -> None:
-        if not event.is_removal and facts.addresses.get(event.member) == event.address:
+        if not event.is_removal and (not self.follows_addresses or facts.addresses.get(event.member) == event.address):
             return
         self.last_event = now
-        self.dirt.has_new_facts = True
         if event.is_removal:
             # With the last address of a link its IPv4 routes go in silence, and so does the src of IPv6 routes.
             family = family_of(event.member.address)
@@ -340,7 +344,9 @@ class Schedule:
             stripped = desired.scopes_reading(FactKey("address", event.member.address))
             if swept or stripped:
                 self.dirt.add_scopes(swept | stripped, blame_lost_address(event, facts, mine, identify))
-        apply_to_facts(facts, event)
+        if self.follows_addresses:
+            self.dirt.sources.add("address")
+            apply_to_facts(facts, event)
 
 
 def _note_object(

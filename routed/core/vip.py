@@ -14,12 +14,13 @@ from routed.core.choose_host import (
     NoHostAddressError,
     choose_host_address,
     find_default_routes,
+    list_host_reads,
 )
-from routed.core.desired import ANYTHING, FactKey, ObjectSet, Resolution, Waiting
+from routed.core.desired import ObjectSet, Resolution, Waiting
 from routed.core.references import find_address, find_link, list_address_reads
 from routed.model import names
 from routed.model.entries import VipEntry, When
-from routed.model.facts import Facts, HostAddress, Link, Natural, Way
+from routed.model.facts import FactKey, Facts, HostAddress, Link, Natural, Way
 from routed.model.net import family_of, is_inside
 from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue
 from routed.model.owner import Stamp
@@ -46,19 +47,22 @@ class Verdict(NamedTuple):
 
     is_needed: bool
     why: Reason
+    reads: frozenset[FactKey] = frozenset()
 
 
 def resolve_vip(entry: VipEntry, facts: Facts, protocol: int) -> Resolution:
     """The route to a VIP: none while its condition does not hold, a key without a content while NODE is not here."""
-    reads = {ANYTHING} | (list_address_reads(entry.node_of, facts) if entry.node_of else set())
+    reads = list_address_reads(entry.node_of, facts) if entry.node_of else set[FactKey]()
     node, why = (entry.node, None) if entry.node else find_address(entry.node_of, family_of(entry.prefix), facts)
     if not node:
         return _wait(entry, why, reads)
     reads.add(FactKey("address", node))
+    reads |= {FactKey("link", fact.dev) for fact in facts.addresses.values() if fact.address == node}
     holder, why = _find_holder(entry, node, facts)
     if holder is None:
         return _wait(entry, why, reads)
     verdict = CONDITIONS[entry.when](entry, node, facts)
+    reads |= verdict.reads
     note = Condition(verdict.is_needed, verdict.why)
     if not verdict.is_needed:
         return Resolution(entry, (), (), frozenset(reads), note)
@@ -176,22 +180,23 @@ def _judge_default(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
     """Is the node's address another one than Kubernetes would take for this host's?"""
     del entry
     routes = tuple(find_default_routes(facts.default_routes))
+    reads = frozenset(list_host_reads(routes))
     try:
         picked = choose_host_address(routes, facts, family_of(node))
     except NoHostAddressError as error:
-        return Verdict(True, error.reason)
-    return Verdict(picked != node, DefaultAddress(picked))
+        return Verdict(True, error.reason, reads)
+    return Verdict(picked != node, DefaultAddress(picked), reads)
 
 
 def _judge_source(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
     """Would the kernel by itself choose another source?"""
-    natural = facts.natural.get(entry.prefix)
+    natural, reads = facts.natural.get(entry.prefix), frozenset({FactKey("natural", entry.prefix)})
     way = natural.way if natural else None
     if way is None or way.type == names.LOCAL or not way.source:
-        return Verdict(True, NoWayWithout(entry.prefix))
+        return Verdict(True, NoWayWithout(entry.prefix), reads)
     if natural and not natural.is_certain and way.source == node:
-        return Verdict(True, Needed.UNCERTAIN)
-    return Verdict(way.source != node, KernelChooses(way.source, entry.prefix))
+        return Verdict(True, Needed.UNCERTAIN, reads)
+    return Verdict(way.source != node, KernelChooses(way.source, entry.prefix), reads)
 
 
 def _judge_always(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:

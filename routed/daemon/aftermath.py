@@ -20,7 +20,7 @@ from routed.daemon.report import Ended, Fight, Report
 from routed.daemon.status import vocabulary_of
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Verb
 from routed.model.entries import Enforce
-from routed.model.objects import Key, Member, Value
+from routed.model.objects import Key, Member, Scope, Value
 from routed.model.reasons import Look, Reason
 
 STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
@@ -40,7 +40,7 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
     for outcome in report.outcomes:
         operation = outcome.operation
         entry = operation.entry.name if operation.entry else ""
-        forgotten = _forget_displaced(host, outcome)
+        forgotten = _forget_displaced(host, outcome, report.postponed)
         for failure in outcome.failures:
             key = Key(operation.kind, operation.slot, failure.member)
             waits = is_waiting(operation.kind, failure.errno)
@@ -165,7 +165,7 @@ def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
         yield Troubled(drift.kind, drift.slot, members, trouble)
 
 
-def _forget_displaced(host: Host, outcome: Outcome) -> set[Key]:
+def _forget_displaced(host: Host, outcome: Outcome, postponed: set[Scope]) -> set[Key]:
     """What was put back is displaced no more. Returns what can never be put back, for what it stood on is gone.
 
     The kernel would have dropped that with its link. Ours, which nobody wants, has to go all the same.
@@ -175,7 +175,7 @@ def _forget_displaced(host: Host, outcome: Outcome) -> set[Key]:
         return set()
     lost = {Key(kind, slot, failure.member) for failure in outcome.failures if is_waiting(kind, failure.errno)}
     if lost:
-        host.schedule.dirt.add_scopes([scope_of(kind, slot)], outcome.cause)
+        host.schedule.dirt.add_scopes([scope_of(kind, slot), *postponed], outcome.cause)
     for key in lost.union(Key(kind, slot, member) for member in outcome.done):
         host.displaced.pop(key, None)
     return lost

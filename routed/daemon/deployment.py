@@ -10,10 +10,23 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from routed.audit import notices
-from routed.core.deployment import NEEDS_RECORD, NOTHING_GIVEN, Act, Given, Input, Move, advance, judge_saved
+from routed.core.deployment import (
+    NEEDS_RECORD,
+    NOTHING_GIVEN,
+    Act,
+    Deployment,
+    Given,
+    Input,
+    Move,
+    advance,
+    is_over,
+    judge_saved,
+)
 from routed.core.schedule import Dirt
+from routed.core.timetable import Deadline
 from routed.daemon.control import Refused
 from routed.daemon.engine import Request
 from routed.daemon.files import Files, Start, find_changed_files, read_kept
@@ -35,6 +48,8 @@ from routed.model.change import Cause
 from routed.model.documents import ApplyDocument, FilesDocument
 from routed.model.entries import Intent
 from routed.model.reasons import FileChanged, Look, RolledBack
+
+TRY_AGAIN: Final = 30.0  # seconds until it is tried again to end a trial
 
 
 class Deployer:
@@ -75,6 +90,7 @@ class Deployer:
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
         self._tell_being_written(Reading(None))
+        self._await_end_of_trial()
         return request
 
     async def reload(self, *, is_forced: bool, confirm: float | None = None, origin: Origin = UNTOLD) -> ApplyDocument:
@@ -213,11 +229,44 @@ class Deployer:
     def note_pass(self, report: Report) -> None:
         """A full pass came to its end. Where nothing failed, what it was made for is verified."""
         deployment = self._keeper.deployment
+        self._await_end_of_trial()
         if self._host.intent.digest != deployment.digest:
             return  # other files were kept meanwhile, whose turn comes next
         what = Input.FAILED if has_failed(self._host, report) else Input.VERIFIED
         if advance(deployment, what).act is Act.MARK_VERIFIED:
             self._keeper.mark_verified()
+
+    async def end_trial(self) -> None:
+        """The time of a trial is over: unless somebody confirmed it, the revision before comes back."""
+        async with self._is_loading:
+            before = self._keeper.deployment
+            if not is_over(before, *read_boot()):
+                self._await_end_of_trial()
+                return
+            found = await asyncio.to_thread(self._find_base, advance(before, Input.EXPIRED))
+            if found is None or found[0].digest == before.digest:  # nothing else can be enforced: this stays
+                self._keeper.move_to(Deployment(revision=before.revision, digest=before.digest))
+                return
+            intent, step = found
+            if not await self._take_protocol(intent):
+                await self._enforce(step, intent, Cause(None, Look.UNCONFIRMED))
+                self._update_watch()
+            self._tell_status()
+            if self._keeper.deployment.is_trial:
+                self._host.timetable.bring_forward(Deadline.TRIAL, time.monotonic() + TRY_AGAIN)
+
+    def _find_base(self, step: Move) -> tuple[Intent, Move] | None:
+        with Reader() as reader:
+            return self._files.find_revision(reader, step)
+
+    def _await_end_of_trial(self) -> None:
+        """Its clock goes on while the host sleeps, and that of the timetable does not: so look after each full pass."""
+        deployment, timetable = self._keeper.deployment, self._host.timetable
+        timetable.cancel(Deadline.TRIAL)
+        if deployment.is_trial:
+            boot, now = read_boot()
+            left = max(0.0, deployment.until - now) if deployment.boot == boot else 0.0
+            timetable.bring_forward(Deadline.TRIAL, time.monotonic() + left)
 
     async def run_pass(self, intent: Intent, cause: Cause, *, is_forced: bool) -> Request:
         """A full pass that begins with enforcing ``intent``."""

@@ -6,25 +6,28 @@ and one recovery: an exception of any kind ends the pass that it came from and n
 at stays dirty, what is not known since is told (``Host.unread``), and all is read again after a pause that grows. Plans
 are made when no pass is to be done, and thrown away where one comes due.
 
+What is due and is no pass, such as the sentence for the service manager, is handed on as a step (``core.timetable``).
 Here must never live: what a pass does (``reconcile``), or what a person is told of it (``service``).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from routed.core.reasons import find_failure
-from routed.core.schedule import Dirt
+from routed.core.schedule import PASSES, Dirt
+from routed.core.timetable import HANDED_ON, Deadline
 from routed.core.troubles import State, Trouble
 from routed.daemon.carry_out import SINGLE, hearing
 from routed.daemon.errand import Errand
 from routed.daemon.reconcile import Proposal, Reconciler
-from routed.daemon.report import BREATH, Failed, PassStep, Recovered, Report, Resumed, Step, Told
+from routed.daemon.report import BREATH, Due, Failed, PassStep, Recovered, Report, Resumed, Step, Told
 from routed.model.change import Cause
 from routed.model.entries import Intent
+from routed.model.facts import Fact, FactKey
 from routed.model.reasons import Look
 
 INTERLUDES: Final = 4  # short passes that may follow each other between two steps of a long one
@@ -65,6 +68,7 @@ class Engine:
 
     def __init__(self, reconciler: Reconciler) -> None:
         self.reconciler = reconciler
+        self.timetable = reconciler.host.timetable
         self.steps = 0  # since the start
         self.began = 0.0  # the passes, or the plan, under way
         self._passes: Iterator[PassStep | Recovered] | None = None  # under way
@@ -99,6 +103,10 @@ class Engine:
         self._inquiries.append(inquiry)
         return inquiry
 
+    def deliver(self, told: Mapping[FactKey, Fact]) -> None:
+        """What a source of facts has to tell, whenever it likes. Its readers are looked at when ``advance`` is next."""
+        self.reconciler.deliver(told)
+
     def rest(self) -> None:
         """From now on make no plan, and begin no pass but those that are asked for."""
         self._is_resting = True
@@ -120,15 +128,15 @@ class Engine:
         now = self.reconciler.clock()
         if self._passes is not None or self._requests or self._may_propose:
             return now
-        host = self.reconciler.host
-        moments = (host.schedule.find_due(now), host.holds.find_next(now), host.announcements.find_next())
-        due = min((moment for moment in moments if moment is not None), default=None)
+        due = self.reconciler.host.schedule.find_due(now)
         return None if due is None else max(due, self._not_before)
 
     def advance(self) -> Step | None:
         """The next step of the pass under way, or of what is due. None where there is nothing to do now."""
         while True:
             try:
+                if due := self._find_handed_on():
+                    return due
                 if self._passes is None:
                     told = None if self._is_urgent else self._begin()
                     if self._passes is None:
@@ -154,6 +162,13 @@ class Engine:
     def _is_urgent(self) -> bool:
         """Is a plan under way that was given up too often?"""
         return self._proposal is not None and self._inquiries[0].attempts >= ATTEMPTS
+
+    def _find_handed_on(self) -> Due | None:
+        """What is due and is no pass, amid a pass too: a long one keeps nobody waiting."""
+        if self._is_resting or not (name := self.timetable.take_due(self.reconciler.clock(), HANDED_ON)):
+            return None
+        self.steps += 1
+        return Due(name)
 
     def _propose(self) -> Step | None:
         """A step of the plan under way, or of the next one. One that fails says nothing of what the host holds."""
@@ -225,16 +240,17 @@ class Engine:
             return None
         if self._is_resting or now < self._not_before:
             return None
-        if host.holds.held:
+        if self.timetable.take(Deadline.HOLD, now):
             resumed = Resumed(tuple(map(str, host.holds.find_ended_pauses(now))))
             host.make_dirty(host.schedule.dirt, host.holds.take_ended(now), Cause(None, Look.RETRY))
             if resumed.subjects:
                 return resumed
-        if host.announcements.bursts and (announced := self.reconciler.announce()):
+        if self.timetable.take(Deadline.ANNOUNCE, now) and (announced := self.reconciler.announce()):
             return Told(tuple(announced))
-        self.reconciler.poll()
-        due = host.schedule.find_due(now)
-        if due is not None and due <= now:
+        if self.timetable.take(Deadline.POLL, now):
+            self.reconciler.poll()
+        host.schedule.arm(now)
+        if self.timetable.is_due(now, PASSES):
             self._passes = self._settle(host.schedule.take(now), is_forced=False)
         return None
 
@@ -257,7 +273,7 @@ class Engine:
             self.reconciler.listen()
             schedule, now = host.schedule, self.reconciler.clock()
             is_storm = schedule.find_end_of_storm(now) > now and not is_initial
-            if not schedule.dirt or is_storm or schedule.retry_at > now:
+            if not schedule.dirt or is_storm or self.timetable.retry_at > now:
                 return
             dirt, schedule.dirt = schedule.dirt, Dirt()
         host.schedule.dirt = dirt
@@ -295,9 +311,9 @@ class Engine:
         events without end would put it off for ever.
         """
         host, now = self.reconciler.host, self.reconciler.clock()
-        schedule = host.schedule
-        if is_full or not schedule.retry_at:
-            schedule.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
+        schedule, timetable = host.schedule, self.timetable
+        if is_full or not timetable.retry_at:
+            timetable.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
             self._failures += 1
         schedule.dirt.everything = schedule.dirt.everything or Cause(None, Look.FAILED)
         before = host.unread.get(None)
@@ -310,7 +326,7 @@ class Engine:
         self._failures = 0
         host = self.reconciler.host
         if host.schedule.dirt.everything is None:  # else an interruption of this pass failed
-            host.schedule.retry_at = 0.0
+            self.timetable.retry_at = 0.0
             trouble = host.unread.pop(None, None)
             if trouble is not None:
                 yield Recovered(trouble.reason)

@@ -1,76 +1,149 @@
 """Filling the facts: what events do not tell is asked of the kernel here, and nowhere else.
 
-Only what the files need is asked. What an answer means stands in ``core``.
+One question for each row of ``core.sources``; what an answer means stands in ``core`` too. Only what the files need is
+asked. What other sources tell comes by ``host.deliver``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
 from routed.core.schedule import apply_to_facts
 from routed.core.select import choose, settle
+from routed.core.sources import SOURCES, TOLD, expire, list_asked
+from routed.core.timetable import Deadline
 from routed.core.vip import find_natural, key_of
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.ports import Kernel
-from routed.model.facts import Choice, Facts, GatewayLink
+from routed.model.events import AddressEvent, LinkEvent
+from routed.model.facts import Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Natural, Way
+from routed.model.objects import AddressMember, Standing
 
 
-def read_facts(kernel: Kernel, host: Host) -> Iterator[None]:
-    """Read all links and addresses, in slices. What is heard between two of them is newer. Raises OSError."""
-    host.news = []
-    try:
-        links = yield from kernel.read_links()
-        addresses = yield from kernel.read_addresses()
-        host.facts = replace(host.facts, links=links, addresses=addresses)
-        for event in host.news:
-            apply_to_facts(host.facts, event)
-    finally:
-        host.news = None
+class Asking(NamedTuple):
+    """Who can be asked, for whom, and when it is."""
+
+    kernel: Kernel
+    dataplanes: Dataplanes
+    host: Host
+    now: float
 
 
-def look_around(kernel: Kernel, dataplanes: Dataplanes, host: Host, now: float) -> Facts:
-    """The facts of the host with every question of its files answered anew. Raises OSError."""
-    facts, needs, stamps = host.facts, host.needs, dataplanes.stamps(host.marks)
-    ways = kernel.look_up(needs.destinations) if needs.destinations else {}
-    facts = replace(
-        facts,
-        gateways=_locate_gateways(kernel, host),
-        ways=ways,
-        natural={
-            vip.prefix: find_natural(vip.prefix, ways, facts.natural.get(vip.prefix), stamps[key_of(vip).kind])
-            for vip in needs.vips
-        },
-        default_routes=kernel.read_default_routes() if needs.has_default_routes else (),
-        drivers=kernel.read_drivers(facts.links.values()) if needs.has_drivers else {},
-        service_addresses=needs.service_addresses,
-    )
-    return replace(facts, chosen=_choose_all(host, facts, now)) if host.intent.selectors else facts
+def gather(
+    kernel: Kernel, dataplanes: Dataplanes, host: Host, news: Collection[str], now: float, *, is_full: bool
+) -> Iterator[None]:
+    """Ask again whom these news concern, or everybody; what was not heard otherwise is forgotten. Raises OSError."""
+    host.facts = replace(host.facts, moment=now)
+    asked = list_asked(news, host.needs, is_full=is_full)
+    for name in asked:
+        answer = QUESTIONS[name](Asking(kernel, dataplanes, host, now))
+        value = (yield from answer) if isinstance(answer, Generator) else answer
+        host.facts = host.facts.put(**{SOURCES[name].fills: value})
+    if is_full:
+        rest = {row.fills: getattr(_NOTHING, row.fills) for name, row in SOURCES.items() if name not in asked}
+        host.facts = host.facts.put(**rest)
 
 
 def prove(kernel: Kernel, host: Host) -> None:
     """Ask again how packets to the VIPs go, now that their routes were touched. Raises OSError."""
     if host.needs.vips:
-        host.facts = replace(host.facts, ways=kernel.look_up(host.needs.destinations))
+        host.facts = host.facts.put(ways=kernel.look_up(host.needs.destinations))
 
 
-def _locate_gateways(kernel: Kernel, host: Host) -> dict[bytes, GatewayLink]:
-    if not host.needs.gateways:
-        return {}
-    own = {fact.address: fact.dev for fact in host.facts.addresses.values()}
-    located = kernel.locate_gateways(host.needs.gateways, own)
+def arm(host: Host) -> None:
+    """Put into the timetable when time alone will make a fact, or an entry, another one."""
+    ends = (host.held[one.name].since + one.hold for one in host.intent.selectors if _has_rival(host, one.name))
+    stale = (fact.until for fact in host.facts.told.values() if fact.until is not None)
+    again = (moment for moment in host.desired.again.values() if moment > host.facts.moment)  # else it was looked at
+    moments = [*ends, *stale, *again]
+    host.timetable.set(Deadline.LOOK_AGAIN, min(moments, default=None))
+
+
+def _expire(it: Asking) -> dict[FactKey, Fact]:
+    return expire(it.host.facts, it.now)
+
+
+def _read_links(it: Asking) -> Generator[None, None, dict[int, Link]]:
+    """In slices. What is heard between two of them is newer."""
+    it.host.news = []
+    try:
+        found = Facts(links=(yield from it.kernel.read_links()))
+        for event in it.host.news:
+            if isinstance(event, LinkEvent):
+                apply_to_facts(found, event)
+        return found.links
+    finally:
+        it.host.news = None
+
+
+def _read_addresses(it: Asking) -> Generator[None, None, dict[AddressMember, HostAddress]]:
+    """Likewise."""
+    it.host.news = []
+    try:
+        found = Facts(addresses=(yield from it.kernel.read_addresses()))
+        for event in it.host.news:
+            if isinstance(event, AddressEvent):
+                apply_to_facts(found, event)
+        return found.addresses
+    finally:
+        it.host.news = None
+
+
+def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:
+    own = {fact.address: fact.dev for fact in it.host.facts.addresses.values()}
+    located = it.kernel.locate_gateways(it.host.needs.gateways, own)
     # a link that was not heard of yet will be news, and then the gateways are asked for again
-    return {gateway: where for gateway, where in located.items() if where.dev in host.facts.links}
+    return {gateway: where for gateway, where in located.items() if where.dev in it.host.facts.links}
 
 
-def _choose_all(host: Host, facts: Facts, now: float) -> dict[str, Choice]:
-    """The choice in force of every ``[[interface]]``; when another one will have lasted is noted in the schedule."""
+def _look_up(it: Asking) -> dict[bytes, Way]:
+    return it.kernel.look_up(it.host.needs.destinations)
+
+
+def _find_natural(it: Asking) -> dict[bytes, Natural]:
+    facts, stamps = it.host.facts, it.dataplanes.stamps(it.host.marks)
+    return {
+        vip.prefix: find_natural(vip.prefix, facts.ways, facts.natural.get(vip.prefix), stamps[key_of(vip).kind])
+        for vip in it.host.needs.vips
+    }
+
+
+def _read_default_routes(it: Asking) -> tuple[Standing, ...]:
+    return it.kernel.read_default_routes()
+
+
+def _read_drivers(it: Asking) -> dict[int, str]:
+    return it.kernel.read_drivers(it.host.facts.links.values())
+
+
+def _choose_all(it: Asking) -> dict[str, Choice]:
+    """The choice in force of every ``[[interface]]``."""
     held = {}
-    for selector in host.intent.selectors:
-        found = choose(selector, facts).choice
-        held[selector.name] = settle(host.held.get(selector.name), found, selector.hold, now)
-    host.held = held
-    ends = [held[one.name].since + one.hold for one in host.intent.selectors if held[one.name].rival]
-    host.schedule.next_choice = min(ends, default=0.0)
+    for selector in it.host.intent.selectors:
+        found = choose(selector, it.host.facts).choice
+        held[selector.name] = settle(it.host.held.get(selector.name), found, selector.hold, it.now)
+    it.host.held = held
     return {name: one.choice for name, one in held.items()}
+
+
+def _has_rival(host: Host, name: str) -> bool:
+    return name in host.held and host.held[name].rival is not None
+
+
+_NOTHING: Final = Facts()
+
+# An answer, or what gives it in slices. Those of ``TOLD`` were delivered; only time changes them here.
+QUESTIONS: Final[dict[str, Callable[[Asking], Any]]] = {
+    TOLD: _expire,
+    "link": _read_links,
+    "address": _read_addresses,
+    "gateway": _locate_gateways,
+    "way": _look_up,
+    "natural": _find_natural,
+    "default-routes": _read_default_routes,
+    "driver": _read_drivers,
+    "selector": _choose_all,
+}

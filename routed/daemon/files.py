@@ -75,13 +75,18 @@ class Files:
         return start._replace(recorded=recorded, former_protocols=former)
 
     def _find_stand_in(self, reader: Reader, reading: Reading, step: Move) -> Start | None:
-        """The revision that the step names, else the best one that can be understood."""
+        found = self.find_revision(reader, step)
+        if found is None or (reading.intent is not None and found[0].digest == reading.intent.digest):
+            return None
+        return Start(found[0], reading, found[1])
+
+    def find_revision(self, reader: Reader, step: Move) -> tuple[Intent, Move] | None:
+        """The revision that the step names, else the best one that can be understood; and the step that enforces it."""
         named = self.revisions.read(step.after.revision) if step.act is not Act.BEST else None
         for kept in chain([named] if named else [], self.revisions.rank(step.after.barred)):
             if intent := read_kept(reader, kept):
-                is_on_disk = reading.intent is not None and intent.digest == reading.intent.digest
                 after = step.after._replace(revision=kept.number, digest=intent.digest)
-                return None if is_on_disk else Start(intent, reading, step._replace(after=after))
+                return intent, step._replace(after=after)
         return None
 
     def watched(self, intent: Intent, being_written: Iterable[str] = ()) -> tuple[set[Path], set[Path]]:

@@ -7,7 +7,7 @@ One value with one owner, the reconciler. Everything in it can be built again fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from routed.core.announce import Announcements
@@ -18,19 +18,20 @@ from routed.core.holds import Holds, Subject, Why
 from routed.core.kinds import KINDS
 from routed.core.needs import Needs
 from routed.core.reasons import explain_facts
-from routed.core.resolve import find_changed_facts
 from routed.core.schedule import Dirt, Schedule
 from routed.core.select import Held, is_same_selector
+from routed.core.sources import TOLD, ask_for, deliver, find_changed_facts
+from routed.core.timetable import Deadline, Timetable
 from routed.core.troubles import State, Trouble, Troubles
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.ports import Kernel
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.events import AddressEvent, LinkEvent, ObjectEvent
-from routed.model.facts import Facts
+from routed.model.facts import Fact, FactKey, Facts
 from routed.model.objects import Key, Kind, Scope, Slot, Value
 from routed.model.owner import Marks
-from routed.model.reasons import Reason
+from routed.model.reasons import Look, Reason
 
 SLICE: Final = 256  # entries that are resolved or put in one go: a few milliseconds
 
@@ -42,6 +43,7 @@ class Host:
     """Everything the daemon knows."""
 
     intent: Intent
+    timetable: Timetable = field(default_factory=Timetable)
     schedule: Schedule = field(default_factory=Schedule)
     facts: Facts = field(default_factory=Facts)
     resolved: Facts = field(default_factory=Facts)  # the facts that ``desired`` was made from
@@ -68,6 +70,10 @@ class Host:
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
     unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
 
+    def __post_init__(self) -> None:
+        for owner in (self.schedule, self.holds, self.announcements):
+            owner.timetable = self.timetable
+
     def copy(self) -> Host:
         """The same at this moment. What becomes of it the original never sees, nor the other way round.
 
@@ -91,10 +97,10 @@ class Host:
             held=dict(self.held),
         )
 
-    def ask_for(self, intent: Intent) -> None:
-        """From now on the facts are those that these files need."""
-        self.needs = find_needs(intent)
-        self.schedule.watched = self.needs.watched
+    def ask_for(self, intent: Intent, needs: Needs, facts: Facts) -> None:
+        """From now on the facts are those that these files need, beginning with these."""
+        self.needs, self.facts = needs, facts
+        self.schedule.watched, self.schedule.follows_addresses = needs.watched, needs.has_addresses
         # what the operator changed is followed at once, not when it has lasted
         same = {
             one.name for one in intent.selectors if any(is_same_selector(one, old) for old in self.intent.selectors)
@@ -106,12 +112,19 @@ class Host:
         self.meanwhile.clear()
         self.echo.clear()
 
+    def deliver(self, told: Mapping[FactKey, Fact], now: float) -> None:
+        """A source told this: who reads it is resolved again, unless it is what was told before."""
+        before, self.facts = self.facts, deliver(self.facts, told, now)
+        if any(before.find(key)[:2] != self.facts.find(key)[:2] for key in told):
+            self.schedule.dirt.sources.add(TOLD)
+            self.timetable.bring_forward(Deadline.QUESTION, now)
+
     def listen(self, kernel: Kernel, dataplanes: Dataplanes, clock: Callable[[], float]) -> None:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
         events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.marks)
         of_facts = [event for event in events if isinstance(event, LinkEvent | AddressEvent)]
         if of_facts:  # once for all of them: whoever has the facts of before goes on reading those
-            self.facts = replace(self.facts, links=dict(self.facts.links), addresses=dict(self.facts.addresses))
+            self.facts = self.facts.copy()
         if self.news is not None:
             self.news += of_facts
         for event in events:
@@ -139,13 +152,15 @@ class Host:
         """The same where others may have their turn between two slices: for a state that nobody else has yet."""
         protocol_before = self.intent.settings.protocol
         before = dict(self.desired.resolutions)
+        needs = find_needs(intent)
+        facts = ask_for(self.facts, needs, now)
         # first of all: should it fail, nothing of what is wanted has changed
         changed: list[Resolution] = []
         for entries in _slice(intent.entries):
-            after = [resolve(entry, self.facts, intent.settings.protocol) for entry in entries]
+            after = [resolve(entry, facts, intent.settings.protocol) for entry in entries]
             changed += [resolution for resolution in after if before.get(resolution.entry.name) != resolution]
             yield
-        self.ask_for(intent)
+        self.ask_for(intent, needs, facts)
         self.intent = intent
         self.schedule.resync = intent.settings.resync
         self.holds.release([Why.FAILED, Why.WAITING, Why.FIGHT])
@@ -168,18 +183,23 @@ class Host:
         self.former_protocols = (self.former_protocols | {protocol_before}) - {intent.settings.protocol}
 
     def resolve_changed(self, dirt: Dirt) -> None:
-        """Resolve again the entries that read a changed fact, and make dirty where they lead."""
-        changed = find_changed_facts(self.resolved, self.facts)
-        before, self.resolved = self.resolved, self.facts
+        """Resolve again the entries that read a changed fact or whose time has come; make dirty where they lead."""
+        facts, before, self.resolved = self.facts, self.resolved, self.facts
+        changed = find_changed_facts(before, facts) if facts.revision != before.revision else set()
+        due = {name for name, moment in self.desired.again.items() if moment <= facts.moment}
+        if not changed and not due:
+            return
+        cause = explain_facts(changed, before, facts) if changed else Cause(None, Look.TIME)
+        for name, resolution in list(self.desired.resolutions.items()):
+            if name not in due and resolution.reads.isdisjoint(changed):
+                continue
+            again = resolve(resolution.entry, facts, self.intent.settings.protocol)
+            if not again.is_as(resolution):
+                self._exchange(resolution, again, dirt, cause)
+            elif again != resolution:
+                self.desired.follow(again)
         if not changed:
             return
-        cause = explain_facts(changed, before, self.facts)
-        for resolution in list(self.desired.resolutions.values()):
-            if resolution.reads.isdisjoint(changed):
-                continue
-            again = resolve(resolution.entry, self.facts, self.intent.settings.protocol)
-            if again != resolution:
-                self._exchange(resolution, again, dirt, cause)
         waiting = [subject for subject, hold in self.holds.held.items() if hold.why is Why.WAITING]
         self.holds.release([Why.WAITING])
         self.make_dirty(dirt, waiting, cause)

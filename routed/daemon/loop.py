@@ -30,7 +30,8 @@ class Loop:
         self._fileno = events_fileno
         self._tell_of = tell
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # the only one: at the next moment of the timetable
+        engine.timetable.on_sooner = self._arm_sooner
         self._task: asyncio.Task[None] | None = None  # that goes on with what lasts
         self._poll = select.poll()
         self._poll.register(events_fileno, select.POLLIN)
@@ -145,6 +146,11 @@ class Loop:
             self._tell_of(step)
         except Exception:
             logging.getLogger(__name__).exception("a defect in routed: nobody was told of %s", type(step).__name__)
+
+    def _arm_sooner(self, moment: float) -> None:
+        """Something is due that the timer was not set for. While the engine is at work the timer is set afterwards."""
+        if self._is_listening and not self._task and (self._timer is None or moment < self._timer.when()):
+            self._arm()
 
     def _arm(self) -> None:
         if self._timer:

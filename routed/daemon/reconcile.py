@@ -6,18 +6,20 @@ elsewhere. Which pass is due, and what follows when one fails, is decided by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from routed.core.entries import find_needs
 from routed.core.guard import Limits
 from routed.core.interest import find_interest
 from routed.core.plan import Policy, make_plan
 from routed.core.schedule import Dirt
+from routed.core.sources import ROUTE, ask_for
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
 from routed.daemon.dataplane import Dataplanes
-from routed.daemon.facts import look_around, prove, read_facts
+from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, find_all_scopes, observe
 from routed.daemon.ports import Kernel
@@ -25,6 +27,7 @@ from routed.daemon.report import Announced, PassStep, Report
 from routed.daemon.spectator import Spectator
 from routed.model.change import Cause, Nature, Plan
 from routed.model.entries import Intent
+from routed.model.facts import Fact, FactKey
 from routed.model.objects import Key, Value
 from routed.model.reasons import Look
 
@@ -55,7 +58,8 @@ class Reconciler:
 
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
-        self.host.ask_for(self.host.intent)
+        host, needs = self.host, find_needs(self.host.intent)
+        host.ask_for(host.intent, needs, ask_for(host.facts, needs, self.clock()))
         for _ in self._refresh_facts(Dirt(everything=Cause(None, Look.START)), is_initial=False):
             pass
         self.host.schedule.dirt = Dirt()  # what was heard meanwhile: the first pass looks at everything
@@ -63,6 +67,11 @@ class Reconciler:
     def listen(self) -> None:
         """Take in every event that waits."""
         self.host.listen(self.kernel, self.dataplanes, self.clock)
+
+    def deliver(self, told: Mapping[FactKey, Fact]) -> None:
+        """What a source of facts has to tell, whenever it likes."""
+        self.host.deliver(told, self.clock())
+        arm(self.host)
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[PassStep]:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
@@ -104,9 +113,10 @@ class Reconciler:
 
     def poll(self) -> None:
         """Make dirty what no event tells of and has to be read again by now."""
-        schedule, now = self.host.schedule, self.clock()
-        for dataplane, interval in self.dataplanes.polled:
-            if schedule.take_poll(dataplane.name, interval, now):
+        schedule, polled = self.host.schedule, self.dataplanes.polled
+        due = schedule.take_polls([(dataplane.name, interval) for dataplane, interval in polled], self.clock())
+        for dataplane, _ in polled:
+            if dataplane.name in due:
                 schedule.dirt.add_scopes(find_all_scopes(self.dataplanes, self.host, dataplane.kinds), POLLED)
 
     def announce(self) -> list[Announced]:
@@ -140,14 +150,16 @@ class Reconciler:
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
         host = self.host
-        if dirt.everything:  # an event that was lost may have been that of a link or an address
-            yield from read_facts(self.kernel, host)
+        is_full = dirt.everything is not None
+        # all of it: an event that was lost may have been that of a link or an address
+        yield from gather(self.kernel, self.dataplanes, host, dirt.sources, self.clock(), is_full=is_full)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
-            host.facts = replace(host.facts, ssh_peers=self.find_ssh_peers())
-        host.facts = look_around(self.kernel, self.dataplanes, host, self.clock())
+            host.facts = host.facts.put(ssh_peers=self.find_ssh_peers())
         self.listen()  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
-        host.schedule.is_reach_awaited = any(r.waiting for r in host.desired.resolutions.values())
+        arm(host)
+        waiting = (one.reads for one in host.desired.resolutions.values() if one.waiting)
+        host.schedule.is_reach_awaited = any(key.what == "gateway" for reads in waiting for key in reads)
 
     def _choose_news(self) -> None:
         """Hear of what may matter now, before it is dumped, and of nothing else."""
@@ -161,7 +173,7 @@ class Reconciler:
         if interest != self.kernel.interest:
             self.kernel.listen_for(interest)
             if host.needs.gateways or host.needs.watched:  # these were asked for while the news of them was not heard
-                host.schedule.dirt.has_new_facts = True
+                host.schedule.dirt.sources.add(ROUTE)
 
     def _policy(self, comparison: Comparison, *, is_forced: bool) -> Policy:
         host, now = self.host, self.clock()
@@ -210,3 +222,4 @@ class Reconciler:
                 polls.pop(dataplane.name, None)
             elif report.dirt.everything or dataplane.name not in polls:
                 polls[dataplane.name] = now + interval
+        self.host.schedule.arm_polls()

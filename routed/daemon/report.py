@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from routed.core.holds import Hold, Subject
 from routed.core.schedule import Dirt
+from routed.core.timetable import Deadline
 from routed.core.troubles import Trouble
 from routed.daemon.errand import Errand
 from routed.model.change import Outcome, Plan
@@ -85,6 +86,12 @@ class Resumed(NamedTuple):
     subjects: tuple[str, ...]
 
 
+class Due(NamedTuple):
+    """Something is due that is no pass: whoever drives the engine does it."""
+
+    deadline: Deadline
+
+
 class Told(NamedTuple):
     """The neighbours of VIPs were told."""
 
@@ -96,5 +103,5 @@ BREATH: Final = Breath.BREATH
 # What a pass yields: its report last; before, None where others may have their turn, or an errand.
 PassStep: TypeAlias = Report | Errand[Any] | None
 # What the engine hands to whoever drives it, and which of it has something to tell.
-News: TypeAlias = Report | Failed | Recovered | Resumed | Told
+News: TypeAlias = Report | Failed | Recovered | Resumed | Told | Due
 Step: TypeAlias = News | Errand[Any] | Breath

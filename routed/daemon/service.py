@@ -20,6 +20,7 @@ from routed.audit import notices
 from routed.audit.reasons import describe_reason
 from routed.audit.sinks import Sink
 from routed.core.reasons import find_failure
+from routed.core.timetable import Deadline
 from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.askers import name_asker
 from routed.daemon.carry_out import count_members
@@ -35,7 +36,7 @@ from routed.daemon.loop import Loop
 from routed.daemon.ownership import Ownership
 from routed.daemon.readings import Readings
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Failed, News, Recovered, Report, Resumed, Told
+from routed.daemon.report import Due, Failed, News, Recovered, Report, Resumed, Told
 from routed.daemon.results import (
     describe_phase,
     describe_plan,
@@ -85,13 +86,14 @@ class Service:
     def __init__(self, kernel: Kernel, files: Files, start: Start, ownership: Ownership, sink: Sink) -> None:
         self.kernel = kernel
         self.files = files
-        self.voice = Voice(sink, kernel.witness)
         self.repairs = 0
         self.overruns = 0
         self.began_at = time.time()
         self.last_resync = 0.0
         self.readings = Readings(files.read, lambda: self.host.intent)
         self.host = Host(start.intent)
+        self.timetable = self.host.timetable
+        self.voice = Voice(sink, kernel.witness, self.timetable)
         self.ownership = ownership
         self.host.former_protocols = ownership.marks.former
         self.keeper = Keeper(
@@ -105,7 +107,6 @@ class Service:
             self.voice.say,
             self._keep_later,
         )
-        self.keep_timer: asyncio.TimerHandle | None = None
         self.keep_pause = FIRST_KEEP
         self.reconciler = Reconciler(
             kernel,
@@ -131,10 +132,17 @@ class Service:
         self.control: Control | None = None
         self.has_begun = asyncio.Event()  # is the first pass over?
         self.hangups = 0  # since a reload began that answers them
-        self.status_timer: asyncio.TimerHandle | None = None
         self.status_said = ""
         self.is_large = False  # was there a pass that left holes in the heap?
         self.tasks: set[asyncio.Task[None]] = set()
+        self.deeds: dict[Deadline, Callable[[], None]] = {
+            Deadline.FLOOD: self.voice.sum_up,
+            Deadline.WAITING: lambda: self.voice.tell_waiting(self.host),
+            Deadline.STATUS: self._notify_status,
+            Deadline.READY: self.tell_ready,
+            Deadline.KEEP: self._keep_again,
+            Deadline.TRIAL: lambda: self._start(self.deployer.end_trial()),
+        }
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -317,7 +325,7 @@ class Service:
     def tell_ready(self) -> None:
         """Tell the service manager that it need not wait any more; again and again until it was told."""
         if not systemd.notify_ready(self.describe()):
-            asyncio.get_running_loop().call_later(READY_AGAIN, self.tell_ready)
+            self._remind(Deadline.READY, READY_AGAIN)
 
     def on_files_changed(self) -> None:
         """The watch saw something: look at it in a task of its own."""
@@ -357,27 +365,32 @@ class Service:
             self.repairs += sum(len(o.done) for o in report.outcomes if o.operation.nature is not Nature.SURPLUS)
         self.is_large |= count_members(report.plan.operations) > memory.LARGE
         is_news = report.outcomes or report.plan.refusals or report.plan.held or report.ended
-        if is_news and self.status_timer is None:
-            self.status_timer = asyncio.get_running_loop().call_later(STATUS_DELAY, self._notify_status)
+        if is_news:
+            self._remind(Deadline.STATUS, STATUS_DELAY)
 
     def _keep_later(self) -> None:
         """Something of the state could not be kept: try again in a moment."""
-        if self.keep_timer is None:
-            self.keep_timer = asyncio.get_running_loop().call_later(self.keep_pause, self._keep_again)
+        if self.timetable.find(Deadline.KEEP) is None:
+            self._remind(Deadline.KEEP, self.keep_pause)
             self.keep_pause = min(2 * self.keep_pause, LAST_KEEP)
 
     def _keep_again(self) -> None:
-        self.keep_timer = None
         self.keeper.keep_again(self.host.intent)
         if not self.keeper.unsaved:
             self.keep_pause = FIRST_KEEP
         self._notify_status()
+
+    def _remind(self, deadline: Deadline, delay: float) -> None:
+        """Do this in so many seconds, unless it will be done sooner."""
+        self.timetable.bring_forward(deadline, time.monotonic() + delay)
 
     def _tell(self, step: News) -> None:
         """What the engine did, to the journal and to whoever watches."""
         match step:
             case Report():
                 self._on_report(step)
+            case Due():
+                self.deeds[step.deadline]()
             case Told():
                 self.voice.tell_announced(step.announced, self.host)
             case Resumed():
@@ -398,7 +411,7 @@ class Service:
 
     def _notify_status(self) -> None:
         """Off the path of a repair: the sentence counts all objects, and a deaf service manager blocks."""
-        self.status_timer = None
+        self.timetable.cancel(Deadline.STATUS)
         sentence = self.describe()
         if sentence != self.status_said:
             self.status_said = sentence

@@ -21,6 +21,7 @@ from routed.audit.records import Context, Record, record_pass
 from routed.audit.repeat import Repeat
 from routed.audit.sinks import Sink
 from routed.audit.wording import WORDS
+from routed.core.timetable import Deadline, Timetable
 from routed.core.troubles import State
 from routed.core.waiting import is_waiting
 from routed.daemon.control import OUTCOMES_QUEUED
@@ -41,17 +42,17 @@ GRACE: Final = 1.0  # seconds that an entry may wait before it is said
 class Voice:
     """Writes records, unless they were said already and nothing changed since."""
 
-    def __init__(self, sink: Sink, witness: Witness) -> None:
+    def __init__(self, sink: Sink, witness: Witness, timetable: Timetable) -> None:
+        """What is to be said later stands in the timetable: ``sum_up`` and ``tell_waiting`` follow when it is due."""
         self._sink = sink
+        self._timetable = timetable
         self._witness = witness
         self._untold: deque[tuple[Report, Host]] = deque()  # passes that wait for the name of somebody
         self._naming: asyncio.Task[None] | None = None
         self._repeat = Repeat()
         self._flood = Flood()
-        self._flood_timer: asyncio.TimerHandle | None = None
         self._queues: set[asyncio.Queue[OutcomeDocument]] = set()
         self._waiting: dict[str, Reason | None] = {}  # entry → the reason that was said
-        self._timer: asyncio.TimerHandle | None = None
         self._conditions: dict[str, Reason | None] = {}  # entry of a VIP → what was said
         self._chosen: dict[str, str] = {}  # [[interface]] → its link
         self._bypassed: dict[Key, Reason | None] = {}
@@ -60,12 +61,11 @@ class Voice:
         """Write these records, as far as they are news."""
         self._write(self._flood.filter(self._repeat.filter(records), time.monotonic()))
         due = self._flood.find_due()
-        if due is not None and self._flood_timer is None:
-            loop = asyncio.get_running_loop()
-            self._flood_timer = loop.call_later(due - time.monotonic(), self._sum_up)
+        if due is not None:
+            self._timetable.bring_forward(Deadline.FLOOD, due)
 
-    def _sum_up(self) -> None:
-        self._flood_timer = None
+    def sum_up(self) -> None:
+        """Say how many records were left out of a flood of them."""
         self._write(self._flood.take(time.monotonic()))
 
     def _write(self, records: Iterable[Record]) -> None:
@@ -94,9 +94,8 @@ class Voice:
         """Wait until all is told."""
         if self._naming:
             await self._naming
-        if self._flood_timer:
-            self._flood_timer.cancel()
-        self._sum_up()
+        self._timetable.cancel(Deadline.FLOOD)
+        self.sum_up()
 
     async def _tell_in_turn(self) -> None:
         while self._untold:
@@ -146,8 +145,8 @@ class Voice:
                 self.say(notices.note_default_rules_missing(describe(slot, members)))
             elif describe:
                 self._repeat.resolve("", describe(slot, ()).subject)
-        if report.dirt.everything or report.dirt.has_new_facts:
-            self._tell_waiting_soon(host)
+        if report.dirt.asks_for_facts:
+            self._tell_waiting_soon()
 
     def tell_announced(self, announced: Iterable[Announced], host: Host) -> None:
         """Whose neighbours were told, once for each burst; and where they could not be, until they can."""
@@ -200,16 +199,13 @@ class Voice:
                     self.say(notices.note_vip_bypassed(want.entry.name, format_key(key, vocabulary), reason))
             self._bypassed = bypassed
 
-    def _tell_waiting_soon(self, host: Host) -> None:
+    def _tell_waiting_soon(self) -> None:
         """What waits for a moment only, as in a flap, is not worth a word."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GRACE, self.tell_waiting, host)
+        self._timetable.bring_forward(Deadline.WAITING, time.monotonic() + GRACE)
 
     def tell_waiting(self, host: Host) -> None:
         """Entries that wait for a link, a gateway or an address, and those that wait no more."""
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        self._timetable.cancel(Deadline.WAITING)
         now = {
             resolution.entry.name: join_reasons(waiting.reason for waiting in resolution.waiting)
             for resolution in host.desired.resolutions.values()

@@ -1,16 +1,51 @@
-"""What the host is now, as far as the intent depends on it.
+"""What the host is now, as far as the intent depends on it: the store of facts.
 
-Facts are one immutable value, filled by the kernel floor and replaced whole when a link or an address changes; nothing
-reads the kernel elsewhere to resolve an entry.
+The store is one immutable value that is replaced when a fact changes; whoever has one of before goes on reading that.
+What fills it is a table of sources (``core.sources``). What the kernel tells has a field of its own here, so that it
+is read with its type; what any other source tells is in ``told``, under its key, with how fresh it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
 
 from routed.model.objects import AddressMember, Standing
 from routed.model.reasons import Reason
+
+
+class FactKey(NamedTuple):
+    """The name of one fact: the source that tells it, and what it is of.
+
+    Of a link that is its name or its ifindex. Of addresses it is the address, or the ifindex of the link that holds
+    them: then it stands for all of them in their order.
+    """
+
+    what: str  # a row of ``core.sources``, or whoever else delivers
+    which: str | bytes | int
+
+
+class Freshness(StrEnum):
+    """How much what a source told says of now."""
+
+    LOADING = "loading"  # nothing was told yet: nobody knows
+    LIVE = "live"
+    STALE = "stale"  # it was told, and its source has not spoken for too long
+    CACHED = "cached"  # it was told before the last start
+
+
+class Fact(NamedTuple):
+    """What a source told of one key. Loading is never the same as None, which is: there is none."""
+
+    value: Any = None
+    state: Freshness = Freshness.LOADING
+    since: float = 0.0  # when it came into this state
+    until: float | None = None  # of what is live: it is stale then, unless it is told again; None: it lasts
+
+
+NOT_ASKED: Final = Fact()
 
 
 class Link(NamedTuple):
@@ -75,7 +110,7 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The host as the intent sees it. The last six are filled only as far as an entry asks for them."""
+    """The host as the intent sees it. Only links are always filled, the rest as far as the files ask for it."""
 
     links: dict[int, Link] = field(default_factory=dict)
     addresses: dict[AddressMember, HostAddress] = field(default_factory=dict)
@@ -87,6 +122,22 @@ class Facts:
     drivers: dict[int, str] = field(default_factory=dict)  # ifindex → driver
     chosen: dict[str, Choice] = field(default_factory=dict)  # name of an [[interface]] →
     service_addresses: frozenset[bytes] = frozenset()  # VIPs of the files: never an address of the host itself
+    told: Mapping[FactKey, Fact] = field(default_factory=dict)  # whatever else the files ask for, once it is asked for
+    revision: int = field(default=0, compare=False)  # higher after each change
+    moment: float = field(default=0.0, compare=False)  # of the clock, when it was asked last: an entry may count on
+
+    def put(self, **values: Any) -> Facts:
+        """The store with these values of its fields; itself where they are what it has."""
+        new = {name: value for name, value in values.items() if not _is_same(getattr(self, name), value)}
+        return replace(self, **new, revision=self.revision + 1) if new else self
+
+    def copy(self) -> Facts:
+        """The store before events change links and addresses in it, in place."""
+        return replace(self, links=dict(self.links), addresses=dict(self.addresses), revision=self.revision + 1)
+
+    def find(self, key: FactKey) -> Fact:
+        """What was told under this key; loading where nobody asked for it yet."""
+        return self.told.get(key, NOT_ASKED)
 
     def link_named(self, name: str) -> Link | None:
         """The link of that name, if there is one now."""
@@ -96,3 +147,8 @@ class Facts:
         """The name of a link as ``ip`` prints it, ``if7`` where it is unknown."""
         link = self.links.get(index)
         return link.name if link else f"if{index}"
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    """Are they equal, in their order too? That of addresses counts."""
+    return bool(old == new) and (not isinstance(new, dict) or list(old) == list(new))

@@ -102,6 +102,8 @@ class Look(Plain):
     SEARCH = auto()  # for what carries a former protocol number
     RESTLESS = auto()  # a dump changed each time it was read
     FAILED = auto()  # a pass ended before its time
+    TIME = auto()  # a resolution said when
+    UNCONFIRMED = auto()  # a trial is over
     RETRY = auto()  # a hold is over
     RESUMED = auto()  # a pause is over
     VERIFY = auto()  # is what was asked for there?
@@ -159,6 +161,13 @@ class FileChanged(Detailed):
     file: str
 
 
+class FactChanged(Detailed):
+    """A source told something else than before."""
+
+    what: str
+    which: str | bytes | int
+
+
 class RolledBack(Detailed):
     """Somebody asked for a revision."""
 
@@ -166,6 +175,21 @@ class RolledBack(Detailed):
 
 
 # --- why something cannot be in the kernel yet ----------------------------------------------------------------------
+
+
+class NotTold(Detailed):
+    """A source has not told it yet."""
+
+    what: str
+    which: str | bytes | int
+
+
+class Outdated(Detailed):
+    """A source told it some time ago, and may tell something else by now."""
+
+    what: str
+    which: str | bytes | int
+    freshness: str  # a word of model.facts.Freshness
 
 
 class NoLink(Detailed):

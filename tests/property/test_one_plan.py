@@ -19,12 +19,12 @@ from routed.daemon.host import Host
 from routed.daemon.report import Report
 from routed.model import names
 from routed.model.change import Cause, Nature, Operation, Verb
-from routed.model.entries import Enforce, Entry, Intent, OnConflict, Settings
+from routed.model.entries import Enforce, Entry, HopSpec, Intent, OnConflict, Settings
 from routed.model.net import IPV4, parse_address
 from routed.model.objects import Key, Value
 from routed.model.reasons import Look
 from tests.property.fake_kernel import BATCH, STEPS, FakeKernel
-from tests.property.rig import OURS, Rig, a_host, a_route, hop, route_key, route_value
+from tests.property.rig import OURS, Rig, a_host, a_route, address_key, an_address, hop, route_key, route_value
 from tests.property.worlds import ROUTE_KEYS, Deed, all_that_stands, deeds, files, foreign_routes, heal
 
 NEXT = 115
@@ -214,6 +214,19 @@ def test_after_a_reload_the_plan_is_empty(
     reload(rig, intent)
     rig.run(2 * LONGEST_RETRY)
     assert rig.plan(intent).operations == ()
+
+
+def test_what_can_never_be_put_back_keeps_nothing_else_of_ours_from_going() -> None:
+    key, address = route_key("2001:db8:1::/48"), address_key("2001:db8:20::1/64", 2)
+    entries = (a_route("a", "2001:db8:1::/48", (HopSpec(dev="v1"),)), an_address("2001:db8:20::1/64", "v1"))
+    rig = live([(key, 0)], Intent(Settings(resync=LONG), entries), [])
+    assert rig.kernel.standing(address)
+    rig.kernel.delete_link(1)  # over which the route led whose place ours took
+    rig.run()
+    reload(rig, Intent(Settings(resync=LONG)))
+    assert not rig.kernel.standing(key)
+    assert not rig.kernel.standing(address)
+    assert rig.plan_is_empty()
 
 
 def test_what_our_route_took_the_place_of_is_put_back_by_plan_and_by_apply() -> None:

@@ -45,7 +45,7 @@ def note(events: list[Event]) -> Schedule:
 
 def content_of(dirt: Dirt) -> tuple[object, ...]:
     causes = {(place, member): cause for place, members in dirt.causes.items() for member, cause in members.items()}
-    return dirt.keys, causes, dirt.scopes, dirt.has_new_facts
+    return dirt.keys, causes, dirt.scopes, dirt.sources
 
 
 @given(st.lists(runs(), max_size=4))

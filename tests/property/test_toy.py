@@ -73,7 +73,7 @@ def records_of(rig: Rig, reports: list[Report]) -> list[Record]:
     records: list[Record] = []
 
     async def tell() -> None:
-        voice = Voice(records.append, Witness())
+        voice = Voice(records.append, Witness(), rig.host.timetable)
         for report in reports:
             voice.tell(report, rig.host)
         await voice.finish()

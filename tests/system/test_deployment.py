@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from routed.core.deployment import Deployment, Phase
-from routed.daemon.record import RecordFile
+from routed.daemon.record import RecordFile, read_boot
 from tests.kernel.netns import ip, wait_until
 from tests.system.daemon import Daemon
 from tests.system.host import routes
@@ -104,6 +105,51 @@ def rolled_back(daemon: Daemon) -> Daemon:
     record = Deployment(Phase.ROLLED_BACK, 1, digests[1], barred=frozenset({digests[2]}))
     RecordFile(daemon.state / "revisions").save(record)
     return daemon
+
+
+@pytest.fixture
+def on_trial(daemon: Daemon) -> Daemon:
+    """A host whose second revision, the files on disk, is on trial for some seconds more."""
+    daemon.start(f"{GATEWAY}metric = 1\n", daemon=RESYNC)
+    daemon.apply(f"{GATEWAY}metric = 2\n", daemon=RESYNC)
+    daemon.kill()
+    digest = manifest(daemon, 2)["digest"]
+    boot, now = read_boot()
+    record = Deployment(Phase.PENDING, 2, digest, base=1, barred=frozenset({digest}), until=now + 6.0, boot=boot)
+    RecordFile(daemon.state / "revisions").save(record)
+    return daemon
+
+
+def test_a_trial_that_nobody_confirms_ends_while_the_daemon_runs(on_trial: Daemon) -> None:
+    on_trial.start()
+    assert metrics() == [2]
+    pid = on_trial.pid
+    wait_until(lambda: metrics() == [1], within=20.0)
+    status = on_trial.ask_json("status")
+    assert (status["pid"], status["revision"], status["files"]["state"]) == (pid, 1, "changed, not in force")
+    record = RecordFile(on_trial.state / "revisions").load()
+    assert (record.phase, record.revision, record.until) == (Phase.REJECTED, 1, 0.0)
+    assert record.barred == {manifest(on_trial, 2)["digest"]}
+
+    on_trial.kill()
+    on_trial.start()
+    assert metrics() == [1]
+
+
+def test_whoever_asks_for_files_that_nobody_confirmed_gets_them(on_trial: Daemon) -> None:
+    on_trial.start()
+    wait_until(lambda: metrics() == [1], within=20.0)
+    assert on_trial.ask("apply").code == 0
+    assert metrics() == [2]
+    assert not (on_trial.state / "revisions/deployment.json").exists()
+
+
+def test_a_trial_of_which_nothing_is_left_to_come_back_ends_with_its_files_in_force(on_trial: Daemon) -> None:
+    shutil.rmtree(on_trial.state / "revisions/1")
+    on_trial.start()
+    wait_until(lambda: not (on_trial.state / "revisions/deployment.json").exists(), within=20.0)
+    assert metrics() == [2]
+    assert on_trial.ask_json("status")["files"]["state"] == "in force"
 
 
 def test_files_that_were_rolled_back_stay_out_of_force_over_starts_and_savings(rolled_back: Daemon) -> None:

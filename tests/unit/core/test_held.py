@@ -10,7 +10,7 @@ from routed.core.announce import Announcements
 from routed.core.desired import Desired
 from routed.core.entries import resolve
 from routed.core.held import Place, find_place
-from routed.core.resolve import find_changed_facts
+from routed.core.sources import find_changed_facts
 from routed.model.change import Cause, Operation, Outcome, Verb
 from routed.model.entries import HeldVipEntry, LinkEntry
 from routed.model.facts import Facts, HostAddress, Link

@@ -7,6 +7,7 @@ import errno
 import pytest
 
 from routed.core.holds import FIGHT_HOLDS, Holds, Why
+from routed.core.timetable import Deadline
 from routed.model.change import Cause
 from routed.model.reasons import Deed, Fought, SaidNo
 from tests.property.rig import route_key
@@ -124,7 +125,7 @@ def test_a_hold_on_the_entry_or_on_everything_holds_the_object() -> None:
 def test_a_pause_ends_by_itself_and_is_handed_over_once() -> None:
     holds = Holds()
     holds.pause(ENTRY, "maintenance", until=10.0, now=0.0)
-    assert holds.find_next(0.0) == 10.0
+    assert holds.timetable.find(Deadline.HOLD) == 10.0
     assert holds.take_ended(9.9) == []
     assert holds.take_ended(10.0) == [ENTRY]
     assert holds.take_ended(10.0) == []

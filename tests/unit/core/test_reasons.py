@@ -10,7 +10,7 @@ from routed.core.reasons import (
     explain_facts,
     is_unexplained,
 )
-from routed.core.resolve import find_changed_facts
+from routed.core.sources import find_changed_facts
 from routed.model.change import Cause
 from routed.model.events import KERNEL, AddressEvent, ObjectEvent
 from routed.model.facts import Facts, HostAddress, Link

@@ -10,6 +10,8 @@ import pytest
 from routed.core.desired import Desired
 from routed.core.entries import resolve
 from routed.core.schedule import LONGEST_LULL, LULL, PATIENCE, PERSEVERANCE, QUIET, SHARE, STORM, Dirt, Schedule
+from routed.core.sources import ROUTE
+from routed.core.timetable import Deadline
 from routed.model import names
 from routed.model.change import Cause
 from routed.model.entries import Entry
@@ -136,7 +138,7 @@ def test_a_link_that_goes_down_makes_everything_over_it_dirty_since_the_kernel_d
     listener = Listener()
     dirt = listener.hear(LinkEvent(V0._replace(is_up=False), is_removal=False), now=5.0)
     assert set(dirt.scopes) == {MAIN}
-    assert dirt.has_new_facts
+    assert dirt.sources == {"link"}
     assert dirt.cause_of(KEY) == Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0"))
     assert listener.facts.links[1].is_up is False
     assert listener.schedule.find_due(5.0) == 5.0
@@ -222,21 +224,21 @@ def test_an_address_that_goes_makes_the_routes_over_its_link_dirty() -> None:
     listener = Listener()
     dirt = listener.hear(AddressEvent(MEMBER, ADDRESS, is_removal=True))
     assert set(dirt.scopes) == {MAIN}
-    assert dirt.has_new_facts
+    assert dirt.sources == {"address"}
     assert not listener.facts.addresses
 
 
 def test_an_ipv6_address_that_goes_sweeps_no_ipv4_route_away() -> None:
     six = AddressMember(1, parse_address("2001:db8::1"), 64)
     dirt = Listener().hear(AddressEvent(six, HostAddress(1, six.address, 64, 0), is_removal=True))
-    assert dirt.has_new_facts
+    assert dirt.sources == {"address"}
     assert not dirt.scopes
 
 
 def test_an_address_that_comes_is_a_new_fact_and_no_dump() -> None:
     other = AddressMember(1, parse_address("192.0.2.9"), 24)
     dirt = Listener().hear(AddressEvent(other, ADDRESS._replace(address=other.address), is_removal=False))
-    assert dirt.has_new_facts
+    assert dirt.sources == {"address"}
     assert not dirt.needs_dump
 
 
@@ -245,7 +247,7 @@ def test_a_new_network_is_a_new_fact_only_while_something_waits_for_a_gateway() 
     listener = Listener()
     assert not listener.hear(network)
     listener.schedule.is_reach_awaited = True
-    assert listener.hear(network).has_new_facts
+    assert listener.hear(network).sources == {ROUTE}
 
 
 def storm(count: int) -> list[ObjectEvent]:
@@ -340,7 +342,7 @@ def test_an_object_deleted_amid_a_storm_of_strangers_that_never_ends_waits_less_
 
 def test_a_single_object_deleted_in_a_storm_of_strangers_is_looked_at_when_it_is_over_and_not_at_the_resync() -> None:
     listener = Listener()
-    listener.schedule.next_resync = 60.0
+    listener.schedule.timetable.set(Deadline.RESYNC, 60.0)
     strangers = [appeared(THEIR, "add", route_key(f"198.51.{number}.0/24")) for number in range(STORM)]
 
     dirt = listener.hear(deleted(), *strangers, now=5.0)
@@ -412,16 +414,20 @@ def test_what_was_taken_is_not_taken_again() -> None:
 
 
 def test_a_poll_is_due_at_its_moment_and_then_an_interval_later() -> None:
-    schedule = Schedule(polls={"one": 10.0, "other": 15.0})
+    schedule, intervals = Schedule(polls={"one": 10.0, "other": 15.0}), [("one", 10.0), ("other", 10.0)]
+    schedule.arm_polls()
     assert schedule.find_due(0.0) == 10.0
-    assert not schedule.take_poll("one", 10.0, 9.0)
-    assert schedule.take_poll("one", 10.0, 10.5)
+    assert schedule.take_polls(intervals, 9.0) == []
+    assert schedule.take_polls(intervals, 10.5) == ["one"]
     assert schedule.polls == {"one": 20.5, "other": 15.0}
-    assert not schedule.take_poll("unknown", 10.0, 99.0)
+    assert schedule.find_due(10.5) == 15.0
+    assert schedule.take_polls([("unknown", 10.0)], 99.0) == []
 
 
 def test_a_poll_waits_for_the_retry_of_a_failed_pass() -> None:
-    schedule = Schedule(polls={"one": 10.0}, retry_at=30.0)
+    schedule = Schedule(polls={"one": 10.0})
+    schedule.timetable.retry_at = 30.0
+    schedule.arm_polls()
     assert schedule.find_due(0.0) == 30.0
-    assert not schedule.take_poll("one", 10.0, 20.0)
-    assert schedule.take_poll("one", 10.0, 30.0)
+    assert not schedule.timetable.take(Deadline.POLL, 20.0)
+    assert schedule.timetable.take(Deadline.POLL, 30.0)

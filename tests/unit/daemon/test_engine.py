@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from routed.core.schedule import Dirt
+from routed.core.schedule import PASSES, QUIET, STORM, Dirt
+from routed.core.timetable import HANDED_ON, Deadline
 from routed.core.troubles import State
 from routed.daemon.engine import ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE, Engine, Inquiry, Request
 from routed.daemon.errand import Errand
-from routed.daemon.report import BREATH, Failed, Recovered, Report, Step
+from routed.daemon.report import BREATH, Due, Failed, Recovered, Report, Resumed, Step, Told
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.objects import Key, Kind, Scope
@@ -135,7 +136,7 @@ def test_what_a_failed_pass_was_to_look_at_stays_dirty_with_its_reasons(work: Wo
     work.errors = [BUSY]
     dirt = single()
     dirt.add_scopes([Scope(Kind.ROUTE, 2, 254)], Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0")))
-    dirt.has_new_facts, dirt.regained = True, {7}
+    dirt.sources, dirt.regained = {"link"}, {7}
     work.schedule.dirt.absorb(dirt)
     assert run(engine) == [Failed]
     assert engine.find_due() == work.now + FIRST_PAUSE
@@ -143,7 +144,7 @@ def test_what_a_failed_pass_was_to_look_at_stays_dirty_with_its_reasons(work: Wo
     run(engine)
     again = work.passes[-1][0]
     assert again.everything
-    assert again.has_new_facts
+    assert again.sources == {"link"}
     assert again.regained == {7}
     assert again.cause_of(KEY) == Cause(4242, Deed.DELETED)
     assert again.cause_of(OTHER) == Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0"))
@@ -308,7 +309,7 @@ def test_a_plan_that_fails_is_a_matter_of_whoever_asked(work: Work, engine: Engi
     assert run(engine) == []
     assert (inquiry.is_over, inquiry.error, inquiry.proposal) == (True, error, None)
     assert work.unread == {}
-    assert engine.find_due() == work.schedule.next_resync
+    assert engine.find_due() == work.timetable.find(Deadline.RESYNC)
 
 
 def test_events_that_fail_to_be_read_amid_a_plan_are_told(work: Work, engine: Engine) -> None:
@@ -325,7 +326,68 @@ def test_at_rest_no_plan_is_made_and_none_stands_in_the_way_of_what_is_asked_for
     engine.advance()
     engine.rest()
     assert work.given_up == 1
-    assert engine.find_due() == work.schedule.next_resync
+    assert engine.find_due() == work.timetable.find(Deadline.RESYNC)
     engine.ask(Request(everything(Look.STOP)))
     assert run(engine) == [Report]
     assert not inquiry.is_over
+
+
+@pytest.mark.parametrize("name", sorted(PASSES))
+def test_each_reason_for_a_pass_begins_one_at_its_moment(work: Work, engine: Engine, name: Deadline) -> None:
+    work.timetable.cancel(Deadline.RESYNC)
+    match name:
+        case Deadline.KEYS:
+            work.schedule.dirt.absorb(single())
+            work.schedule.events, work.schedule.first_event, work.schedule.last_event = STORM + 1, 100.0, 100.0
+        case Deadline.QUESTION:
+            work.schedule.dirt.sources, work.schedule.facts_rest_until = {"link"}, 100.0 + QUIET
+        case Deadline.DUMP:
+            work.schedule.dirt.add_scopes([Scope(Kind.ROUTE, 2, 254)], Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0")))
+            work.schedule.rest_until = 100.0 + QUIET
+        case _:
+            work.timetable.set(name, 100.0 + QUIET)
+    assert run(engine) == []
+    assert engine.find_due() == 100.0 + QUIET
+    work.now = 100.0 + QUIET
+    assert run(engine) == [Report]
+
+
+def test_a_hold_that_ends_is_looked_at_again_and_a_pause_is_told(work: Work, engine: Engine) -> None:
+    work.holds.pause("", "a test", until=110.0, now=work.now)
+    assert engine.find_due() == 110.0
+    work.now = 110.0
+    assert run(engine) == [Resumed, Report]
+    assert work.passes[-1][0].everything == Cause(None, Look.RETRY)
+
+
+def test_the_neighbours_of_a_vip_are_told_at_their_moment(work: Work, engine: Engine) -> None:
+    work.timetable.bring_forward(Deadline.ANNOUNCE, 101.0)
+    assert engine.find_due() == 101.0
+    assert run(engine) == []
+    work.now = 101.0
+    assert run(engine) == [Told]
+
+
+@pytest.mark.parametrize("name", sorted(HANDED_ON))
+def test_what_is_no_pass_is_handed_on_at_its_moment(work: Work, engine: Engine, name: Deadline) -> None:
+    work.timetable.bring_forward(name, 101.0)
+    assert engine.find_due() == 101.0
+    assert run(engine) == []
+    work.now = 101.0
+    assert list(engine.run()) == [Due(name)]
+    assert engine.find_due() == 160.0
+
+
+def test_what_is_no_pass_does_not_wait_for_the_end_of_a_long_one(work: Work, engine: Engine) -> None:
+    work.steps = [None, None]
+    engine.ask(Request(everything()))
+    assert engine.advance() is BREATH
+    work.timetable.bring_forward(Deadline.STATUS, work.now)
+    assert engine.advance() == Due(Deadline.STATUS)
+    assert engine.is_busy
+
+
+def test_at_rest_nothing_is_handed_on(work: Work, engine: Engine) -> None:
+    work.timetable.bring_forward(Deadline.STATUS, work.now)
+    engine.rest()
+    assert list(engine.run()) == []

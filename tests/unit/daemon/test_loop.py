@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from routed.core.schedule import Dirt
+from routed.core.timetable import Deadline
 from routed.daemon.engine import Request
 from routed.daemon.loop import Loop
-from routed.daemon.report import Failed, News, PassStep, Report
+from routed.daemon.report import Due, Failed, News, PassStep, Report
 from routed.model.change import Cause
 from routed.model.reasons import Deed, Look
 from tests.property.rig import route_key
@@ -93,6 +94,17 @@ def test_events_that_cannot_be_read_are_tried_again_later_and_not_at_once_for_ev
 
     first, is_quiet, second = asyncio.run(look())
     assert (type(first), is_quiet, type(second)) == (Failed, True, Failed)
+
+
+def test_what_somebody_brings_forward_wakes_a_loop_that_sleeps(work: Work, events: tuple[int, int]) -> None:
+    async def look() -> News:
+        told: asyncio.Queue[News] = asyncio.Queue()
+        loop = Loop(open_engine(work), events[0], told.put_nowait)
+        loop.start()
+        work.timetable.bring_forward(Deadline.STATUS, work.now)
+        return await asyncio.wait_for(told.get(), timeout=20.0)
+
+    assert asyncio.run(look()) == Due(Deadline.STATUS)
 
 
 def test_after_a_stop_what_is_due_stays_undone_and_what_is_asked_for_is_done(

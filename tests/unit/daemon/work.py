@@ -6,17 +6,20 @@ import asyncio
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from routed.core.holds import Holds, Subject
 from routed.core.schedule import Dirt, Schedule
+from routed.core.timetable import Deadline
 from routed.core.troubles import Trouble
 from routed.daemon.engine import Engine
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.loop import Loop
 from routed.daemon.reconcile import Proposal, Reconciler
-from routed.daemon.report import News, PassStep, Report
-from routed.model.change import Plan
+from routed.daemon.report import Announced, News, PassStep, Report
+from routed.model.change import Cause, Plan
 from routed.model.entries import Intent
-from routed.model.objects import Key, Scope
+from routed.model.objects import AddressMember, Key, Scope
+from routed.model.reasons import Look
 
 
 class Work:
@@ -24,13 +27,14 @@ class Work:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.host = self.holds = self.announcements = self.kernel = self
-        self.bursts: dict[str, str] = {}
-        self.held: dict[str, str] = {}
+        self.host = self.kernel = self
         self.unread: dict[Scope | None, Trouble] = {}
         self.meanwhile: set[Key] = set()
         self.hears_echo = True
-        self.schedule = Schedule(next_resync=160.0)
+        self.schedule = Schedule()
+        self.timetable = self.schedule.timetable
+        self.timetable.set(Deadline.RESYNC, 160.0)
+        self.holds = Holds(timetable=self.timetable)
         self.errors: list[Exception] = []  # one for each pass to come, which ends by it
         self.deafness: Exception | None = None  # what listening fails by
         self.steps: Sequence[Errand[Any] | None] = [None]
@@ -43,14 +47,18 @@ class Work:
     def clock(self) -> float:
         return self.now
 
-    def find_next(self, *_: object) -> None:
-        return None
-
     def note_meanwhile(self, keys: Iterable[Key]) -> None:
         self.meanwhile.update(keys)
 
     def poll(self) -> None:
         pass
+
+    def make_dirty(self, dirt: Dirt, subjects: Iterable[Subject], cause: Cause) -> None:
+        if subjects:
+            dirt.everything = cause
+
+    def announce(self) -> list[Announced]:
+        return [Announced("vip/a", AddressMember(1, b"", 0), Look.START, is_first=True)]
 
     def begin_pass(self) -> None:
         self.meanwhile.clear()
