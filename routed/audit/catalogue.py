@@ -56,6 +56,7 @@ class Message(StrEnum):
     RECOVERED = "recovered"
     PROTOCOL_TAKEN = "protocol-taken"
     TRIAL_BEGUN = "trial-begun"
+    TRIAL_OVER = "trial-over"
     CONFIRMED = "confirmed"
     ROLLED_BACK = "rolled-back"
 
@@ -178,6 +179,11 @@ CATALOGUE: Final[dict[Message, Row]] = {
         "2b8d1884f30542c0b18837fbfd9244f9",
         NOTICE,
         "revision {revision} is on trial for {length}, then revision {base} comes back unless it is confirmed ({by})",
+    ),
+    Message.TRIAL_OVER: Row(
+        "4b81cc8c9ce44634a6378db197dece87",
+        WARNING,
+        "nobody confirmed revision {revision} in time: revision {base} comes back",
     ),
     Message.CONFIRMED: Row("ecde858e025a4cfd800aeaa6e505111a", NOTICE, "revision {revision} is confirmed ({by})"),
     Message.ROLLED_BACK: Row(

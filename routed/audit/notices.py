@@ -60,6 +60,11 @@ def note_trial_begun(revision: int, base: int, seconds: float, by: str) -> Recor
     )
 
 
+def note_trial_over(revision: int, base: int) -> Record:
+    """Nobody confirmed what was on trial: the revision before comes back."""
+    return make_record(Message.TRIAL_OVER, {"revision": str(revision), "base": str(base)}, {})
+
+
 def note_confirmed(revision: int, by: str) -> Record:
     """What was on trial lasts."""
     return make_record(Message.CONFIRMED, {"revision": str(revision), "by": by}, {"ROUTED_REASON": by})

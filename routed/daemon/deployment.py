@@ -140,6 +140,7 @@ class Deployer:
         async with self._is_loading:
             self._decide(Input.CONFIRMED, NOTHING_GIVEN)
             self._keeper.mark_confirmed()
+            self._await_end_of_trial()
             self._voice.say(notices.note_confirmed(self._keeper.revision, by))
             self._tell_status()
 
@@ -249,6 +250,7 @@ class Deployer:
                 return
             intent, step = found
             if not await self._take_protocol(intent):
+                self._voice.say(notices.note_trial_over(before.revision, step.after.revision))
                 await self._enforce(step, intent, Cause(None, Look.UNCONFIRMED))
                 self._update_watch()
             self._tell_status()

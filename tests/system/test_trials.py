@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
-from tests.kernel.netns import ip
+from tests.kernel.netns import ip, wait_until
 from tests.system.daemon import Daemon
 from tests.system.host import routes
 from tests.system.worlds import GATEWAY
@@ -67,6 +68,31 @@ def test_what_is_confirmed_lasts(on_trial: Daemon) -> None:
     [second, first] = on_trial.ask_json("revisions")["revisions"]
     assert (second["confirmed"], second["in_force"], second["comment"]) == (True, True, "change 4711")
     assert (first["confirmed"], first["in_force"]) == (True, False)
+
+
+def test_what_nobody_confirms_goes_and_what_it_displaced_comes_back(daemon: Daemon) -> None:
+    ip("route add 192.0.5.0/24 via 10.0.0.9 proto static")
+    daemon.start(with_metric(1))
+    daemon.write(with_metric(2) + '[[route]]\nname = "mine"\nto = "192.0.5.0/24"\nvia = "10.0.0.2"\n')
+    assert daemon.ask("apply", "--confirm", "2s").code == 0
+    assert 2 in metrics()
+    assert "revision 1 comes back" in daemon.wait_for("trial-over")["message"]
+    wait_until(lambda: metrics() == [1])
+    shown = [(route["gateway"], route["protocol"]) for route in json.loads(ip("-j route show 192.0.5.0/24"))]
+    assert shown == [("10.0.0.9", "static")]
+    status = daemon.ask_json("status")
+    assert (status["deployment"], status["files"]["state"]) == ("rejected", "changed, not in force")
+    assert "trial" not in status
+
+
+def test_a_trial_that_was_confirmed_in_time_does_not_end(daemon: Daemon) -> None:
+    daemon.start(with_metric(1))
+    daemon.write(with_metric(2))
+    assert daemon.ask("apply", "--confirm", "1s").code == 0
+    assert daemon.ask("confirm").code == 0
+    daemon.apply(with_metric(3))
+    time.sleep(1.5)
+    assert metrics() == [3]
 
 
 def test_where_nothing_is_on_trial_there_is_nothing_to_confirm(daemon: Daemon) -> None:
