@@ -73,7 +73,8 @@ class Comparer:
                 return
             chunk = chunk.spread()
         for slot, expected in self.expected.items():
-            self.expected[slot] = expected.difference(member for there, member, _ in chunk if there == slot)
+            stands_for = KINDS[self.kind].stands_for
+            self.expected[slot] = expected.difference(stands_for(member) for there, member, _ in chunk if there == slot)
         for slot, standings in groupby(chunk, itemgetter(0)):
             self._sort_out(slot, list(standings))
 

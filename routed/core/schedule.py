@@ -371,7 +371,7 @@ def _note_object(
 def _note_unwanted(dirt: Dirt, event: ObjectEvent, stamp: Stamp, identify: Identify) -> None:
     kind, slot, members = event.kind, event.slot, event.members
     made_by_kernel = KINDS[kind].made_by_kernel.get(slot)
-    if made_by_kernel and not made_by_kernel.isdisjoint(members):
+    if made_by_kernel and not made_by_kernel.isdisjoint(map(KINDS[kind].stands_for, members)):
         dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, Sign.DEFAULT_RULE))
     elif event.is_removal:
         dirt.forget(kind, slot, members)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.kernel.netns import ip, wait_until
@@ -140,6 +142,19 @@ def test_our_rules_come_back_after_a_flush_and_the_kernels_own_are_missed_aloud(
     daemon.wait_for("repaired", entry)
     assert "32766" in daemon.wait_for("default-rules-missing")["message"]
     assert not [rule for rule in everything("2")["rules"] if family and rule["family"] == "6" and rule["priority"]]
+
+
+@pytest.mark.parametrize("family", ["-4", "-6"])
+def test_a_local_rule_that_somebody_moved_is_not_missed(daemon: Daemon, family: str) -> None:
+    ip(f"{family} rule add priority 5000 lookup local")
+    ip(f"{family} rule del priority 0")
+    daemon.start(GATEWAY, daemon='resync = "1s"')
+    ip(f"{family} rule add priority 6000 lookup local")
+    ip(f"{family} rule del priority 5000")
+    time.sleep(1.5)  # a full comparison
+    assert daemon.records("default-rules-missing") == []
+    ip(f"{family} rule del priority 6000")
+    assert "0: from all lookup local" in daemon.wait_for("default-rules-missing")["message"]
 
 
 def test_kernel_rules_that_go_once_more_are_missed_aloud_once_more(daemon: Daemon) -> None:

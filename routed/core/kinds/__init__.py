@@ -28,7 +28,14 @@ from routed.core.kinds.route import (
     opens_network,
     rank_route,
 )
-from routed.core.kinds.rule import DEFAULT_RULES, cure_rule, is_way_to_anything, judge_rule, rank_rule
+from routed.core.kinds.rule import (
+    DEFAULT_RULES,
+    cure_rule,
+    find_default_rule,
+    is_way_to_anything,
+    judge_rule,
+    rank_rule,
+)
 from routed.model.change import Cause
 from routed.model.events import KERNEL
 from routed.model.net import FAMILIES
@@ -72,6 +79,10 @@ def _list_no_lifelines(_slot: Slot, _ssh_peers: frozenset[bytes]) -> Mapping[Any
     return {}
 
 
+def _stand_for_itself(member: Member) -> Member:
+    return member
+
+
 def _is_no_way(_watched: frozenset[bytes], _members: Iterable[Member]) -> bool:
     return False
 
@@ -100,6 +111,8 @@ class KindRow(NamedTuple):
     is_written: bool = True  # is there a table of the file for it?
     not_yet: frozenset[int] = frozenset()  # errnos that mean: something that it stands on is missing
     made_by_kernel: Mapping[Slot, frozenset[Member]] = {}  # what a new namespace has, and what is missed if it has gone
+    # member → the one of those that it does the work of, wherever somebody moved it; itself if it does of none
+    stands_for: Callable[[Any], Any] = _stand_for_itself
     rank_within: Callable[[Any, Any], int] = _rank_equal  # (member, value): among additions of the kind, lower first
     # (members, values) → ifindexes of the links with which they go
     find_links: Callable[[Iterable[Any], Iterable[Any]], set[int]] = _find_no_links
@@ -157,6 +170,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         cure=cure_rule,
         types=(RuleSlot, RuleMember, RuleValue),
         made_by_kernel=DEFAULT_RULES,
+        stands_for=find_default_rule,
         rank_within=rank_rule,
         is_way_to=is_way_to_anything,
     ),

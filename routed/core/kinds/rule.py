@@ -17,6 +17,20 @@ DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
 }
 
 
+_PRIORITY_OF: Final = {table: priority for rules in names.DEFAULT_RULES.values() for priority, table in rules.items()}
+
+
+def find_default_rule(rule: RuleMember) -> RuleMember:
+    """The default rule whose work this one does: any rule without a selector that looks up the same table.
+
+    Cilium and hosts with a VRF move the rule of table local behind rules of their own (net/core/fib_rules.c:
+    l3mdev asks for it, Documentation/networking/vrf.rst).
+    """
+    priority = _PRIORITY_OF.get(rule.table)
+    is_plain = priority is not None and rule == RuleMember(rule.priority, table=rule.table)
+    return RuleMember(priority, table=rule.table) if is_plain and priority is not None else rule
+
+
 def judge_rule(_slot: RuleSlot, want: Want, standing: tuple[Value, ...], stamp: Stamp) -> Nature | None:
     """The protocol is part of a rule's key: a stranger's twin stands beside ours and takes nothing from it."""
     if want.value not in standing:
