@@ -27,7 +27,7 @@ from routed.model.objects import (
     RuleSlot,
     Value,
 )
-from routed.model.reasons import Deed
+from routed.model.reasons import AddressChange, LinkChange, Sign
 from routed.model.text import Vocabulary, find_differing, format_key, to_json
 
 _ABSENT: Final = object()
@@ -69,8 +69,10 @@ def describe_cause(cause: Cause) -> str:
         return why
     if cause.port != KERNEL:
         return f"{why} by {actor}"
-    if isinstance(cause.reason, Deed):
-        return f"{why} by the kernel"
+    if not isinstance(cause.reason, (AddressChange, LinkChange)) and cause.reason is not Sign.EXPIRED:
+        # port id 0 is the kernel's, and so is what ioctl(2) asks for (ip_rt_ioctl in net/ipv4/fib_frontend.c) and each
+        # change of an IPv6 address (inet6_ifa_notify in net/ipv6/addrconf.c)
+        return f"{why} by the kernel, or by a program that it does not name"
     return f"dropped by the kernel ({why} by {actor})" if actor else f"dropped by the kernel ({why})"
 
 

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from routed.audit.wording import describe_cause
+from routed.model.change import Cause
+from routed.model.events import KERNEL
+from routed.model.process import Process
+from routed.model.reasons import Deed, LinkChange, LinkTurn, Look, Reason, Sign
+
+LINK_DOWN = LinkChange(LinkTurn.WENT_DOWN, "eth1")
+NOBODY = "by the kernel, or by a program that it does not name"
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (Cause(KERNEL, LINK_DOWN), "dropped by the kernel (link eth1 went down)"),
+        (Cause(KERNEL, Sign.EXPIRED), "dropped by the kernel (its lifetime was over)"),
+        (Cause(KERNEL, Deed.DELETED), f"deleted {NOBODY}"),
+        (Cause(KERNEL, Deed.CHANGED), f"changed {NOBODY}"),
+        (Cause(KERNEL, Sign.ALIAS_ADDED), f"an alias was added under its key {NOBODY}"),
+        (Cause(None, Look.REGULAR), "found by the regular comparison"),
+        (Cause(7, Deed.DELETED, Process(7, "ip", "ip route del x")), 'deleted by "ip route del x" (pid 7)'),
+    ],
+)
+def test_only_what_goes_with_a_link_an_address_or_its_time_was_dropped_by_the_kernel(cause: Cause, said: str) -> None:
+    assert describe_cause(cause) == said
+
+
+def test_every_deed_without_a_name_may_be_a_programs() -> None:
+    reasons: list[Reason] = [*Deed]
+    assert all(describe_cause(Cause(KERNEL, reason)).endswith(NOBODY) for reason in reasons)
