@@ -16,6 +16,12 @@ from routed.model.objects import Kind
 LOOK_AGAIN: Final = frozenset({errno.EEXIST, errno.ESRCH, errno.ENOENT})
 
 
+# The kernel, or this host, is short of something: the same request may be taken a moment later.
+PASSING: Final = frozenset(
+    {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.EPERM}
+)
+
+
 def is_waiting(kind: Kind, number: int) -> bool:
     """Does this errno mean that the object has to wait, rather than that it is impossible?"""
     return number in KINDS[kind].not_yet

@@ -13,7 +13,7 @@ from routed.core.desired import scope_of
 from routed.core.holds import GROUP, Hold, Subject, Why
 from routed.core.troubles import State, Trouble, Troubled
 from routed.core.vip import find_unproved
-from routed.core.waiting import is_waiting
+from routed.core.waiting import PASSING, is_waiting
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison
 from routed.daemon.report import Ended, Fight, Report
@@ -168,12 +168,12 @@ def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
 def _forget_displaced(host: Host, outcome: Outcome, postponed: set[Scope]) -> set[Key]:
     """What was put back is displaced no more. Returns what can never be put back, for what it stood on is gone.
 
-    The kernel would have dropped that with its link. Ours, which nobody wants, has to go all the same.
+    That may be a link, an address, a next hop object. Ours, which nobody wants, has to go all the same.
     """
     kind, slot = outcome.operation.kind, outcome.operation.slot
     if outcome.operation.nature is not Nature.SURPLUS or outcome.operation.verb is Verb.DELETE:
         return set()
-    lost = {Key(kind, slot, failure.member) for failure in outcome.failures if is_waiting(kind, failure.errno)}
+    lost = {Key(kind, slot, failure.member) for failure in outcome.failures if failure.errno not in PASSING}
     if lost:
         host.schedule.dirt.add_scopes([scope_of(kind, slot), *postponed], outcome.cause)
     for key in lost.union(Key(kind, slot, member) for member in outcome.done):

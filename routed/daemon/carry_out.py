@@ -100,7 +100,7 @@ def _carry_out(dataplanes: Dataplanes, report: Report, clock: Callable[[], float
                 break
             failures += refused
             yield None
-        has_failed = has_failed or bool(failures)
+        has_failed = has_failed or (bool(failures) and operation.nature is not Nature.SURPLUS)
         cause = report.dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
         report.outcomes.append(Outcome(operation, cause, tuple(failures), clock() - report.began))
 

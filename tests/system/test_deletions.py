@@ -231,3 +231,16 @@ def test_an_entry_that_is_installed_once_is_not_put_back(daemon: Daemon, monitor
 
     daemon.wait_for("conflict", "route/lan")
     assert [change.what for change in monitor.heard()] == ["route gone"]
+
+
+def test_what_stood_on_a_next_hop_that_is_gone_cannot_be_put_back_and_ours_goes_all_the_same(daemon: Daemon) -> None:
+    ip("nexthop add id 7 via 10.0.0.9 dev v0")
+    ip("route add 192.0.5.0/24 nhid 7")
+    other = '[[route]]\nname = "other"\nto = "192.0.6.0/24"\nvia = "10.0.0.2"\n'
+    daemon.start('[[route]]\nname = "mine"\nto = "192.0.5.0/24"\nvia = "10.0.0.2"\n' + other)
+    ip("nexthop flush")
+    daemon.apply("")
+    wait_until(lambda: routes() == [])
+    assert daemon.ask_json("status")["leftovers"] == []
+    assert daemon.ask_json("plan")["steps"] == []
+    assert "192.0.5.0/24" in daemon.wait_for("failed")["message"]
