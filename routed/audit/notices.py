@@ -228,7 +228,11 @@ def note_paused(entry: str, length: float, why: Paused) -> Record:
     reason = describe_reason(why)
     return make_record(
         Message.PAUSED,
-        {"subject": entry or EVERYTHING, "length": format_span(length), "reason": reason},
+        {
+            "subject": entry or EVERYTHING,
+            "length": format_span(length),
+            "reason": reason + (f" (by {why.author})" if why.author else ""),
+        },
         {"ROUTED_ENTRY": entry, "ROUTED_REASON": reason},
     )
 

@@ -304,7 +304,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     SaidNo: lambda it: it.words,
     Unseen: lambda it: f"{strerror(it.errno)}: the kernel took it and does not show it",
     Fought: _describe_fight,
-    Paused: lambda it: (it.words or "paused by the operator") + (f" (by {it.author})" if it.author else ""),
+    Paused: lambda it: it.words or "paused by the operator",
     Claimed: lambda it: f"{it.entry} wants the same object",
     Several: lambda it: "; ".join(map(describe_reason, it.reasons)),
     CallFailed: lambda it: it.words,

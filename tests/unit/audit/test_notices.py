@@ -48,6 +48,7 @@ def absence(family: int, *priorities: int) -> Absence:
         (notices.note_fight_over("route/a", ""), "route/a enforced again: nobody undoes it any more"),
         (notices.note_paused("", 90.0, Paused("maintenance")), "everything paused for 90 s: maintenance"),
         (notices.note_paused("rule/b", 3600.0, Paused("")), "rule/b paused for 1 h: paused by the operator"),
+        (notices.note_paused("rule/b", 60.0, Paused("tests", "alice")), "rule/b paused for 1 min: tests (by alice)"),
         (notices.note_resumed("rule/b", is_over=True), "rule/b enforced again: the pause is over"),
         (notices.note_waiting("route/a", "f:1", NoLink("eth9")), "route/a waits: link eth9 does not exist"),
         (
