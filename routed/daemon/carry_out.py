@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from routed.core.desired import scope_of
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.core.waiting import LOOK_AGAIN
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.errand import Errand

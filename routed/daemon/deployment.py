@@ -25,7 +25,7 @@ from routed.core.deployment import (
     is_over,
     judge_saved,
 )
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.core.timetable import Deadline
 from routed.daemon.control import Refused
 from routed.daemon.engine import Request

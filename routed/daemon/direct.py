@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from routed.core.deployment import Deployment
+from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS
-from routed.core.schedule import Dirt
 from routed.core.select import Judgement, choose
 from routed.daemon import peers
 from routed.daemon.dataplane import find_dataplanes

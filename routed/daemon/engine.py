@@ -17,8 +17,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from routed.core.dirt import Dirt
 from routed.core.reasons import find_failure
-from routed.core.schedule import PASSES, Dirt
+from routed.core.schedule import PASSES
 from routed.core.timetable import HANDED_ON, Deadline
 from routed.core.troubles import State, Trouble
 from routed.daemon.carry_out import SINGLE, hearing

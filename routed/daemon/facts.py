@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from routed.core.schedule import apply_to_facts
+from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
 from routed.core.sources import SOURCES, TOLD, expire, list_asked
 from routed.core.timetable import Deadline

@@ -12,13 +12,14 @@ from typing import Final, TypeVar
 
 from routed.core.announce import Announcements
 from routed.core.desired import Desired, Resolution, scope_of
+from routed.core.dirt import Dirt
 from routed.core.entries import find_needs, resolve
 from routed.core.former import Former
 from routed.core.holds import Holds, Subject, Why
 from routed.core.kinds import KINDS
 from routed.core.needs import Needs
 from routed.core.reasons import explain_facts
-from routed.core.schedule import Dirt, Schedule
+from routed.core.schedule import Schedule
 from routed.core.select import Held, is_same_selector
 from routed.core.sources import TOLD, ask_for, deliver, find_changed_facts
 from routed.core.timetable import Deadline, Timetable

@@ -13,8 +13,8 @@ from typing import Any
 
 from routed.core.desired import scope_of
 from routed.core.diff import Comparer, compare_keys
+from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS
-from routed.core.schedule import Dirt
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.model.change import Cause, Drift, Nature

@@ -10,11 +10,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from routed.core.dirt import Dirt
 from routed.core.entries import find_needs
 from routed.core.guard import Limits
 from routed.core.interest import find_interest
 from routed.core.plan import Policy, make_plan
-from routed.core.schedule import Dirt
 from routed.core.sources import ROUTE, ask_for
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify

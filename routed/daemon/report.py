@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from routed.core.dirt import Dirt
 from routed.core.holds import Hold, Subject
-from routed.core.schedule import Dirt
 from routed.core.timetable import Deadline
 from routed.core.troubles import Trouble
 from routed.daemon.errand import Errand

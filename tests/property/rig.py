@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.daemon.dataplane import Dataplane, Dataplanes
 from routed.daemon.engine import Engine, Inquiry, Request
 from routed.daemon.errand import Errand

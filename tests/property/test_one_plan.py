@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.daemon.engine import Inquiry, Request
 from routed.daemon.host import Host
 from routed.daemon.report import Report

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from routed.core.dirt import Dirt
 from routed.core.entries import resolve
-from routed.core.schedule import Dirt
 from routed.daemon.carry_out import SINGLE, carry_out, remember_displaced, verify
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host

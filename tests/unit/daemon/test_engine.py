@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from routed.core.schedule import PASSES, QUIET, STORM, Dirt
+from routed.core.dirt import STORM, Dirt
+from routed.core.schedule import PASSES, QUIET
 from routed.core.timetable import HANDED_ON, Deadline
 from routed.core.troubles import State
 from routed.daemon.engine import ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE, Engine, Inquiry, Request

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.core.timetable import Deadline
 from routed.daemon.engine import Request
 from routed.daemon.loop import Loop
