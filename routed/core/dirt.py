@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 
 from routed.core.desired import scope_of
 from routed.core.reasons import is_unexplained
 from routed.model.change import Cause
-from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
+from routed.model.objects import Key, Kind, Member, Scope, Slot, SlotKey, Value
 from routed.model.reasons import Look
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
 STORMY: Final = Cause(None, Look.STORM)  # of what no event of its own told
-Place: TypeAlias = tuple[Kind, Slot]
 _NONE: Final[Mapping[Member, Cause]] = {}
 
 
@@ -30,9 +29,13 @@ class Dirt:
 
     everything: Cause | None = None
     scopes: dict[Scope, Cause] = field(default_factory=dict)
-    stormy: set[Scope] = field(default_factory=set)  # of these, the ones that a storm over ours left to a dump
+    stormy: set[Scope] = field(
+        default_factory=set
+    )  # those of them that are read because of a storm over objects of ours
     keys: dict[Key, tuple[Value, ...]] = field(default_factory=dict)  # all that stands under the key now
-    causes: dict[Place, dict[Member, Cause]] = field(default_factory=dict)  # of what is dirty, or in a dump that is
+    causes: dict[SlotKey, dict[Member, Cause]] = field(
+        default_factory=dict
+    )  # of single objects, also where their dump is dirty
     distinct: dict[Cause, Cause] = field(default_factory=dict)  # each cause once, however many keys share it
     sources: set[str] = field(default_factory=set)  # of facts, of which something is new: see ``core.sources``
     regained: set[int] = field(default_factory=set)  # ifindexes of links that came into use: up, with carrier
@@ -55,11 +58,11 @@ class Dirt:
         return self.causes_in(key.kind, key.slot).get(key.member) or self.cause_of_rest(key.kind, key.slot)
 
     def causes_in(self, kind: Kind, slot: Slot) -> Mapping[Member, Cause]:
-        """Why the objects of a slot are looked at of which events told."""
+        """Why those objects of a slot are looked at that events told of."""
         return self.causes.get((kind, slot), _NONE)
 
     def cause_of_rest(self, kind: Kind, slot: Slot) -> Cause:
-        """Why the objects of a slot are looked at of which no event told."""
+        """Why all other objects of a slot are looked at."""
         return self.scopes.get(scope_of(kind, slot)) or self.everything or Cause(None, Look.COMPARISON)
 
     def add_scopes(self, scopes: Iterable[Scope], cause: Cause) -> None:
@@ -68,7 +71,7 @@ class Dirt:
             self.scopes.setdefault(scope, cause)
 
     def absorb(self, other: Dirt) -> None:
-        """Take over what another one has to look at. Of what is dirty in both, the reason here stays."""
+        """Take over all that is dirty in another one. Where both have a cause, the one here stays."""
         self.everything = self.everything or other.everything
         self.scopes = other.scopes | self.scopes
         self.stormy |= other.stormy
@@ -81,7 +84,7 @@ class Dirt:
         self.regained |= other.regained
 
     def explain(self, scopes: Iterable[Scope], cause: Cause) -> None:
-        """What the kernel took away in these dumps without a reason went for this one."""
+        """Give this cause to what the kernel took away in these dumps without saying why."""
         explained = frozenset(scopes)
         for place, causes in self.causes.items():
             if scope_of(*place) in explained:
@@ -98,9 +101,9 @@ class Dirt:
     def add_keys(
         self, kind: Kind, slot: Slot, members: Sequence[Member], standing: tuple[Value, ...], cause: Cause | None
     ) -> None:
-        """Make keys dirty; the last event says what stands there, the first since it was as wanted says why.
+        """Make keys dirty. ``standing`` is what the last event says of them.
 
-        No cause: they seem to be as wanted.
+        The first cause stays, until an event says that they are as wanted again: that one has no cause.
         """
         causes = self.causes.setdefault((kind, slot), {})
         if cause is None:

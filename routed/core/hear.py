@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from routed.core.desired import Desired, scope_of
 from routed.core.dirt import Dirt
-from routed.core.kinds import KINDS, Crowd, is_as_wanted
+from routed.core.kinds import KINDS, Aliases, is_as_wanted
 from routed.core.reasons import (
     Identify,
     blame,
@@ -32,7 +32,7 @@ from routed.model.reasons import Deed, Reason, Sign
 def hear_object(
     dirt: Dirt, event: ObjectEvent, desired: Desired, stamps: Stamps, mine: int, identify: Identify
 ) -> None:
-    """What objects that came, went or changed make dirty."""
+    """Note what is dirty since objects came, went or changed."""
     kind, slot, members = event.kind, event.slot, event.members
     if event.port == mine:
         if not event.is_removal:  # what we put stands first now; what we took away says nothing about the rest
@@ -49,7 +49,7 @@ def hear_object(
 
 
 def hear_link(dirt: Dirt, event: LinkEvent, facts: Facts, desired: Desired) -> bool:
-    """What a link that came, went or changed makes dirty. Is it news?"""
+    """Note what is dirty since a link came, went or changed. False: nothing of it did."""
     link, before = event.link, facts.links.get(event.link.ifindex)
     if not event.is_removal and before == link:
         return False
@@ -72,7 +72,7 @@ def hear_link(dirt: Dirt, event: LinkEvent, facts: Facts, desired: Desired) -> b
 def hear_address(
     dirt: Dirt, event: AddressEvent, facts: Facts, desired: Desired, mine: int, identify: Identify, *, is_followed: bool
 ) -> bool:
-    """What an address of this host that came or went makes dirty. Is it news?
+    """Note what is dirty since an address of this host came or went. False: nothing that concerns us did.
 
     ``is_followed``: do the files need to know the addresses?
     """
@@ -128,15 +128,15 @@ def _hear_unwanted(dirt: Dirt, event: ObjectEvent, stamp: Stamp, identify: Ident
 
 
 def _hear_removal(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:
-    """Something went that stood under wanted keys; perhaps not what was wanted."""
+    """Something under wanted keys went: the wanted objects, or others."""
     kind, slot, members = event.kind, event.slot, event.members
-    crowd = KINDS[kind].crowd
+    aliases = KINDS[kind].aliases
     if want.value is None or is_as_wanted(event.value, want):
         dirt.add_keys(kind, slot, members, (), _blame_removal(dirt, event, identify, Deed.DELETED))
-    elif crowd is Crowd.ORDERED:
+    elif aliases is Aliases.ORDERED:
         cause = _blame_removal(dirt, event, identify, Sign.DELETED_BELOW)
         dirt.add_scopes([scope_of(kind, slot)], cause)
-    elif crowd is Crowd.ALONE:
+    elif aliases is Aliases.ALONE:
         dirt.keys.update((key, ()) for member in members if (key := Key(kind, slot, member)) in dirt.keys)
 
 
@@ -151,10 +151,10 @@ def _blame_removal(dirt: Dirt, event: ObjectEvent, identify: Identify, reason: R
 def _hear_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:
     """Something came to stand under wanted keys."""
     kind, slot, members = event.kind, event.slot, event.members
-    crowd = KINDS[kind].crowd
-    if crowd is Crowd.BESIDE:
+    aliases = KINDS[kind].aliases
+    if aliases is Aliases.BESIDE:
         return
-    if crowd is Crowd.ORDERED and not (event.is_replacement or event.is_addition):
+    if aliases is Aliases.ORDERED and not (event.is_replacement or event.is_addition):
         cause = blame(event, identify, Sign.ALIAS_ADDED)
         dirt.add_scopes([scope_of(kind, slot)], cause)
         return

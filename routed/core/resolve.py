@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from routed.core.desired import ObjectSet, Resolution, Waiting
-from routed.core.held import Place, find_place
+from routed.core.held_vip import Place, find_place
 from routed.core.references import (
     find_address,
     find_link,

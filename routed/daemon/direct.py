@@ -33,7 +33,7 @@ from routed.model.change import Cause
 from routed.model.documents import ApplyDocument
 from routed.model.entries import Intent, Selector
 from routed.model.facts import Facts
-from routed.model.objects import Key, Kind, Scope, Standing, Stretch, Value
+from routed.model.objects import AlikeRoutes, Key, Kind, Scope, Standing, Value
 from routed.model.reasons import Look
 
 REVISIONS: Final = "revisions"  # the folder of them in the state folder
@@ -145,6 +145,6 @@ def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
             if row.is_written
             for family in row.families
             for chunk in finish(dataplanes[kind].read_dump(Scope(kind, family))).chunks()
-            for standing in (chunk.spread() if isinstance(chunk, Stretch) else chunk)
+            for standing in (chunk.spread() if isinstance(chunk, AlikeRoutes) else chunk)
         ]
         return found, facts

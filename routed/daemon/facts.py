@@ -14,26 +14,26 @@ from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
 from routed.core.sources import SOURCES, TOLD, expire, list_asked
 from routed.core.timetable import Deadline
-from routed.core.vip import find_natural, key_of
+from routed.core.vip import find_way_without_ours, key_of
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
-from routed.daemon.ports import Kernel
+from routed.daemon.ports import HostKernel
 from routed.model.events import AddressEvent, LinkEvent
-from routed.model.facts import Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Natural, Way
+from routed.model.facts import Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
 from routed.model.objects import AddressMember, Standing
 
 
 class Asking(NamedTuple):
     """Who can be asked, for whom, and when it is."""
 
-    kernel: Kernel
+    kernel: HostKernel
     dataplanes: Dataplanes
     host: Host
     now: float
 
 
 def gather(
-    kernel: Kernel, dataplanes: Dataplanes, host: Host, news: Collection[str], now: float, *, is_full: bool
+    kernel: HostKernel, dataplanes: Dataplanes, host: Host, news: Collection[str], now: float, *, is_full: bool
 ) -> Iterator[None]:
     """Ask again whom these news concern, or everybody; what was not heard otherwise is forgotten. Raises OSError."""
     host.facts = replace(host.facts, moment=now)
@@ -47,7 +47,7 @@ def gather(
         host.facts = host.facts.put(**rest)
 
 
-def prove(kernel: Kernel, host: Host) -> None:
+def prove(kernel: HostKernel, host: Host) -> None:
     """Ask again how packets to the VIPs go, now that their routes were touched. Raises OSError."""
     if host.needs.vips:
         host.facts = host.facts.put(ways=kernel.look_up(host.needs.destinations))
@@ -103,10 +103,12 @@ def _look_up(it: Asking) -> dict[bytes, Way]:
     return it.kernel.look_up(it.host.needs.destinations)
 
 
-def _find_natural(it: Asking) -> dict[bytes, Natural]:
+def _find_ways_without_ours(it: Asking) -> dict[bytes, WayWithoutOurs]:
     facts, stamps = it.host.facts, it.dataplanes.stamps(it.host.marks)
     return {
-        vip.prefix: find_natural(vip.prefix, facts.ways, facts.natural.get(vip.prefix), stamps[key_of(vip).kind])
+        vip.prefix: find_way_without_ours(
+            vip.prefix, facts.ways, facts.ways_without_ours.get(vip.prefix), stamps[key_of(vip).kind]
+        )
         for vip in it.host.needs.vips
     }
 
@@ -142,7 +144,7 @@ QUESTIONS: Final[dict[str, Callable[[Asking], Any]]] = {
     "address": _read_addresses,
     "gateway": _locate_gateways,
     "way": _look_up,
-    "natural": _find_natural,
+    "way-without-ours": _find_ways_without_ours,
     "default-routes": _read_default_routes,
     "driver": _read_drivers,
     "selector": _choose_all,

@@ -20,12 +20,12 @@ from routed.core.kinds import KINDS
 from routed.core.needs import Needs
 from routed.core.reasons import explain_facts
 from routed.core.schedule import Schedule
-from routed.core.select import Held, is_same_selector
+from routed.core.select import SettledChoice, is_same_selector
 from routed.core.sources import TOLD, ask_for, deliver, find_changed_facts
 from routed.core.timetable import Deadline, Timetable
 from routed.core.troubles import State, Trouble, Troubles
 from routed.daemon.dataplane import Dataplanes
-from routed.daemon.ports import Kernel
+from routed.daemon.ports import HostKernel
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.events import AddressEvent, LinkEvent, ObjectEvent
@@ -62,7 +62,7 @@ class Host:
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects before
     why_surplus_stays: Reason | None = None  # while what no entry wants must not go
     needs: Needs = field(default_factory=Needs)  # what the files ask of the host
-    held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
+    held: dict[str, SettledChoice] = field(default_factory=dict)  # the choices of interfaces
     meanwhile: set[Key] = field(default_factory=set)  # looked at by themselves since the pass under way began
     echo: dict[Key, Value | None] = field(default_factory=dict)  # of what we put since then; None of what we took
     news: list[LinkEvent | AddressEvent] | None = None  # heard while all facts are being read; else None
@@ -120,7 +120,7 @@ class Host:
             self.schedule.dirt.sources.add(TOLD)
             self.timetable.bring_forward(Deadline.QUESTION, now)
 
-    def listen(self, kernel: Kernel, dataplanes: Dataplanes, clock: Callable[[], float]) -> None:
+    def listen(self, kernel: HostKernel, dataplanes: Dataplanes, clock: Callable[[], float]) -> None:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
         events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.marks)
         of_facts = [event for event in events if isinstance(event, LinkEvent | AddressEvent)]
@@ -201,7 +201,7 @@ class Host:
                 self.desired.follow(again)
         if not changed:
             return
-        waiting = [subject for subject, hold in self.holds.held.items() if hold.why is Why.WAITING]
+        waiting = [subject for subject, hold in self.holds.active.items() if hold.why is Why.WAITING]
         self.holds.release([Why.WAITING])
         self.make_dirty(dirt, waiting, cause)
 

@@ -67,7 +67,7 @@ class Breath(Enum):
     BREATH = "breath"
 
 
-class Failed(NamedTuple):
+class Aborted(NamedTuple):
     """A pass, or the hearing of events, ended by an exception. Everything will be read again."""
 
     error: Exception
@@ -103,5 +103,5 @@ BREATH: Final = Breath.BREATH
 # What a pass yields: its report last; before, None where others may have their turn, or an errand.
 PassStep: TypeAlias = Report | Errand[Any] | None
 # What the engine hands to whoever drives it, and which of it has something to tell.
-News: TypeAlias = Report | Failed | Recovered | Resumed | Told | Due
+News: TypeAlias = Report | Aborted | Recovered | Resumed | Told | Due
 Step: TypeAlias = News | Errand[Any] | Breath
