@@ -105,7 +105,7 @@ class KindRow(NamedTuple):
     find_links: Callable[[Iterable[Any], Iterable[Any]], set[int]] = _find_no_links
     # (slot, SSH peers) → members over which the operator may be logged in, and why not to take a foreign one's place
     list_lifelines: Callable[[Any, frozenset[bytes]], Mapping[Any, Reason]] = _list_no_lifelines
-    # (watched prefixes, members): do packets to one of them go otherwise when such members come, change or go?
+    # (watched prefixes, members): may packets to one of them go another way when such members come, change or go?
     is_way_to: Callable[[frozenset[bytes], Iterable[Any]], bool] = _is_no_way
     opens_network: Callable[[Any], bool] = _opens_nothing  # may a value bring a gateway into reach?
     # (slot, value, reason) → why it went, where the kernel says that it was the kernel
