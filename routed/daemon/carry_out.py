@@ -31,9 +31,9 @@ SINGLE: Final = 8  # so many changed objects are verified by their echo, more by
 
 
 def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
-    """Note what objects of fresh entries take the place of, before they do. True when there is something new.
+    """Note what objects of new entries take the place of, before they do. True when there is something new.
 
-    Only of fresh entries: what a stranger puts in the place of an object that was in force is drift, and goes.
+    Only of new entries: what a stranger puts in the place of an object that was in force is drift, and goes.
     """
     stamps = dataplanes.stamps(host.marks)
     taken = {
@@ -44,7 +44,7 @@ def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
         and operation.before is not None
         and not stamps[operation.kind](operation.before).is_ours
         and operation.entry is not None
-        and operation.entry.name in host.fresh
+        and operation.entry.name in host.new_entries
         for member in operation.members
     }
     new = {key: value for key, value in taken.items() if key not in host.displaced}

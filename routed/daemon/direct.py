@@ -103,7 +103,7 @@ def apply_once(
         if request.error is None and not any(has_failed(reconciler.host, report) for report in request.reports[-1:]):
             with suppress(StateError):  # it is in force all the same
                 revisions.mark_verified(revision)
-        return describe_result(reconciler.host, request, revision, [*notices, *map(str, ownership.lost)])
+        return describe_result(reconciler.host, request, revision, [*notices, *map(str, ownership.rivals)])
 
 
 def _open_revisions(state_dir: Path) -> Revisions:
@@ -116,7 +116,7 @@ def own_alone(protocol: int, state_dir: Path, runtime_dir: Path) -> Ownership:
     Raises AlreadyRunningError, and OSError.
     """
     ownership = Ownership(protocol, state_dir, runtime_dir)
-    daemons = [rival for rival in ownership.lost if ownership.kept and rival.protocol == ownership.kept.protocol]
+    daemons = [rival for rival in ownership.rivals if ownership.kept and rival.protocol == ownership.kept.protocol]
     if daemons:
         ownership.close()
         raise daemons[0]

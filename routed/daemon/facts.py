@@ -55,7 +55,7 @@ def prove(kernel: HostKernel, host: Host) -> None:
 
 def arm(host: Host) -> None:
     """Put into the timetable when time alone will make a fact, or an entry, another one."""
-    ends = (host.held[one.name].since + one.hold for one in host.intent.selectors if _has_rival(host, one.name))
+    ends = (host.choices[one.name].since + one.hold for one in host.intent.selectors if _has_rival(host, one.name))
     stale = (fact.until for fact in host.facts.told.values() if fact.until is not None)
     again = (moment for moment in host.desired.again.values() if moment > host.facts.moment)  # else it was looked at
     moments = [*ends, *stale, *again]
@@ -123,16 +123,16 @@ def _read_drivers(it: Asking) -> dict[int, str]:
 
 def _choose_all(it: Asking) -> dict[str, Choice]:
     """The choice in force of every ``[[interface]]``."""
-    held = {}
+    choices = {}
     for selector in it.host.intent.selectors:
         found = choose(selector, it.host.facts).choice
-        held[selector.name] = settle(it.host.held.get(selector.name), found, selector.hold, it.now)
-    it.host.held = held
-    return {name: one.choice for name, one in held.items()}
+        choices[selector.name] = settle(it.host.choices.get(selector.name), found, selector.hold, it.now)
+    it.host.choices = choices
+    return {name: one.choice for name, one in choices.items()}
 
 
 def _has_rival(host: Host, name: str) -> bool:
-    return name in host.held and host.held[name].rival is not None
+    return name in host.choices and host.choices[name].rival is not None
 
 
 _NOTHING: Final = Facts()

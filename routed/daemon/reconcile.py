@@ -140,7 +140,7 @@ class Reconciler:
             yield from self._refresh_facts(dirt, is_initial=report.is_initial)
             host.schedule.note_questions(report.began, self.clock())
             self._choose_news()
-        report.fresh = frozenset(host.fresh)
+        report.new_entries = frozenset(host.new_entries)
         comparison = Comparison()
         yield from observe(self.dataplanes, host, dirt, comparison)
         report.scopes, report.absent, report.unread = comparison.scopes, comparison.absent, comparison.unread
@@ -189,7 +189,7 @@ class Reconciler:
             stamps=self.dataplanes.stamps(host.marks),
             limits=limits,
             owned=host.owned_after(comparison.count(Nature.MISSING), surplus) if surplus else 0,
-            fresh=host.fresh,
+            new_entries=host.new_entries,
             why_surplus_stays=host.why_surplus_stays,
             is_undecided=host.is_undecided,
             is_held=(lambda key, entry: host.holds.find(key, entry, now) is not None) if host.holds.active else None,

@@ -49,7 +49,7 @@ class Report:
     dirt: Dirt
     began: float
     is_initial: bool = False
-    fresh: frozenset[str] = frozenset()  # entries that were not in force before
+    new_entries: frozenset[str] = frozenset()  # entries that were not in force before
     plan: Plan = field(default_factory=Plan)
     outcomes: list[Outcome] = field(default_factory=list)
     scopes: set[Scope] = field(default_factory=set)

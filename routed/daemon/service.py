@@ -150,7 +150,7 @@ class Service:
         """The first pass. Afterwards the host is as the files say, as far as it can be."""
         self.keeper.load_displaced()
         self.keeper.load_pauses(time.monotonic())
-        for rival in self.ownership.lost:
+        for rival in self.ownership.rivals:
             self.voice.say(notices.note_protocol_lost(rival.protocol, str(rival)))
         self.keeper.keep_marks()
         self.reconciler.begin()
