@@ -29,7 +29,7 @@ class SourceRow(NamedTuple):
     # It is asked again when something is new of one of these: another source, or what events and the clock tell. Events
     # keep links and addresses up to date themselves; a full pass asks every source.
     follows: frozenset[str]
-    find_changed: Callable[[Any, Any], Iterable[str | bytes | int]]  # of what its facts differ, before and after
+    find_changed: Callable[[Any, Any], Iterable[str | bytes | int]]  # (before, after) → which of its facts differ
 
 
 def _list_changed(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[Any]:

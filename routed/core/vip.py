@@ -163,19 +163,19 @@ def _wait(entry: VipEntry, why: Reason | None, reads: set[FactKey]) -> Resolutio
 def _find_holder(entry: VipEntry, node: bytes, facts: Facts) -> tuple[Link | None, Reason | None]:
     """The link that holds NODE: that of ``@name``, otherwise one that is up and has the lowest ifindex."""
     chosen = find_link(f"@{entry.node_of}", facts).link if entry.node_of else None
-    held = [fact for fact in facts.addresses.values() if fact.address == node]
-    usable = [fact for fact in held if not (fact.is_tentative or fact.has_failed_dad)]
+    holding = [fact for fact in facts.addresses.values() if fact.address == node]
+    usable = [fact for fact in holding if not (fact.is_tentative or fact.has_failed_dad)]
     if not usable:
-        return None, Unusable(node, "node", _find_lack(held))
+        return None, Unusable(node, "node", _find_lack(holding))
     links = [link for fact in usable if (link := facts.links.get(fact.dev)) and (not chosen or link == chosen)]
     best = min(links, key=lambda link: (not link.is_up, link.ifindex), default=None)
     return best, None if best else NoHolder(node)
 
 
-def _find_lack(held: list[HostAddress]) -> Lack:
-    if not held:
+def _find_lack(holding: list[HostAddress]) -> Lack:
+    if not holding:
         return Lack.ABSENT
-    return Lack.FAILED_DAD if held[0].has_failed_dad else Lack.TENTATIVE
+    return Lack.FAILED_DAD if holding[0].has_failed_dad else Lack.TENTATIVE
 
 
 def _judge_default(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:

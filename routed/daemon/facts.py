@@ -35,7 +35,10 @@ class Asking(NamedTuple):
 def gather(
     kernel: HostKernel, dataplanes: Dataplanes, host: Host, news: Collection[str], now: float, *, is_full: bool
 ) -> Iterator[None]:
-    """Ask again whom these news concern, or everybody; what was not heard otherwise is forgotten. Raises OSError."""
+    """Ask those sources again that these news concern; if ``is_full``, all that the files need. Raises OSError.
+
+    A full one also forgets the facts that the files do not need.
+    """
     host.facts = replace(host.facts, moment=now)
     asked = list_asked(news, host.needs, is_full=is_full)
     for name in asked:
@@ -54,7 +57,7 @@ def prove(kernel: HostKernel, host: Host) -> None:
 
 
 def arm(host: Host) -> None:
-    """Put into the timetable when time alone will make a fact, or an entry, another one."""
+    """Put into the timetable when a fact, or an entry, will change by the passing of time alone."""
     ends = (host.choices[one.name].since + one.hold for one in host.intent.selectors if _has_rival(host, one.name))
     stale = (fact.until for fact in host.facts.told.values() if fact.until is not None)
     again = (moment for moment in host.desired.again.values() if moment > host.facts.moment)  # else it was looked at
