@@ -96,7 +96,7 @@ PLAIN: Final[Mapping[Plain, str]] = {
     Sign.MARKED: "added under our protocol number",
     Sign.DEFAULT_RULE: "a rule of the kernel was touched",
     Sign.GATEWAY: "a gateway moved",
-    Sign.OTHER_WAY: "the kernel routes otherwise now",
+    Sign.OTHER_WAY: "the kernel now sends packets another way",
     Look.START: "start",
     Look.STOP: "stop",
     Look.RELOAD: "reload",

@@ -53,7 +53,7 @@ class Context(NamedTuple):
 
     vocabulary: Vocabulary
     is_initial: bool = False  # at start or after a reload, when a difference is news of the files and not a drift
-    fresh: Container[str] = frozenset()  # entries that were not in force before: what is done for them is news, too
+    new_entries: Container[str] = frozenset()  # not in force before: what is done for them is news, too
     cause_of: Callable[[Key], Cause] = lambda _: UNKNOWN  # why something is looked at that was left alone
     is_waiting: Callable[[Kind, int], bool] = lambda _kind, _errno: False  # core.waiting.is_waiting
 
@@ -112,7 +112,7 @@ def record_outcomes(outcomes: Iterable[Outcome], context: Context) -> list[Recor
 def _split(outcome: Outcome, context: Context) -> Iterator[Part]:
     operation = outcome.operation
     if outcome.done:
-        is_news = context.is_initial or (operation.entry is not None and operation.entry.name in context.fresh)
+        is_news = context.is_initial or (operation.entry is not None and operation.entry.name in context.new_entries)
         yield Part(_choose_message(operation, is_news=is_news), outcome, outcome.done, operation.reason)
     failures: dict[tuple[Message, Reason], list[Member]] = {}
     for failure in outcome.failures:

@@ -13,7 +13,7 @@ from routed.audit.catalogue import CATALOGUE, Message
 from routed.audit.records import Record
 
 
-class Subject(NamedTuple):
+class Topic(NamedTuple):
     """Of what a record speaks. No object: the whole entry; no entry: the host or the files."""
 
     entry: str
@@ -24,7 +24,7 @@ class Subject(NamedTuple):
 class Repeat:
     """Lets a record of a lasting state through when it is news: the first time, and when its reason changes."""
 
-    said: dict[tuple[Message, Subject], str] = field(default_factory=dict)
+    said: dict[tuple[Message, Topic], str] = field(default_factory=dict)
 
     def filter(self, records: Iterable[Record]) -> list[Record]:
         """The records that are news, in their order. A record of something done makes its subject news again."""
@@ -41,7 +41,7 @@ class Repeat:
 
     def _is_news(self, record: Record) -> bool:
         message = Message(record.fields["ROUTED_EVENT"])
-        subject = Subject(record.fields.get("ROUTED_ENTRY", ""), record.fields.get("ROUTED_OBJECT", ""))
+        subject = Topic(record.fields.get("ROUTED_ENTRY", ""), record.fields.get("ROUTED_OBJECT", ""))
         if not CATALOGUE[message].is_state:
             if subject.entry or subject.object:
                 self.resolve(*subject)

@@ -55,7 +55,7 @@ class ClientError(CommandError):
     """The daemon did not do what it was asked."""
 
 
-class Answer(dict[str, Any]):
+class ReplyObject(dict[str, Any]):
     """An object of an answer. Raises ClientError for a key that it does not have, and that we cannot do without."""
 
     __slots__ = ("runtime_dir",)
@@ -168,7 +168,7 @@ def _read_messages(connection: socket.socket, deadline: float | None) -> Iterato
 
 def _decode(message: bytes, runtime_dir: str) -> dict[str, Any]:
     try:
-        reply = json.loads(message, object_hook=lambda items: Answer(items, runtime_dir))
+        reply = json.loads(message, object_hook=lambda items: ReplyObject(items, runtime_dir))
     except (ValueError, RecursionError):
         reply = None
     if not isinstance(reply, dict):

@@ -234,7 +234,7 @@ def is_over(deployment: Deployment, boot: str, now: float) -> bool:
     return deployment.is_trial and (deployment.boot != boot or now >= deployment.until)
 
 
-class Candidate(NamedTuple):
+class Fallback(NamedTuple):
     """A revision that could stand in for the files."""
 
     number: int
@@ -243,7 +243,7 @@ class Candidate(NamedTuple):
     is_confirmed: bool = True  # it was no trial, or somebody confirmed it
 
 
-def rank(candidates: Iterable[Candidate], barred: frozenset[str] = frozenset()) -> list[Candidate]:
+def rank(candidates: Iterable[Fallback], barred: frozenset[str] = frozenset()) -> list[Fallback]:
     """The best one first: what is not barred, then confirmed, then verified, then the newest."""
     return sorted(
         candidates,

@@ -123,7 +123,7 @@ class Members:
             yield from ((prefix, crowd.want) for prefix in crowd.prefixes)
 
     def add(self, members: AbstractSet[Member], want: Want) -> Want | None:
-        """Have these wanted too. Who came first keeps a member: returns the want of one that had one already."""
+        """Want these, too. What is wanted already stays as it is; returns the want of one such member, or None."""
         if isinstance(members, PrefixSet):
             taken: AbstractSet[Member] = members & self.single.keys()
             for crowd in self.crowds:
@@ -156,7 +156,7 @@ class Desired:
     resolutions: dict[str, Resolution] = field(default_factory=dict)
     wants: defaultdict[Kind, dict[Slot, Members]] = field(default_factory=lambda: defaultdict(dict))
     clashes: dict[str, str] = field(default_factory=dict)  # entry name → whose key it wanted too
-    changes: int = 0  # so often something was put or dropped
+    changes: int = 0  # how often something was put or dropped
     again: dict[str, float] = field(default_factory=dict)  # entry name → when to look again, where it is to be
     _by_link: dict[int, set[Scope]] | None = None  # made when it is asked for: a host may have thousands of links
 
@@ -239,7 +239,7 @@ class Desired:
         return sum(len(members) for slots in self.wants.values() for members in slots.values())
 
     def find_taken(self, group: ObjectSet, name: str) -> Sequence[Member]:
-        """Those objects of a set of this entry that another entry came first to."""
+        """Those objects of a set of this entry that another entry wanted first."""
         wanted = self.wants[group.kind].get(group.slot, Members())
         return [member for member in group.members if (w := wanted.get(member)) is None or w.entry.name != name]
 

@@ -1,6 +1,6 @@
 """Desired against observed: a stream of what stands in the kernel in, groups of drift out.
 
-What stands is looked at once and not kept. A stretch of routes that is exactly a piece of a prefix file is accepted
+What stands is looked at once and not kept. A run of alike routes that is exactly a piece of a prefix file is accepted
 as a whole, and one of routes that concern nobody is passed over as a whole. Otherwise an object costs two
 dictionary look-ups and one comparison, and only keys with something odd about them are remembered.
 """
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from routed.core.desired import Members
 from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Want
-from routed.model.objects import Chunk, Key, Kind, Member, Slot, Standing, Stretch, Value
+from routed.model.objects import AlikeRoutes, Chunk, Key, Kind, Member, Slot, Standing, Value
 from routed.model.owner import Stamp, Stamps
 from routed.model.prefixes import Packed
 
@@ -60,7 +60,7 @@ class Comparer:
     seen: dict[Slot, Seen] = field(init=False)
     odd: Odd = field(default_factory=dict)
     surplus: defaultdict[tuple[Slot, Value], list[Member]] = field(default_factory=lambda: defaultdict(list))
-    stretches: defaultdict[tuple[Slot, Value], list[Packed]] = field(default_factory=lambda: defaultdict(list))
+    alike: defaultdict[tuple[Slot, Value], list[Packed]] = field(default_factory=lambda: defaultdict(list))
     expected: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # what the kernel makes itself
 
     def __post_init__(self, covered: Collection[Slot]) -> None:
@@ -68,7 +68,7 @@ class Comparer:
 
     def feed(self, chunk: Chunk) -> None:
         """Look at a chunk of what stands."""
-        if isinstance(chunk, Stretch):
+        if isinstance(chunk, AlikeRoutes):
             if self._accept(chunk) or self._pass_over(chunk):
                 return
             chunk = chunk.spread()
@@ -85,14 +85,14 @@ class Comparer:
             drifts += _find_missing(self.kind, slot, self.wants[slot], seen, self.odd)
         for (slot, value), members in self.surplus.items():
             drifts.append(Drift(Nature.SURPLUS, self.kind, slot, tuple(members), None, (value,)))
-        for (slot, value), packed in self.stretches.items():
+        for (slot, value), packed in self.alike.items():
             whole = Packed(b"".join(part.packed for part in packed), packed[0].width)
             drifts.append(Drift(Nature.SURPLUS, self.kind, slot, whole, None, (value,)))
         return Differences(tuple(drifts), tuple(notes), self.expected)
 
-    def _accept(self, stretch: Stretch) -> bool:
+    def _accept(self, alike: AlikeRoutes) -> bool:
         """Is this exactly a piece of a crowd, as wanted, and was nothing seen under its keys? Then it is noted."""
-        slot, members, value = stretch
+        slot, members, value = alike
         wanted, seen = self.wants.get(slot), self.seen.get(slot)
         if wanted is None or seen is None:
             return False
@@ -110,9 +110,9 @@ class Comparer:
     def _is_odd(self, slot: Slot, members: Iterable[Member]) -> bool:
         return not self.odd.keys().isdisjoint(zip(repeat(slot), members))
 
-    def _pass_over(self, stretch: Stretch) -> bool:
+    def _pass_over(self, alike: AlikeRoutes) -> bool:
         """Is nothing wanted under any of these keys? Then they concern us only when they are ours."""
-        slot, members, value = stretch
+        slot, members, value = alike
         wanted = self.wants.get(slot)
         if wanted is not None:
             each = tuple(members)
@@ -121,7 +121,7 @@ class Comparer:
             if any(start < stop for start, stop in windows) or not wanted.single.keys().isdisjoint(each):
                 return False
         if self.stamp(value).is_ours:
-            self.stretches[slot, value].append(members)
+            self.alike[slot, value].append(members)
         return True
 
     def _sort_out(self, slot: Slot, standings: list[Standing]) -> None:
@@ -176,10 +176,10 @@ def _sort_one_by_one(
     surplus: defaultdict[tuple[Slot, Value], list[Member]],
     stamp: Stamp,
 ) -> None:
-    """The inner loop, for one slot: as wanted is ``seen``, in need of a judge ``odd``, wanted by nobody ``surplus``.
+    """The inner loop, for one slot: what is as wanted is ``seen``, what needs a judge ``odd``, the rest ``surplus``.
 
-    ``seen`` is None where the dump does not show all of the slot. The owner is asked for once of each value, which
-    very many share: they are told by identity, since the chunk keeps them alive.
+    ``seen`` is None where the dump does not show all of the slot. Very many objects share a value, whose owner is asked
+    for once. Values are told apart by identity: the chunk keeps them alive.
     """
     owned: dict[int, bool] = {}
     for slot, member, value in chunk:

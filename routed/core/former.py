@@ -12,17 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from routed.core.desired import ObjectSet, scope_of
-from routed.model.objects import Kind, Member, Scope, Slot
+from routed.model.objects import Kind, Member, Scope, Slot, SlotKey
 from routed.model.prefixes import BLOCK, PrefixSet
-
-Place = tuple[Kind, Slot]
 
 
 @dataclass(slots=True)
 class Former:
     """The sets that entries had before. Who came last is asked first."""
 
-    sets: defaultdict[Place, dict[str, AbstractSet[Member]]] = field(default_factory=lambda: defaultdict(dict))
+    sets: defaultdict[SlotKey, dict[str, AbstractSet[Member]]] = field(default_factory=lambda: defaultdict(dict))
 
     def copy(self) -> Former:
         """The same, to be changed by itself."""

@@ -67,7 +67,7 @@ def limit_deletions(
     if limits.is_forced or total <= allowed or _count_net(operations, surplus, limits) <= allowed:
         return list(operations), []
     reason = TooMany(total, owned, allowed)
-    held = [
+    refusals = [
         Refusal(
             Drift(Nature.SURPLUS, operation.kind, operation.slot, operation.members, None, (operation.value,)),
             reason,
@@ -75,7 +75,7 @@ def limit_deletions(
         )
         for operation in surplus
     ]
-    return [operation for operation in operations if not _removes_surplus(operation)], held
+    return [operation for operation in operations if not _removes_surplus(operation)], refusals
 
 
 def _removes_surplus(operation: Operation) -> bool:

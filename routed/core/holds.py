@@ -49,7 +49,7 @@ class Hold(NamedTuple):
 class Holds:
     """All holds, and the count of repairs against other processes."""
 
-    held: dict[Subject, Hold] = field(default_factory=dict)
+    active: dict[Subject, Hold] = field(default_factory=dict)
     repairs: dict[Subject, deque[float]] = field(default_factory=dict)
     fights: dict[Subject, int] = field(default_factory=dict)  # how often each was held before
     spared: set[str] = field(default_factory=set)  # entries that were resumed out of the pause of everything
@@ -58,12 +58,12 @@ class Holds:
     def copy(self) -> Holds:
         """The same, to be changed by itself."""
         repairs = {subject: deque(times, times.maxlen) for subject, times in self.repairs.items()}
-        return Holds(dict(self.held), repairs, dict(self.fights), set(self.spared))
+        return Holds(dict(self.active), repairs, dict(self.fights), set(self.spared))
 
     def find(self, key: Key, entry: str, now: float) -> Hold | None:
         """The hold that keeps an object from being touched at this moment."""
         for subject in (key, entry, ""):
-            hold = self.held.get(subject)
+            hold = self.active.get(subject)
             if hold is not None and hold.until > now and not (subject == "" and entry in self.spared):
                 return hold
         return None
@@ -71,20 +71,20 @@ class Holds:
     def find_pause(self, entry: str) -> Hold | None:
         """The pause of an entry: its own, or that of everything."""
         for subject in (entry, "") if entry not in self.spared else (entry,):
-            hold = self.held.get(subject)
+            hold = self.active.get(subject)
             if hold is not None and hold.why is Why.PAUSED:
                 return hold
         return None
 
     def list_pauses(self) -> dict[str, Hold]:
         """Every pause, by the entry's name; the empty one is everything."""
-        return {str(subject): hold for subject, hold in self.held.items() if hold.why is Why.PAUSED}
+        return {str(subject): hold for subject, hold in self.active.items() if hold.why is Why.PAUSED}
 
     def note_failure(
         self, subject: Subject, reason: Reason, now: float, *, is_waiting: bool = False, jitter: float = 0.0
     ) -> Hold:
         """The kernel said no: try again later, after twice the time of the last attempt."""
-        former = self.held.get(subject)
+        former = self.active.get(subject)
         attempts = former.attempts + 1 if former and former.why in {Why.FAILED, Why.WAITING} else 1
         delay = min(LAST_RETRY, FIRST_RETRY * 2.0 ** (attempts - 1)) * (1 + jitter / 10)
         since = former.since if former and former.reason == reason else now
@@ -94,9 +94,9 @@ class Holds:
 
     def note_success(self, subject: Subject) -> None:
         """The kernel said yes: forget former failures."""
-        hold = self.held.get(subject)
+        hold = self.active.get(subject)
         if hold is not None and hold.why in {Why.FAILED, Why.WAITING}:
-            del self.held[subject]
+            del self.active[subject]
 
     def note_repair(self, subject: Subject, rival: Cause, limit: int, now: float) -> Hold | None:
         """We undid another process's change. Returns a hold when that happened ``limit`` times within the window."""
@@ -125,22 +125,22 @@ class Holds:
         """End a pause early. An entry is resumed out of the pause of everything too. False when there was none."""
         if self.find_pause(subject) is None:
             return False
-        hold = self.held.get(subject)
+        hold = self.active.get(subject)
         if hold is not None and hold.why is Why.PAUSED:
-            del self.held[subject]
+            del self.active[subject]
         self._end_pause(subject)
         return True
 
     def _end_pause(self, subject: str) -> None:
         if not subject:
             self.spared.clear()
-        elif "" in self.held:
+        elif "" in self.active:
             self.spared.add(subject)
 
     def release(self, whys: Iterable[Why]) -> None:
         """Let go of every hold of these reasons: waiting ones when the host changed, all but pauses on a reload."""
         wanted = frozenset(whys)
-        self.held = {subject: hold for subject, hold in self.held.items() if hold.why not in wanted}
+        self.active = {subject: hold for subject, hold in self.active.items() if hold.why not in wanted}
         self._arm()
         if Why.FIGHT in wanted:
             self.repairs.clear()
@@ -148,19 +148,19 @@ class Holds:
 
     def find_ended_pauses(self, now: float) -> list[Subject]:
         """Pauses whose time is over and that ``take_ended`` will forget."""
-        return [subject for subject, hold in self.held.items() if hold.why is Why.PAUSED and hold.until <= now]
+        return [subject for subject, hold in self.active.items() if hold.why is Why.PAUSED and hold.until <= now]
 
     def take_ended(self, now: float) -> list[Subject]:
         """Every subject whose time to be tried again has come, each once. A pause that ended is forgotten."""
-        ended = [subject for subject, hold in self.held.items() if 0.0 < hold.until <= now]
+        ended = [subject for subject, hold in self.active.items() if 0.0 < hold.until <= now]
         for subject in ended:
-            why = self.held[subject].why
+            why = self.active[subject].why
             if why in {Why.PAUSED, Why.FIGHT}:
-                del self.held[subject]
+                del self.active[subject]
                 if why is Why.PAUSED and not subject:
                     self.spared.clear()
             else:
-                self.held[subject] = self.held[subject]._replace(until=0.0)
+                self.active[subject] = self.active[subject]._replace(until=0.0)
             if why is Why.FIGHT and subject in self.repairs:
                 self.repairs[subject].append(now)  # the next try counts: a rival who waits for it is still the same
         self._arm()
@@ -171,15 +171,15 @@ class Holds:
         self.repairs = {
             subject: times
             for subject, times in self.repairs.items()
-            if subject in self.held or (times and now - times[-1] <= FIGHT_WINDOW)
+            if subject in self.active or (times and now - times[-1] <= FIGHT_WINDOW)
         }
         self.fights = {subject: count for subject, count in self.fights.items() if subject in self.repairs}
 
     def _hold(self, subject: Subject, hold: Hold) -> None:
-        self.held[subject] = hold
+        self.active[subject] = hold
         self.timetable.bring_forward(Deadline.HOLD, hold.until)
 
     def _arm(self) -> None:
         """The next hold that ends. One that was let go before its time may still stand there, and does no harm."""
-        ends = (hold.until for hold in self.held.values() if hold.until > 0.0)
+        ends = (hold.until for hold in self.active.values() if hold.until > 0.0)
         self.timetable.set(Deadline.HOLD, min(ends, default=None))

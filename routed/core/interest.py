@@ -42,7 +42,7 @@ def join_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def _find_spans(desired: Desired, watched: Iterable[bytes], family: int) -> set[Span]:
-    """The places of everything wanted or watched; very many, and a crowd, take all from their first to their last."""
+    """The places of all that is wanted or watched. A crowd is one span, from its first to its last, and so are many."""
     width = ADDRESS_LENGTH[family] + 1
     kinds = [kind for kind, row in KINDS.items() if row.are_prefixes]
     slots = [members for kind in kinds for slot, members in desired.wants[kind].items() if slot.family == family]

@@ -25,7 +25,7 @@ class Policy:
     stamps: Stamps
     limits: Limits = field(default_factory=Limits)
     owned: int = 0  # objects in the kernel that carry our mark
-    fresh: Container[str] = field(default_factory=frozenset)  # entries that were not in force yet since start or reload
+    new_entries: Container[str] = field(default_factory=frozenset)  # not in force yet since start or reload
     why_surplus_stays: Reason | None = None  # while what no entry wants must not go
     is_undecided: bool = False  # an interface of the files could be several: whose objects are surplus is not known
     is_held: Callable[[Key, str], bool] | None = None  # (key, entry name): left alone for now
@@ -90,7 +90,7 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
     enforce = drift.want.entry.enforce
     if enforce is Enforce.OBSERVE:
         return Refusal(drift, LeftAlone.OBSERVED, by_guard=False)
-    is_first_time = drift.want.entry.name in policy.fresh and drift.nature is Nature.MISSING
+    is_first_time = drift.want.entry.name in policy.new_entries and drift.nature is Nature.MISSING
     if enforce is Enforce.ONCE and not is_first_time:
         return Refusal(drift, LeftAlone.ONCE, by_guard=False)
     lifeline = find_lifeline(drift, policy.limits, policy.stamps[drift.kind])

@@ -1,6 +1,6 @@
 """Causes: why something went or came, of what the kernel does itself, and of what makes it drop what stood on it.
 
-Pure: events and facts in, causes out. What a change makes dirty stands in ``schedule``.
+Pure: events and facts in, causes out. Here must never live: what an event makes dirty (``hear``).
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ from routed.model.reasons import (
 )
 
 Identify = Callable[[int], Process | None]  # who is behind a port id now?
+
+
+def identify_nobody(_port: int) -> None:
+    """Where nobody asks who did it."""
 
 
 def blame(event: ObjectEvent, identify: Identify, reason: Reason) -> Cause:

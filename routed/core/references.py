@@ -1,7 +1,7 @@
 """What ``@name`` means in an entry: a link, or an address of that link.
 
-Where a plain name stands in place of ``@name``, it means the link of that name. Every function says as well
-why there is nothing to be had, for a reason that a person can act on.
+Where a plain name stands in place of ``@name``, it means the link of that name. Every function that finds nothing says
+why, so that a person can act on it.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ def list_addresses(link: Link, families: Iterable[int], facts: Facts) -> list[Ho
 def find_address(selector: str, family: int, facts: Facts, near: bytes = b"") -> FoundAddress:
     """The one address that ``@selector`` means: of several, the one whose network holds the gateway ``near``.
 
-    Without a gateway it is the one in the prefix by which the interface was chosen. Several are none.
+    Without a gateway it is the one in the prefix by which the interface was chosen. If several are left, none is meant.
     """
     link, why = find_link(f"@{selector}", facts)
     if link is None:
         return FoundAddress(b"", why)
-    held = list_addresses(link, (family,), facts)
+    own = list_addresses(link, (family,), facts)
     within = facts.chosen[selector].within
-    close = [fact for fact in held if near and is_inside(near, network_of(fact.address, fact.prefixlen))]
-    close = close or [fact for fact in held if within and is_inside(fact.address, within)]
-    meant = close or held
+    close = [fact for fact in own if near and is_inside(near, network_of(fact.address, fact.prefixlen))]
+    close = close or [fact for fact in own if within and is_inside(fact.address, within)]
+    meant = close or own
     if len(meant) == 1:
         return FoundAddress(meant[0].address)
     if not meant:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from routed.core.desired import ObjectSet, Resolution, Waiting
-from routed.core.held import Place, find_place
+from routed.core.held_vip import Place, find_place
 from routed.core.references import (
     find_address,
     find_link,
@@ -89,12 +89,12 @@ def resolve_rule(entry: RuleEntry, facts: Facts, protocol: int) -> Resolution:
     if entry.source_of:
         reads |= list_address_reads(entry.source_of, facts)
         link, why = find_link(f"@{entry.source_of}", facts)
-        held = list_addresses(link, entry.families, facts) if link else []
+        own = list_addresses(link, entry.families, facts) if link else []
         sources = {
-            family: [host_prefix(fact.address) for fact in held if family_of(fact.address) == family]
+            family: [host_prefix(fact.address) for fact in own if family_of(fact.address) == family]
             for family in entry.families
         }
-        if link and not held:
+        if link and not own:
             why = NoAddress(link.name, entry.source_of)
         waiting += _wait([why])
     if waiting:

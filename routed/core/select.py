@@ -52,7 +52,7 @@ class Judgement(NamedTuple):
     candidates: tuple[Candidate, ...]  # by ifindex
 
 
-class Held(NamedTuple):
+class SettledChoice(NamedTuple):
     """The choice in force, and another one that has not lasted long enough yet."""
 
     choice: Choice
@@ -93,16 +93,16 @@ def choose(selector: Selector, facts: Facts) -> Judgement:
     return Judgement(choice, lost)
 
 
-def settle(former: Held | None, found: Choice, hold: float, now: float) -> Held:
+def settle(former: SettledChoice | None, found: Choice, hold: float, now: float) -> SettledChoice:
     """What is in force after ``found`` was chosen at the moment ``now`` (seconds), and ``hold`` seconds have to pass.
 
     The first choice is followed at once, and so is a link that came back under another ifindex. Any other has to last.
     """
     if former is None or not former.choice.dev or found.dev == former.choice.dev or found.name == former.choice.name:
-        return Held(found)
+        return SettledChoice(found)
     is_same_rival = former.rival is not None and former.rival.dev == found.dev
     since = former.since if is_same_rival else now
-    return Held(found) if now - since >= hold else Held(former.choice, found, since)
+    return SettledChoice(found) if now - since >= hold else SettledChoice(former.choice, found, since)
 
 
 def is_same_selector(one: Selector, other: Selector) -> bool:

@@ -18,7 +18,7 @@ from routed.model.objects import AddressMember
 
 TOLD: Final = "told"  # something was delivered
 CLOCK: Final = "clock"  # a moment came that a fact depends on
-ROUTE: Final = "route"  # the kernel may route otherwise now
+ROUTE: Final = "route"  # the kernel may send packets another way now
 
 
 class SourceRow(NamedTuple):
@@ -29,7 +29,7 @@ class SourceRow(NamedTuple):
     # It is asked again when something is new of one of these: another source, or what events and the clock tell. Events
     # keep links and addresses up to date themselves; a full pass asks every source.
     follows: frozenset[str]
-    find_changed: Callable[[Any, Any], Iterable[str | bytes | int]]  # of what its facts differ, before and after
+    find_changed: Callable[[Any, Any], Iterable[str | bytes | int]]  # (before, after) → which of its facts differ
 
 
 def _list_changed(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[Any]:
@@ -75,7 +75,9 @@ SOURCES: Final[dict[str, SourceRow]] = {
     "address": SourceRow("addresses", lambda needs: needs.has_addresses, frozenset(), _list_changed_addresses),
     "gateway": SourceRow("gateways", lambda needs: bool(needs.gateways), HOST, _list_changed),
     "way": SourceRow("ways", lambda needs: bool(needs.destinations), HOST, _list_changed),
-    "natural": SourceRow("natural", lambda needs: bool(needs.vips), frozenset({"way"}), _list_changed),
+    "way-without-ours": SourceRow(
+        "ways_without_ours", lambda needs: bool(needs.vips), frozenset({"way"}), _list_changed
+    ),
     "default-routes": SourceRow(
         "default_routes", lambda needs: needs.has_default_routes, HOST, _list_whether_changed
     ),

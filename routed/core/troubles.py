@@ -116,7 +116,7 @@ class Troubles:
         keys: Iterable[Key] = (),
         left_out: AbstractSet[Key] = frozenset(),
     ) -> list[Troubled]:
-        """Take in what a pass found, which looked at these scopes, but for what was left out, and at these keys.
+        """Take in what a pass found. It looked at these keys, and at all in these scopes but for what was left out.
 
         Of two findings on one object the later counts. A trouble that was there before keeps its beginning, a group
         that of its oldest. Returns the objects that are in no trouble any more, with the one that they had.

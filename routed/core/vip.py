@@ -20,7 +20,7 @@ from routed.core.desired import ObjectSet, Resolution, Waiting
 from routed.core.references import find_address, find_link, list_address_reads
 from routed.model import names
 from routed.model.entries import VipEntry, When
-from routed.model.facts import FactKey, Facts, HostAddress, Link, Natural, Way
+from routed.model.facts import FactKey, Facts, HostAddress, Link, Way, WayWithoutOurs
 from routed.model.net import family_of, is_inside
 from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue
 from routed.model.owner import Stamp
@@ -97,7 +97,9 @@ def find_beside(prefix: bytes) -> bytes:
     return flipped.to_bytes(len(address), "big")
 
 
-def find_natural(prefix: bytes, ways: Mapping[bytes, Way], former: Natural | None, stamp: Stamp) -> Natural:
+def find_way_without_ours(
+    prefix: bytes, ways: Mapping[bytes, Way], former: WayWithoutOurs | None, stamp: Stamp
+) -> WayWithoutOurs:
     """The way to a VIP as it would be without our route.
 
     While ours is absent it is simply the kernel's answer. While ours stands that answer is kept, until the answer for
@@ -107,10 +109,10 @@ def find_natural(prefix: bytes, ways: Mapping[bytes, Way], former: Natural | Non
     if beside is not None and not _covers(beside, prefix):
         beside = None
     if not (asked and asked.winner and asked.winner.member == prefix and stamp(asked.winner.value).is_ours):
-        return Natural(asked, beside)
+        return WayWithoutOurs(asked, beside)
     if former is None:
-        return Natural(beside, beside, is_certain=False)
-    return former if former.beside == beside else Natural(beside, beside)
+        return WayWithoutOurs(beside, beside, is_certain=False)
+    return former if former.beside == beside else WayWithoutOurs(beside, beside)
 
 
 def find_unproved(
@@ -161,19 +163,19 @@ def _wait(entry: VipEntry, why: Reason | None, reads: set[FactKey]) -> Resolutio
 def _find_holder(entry: VipEntry, node: bytes, facts: Facts) -> tuple[Link | None, Reason | None]:
     """The link that holds NODE: that of ``@name``, otherwise one that is up and has the lowest ifindex."""
     chosen = find_link(f"@{entry.node_of}", facts).link if entry.node_of else None
-    held = [fact for fact in facts.addresses.values() if fact.address == node]
-    usable = [fact for fact in held if not (fact.is_tentative or fact.has_failed_dad)]
+    holding = [fact for fact in facts.addresses.values() if fact.address == node]
+    usable = [fact for fact in holding if not (fact.is_tentative or fact.has_failed_dad)]
     if not usable:
-        return None, Unusable(node, "node", _find_lack(held))
+        return None, Unusable(node, "node", _find_lack(holding))
     links = [link for fact in usable if (link := facts.links.get(fact.dev)) and (not chosen or link == chosen)]
     best = min(links, key=lambda link: (not link.is_up, link.ifindex), default=None)
     return best, None if best else NoHolder(node)
 
 
-def _find_lack(held: list[HostAddress]) -> Lack:
-    if not held:
+def _find_lack(holding: list[HostAddress]) -> Lack:
+    if not holding:
         return Lack.ABSENT
-    return Lack.FAILED_DAD if held[0].has_failed_dad else Lack.TENTATIVE
+    return Lack.FAILED_DAD if holding[0].has_failed_dad else Lack.TENTATIVE
 
 
 def _judge_default(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
@@ -190,11 +192,12 @@ def _judge_default(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
 
 def _judge_source(entry: VipEntry, node: bytes, facts: Facts) -> Verdict:
     """Would the kernel by itself choose another source?"""
-    natural, reads = facts.natural.get(entry.prefix), frozenset({FactKey("natural", entry.prefix)})
-    way = natural.way if natural else None
+    without_ours = facts.ways_without_ours.get(entry.prefix)
+    reads = frozenset({FactKey("way-without-ours", entry.prefix)})
+    way = without_ours.way if without_ours else None
     if way is None or way.type == names.LOCAL or not way.source:
         return Verdict(True, NoWayWithout(entry.prefix), reads)
-    if natural and not natural.is_certain and way.source == node:
+    if without_ours and not without_ours.is_certain and way.source == node:
         return Verdict(True, Needed.UNCERTAIN, reads)
     return Verdict(way.source != node, KernelChooses(way.source, entry.prefix), reads)
 

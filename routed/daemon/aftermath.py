@@ -49,7 +49,7 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
         done = outcome.done
         is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
         is_counted = limit is not None and is_against_somebody
-        for subject in subjects_of(operation, done, entry) if is_counted or host.holds.held else ():
+        for subject in subjects_of(operation, done, entry) if is_counted or host.holds.active else ():
             host.holds.note_success(subject)
             if limit is not None and is_against_somebody:
                 hold = host.holds.note_repair(subject, outcome.cause, limit, now)
@@ -113,7 +113,7 @@ def _note_unproved(host: Host, now: float) -> None:
 def _end(host: Host, over: Troubled) -> Iterator[Ended]:
     """Somebody else put it right, or nobody wants it any more. Of very many only that the last of them is over."""
     kind, slot, members, trouble = over
-    if host.holds.held:
+    if host.holds.active:
         for member in members:
             host.holds.note_success(Key(kind, slot, member))
     if len(members) <= GROUP:

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Final
 
 from routed.core.desired import scope_of
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.core.waiting import LOOK_AGAIN
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, observe
-from routed.daemon.ports import Kernel
+from routed.daemon.ports import HostKernel
 from routed.daemon.report import PassStep, Report
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.objects import Key, Kind, Member
@@ -31,9 +31,9 @@ SINGLE: Final = 8  # so many changed objects are verified by their echo, more by
 
 
 def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
-    """Note what objects of fresh entries take the place of, before they do. True when there is something new.
+    """Note what objects of new entries take the place of, before they do. True when there is something new.
 
-    Only of fresh entries: what a stranger puts in the place of an object that was in force is drift, and goes.
+    Only of new entries: what a stranger puts in the place of an object that was in force is drift, and goes.
     """
     stamps = dataplanes.stamps(host.marks)
     taken = {
@@ -44,7 +44,7 @@ def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
         and operation.before is not None
         and not stamps[operation.kind](operation.before).is_ours
         and operation.entry is not None
-        and operation.entry.name in host.fresh
+        and operation.entry.name in host.new_entries
         for member in operation.members
     }
     new = {key: value for key, value in taken.items() if key not in host.displaced}
@@ -53,7 +53,7 @@ def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
 
 
 @contextmanager
-def hearing(kernel: Kernel, *, wanted: bool) -> Iterator[None]:
+def hearing(kernel: HostKernel, *, wanted: bool) -> Iterator[None]:
     """Hear, or do not hear, of our own changes for a while."""
     before = kernel.hears_echo
     if before != wanted:
@@ -65,7 +65,9 @@ def hearing(kernel: Kernel, *, wanted: bool) -> Iterator[None]:
             kernel.hear_echo(wanted=before)
 
 
-def carry_out(kernel: Kernel, dataplanes: Dataplanes, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
+def carry_out(
+    kernel: HostKernel, dataplanes: Dataplanes, report: Report, clock: Callable[[], float]
+) -> Iterator[PassStep]:
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
     if count_members(report.plan.operations) <= SINGLE:
         yield from _carry_out(dataplanes, report, clock)
@@ -137,7 +139,7 @@ def _share(outcome: Outcome, cause: Cause, members: tuple[Member, ...]) -> Outco
 
 
 def verify(
-    kernel: Kernel, dataplanes: Dataplanes, host: Host, report: Report, clock: Callable[[], float]
+    kernel: HostKernel, dataplanes: Dataplanes, host: Host, report: Report, clock: Callable[[], float]
 ) -> Iterator[None]:
     """An operation counts as done when its dataplane shows it: a few by their echo, all others by another dump."""
     if not report.outcomes:
@@ -175,10 +177,10 @@ def count_members(operations: tuple[Operation, ...]) -> int:
 
 
 def _verify_by_echo(host: Host, report: Report, echoing: Container[Kind]) -> Iterator[Outcome]:
-    """What was not told of as asked for is looked at again.
+    """An object is proved when the kernel echoed it as we asked for it. All others are looked at again, in a dump.
 
-    Where the kernel told that we took it away ourselves it has failed the second time, lest that goes on for ever. Of
-    IPv6 addresses it never tells that a change was ours.
+    Where the echo says that we ourselves took it away, the second such time counts as a failure, or it would go on for
+    ever. The kernel never says that a change of an IPv6 address was ours.
     """
     for outcome in report.outcomes:
         kind, slot = outcome.operation.kind, outcome.operation.slot

@@ -116,13 +116,13 @@ class Caller:
 
 
 # The replies to one message, encoded. It raises ValueError where nothing can be said to it.
-Answer: TypeAlias = Callable[[bytes, Caller], AsyncGenerator[bytes, None]]
+Responder: TypeAlias = Callable[[bytes, Caller], AsyncGenerator[bytes, None]]
 
 
 class Clients:
     """Everyone who is connected."""
 
-    def __init__(self, answer: Answer, may_change: Callable[[Peer], bool], limits: ClientLimits) -> None:
+    def __init__(self, answer: Responder, may_change: Callable[[Peer], bool], limits: ClientLimits) -> None:
         self._answer = answer
         self._may_change = may_change
         self._limits = limits

@@ -197,7 +197,7 @@ class Failed(TypedVarlinkErrorReply, interface=NAME):
         reason: str
 
 
-class Interface(VarlinkInterface, name=NAME):
+class RoutedInterface(VarlinkInterface, name=NAME):
     """routed keeps this host's routes, policy rules and addresses as its operator wrote them."""
 
     errors = (PermissionDenied, Refused, UnknownEntry, InvalidConfiguration, FellBehind, Failed)
@@ -359,7 +359,7 @@ class Control:
 
 def _register(backend: Backend, version: str, *, may_change: bool) -> VarlinkInterfaceRegistry:
     registry = VarlinkInterfaceRegistry()
-    registry.register_interface(Interface(backend, shows_text=may_change))
+    registry.register_interface(RoutedInterface(backend, shows_text=may_change))
     registry.register_interface(VarlinkServiceInterface("routed", "routed", version, "", registry))
     return registry
 

@@ -1,8 +1,8 @@
 """Dataplanes: who reads and changes the objects of which kinds, and knows whose they are.
 
 rtnetlink (``routed.kernel.Kernel``) is one. What the story does with a kind it does through the dataplane of that kind;
-what the kernel says of the host is another seam (``ports.Kernel``), even where one object answers both. Here must never
-live: what one of them is made of, or a question for one by its name.
+what the kernel says of the host is another seam (``ports.HostKernel``), even where one object answers both. Here must
+never live: what one of them is made of, or a question for one by its name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from typing import NoReturn, Protocol
 
-from routed.daemon.ports import Dump
+from routed.daemon.ports import ReadableDump
 from routed.model.change import Drift, Failure, Operation
 from routed.model.objects import Kind, Scope
 from routed.model.owner import Marks, Stamp, Stamps
@@ -35,7 +35,7 @@ class Dataplane(Protocol):
     def has_echo(self) -> bool:
         """Do events tell of our own changes as well? They prove a few; where there is no echo, a dump proves all."""
 
-    def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
+    def read_dump(self, scope: Scope) -> Generator[None, None, ReadableDump]:
         """All objects of a scope, read in slices, between which changes may be made; one scope at a time.
 
         Raises OSError: EBUSY where it never held still. Of a dataplane that has to be polled any error means that it

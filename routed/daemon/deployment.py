@@ -25,7 +25,7 @@ from routed.core.deployment import (
     is_over,
     judge_saved,
 )
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.core.timetable import Deadline
 from routed.daemon.control import Refused
 from routed.daemon.engine import Request
@@ -40,7 +40,7 @@ from routed.daemon.readings import Readings
 from routed.daemon.record import read_boot
 from routed.daemon.report import Report
 from routed.daemon.results import describe_problem, describe_rejection, describe_result, describe_trial, has_failed
-from routed.daemon.revisions import UNTOLD, Origin, Revision
+from routed.daemon.revisions import UNTOLD, Provenance, Revision
 from routed.daemon.storage import StateError
 from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
@@ -85,7 +85,7 @@ class Deployer:
 
     async def begin(self) -> Request:
         """Enforce what the start came to."""
-        origin = Origin(time.time(), "start")
+        origin = Provenance(time.time(), "start")
         request = await self._enforce(self._start.step, self._start.intent, Cause(None, Look.START), origin=origin)
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
@@ -93,7 +93,9 @@ class Deployer:
         self._await_end_of_trial()
         return request
 
-    async def reload(self, *, is_forced: bool, confirm: float | None = None, origin: Origin = UNTOLD) -> ApplyDocument:
+    async def reload(
+        self, *, is_forced: bool, confirm: float | None = None, origin: Provenance = UNTOLD
+    ) -> ApplyDocument:
         """Enforce the files on disk; the verified result, or what is wrong with them. Raises Refused.
 
         ``confirm`` is after how many seconds it undoes itself unless it is confirmed; without it the files say.
@@ -155,7 +157,7 @@ class Deployer:
         what: Input,
         given: Given,
         seconds: float | None = None,
-        origin: Origin = UNTOLD,
+        origin: Provenance = UNTOLD,
         intent: Intent | None = None,
     ) -> Move:
         """What this input comes to. What promises a way back is on disk when this returns. Raises Refused."""
@@ -217,7 +219,7 @@ class Deployer:
             step = advance(deployment, what, Given(reading.intent.digest, deployment.revision))
             if what is Input.SAME and before.problems:
                 self._voice.forget("")
-            origin = Origin(time.time(), f"{changed[0]} changed" if changed else "")
+            origin = Provenance(time.time(), f"{changed[0]} changed" if changed else "")
             if step.act is Act.KEEP:
                 self._keep(step, reading.intent, origin)
             elif step.act is Act.FILES:
@@ -281,7 +283,7 @@ class Deployer:
         return request
 
     async def _enforce(
-        self, step: Move, intent: Intent, cause: Cause, *, is_forced: bool = False, origin: Origin = UNTOLD
+        self, step: Move, intent: Intent, cause: Cause, *, is_forced: bool = False, origin: Provenance = UNTOLD
     ) -> Request:
         """Do what the table says of these files, or of this revision."""
         before, host = self._keeper.deployment, self._host
@@ -299,7 +301,7 @@ class Deployer:
             self._voice.say(notices.note_config_loaded(str(self._files.config), *counts, self._keeper.revision))
         return done
 
-    def _keep(self, step: Move, intent: Intent, origin: Origin = UNTOLD) -> None:
+    def _keep(self, step: Move, intent: Intent, origin: Provenance = UNTOLD) -> None:
         number = self._keeper.save_revision(intent, origin, is_trial=step.after.is_trial)
         self._keeper.move_to(step.after._replace(revision=number))
 

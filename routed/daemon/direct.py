@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from routed.core.deployment import Deployment
+from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS
-from routed.core.schedule import Dirt
 from routed.core.select import Judgement, choose
 from routed.daemon import peers
 from routed.daemon.dataplane import find_dataplanes
@@ -33,7 +33,7 @@ from routed.model.change import Cause
 from routed.model.documents import ApplyDocument
 from routed.model.entries import Intent, Selector
 from routed.model.facts import Facts
-from routed.model.objects import Key, Kind, Scope, Standing, Stretch, Value
+from routed.model.objects import AlikeRoutes, Key, Kind, Scope, Standing, Value
 from routed.model.reasons import Look
 
 REVISIONS: Final = "revisions"  # the folder of them in the state folder
@@ -103,7 +103,7 @@ def apply_once(
         if request.error is None and not any(has_failed(reconciler.host, report) for report in request.reports[-1:]):
             with suppress(StateError):  # it is in force all the same
                 revisions.mark_verified(revision)
-        return describe_result(reconciler.host, request, revision, [*notices, *map(str, ownership.lost)])
+        return describe_result(reconciler.host, request, revision, [*notices, *map(str, ownership.rivals)])
 
 
 def _open_revisions(state_dir: Path) -> Revisions:
@@ -116,7 +116,7 @@ def own_alone(protocol: int, state_dir: Path, runtime_dir: Path) -> Ownership:
     Raises AlreadyRunningError, and OSError.
     """
     ownership = Ownership(protocol, state_dir, runtime_dir)
-    daemons = [rival for rival in ownership.lost if ownership.kept and rival.protocol == ownership.kept.protocol]
+    daemons = [rival for rival in ownership.rivals if ownership.kept and rival.protocol == ownership.kept.protocol]
     if daemons:
         ownership.close()
         raise daemons[0]
@@ -145,6 +145,6 @@ def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
             if row.is_written
             for family in row.families
             for chunk in finish(dataplanes[kind].read_dump(Scope(kind, family))).chunks()
-            for standing in (chunk.spread() if isinstance(chunk, Stretch) else chunk)
+            for standing in (chunk.spread() if isinstance(chunk, AlikeRoutes) else chunk)
         ]
         return found, facts

@@ -17,14 +17,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from routed.core.dirt import Dirt
 from routed.core.reasons import find_failure
-from routed.core.schedule import PASSES, Dirt
+from routed.core.schedule import PASSES
 from routed.core.timetable import HANDED_ON, Deadline
 from routed.core.troubles import State, Trouble
 from routed.daemon.carry_out import SINGLE, hearing
 from routed.daemon.errand import Errand
 from routed.daemon.reconcile import Proposal, Reconciler
-from routed.daemon.report import BREATH, Due, Failed, PassStep, Recovered, Report, Resumed, Step, Told
+from routed.daemon.report import BREATH, Aborted, Due, PassStep, Recovered, Report, Resumed, Step, Told
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
@@ -287,7 +288,7 @@ class Engine:
             request.is_over = True
             request.on_over()
 
-    def _fail(self, error: Exception) -> Failed:
+    def _fail(self, error: Exception) -> Aborted:
         """What was under way ended before its time: nothing that it was to look at is lost."""
         dirt, is_beginning = self._dirt, self._passes is None and self._request is None
         failed = self._note_failure(error, is_full=bool(dirt.everything))
@@ -304,7 +305,7 @@ class Engine:
         dirt.keys.clear()
         self.reconciler.host.schedule.dirt.absorb(dirt)
 
-    def _note_failure(self, error: Exception, *, is_full: bool = False) -> Failed:
+    def _note_failure(self, error: Exception, *, is_full: bool = False) -> Aborted:
         """From here on nobody knows what the kernel holds, until it was all read again.
 
         The pause before that grows with each full pass that fails. A single object that fails does not move it, or
@@ -318,7 +319,7 @@ class Engine:
         schedule.dirt.everything = schedule.dirt.everything or Cause(None, Look.FAILED)
         before = host.unread.get(None)
         host.unread[None] = Trouble(State.UNKNOWN, find_failure(error), before.since if before else now)
-        return Failed(error, is_first=before is None)
+        return Aborted(error, is_first=before is None)
 
     def _note_success(self) -> Iterator[Recovered]:
         """Everything was read, and what it asked for was done or has a reason of its own."""

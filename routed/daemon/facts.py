@@ -10,32 +10,35 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from routed.core.schedule import apply_to_facts
+from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
 from routed.core.sources import SOURCES, TOLD, expire, list_asked
 from routed.core.timetable import Deadline
-from routed.core.vip import find_natural, key_of
+from routed.core.vip import find_way_without_ours, key_of
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
-from routed.daemon.ports import Kernel
+from routed.daemon.ports import HostKernel
 from routed.model.events import AddressEvent, LinkEvent
-from routed.model.facts import Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Natural, Way
+from routed.model.facts import Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
 from routed.model.objects import AddressMember, Standing
 
 
 class Asking(NamedTuple):
     """Who can be asked, for whom, and when it is."""
 
-    kernel: Kernel
+    kernel: HostKernel
     dataplanes: Dataplanes
     host: Host
     now: float
 
 
 def gather(
-    kernel: Kernel, dataplanes: Dataplanes, host: Host, news: Collection[str], now: float, *, is_full: bool
+    kernel: HostKernel, dataplanes: Dataplanes, host: Host, news: Collection[str], now: float, *, is_full: bool
 ) -> Iterator[None]:
-    """Ask again whom these news concern, or everybody; what was not heard otherwise is forgotten. Raises OSError."""
+    """Ask those sources again that these news concern; if ``is_full``, all that the files need. Raises OSError.
+
+    A full one also forgets the facts that the files do not need.
+    """
     host.facts = replace(host.facts, moment=now)
     asked = list_asked(news, host.needs, is_full=is_full)
     for name in asked:
@@ -47,15 +50,15 @@ def gather(
         host.facts = host.facts.put(**rest)
 
 
-def prove(kernel: Kernel, host: Host) -> None:
+def prove(kernel: HostKernel, host: Host) -> None:
     """Ask again how packets to the VIPs go, now that their routes were touched. Raises OSError."""
     if host.needs.vips:
         host.facts = host.facts.put(ways=kernel.look_up(host.needs.destinations))
 
 
 def arm(host: Host) -> None:
-    """Put into the timetable when time alone will make a fact, or an entry, another one."""
-    ends = (host.held[one.name].since + one.hold for one in host.intent.selectors if _has_rival(host, one.name))
+    """Put into the timetable when a fact, or an entry, will change by the passing of time alone."""
+    ends = (host.choices[one.name].since + one.hold for one in host.intent.selectors if _has_rival(host, one.name))
     stale = (fact.until for fact in host.facts.told.values() if fact.until is not None)
     again = (moment for moment in host.desired.again.values() if moment > host.facts.moment)  # else it was looked at
     moments = [*ends, *stale, *again]
@@ -103,10 +106,12 @@ def _look_up(it: Asking) -> dict[bytes, Way]:
     return it.kernel.look_up(it.host.needs.destinations)
 
 
-def _find_natural(it: Asking) -> dict[bytes, Natural]:
+def _find_ways_without_ours(it: Asking) -> dict[bytes, WayWithoutOurs]:
     facts, stamps = it.host.facts, it.dataplanes.stamps(it.host.marks)
     return {
-        vip.prefix: find_natural(vip.prefix, facts.ways, facts.natural.get(vip.prefix), stamps[key_of(vip).kind])
+        vip.prefix: find_way_without_ours(
+            vip.prefix, facts.ways, facts.ways_without_ours.get(vip.prefix), stamps[key_of(vip).kind]
+        )
         for vip in it.host.needs.vips
     }
 
@@ -121,16 +126,16 @@ def _read_drivers(it: Asking) -> dict[int, str]:
 
 def _choose_all(it: Asking) -> dict[str, Choice]:
     """The choice in force of every ``[[interface]]``."""
-    held = {}
+    choices = {}
     for selector in it.host.intent.selectors:
         found = choose(selector, it.host.facts).choice
-        held[selector.name] = settle(it.host.held.get(selector.name), found, selector.hold, it.now)
-    it.host.held = held
-    return {name: one.choice for name, one in held.items()}
+        choices[selector.name] = settle(it.host.choices.get(selector.name), found, selector.hold, it.now)
+    it.host.choices = choices
+    return {name: one.choice for name, one in choices.items()}
 
 
 def _has_rival(host: Host, name: str) -> bool:
-    return name in host.held and host.held[name].rival is not None
+    return name in host.choices and host.choices[name].rival is not None
 
 
 _NOTHING: Final = Facts()
@@ -142,7 +147,7 @@ QUESTIONS: Final[dict[str, Callable[[Asking], Any]]] = {
     "address": _read_addresses,
     "gateway": _locate_gateways,
     "way": _look_up,
-    "natural": _find_natural,
+    "way-without-ours": _find_ways_without_ours,
     "default-routes": _read_default_routes,
     "driver": _read_drivers,
     "selector": _choose_all,

@@ -26,7 +26,7 @@ from routed.model.entries import (
     Settings,
     Source,
 )
-from routed.model.handover import VERSION, Codec, HandoverError, make_codec
+from routed.model.handover import VERSION, HandoverError, ValueCodec, make_codec
 from routed.model.prefixes import PrefixSet
 
 PIECE: Final = 500  # entries
@@ -77,7 +77,7 @@ class Answer(NamedTuple):
     entries: int = 0  # that follow, in pieces
 
 
-Message = ReadFiles | ReadKept | At | Wanted | StandIn | Answer | Source | tuple[Entry, ...]
+HandoverMessage = ReadFiles | ReadKept | At | Wanted | StandIn | Answer | Source | tuple[Entry, ...]
 
 _TYPES: Final = (
     ReadFiles, ReadKept, At, Wanted, StandIn, Answer, Problem,
@@ -85,12 +85,12 @@ _TYPES: Final = (
 )  # fmt: skip
 
 
-def get_codec() -> Codec:
+def get_codec() -> ValueCodec:
     """The codec of every message, with all kinds of entries."""
     return make_codec((*_TYPES, *FORMS, *(one for form in FORMS.values() for one in form.parts)))
 
 
-def write_message(message: Message) -> list[bytes]:
+def write_message(message: HandoverMessage) -> list[bytes]:
     """A message as runs of bytes. Raises HandoverError."""
     text, beside = get_codec().dump(message)
     return [HEAD.pack(VERSION, len(text), len(beside)) + text, beside]
@@ -104,7 +104,7 @@ def read_head(head: bytes) -> tuple[int, int]:
     return text, beside
 
 
-def take_apart(answer: Answer) -> Iterator[Message]:
+def take_apart(answer: Answer) -> Iterator[HandoverMessage]:
     """An answer with a whole intent as the messages that are sent for it."""
     intent = answer.intent
     if intent is None:

@@ -12,19 +12,20 @@ from typing import Final, TypeVar
 
 from routed.core.announce import Announcements
 from routed.core.desired import Desired, Resolution, scope_of
+from routed.core.dirt import Dirt
 from routed.core.entries import find_needs, resolve
 from routed.core.former import Former
 from routed.core.holds import Holds, Subject, Why
 from routed.core.kinds import KINDS
 from routed.core.needs import Needs
 from routed.core.reasons import explain_facts
-from routed.core.schedule import Dirt, Schedule
-from routed.core.select import Held, is_same_selector
+from routed.core.schedule import Schedule
+from routed.core.select import SettledChoice, is_same_selector
 from routed.core.sources import TOLD, ask_for, deliver, find_changed_facts
 from routed.core.timetable import Deadline, Timetable
 from routed.core.troubles import State, Trouble, Troubles
 from routed.daemon.dataplane import Dataplanes
-from routed.daemon.ports import Kernel
+from routed.daemon.ports import HostKernel
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.events import AddressEvent, LinkEvent, ObjectEvent
@@ -55,13 +56,13 @@ class Host:
     displaced: dict[Key, Value] = field(default_factory=dict)
     established: set[Key] = field(default_factory=set)  # lifelines that were ours before
     former: Former = field(default_factory=Former)  # who wanted what nobody wants now
-    fresh: set[str] = field(default_factory=set)  # entries that were not in force yet since start or reload
-    lost: dict[str, Cause] = field(default_factory=dict)  # why the objects of an entry that waits may have gone
+    new_entries: set[str] = field(default_factory=set)  # entries that were not in force yet since start or reload
+    why_gone: dict[str, Cause] = field(default_factory=dict)  # why the objects of an entry that waits may have gone
     postponed: set[Scope] = field(default_factory=set)  # where surplus stays until what failed is tried again
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects before
     why_surplus_stays: Reason | None = None  # while what no entry wants must not go
     needs: Needs = field(default_factory=Needs)  # what the files ask of the host
-    held: dict[str, Held] = field(default_factory=dict)  # the choices of interfaces
+    choices: dict[str, SettledChoice] = field(default_factory=dict)  # the choices of interfaces
     meanwhile: set[Key] = field(default_factory=set)  # looked at by themselves since the pass under way began
     echo: dict[Key, Value | None] = field(default_factory=dict)  # of what we put since then; None of what we took
     news: list[LinkEvent | AddressEvent] | None = None  # heard while all facts are being read; else None
@@ -89,12 +90,12 @@ class Host:
             displaced=dict(self.displaced),
             established=set(self.established),
             former=self.former.copy(),
-            fresh=set(self.fresh),
+            new_entries=set(self.new_entries),
             postponed=set(self.postponed),
             former_protocols=self.former_protocols,
             why_surplus_stays=self.why_surplus_stays,
             needs=self.needs,
-            held=dict(self.held),
+            choices=dict(self.choices),
         )
 
     def ask_for(self, intent: Intent, needs: Needs, facts: Facts) -> None:
@@ -105,7 +106,7 @@ class Host:
         same = {
             one.name for one in intent.selectors if any(is_same_selector(one, old) for old in self.intent.selectors)
         }
-        self.held = {name: held for name, held in self.held.items() if name in same}
+        self.choices = {name: choice for name, choice in self.choices.items() if name in same}
 
     def begin_pass(self) -> None:
         """Forget what happened during the pass before."""
@@ -119,7 +120,7 @@ class Host:
             self.schedule.dirt.sources.add(TOLD)
             self.timetable.bring_forward(Deadline.QUESTION, now)
 
-    def listen(self, kernel: Kernel, dataplanes: Dataplanes, clock: Callable[[], float]) -> None:
+    def listen(self, kernel: HostKernel, dataplanes: Dataplanes, clock: Callable[[], float]) -> None:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
         events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.marks)
         of_facts = [event for event in events if isinstance(event, LinkEvent | AddressEvent)]
@@ -165,9 +166,9 @@ class Host:
         self.schedule.resync = intent.settings.resync
         self.holds.release([Why.FAILED, Why.WAITING, Why.FIGHT])
         self.verified.clear()
-        self.lost.clear()
+        self.why_gone.clear()
         names = {entry.name for entry in intent.entries}
-        self.fresh = names
+        self.new_entries = names
         self.since = {name: self.since.get(name, now) for name in names}
         moved = (before.keys() - names) | {resolution.entry.name for resolution in changed}
         for name in moved:
@@ -200,7 +201,7 @@ class Host:
                 self.desired.follow(again)
         if not changed:
             return
-        waiting = [subject for subject, hold in self.holds.held.items() if hold.why is Why.WAITING]
+        waiting = [subject for subject, hold in self.holds.active.items() if hold.why is Why.WAITING]
         self.holds.release([Why.WAITING])
         self.make_dirty(dirt, waiting, cause)
 
@@ -232,10 +233,10 @@ class Host:
 
     def note_in_force(self) -> None:
         """Entries whose objects are all known and all in order have been in force."""
-        if self.fresh:
+        if self.new_entries:
             troubled = {one.trouble.entry for one in self.troubles}
-            known = {name for name in self.fresh if is_known(self.desired.resolutions.get(name))}
-            self.fresh = self.fresh - (known - troubled)
+            known = {name for name in self.new_entries if is_known(self.desired.resolutions.get(name))}
+            self.new_entries = self.new_entries - (known - troubled)
 
     def note_established(self) -> None:
         """Remember the lifelines that are ours and in order now."""
@@ -257,11 +258,11 @@ class Host:
         if is_known(before) and not is_known(after):
             noted = self.schedule.dirt.scopes | dirt.scopes  # a dump that is not due yet knows better why
             scopes = (scope_of(group.kind, group.slot) for group in before.sets)
-            self.lost[name] = next((noted[scope] for scope in scopes if scope in noted), cause)
+            self.why_gone[name] = next((noted[scope] for scope in scopes if scope in noted), cause)
         elif is_known(after):
-            cause = self.lost.pop(name, cause)
+            cause = self.why_gone.pop(name, cause)
         if before.note and not before.sets:  # not needed until now, so what comes is news and no repair
-            self.fresh = self.fresh | {name}
+            self.new_entries = self.new_entries | {name}
         self.desired.put(after)
         self.former.note(name, before.sets)  # what goes here may come elsewhere: the guard shall know whose it was
         for group in (*before.sets, *after.sets):

@@ -20,7 +20,7 @@ from routed.daemon.host import Host
 from routed.daemon.ownership import Ownership
 from routed.daemon.pauses import PausesFile, list_kept, take_up
 from routed.daemon.record import RecordFile, read_boot
-from routed.daemon.revisions import UNTOLD, Origin, Revisions
+from routed.daemon.revisions import UNTOLD, Provenance, Revisions
 from routed.daemon.storage import StateError
 from routed.model.entries import Intent
 from routed.model.objects import Key, Value
@@ -75,7 +75,7 @@ class Keeper:
         self._keep_record()
         self._judge_surplus()
 
-    def promise(self, after: Deployment, intent: Intent | None = None, origin: Origin = UNTOLD) -> None:
+    def promise(self, after: Deployment, intent: Intent | None = None, origin: Provenance = UNTOLD) -> None:
         """The same for a state that promises a way back, with its files where it is of new ones.
 
         Raises StateError where it cannot be kept on disk, and then nothing has changed.
@@ -89,7 +89,7 @@ class Keeper:
         self.deployment = after
         self._judge_surplus()
 
-    def save_revision(self, intent: Intent, origin: Origin = UNTOLD, *, is_trial: bool = False) -> int:
+    def save_revision(self, intent: Intent, origin: Provenance = UNTOLD, *, is_trial: bool = False) -> int:
         """Keep the files. Returns their number, 0 where that failed.
 
         Before the pass: it may displace something, which the revision has to remember.

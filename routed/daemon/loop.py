@@ -16,7 +16,7 @@ from typing import Final
 from routed.daemon.engine import FIRST_PAUSE, Engine, Inquiry, Request
 from routed.daemon.errand import Errand
 from routed.daemon.pulse import Signs
-from routed.daemon.report import Breath, Failed, News, Step
+from routed.daemon.report import Aborted, Breath, News, Step
 
 AT_ONCE: Final = 0.005  # seconds of steps before others get their turn
 
@@ -97,7 +97,7 @@ class Loop:
     def _on_events(self) -> None:
         for step in self._engine.hear():
             self._tell(step)
-            if isinstance(step, Failed):  # what could not be read still waits, and would call us again at once
+            if isinstance(step, Aborted):  # what could not be read still waits, and would call us again at once
                 self._loop.remove_reader(self._fileno)
                 self._loop.call_later(FIRST_PAUSE, self._listen)
                 break

@@ -13,12 +13,12 @@ from typing import Any
 
 from routed.core.desired import scope_of
 from routed.core.diff import Comparer, compare_keys
+from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS
-from routed.core.schedule import Dirt
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.model.change import Cause, Drift, Nature
-from routed.model.objects import Chunk, Key, Kind, Member, Scope, Slot, Standing, Stretch
+from routed.model.objects import AlikeRoutes, Chunk, Key, Kind, Member, Scope, Slot, Standing
 from routed.model.owner import Owner, Stamps
 from routed.model.reasons import Look, Reason, Unreadable
 from routed.model.text import mark_of
@@ -133,7 +133,7 @@ def find_former(drifts: Iterable[Drift], host: Host, stamps: Stamps) -> set[Any]
 
 
 def _leave_out_marks(dataplanes: Dataplanes, drifts: tuple[Drift, ...]) -> tuple[Drift, ...]:
-    """Without what is right but for a mark that it cannot be given: it works, and stays whose it is."""
+    """Leave out what differs in its mark alone, and cannot be marked anew: it works, and stays whose it is."""
     return tuple(one for one in drifts if not dataplanes.by_kind[one.kind].must_keep_mark(one))
 
 
@@ -148,7 +148,7 @@ def _leave_out_keys(drifts: list[Drift], keys: set[Key]) -> Iterator[Drift]:
 
 def _leave_out(kind: Kind, chunk: Chunk, scopes: set[Scope]) -> Chunk:
     """A chunk without what another dump of this pass shows anyway."""
-    if isinstance(chunk, Stretch):
+    if isinstance(chunk, AlikeRoutes):
         return [] if scope_of(kind, chunk.slot) in scopes else chunk
     kept: list[Standing] = []
     for slot, standings in groupby(chunk, key=lambda standing: standing.slot):

@@ -34,7 +34,7 @@ class Ownership:
         self._file = MarksFile(state_dir)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.kept = self._file.load()
-        self.lost: list[AlreadyRunningError] = []  # who holds former numbers, which are not ours any more
+        self.rivals: list[AlreadyRunningError] = []  # who holds former numbers, which are not ours any more
         self.marks = Marks(protocol)
         try:
             self._take_former(self.kept.numbers if self.kept else ())
@@ -95,7 +95,7 @@ class Ownership:
             try:
                 self._add(number, acquire(number, self._runtime_dir))
             except AlreadyRunningError as error:
-                self.lost.append(error)
+                self.rivals.append(error)
             else:
                 self.marks = self.marks._replace(former=self.marks.former | {number})
 

@@ -14,7 +14,7 @@ from routed.model.objects import AddressMember, Chunk, Standing
 from routed.model.process import Process
 
 
-class Dump(Protocol):
+class ReadableDump(Protocol):
     """One dump, whole. The fingerprint tells it from any other; who knows it need not iterate over the chunks."""
 
     fingerprint: bytes
@@ -26,7 +26,7 @@ class Dump(Protocol):
         """Instead of iterating: give its memory back, in slices."""
 
 
-class Kernel(Protocol):
+class HostKernel(Protocol):
     """What the kernel says of the host, and of what changes. Who keeps objects in it is a ``dataplane``."""
 
     port: int  # the port id of our requests

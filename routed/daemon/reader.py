@@ -20,7 +20,7 @@ from routed.daemon.handover import (
     HEAD,
     Answer,
     At,
-    Message,
+    HandoverMessage,
     ReadFiles,
     ReadKept,
     StandIn,
@@ -121,7 +121,7 @@ class Conversation:
             answer = read_files(expect(ReadFiles, request), self.note, self.find_stand_in)
         return [part for message in take_apart(answer) for part in write_message(message)]
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: HandoverMessage) -> None:
         for part in write_message(message):
             self._stdout.write(part)
         self._stdout.flush()

@@ -20,7 +20,7 @@ from routed.daemon.handover import (
     HEAD,
     Answer,
     At,
-    Message,
+    HandoverMessage,
     ReadFiles,
     ReadKept,
     StandIn,
@@ -121,7 +121,7 @@ class Reader:
 
     # --- the pipes ------------------------------------------------------------------------------------------------
 
-    def _ask(self, file: str, messages: list[Message]) -> None:
+    def _ask(self, file: str, messages: list[HandoverMessage]) -> None:
         self._file, self._failure = file, ""
         self._ends_at = time.monotonic() + self._deadline
         try:
@@ -153,7 +153,7 @@ class Reader:
             intent = basis
         return Reading(intent, answer.problems, answer.notices, answer.being_written)
 
-    def _send(self, message: Message) -> None:
+    def _send(self, message: HandoverMessage) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
         pipe = self._process.stdin.fileno()

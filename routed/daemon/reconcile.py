@@ -10,11 +10,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from routed.core.dirt import Dirt
 from routed.core.entries import find_needs
 from routed.core.guard import Limits
 from routed.core.interest import find_interest
 from routed.core.plan import Policy, make_plan
-from routed.core.schedule import Dirt
 from routed.core.sources import ROUTE, ask_for
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
@@ -22,7 +22,7 @@ from routed.daemon.dataplane import Dataplanes
 from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, find_all_scopes, observe
-from routed.daemon.ports import Kernel
+from routed.daemon.ports import HostKernel
 from routed.daemon.report import Announced, PassStep, Report
 from routed.daemon.spectator import Spectator
 from routed.model.change import Cause, Nature, Plan
@@ -46,14 +46,14 @@ class Proposal(NamedTuple):
 class Reconciler:
     """Keeps one network namespace as its intent says."""
 
-    kernel: Kernel
+    kernel: HostKernel
     dataplanes: Dataplanes
     host: Host
     clock: Callable[[], float]
     jitter: Callable[[], float] = lambda: 0.0
     save_displaced: Callable[[dict[Key, Value]], None] = lambda _: None
     find_ssh_peers: Callable[[], frozenset[bytes]] = frozenset
-    grounds: object = None  # what the present interest in news was found by
+    interest_inputs: object = None  # what the present interest in news was found by
     imagined: Host | None = None  # that a plan is being made from
 
     def begin(self) -> None:
@@ -140,7 +140,7 @@ class Reconciler:
             yield from self._refresh_facts(dirt, is_initial=report.is_initial)
             host.schedule.note_questions(report.began, self.clock())
             self._choose_news()
-        report.fresh = frozenset(host.fresh)
+        report.new_entries = frozenset(host.new_entries)
         comparison = Comparison()
         yield from observe(self.dataplanes, host, dirt, comparison)
         report.scopes, report.absent, report.unread = comparison.scopes, comparison.absent, comparison.unread
@@ -165,10 +165,10 @@ class Reconciler:
         """Hear of what may matter now, before it is dumped, and of nothing else."""
         host = self.host
         is_everything_news = host.schedule.is_reach_awaited
-        grounds = (is_everything_news, host.desired.changes, host.needs, host.marks)
-        if grounds == self.grounds:
+        interest_inputs = (is_everything_news, host.desired.changes, host.needs, host.marks)
+        if interest_inputs == self.interest_inputs:
             return
-        self.grounds = grounds
+        self.interest_inputs = interest_inputs
         interest = None if is_everything_news else find_interest(host.desired, host.needs.watched, host.marks.numbers)
         if interest != self.kernel.interest:
             self.kernel.listen_for(interest)
@@ -189,10 +189,10 @@ class Reconciler:
             stamps=self.dataplanes.stamps(host.marks),
             limits=limits,
             owned=host.owned_after(comparison.count(Nature.MISSING), surplus) if surplus else 0,
-            fresh=host.fresh,
+            new_entries=host.new_entries,
             why_surplus_stays=host.why_surplus_stays,
             is_undecided=host.is_undecided,
-            is_held=(lambda key, entry: host.holds.find(key, entry, now) is not None) if host.holds.held else None,
+            is_held=(lambda key, entry: host.holds.find(key, entry, now) is not None) if host.holds.active else None,
             displaced=host.displaced,
         )
 

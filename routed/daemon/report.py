@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from routed.core.dirt import Dirt
 from routed.core.holds import Hold, Subject
-from routed.core.schedule import Dirt
 from routed.core.timetable import Deadline
 from routed.core.troubles import Trouble
 from routed.daemon.errand import Errand
@@ -49,7 +49,7 @@ class Report:
     dirt: Dirt
     began: float
     is_initial: bool = False
-    fresh: frozenset[str] = frozenset()  # entries that were not in force before
+    new_entries: frozenset[str] = frozenset()  # entries that were not in force before
     plan: Plan = field(default_factory=Plan)
     outcomes: list[Outcome] = field(default_factory=list)
     scopes: set[Scope] = field(default_factory=set)
@@ -67,7 +67,7 @@ class Breath(Enum):
     BREATH = "breath"
 
 
-class Failed(NamedTuple):
+class Aborted(NamedTuple):
     """A pass, or the hearing of events, ended by an exception. Everything will be read again."""
 
     error: Exception
@@ -103,5 +103,5 @@ BREATH: Final = Breath.BREATH
 # What a pass yields: its report last; before, None where others may have their turn, or an errand.
 PassStep: TypeAlias = Report | Errand[Any] | None
 # What the engine hands to whoever drives it, and which of it has something to tell.
-News: TypeAlias = Report | Failed | Recovered | Resumed | Told | Due
+News: TypeAlias = Report | Aborted | Recovered | Resumed | Told | Due
 Step: TypeAlias = News | Errand[Any] | Breath

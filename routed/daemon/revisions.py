@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from routed.core.deployment import Candidate, rank
+from routed.core.deployment import Fallback, rank
 from routed.core.kinds import KINDS
 from routed.daemon.storage import (
     DAMAGES,
@@ -40,7 +40,7 @@ from routed.daemon.storage import (
 )
 from routed.kernel.codec.route import take_source
 from routed.model.entries import Source
-from routed.model.handover import Codec, make_codec
+from routed.model.handover import ValueCodec, make_codec
 from routed.model.objects import Key, Kind, RouteSlot, RouteValue, Value
 from routed.model.text import Vocabulary, format_object
 
@@ -54,7 +54,7 @@ _DISPLACED: Final = "displaced.json"
 _MARKS: Final = {"verified": False, "confirmed": True}  # what a manifest that does not tell means
 
 
-class Origin(NamedTuple):
+class Provenance(NamedTuple):
     """How a revision came about. Older revisions do not tell."""
 
     saved: float = 0.0  # seconds since 1970, by this host's clock at that moment
@@ -62,7 +62,7 @@ class Origin(NamedTuple):
     comment: str = ""
 
 
-UNTOLD: Final = Origin()
+UNTOLD: Final = Provenance()
 
 
 class Revision(NamedTuple):
@@ -73,7 +73,7 @@ class Revision(NamedTuple):
     digest: str
     is_verified: bool = False  # a full pass came to its end, and nothing failed
     is_confirmed: bool = True  # it was no trial, or somebody confirmed it
-    origin: Origin = UNTOLD
+    origin: Provenance = UNTOLD
 
 
 class Revisions:
@@ -91,7 +91,7 @@ class Revisions:
         *,
         is_trial: bool = False,
         spared: Collection[int] = (),
-        origin: Origin = UNTOLD,
+        origin: Provenance = UNTOLD,
     ) -> int:
         """Keep the sources as a new revision and give its number; that of the newest one if the digest is the same.
 
@@ -246,7 +246,9 @@ class Revisions:
                 raise ValueError(f"the checksum of {row['file']} ({row['path']}) does not match")
             sources.append(Source(row["path"], content, row["role"]))
         is_verified, is_confirmed = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
-        origin = Origin(float(manifest.get("saved", 0)), str(manifest.get("by", "")), str(manifest.get("comment", "")))
+        origin = Provenance(
+            float(manifest.get("saved", 0)), str(manifest.get("by", "")), str(manifest.get("comment", ""))
+        )
         return Revision(number, tuple(sources), manifest["digest"], is_verified, is_confirmed, origin)
 
     def _read_manifest(self, number: int) -> dict[str, Any]:
@@ -259,13 +261,13 @@ class Revisions:
         except DAMAGES:
             return None
 
-    def _find_candidates(self) -> Iterator[Candidate]:
+    def _find_candidates(self) -> Iterator[Fallback]:
         """By their manifests alone; what is wrong with one is found, and said, when it is read."""
         for number in self._list():
             with suppress(*DAMAGES):
                 manifest = self._read_manifest(number)
                 marks = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
-                yield Candidate(number, manifest["digest"], *marks)
+                yield Fallback(number, manifest["digest"], *marks)
 
     def _complain_of(self, number: int, error: Exception) -> None:
         folder, why = self._folder / str(number), describe_damage(error)
@@ -344,7 +346,7 @@ def decode_displaced(text: bytes) -> dict[Key, Value]:
     return {Key(Kind(kind), decode(slot), decode(member)): decode(value) for kind, slot, member, value in rows}
 
 
-def _make_codec() -> Codec:
+def _make_codec() -> ValueCodec:
     """Fields are written by name: one that is added later, with a default, does not make old files unreadable."""
     return make_codec(tuple(one for row in KINDS.values() for one in row.types))
 

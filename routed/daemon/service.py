@@ -36,7 +36,7 @@ from routed.daemon.loop import Loop
 from routed.daemon.ownership import Ownership
 from routed.daemon.readings import Readings
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Due, Failed, News, Recovered, Report, Resumed, Told
+from routed.daemon.report import Aborted, Due, News, Recovered, Report, Resumed, Told
 from routed.daemon.results import (
     describe_phase,
     describe_plan,
@@ -44,7 +44,7 @@ from routed.daemon.results import (
     describe_sources,
     describe_trial,
 )
-from routed.daemon.revisions import Origin
+from routed.daemon.revisions import Provenance
 from routed.daemon.status import (
     count_states,
     describe_entries,
@@ -150,7 +150,7 @@ class Service:
         """The first pass. Afterwards the host is as the files say, as far as it can be."""
         self.keeper.load_displaced()
         self.keeper.load_pauses(time.monotonic())
-        for rival in self.ownership.lost:
+        for rival in self.ownership.rivals:
             self.voice.say(notices.note_protocol_lost(rival.protocol, str(rival)))
         self.keeper.keep_marks()
         self.reconciler.begin()
@@ -246,7 +246,7 @@ class Service:
     ) -> ApplyDocument:
         """Put the files on disk in force and wait for the verified result, or for the reasons why not."""
         await self.has_begun.wait()
-        origin = Origin(time.time(), name_asker(asker) if asker else "SIGHUP", comment)
+        origin = Provenance(time.time(), name_asker(asker) if asker else "SIGHUP", comment)
         return await self.deployer.reload(is_forced=force, confirm=confirm, origin=origin)
 
     async def roll_back(
@@ -397,13 +397,13 @@ class Service:
                 for subject in step.subjects:
                     self.voice.say(notices.note_resumed(subject, is_over=True))
                 self.keeper.save_pauses(time.monotonic())
-            case Failed():
+            case Aborted():
                 self._on_failure(step)
             case Recovered():
                 self.voice.say(notices.note_recovered(step.reason))
                 self._notify_status()
 
-    def _on_failure(self, failed: Failed) -> None:
+    def _on_failure(self, failed: Aborted) -> None:
         if failed.is_first and not isinstance(failed.error, OSError):
             logging.getLogger(__name__).error("a pass ended by a defect in routed", exc_info=failed.error)
         self.voice.say(notices.note_pass_failed(find_failure(failed.error)))

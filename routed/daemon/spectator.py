@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from typing import NoReturn
 
-from routed.daemon.ports import Kernel
+from routed.daemon.ports import HostKernel
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.objects import AddressMember, Standing
@@ -16,9 +16,9 @@ from routed.model.process import Process
 
 
 class Spectator:
-    """Answers ``ports.Kernel`` by another one that is in use meanwhile."""
+    """Answers ``ports.HostKernel`` by another one that is in use meanwhile."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: HostKernel) -> None:
         self._kernel = kernel
         self.port = kernel.port
         self.overruns = 0
@@ -26,7 +26,7 @@ class Spectator:
         self.interest = kernel.interest
 
     def read_links(self) -> Generator[None, None, dict[int, Link]]:
-        """As ``ports.Kernel`` says; so are all that read."""
+        """As ``ports.HostKernel`` says; so are all that read."""
         return self._kernel.read_links()
 
     def read_addresses(self) -> Generator[None, None, dict[AddressMember, HostAddress]]:  # noqa: D102

@@ -127,7 +127,7 @@ class Voice:
             context = Context(
                 vocabulary,
                 report.is_initial,
-                report.fresh,
+                report.new_entries,
                 cause_of=lambda key: self._complete(report.dirt.cause_of(key)),
                 is_waiting=is_waiting,
             )

@@ -33,7 +33,7 @@ Name = Annotated[str, PlainValidator(words.entry_name), _text("^[A-Za-z0-9._-]+$
 Address = Annotated[bytes, PlainValidator(words.address), _text(_ADDRESS)]
 Prefix = Annotated[bytes, PlainValidator(words.prefix), _text(_PREFIX)]
 Destination = Annotated[bytes, PlainValidator(words.destination), _text(f"^default$|{_PREFIX}")]
-Selector = Annotated[bytes, PlainValidator(words.selector), _text(f"^all$|{_PREFIX}")]
+RuleSelector = Annotated[bytes, PlainValidator(words.selector), _text(f"^all$|{_PREFIX}")]
 SourceSelector = Annotated[
     bytes | str, PlainValidator(words.source_selector), _text(f"^all$|^@[A-Za-z0-9._-]+$|{_PREFIX}")
 ]
@@ -55,7 +55,7 @@ FightLimit = Annotated[
     int | None, PlainValidator(words.fight_limit), _text_or_number(1_000_000, minimum=1, pattern="^off$")
 ]
 NameOrNumber = Annotated[str | int, PlainValidator(words.name_or_number), _text_or_number(words.UINT32)]
-Scope = Annotated[int, PlainValidator(words.scope), _text_or_number(254, pattern="^(global|site|link|host)$")]
+ScopeNumber = Annotated[int, PlainValidator(words.scope), _text_or_number(254, pattern="^(global|site|link|host)$")]
 Mark = Annotated[
     tuple[int, int],
     PlainValidator(words.fwmark),
@@ -159,7 +159,7 @@ class Route(EntryTable):
     table: NameOrNumber | None = Field(None, description="The routing table, by name or number. main.")
     metric: Number | None = Field(None, description="The priority, lower first. IPv4 0, IPv6 1024.")
     tos: NameOrNumber | None = Field(None, description="Type of service, IPv4 only: part of the route's key.")
-    scope: Scope | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
+    scope: ScopeNumber | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
     mtu: Annotated[int, Field(ge=1, le=65520)] | None = Field(None, description="Path MTU in bytes.")
     advmss: Annotated[int, Field(ge=1, le=65495)] | None = Field(None, description="Advertised TCP MSS in bytes.")
     initcwnd: Positive | None = Field(None, description="Initial TCP congestion window in segments.")
@@ -184,7 +184,7 @@ class Rule(EntryTable):
     source: SourceSelector | None = Field(
         None, alias="from", description='Source prefix, "all", or "@name": each address of that interface.'
     )
-    destination: Selector | None = Field(None, alias="to", description='Destination prefix, or "all".')
+    destination: RuleSelector | None = Field(None, alias="to", description='Destination prefix, or "all".')
     iif: Interface | None = Field(None, description="Incoming interface; lo means packets of this host.")
     oif: Interface | None = Field(None, description="Outgoing interface of sockets bound to it.")
     fwmark: Mark | None = Field(None, description='Firewall mark, with a mask if need be: "0x30/0xff".')
@@ -215,7 +215,7 @@ class AddressTable(EntryTable):
     peer: Address | None = Field(None, description="The far end of a point-to-point link.")
     broadcast: Broadcast | None = Field(None, description='Broadcast address; "+" all ones, "-" all zeros.')
     label: Label | None = Field(None, description="Label, IPv4 only; begins with the interface's name.")
-    scope: Scope | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
+    scope: ScopeNumber | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
     metric: Number | None = Field(None, description="Metric of the prefix route.")
     noprefixroute: bool = Field(default=False, description="Make no route to the address's prefix.")
     nodad: bool = Field(default=False, description="No duplicate address detection; IPv6 only.")

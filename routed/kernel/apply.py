@@ -16,7 +16,7 @@ from struct import Struct
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from routed.kernel.codec import CODECS, Codec, Step
+from routed.kernel.codec import CODECS, Codec, RequestStep
 from routed.kernel.codec.attributes import ACK_TLVS, ERROR, text, walk
 from routed.kernel.requests import RequestSocket
 from routed.model.change import Failure, Operation
@@ -96,7 +96,7 @@ def batches(
         start += len(batch)
 
 
-def _spell(codec: Codec, slot: Slot, value: Value, step: Step) -> Iterable[Value]:
+def _spell(codec: Codec, slot: Slot, value: Value, step: RequestStep) -> Iterable[Value]:
     return codec.spell_removal(slot, value) if step.is_removal else (value,)
 
 

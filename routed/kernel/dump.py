@@ -32,7 +32,7 @@ from routed.kernel.codec.attributes import (
     message,
 )
 from routed.kernel.requests import RequestSocket, number_of
-from routed.model.objects import Chunk, Scope, Standing, Stretch
+from routed.model.objects import AlikeRoutes, Chunk, Scope, Standing
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class DumpInterrupted(OSError):  # noqa: N818  named for what happened
         super().__init__(EBUSY, f"the table changed during each of {_ATTEMPTS} attempts to read it")
 
 
-class Raw(NamedTuple):
+class Datagrams(NamedTuple):
     """The datagrams of one dump without the closing NLMSG_DONE, and a digest of them."""
 
     datagrams: deque[bytes]
@@ -68,7 +68,7 @@ class Dump:
     names neither a table nor a protocol leaves out what the kernel itself keeps in table local.
     """
 
-    def __init__(self, scope: Scope, raw: Raw, decoder: Decoder) -> None:
+    def __init__(self, scope: Scope, raw: Datagrams, decoder: Decoder) -> None:
         self.scope = scope
         self.fingerprint = raw.digest
         self._datagrams = raw.datagrams
@@ -77,7 +77,7 @@ class Dump:
     def __iter__(self) -> Iterator[list[Standing]]:
         """The objects, a list for each datagram."""
         for chunk in self.chunks():
-            yield chunk.spread() if isinstance(chunk, Stretch) else chunk
+            yield chunk.spread() if isinstance(chunk, AlikeRoutes) else chunk
 
     def chunks(self) -> Iterator[Chunk]:
         """The same, with routes that differ in their prefix only left together."""
@@ -95,8 +95,8 @@ class Dump:
             yield
 
 
-def _leave_out(chunk: Chunk, is_noise: Callable[[Standing | Stretch], bool]) -> Chunk:
-    if isinstance(chunk, Stretch):
+def _leave_out(chunk: Chunk, is_noise: Callable[[Standing | AlikeRoutes], bool]) -> Chunk:
+    if isinstance(chunk, AlikeRoutes):
         return [] if is_noise(chunk) else chunk
     return [standing for standing in chunk if not is_noise(standing)]
 
@@ -123,7 +123,7 @@ def finish(steps: Generator[None, None, T]) -> T:
             return result
 
 
-def read_in_slices(requests: RequestSocket, type_: int, body: bytes) -> Generator[None, None, Raw]:
+def read_in_slices(requests: RequestSocket, type_: int, body: bytes) -> Generator[None, None, Datagrams]:
     """One dump, read again while the kernel says that it was interrupted.
 
     Raises DumpInterrupted after the last attempt, and OSError for any other refusal of the kernel.
@@ -177,7 +177,7 @@ def _rest_before(attempt: int) -> Iterator[None]:
         yield
 
 
-def _collect(requests: RequestSocket, type_: int, body: bytes) -> Generator[None, None, tuple[Raw, bool]]:
+def _collect(requests: RequestSocket, type_: int, body: bytes) -> Generator[None, None, tuple[Datagrams, bool]]:
     """Ask once and read to the end: the dump, and was it interrupted?"""
     datagrams: deque[bytes] = deque()
     digest = hashlib.sha1(usedforsecurity=False)
@@ -193,9 +193,9 @@ def _collect(requests: RequestSocket, type_: int, body: bytes) -> Generator[None
         if result is not None:
             requests.conclude()
             if result == -EINTR:
-                return Raw(deque(), b""), True
+                return Datagrams(deque(), b""), True
             _check(result)
-            return Raw(datagrams, digest.digest()), is_interrupted
+            return Datagrams(datagrams, digest.digest()), is_interrupted
         if not len(datagrams) % _SLICE:
             yield
 

@@ -1,8 +1,10 @@
 """Filters: what the kernel does not even deliver to a socket, as classic BPF programs over a message.
 
-Here must never live: an opinion about what is worth hearing. A load is big-endian, whatever the host is, so that the
-numbers of netlink are compared swapped, and addresses as they are. A test that decides returns at once, so that no
-conditional jump, which cannot go far, has to.
+BPF loads words as big-endian on every host. Addresses are in that order anyway; the numbers of netlink are in the
+host's order, so they are compared with swapped constants. A conditional jump skips 255 instructions at most, so every
+test that decides returns at once, and none jumps to a common end.
+
+Here must never live: an opinion about what is worth hearing.
 Sources: include/uapi/linux/filter.h; Documentation/networking/filter.rst.
 """
 

@@ -22,7 +22,7 @@ _ROUTE: Final = "0"  # NETLINK_ROUTE
 _INODE_COLUMN: Final = 9
 
 
-class Owner(NamedTuple):
+class PortOwner(NamedTuple):
     """A process, and by which of its descriptors it is known."""
 
     process: Process
@@ -30,7 +30,7 @@ class Owner(NamedTuple):
     socket: str  # what the descriptor leads to: ``socket:[inode]``
 
 
-def find_owner(port: int, is_late: Callable[[], bool], proc: Path = Path("/proc")) -> Owner | None:
+def find_owner(port: int, is_late: Callable[[], bool], proc: Path = Path("/proc")) -> PortOwner | None:
     """Who holds the socket of this port id; None where that is not known, not permitted, or not found in time."""
     inode = find_inode(port, proc)
     if not inode:
@@ -40,13 +40,13 @@ def find_owner(port: int, is_late: Callable[[], bool], proc: Path = Path("/proc"
         descriptor = _find_descriptor(proc / str(pid) / "fd", socket)
         if descriptor:
             process = describe_owner(pid, str(proc))
-            return Owner(process, descriptor, socket) if process else None
+            return PortOwner(process, descriptor, socket) if process else None
         if is_late():
             break
     return None
 
 
-def is_still_owner(owner: Owner) -> bool:
+def is_still_owner(owner: PortOwner) -> bool:
     """Does the same descriptor lead to the same socket? No other socket can have its inode while it is open."""
     try:
         return os.readlink(owner.descriptor) == owner.socket  # noqa: PTH115  on the way of a repair

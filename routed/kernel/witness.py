@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from routed.kernel.owners import Owner, find_owner, is_still_owner
+from routed.kernel.owners import PortOwner, find_owner, is_still_owner
 from routed.kernel.processes import MOST_PIDS, read_process
 from routed.model.process import Process
 
@@ -44,13 +44,13 @@ class Witness:
         self,
         clock: Callable[[], float] = monotonic,
         read: Callable[[int], Process | None] = read_process,
-        find: Callable[[int, Callable[[], bool]], Owner | None] = find_owner,
+        find: Callable[[int, Callable[[], bool]], PortOwner | None] = find_owner,
     ) -> None:
         self._clock = clock
         self._read = read
         self._find = find
         self._looks: dict[int, _Look] = {}
-        self._owners: dict[int, Owner] = {}
+        self._owners: dict[int, PortOwner] = {}
         self._starts: dict[int, Process] = {}  # by pid, as they were just after their start
         self._starts_seen = 0  # within the second that began at this moment
         self._second = 0.0

@@ -90,7 +90,7 @@ class Way(NamedTuple):
     winner: Standing | None = None  # the route that is used (RTM_F_FIB_MATCH)
 
 
-class Natural(NamedTuple):
+class WayWithoutOurs(NamedTuple):
     """The way to a VIP as it would be without our own route to it, as far as it can be known."""
 
     way: Way | None  # None: it would not be reached
@@ -118,7 +118,7 @@ class Facts:
     ssh_peers: frozenset[bytes] = frozenset()
     default_routes: tuple[Standing, ...] = ()  # routes to destination zero of any length, in the kernel's order
     ways: dict[bytes, Way] = field(default_factory=dict)  # address → way; what is not reached is absent
-    natural: dict[bytes, Natural] = field(default_factory=dict)  # prefix of a VIP →
+    ways_without_ours: dict[bytes, WayWithoutOurs] = field(default_factory=dict)  # prefix of a VIP →
     drivers: dict[int, str] = field(default_factory=dict)  # ifindex → driver
     chosen: dict[str, Choice] = field(default_factory=dict)  # name of an [[interface]] →
     service_addresses: frozenset[bytes] = frozenset()  # VIPs of the files: never an address of the host itself

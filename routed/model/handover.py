@@ -1,8 +1,8 @@
 """Handover: values as bytes for another process, or for a file, and back, without loss.
 
 A value is written as JSON, and what is bytes in it either beside it, raw, or in it, in hex. Here lives the form; which
-types may stand in it says whoever makes a ``Codec``. Here must never live pickle or anything else that calls what the
-bytes name: only the types of the table are made.
+types may stand in it says whoever makes a ``ValueCodec``. Here must never live pickle or anything else that calls what
+the bytes name: only the types of the table are made.
 
     NamedTuple, dataclass    {"Hop": {"dev": 7}}      a field that is as its default says is left out
     enumeration              {"When": "always"}
@@ -42,7 +42,7 @@ class _Shape(NamedTuple):
     is_enum: bool
 
 
-class Codec:
+class ValueCodec:
     """Writes and reads values of these types, of tuples, sets and dictionaries of them, and of what JSON has itself."""
 
     def __init__(self, types: Iterable[type[Any]]) -> None:
@@ -73,7 +73,7 @@ class Codec:
 
     def decode(self, value: Any, beside: bytes = b"") -> Any:
         """The inverse of ``encode``, of what ``json.loads`` gave. Raises HandoverError."""
-        reader = _Reader(self._by_name, beside)
+        reader = _ValueReader(self._by_name, beside)
         try:
             decoded = reader.read(value)
         except HandoverError:
@@ -100,12 +100,12 @@ class Codec:
 
 
 @lru_cache(maxsize=4)
-def make_codec(types: tuple[type[Any], ...]) -> Codec:
+def make_codec(types: tuple[type[Any], ...]) -> ValueCodec:
     """The codec of these types, made once: for who takes them from a table at each use."""
-    return Codec(types)
+    return ValueCodec(types)
 
 
-class _Reader:
+class _ValueReader:
     """One value on the way in."""
 
     def __init__(self, shapes: Mapping[str, _Shape], beside: bytes) -> None:

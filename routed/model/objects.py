@@ -195,6 +195,9 @@ class Key(NamedTuple):
     member: Member
 
 
+SlotKey: TypeAlias = tuple[Kind, Slot]  # what the keys of a slot have in common
+
+
 class Scope(NamedTuple):
     """What one dump reads: a kind and a family, and for routes one table or (table 0) one protocol in all tables."""
 
@@ -212,7 +215,7 @@ class Standing(NamedTuple):
     value: Value
 
 
-class Stretch(NamedTuple):
+class AlikeRoutes(NamedTuple):
     """Routes that the kernel showed one after another and that differ in nothing but their prefix."""
 
     slot: RouteSlot
@@ -225,4 +228,4 @@ class Stretch(NamedTuple):
         return [Standing(slot, member, value) for member in self.members]
 
 
-Chunk: TypeAlias = list[Standing] | Stretch  # a part of a dump
+Chunk: TypeAlias = list[Standing] | AlikeRoutes  # a part of a dump

@@ -15,7 +15,7 @@ from routed.kernel.kernel import Kernel
 from routed.kernel.requests import RequestSocket
 from routed.model.change import Verb
 from routed.model.net import parse_prefix
-from routed.model.objects import Hop, Key, Kind, Scope, Standing, Stretch
+from routed.model.objects import AlikeRoutes, Hop, Key, Kind, Scope, Standing
 from routed.model.text import Vocabulary, format_key, to_json
 from tests.kernel.conftest import Network
 from tests.kernel.netns import index_of, ip, ip_json
@@ -200,8 +200,8 @@ def test_routes_that_differ_in_their_prefix_only_come_in_stretches(kernel: Kerne
     prefixes = [bytes((11, n >> 8, n & 255, 0, 24)) for n in range(3000)]
     assert do(kernel, Verb.ADD, route(TO, type=6), prefixes) == []
     chunks = list(kernel.dump(Scope(Kind.ROUTE, V4, TABLE)).chunks())
-    assert all(isinstance(chunk, Stretch) for chunk in chunks)
-    assert [member for chunk in chunks if isinstance(chunk, Stretch) for member in chunk.members] == prefixes
+    assert all(isinstance(chunk, AlikeRoutes) for chunk in chunks)
+    assert [member for chunk in chunks if isinstance(chunk, AlikeRoutes) for member in chunk.members] == prefixes
 
 
 def test_a_big_dump_keeps_the_order_of_the_kernel(kernel: Kernel) -> None:
@@ -219,7 +219,7 @@ def test_an_interrupted_dump_is_read_again_until_the_table_holds_still(
 
     def interrupted_twice(
         requests: RequestSocket, type_: int, body: bytes
-    ) -> Generator[None, None, tuple[dump.Raw, bool]]:
+    ) -> Generator[None, None, tuple[dump.Datagrams, bool]]:
         raw, _ = yield from collect(requests, type_, body)
         attempts.append(len(attempts) < 2)
         return raw, attempts[-1]
@@ -232,9 +232,11 @@ def test_an_interrupted_dump_is_read_again_until_the_table_holds_still(
 def test_a_table_that_never_holds_still_is_an_error_and_not_half_a_table(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_requests: RequestSocket, _type: int, _body: bytes) -> Generator[None, None, tuple[dump.Raw, bool]]:
+    def interrupted(
+        _requests: RequestSocket, _type: int, _body: bytes
+    ) -> Generator[None, None, tuple[dump.Datagrams, bool]]:
         yield
-        return dump.Raw(deque(), b""), True
+        return dump.Datagrams(deque(), b""), True
 
     monkeypatch.setattr(dump, "_collect", interrupted)
     monkeypatch.setattr(dump, "_LONGEST_PAUSE", 0.0)

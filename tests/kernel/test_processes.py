@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from routed.daemon.scheduling import ask_for_short_slices
 from routed.kernel.execs import ExecWatch
-from routed.kernel.owners import Owner, find_inode, find_owner, is_still_owner
+from routed.kernel.owners import PortOwner, find_inode, find_owner, is_still_owner
 from routed.kernel.processes import (
     LONGEST,
     parse_cmdline,
@@ -138,7 +138,7 @@ class Desk:
         self.now = 100.0
         self.reads: list[int] = []
         self.living = set(range(1000))
-        self.owner: Owner | None = None
+        self.owner: PortOwner | None = None
         self.finds = 0
         self.witness = Witness(lambda: self.now, self.read, self.find)
 
@@ -146,7 +146,7 @@ class Desk:
         self.reads.append(pid)
         return Process(pid) if pid in self.living else None
 
-    def find(self, _port: int, _is_late: Never) -> Owner | None:
+    def find(self, _port: int, _is_late: Never) -> PortOwner | None:
         self.finds += 1
         return self.owner
 
@@ -209,7 +209,7 @@ def test_what_was_searched_in_vain_is_left_alone_for_a_while() -> None:
 def test_a_holder_once_found_is_named_at_once_until_its_socket_is_another(tmp_path: Path) -> None:
     desk, descriptor = Desk(), tmp_path / "3"
     descriptor.symlink_to("socket:[77]")
-    desk.owner = Owner(Process(42, "networkd"), str(descriptor), "socket:[77]")
+    desk.owner = PortOwner(Process(42, "networkd"), str(descriptor), "socket:[77]")
     desk.witness.search(3_558_370_724)
     assert desk.witness.find_searched(3_558_370_724) == Process(42, "networkd")
     assert desk.witness.identify(3_558_370_724) == Process(42, "networkd")

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host

@@ -1,8 +1,8 @@
 """A kernel in memory that behaves as Linux 6.18 was measured to behave, and misbehaves where a test tells it to.
 
-It answers ``daemon.ports.Kernel`` and, as rtnetlink does, ``daemon.dataplane.Dataplane``. Here belongs what the kernel
-does, never what routed should do about it: nothing of ``routed.core`` is used, and of ``routed.kernel`` only what a
-protocol number means. What it leaves out: next hop objects, secondary addresses, VRFs, DAD.
+It answers ``daemon.ports.HostKernel`` and, as rtnetlink does, ``daemon.dataplane.Dataplane``. Here belongs what the
+kernel does, never what routed should do about it: nothing of ``routed.core`` is used, and of ``routed.kernel`` only
+what a protocol number means. What it leaves out: next hop objects, secondary addresses, VRFs, DAD.
 
 Sources: fib_table_insert and fib_table_delete in net/ipv4/fib_trie.c, fib_sync_down_dev in net/ipv4/fib_semantics.c,
 fib6_add_rt2node in net/ipv6/ip6_fib.c, ip6_route_del in net/ipv6/route.c, fib_nl_newrule in net/core/fib_rules.c; all
@@ -27,6 +27,7 @@ from routed.model.net import IPV4, IPV6, family_of, is_inside, network_of, parse
 from routed.model.objects import (
     AddressMember,
     AddressValue,
+    AlikeRoutes,
     Chunk,
     Hop,
     Key,
@@ -37,7 +38,6 @@ from routed.model.objects import (
     Scope,
     Slot,
     Standing,
-    Stretch,
     Value,
 )
 from routed.model.owner import Marks, Stamp
@@ -92,7 +92,7 @@ class FakeDump:
             while chunk := list(islice(rest, CHUNK)):
                 prefixes = [one.member for one in chunk if isinstance(one.member, bytes)]
                 if isinstance(slot, RouteSlot) and len(prefixes) > 1:
-                    yield Stretch(slot, Packed(b"".join(prefixes), len(prefixes[0])), value)
+                    yield AlikeRoutes(slot, Packed(b"".join(prefixes), len(prefixes[0])), value)
                 else:
                     yield chunk
 

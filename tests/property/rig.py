@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.daemon.dataplane import Dataplane, Dataplanes
 from routed.daemon.engine import Engine, Inquiry, Request
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
-from routed.daemon.report import Failed, Report
+from routed.daemon.report import Aborted, Report
 from routed.kernel.stamp import STAMPS, make_stamp
 from routed.model import names
 from routed.model.change import Cause, Plan, Verb
@@ -110,9 +110,9 @@ class Rig:
                 break
             if isinstance(step, Errand):
                 step.do()
-            told = [step] if isinstance(step, (Report, Failed)) else self.engine.hear()
+            told = [step] if isinstance(step, (Report, Aborted)) else self.engine.hear()
             reports += [one for one in told if isinstance(one, Report)]
-            self.errors += sum(isinstance(one, Failed) for one in told)
+            self.errors += sum(isinstance(one, Aborted) for one in told)
         else:
             raise AssertionError("the loop never comes to rest")
         self.reports += reports

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.core.troubles import State
 from routed.daemon.engine import Request
 from routed.daemon.results import describe_result

@@ -13,8 +13,8 @@ from os import strerror
 
 import pytest
 
+from routed.core.dirt import STORM
 from routed.core.kinds import KINDS
-from routed.core.schedule import STORM
 from routed.core.troubles import State
 from routed.daemon.status import describe_entries, summarise
 from routed.model import names

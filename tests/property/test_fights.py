@@ -27,4 +27,4 @@ def test_a_fight_ends_by_time_and_is_forgotten_after_quiet_minutes() -> None:
     rig.run(40.0)
     assert len(rig.kernel.standing(route_key())) == 1
     rig.run(180.0)
-    assert (rig.host.holds.fights, rig.host.holds.repairs, rig.host.holds.held) == ({}, {}, {})
+    assert (rig.host.holds.fights, rig.host.holds.repairs, rig.host.holds.active) == ({}, {}, {})

@@ -19,10 +19,10 @@ from tests.property.fake_kernel import APPEND, FakeKernel
 from tests.property.rig import OURS, Rig, a_host, a_route, address_key, route_key, via
 from tests.property.worlds import (
     ROUTE_KEYS,
-    Deed,
+    Act,
     Meanwhile,
+    acts,
     all_that_stands,
-    deeds,
     files,
     foreign_routes,
     heal,
@@ -45,7 +45,7 @@ ERRNOS = (
     errno.ESRCH,
 )
 
-Interleaving = st.lists(st.tuples(st.integers(1, 6), deeds()), max_size=8)
+Interleaving = st.lists(st.tuples(st.integers(1, 6), acts()), max_size=8)
 
 thorough = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -149,14 +149,14 @@ def test_every_attribute_that_is_changed_behind_our_back_is_repaired_by_one_oper
 @given(files(), Interleaving, Interleaving)
 @thorough
 def test_any_interleaving_of_changes_and_passes_ends_in_the_state_of_a_fresh_start(
-    entries: tuple[Entry, ...], during: list[tuple[int, Deed]], after: list[tuple[int, Deed]]
+    entries: tuple[Entry, ...], during: list[tuple[int, Act]], after: list[tuple[int, Act]]
 ) -> None:
     kernel = a_host()
     rig = Rig(kernel)
     kernel.mischief.meanwhile = Meanwhile(kernel, during)
     rig.start(*entries, settings=NO_RESYNC)
-    for pause, deed in after:
-        deed.do(kernel)
+    for pause, act in after:
+        act.do(kernel)
         if pause > 2:
             rig.run(0.01 * pause)
     rig.run(1.0)
@@ -172,7 +172,7 @@ def test_any_interleaving_of_changes_and_passes_ends_in_the_state_of_a_fresh_sta
 @given(files(), files(), Interleaving)
 @thorough
 def test_no_request_ever_names_a_key_that_is_neither_wished_nor_owned(
-    entries: tuple[Entry, ...], others: tuple[Entry, ...], during: list[tuple[int, Deed]]
+    entries: tuple[Entry, ...], others: tuple[Entry, ...], during: list[tuple[int, Act]]
 ) -> None:
     kernel = a_host()
     place(kernel, outsiders())
@@ -186,17 +186,17 @@ def test_no_request_ever_names_a_key_that_is_neither_wished_nor_owned(
         kernel.inspect(Verb.DELETE, stranger, theirs)
 
 
-@given(files(), st.lists(deeds(), max_size=6))
+@given(files(), st.lists(acts(), max_size=6))
 @thorough
-def test_what_strangers_keep_beside_ours_is_never_touched(entries: tuple[Entry, ...], done: list[Deed]) -> None:
+def test_what_strangers_keep_beside_ours_is_never_touched(entries: tuple[Entry, ...], done: list[Act]) -> None:
     kernel, untouched = a_host(), a_host()
     for host in (kernel, untouched):
         place(host, outsiders())
     rig = Rig(kernel)
     rig.start(*entries, settings=NO_RESYNC)
-    for deed in done:
-        deed.do(kernel)
-        deed.do(untouched)
+    for act in done:
+        act.do(kernel)
+        act.do(untouched)
         rig.run()
     rig.enforce(Intent(NO_RESYNC, ()), is_forced=True)
     heal(kernel)
@@ -206,10 +206,10 @@ def test_what_strangers_keep_beside_ours_is_never_touched(entries: tuple[Entry, 
         assert kernel.standing(key) == untouched.standing(key)
 
 
-@given(files(), st.lists(deeds(), max_size=6), st.sampled_from([NO_RESYNC, WITH_RESYNC]))
+@given(files(), st.lists(acts(), max_size=6), st.sampled_from([NO_RESYNC, WITH_RESYNC]))
 @thorough
 def test_routes_of_another_source_are_never_drift_and_stand_as_if_we_were_not_there(
-    entries: tuple[Entry, ...], done: list[Deed], chosen: Settings
+    entries: tuple[Entry, ...], done: list[Act], chosen: Settings
 ) -> None:
     kernel, untouched = a_host(), a_host()
     rig = Rig(kernel)
@@ -220,9 +220,9 @@ def test_routes_of_another_source_are_never_drift_and_stand_as_if_we_were_not_th
     rig.run()
     rig.resync()
     assert kernel.writes == written
-    for deed in done:
-        deed.do(kernel)
-        deed.do(untouched)
+    for act in done:
+        act.do(kernel)
+        act.do(untouched)
         rig.run()
     rig.enforce(Intent(chosen, ()), is_forced=True)
     rig.resync()
@@ -241,17 +241,17 @@ def losing(lost: list[bool]) -> object:
     return deliver
 
 
-@given(files(), st.lists(deeds(), min_size=1, max_size=8), st.lists(st.booleans(), min_size=1, max_size=8))
+@given(files(), st.lists(acts(), min_size=1, max_size=8), st.lists(st.booleans(), min_size=1, max_size=8))
 @thorough
 def test_lost_events_change_when_a_repair_comes_but_not_what_it_comes_to(
-    entries: tuple[Entry, ...], done: list[Deed], lost: list[bool]
+    entries: tuple[Entry, ...], done: list[Act], lost: list[bool]
 ) -> None:
     kernel = a_host()
     rig = Rig(kernel)
     kernel.mischief.deliver = losing(lost)  # type: ignore[assignment]
     rig.start(*entries, settings=WITH_RESYNC)
-    for deed in done:
-        deed.do(kernel)
+    for act in done:
+        act.do(kernel)
         rig.run(0.1)
     heal(kernel)
     rig.run(0.1)
@@ -261,10 +261,10 @@ def test_lost_events_change_when_a_repair_comes_but_not_what_it_comes_to(
     assert not rig.host.troubles
 
 
-@given(files(), st.lists(deeds(), min_size=1, max_size=8), st.randoms(use_true_random=False))
+@given(files(), st.lists(acts(), min_size=1, max_size=8), st.randoms(use_true_random=False))
 @thorough
 def test_reordered_events_are_healed_by_the_next_resync(
-    entries: tuple[Entry, ...], done: list[Deed], chance: object
+    entries: tuple[Entry, ...], done: list[Act], chance: object
 ) -> None:
     kernel = a_host()
     rig = Rig(kernel)
@@ -275,8 +275,8 @@ def test_reordered_events_are_healed_by_the_next_resync(
 
     kernel.mischief.deliver = shuffle
     rig.start(*entries, settings=WITH_RESYNC)
-    for deed in done:
-        deed.do(kernel)
+    for act in done:
+        act.do(kernel)
     rig.run(0.1)
     heal(kernel)
     rig.resync()
@@ -284,17 +284,17 @@ def test_reordered_events_are_healed_by_the_next_resync(
     assert_in_force(kernel, entries)
 
 
-@given(files(), st.lists(deeds(), min_size=1, max_size=8))
+@given(files(), st.lists(acts(), min_size=1, max_size=8))
 @thorough
 def test_an_overrun_is_answered_by_reading_everything_without_waiting_for_the_resync(
-    entries: tuple[Entry, ...], done: list[Deed]
+    entries: tuple[Entry, ...], done: list[Act]
 ) -> None:
     kernel = a_host()
     rig = Rig(kernel)
     rig.start(*entries, settings=NO_RESYNC)
     kernel.mischief.deliver = lambda events: [Overrun()] if events else []
-    for deed in done:
-        deed.do(kernel)
+    for act in done:
+        act.do(kernel)
     heal(kernel)
     rig.run()
     kernel.mischief.deliver = lambda events: events
@@ -313,7 +313,7 @@ def test_any_errno_at_any_step_loses_no_wish(entries: tuple[Entry, ...], error: 
     rig.run(2 * LONGEST_RETRY)
     assert_in_force(kernel, entries)
     assert not rig.host.troubles
-    assert not rig.host.holds.held
+    assert not rig.host.holds.active
 
 
 @pytest.mark.parametrize("error", ERRNOS, ids=lambda number: errno.errorcode[number])

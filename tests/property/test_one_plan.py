@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.daemon.engine import Inquiry, Request
 from routed.daemon.host import Host
 from routed.daemon.report import Report
@@ -25,7 +25,7 @@ from routed.model.objects import Key, Value
 from routed.model.reasons import Look
 from tests.property.fake_kernel import BATCH, STEPS, FakeKernel
 from tests.property.rig import OURS, Rig, a_host, a_route, address_key, an_address, hop, route_key, route_value
-from tests.property.worlds import ROUTE_KEYS, Deed, all_that_stands, deeds, files, foreign_routes, heal
+from tests.property.worlds import ROUTE_KEYS, Act, acts, all_that_stands, files, foreign_routes, heal
 
 NEXT = 115
 LONG = 1e6  # seconds; what lasts so long lasts
@@ -74,7 +74,7 @@ class Turn(NamedTuple):
 def turns() -> st.SearchStrategy[Turn]:
     """Strangers, files that are put in force, pauses, and a kernel that says no for a while."""
     files_in_force = wanted_files().map(lambda intent: Turn(f"reload {intent}", lambda rig: rig.enforce(intent)))
-    strangers = deeds().map(lambda deed: Turn(str(deed), partial(_let_happen, deed)))
+    strangers = acts().map(lambda act: Turn(str(act), partial(_let_happen, act)))
     pauses = st.sampled_from(("", "route/10.1.0.0/16", "route/drop", "rule/storage")).map(
         lambda name: Turn(f"pause {name}", lambda rig: rig.host.holds.pause(name, "a test", rig.now + LONG, rig.now))
     )
@@ -83,8 +83,8 @@ def turns() -> st.SearchStrategy[Turn]:
     return st.one_of(files_in_force, strangers, strangers, pauses, refusals, rest)
 
 
-def _let_happen(deed: Deed, rig: Rig) -> None:
-    deed.do(rig.kernel)
+def _let_happen(act: Act, rig: Rig) -> None:
+    act.do(rig.kernel)
     rig.run()
 
 

@@ -17,7 +17,7 @@ from routed.model import names
 from routed.model.change import Drift
 from routed.model.facts import Facts, Link
 from routed.model.net import IPV4, network_of, parse_prefix
-from routed.model.objects import Chunk, Kind, RouteSlot, Standing, Stretch
+from routed.model.objects import AlikeRoutes, Chunk, Kind, RouteSlot, Standing
 from routed.model.prefixes import Packed, PrefixSet
 from tests.property.rig import OURS, OWNERS, THEIRS, a_route, hop, route_value
 
@@ -107,7 +107,7 @@ TEXTS = tuple(f"10.{n}.0.0/{length}" for n in range(4) for length in (16, 17, 24
 def test_a_file_of_prefixes_is_compared_as_a_list_of_them(
     listed: set[str], single: set[str], shown: list[tuple[object, object, list[str]]], is_covered: bool
 ) -> None:
-    chunks = [Stretch(slot, pack(texts), value) for slot, value, texts in shown]  # type: ignore[arg-type]
+    chunks = [AlikeRoutes(slot, pack(texts), value) for slot, value, texts in shown]  # type: ignore[arg-type]
     packed, plain = (
         compare(listed, single - listed, cut, is_file=is_file, is_covered=is_covered)
         for is_file, cut in ((True, chunks), (False, [chunk.spread() for chunk in chunks]))
@@ -121,7 +121,12 @@ def pack(texts: list[str]) -> Packed:
 
 
 def compare(
-    listed: set[str], single: set[str], chunks: list[Stretch] | list[list[Standing]], *, is_file: bool, is_covered: bool
+    listed: set[str],
+    single: set[str],
+    chunks: list[AlikeRoutes] | list[list[Standing]],
+    *,
+    is_file: bool,
+    is_covered: bool,
 ) -> Differences:
     desired = Desired()
     desired.put(resolve(a_route("listed", tuple(listed), type_=names.BLACKHOLE, is_file=is_file), FACTS, OURS))
@@ -158,7 +163,7 @@ def test_a_stretch_says_what_a_decoding_one_by_one_says(
         for text, value in zip(texts, values, strict=True)
     )
     datagram = datagram[: len(datagram) - cut]
-    stretch = RouteDecoder().decode_stretch(datagram, 2)
-    if stretch is not None:
-        assert stretch.spread() == RouteDecoder().decode_all(datagram, 2)
-    assert (stretch is not None) == (len(texts) >= 8 and not cut and set(values) == {values[0]})
+    alike = RouteDecoder().decode_alike(datagram, 2)
+    if alike is not None:
+        assert alike.spread() == RouteDecoder().decode_all(datagram, 2)
+    assert (alike is not None) == (len(texts) >= 8 and not cut and set(values) == {values[0]})

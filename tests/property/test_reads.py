@@ -21,7 +21,7 @@ from routed.model.entries import (
     VipEntry,
     When,
 )
-from routed.model.facts import Choice, Facts, GatewayLink, HostAddress, Link, Natural, Way
+from routed.model.facts import Choice, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
 from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
 from routed.model.objects import AddressMember, RouteSlot, RuleMember, Standing
 from routed.model.reasons import Unchosen
@@ -74,7 +74,7 @@ def facts(draw: st.DrawFn) -> Facts:
         addresses=draw(host_addresses()),
         gateways=draw(st.sampled_from([{}, {GATEWAY: near}])),
         default_routes=tuple(default_route(one, 0) for one in draw(st.lists(st.sampled_from(DEVS), max_size=2))),
-        natural={VIP: Natural(draw(a_way(devs)), None, draw(st.booleans()))},
+        ways_without_ours={VIP: WayWithoutOurs(draw(a_way(devs)), None, draw(st.booleans()))},
         chosen=draw(st.sampled_from([{}, {"in": Choice(reason=Unchosen.NOTHING_FITS)}, {"in": Choice(dev, name)}])),
         service_addresses=SERVICE,
     )
@@ -121,7 +121,9 @@ ENTRIES_OF_ALL_KINDS: tuple[Entry, ...] = (
 @st.composite
 def a_change(draw: st.DrawFn, before: Facts, other: Facts) -> Facts:
     """The least that happens to a host: to one link, one address, the order of two, or one answer of the kernel."""
-    what = draw(st.sampled_from(["link", "address", "order", "gateways", "default_routes", "natural", "chosen"]))
+    what = draw(
+        st.sampled_from(["link", "address", "order", "gateways", "default_routes", "ways_without_ours", "chosen"])
+    )
     after = before.copy()
     match what:
         case "link":

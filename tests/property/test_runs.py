@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.core.desired import Desired
+from routed.core.dirt import Dirt
 from routed.core.entries import resolve
-from routed.core.schedule import Dirt, Schedule
+from routed.core.schedule import Schedule
 from routed.model import names
 from routed.model.events import KERNEL, Event, ObjectEvent
 from routed.model.facts import Facts, Link

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL, ENETUNREACH
 
 from routed.core.desired import scope_of
-from routed.core.schedule import STORM, Dirt
+from routed.core.dirt import STORM, Dirt
 from routed.model import names
 from routed.model.change import Cause, Operation, Verb
 from routed.model.entries import Intent, Settings

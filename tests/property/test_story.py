@@ -11,7 +11,7 @@ from routed.model.events import Event, Overrun
 from tests.property.fake_kernel import FakeKernel
 from tests.property.rig import Rig, a_host
 from tests.property.test_invariants import ERRNOS, LONGEST_RETRY, assert_in_force
-from tests.property.worlds import Deed, Meanwhile, deeds, files, heal, outsiders, place
+from tests.property.worlds import Act, Meanwhile, acts, files, heal, outsiders, place
 
 CHOSEN = Settings(resync=60.0, fight_limit=None, max_deletes=1.0)
 
@@ -40,12 +40,12 @@ class Story(RuleBasedStateMachine):
         self.entries = entries
         self.rig.enforce(Intent(CHOSEN, entries))
 
-    @rule(deed=deeds())
-    def a_stranger_acts(self, deed: Deed) -> None:
-        deed.do(self.kernel)
+    @rule(act=acts())
+    def a_stranger_acts(self, act: Act) -> None:
+        act.do(self.kernel)
 
-    @rule(between=st.lists(st.tuples(st.integers(1, 5), deeds()), min_size=1, max_size=4))
-    def strangers_will_act_between_our_steps(self, between: list[tuple[int, Deed]]) -> None:
+    @rule(between=st.lists(st.tuples(st.integers(1, 5), acts()), min_size=1, max_size=4))
+    def strangers_will_act_between_our_steps(self, between: list[tuple[int, Act]]) -> None:
         self.kernel.mischief.meanwhile = Meanwhile(self.kernel, between)
 
     @rule(seconds=st.sampled_from([0.0, 0.02, 1.0, 61.0]))
@@ -87,7 +87,7 @@ class Story(RuleBasedStateMachine):
         self.rig.resync()
         assert_in_force(self.kernel, self.entries)
         assert not self.rig.host.troubles
-        assert not self.rig.host.holds.held
+        assert not self.rig.host.holds.active
 
 
 Story.TestCase.settings = settings(

@@ -19,7 +19,7 @@ from routed.audit.catalogue import Message
 from routed.audit.documents import make_plan_document
 from routed.audit.records import Record
 from routed.cli.history import find_names
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.core.troubles import State
 from routed.daemon.handover import get_codec
 from routed.daemon.host import Host

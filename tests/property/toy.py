@@ -19,7 +19,7 @@ from unittest.mock import patch
 from routed.audit.wording import WORDS, WordRow
 from routed.core.desired import ObjectSet, Resolution
 from routed.core.entries import ENTRIES, EntryRow
-from routed.core.kinds import KINDS, Crowd, KindRow
+from routed.core.kinds import KINDS, Aliases, KindRow
 from routed.core.kinds.cures import add_or_delete, operate
 from routed.model.change import Drift, Failure, Nature, Operation, Verb, Want
 from routed.model.entries import FORMS, Enforce, Entry, Form
@@ -109,7 +109,7 @@ def lamps_known() -> Iterator[None]:
     """Every table has a row for lamps meanwhile. This is all that a kind needs."""
     row = KindRow(
         rank=len(KINDS),
-        crowd=Crowd.ALONE,
+        aliases=Aliases.ALONE,
         judge=judge_lamp,
         cure=cure_lamp,
         types=(LampSlot, LampMember, LampValue),

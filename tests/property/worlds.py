@@ -106,7 +106,7 @@ def _some_of(strategies: Sequence[st.SearchStrategy[Entry]]) -> st.SearchStrateg
     )
 
 
-class Deed(NamedTuple):
+class Act(NamedTuple):
     """Something that a stranger, or the kernel itself, does."""
 
     what: str
@@ -142,8 +142,8 @@ def foreign_routes(kernel: FakeKernel, family: int, protocol: int = THEIRS) -> l
     ]
 
 
-def deeds() -> st.SearchStrategy[Deed]:
-    """Any single deed."""
+def acts() -> st.SearchStrategy[Act]:
+    """Any single act."""
     put = st.builds(
         _put_route,
         st.sampled_from(ROUTE_KEYS),
@@ -159,27 +159,27 @@ def deeds() -> st.SearchStrategy[Deed]:
     return st.one_of(put, delete, rule, links, addresses, our_address)
 
 
-def _put_route(key: Key, verb: Verb | str, which: int, protocol: int) -> Deed:
+def _put_route(key: Key, verb: Verb | str, which: int, protocol: int) -> Act:
     def do(kernel: FakeKernel) -> None:
         kernel.request(verb, key, foreign_routes(kernel, key.slot.family, protocol)[which])
 
-    return Deed(f"{verb} {key.slot} {key.member!r} #{which} proto {protocol}", do)
+    return Act(f"{verb} {key.slot} {key.member!r} #{which} proto {protocol}", do)
 
 
-def _put_rule(key: Key, protocol: int) -> Deed:
-    return Deed(f"add {key} proto {protocol}", lambda kernel: kernel.request(Verb.ADD, key, a_rule_value(protocol)))
+def _put_rule(key: Key, protocol: int) -> Act:
+    return Act(f"add {key} proto {protocol}", lambda kernel: kernel.request(Verb.ADD, key, a_rule_value(protocol)))
 
 
-def _delete(key: Key, which: int) -> Deed:
+def _delete(key: Key, which: int) -> Act:
     def do(kernel: FakeKernel) -> None:
         standing: tuple[Value, ...] = kernel.standing(key)
         if standing:
             kernel.request(Verb.DELETE, key, standing[which % len(standing)])
 
-    return Deed(f"delete {key.slot} {key.member!r} #{which}", do)
+    return Act(f"delete {key.slot} {key.member!r} #{which}", do)
 
 
-def _on_link(name: str, what: str) -> Deed:
+def _on_link(name: str, what: str) -> Act:
     def do(kernel: FakeKernel) -> None:
         index = dev(kernel, name)
         if not index:
@@ -193,10 +193,10 @@ def _on_link(name: str, what: str) -> Deed:
         else:
             kernel.delete_link(index)
 
-    return Deed(f"link {name} {what}", do)
+    return Act(f"link {name} {what}", do)
 
 
-def _on_address(address: tuple[str, str], is_given: bool) -> Deed:
+def _on_address(address: tuple[str, str], is_given: bool) -> Act:
     text, name = address
 
     def do(kernel: FakeKernel) -> None:
@@ -205,11 +205,11 @@ def _on_address(address: tuple[str, str], is_given: bool) -> Deed:
         else:
             _take_address(kernel, text, name)
 
-    return Deed(f"address {text} {name} {'given' if is_given else 'taken'}", do)
+    return Act(f"address {text} {name} {'given' if is_given else 'taken'}", do)
 
 
-def _drop_address(address: tuple[str, str]) -> Deed:
-    return Deed(f"address {address[0]} deleted", lambda kernel: _take_address(kernel, *address))
+def _drop_address(address: tuple[str, str]) -> Act:
+    return Act(f"address {address[0]} deleted", lambda kernel: _take_address(kernel, *address))
 
 
 def _take_address(kernel: FakeKernel, text: str, name: str) -> None:
@@ -234,9 +234,9 @@ def heal(kernel: FakeKernel) -> None:
 
 
 class Meanwhile:
-    """Strangers who act between two steps of ours: each deed after so many steps."""
+    """Strangers who act between two steps of ours: each act after so many steps."""
 
-    def __init__(self, kernel: FakeKernel, plan: Sequence[tuple[int, Deed]]) -> None:
+    def __init__(self, kernel: FakeKernel, plan: Sequence[tuple[int, Act]]) -> None:
         self._kernel = kernel
         self._rest = deque(plan)
         self._waited = 0
@@ -245,8 +245,8 @@ class Meanwhile:
         self._waited += 1
         while self._rest and self._rest[0][0] <= self._waited:
             self._waited = 0
-            _, deed = self._rest.popleft()
-            deed.do(self._kernel)
+            _, act = self._rest.popleft()
+            act.do(self._kernel)
 
 
 def outsiders() -> list[tuple[Key, Value]]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+import routed
 from routed.audit.reasons import DETAILED, PLAIN
 from routed.model import reasons
 from routed.model.reasons import (
@@ -31,7 +32,7 @@ from routed.model.reasons import (
     join_reasons,
 )
 
-ROUTED: Final = Path(reasons.__file__).parent.parent
+ROUTED: Final = Path(routed.__file__).parent
 TEXTS: Final = frozenset({"text", "message", "words"})  # attributes that hold somebody's words
 REASONS: Final = frozenset({"reason", "note", "why"})  # and those that hold reasons
 PARSERS: Final = frozenset(
@@ -67,7 +68,7 @@ def test_no_sentence_is_given_where_a_reason_belongs() -> None:
 
 def of_ours(base: type[Any]) -> list[type[Any]]:
     """The types of reasons of routed; tests may have more."""
-    return [one for one in base.__subclasses__() if one.__module__ == base.__module__]
+    return [one for one in base.__subclasses__() if one.__module__.startswith(f"{reasons.__name__}.")]
 
 
 def test_every_reason_without_data_has_words() -> None:

@@ -16,7 +16,7 @@ from routed.core.kinds.address import (
     find_links_of_addresses,
     judge_address,
 )
-from routed.core.kinds.cures import Crowd, Cure, Judge, is_as_wanted
+from routed.core.kinds.cures import Aliases, Cure, Judge, is_as_wanted
 from routed.core.kinds.link import cure_link, judge_link
 from routed.core.kinds.route import (
     cure_route,
@@ -60,7 +60,7 @@ from routed.model.objects import (
 )
 from routed.model.reasons import Reason
 
-__all__ = ["KINDS", "Crowd", "KindRow", "is_as_wanted"]
+__all__ = ["KINDS", "Aliases", "KindRow", "is_as_wanted"]
 
 
 def _find_scope(kind: Kind, slot: Slot) -> Scope:
@@ -99,7 +99,7 @@ class KindRow(NamedTuple):
     """What the core must know of a kind. A row says only what is not as of most kinds."""
 
     rank: int  # what comes later may need what comes first; removals go the other way round
-    crowd: Crowd
+    aliases: Aliases
     judge: Judge  # what is wrong under a key, None for nothing
     cure: Cure  # by which operations it is put right
     types: tuple[type[Any], ...]  # that its slots, members and values are made of, as they are kept on disk
@@ -118,19 +118,19 @@ class KindRow(NamedTuple):
     find_links: Callable[[Iterable[Any], Iterable[Any]], set[int]] = _find_no_links
     # (slot, SSH peers) → members over which the operator may be logged in, and why not to take a foreign one's place
     list_lifelines: Callable[[Any, frozenset[bytes]], Mapping[Any, Reason]] = _list_no_lifelines
-    # (watched prefixes, members): do packets to one of them go otherwise when such members come, change or go?
+    # (watched prefixes, members): may packets to one of them go another way when such members come, change or go?
     is_way_to: Callable[[frozenset[bytes], Iterable[Any]], bool] = _is_no_way
     opens_network: Callable[[Any], bool] = _opens_nothing  # may a value bring a gateway into reach?
     # (slot, value, reason) → why it went, where the kernel says that it was the kernel
     blame_kernel: Callable[[Any, Any, Reason], Cause] = _blame_kernel
-    # May it have gone for the same reason for which its dump is dirty? Not where it may itself be that reason.
+    # May an object have gone for the reason for which its dump is dirty? No, where that reason may be its own change.
     is_explained_by_dump: bool = True
 
 
 KINDS: Final[dict[Kind, KindRow]] = {
     Kind.LINK: KindRow(
         rank=0,
-        crowd=Crowd.ALONE,
+        aliases=Aliases.ALONE,
         judge=judge_link,
         cure=cure_link,
         types=(LinkSlot, LinkMember, LinkValue),
@@ -139,7 +139,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
     ),
     Kind.ADDRESS: KindRow(
         rank=1,
-        crowd=Crowd.ALONE,
+        aliases=Aliases.ALONE,
         judge=judge_address,
         cure=cure_address,
         types=(AddressSlot, AddressMember, AddressValue),
@@ -150,7 +150,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
     ),
     Kind.ROUTE: KindRow(
         rank=2,
-        crowd=Crowd.ORDERED,
+        aliases=Aliases.ORDERED,
         judge=judge_route,
         cure=cure_route,
         types=(RouteSlot, RouteValue, Hop),
@@ -165,7 +165,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
     ),
     Kind.RULE: KindRow(
         rank=3,
-        crowd=Crowd.BESIDE,
+        aliases=Aliases.BESIDE,
         judge=judge_rule,
         cure=cure_rule,
         types=(RuleSlot, RuleMember, RuleValue),

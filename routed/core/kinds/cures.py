@@ -19,7 +19,7 @@ Judge = Callable[[Any, Want, tuple[Value, ...], Stamp], Nature | None]  # the fi
 Cure = Callable[[Drift, Stamp], list[Operation]]
 
 
-class Crowd(Enum):
+class Aliases(Enum):
     """What may stand under one key."""
 
     ALONE = "one object"

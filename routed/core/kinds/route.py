@@ -33,9 +33,9 @@ def judge_route(slot: RouteSlot, want: Want, standing: tuple[RouteValue, ...], s
 def cure_route(drift: Drift, stamp: Stamp) -> list[Operation]:
     """Never leave the key without a route that carries traffic.
 
-    IPv4 deletes the first alias of which nothing in the request speaks against it, and that may be what was just put:
-    less is compared than is told (fib_nh_match in net/ipv4/fib_semantics.c). So a stale one is replaced where it stands
-    first, and goes before ours is put where it stands behind a foreign one, and carries nothing.
+    IPv4 deletes the first alias that fits the request, and compares less than the request says (fib_nh_match in
+    net/ipv4/fib_semantics.c): it may delete the route that was just put. So a stale route of ours that stands first is
+    replaced in its place. One that stands behind a foreign route carries nothing, and is deleted before ours is put.
     """
     if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
         return add_or_delete(drift)

@@ -31,9 +31,9 @@ from routed.kernel.codec.route import RouteDecoder, dump_routes, route_requests,
 from routed.kernel.codec.rule import decode_rule, dump_rules, encode_rule
 from routed.model.change import Verb
 from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
-from routed.model.objects import Chunk, Kind, RouteSlot, Scope, Slot, Standing, Stretch, Value
+from routed.model.objects import AlikeRoutes, Chunk, Kind, RouteSlot, Scope, Slot, Standing, Value
 
-__all__ = ["CODECS", "Codec", "Decoder", "MalformedMessage", "RouteDecoder", "Step", "messages"]
+__all__ = ["CODECS", "Codec", "Decoder", "MalformedMessage", "RequestStep", "RouteDecoder", "messages"]
 
 _REMOVAL: Final = 1  # of every four message types: new, removal, dump, change (linux/rtnetlink.h)
 
@@ -42,7 +42,7 @@ Decode = Callable[[bytes, int], Chunk]  # (one datagram of a dump, the family of
 MakeDecoder = Callable[["Decoder"], Decode]
 
 
-class Step(NamedTuple):
+class RequestStep(NamedTuple):
     """One round of requests over the members of an operation."""
 
     flags: int
@@ -50,21 +50,21 @@ class Step(NamedTuple):
     is_removal: bool = False
 
 
-Steps = Mapping[Verb, tuple[Step, ...]]
+RequestSteps = Mapping[Verb, tuple[RequestStep, ...]]
 
-STEPS: Final[Steps] = {
-    Verb.ADD: (Step(REQUEST | CREATE | EXCLUSIVE),),
-    Verb.REPLACE: (Step(REQUEST | CREATE | REPLACE),),
-    Verb.PREPEND: (Step(REQUEST | CREATE),),
+STEPS: Final[RequestSteps] = {
+    Verb.ADD: (RequestStep(REQUEST | CREATE | EXCLUSIVE),),
+    Verb.REPLACE: (RequestStep(REQUEST | CREATE | REPLACE),),
+    Verb.PREPEND: (RequestStep(REQUEST | CREATE),),
     # Not exclusive: behind the one that goes there may stand a stranger's alias, which stays.
-    Verb.CHANGE: (Step(REQUEST, of_before=True, is_removal=True), Step(REQUEST | CREATE)),
-    Verb.DELETE: (Step(REQUEST, is_removal=True),),
+    Verb.CHANGE: (RequestStep(REQUEST, of_before=True, is_removal=True), RequestStep(REQUEST | CREATE)),
+    Verb.DELETE: (RequestStep(REQUEST, is_removal=True),),
 }
 # A link is marked only after it was made: who dies in between leaves one that counts as somebody else's, and stays.
-LINK_STEPS: Final[Steps] = {
-    Verb.ADD: (Step(REQUEST | CREATE | EXCLUSIVE), Step(REQUEST)),
-    Verb.REPLACE: (Step(REQUEST),),
-    Verb.DELETE: (Step(REQUEST, is_removal=True),),
+LINK_STEPS: Final[RequestSteps] = {
+    Verb.ADD: (RequestStep(REQUEST | CREATE | EXCLUSIVE), RequestStep(REQUEST)),
+    Verb.REPLACE: (RequestStep(REQUEST),),
+    Verb.DELETE: (RequestStep(REQUEST, is_removal=True),),
 }
 
 
@@ -81,10 +81,10 @@ class Codec(NamedTuple):
     # with NLM_F_ACK
     requests: Requests
     make_decoder: MakeDecoder
-    steps: Steps = STEPS
+    steps: RequestSteps = STEPS
     spell_removal: Callable[[Any, Any], Iterable[Value]] = _as_it_is  # (slot, value) → each way to name what shall go
     hints: Mapping[int, str] = {}  # what the kernel's words about an errno leave open
-    is_noise: Callable[[Standing | Stretch], bool] | None = None  # what is left out of a dump of everything
+    is_noise: Callable[[Standing | AlikeRoutes], bool] | None = None  # what is left out of a dump of everything
 
     @property
     def delete(self) -> int:
@@ -113,10 +113,10 @@ class Decoder:
     def decode(self, kind: Kind, data: bytes, family: int) -> list[Standing]:
         """The objects of one datagram, in the kernel's order. What is malformed is skipped and counted."""
         chunk = self.decode_chunk(kind, data, family)
-        return chunk.spread() if isinstance(chunk, Stretch) else chunk
+        return chunk.spread() if isinstance(chunk, AlikeRoutes) else chunk
 
     def decode_chunk(self, kind: Kind, data: bytes, family: int) -> Chunk:
-        """The same, as a stretch where the objects are routes that differ in their prefix only."""
+        """The same, as AlikeRoutes where the objects are routes that differ in their prefix only."""
         return self._decoders[kind](data, family)
 
     def count_malformed(self) -> None:
@@ -163,8 +163,8 @@ def _all_at_once(decoder: Decoder) -> Decode:
     """Routes that differ in their prefix only are left together."""
 
     def decode_chunk(data: bytes, family: int) -> Chunk:
-        stretch = decoder.routes.decode_stretch(data, family) if len(data) > HEADER.size else None
-        return stretch or decoder.routes.decode_all(data, family)
+        alike = decoder.routes.decode_alike(data, family) if len(data) > HEADER.size else None
+        return alike or decoder.routes.decode_all(data, family)
 
     return decode_chunk
 
@@ -179,7 +179,7 @@ def _standing_link(data: bytes, start: int, end: int) -> Standing | None:
     return decoded and decoded[0]
 
 
-def _is_kernels_own(route: Standing | Stretch) -> bool:
+def _is_kernels_own(route: Standing | AlikeRoutes) -> bool:
     """Is it what the kernel itself keeps in table local?"""
     slot = route.slot
     assert isinstance(slot, RouteSlot)

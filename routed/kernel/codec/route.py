@@ -33,7 +33,7 @@ from routed.kernel.codec.attributes import (
 )
 from routed.model.names import RTAX_CC_ALGO, RTAX_LOCK, TYPES_WITHOUT_HOP
 from routed.model.net import ADDRESS_LENGTH, FAMILY_OF_LENGTH, IPV4, IPV6
-from routed.model.objects import Hop, RouteSlot, RouteValue, Scope, Standing, Stretch
+from routed.model.objects import AlikeRoutes, Hop, RouteSlot, RouteValue, Scope, Standing
 from routed.model.prefixes import Packed
 
 HEAD: Final = Struct("=BBBBBBBBI")  # struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
@@ -137,7 +137,7 @@ class RouteDecoder:
             start += (length + 3) & ~3
         return routes
 
-    def decode_stretch(self, data: bytes, family: int) -> Stretch | None:
+    def decode_alike(self, data: bytes, family: int) -> AlikeRoutes | None:
         """All routes of one datagram where they differ in their prefix only, at a twentieth of the price.
 
         None where they do not, or where it is not worth the look. The bytes of the prefixes are taken out column by
@@ -160,7 +160,7 @@ class RouteDecoder:
             body[at::length] = blank
         if body != body[:length] * count or max(packed[layout.width :: width]) > layout.width * 8:
             return None
-        return Stretch(shared[0], Packed(bytes(packed), width), shared[1])
+        return AlikeRoutes(shared[0], Packed(bytes(packed), width), shared[1])
 
     def _append_decoded(
         self, routes: list[Standing], layout: _Layout, shape: bytes, data: bytes, start: int, end: int

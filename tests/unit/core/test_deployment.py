@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from routed.core.deployment import (
     TABLE,
     Act,
-    Candidate,
     Cell,
     Deployment,
+    Fallback,
     Given,
     Input,
     Move,
@@ -193,10 +193,10 @@ def test_a_trial_is_over_at_its_deadline_and_in_any_other_boot(
 
 
 def test_the_best_fallback_is_confirmed_then_verified_then_new() -> None:
-    verified = Candidate(1, "one", is_verified=True)
-    plain = Candidate(2, "two")
-    on_trial = Candidate(3, "three", is_verified=True, is_confirmed=False)
-    newer = Candidate(4, "four")
+    verified = Fallback(1, "one", is_verified=True)
+    plain = Fallback(2, "two")
+    on_trial = Fallback(3, "three", is_verified=True, is_confirmed=False)
+    newer = Fallback(4, "four")
     assert rank([verified, plain, on_trial, newer]) == [verified, newer, plain, on_trial]
     assert rank([plain, newer], frozenset({"four"})) == [plain, newer]
 

@@ -56,7 +56,7 @@ def test_a_failure_is_since_its_reason_first_came_up() -> None:
     holds = Holds()
     fail(holds, 5.0)
     fail(holds, 6.0)
-    assert holds.held[KEY].since == 5.0
+    assert holds.active[KEY].since == 5.0
     other = holds.note_failure(KEY, SaidNo(errno.EINVAL, "Invalid argument"), is_waiting=False, now=7.0, jitter=0.0)
     assert other.since == 7.0
 
@@ -65,8 +65,8 @@ def test_thirty_repairs_within_a_minute_are_a_fight() -> None:
     holds = Holds()
     assert fight(holds, 0.0, times=29) is None
     assert holds.note_repair(KEY, RIVAL, 30, 29.0) is not None
-    assert holds.held[KEY].why is Why.FIGHT
-    assert holds.held[KEY].reason == Fought(30, 29, RIVAL.port)
+    assert holds.active[KEY].why is Why.FIGHT
+    assert holds.active[KEY].reason == Fought(30, 29, RIVAL.port)
 
 
 def test_thirty_repairs_spread_over_more_than_a_minute_are_no_fight() -> None:
@@ -108,7 +108,7 @@ def test_a_reload_ends_fights_and_failures_but_not_a_pause() -> None:
     fight(holds, 0.0)
     holds.pause(ENTRY, "maintenance", until=3600.0, now=0.0)
     holds.release([Why.FAILED, Why.WAITING, Why.FIGHT])
-    assert set(holds.held) == {ENTRY}
+    assert set(holds.active) == {ENTRY}
     assert fight(holds, 100.0) == 60.0
 
 
@@ -129,7 +129,7 @@ def test_a_pause_ends_by_itself_and_is_handed_over_once() -> None:
     assert holds.take_ended(9.9) == []
     assert holds.take_ended(10.0) == [ENTRY]
     assert holds.take_ended(10.0) == []
-    assert not holds.held
+    assert not holds.active
 
 
 def test_an_entry_that_is_resumed_is_enforced_although_everything_else_is_paused() -> None:

@@ -79,7 +79,7 @@ def test_an_entry_that_only_observes_is_never_touched() -> None:
 
 def test_an_entry_for_once_is_installed_at_a_start_and_then_left_alone() -> None:
     drift = missing(FIRST, ONLINK, a_route(enforce=Enforce.ONCE))
-    at_start = Policy(OWNERS, fresh=frozenset({a_route().name}))
+    at_start = Policy(OWNERS, new_entries=frozenset({a_route().name}))
     assert steps(make_plan([drift], [], at_start)) == [(Verb.ADD, Kind.ROUTE, ONLINK)]
     assert not make_plan([drift], [], POLICY).operations
     other = drift._replace(nature=Nature.DIFFERENT, standing=(VIA,))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from routed.core.select import Held, choose, settle
+from routed.core.select import SettledChoice, choose, settle
 from routed.model.entries import How, Matcher, Origin, Selector
 from routed.model.facts import Choice, Facts, HostAddress, Link, Way
 from routed.model.names import LOCAL, UNICAST
@@ -150,28 +150,28 @@ A, B, NONE = Choice(2, "ens32"), Choice(3, "ens33"), Choice()
 
 
 def test_the_first_choice_is_followed_at_once() -> None:
-    assert settle(None, A, 10, 0) == Held(A)
-    assert settle(Held(NONE), A, 10, 0) == Held(A)
+    assert settle(None, A, 10, 0) == SettledChoice(A)
+    assert settle(SettledChoice(NONE), A, 10, 0) == SettledChoice(A)
 
 
 @pytest.mark.parametrize("found", [B, NONE])
 def test_another_choice_is_followed_when_it_has_lasted(found: Choice) -> None:
-    waiting = settle(Held(A), found, 10, 100)
-    assert waiting == Held(A, found, 100)
+    waiting = settle(SettledChoice(A), found, 10, 100)
+    assert waiting == SettledChoice(A, found, 100)
     assert settle(waiting, found, 10, 109) == waiting
-    assert settle(waiting, found, 10, 110) == Held(found)
+    assert settle(waiting, found, 10, 110) == SettledChoice(found)
 
 
 def test_a_flap_changes_nothing_and_the_time_counts_anew_afterwards() -> None:
-    waiting = settle(Held(A), NONE, 10, 100)
-    assert settle(waiting, A, 10, 105) == Held(A)
+    waiting = settle(SettledChoice(A), NONE, 10, 100)
+    assert settle(waiting, A, 10, 105) == SettledChoice(A)
     assert settle(settle(waiting, A, 10, 105), NONE, 10, 111).choice == A
 
 
 def test_a_rival_that_changes_has_to_last_by_itself() -> None:
-    assert settle(settle(Held(A), NONE, 10, 100), B, 10, 109) == Held(A, B, 109)
+    assert settle(settle(SettledChoice(A), NONE, 10, 100), B, 10, 109) == SettledChoice(A, B, 109)
 
 
 def test_a_link_that_came_back_under_another_ifindex_is_the_same() -> None:
     again = A._replace(dev=9)
-    assert settle(Held(A), again, 10, 100) == Held(again)
+    assert settle(SettledChoice(A), again, 10, 100) == SettledChoice(again)

@@ -58,9 +58,9 @@ def test_what_no_file_asks_for_is_not_asked() -> None:
     [
         (TOLD, [TOLD]),
         (CLOCK, [TOLD, "selector"]),
-        (ROUTE, ["gateway", "way", "natural", "default-routes", "selector"]),
-        ("address", ["gateway", "way", "natural", "default-routes", "selector"]),
-        ("link", ["gateway", "way", "natural", "default-routes", "driver", "selector"]),
+        (ROUTE, ["gateway", "way", "way-without-ours", "default-routes", "selector"]),
+        ("address", ["gateway", "way", "way-without-ours", "default-routes", "selector"]),
+        ("link", ["gateway", "way", "way-without-ours", "default-routes", "driver", "selector"]),
     ],
 )
 def test_news_of_one_source_has_those_asked_again_that_follow_it(news: str, asked: list[str]) -> None:

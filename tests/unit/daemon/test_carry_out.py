@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from routed.core.dirt import Dirt
 from routed.core.entries import resolve
-from routed.core.schedule import Dirt
 from routed.daemon.carry_out import SINGLE, carry_out, remember_displaced, verify
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
@@ -190,7 +190,7 @@ def test_what_nobody_wants_stays_while_something_that_is_wanted_could_not_be_put
 
 def test_only_what_is_not_ours_is_remembered_as_displaced(work: Pass) -> None:
     entries = (a_route(), a_lamp("a"))
-    work.host.fresh = {entry.name for entry in entries}
+    work.host.new_entries = {entry.name for entry in entries}
 
     def take_over(key: Key, before: Value, after: Value, entry: Entry) -> Plan:
         operation = put(key, after, entry, Verb.REPLACE)

@@ -18,7 +18,7 @@ from routed.daemon.clients import ClientLimits, Peer
 from routed.daemon.control import (
     OUTCOMES_QUEUED,
     Control,
-    Interface,
+    RoutedInterface,
     UnknownEntry,
     open_control,
     parse_call,
@@ -219,7 +219,7 @@ def test_the_service_introduces_itself_and_describes_its_interface(tmp_path: Pat
 def test_a_varlink_client_that_is_not_ours_can_call_every_method(tmp_path: Path) -> None:
     async def play(scene: Scene) -> None:
         transport, protocol = await connect_unix_varlink(VarlinkClientProtocol, scene.path)
-        routed = protocol.make_proxy(Interface)
+        routed = protocol.make_proxy(RoutedInterface)
         assert (await routed.GetStatus())["document"] == scene.daemon.status()
         assert (await routed.Plan())["document"]["schema"] == "routed.plan/1"
         scene.daemon.gate.set()

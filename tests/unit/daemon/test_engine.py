@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from routed.core.schedule import PASSES, QUIET, STORM, Dirt
+from routed.core.dirt import STORM, Dirt
+from routed.core.schedule import PASSES, QUIET
 from routed.core.timetable import HANDED_ON, Deadline
 from routed.core.troubles import State
 from routed.daemon.engine import ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE, Engine, Inquiry, Request
 from routed.daemon.errand import Errand
-from routed.daemon.report import BREATH, Due, Failed, Recovered, Report, Resumed, Step, Told
+from routed.daemon.report import BREATH, Aborted, Due, Recovered, Report, Resumed, Step, Told
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.objects import Key, Kind, Scope
@@ -123,7 +124,7 @@ def test_while_an_errand_is_out_nothing_is_put_right_amid_a_pass(work: Work, eng
 def test_an_exception_of_any_kind_ends_its_pass_and_nothing_else(work: Work, engine: Engine, error: Exception) -> None:
     work.errors = [error]
     request = engine.ask(Request(everything()))
-    assert run(engine) == [Failed]
+    assert run(engine) == [Aborted]
     assert (request.is_over, request.error) == (True, error)
     assert not engine.is_busy
     assert work.unread[None].state is State.UNKNOWN
@@ -138,7 +139,7 @@ def test_what_a_failed_pass_was_to_look_at_stays_dirty_with_its_reasons(work: Wo
     dirt.add_scopes([Scope(Kind.ROUTE, 2, 254)], Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0")))
     dirt.sources, dirt.regained = {"link"}, {7}
     work.schedule.dirt.absorb(dirt)
-    assert run(engine) == [Failed]
+    assert run(engine) == [Aborted]
     assert engine.find_due() == work.now + FIRST_PAUSE
     work.now += FIRST_PAUSE
     run(engine)
@@ -152,7 +153,7 @@ def test_what_a_failed_pass_was_to_look_at_stays_dirty_with_its_reasons(work: Wo
 
 def test_a_retry_holds_whatever_else_is_due(work: Work, engine: Engine) -> None:
     work.now, work.errors = 160.0, [BUSY]
-    assert run(engine) == [Failed]  # the regular comparison, which stays due
+    assert run(engine) == [Aborted]  # the regular comparison, which stays due
     assert run(engine) == []
     assert engine.find_due() == 160.0 + FIRST_PAUSE
 
@@ -188,7 +189,7 @@ def test_single_objects_that_go_on_to_fail_do_not_put_off_the_reading_of_everyth
     work.errors = [BUSY] * 4
     for _ in range(4):
         work.schedule.dirt.absorb(single())
-        assert run(engine) == [Failed]
+        assert run(engine) == [Aborted]
         assert run(engine) == []
         work.now += FIRST_PAUSE / 8
     assert engine.find_due() == 100.0 + FIRST_PAUSE
@@ -210,7 +211,7 @@ def test_files_that_cannot_be_put_in_force_leave_the_engine_at_work(work: Work, 
         raise KeyError("a bug")
 
     request = engine.ask(Request(everything(), fail))
-    assert run(engine) == [Failed]
+    assert run(engine) == [Aborted]
     assert isinstance(request.error, KeyError)
     assert work.passes == []
     work.now += FIRST_PAUSE
@@ -223,7 +224,7 @@ def test_an_interruption_that_fails_loses_nothing_and_lets_the_pass_go_on(work: 
     engine.advance()
     work.arriving, work.errors = [single()], [BUSY]
     (told,) = engine.hear()
-    assert isinstance(told, Failed)
+    assert isinstance(told, Aborted)
     assert run(engine) == [Report]
     assert work.unread, "what the interruption was about is not certain"
     work.now += FIRST_PAUSE
@@ -234,10 +235,10 @@ def test_an_interruption_that_fails_loses_nothing_and_lets_the_pass_go_on(work: 
 def test_events_that_cannot_be_read_are_told_and_everything_is_read_again(work: Work, engine: Engine) -> None:
     work.deafness = ValueError("a bug")
     (told,) = engine.hear()
-    assert isinstance(told, Failed)
+    assert isinstance(told, Aborted)
     assert told.is_first
     (told,) = engine.hear()
-    assert isinstance(told, Failed)
+    assert isinstance(told, Aborted)
     assert not told.is_first
     work.deafness = None
     work.now += FIRST_PAUSE
@@ -252,7 +253,7 @@ def test_what_fails_before_a_pass_begins_does_not_fail_again_at_once(
 
     work.schedule.dirt.absorb(single())
     monkeypatch.setattr(work.schedule.__class__, "take", fail)
-    assert run(engine) == [Failed]
+    assert run(engine) == [Aborted]
     assert run(engine) == []
     assert engine.find_due() == work.now + FIRST_PAUSE
 
@@ -316,7 +317,7 @@ def test_events_that_fail_to_be_read_amid_a_plan_are_told(work: Work, engine: En
     inquiry = engine.inquire(Inquiry(Intent()))
     engine.advance()
     work.deafness = BUSY
-    assert [type(told) for told in engine.hear()] == [Failed]
+    assert [type(told) for told in engine.hear()] == [Aborted]
     assert run(engine) == []
     assert inquiry.proposal is not None
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.daemon.engine import Request
 from routed.daemon.errand import Errand
 from routed.model.change import Cause

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from routed.daemon.handover import (
     HEAD,
     Answer,
-    Message,
+    HandoverMessage,
     get_codec,
     put_together,
     read_head,
@@ -29,7 +29,7 @@ from routed.intent.load import load
 from routed.intent.problems import Problem
 from routed.model import entries
 from routed.model.entries import Entry, Intent, LinkEntry, Origin, RouteEntry, Source
-from routed.model.handover import VERSION, Codec, HandoverError
+from routed.model.handover import VERSION, HandoverError, ValueCodec
 from routed.model.prefixes import PrefixSet
 from tests.property import worlds
 
@@ -142,7 +142,7 @@ def test_what_is_of_no_known_type_is_not_written(value: Any) -> None:
 
 
 def test_a_field_as_its_default_says_is_left_out_and_bytes_without_a_place_beside_are_hex() -> None:
-    codec = Codec((Source, Problem))
+    codec = ValueCodec((Source, Problem))
     assert codec.encode(Problem("f", 1, 1, "m")) == {"Problem": {"file": "f", "line": 1, "column": 1, "message": "m"}}
     text = json.dumps(codec.encode(Source("f", b"\x0a", "main")))
     assert text == '{"Source": {"file": "f", "content": {"hex": "0a"}, "role": "main"}}'.replace("file", "path")
@@ -151,7 +151,7 @@ def test_a_field_as_its_default_says_is_left_out_and_bytes_without_a_place_besid
 
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_a_message_that_is_damaged_is_refused_or_is_another(noise: bytes, at: int) -> None:
-    message: Message = Answer(replace(Intent(), digest="d"), problems=(Problem("f", 1, 1, "m"),))
+    message: HandoverMessage = Answer(replace(Intent(), digest="d"), problems=(Problem("f", 1, 1, "m"),))
     head, beside = write_message(message)
     text = bytearray(head[HEAD.size :])
     text[at : at + len(noise)] = noise

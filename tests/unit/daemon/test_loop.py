@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.core.timetable import Deadline
 from routed.daemon.engine import Request
 from routed.daemon.loop import Loop
-from routed.daemon.report import Due, Failed, News, PassStep, Report
+from routed.daemon.report import Aborted, Due, News, PassStep, Report
 from routed.model.change import Cause
 from routed.model.reasons import Deed, Look
 from tests.property.rig import route_key
@@ -93,7 +93,7 @@ def test_events_that_cannot_be_read_are_tried_again_later_and_not_at_once_for_ev
         return first, told.empty(), await told.get()
 
     first, is_quiet, second = asyncio.run(look())
-    assert (type(first), is_quiet, type(second)) == (Failed, True, Failed)
+    assert (type(first), is_quiet, type(second)) == (Aborted, True, Aborted)
 
 
 def test_what_somebody_brings_forward_wakes_a_loop_that_sleeps(work: Work, events: tuple[int, int]) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from routed.core.dirt import Dirt
 from routed.core.entries import resolve
-from routed.core.schedule import Dirt
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, find_all_scopes, find_scopes, observe

@@ -99,6 +99,6 @@ def test_a_former_number_that_another_daemon_holds_is_not_ours_any_more(tmp_path
     MarksFile(tmp_path / "state").save(Marks(253, frozenset({254})))
     with acquire(254, tmp_path / "another"), own(tmp_path, 255) as ownership:
         assert ownership.marks == Marks(255, frozenset({253}))
-        assert [rival.protocol for rival in ownership.lost] == [254]
+        assert [rival.protocol for rival in ownership.rivals] == [254]
         ownership.keep()
     assert MarksFile(tmp_path / "state").load() == Marks(255, frozenset({253}))

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from routed.core.schedule import Dirt
+from routed.core.dirt import Dirt
 from routed.daemon import pulse, systemd
 from routed.daemon.engine import Request
 from routed.daemon.errand import Errand

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from routed.core.dirt import Dirt
 from routed.core.holds import Holds, Subject
-from routed.core.schedule import Dirt, Schedule
+from routed.core.schedule import Schedule
 from routed.core.timetable import Deadline
 from routed.core.troubles import Trouble
 from routed.daemon.engine import Engine

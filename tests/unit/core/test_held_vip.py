@@ -9,7 +9,7 @@ import pytest
 from routed.core.announce import Announcements
 from routed.core.desired import Desired
 from routed.core.entries import resolve
-from routed.core.held import Place, find_place
+from routed.core.held_vip import Place, find_place
 from routed.core.sources import find_changed_facts
 from routed.model.change import Cause, Operation, Outcome, Verb
 from routed.model.entries import HeldVipEntry, LinkEntry

@@ -31,17 +31,17 @@ class Place(Enum):
     STUCK = "it stands there, and cannot be moved without harm"
 
 
-class Verdict(NamedTuple):
+class Placement(NamedTuple):
     """A place, and why it is not free."""
 
     place: Place
     why: Reason | None = None
 
 
-def find_place(entry: HeldVipEntry, link: Link, facts: Facts) -> Verdict:
+def find_place(entry: HeldVipEntry, link: Link, facts: Facts) -> Placement:
     """May this VIP stand on its link now?"""
     if family_of(entry.address) != IPV4 or link.kind in CREATABLE or link.name == "lo":
-        return Verdict(Place.FREE)
+        return Placement(Place.FREE)
     network = network_of(entry.address, entry.prefixlen)
     is_host = entry.prefixlen == len(entry.address) * 8
     own = [
@@ -50,13 +50,13 @@ def find_place(entry: HeldVipEntry, link: Link, facts: Facts) -> Verdict:
         if is_host or network_of(fact.address, fact.prefixlen) == network
     ]
     if not own:
-        return Verdict(Place.BARRED, NotFirst(link.name, b"" if is_host else network))
+        return Placement(Place.BARRED, NotFirst(link.name, b"" if is_host else network))
     first = own[0]
     if not _stands_in_front(AddressMember(link.ifindex, entry.address, entry.prefixlen), first, facts):
-        return Verdict(Place.FREE)
+        return Placement(Place.FREE)
     if is_host:
-        return Verdict(Place.IN_FRONT)
-    return Verdict(Place.STUCK, Stuck(network, link.name, first.address))
+        return Placement(Place.IN_FRONT)
+    return Placement(Place.STUCK, Stuck(network, link.name, first.address))
 
 
 def _stands_in_front(vip: AddressMember, own: HostAddress, facts: Facts) -> bool:

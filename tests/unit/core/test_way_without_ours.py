@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from routed.core.vip import find_beside, find_natural
-from routed.model.facts import Natural, Way
+from routed.core.vip import find_beside, find_way_without_ours
+from routed.model.facts import Way, WayWithoutOurs
 from routed.model.names import UNICAST
 from routed.model.net import IPV4, format_address, parse_address, parse_prefix
 from routed.model.objects import Kind, RouteSlot, RouteValue, Standing
@@ -24,9 +24,11 @@ OUTER, INNER = way("192.0.2.1"), way("198.51.100.1")
 PINNED = way("198.51.100.1", "10.103.97.2/32", 114)
 
 
-def natural(asked: Way | None, beside: Way | None, former: Natural | None = None) -> Way | None:
+def way_without_ours(asked: Way | None, beside: Way | None, former: WayWithoutOurs | None = None) -> Way | None:
     ways = {VIP[:-1]: asked, BESIDE: beside}
-    return find_natural(VIP, {address: one for address, one in ways.items() if one}, former, OWNERS[Kind.ROUTE]).way
+    return find_way_without_ours(
+        VIP, {address: one for address, one in ways.items() if one}, former, OWNERS[Kind.ROUTE]
+    ).way
 
 
 @pytest.mark.parametrize(
@@ -47,23 +49,23 @@ def test_nothing_is_beside_everything() -> None:
 
 
 def test_while_ours_is_absent_the_kernels_answer_counts() -> None:
-    assert natural(OUTER, INNER) == OUTER
-    assert natural(None, INNER) is None
+    assert way_without_ours(OUTER, INNER) == OUTER
+    assert way_without_ours(None, INNER) is None
 
 
 def test_while_ours_stands_the_former_answer_is_kept() -> None:
-    assert natural(PINNED, INNER, Natural(OUTER, INNER)) == OUTER
+    assert way_without_ours(PINNED, INNER, WayWithoutOurs(OUTER, INNER)) == OUTER
 
 
 def test_when_the_way_beside_changes_it_counts_for_the_vip() -> None:
-    assert natural(PINNED, INNER, Natural(OUTER, OUTER)) == INNER
+    assert way_without_ours(PINNED, INNER, WayWithoutOurs(OUTER, OUTER)) == INNER
 
 
 def test_after_a_restart_the_way_beside_is_all_that_is_known() -> None:
-    assert find_natural(VIP, {VIP[:-1]: PINNED, BESIDE: OUTER}, None, OWNERS[Kind.ROUTE]) == Natural(
+    assert find_way_without_ours(VIP, {VIP[:-1]: PINNED, BESIDE: OUTER}, None, OWNERS[Kind.ROUTE]) == WayWithoutOurs(
         OUTER, OUTER, is_certain=False
     )
 
 
 def test_a_route_to_the_neighbour_alone_says_nothing() -> None:
-    assert natural(PINNED, way("203.0.113.1", "10.103.97.3/32"), Natural(OUTER, None)) == OUTER
+    assert way_without_ours(PINNED, way("203.0.113.1", "10.103.97.3/32"), WayWithoutOurs(OUTER, None)) == OUTER

@@ -1,0 +1,169 @@
+"""Hearing: which objects and dumps an event makes dirty, and which facts it changes.
+
+An event is a hint. Where it says what now stands under one key, that key alone is compared, without a dump. Where the
+kernel drops objects in silence (a link goes down, an address goes) or where the order of aliases matters, the dump
+that shows them is dirty.
+
+Here must never live: moments (``schedule``), or what the kernel's own reasons are (``reasons``).
+"""
+
+from __future__ import annotations
+
+from routed.core.desired import Desired, scope_of
+from routed.core.dirt import Dirt
+from routed.core.kinds import KINDS, Aliases, is_as_wanted
+from routed.core.reasons import (
+    Identify,
+    blame,
+    blame_lost_address,
+    blame_removal,
+    find_link_change,
+    is_unexplained,
+)
+from routed.model.change import Cause, Want
+from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent
+from routed.model.facts import FactKey, Facts, Link
+from routed.model.net import family_of
+from routed.model.objects import Key, Kind, LinkMember, LinkSlot
+from routed.model.owner import Stamp, Stamps
+from routed.model.reasons import Deed, Reason, Sign
+
+
+def hear_object(
+    dirt: Dirt, event: ObjectEvent, desired: Desired, stamps: Stamps, mine: int, identify: Identify
+) -> None:
+    """Note what is dirty since objects came, went or changed."""
+    kind, slot, members = event.kind, event.slot, event.members
+    if event.port == mine:
+        if not event.is_removal:  # what we put stands first now; what we took away says nothing about the rest
+            dirt.forget(kind, slot, members)
+        return
+    for want, share in desired.share_out(kind, slot, members):
+        told = event if len(share) == len(members) else event._replace(members=share)
+        if want is None:
+            _hear_unwanted(dirt, told, stamps[kind], identify)
+        elif event.is_removal:
+            _hear_removal(dirt, told, want, identify)
+        else:
+            _hear_arrival(dirt, told, want, identify)
+
+
+def hear_link(dirt: Dirt, event: LinkEvent, facts: Facts, desired: Desired) -> bool:
+    """Note what is dirty since a link came, went or changed. False: nothing of it did."""
+    link, before = event.link, facts.links.get(event.link.ifindex)
+    if not event.is_removal and before == link:
+        return False
+    dirt.sources.add("link")
+    scopes = desired.scopes_on(link.ifindex)
+    cause = Cause(KERNEL, find_link_change(before or link, None if event.is_removal else link))
+    dirt.add_scopes(scopes, cause)
+    if event.is_removal or not link.is_up:
+        dirt.explain(scopes, cause)
+    if not event.is_removal and _is_in_use(link) and not (before and _is_in_use(before)):
+        dirt.regained.add(link.ifindex)
+    if before and before.name != link.name:
+        former = Key(Kind.LINK, LinkSlot(), LinkMember(before.name))
+        if desired.get(former):
+            dirt.add_keys(former.kind, former.slot, (former.member,), (), Cause(None, cause.reason))
+    apply_to_facts(facts, event)
+    return True
+
+
+def hear_address(
+    dirt: Dirt, event: AddressEvent, facts: Facts, desired: Desired, mine: int, identify: Identify, *, is_followed: bool
+) -> bool:
+    """Note what is dirty since an address of this host came or went. False: nothing that concerns us did.
+
+    ``is_followed``: do the files need to know the addresses?
+    """
+    if not event.is_removal and (not is_followed or facts.addresses.get(event.member) == event.address):
+        return False
+    if event.is_removal:
+        # With the last address of a link its IPv4 routes go in silence, and so does the src of IPv6 routes.
+        family = family_of(event.member.address)
+        swept = {scope for scope in desired.scopes_on(event.member.dev) if scope.family == family}
+        stripped = desired.scopes_reading(FactKey("address", event.member.address))
+        if swept or stripped:
+            dirt.add_scopes(swept | stripped, blame_lost_address(event, facts, mine, identify))
+    if is_followed:
+        dirt.sources.add("address")
+        apply_to_facts(facts, event)
+    return True
+
+
+def may_open_a_way(event: ObjectEvent, watched: frozenset[bytes], *, is_reach_awaited: bool) -> bool:
+    """May the kernel route something else now that a fact speaks of, or reach a gateway that is waited for?"""
+    row = KINDS[event.kind]
+    if is_reach_awaited and not event.is_removal and row.opens_network(event.value):
+        return True
+    return bool(watched) and row.is_way_to(watched, event.members)
+
+
+def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> None:
+    """Bring links or addresses up to date, in place: thousands of addresses are not copied for one event.
+
+    The gateways are asked for anew by whoever sees that the facts changed.
+    """
+    if isinstance(event, LinkEvent):
+        if event.is_removal:
+            facts.links.pop(event.link.ifindex, None)
+        else:
+            facts.links[event.link.ifindex] = event.link
+    elif event.is_removal:
+        facts.addresses.pop(event.member, None)
+    else:
+        facts.addresses[event.member] = event.address
+
+
+def _hear_unwanted(dirt: Dirt, event: ObjectEvent, stamp: Stamp, identify: Identify) -> None:
+    kind, slot, members = event.kind, event.slot, event.members
+    made_by_kernel = KINDS[kind].made_by_kernel.get(slot)
+    if made_by_kernel and not made_by_kernel.isdisjoint(map(KINDS[kind].stands_for, members)):
+        dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, Sign.DEFAULT_RULE))
+    elif event.is_removal:
+        dirt.forget(kind, slot, members)
+    elif stamp(event.value).is_ours:
+        cause = blame(event, identify, Sign.MARKED)
+        dirt.add_keys(kind, slot, members, (event.value,), cause)
+
+
+def _hear_removal(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:
+    """Something under wanted keys went: the wanted objects, or others."""
+    kind, slot, members = event.kind, event.slot, event.members
+    aliases = KINDS[kind].aliases
+    if want.value is None or is_as_wanted(event.value, want):
+        dirt.add_keys(kind, slot, members, (), _blame_removal(dirt, event, identify, Deed.DELETED))
+    elif aliases is Aliases.ORDERED:
+        cause = _blame_removal(dirt, event, identify, Sign.DELETED_BELOW)
+        dirt.add_scopes([scope_of(kind, slot)], cause)
+    elif aliases is Aliases.ALONE:
+        dirt.keys.update((key, ()) for member in members if (key := Key(kind, slot, member)) in dirt.keys)
+
+
+def _blame_removal(dirt: Dirt, event: ObjectEvent, identify: Identify, reason: Reason) -> Cause:
+    cause = blame_removal(event, identify, reason)
+    if not KINDS[event.kind].is_explained_by_dump or not is_unexplained(cause):
+        return cause
+    known = dirt.scopes.get(scope_of(event.kind, event.slot))
+    return known if known and known.port == KERNEL else cause
+
+
+def _hear_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:
+    """Something came to stand under wanted keys."""
+    kind, slot, members = event.kind, event.slot, event.members
+    aliases = KINDS[kind].aliases
+    if aliases is Aliases.BESIDE:
+        return
+    if aliases is Aliases.ORDERED and not (event.is_replacement or event.is_addition):
+        cause = blame(event, identify, Sign.ALIAS_ADDED)
+        dirt.add_scopes([scope_of(kind, slot)], cause)
+        return
+    if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
+        dirt.add_keys(kind, slot, members, (event.value,), None)
+        return
+    deed = Deed.REPLACED if event.is_replacement else Deed.ADDED if event.is_addition else Deed.CHANGED
+    dirt.add_keys(kind, slot, members, (event.value,), blame(event, identify, deed))
+
+
+def _is_in_use(link: Link) -> bool:
+    return link.is_up and link.has_carrier
