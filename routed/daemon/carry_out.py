@@ -35,6 +35,9 @@ def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
 
     Only of fresh entries: what a stranger puts in the place of an object that was in force is drift, and goes.
     """
+    fresh = host.wanted.fresh
+    if not fresh:
+        return False
     stamps = dataplanes.stamps(host.wanted.marks)
     taken = {
         Key(operation.kind, operation.slot, member): operation.before
@@ -44,7 +47,7 @@ def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
         and operation.before is not None
         and not stamps[operation.kind](operation.before).is_ours
         and operation.entry is not None
-        and operation.entry.name in host.wanted.fresh
+        and operation.entry.name in fresh
         for member in operation.members
     }
     return host.ledger.note_displaced(taken)

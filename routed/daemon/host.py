@@ -94,8 +94,7 @@ class Host:
         for event in events:
             schedule.note(event, facts, desired, stamps, mine, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == mine:
-                value = None if event.is_removal else event.value
-                self.under_way.hear((Key(event.kind, event.slot, member) for member in event.members), value)
+                self.under_way.hear(event)
 
     def deliver(self, told: Mapping[FactKey, Fact], now: float) -> None:
         """A source told this: who reads it is resolved again, unless it is what was told before."""

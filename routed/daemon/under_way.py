@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from routed.daemon.ports import Kernel
+from routed.model.events import ObjectEvent
 from routed.model.objects import Key, Value
 
 
@@ -40,10 +41,11 @@ class UnderWay:
         """A short pass has looked at these."""
         self.overtaken.update(keys)
 
-    def hear(self, keys: Iterable[Key], value: Value | None) -> None:
-        """The kernel told that we put this there, or (None) took away what stood there."""
-        for key in keys:
-            self.echo[key] = value
+    def hear(self, event: ObjectEvent) -> None:
+        """The kernel told of a change of our own."""
+        kind, slot, value = event.kind, event.slot, None if event.is_removal else event.value
+        for member in event.members:
+            self.echo[Key(kind, slot, member)] = value
 
 
 @contextmanager

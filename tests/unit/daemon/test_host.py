@@ -20,9 +20,9 @@ from routed.daemon.world import World
 from routed.kernel.dump import finish
 from routed.model.change import Cause, Verb
 from routed.model.entries import Entry, HopSpec, Intent, Settings
-from routed.model.events import LinkEvent
+from routed.model.events import LinkEvent, ObjectEvent
 from routed.model.facts import Facts, Link
-from routed.model.objects import Kind, Scope
+from routed.model.objects import Key, Kind, Scope
 from routed.model.reasons import LeftAlone, LinkDown, Look, SaidNo
 from tests.property.rig import OURS, a_host, a_route, hop, route_key, route_value
 
@@ -45,6 +45,13 @@ def wanted(*entries: Entry, before: Wanted | None = None, protocol: int = OURS, 
 
 def a_trouble(entry: str = "route/a") -> Troubled:
     return Troubled(KEY.kind, KEY.slot, (KEY.member,), Trouble(State.FAILED, SaidNo(22, "no"), 5.0, (), entry))
+
+
+def an_event(*keys: Key, is_removal: bool = False) -> ObjectEvent:
+    members = tuple(key.member for key in keys)
+    return ObjectEvent(
+        KEY.kind, KEY.slot, members, route_value(), is_removal, is_replacement=False, is_addition=True, port=4242
+    )
 
 
 # --- wanted ---------------------------------------------------------------------------------------------------------
@@ -204,15 +211,15 @@ def test_a_route_that_is_not_followed_is_so_since_it_was_found_first() -> None:
 def test_the_next_pass_knows_nothing_of_what_overtook_the_one_before_nor_of_its_echo() -> None:
     under_way = UnderWay()
     under_way.overtake([KEY])
-    under_way.hear([KEY], route_value())
+    under_way.hear(an_event(KEY))
     under_way.begin()
     assert (under_way.overtaken, under_way.echo) == (set(), {})
 
 
 def test_only_the_newest_echo_of_a_key_counts() -> None:
     under_way = UnderWay()
-    under_way.hear([KEY, OTHER], route_value())
-    under_way.hear([KEY], None)
+    under_way.hear(an_event(KEY, OTHER))
+    under_way.hear(an_event(KEY, is_removal=True))
     assert under_way.echo == {KEY: None, OTHER: route_value()}
 
 
