@@ -317,7 +317,7 @@ class Engine:
             timetable.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
             self._failures += 1
         host.look_at_everything(Cause(None, Look.FAILED))
-        return Failed(error, is_first=host.world.note_failure(find_failure(error), now))
+        return Failed(error, is_first=host.world.note_failed_pass(find_failure(error), now))
 
     def _note_success(self) -> Iterator[Recovered]:
         """Everything was read, and what it asked for was done or has a reason of its own."""

@@ -122,7 +122,7 @@ def _choose_all(it: Asking) -> dict[str, Choice]:
     for selector in it.host.wanted.intent.selectors:
         found = choose(selector, it.host.world.facts).choice
         held[selector.name] = settle(it.host.world.held.get(selector.name), found, selector.hold, it.now)
-    it.host.world.choose(held)
+    it.host.world.note_chosen(held)
     return {name: one.choice for name, one in held.items()}
 
 

@@ -64,8 +64,8 @@ class Host:
 
     def ask_for(self, intent: Intent, needs: Needs, facts: Facts) -> None:
         """From now on the facts are those that these files need, beginning with these."""
-        self.world.begin(facts, self.wanted.find_same_selectors(intent))
-        self.wanted.ask_for(needs)
+        self.world.start_from(facts, self.wanted.find_same_selectors(intent))
+        self.wanted.note_needs(needs)
         self.schedule.watched, self.schedule.follows_addresses = needs.watched, needs.has_addresses
 
     def enforce(self, intent: Intent, now: float) -> None:

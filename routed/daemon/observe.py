@@ -139,7 +139,7 @@ def _observe_scope(
     if drifts or differences.notes or former:
         host.world.forget_dumps([scope])
     else:
-        host.world.note_in_order(scope, dump.fingerprint)
+        host.world.note_verified(scope, dump.fingerprint)
     return Shown(drifts, differences.notes, differences.absent, former)
 
 

@@ -76,7 +76,7 @@ class Wanted:
             if member in members
         }
 
-    def ask_for(self, needs: Needs) -> None:
+    def note_needs(self, needs: Needs) -> None:
         """This is what the files ask of the host."""
         self.needs = needs
 
@@ -119,7 +119,7 @@ class Wanted:
     ) -> Iterator[tuple[Resolution, Resolution]]:
         """Resolve the entries that are due or read a changed fact. Yields what is not as before: before, and now.
 
-        Whoever gets that has it replaced.
+        Who gets that calls ``replace``.
         """
         for name, resolution in list(self.desired.resolutions.items()):
             if name not in due and resolution.reads.isdisjoint(changed):

@@ -38,10 +38,11 @@ class World:
 
     # --- facts ------------------------------------------------------------------------------------------------------
 
-    def begin(self, facts: Facts, same: Container[str]) -> None:
-        """The facts are these for a beginning. What the operator changed is followed at once, not when it has lasted.
+    def start_from(self, facts: Facts, same: Container[str]) -> None:
+        """Other files ask for facts, beginning with these.
 
-        ``same`` has the names of the ``[[interface]]`` tables that he did not change.
+        Of the ``[[interface]]`` tables ``same`` has the names that mean what they meant before. What the operator
+        changed is followed at once, not when it has lasted.
         """
         self.facts = facts
         self.held = {name: held for name, held in self.held.items() if name in same}
@@ -59,7 +60,7 @@ class World:
         before, self.facts = self.facts, deliver(self.facts, told, now)
         return any(before.find(key)[:2] != self.facts.find(key)[:2] for key in told)
 
-    def choose(self, held: dict[str, Held]) -> None:
+    def note_chosen(self, held: dict[str, Held]) -> None:
         """These are the links that the ``[[interface]]`` tables mean."""
         self.held = held
 
@@ -89,7 +90,7 @@ class World:
 
     # --- dumps ------------------------------------------------------------------------------------------------------
 
-    def note_in_order(self, scope: Scope, fingerprint: bytes) -> None:
+    def note_verified(self, scope: Scope, fingerprint: bytes) -> None:
         """A dump showed no drift. While it is the same, and so is what is wanted, it need not be decoded."""
         self.verified[scope] = fingerprint
 
@@ -109,7 +110,7 @@ class World:
         for scope, why in unread.items():
             self.unread.setdefault(scope, Trouble(State.UNKNOWN, why, now))
 
-    def note_failure(self, why: Reason, now: float) -> bool:
+    def note_failed_pass(self, why: Reason, now: float) -> bool:
         """A pass failed: nothing is certain until all is read again. Is it the first one since it was?"""
         before = self.unread.get(None)
         self.unread[None] = Trouble(State.UNKNOWN, why, before.since if before else now)

@@ -142,8 +142,8 @@ def test_news_are_gathered_only_while_somebody_reads_all_of_it() -> None:
 
 def test_of_failures_in_a_row_the_first_says_since_when_and_the_last_says_why() -> None:
     world = World()
-    assert world.note_failure(SaidNo(16, "busy"), 1.0)
-    assert not world.note_failure(SaidNo(12, "no memory"), 2.0)
+    assert world.note_failed_pass(SaidNo(16, "busy"), 1.0)
+    assert not world.note_failed_pass(SaidNo(12, "no memory"), 2.0)
     assert world.find_unread(KEY.kind, KEY.slot) == Trouble(State.UNKNOWN, SaidNo(12, "no memory"), 1.0)
     assert world.note_all_read() is not None
     assert world.find_unread(KEY.kind, KEY.slot) is None
@@ -300,7 +300,7 @@ def test_a_copy_begins_with_what_a_plan_must_see_and_without_what_the_last_pass_
         Ledger(displaced={KEY: route_value()}, established={KEY}, postponed={SCOPE}),
     )
     host.wanted.leave_surplus(LeftAlone.NOT_ON_DISK)
-    host.world.note_failure(SaidNo(16, "busy"), 1.0)
+    host.world.note_failed_pass(SaidNo(16, "busy"), 1.0)
     host.look_at_everything(Cause(None, Look.FAILED))
     host.ledger.note_troubles([a_trouble()], {SCOPE}, (), frozenset())
     copy = host.copy()
