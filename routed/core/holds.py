@@ -131,6 +131,10 @@ class Holds:
         self._end_pause(subject)
         return True
 
+    def spare(self, entries: Iterable[str]) -> None:
+        """These were resumed out of the pause of everything before we last stopped."""
+        self.spared.update(entries)
+
     def _end_pause(self, subject: str) -> None:
         if not subject:
             self.spared.clear()

@@ -36,7 +36,7 @@ def subjects_of(operation: Operation, members: Sequence[Member], entry: str) -> 
 def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: float) -> list[Fight]:
     """Holds for what failed and for what is fought over. Returns the fights that began."""
     fights: list[Fight] = []
-    limit = host.intent.settings.fight_limit
+    limit = host.wanted.intent.settings.fight_limit
     for outcome in report.outcomes:
         operation = outcome.operation
         entry = operation.entry.name if operation.entry else ""
@@ -45,14 +45,14 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
             key = Key(operation.kind, operation.slot, failure.member)
             waits = is_waiting(operation.kind, failure.errno)
             if key not in forgotten:
-                host.holds.note_failure(key, failure.reason, now, is_waiting=waits, jitter=jitter)
+                host.ledger.holds.note_failure(key, failure.reason, now, is_waiting=waits, jitter=jitter)
         done = outcome.done
         is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
         is_counted = limit is not None and is_against_somebody
-        for subject in subjects_of(operation, done, entry) if is_counted or host.holds.active else ():
-            host.holds.note_success(subject)
+        for subject in subjects_of(operation, done, entry) if is_counted or host.ledger.holds.active else ():
+            host.ledger.holds.note_success(subject)
             if limit is not None and is_against_somebody:
-                hold = host.holds.note_repair(subject, outcome.cause, limit, now)
+                hold = host.ledger.holds.note_repair(subject, outcome.cause, limit, now)
                 fights += [Fight(entry, subject, hold)] if hold else []
     return fights
 
@@ -62,8 +62,8 @@ def forget_former(host: Host, report: Report) -> None:
     left = [*report.plan.held, *(refusal.drift for refusal in report.plan.refusals)]
     scopes = {scope_of(drift.kind, drift.slot) for drift in left if drift.want is None}
     scopes |= {scope_of(o.operation.kind, o.operation.slot) for o in report.outcomes if o.failures}
-    looked_at = host.former.find_scopes() if report.dirt.everything else report.scopes
-    host.former.forget(looked_at - scopes - report.postponed - host.schedule.dirt.scopes.keys())
+    looked_at = host.wanted.former.find_scopes() if report.dirt.everything else report.scopes
+    host.wanted.forget_former(looked_at - scopes - report.postponed - host.schedule.dirt.scopes.keys())
 
 
 def forget_marks(host: Host, report: Report, found: set[int]) -> None:
@@ -72,12 +72,12 @@ def forget_marks(host: Host, report: Report, found: set[int]) -> None:
     What a pass found it may have changed, removed, failed at or left to the guard: only another pass can tell. That one
     comes at once where something was done.
     """
-    if not host.former_protocols or not report.dirt.everything:
+    if not host.wanted.former_protocols or not report.dirt.everything:
         return
     if found and report.outcomes and report.dirt.everything.reason is not Look.SEARCH:
-        host.schedule.dirt.everything = host.schedule.dirt.everything or Cause(None, Look.SEARCH)
+        host.look_at_everything(Cause(None, Look.SEARCH))
     if not host.schedule.dirt:  # else something has not been looked at, or has changed meanwhile
-        host.former_protocols &= found
+        host.wanted.forget_marks(found)
 
 
 def note_troubles(host: Host, report: Report, comparison: Comparison, now: float) -> list[Ended]:
@@ -87,40 +87,34 @@ def note_troubles(host: Host, report: Report, comparison: Comparison, now: float
     """
     dirt, scopes = report.dirt, set(comparison.scopes)
     if dirt.everything:  # then everything that carries our mark was looked at, also where nothing is wanted
-        scopes |= host.troubles.find_scopes() - host.desired.scopes()
-    left_out = host.meanwhile - dirt.keys.keys()  # another pass knew these better
-    over = host.troubles.update(_find_troubles(host, report, now), scopes, dirt.keys, left_out)
+        scopes |= host.ledger.troubles.find_scopes() - host.wanted.desired.scopes()
+    left_out = host.under_way.overtaken - dirt.keys.keys()  # another pass knew these better
+    over = host.ledger.note_troubles(_find_troubles(host, report, now), scopes, dirt.keys, left_out)
     ended = {(one.entry, one.subject): one for troubled in over for one in _end(host, troubled)}  # an entry once
     _note_unproved(host, now)
     if dirt.needs_dump:  # single keys may be put right before anybody has looked at the others
-        host.note_established()
-        host.note_in_force()
+        host.note_in_order()
     return list(ended.values())
 
 
 def _note_unproved(host: Host, now: float) -> None:
     """The proof of every VIP whose route is in order: does the kernel take the node's address for a source?"""
-    vips = host.needs.vips
-    found = find_unproved(vips, host.desired.resolutions, host.facts, vocabulary_of(host)) if vips else {}
-    former = host.unproved
-    host.unproved = {
-        key: former[key] if key in former and former[key].reason == why else Trouble(State.CONFLICT, why, now)
-        for key, why in found.items()
-        if key not in host.troubles
-    }
+    vips = host.wanted.needs.vips
+    found = find_unproved(vips, host.wanted.desired.resolutions, host.world.facts, vocabulary_of(host)) if vips else {}
+    host.ledger.note_unproved(found, now)
 
 
 def _end(host: Host, over: Troubled) -> Iterator[Ended]:
     """Somebody else put it right, or nobody wants it any more. Of very many only that the last of them is over."""
     kind, slot, members, trouble = over
-    if host.holds.active:
+    if host.ledger.holds.active:
         for member in members:
-            host.holds.note_success(Key(kind, slot, member))
+            host.ledger.holds.note_success(Key(kind, slot, member))
     if len(members) <= GROUP:
         for key in (Key(kind, slot, member) for member in members):
-            want = host.desired.get(key)
+            want = host.wanted.desired.get(key)
             yield Ended(want.entry.name if want else "", key, trouble)
-    elif trouble.entry and not host.troubles.has(trouble.entry, trouble.state):
+    elif trouble.entry and not host.ledger.troubles.has(trouble.entry, trouble.state):
         yield Ended(trouble.entry, trouble.entry, trouble)
 
 
@@ -152,7 +146,7 @@ def split_by_hold(host: Host, drift: Drift, began: float) -> Iterator[tuple[Hold
     name = drift.want.entry.name if drift.want else ""
     alike: defaultdict[Hold, list[Member]] = defaultdict(list)
     for member in drift.members:
-        hold = host.holds.find(Key(drift.kind, drift.slot, member), name, began)
+        hold = host.ledger.holds.find(Key(drift.kind, drift.slot, member), name, began)
         if hold is not None:
             alike[hold].append(member)
     yield from alike.items()
@@ -176,8 +170,7 @@ def _forget_displaced(host: Host, outcome: Outcome, postponed: set[Scope]) -> se
     lost = {Key(kind, slot, failure.member) for failure in outcome.failures if failure.errno not in PASSING}
     if lost:
         host.schedule.dirt.add_scopes([scope_of(kind, slot), *postponed], outcome.cause)
-    for key in lost.union(Key(kind, slot, member) for member in outcome.done):
-        host.displaced.pop(key, None)
+    host.ledger.forget_displaced(lost.union(Key(kind, slot, member) for member in outcome.done))
     return lost
 
 

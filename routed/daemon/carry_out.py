@@ -6,11 +6,10 @@ Here belongs everything between a plan and its outcomes. What the outcomes mean 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from routed.core.desired import scope_of
 from routed.core.dirt import Dirt
@@ -18,12 +17,13 @@ from routed.core.waiting import LOOK_AGAIN
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
-from routed.daemon.observe import Comparison, observe
+from routed.daemon.observe import observe
 from routed.daemon.ports import HostKernel
-from routed.daemon.report import PassStep, Report
+from routed.daemon.report import Attempt
+from routed.daemon.under_way import hearing
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
-from routed.model.objects import Key, Kind, Member
-from routed.model.reasons import Look
+from routed.model.objects import Key, Kind, Member, Scope
+from routed.model.reasons import Look, Reason
 
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
 LONG: Final = 512  # the kernel may take longer for so many members than others should wait
@@ -35,7 +35,10 @@ def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
 
     Only of new entries: what a stranger puts in the place of an object that was in force is drift, and goes.
     """
-    stamps = dataplanes.stamps(host.marks)
+    new_entries = host.wanted.new_entries
+    if not new_entries:
+        return False
+    stamps = dataplanes.stamps(host.wanted.marks)
     taken = {
         Key(operation.kind, operation.slot, member): operation.before
         for operation in plan.operations
@@ -44,45 +47,35 @@ def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
         and operation.before is not None
         and not stamps[operation.kind](operation.before).is_ours
         and operation.entry is not None
-        and operation.entry.name in host.new_entries
+        and operation.entry.name in new_entries
         for member in operation.members
     }
-    new = {key: value for key, value in taken.items() if key not in host.displaced}
-    host.displaced |= new
-    return bool(new)
-
-
-@contextmanager
-def hearing(kernel: HostKernel, *, wanted: bool) -> Iterator[None]:
-    """Hear, or do not hear, of our own changes for a while."""
-    before = kernel.hears_echo
-    if before != wanted:
-        kernel.hear_echo(wanted=wanted)
-    try:
-        yield
-    finally:
-        if before != wanted:
-            kernel.hear_echo(wanted=before)
+    return host.ledger.note_displaced(taken)
 
 
 def carry_out(
-    kernel: HostKernel, dataplanes: Dataplanes, report: Report, clock: Callable[[], float]
-) -> Iterator[PassStep]:
+    kernel: HostKernel, dataplanes: Dataplanes, plan: Plan, dirt: Dirt, began: float, clock: Callable[[], float]
+) -> Generator[Errand[Any] | None, None, Attempt]:
     """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
-    if count_members(report.plan.operations) <= SINGLE:
-        yield from _carry_out(dataplanes, report, clock)
+    if count_members(plan.operations) <= SINGLE:
+        attempt = yield from _carry_out(dataplanes, plan, dirt, began, clock)
     else:
         with hearing(kernel, wanted=False):
-            yield from _carry_out(dataplanes, report, clock)
-    if report.dirt.distinct:
-        yield from _split_by_cause(report)
+            attempt = yield from _carry_out(dataplanes, plan, dirt, began, clock)
+    if not dirt.distinct:
+        return attempt
+    return attempt._replace(outcomes=(yield from _split_by_cause(attempt.outcomes, dirt)))
 
 
-def _carry_out(dataplanes: Dataplanes, report: Report, clock: Callable[[], float]) -> Iterator[PassStep]:
+def _carry_out(
+    dataplanes: Dataplanes, plan: Plan, dirt: Dirt, began: float, clock: Callable[[], float]
+) -> Generator[Errand[Any] | None, None, Attempt]:
+    outcomes: list[Outcome] = []
+    postponed: set[Scope] = set()
     has_failed = False
-    for operation in report.plan.operations:
+    for operation in plan.operations:
         if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
-            report.postponed.add(scope_of(operation.kind, operation.slot))
+            postponed.add(scope_of(operation.kind, operation.slot))
             continue
         failures: list[Failure] = []
         dataplane = dataplanes.by_kind[operation.kind]
@@ -103,8 +96,9 @@ def _carry_out(dataplanes: Dataplanes, report: Report, clock: Callable[[], float
             failures += refused
             yield None
         has_failed = has_failed or (bool(failures) and operation.nature is not Nature.SURPLUS)
-        cause = report.dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
-        report.outcomes.append(Outcome(operation, cause, tuple(failures), clock() - report.began))
+        cause = dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
+        outcomes.append(Outcome(operation, cause, tuple(failures), clock() - began))
+    return Attempt(plan, dirt, outcomes, postponed)
 
 
 def _fail_all(operation: Operation, error: OSError) -> list[Failure]:
@@ -113,23 +107,23 @@ def _fail_all(operation: Operation, error: OSError) -> list[Failure]:
     return [Failure(member, number, text) for member in operation.members]
 
 
-def _split_by_cause(report: Report) -> Iterator[None]:
+def _split_by_cause(outcomes: list[Outcome], dirt: Dirt) -> Generator[None, None, list[Outcome]]:
     """An operation is one for all members of a group, however many causes they had; an outcome has one cause."""
-    outcomes: list[Outcome] = []
-    for outcome in report.outcomes:
+    split: list[Outcome] = []
+    for outcome in outcomes:
         if len(outcome.operation.members) == 1:
-            outcomes.append(outcome)
+            split.append(outcome)
             continue
         kind, slot, members = outcome.operation.kind, outcome.operation.slot, outcome.operation.members
-        rest, known = report.dirt.cause_of_rest(kind, slot), report.dirt.causes_in(kind, slot)
+        rest, known = dirt.cause_of_rest(kind, slot), dirt.causes_in(kind, slot)
         shares: dict[int, tuple[Cause, list[Member]]] = {}  # by identity: equal causes are one value
         for start in range(0, len(members), BREATH):
             for member in members[start : start + BREATH]:
                 cause = known.get(member, rest)
                 shares.setdefault(id(cause), (cause, []))[1].append(member)
             yield None
-        outcomes += [_share(outcome, cause, tuple(share)) for cause, share in shares.values()]
-    report.outcomes = outcomes
+        split += [_share(outcome, cause, tuple(share)) for cause, share in shares.values()]
+    return split
 
 
 def _share(outcome: Outcome, cause: Cause, members: tuple[Member, ...]) -> Outcome:
@@ -139,25 +133,26 @@ def _share(outcome: Outcome, cause: Cause, members: tuple[Member, ...]) -> Outco
 
 
 def verify(
-    kernel: HostKernel, dataplanes: Dataplanes, host: Host, report: Report, clock: Callable[[], float]
-) -> Iterator[None]:
-    """An operation counts as done when its dataplane shows it: a few by their echo, all others by another dump."""
-    if not report.outcomes:
-        return
+    kernel: HostKernel, dataplanes: Dataplanes, host: Host, attempt: Attempt, clock: Callable[[], float]
+) -> Generator[None, None, tuple[list[Outcome], Mapping[Scope, Reason]]]:
+    """An operation counts as done when its dataplane shows it: a few by their echo, all others by another dump.
+
+    Returns what became of them, and which dumps could not be read for that, and why.
+    """
+    if not attempt.outcomes:
+        return attempt.outcomes, {}
     host.listen(kernel, dataplanes, clock)
-    _look_again_where_others_stand(host, report)
-    report.outcomes = [outcome for outcome in _leave_out_surprises(host, report) if outcome.operation.members]
-    is_few = count_members(report.plan.operations) <= SINGLE
+    _look_again_where_others_stand(host, attempt.outcomes)
+    outcomes = [outcome for outcome in _leave_out_surprises(host, attempt) if outcome.operation.members]
+    is_few = count_members(attempt.plan.operations) <= SINGLE
     echoing = dataplanes.echoing
     if is_few:
-        report.outcomes = list(_verify_by_echo(host, report, echoing))
-    shown = [outcome.operation for outcome in report.outcomes if not (is_few and outcome.operation.kind in echoing)]
+        outcomes = list(_verify_by_echo(host, outcomes, echoing))
+    shown = [outcome.operation for outcome in outcomes if not (is_few and outcome.operation.kind in echoing)]
     if not shown:
-        return
+        return outcomes, {}
     scopes = {scope_of(operation.kind, operation.slot) for operation in shown}
-    after = Comparison()
-    yield from observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY))), after)
-    report.unread |= after.unread
+    after = yield from observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY))))
     wrong = {
         Key(drift.kind, drift.slot, member)
         for drift in after.drifts
@@ -168,7 +163,8 @@ def verify(
     if wrong:
         host.listen(kernel, dataplanes, clock)  # what was taken away again meanwhile was put, and is dirty anew
         wrong = {key for key in wrong if not _is_dirty(key, host.schedule.dirt)}
-        report.outcomes = [_without(outcome, wrong, echoing) for outcome in report.outcomes]
+        outcomes = [_without(outcome, wrong, echoing) for outcome in outcomes]
+    return outcomes, after.unread
 
 
 def count_members(operations: tuple[Operation, ...]) -> int:
@@ -176,20 +172,21 @@ def count_members(operations: tuple[Operation, ...]) -> int:
     return sum(len(operation.members) for operation in operations)
 
 
-def _verify_by_echo(host: Host, report: Report, echoing: Container[Kind]) -> Iterator[Outcome]:
+def _verify_by_echo(host: Host, outcomes: list[Outcome], echoing: Container[Kind]) -> Iterator[Outcome]:
     """An object is proved when the kernel echoed it as we asked for it. All others are looked at again, in a dump.
 
     Where the echo says that we ourselves took it away, the second such time counts as a failure, or it would go on for
     ever. The kernel never says that a change of an IPv6 address was ours.
     """
-    for outcome in report.outcomes:
+    echo = host.under_way.echo
+    for outcome in outcomes:
         kind, slot = outcome.operation.kind, outcome.operation.slot
         keys = {Key(kind, slot, member) for member in outcome.done}
-        wrong = {key for key in keys if host.echo.get(key) != outcome.operation.value}
+        wrong = {key for key in keys if echo.get(key) != outcome.operation.value}
         if not wrong or outcome.operation.verb is Verb.DELETE or kind not in echoing:
             yield outcome
-        elif wrong <= host.echo.keys() and (
-            outcome.cause.reason is Look.AGAIN or any(key in host.troubles for key in wrong)
+        elif wrong <= echo.keys() and (
+            outcome.cause.reason is Look.AGAIN or any(key in host.ledger.troubles for key in wrong)
         ):
             yield _without(outcome, wrong, echoing)
         else:
@@ -197,13 +194,13 @@ def _verify_by_echo(host: Host, report: Report, echoing: Container[Kind]) -> Ite
             yield outcome
 
 
-def _look_again_where_others_stand(host: Host, report: Report) -> None:
+def _look_again_where_others_stand(host: Host, outcomes: list[Outcome]) -> None:
     """Something else stands under the key as well: unknown to the event, or left behind ours. The dump will show it.
 
     Also after a removal of what was too much: the kernel compares less than we do when it removes, and may have met
     another alias than the one that was meant. Once is enough.
     """
-    for outcome in report.outcomes:
+    for outcome in outcomes:
         operation = outcome.operation
         is_removal = operation.verb is Verb.DELETE and operation.nature is not Nature.SURPLUS
         is_crowded = is_removal or operation.verb is Verb.PREPEND or operation.nature is Nature.BEHIND
@@ -212,25 +209,25 @@ def _look_again_where_others_stand(host: Host, report: Report) -> None:
             host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], again)
 
 
-def _leave_out_surprises(host: Host, report: Report) -> Iterator[Outcome]:
+def _leave_out_surprises(host: Host, attempt: Attempt) -> Iterator[Outcome]:
     """The outcomes without what met another state than the events had told of: no failure, the dump will show it."""
-    for outcome in report.outcomes:
+    for outcome in attempt.outcomes:
         kind, slot = outcome.operation.kind, outcome.operation.slot
         surprises = {
             failure.member
             for failure in outcome.failures
-            if failure.errno in LOOK_AGAIN and _is_on_the_move(Key(kind, slot, failure.member), host, report)
+            if failure.errno in LOOK_AGAIN and _is_on_the_move(Key(kind, slot, failure.member), host, attempt.dirt)
         }
         if not surprises:
             yield outcome
             continue
-        host.schedule.dirt.add_scopes([scope_of(kind, slot), *report.postponed], outcome.cause)
+        host.schedule.dirt.add_scopes([scope_of(kind, slot), *attempt.postponed], outcome.cause)
         yield _share(outcome, outcome.cause, tuple(m for m in outcome.operation.members if m not in surprises))
 
 
-def _is_on_the_move(key: Key, host: Host, report: Report) -> bool:
+def _is_on_the_move(key: Key, host: Host, dirt: Dirt) -> bool:
     """Did events tell of this object, before the pass or since it began?"""
-    return key in report.dirt.keys or key in host.meanwhile or _is_dirty(key, host.schedule.dirt)
+    return key in dirt.keys or key in host.under_way.overtaken or _is_dirty(key, host.schedule.dirt)
 
 
 def _is_dirty(key: Key, dirt: Dirt) -> bool:

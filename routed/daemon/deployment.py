@@ -213,8 +213,8 @@ class Deployer:
             if reading.intent is None:
                 self._reject(reading.problems[0].file)
                 return
-            changed, only_prefixes = find_changed_files(self._host.intent, reading.intent)
-            is_followed = only_prefixes or self._host.intent.settings.watch != "check"
+            changed, only_prefixes = find_changed_files(self._host.wanted.intent, reading.intent)
+            is_followed = only_prefixes or self._host.wanted.intent.settings.watch != "check"
             what = judge_saved(deployment, reading.intent.digest, is_followed=is_followed)
             step = advance(deployment, what, Given(reading.intent.digest, deployment.revision))
             if what is Input.SAME and before.problems:
@@ -233,7 +233,7 @@ class Deployer:
         """A full pass came to its end. Where nothing failed, what it was made for is verified."""
         deployment = self._keeper.deployment
         self._await_end_of_trial()
-        if self._host.intent.digest != deployment.digest:
+        if self._host.wanted.intent.digest != deployment.digest:
             return  # other files were kept meanwhile, whose turn comes next
         what = Input.FAILED if has_failed(self._host, report) else Input.VERIFIED
         if advance(deployment, what).act is Act.MARK_VERIFIED:
@@ -287,17 +287,17 @@ class Deployer:
     ) -> Request:
         """Do what the table says of these files, or of this revision."""
         before, host = self._keeper.deployment, self._host
-        is_other = intent.digest != host.intent.digest or not before.revision
+        is_other = intent.digest != host.wanted.intent.digest or not before.revision
         if step.act is Act.FILES:
             self._keep(step, intent, origin)
         else:
             self._keeper.move_to(step.after)
         done = await self.run_pass(intent, cause, is_forced=is_forced)
-        if host.intent.digest != intent.digest:  # the pass failed before it put anything in force
+        if host.wanted.intent.digest != intent.digest:  # the pass failed before it put anything in force
             self._keeper.move_to(before)
         self._voice.tell_waiting(host)
         if is_other:
-            counts = len(intent.entries), host.desired.count()
+            counts = len(intent.entries), host.wanted.desired.count()
             self._voice.say(notices.note_config_loaded(str(self._files.config), *counts, self._keeper.revision))
         return done
 
@@ -331,7 +331,7 @@ class Deployer:
         if self.reading.intent is None:
             state = "invalid"
         else:
-            is_same = self.reading.intent.digest == self._host.intent.digest
+            is_same = self.reading.intent.digest == self._host.wanted.intent.digest
             state = "in force" if is_same else "changed, not in force"
         return FilesDocument(state=state, problems=[describe_problem(problem) for problem in self.reading.problems])
 
@@ -359,7 +359,7 @@ class Deployer:
 
     def _update_watch(self) -> None:
         if self._watch is not None:
-            self._watch.update(*self._files.watched(self._host.intent, self.reading.being_written))
+            self._watch.update(*self._files.watched(self._host.wanted.intent, self.reading.being_written))
 
     def _reject(self, file: str) -> None:
         self._voice.say(notices.note_config_rejected(file, [str(problem) for problem in self.reading.problems]))

@@ -21,12 +21,14 @@ from routed.daemon import peers
 from routed.daemon.dataplane import find_dataplanes
 from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
+from routed.daemon.ledger import Ledger
 from routed.daemon.ownership import Ownership
 from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.record import RecordFile
 from routed.daemon.results import describe_result, has_failed
 from routed.daemon.revisions import Revisions
 from routed.daemon.storage import StateError
+from routed.daemon.wanted import Wanted
 from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.change import Cause
@@ -47,7 +49,7 @@ def open_reconciler(intent: Intent, former: frozenset[int], displaced: dict[Key,
     """
     with Kernel() as kernel:
         kernel.open_events()
-        host = Host(intent, former_protocols=former, displaced=displaced)
+        host = Host(Wanted(intent, former_protocols=former), ledger=Ledger(displaced=displaced))
         reconciler = Reconciler(
             kernel, find_dataplanes(kernel), host, time.monotonic, find_ssh_peers=peers.find_ssh_peers
         )
@@ -98,7 +100,7 @@ def apply_once(
         request = engine.ask(Request(Dirt(everything=Cause(None, Look.DIRECT)), enforce, is_forced=force))
         for _ in engine.run():  # neighbours are told once: nobody is here to repeat it
             pass
-        ownership.forget(reconciler.host.marks.numbers)
+        ownership.forget(reconciler.host.wanted.marks.numbers)
         ownership.keep()
         if request.error is None and not any(has_failed(reconciler.host, report) for report in request.reports[-1:]):
             with suppress(StateError):  # it is in force all the same
@@ -128,10 +130,10 @@ def judge_links(intent: Intent, asked: Selector) -> Judgement:
     with Kernel() as kernel:
         kernel.open_events()
         reconciler = Reconciler(
-            kernel, find_dataplanes(kernel), Host(replace(intent, selectors=(asked,))), time.monotonic
+            kernel, find_dataplanes(kernel), Host(Wanted(replace(intent, selectors=(asked,)))), time.monotonic
         )
         reconciler.begin()
-        return choose(asked, reconciler.host.facts)
+        return choose(asked, reconciler.host.world.facts)
 
 
 def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:

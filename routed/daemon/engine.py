@@ -3,8 +3,8 @@
 It owns no loop, no thread and no clock. Whoever drives it (the asyncio loop, ``apply --direct``, a test) calls ``hear``
 when events wait, ``advance`` until nothing is left to do, and again at ``find_due``. So there is one order of steps,
 and one recovery: an exception of any kind ends the pass that it came from and nothing else. What that pass was to look
-at stays dirty, what is not known since is told (``Host.unread``), and all is read again after a pause that grows. Plans
-are made when no pass is to be done, and thrown away where one comes due.
+at stays dirty, what is not known since is told (``World.unread``), and all is read again after a pause that grows.
+Plans are made when no pass is to be done, and thrown away where one comes due.
 
 What is due and is no pass, such as the sentence for the service manager, is handed on as a step (``core.timetable``).
 Here must never live: what a pass does (``reconcile``), or what a person is told of it (``service``).
@@ -21,11 +21,11 @@ from routed.core.dirt import Dirt
 from routed.core.reasons import find_failure
 from routed.core.schedule import PASSES
 from routed.core.timetable import HANDED_ON, Deadline
-from routed.core.troubles import State, Trouble
-from routed.daemon.carry_out import SINGLE, hearing
+from routed.daemon.carry_out import SINGLE
 from routed.daemon.errand import Errand
 from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.report import BREATH, Aborted, Due, PassStep, Recovered, Report, Resumed, Step, Told
+from routed.daemon.under_way import hearing
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
@@ -180,6 +180,7 @@ class Engine:
             if self._proposal is None:
                 inquiry.attempts += 1
                 self.began = self.reconciler.clock()
+                self.reconciler.host.under_way.begin()
                 self._proposal = self.reconciler.propose(inquiry.intent)
             next(self._proposal)
         except StopIteration as end:
@@ -203,7 +204,7 @@ class Engine:
     def _step_in(self) -> Iterator[Report]:
         """Put right what events told of single objects, in between two steps of a pass that takes long.
 
-        What that pass sees of them, or asks for, may be older than this: it leaves them alone.
+        See ``under_way``.
         """
         host, kernel = self.reconciler.host, self.reconciler.kernel
         for _ in range(INTERLUDES):
@@ -217,7 +218,7 @@ class Engine:
             except Exception:
                 self._keep(dirt)
                 raise
-            self.reconciler.note_meanwhile(keys)
+            host.under_way.overtake(keys)
 
     def _hand_out(self, step: Any) -> Step:
         if step is None:
@@ -233,8 +234,8 @@ class Engine:
         host, now = self.reconciler.host, self.reconciler.clock()
         if self._requests:
             self._request = request = self._requests.popleft()
-            request.dirt.absorb(host.schedule.dirt)
-            self._dirt, host.schedule.dirt = request.dirt, Dirt()
+            request.dirt.absorb(host.take_dirt())
+            self._dirt = request.dirt
             self._is_initial |= request.is_initial
             request.prepare()
             self._passes = self._settle(request.dirt, is_forced=request.is_forced)
@@ -242,8 +243,8 @@ class Engine:
         if self._is_resting or now < self._not_before:
             return None
         if self.timetable.take(Deadline.HOLD, now):
-            resumed = Resumed(tuple(map(str, host.holds.find_ended_pauses(now))))
-            host.make_dirty(host.schedule.dirt, host.holds.take_ended(now), Cause(None, Look.RETRY))
+            resumed = Resumed(tuple(map(str, host.ledger.holds.find_ended_pauses(now))))
+            host.make_dirty(host.schedule.dirt, host.ledger.holds.take_ended(now), Cause(None, Look.RETRY))
             if resumed.subjects:
                 return resumed
         if self.timetable.take(Deadline.ANNOUNCE, now) and (announced := self.reconciler.announce()):
@@ -265,7 +266,7 @@ class Engine:
         self.began = self.reconciler.clock()
         for _ in range(ROUNDS):
             self._dirt = dirt
-            host.begin_pass()
+            host.under_way.begin()
             if not self.reconciler.kernel.hears_echo:  # a pass that failed could not even ask for it again
                 self.reconciler.kernel.hear_echo(wanted=True)
             yield from self.reconciler.reconcile(dirt, is_initial=is_initial, is_forced=is_forced)
@@ -276,8 +277,8 @@ class Engine:
             is_storm = schedule.find_end_of_storm(now) > now and not is_initial
             if not schedule.dirt or is_storm or self.timetable.retry_at > now:
                 return
-            dirt, schedule.dirt = schedule.dirt, Dirt()
-        host.schedule.dirt = dirt
+            dirt = host.take_dirt()
+        host.schedule.dirt.absorb(dirt)
 
     def _end(self) -> None:
         """The passes under way are over."""
@@ -312,14 +313,12 @@ class Engine:
         events without end would put it off for ever.
         """
         host, now = self.reconciler.host, self.reconciler.clock()
-        schedule, timetable = host.schedule, self.timetable
+        timetable = self.timetable
         if is_full or not timetable.retry_at:
             timetable.retry_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._failures)
             self._failures += 1
-        schedule.dirt.everything = schedule.dirt.everything or Cause(None, Look.FAILED)
-        before = host.unread.get(None)
-        host.unread[None] = Trouble(State.UNKNOWN, find_failure(error), before.since if before else now)
-        return Aborted(error, is_first=before is None)
+        host.look_at_everything(Cause(None, Look.FAILED))
+        return Aborted(error, is_first=host.world.note_failed_pass(find_failure(error), now))
 
     def _note_success(self) -> Iterator[Recovered]:
         """Everything was read, and what it asked for was done or has a reason of its own."""
@@ -328,7 +327,7 @@ class Engine:
         host = self.reconciler.host
         if host.schedule.dirt.everything is None:  # else an interruption of this pass failed
             self.timetable.retry_at = 0.0
-            trouble = host.unread.pop(None, None)
+            trouble = host.world.note_all_read()
             if trouble is not None:
                 yield Recovered(trouble.reason)
 

@@ -7,7 +7,6 @@ asked. What other sources tell comes by ``host.deliver``.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from routed.core.hear import apply_to_facts
@@ -35,84 +34,78 @@ class Asking(NamedTuple):
 def gather(
     kernel: HostKernel, dataplanes: Dataplanes, host: Host, news: Collection[str], now: float, *, is_full: bool
 ) -> Iterator[None]:
-    """Ask those sources again that these news concern; if ``is_full``, all that the files need. Raises OSError.
-
-    A full one also forgets the facts that the files do not need.
-    """
-    host.facts = replace(host.facts, moment=now)
-    asked = list_asked(news, host.needs, is_full=is_full)
+    """Ask again whom these news concern, or everybody; what was not heard otherwise is forgotten. Raises OSError."""
+    host.world.look_at(now)
+    asked = list_asked(news, host.wanted.needs, is_full=is_full)
     for name in asked:
         answer = QUESTIONS[name](Asking(kernel, dataplanes, host, now))
         value = (yield from answer) if isinstance(answer, Generator) else answer
-        host.facts = host.facts.put(**{SOURCES[name].fills: value})
+        host.world.note(**{SOURCES[name].fills: value})
     if is_full:
         rest = {row.fills: getattr(_NOTHING, row.fills) for name, row in SOURCES.items() if name not in asked}
-        host.facts = host.facts.put(**rest)
+        host.world.note(**rest)
 
 
 def prove(kernel: HostKernel, host: Host) -> None:
     """Ask again how packets to the VIPs go, now that their routes were touched. Raises OSError."""
-    if host.needs.vips:
-        host.facts = host.facts.put(ways=kernel.look_up(host.needs.destinations))
+    if host.wanted.needs.vips:
+        host.world.note(ways=kernel.look_up(host.wanted.needs.destinations))
 
 
 def arm(host: Host) -> None:
     """Put into the timetable when a fact, or an entry, will change by the passing of time alone."""
-    ends = (host.choices[one.name].since + one.hold for one in host.intent.selectors if _has_rival(host, one.name))
-    stale = (fact.until for fact in host.facts.told.values() if fact.until is not None)
-    again = (moment for moment in host.desired.again.values() if moment > host.facts.moment)  # else it was looked at
+    choices, selectors = host.world.choices, host.wanted.intent.selectors
+    ends = (choices[one.name].since + one.hold for one in selectors if _has_rival(host, one.name))
+    stale = (fact.until for fact in host.world.facts.told.values() if fact.until is not None)
+    again = (
+        moment for moment in host.wanted.desired.again.values() if moment > host.world.facts.moment
+    )  # else it was looked at
     moments = [*ends, *stale, *again]
     host.timetable.set(Deadline.LOOK_AGAIN, min(moments, default=None))
 
 
 def _expire(it: Asking) -> dict[FactKey, Fact]:
-    return expire(it.host.facts, it.now)
+    return expire(it.host.world.facts, it.now)
 
 
 def _read_links(it: Asking) -> Generator[None, None, dict[int, Link]]:
     """In slices. What is heard between two of them is newer."""
-    it.host.news = []
-    try:
+    with it.host.world.gather_news() as news:
         found = Facts(links=(yield from it.kernel.read_links()))
-        for event in it.host.news:
+        for event in news:
             if isinstance(event, LinkEvent):
                 apply_to_facts(found, event)
-        return found.links
-    finally:
-        it.host.news = None
+    return found.links
 
 
 def _read_addresses(it: Asking) -> Generator[None, None, dict[AddressMember, HostAddress]]:
     """Likewise."""
-    it.host.news = []
-    try:
+    with it.host.world.gather_news() as news:
         found = Facts(addresses=(yield from it.kernel.read_addresses()))
-        for event in it.host.news:
+        for event in news:
             if isinstance(event, AddressEvent):
                 apply_to_facts(found, event)
-        return found.addresses
-    finally:
-        it.host.news = None
+    return found.addresses
 
 
 def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:
-    own = {fact.address: fact.dev for fact in it.host.facts.addresses.values()}
-    located = it.kernel.locate_gateways(it.host.needs.gateways, own)
+    own = {fact.address: fact.dev for fact in it.host.world.facts.addresses.values()}
+    located = it.kernel.locate_gateways(it.host.wanted.needs.gateways, own)
     # a link that was not heard of yet will be news, and then the gateways are asked for again
-    return {gateway: where for gateway, where in located.items() if where.dev in it.host.facts.links}
+    return {gateway: where for gateway, where in located.items() if where.dev in it.host.world.facts.links}
 
 
 def _look_up(it: Asking) -> dict[bytes, Way]:
-    return it.kernel.look_up(it.host.needs.destinations)
+    return it.kernel.look_up(it.host.wanted.needs.destinations)
 
 
 def _find_ways_without_ours(it: Asking) -> dict[bytes, WayWithoutOurs]:
-    facts, stamps = it.host.facts, it.dataplanes.stamps(it.host.marks)
+    facts, stamps = it.host.world.facts, it.dataplanes.stamps(it.host.wanted.marks)
     return {
         vip.prefix: find_way_without_ours(
             vip.prefix, facts.ways, facts.ways_without_ours.get(vip.prefix), stamps[key_of(vip).kind]
         )
-        for vip in it.host.needs.vips
+        for vip in it.host.wanted.needs.vips
     }
 
 
@@ -121,21 +114,21 @@ def _read_default_routes(it: Asking) -> tuple[Standing, ...]:
 
 
 def _read_drivers(it: Asking) -> dict[int, str]:
-    return it.kernel.read_drivers(it.host.facts.links.values())
+    return it.kernel.read_drivers(it.host.world.facts.links.values())
 
 
 def _choose_all(it: Asking) -> dict[str, Choice]:
     """The choice in force of every ``[[interface]]``."""
     choices = {}
-    for selector in it.host.intent.selectors:
-        found = choose(selector, it.host.facts).choice
-        choices[selector.name] = settle(it.host.choices.get(selector.name), found, selector.hold, it.now)
-    it.host.choices = choices
+    for selector in it.host.wanted.intent.selectors:
+        found = choose(selector, it.host.world.facts).choice
+        choices[selector.name] = settle(it.host.world.choices.get(selector.name), found, selector.hold, it.now)
+    it.host.world.note_chosen(choices)
     return {name: one.choice for name, one in choices.items()}
 
 
 def _has_rival(host: Host, name: str) -> bool:
-    return name in host.choices and host.choices[name].rival is not None
+    return name in host.world.choices and host.world.choices[name].rival is not None
 
 
 _NOTHING: Final = Facts()

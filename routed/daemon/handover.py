@@ -1,8 +1,8 @@
 """What the daemon and the process that reads its files say to each other, and how it is written on a pipe.
 
 The daemon asks with ReadFiles, or with ReadKept and its sources. The other says At before the work on each file, asks
-back with Wanted, and ends with an Answer; where that has an intent, its sources and entries follow, in pieces: no step
-of reading them in keeps a repair waiting. Here must never live: what a file means, or when one is read.
+back with StandInWanted, and ends with an Answer; where that has an intent, its sources and entries follow, in pieces:
+no step of reading them in keeps a repair waiting. Here must never live: what a file means, or when one is read.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class At(NamedTuple):
     file: str
 
 
-class Wanted(NamedTuple):
+class StandInWanted(NamedTuple):
     """This file is being written: what of it is in force?"""
 
     file: str
@@ -77,10 +77,10 @@ class Answer(NamedTuple):
     entries: int = 0  # that follow, in pieces
 
 
-HandoverMessage = ReadFiles | ReadKept | At | Wanted | StandIn | Answer | Source | tuple[Entry, ...]
+HandoverMessage = ReadFiles | ReadKept | At | StandInWanted | StandIn | Answer | Source | tuple[Entry, ...]
 
 _TYPES: Final = (
-    ReadFiles, ReadKept, At, Wanted, StandIn, Answer, Problem,
+    ReadFiles, ReadKept, At, StandInWanted, StandIn, Answer, Problem,
     Intent, Settings, Selector, Matcher, How, Source, Origin, PrefixSet, Enforce, OnConflict,
 )  # fmt: skip
 

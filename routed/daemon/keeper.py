@@ -129,21 +129,21 @@ class Keeper:
     def load_displaced(self) -> None:
         """Learn what our objects displaced when we last ran. While that is not known, nothing of ours is surplus."""
         with self._keeping("displaced"):
-            self._host.displaced.update(self._revisions.load_displaced())
+            self._host.ledger.take_up_displaced(self._revisions.load_displaced())
             self._knows_displaced = True
         self._judge_surplus()
 
     def load_pauses(self, now: float) -> None:
         """Take up the pauses of this boot. Those whose time is over meanwhile are forgotten, and said."""
         boot, booted = read_boot()
-        for subject in take_up(self._pauses.load(boot), self._host.holds, now, booted):
+        for subject in take_up(self._pauses.load(boot), self._host.ledger.holds, now, booted):
             self._say(notices.note_resumed(subject, is_over=True))
 
     def save_pauses(self, now: float) -> None:
         """Keep what is paused. It outlives the daemon, and not the boot."""
         with self._keeping("pauses"):
             boot, booted = read_boot()
-            self._pauses.save(list_kept(self._host.holds, booted - now), boot)
+            self._pauses.save(list_kept(self._host.ledger.holds, booted - now), boot)
 
     def save_displaced(self, displaced: dict[Key, Value]) -> None:
         """Keep what our objects displaced; never in place of a list that could not be read."""
@@ -165,10 +165,10 @@ class Keeper:
         if not self._revisions.has(self.revision):
             self._recorded = None
             self.move_to(self.deployment._replace(revision=self.save_revision(intent)))
-            if self._host.displaced and self.revision:
-                self.save_displaced(self._host.displaced)
+            if self._host.ledger.displaced and self.revision:
+                self.save_displaced(self._host.ledger.displaced)
         elif "displaced" in self._lost:
-            self.save_displaced(self._host.displaced)
+            self.save_displaced(self._host.ledger.displaced)
         if "record" in self._lost:
             self._keep_record()
 
@@ -181,9 +181,11 @@ class Keeper:
 
     def _judge_surplus(self) -> None:
         if not self.deployment.is_as_wanted:
-            self._host.why_surplus_stays = LeftAlone.NOT_ON_DISK
+            self._host.wanted.leave_surplus(LeftAlone.NOT_ON_DISK)
+        elif not self._knows_displaced:
+            self._host.wanted.leave_surplus(LeftAlone.NOT_KNOWN)
         else:
-            self._host.why_surplus_stays = None if self._knows_displaced else LeftAlone.NOT_KNOWN
+            self._host.wanted.let_surplus_go()
 
     @contextmanager
     def _keeping(self, what: str) -> Iterator[None]:

@@ -6,10 +6,12 @@ A dump whose fingerprint is that of the last one that showed no drift is not dec
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from routed.core.desired import scope_of
 from routed.core.diff import Comparer, compare_keys
@@ -22,6 +24,16 @@ from routed.model.objects import AlikeRoutes, Chunk, Key, Kind, Member, Scope, S
 from routed.model.owner import Owner, Stamps
 from routed.model.reasons import Look, Reason, Unreadable
 from routed.model.text import mark_of
+
+
+class Shown(NamedTuple):
+    """What one dump showed."""
+
+    drifts: tuple[Drift, ...] = ()
+    notes: tuple[Drift, ...] = ()
+    absent: Mapping[Slot, frozenset[Member]] = MappingProxyType({})
+    former: AbstractSet[Any] = frozenset()
+    is_unchanged: bool = False  # as its fingerprint says
 
 
 @dataclass(slots=True)
@@ -39,6 +51,19 @@ class Comparison:
     def count(self, nature: Nature) -> int:
         """How many objects are in drift of this nature."""
         return sum(len(drift.members) for drift in self.drifts if drift.nature is nature)
+
+    def take(self, scope: Scope, shown: Shown | Reason) -> None:
+        """What the dump of a scope showed, or why it could not be read."""
+        if not isinstance(shown, Shown):
+            self.scopes.discard(scope)
+            self.unread[scope] = shown
+            return
+        self.drifts += shown.drifts
+        self.notes += shown.notes
+        self.absent |= {(scope.kind, slot): members for slot, members in shown.absent.items()}
+        self.former |= shown.former
+        if shown.is_unchanged:
+            self.unchanged.add(scope)
 
 
 def find_scopes(dataplanes: Dataplanes, dirt: Dirt, host: Host) -> list[Scope]:
@@ -59,27 +84,31 @@ def find_all_scopes(dataplanes: Dataplanes, host: Host, kinds: Iterable[Kind]) -
     """The dumps that show all of these kinds that is wanted or ours."""
     found: set[Scope] = set()
     for kind in kinds:
-        found.update(scope_of(kind, slot) for slot in host.desired.wants.get(kind, ()))
-        found.update(dataplanes.by_kind[kind].find_owned(kind, KINDS[kind].families, host.marks))
+        found.update(scope_of(kind, slot) for slot in host.wanted.desired.wants.get(kind, ()))
+        found.update(dataplanes.by_kind[kind].find_owned(kind, KINDS[kind].families, host.wanted.marks))
     return found
 
 
-def observe(dataplanes: Dataplanes, host: Host, dirt: Dirt, found: Comparison) -> Iterator[None]:
-    """Compare all that is dirty, into ``found``. Yields where the loop may breathe."""
+def observe(dataplanes: Dataplanes, host: Host, dirt: Dirt) -> Generator[None, None, Comparison]:
+    """Compare all that is dirty. Yields where the loop may breathe."""
     scopes = find_scopes(dataplanes, dirt, host)
-    found.scopes.update(scopes)
+    found = Comparison(scopes=set(scopes))
     for scope in scopes:
-        yield from _observe_scope(dataplanes, host, scope, found)
-    if host.meanwhile:  # what the dumps say of those may be older than what was done about them
-        found.drifts = list(_leave_out_keys(found.drifts, host.meanwhile))
+        found.take(scope, (yield from _observe_scope(dataplanes, host, scope, found.scopes)))
+    if overtaken := host.under_way.overtaken:
+        found.drifts = list(_leave_out_keys(found.drifts, overtaken))
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
-    stamps = dataplanes.stamps(host.marks)
-    differences = compare_keys(touched, host.desired.wants, stamps)
+    stamps = dataplanes.stamps(host.wanted.marks)
+    differences = compare_keys(touched, host.wanted.desired.wants, stamps)
     found.former |= find_former(differences.drifts, host, stamps)
     found.drifts += _leave_out_marks(dataplanes, differences.drifts)
+    return found
 
 
-def _observe_scope(dataplanes: Dataplanes, host: Host, scope: Scope, found: Comparison) -> Iterator[None]:
+def _observe_scope(
+    dataplanes: Dataplanes, host: Host, scope: Scope, scopes: set[Scope]
+) -> Generator[None, None, Shown | Reason]:
+    """What one dump shows and no other of these ``scopes`` shows anyway, or why it could not be read."""
     dataplane = dataplanes.by_kind[scope.kind]
     try:
         dump = yield from dataplane.read_dump(scope)
@@ -88,21 +117,18 @@ def _observe_scope(dataplanes: Dataplanes, host: Host, scope: Scope, found: Comp
         if not has_moved and not is_polled:
             raise
         why: Reason = Look.RESTLESS if has_moved else Unreadable(error.strerror or str(error))
-        found.scopes.discard(scope)
-        found.unread[scope] = why
         if not is_polled:  # else the next poll is soon enough
             host.schedule.dirt.add_scopes([scope], Cause(None, why))
-        return
-    if dump.fingerprint == host.verified.get(scope):
-        found.unchanged.add(scope)
+        return why
+    if dump.fingerprint == host.world.verified.get(scope):
         yield from dump.discard()
-        return
-    wants = host.desired.wants[scope.kind]
+        return Shown(is_unchanged=True)
+    wants = host.wanted.desired.wants[scope.kind]
     covered = [slot for slot in wants if scope_of(scope.kind, slot) == scope]
-    elsewhere = {other for other in found.scopes if not other.protocol} if scope.protocol else set()
+    elsewhere = {other for other in scopes if not other.protocol} if scope.protocol else set()
     made_by_kernel = KINDS[scope.kind].made_by_kernel
     expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
-    stamps = dataplanes.stamps(host.marks)
+    stamps = dataplanes.stamps(host.wanted.marks)
     comparer = Comparer(scope.kind, wants, covered, stamps[scope.kind], expected=expected)
     for chunk in dump.chunks():
         comparer.feed(_leave_out(scope.kind, chunk, elsewhere) if elsewhere else chunk)
@@ -110,19 +136,16 @@ def _observe_scope(dataplanes: Dataplanes, host: Host, scope: Scope, found: Comp
     differences = comparer.finish()
     drifts = _leave_out_marks(dataplanes, differences.drifts)
     former = find_former((*differences.drifts, *differences.notes), host, stamps)
-    found.former |= former
-    found.drifts += drifts
-    found.notes += differences.notes
-    found.absent |= {(scope.kind, slot): members for slot, members in differences.absent.items()}
     if drifts or differences.notes or former:
-        host.verified.pop(scope, None)
+        host.world.forget_dumps([scope])
     else:
-        host.verified[scope] = dump.fingerprint
+        host.world.note_verified(scope, dump.fingerprint)
+    return Shown(drifts, differences.notes, differences.absent, former)
 
 
 def find_former(drifts: Iterable[Drift], host: Host, stamps: Stamps) -> set[Any]:
     """The marks of before among what stands in the way of these wants, or under none."""
-    if not host.former_protocols:
+    if not host.wanted.former_protocols:
         return set()
     return {
         mark_of(drift.kind, value)

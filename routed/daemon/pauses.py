@@ -100,7 +100,7 @@ def take_up(kept: KeptPauses, holds: Holds, now: float, booted: float) -> list[s
         if pause.until > booted:
             until, since = (now + moment - booted for moment in (pause.until, pause.since))
             holds.pause(pause.subject, pause.words, until, since, pause.author)
-    holds.spared.update(kept.spared)
+    holds.spare(kept.spared)
     return [pause.subject for pause in kept.pauses if pause.until <= booted]
 
 

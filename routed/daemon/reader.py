@@ -24,7 +24,7 @@ from routed.daemon.handover import (
     ReadFiles,
     ReadKept,
     StandIn,
-    Wanted,
+    StandInWanted,
     expect,
     get_codec,
     read_head,
@@ -99,7 +99,7 @@ class Conversation:
 
     def find_stand_in(self, file: str) -> bytes | None:
         """What is in force of a file that is being written."""
-        self._send(Wanted(file))
+        self._send(StandInWanted(file))
         stand_in: StandIn = expect(StandIn, self._receive())
         return stand_in.content
 

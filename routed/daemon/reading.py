@@ -24,7 +24,7 @@ from routed.daemon.handover import (
     ReadFiles,
     ReadKept,
     StandIn,
-    Wanted,
+    StandInWanted,
     expect,
     get_codec,
     put_together,
@@ -138,9 +138,9 @@ class Reader:
 
     def _take_answer(self, find_stand_in: Callable[[str], bytes | None], basis: Intent | None) -> Reading:
         message = self._receive()
-        while isinstance(message, (At, Wanted)):
+        while isinstance(message, (At, StandInWanted)):
             self._file = message.file
-            if isinstance(message, Wanted):
+            if isinstance(message, StandInWanted):
                 self._send(StandIn(find_stand_in(message.file)))
             message = self._receive()
         answer: Answer = expect(Answer, message)

@@ -6,7 +6,7 @@ elsewhere. Which pass is due, and what follows when one fails, is decided by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -54,15 +54,14 @@ class Reconciler:
     save_displaced: Callable[[dict[Key, Value]], None] = lambda _: None
     find_ssh_peers: Callable[[], frozenset[bytes]] = frozenset
     interest_inputs: object = None  # what the present interest in news was found by
-    imagined: Host | None = None  # that a plan is being made from
 
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
-        host, needs = self.host, find_needs(self.host.intent)
-        host.ask_for(host.intent, needs, ask_for(host.facts, needs, self.clock()))
+        host, needs = self.host, find_needs(self.host.wanted.intent)
+        host.ask_for(host.wanted.intent, needs, ask_for(host.world.facts, needs, self.clock()))
         for _ in self._refresh_facts(Dirt(everything=Cause(None, Look.START)), is_initial=False):
             pass
-        self.host.schedule.dirt = Dirt()  # what was heard meanwhile: the first pass looks at everything
+        self.host.take_dirt()  # what was heard meanwhile: the first pass looks at everything
 
     def listen(self) -> None:
         """Take in every event that waits."""
@@ -75,41 +74,45 @@ class Reconciler:
 
     def reconcile(self, dirt: Dirt, *, is_initial: bool = False, is_forced: bool = False) -> Iterator[PassStep]:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
-        report = Report(dirt, began=self.clock(), is_initial=is_initial)
-        comparison = yield from self.decide(report, is_forced=is_forced)
-        if remember_displaced(self.dataplanes, self.host, report.plan):
-            self.save_displaced(self.host.displaced)
-        displaced = len(self.host.displaced)
-        yield from carry_out(self.kernel, self.dataplanes, report, self.clock)
-        yield from verify(self.kernel, self.dataplanes, self.host, report, self.clock)
+        kernel, dataplanes, host, clock = self.kernel, self.dataplanes, self.host, self.clock
+        began, ledger = clock(), host.ledger
+        comparison, plan = yield from self.decide(dirt, began, is_initial=is_initial, is_forced=is_forced)
+        new_entries = host.wanted.new_entries
+        if remember_displaced(dataplanes, host, plan):
+            self.save_displaced(ledger.displaced)
+        displaced = len(ledger.displaced)
+        attempt = yield from carry_out(kernel, dataplanes, plan, dirt, began, clock)
+        outcomes, unread = yield from verify(kernel, dataplanes, host, attempt, clock)
+        report = Report(
+            dirt,
+            began,
+            is_initial,
+            new_entries,
+            plan,
+            outcomes,
+            comparison.scopes,
+            {**comparison.unread, **unread},
+            attempt.postponed,
+            absent=comparison.absent,
+        )
         self._draw_conclusions(report, comparison)
-        if len(self.host.displaced) != displaced:  # some were put back
-            self.save_displaced(self.host.displaced)
+        if len(ledger.displaced) != displaced:  # some were put back
+            self.save_displaced(ledger.displaced)
         yield report
 
     def propose(self, intent: Intent) -> Generator[None, None, Proposal]:
         """The plan of the first pass if these files, read from the disk, were put in force now.
 
         Neither the kernel nor the host is changed. May be abandoned, and may be interrupted by passes that look at
-        single keys; ``note_meanwhile`` has to be told of those.
+        single keys: see ``under_way``.
         """
         host = self.host.copy()
-        host.why_surplus_stays = None
+        host.wanted.let_surplus_go()
         yield from host.enforce_in_slices(intent, self.clock())
-        self.imagined = host
-        try:
-            report = Report(Dirt(everything=Cause(None, Look.PLAN)), began=self.clock(), is_initial=True)
-            observed = replace(self, kernel=Spectator(self.kernel), dataplanes=self.dataplanes.observed(), host=host)
-            yield from observed.decide(report)
-        finally:
-            self.imagined = None
-        return Proposal(report.plan, host, report.began)
-
-    def note_meanwhile(self, keys: Iterable[Key]) -> None:
-        """These were looked at by themselves: what goes on beside it leaves them alone."""
-        for host in (self.host, self.imagined):
-            if host is not None:
-                host.meanwhile.update(keys)
+        dirt, began = Dirt(everything=Cause(None, Look.PLAN)), self.clock()
+        observed = replace(self, kernel=Spectator(self.kernel), dataplanes=self.dataplanes.observed(), host=host)
+        _, plan = yield from observed.decide(dirt, began, is_initial=True)
+        return Proposal(plan, host, began)
 
     def poll(self) -> None:
         """Make dirty what no event tells of and has to be read again by now."""
@@ -122,8 +125,8 @@ class Reconciler:
     def announce(self) -> list[Announced]:
         """Tell the neighbours of those VIPs whose turn it is."""
         host, told = self.host, []
-        for member, burst in host.announcements.take_due(host.desired, self.clock()):
-            link, error = host.facts.links.get(member.dev), None
+        for member, burst in host.ledger.announcements.take_due(host.wanted.desired, self.clock()):
+            link, error = host.world.facts.links.get(member.dev), None
             if link and link.is_up:
                 try:
                     self.kernel.announce(link, member.address)
@@ -133,19 +136,17 @@ class Reconciler:
                 told.append(Announced(burst.entry.name, member, burst.why, is_first, error))
         return told
 
-    def decide(self, report: Report, *, is_forced: bool = False) -> Generator[None, None, Comparison]:
-        """Look, resolve, compare, plan. The plan is in the report, and nothing of it was carried out."""
-        host, dirt = self.host, report.dirt
+    def decide(
+        self, dirt: Dirt, began: float, *, is_initial: bool = False, is_forced: bool = False
+    ) -> Generator[None, None, tuple[Comparison, Plan]]:
+        """Look, resolve, compare, plan. Nothing of the plan is carried out."""
+        host = self.host
         if dirt.asks_for_facts:
-            yield from self._refresh_facts(dirt, is_initial=report.is_initial)
-            host.schedule.note_questions(report.began, self.clock())
+            yield from self._refresh_facts(dirt, is_initial=is_initial)
+            host.schedule.note_questions(began, self.clock())
             self._choose_news()
-        report.new_entries = frozenset(host.new_entries)
-        comparison = Comparison()
-        yield from observe(self.dataplanes, host, dirt, comparison)
-        report.scopes, report.absent, report.unread = comparison.scopes, comparison.absent, comparison.unread
-        report.plan = make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
-        return comparison
+        comparison = yield from observe(self.dataplanes, host, dirt)
+        return comparison, make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
@@ -154,72 +155,72 @@ class Reconciler:
         # all of it: an event that was lost may have been that of a link or an address
         yield from gather(self.kernel, self.dataplanes, host, dirt.sources, self.clock(), is_full=is_full)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
-            host.facts = host.facts.put(ssh_peers=self.find_ssh_peers())
+            host.world.note(ssh_peers=self.find_ssh_peers())
         self.listen()  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
         arm(host)
-        waiting = (one.reads for one in host.desired.resolutions.values() if one.waiting)
-        host.schedule.is_reach_awaited = any(key.what == "gateway" for reads in waiting for key in reads)
+        host.await_reach()
 
     def _choose_news(self) -> None:
         """Hear of what may matter now, before it is dumped, and of nothing else."""
-        host = self.host
+        host, wanted = self.host, self.host.wanted
         is_everything_news = host.schedule.is_reach_awaited
-        interest_inputs = (is_everything_news, host.desired.changes, host.needs, host.marks)
+        interest_inputs = (is_everything_news, wanted.desired.changes, wanted.needs, wanted.marks)
         if interest_inputs == self.interest_inputs:
             return
         self.interest_inputs = interest_inputs
-        interest = None if is_everything_news else find_interest(host.desired, host.needs.watched, host.marks.numbers)
+        needs = wanted.needs
+        interest = None if is_everything_news else find_interest(wanted.desired, needs.watched, wanted.marks.numbers)
         if interest != self.kernel.interest:
             self.kernel.listen_for(interest)
-            if host.needs.gateways or host.needs.watched:  # these were asked for while the news of them was not heard
-                host.schedule.dirt.sources.add(ROUTE)
+            if needs.gateways or needs.watched:  # these were asked for while the news of them was not heard
+                host.ask_again(ROUTE)
 
     def _policy(self, comparison: Comparison, *, is_forced: bool) -> Policy:
-        host, now = self.host, self.clock()
+        host, wanted, ledger, now = self.host, self.host.wanted, self.host.ledger, self.clock()
         surplus = comparison.count(Nature.SURPLUS)  # without any, nobody asks how many are owned
         limits = Limits(
-            max_deletes=host.intent.settings.max_deletes,
+            max_deletes=wanted.intent.settings.max_deletes,
             is_forced=is_forced,
-            ssh_peers=host.facts.ssh_peers,
-            contacted=host.established | host.displaced.keys(),
-            count_former=host.former.count,
+            ssh_peers=host.world.facts.ssh_peers,
+            contacted=ledger.established | ledger.displaced.keys(),
+            count_former=wanted.former.count,
         )
         return Policy(
-            stamps=self.dataplanes.stamps(host.marks),
+            stamps=self.dataplanes.stamps(wanted.marks),
             limits=limits,
             owned=host.owned_after(comparison.count(Nature.MISSING), surplus) if surplus else 0,
-            new_entries=host.new_entries,
-            why_surplus_stays=host.why_surplus_stays,
-            is_undecided=host.is_undecided,
-            is_held=(lambda key, entry: host.holds.find(key, entry, now) is not None) if host.holds.active else None,
-            displaced=host.displaced,
+            new_entries=wanted.new_entries,
+            why_surplus_stays=wanted.why_surplus_stays,
+            is_undecided=host.world.is_undecided,
+            is_held=(lambda key, entry: ledger.holds.find(key, entry, now) is not None)
+            if ledger.holds.active
+            else None,
+            displaced=ledger.displaced,
         )
 
     def _draw_conclusions(self, report: Report, comparison: Comparison) -> None:
         """What the outcomes mean for the next pass and for the state that is shown."""
-        host, now = self.host, self.clock()
+        host, ledger, now = self.host, self.host.ledger, self.clock()
         if report.outcomes:
             prove(self.kernel, host)
         report.fights = note_outcomes(host, report, self.kernel.port, now, self.jitter())
         report.ended = note_troubles(host, report, comparison, now)
         if report.dirt.everything:
-            host.holds.forget_old_repairs(now)
-        host.postponed = host.postponed - report.scopes | report.postponed
-        host.note_unread(report.scopes - report.unread.keys(), report.unread, now)
+            ledger.holds.forget_old_repairs(now)
+        ledger.note_postponed(report.scopes, report.postponed)
+        host.world.note_unread(report.scopes - report.unread.keys(), report.unread, now)
         forget_former(host, report)
         forget_marks(host, report, comparison.former)
-        host.announcements.note(report.outcomes, report.dirt.regained, host.desired, host.facts, now)
+        desired, facts = host.wanted.desired, host.world.facts
+        ledger.announcements.note(report.outcomes, report.dirt.regained, desired, facts, now)
         report.elapsed = now - report.began
         host.schedule.note_pass(report.dirt, report.began, now)
-        self._plan_polls(report, now)
+        if self.dataplanes.polled:
+            self._plan_polls(report, now)
 
     def _plan_polls(self, report: Report, now: float) -> None:
         """A dataplane without events is read again after a while, as long as anything is wanted of it."""
-        polls = self.host.schedule.polls
-        for dataplane, interval in self.dataplanes.polled:
-            if not any(self.host.desired.wants.get(kind) for kind in dataplane.kinds):
-                polls.pop(dataplane.name, None)
-            elif report.dirt.everything or dataplane.name not in polls:
-                polls[dataplane.name] = now + interval
-        self.host.schedule.arm_polls()
+        wants = self.host.wanted.desired.wants
+        polled = [(one.name, any(map(wants.get, one.kinds)), interval) for one, interval in self.dataplanes.polled]
+        self.host.plan_polls(polled, now, is_all_read=report.dirt.everything is not None)

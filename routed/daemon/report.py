@@ -1,4 +1,4 @@
-"""The report of one pass: a value that is filled while the pass goes on, and read when it is over."""
+"""What a pass came to, and what the engine hands out."""
 
 from __future__ import annotations
 
@@ -42,9 +42,21 @@ class Ended(NamedTuple):
     trouble: Trouble
 
 
+class Attempt(NamedTuple):
+    """A plan that was carried out: what the requests came to, and where surplus stayed since one was refused."""
+
+    plan: Plan
+    dirt: Dirt  # why it was looked at
+    outcomes: list[Outcome]
+    postponed: set[Scope]
+
+
 @dataclass(slots=True)
 class Report:
-    """What one pass looked at, did and found out."""
+    """What one pass looked at, did and found out.
+
+    The reconciler makes it when all was verified, and adds what follows from that. Nobody else writes to it.
+    """
 
     dirt: Dirt
     began: float

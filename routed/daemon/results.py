@@ -134,7 +134,7 @@ def _find_held(proposal: Proposal) -> Iterator[Refusal]:
 
 
 def _find_unresolved(host: Host) -> Iterator[Waits]:
-    for resolution in host.desired.resolutions.values():
+    for resolution in host.wanted.desired.resolutions.values():
         for waiting in resolution.waiting:
             yield Waits(resolution.entry, waiting.reason)
 
@@ -143,16 +143,16 @@ def find_waiting(host: Host) -> Iterator[Waits]:
     """What cannot be in the kernel yet: entries whose facts are not there, and objects that the kernel put off."""
     yield from _find_unresolved(host)
     vocabulary = vocabulary_of(host)
-    for one in host.troubles:
-        whose = host.desired.resolutions.get(one.trouble.entry)
+    for one in host.ledger.troubles:
+        whose = host.wanted.desired.resolutions.get(one.trouble.entry)
         if one.trouble.state is State.WAITING and whose:
             yield Waits(whose.entry, one.trouble.reason, name_members(one, vocabulary))
 
 
 def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocument]:
     """What the kernel refused. Very many of one entry and reason are one."""
-    for one in host.troubles:
-        resolution = host.desired.resolutions.get(one.trouble.entry)
+    for one in host.ledger.troubles:
+        resolution = host.wanted.desired.resolutions.get(one.trouble.entry)
         if one.trouble.state is State.FAILED and resolution:
             yield FailureDocument(
                 entry=resolution.entry.name,
@@ -164,7 +164,9 @@ def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocume
 
 def has_failed(host: Host, report: Report) -> bool:
     """Is there anything that the kernel refused, or that could not be read? What waits or is withheld is neither."""
-    return bool(report.unread) or any(one.trouble.state in {State.FAILED, State.UNKNOWN} for one in host.troubles)
+    return bool(report.unread) or any(
+        one.trouble.state in {State.FAILED, State.UNKNOWN} for one in host.ledger.troubles
+    )
 
 
 def describe_rejection(problems: Iterable[Problem], revision: int) -> ApplyDocument:

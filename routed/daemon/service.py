@@ -54,6 +54,7 @@ from routed.daemon.status import (
     summarise_pauses,
 )
 from routed.daemon.voice import Voice
+from routed.daemon.wanted import Wanted
 from routed.daemon.watch import FileWatch
 from routed.intent.problems import IntentError
 from routed.kernel.kernel import Kernel
@@ -90,12 +91,11 @@ class Service:
         self.overruns = 0
         self.began_at = time.time()
         self.last_resync = 0.0
-        self.readings = Readings(files.read, lambda: self.host.intent)
-        self.host = Host(start.intent)
+        self.readings = Readings(files.read, lambda: self.host.wanted.intent)
+        self.host = Host(Wanted(start.intent, former_protocols=ownership.marks.former))
         self.timetable = self.host.timetable
         self.voice = Voice(sink, kernel.witness, self.timetable)
         self.ownership = ownership
-        self.host.former_protocols = ownership.marks.former
         self.keeper = Keeper(
             files.revisions,
             files.record,
@@ -159,7 +159,9 @@ class Service:
         if first.error is not None:
             raise FirstPassError(describe_reason(find_failure(first.error))) from first.error
         memory.settle_down()
-        self.voice.say(notices.note_started(__version__, str(self.files.config), self.host.intent.settings.protocol))
+        self.voice.say(
+            notices.note_started(__version__, str(self.files.config), self.host.wanted.intent.settings.protocol)
+        )
         self.has_begun.set()
 
     def follow_files(self, watch: FileWatch) -> None:
@@ -170,11 +172,11 @@ class Service:
         """Stop listening; take the objects away if the file says so."""
         self.readings.stop()
         await self.loop.stop()
-        settings = self.host.intent.settings
+        settings = self.host.wanted.intent.settings
         is_keeping = settings.on_stop != "remove"
         if not is_keeping:
             empty = Intent(settings=settings)
-            self.host.why_surplus_stays = None
+            self.host.wanted.let_surplus_go()
             removal = await self.deployer.run_pass(empty, Cause(None, Look.STOP), is_forced=True)
             is_keeping = removal.error is not None
         await self.voice.finish()
@@ -188,7 +190,7 @@ class Service:
         sentence, reading = self._summarise(), self.deployer.reading
         if reading.intent is None:
             return f"{discretion.name_places(reading.problems)}; {sentence}"
-        if reading.intent.digest != self.host.intent.digest:
+        if reading.intent.digest != self.host.wanted.intent.digest:
             return f"files changed, not in force; {sentence}"
         return sentence
 
@@ -209,8 +211,8 @@ class Service:
             pid=os.getpid(),
             since=_iso(self.began_at),
             config=str(self.files.config),
-            protocol=self.host.intent.settings.protocol,
-            former_protocols=sorted(self.host.former_protocols),
+            protocol=self.host.wanted.intent.settings.protocol,
+            former_protocols=sorted(self.host.wanted.former_protocols),
             revision=self.keeper.revision,
             files=self.deployer.describe_files(),
             state=self._summarise(),
@@ -279,7 +281,7 @@ class Service:
         subject = self._find_subject(entry)
         now = time.monotonic()
         author = name_asker(asker)
-        self.host.holds.pause(subject, reason, now + seconds, now, author)
+        self.host.ledger.holds.pause(subject, reason, now + seconds, now, author)
         self.keeper.save_pauses(now)
         self.voice.say(notices.note_paused(subject, seconds, Paused(reason, author)))
         self.loop.pump()
@@ -287,7 +289,7 @@ class Service:
     def resume(self, entry: str | None) -> None:
         """Enforce again, at once. Raises UnknownEntry."""
         subject = self._find_subject(entry)
-        if self.host.holds.resume(subject):
+        if self.host.ledger.holds.resume(subject):
             self.keeper.save_pauses(time.monotonic())
             self.voice.say(notices.note_resumed(subject, is_over=False))
             self.host.make_dirty(self.host.schedule.dirt, [subject], Cause(None, Look.RESUMED))
@@ -343,7 +345,7 @@ class Service:
     def _find_subject(self, entry: str | None) -> str:
         if entry is None or entry == EVERYTHING:
             return EVERYTHING
-        if entry not in self.host.desired.resolutions:
+        if entry not in self.host.wanted.desired.resolutions:
             raise UnknownEntry(entry=entry)
         return entry
 
@@ -355,8 +357,8 @@ class Service:
             self.voice.say(notices.note_overrun(self.overruns))
         if report.dirt.everything:
             self.last_resync = time.monotonic()
-            self.ownership.forget(self.host.marks.numbers)
-            self.keeper.keep_again(self.host.intent)
+            self.ownership.forget(self.host.wanted.marks.numbers)
+            self.keeper.keep_again(self.host.wanted.intent)
             self.deployer.note_pass(report)
             if self.control:
                 self.control.ensure()
@@ -375,7 +377,7 @@ class Service:
             self.keep_pause = min(2 * self.keep_pause, LAST_KEEP)
 
     def _keep_again(self) -> None:
-        self.keeper.keep_again(self.host.intent)
+        self.keeper.keep_again(self.host.wanted.intent)
         if not self.keeper.unsaved:
             self.keep_pause = FIRST_KEEP
         self._notify_status()

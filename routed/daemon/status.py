@@ -31,7 +31,7 @@ Wrong = Mapping[str, Sequence[Troubled]]  # entry → its objects that are not i
 
 def vocabulary_of(host: Host) -> Vocabulary:
     """The names by which the host's objects are printed now."""
-    return Vocabulary.of(host.facts, host.intent.table_names, host.intent.settings.protocol)
+    return Vocabulary.of(host.world.facts, host.wanted.intent.table_names, host.wanted.intent.settings.protocol)
 
 
 def describe_entries(host: Host, moment: Moment) -> list[EntryDocument]:
@@ -48,7 +48,7 @@ def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
     and the entries are few.
     """
     vocabulary = vocabulary_of(host)
-    found = [one for one in host.troubles if one.trouble.entry not in host.desired.resolutions]
+    found = [one for one in host.ledger.troubles if one.trouble.entry not in host.wanted.desired.resolutions]
     if _count(found) <= SMALL:
         return [_describe_object(key, one.trouble, vocabulary, moment) for one in found for key in _keys_of(one)]
     shares = list(_share_by_former(host, found))
@@ -64,7 +64,7 @@ def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
 
 def summarise(host: Host, revision: int) -> str:
     """One sentence, for ``systemctl status``: how many objects are in sync and how many are not."""
-    if unread := host.unread.get(None):
+    if unread := host.world.unread.get(None):
         where = f"revision {revision} in force" if revision else "in force"
         return f"{where}, but what the kernel holds is not known, and is read again: {describe_reason(unread.reason)}"
     counts = count_states(host)
@@ -76,11 +76,11 @@ def summarise(host: Host, revision: int) -> str:
 
 def summarise_pauses(host: Host, moment: Moment) -> str:
     """The beginning of a headline where something is paused; it ends with a semicolon."""
-    pauses = host.holds.list_pauses()
+    pauses = host.ledger.holds.list_pauses()
     if not pauses:
         return ""
     if (everything := pauses.get("")) is not None:
-        spared = f" but {', '.join(sorted(host.holds.spared))}" if host.holds.spared else ""
+        spared = f" but {', '.join(sorted(host.ledger.holds.spared))}" if host.ledger.holds.spared else ""
         return f"everything{spared} is paused until {moment(everything.until)}; "
     last = moment(max(hold.until for hold in pauses.values()))
     what = f"{next(iter(pauses))} is" if len(pauses) == 1 else f"{len(pauses)} entries are"
@@ -96,9 +96,9 @@ def describe_pauses(host: Host, moment: Moment) -> list[PauseDocument]:
             until=moment(hold.until),
             reason=hold.reason.words,
             author=hold.reason.author,
-            spared=sorted(host.holds.spared) if not entry else [],
+            spared=sorted(host.ledger.holds.spared) if not entry else [],
         )
-        for entry, hold in sorted(host.holds.list_pauses().items())
+        for entry, hold in sorted(host.ledger.holds.list_pauses().items())
         if isinstance(hold.reason, Paused)
     ]
 
@@ -122,12 +122,12 @@ def count_states(host: Host) -> dict[str, int]:
 
 def count_leftovers(host: Host) -> int:
     """How many objects carry our mark, are wanted by no entry, and are still there."""
-    return _count(one for one in host.troubles if one.trouble.entry not in host.desired.resolutions)
+    return _count(one for one in host.ledger.troubles if one.trouble.entry not in host.wanted.desired.resolutions)
 
 
 def _in_order(host: Host) -> Iterator[Resolution]:
-    for entry in host.intent.entries:
-        resolution = host.desired.resolutions.get(entry.name)
+    for entry in host.wanted.intent.entries:
+        resolution = host.wanted.desired.resolutions.get(entry.name)
         if resolution is not None:
             yield resolution
 
@@ -157,18 +157,18 @@ def _join(some: Iterable[Troubled]) -> Iterator[tuple[Kind, Slot, Sequence[Membe
 def _share_by_former(host: Host, some: Iterable[Troubled]) -> Iterator[tuple[Kind, str, int, Trouble]]:
     """How many of these which entry wanted before; an empty name where nobody knows."""
     for kind, slot, members, trouble in _join(some):
-        former = host.former.count(kind, slot, members)
+        former = host.wanted.former.count(kind, slot, members)
         former[""] = len(members) - former.total()
         yield from ((kind, name, count, trouble) for name, count in (+former).items())
 
 
 def _group_by_entry(host: Host) -> Wrong:
     by_entry: defaultdict[str, list[Troubled]] = defaultdict(list)
-    for one in host.troubles:
+    for one in host.ledger.troubles:
         by_entry[one.trouble.entry].append(one)
-    for key, trouble in host.unproved.items():
-        want = host.desired.get(key)
-        if want is not None and key not in host.troubles:
+    for key, trouble in host.ledger.unproved.items():
+        want = host.wanted.desired.get(key)
+        if want is not None and key not in host.ledger.troubles:
             by_entry[want.entry.name].append(Troubled(key.kind, key.slot, (key.member,), trouble))
     return by_entry
 
@@ -176,22 +176,22 @@ def _group_by_entry(host: Host) -> Wrong:
 def _find_wrong(host: Host, resolution: Resolution, by_entry: Wrong) -> list[Troubled]:
     """The objects of an entry that are not in sync, each once: not known, in trouble, or another entry's."""
     name = resolution.entry.name
-    since = host.since.get(name, 0.0)
+    since = host.ledger.since.get(name, 0.0)
     waiting = Trouble(State.WAITING, _why_it_waits(resolution), since)
     wrong: list[Troubled] = []
     known: list[ObjectSet] = []
     for group in resolution.sets:
-        unknown = waiting if group.value is None else host.find_unread(group.kind, group.slot)
+        unknown = waiting if group.value is None else host.world.find_unread(group.kind, group.slot)
         if unknown is None:
             known.append(group)
         else:
             wrong.append(Troubled(group.kind, group.slot, group.members, unknown))
     slots = {(one.kind, one.slot) for one in wrong}
     wrong += [one for one in by_entry.get(name, ()) if (one.kind, one.slot) not in slots]
-    clash = host.desired.clashes.get(name)
+    clash = host.wanted.desired.clashes.get(name)
     if clash is not None:
         conflict = Trouble(State.CONFLICT, Claimed(clash), since)
-        taken = ((group, host.desired.find_taken(group, name)) for group in known)
+        taken = ((group, host.wanted.desired.find_taken(group, name)) for group in known)
         wrong += [Troubled(group.kind, group.slot, members, conflict) for group, members in taken if members]
     return wrong
 
@@ -205,14 +205,14 @@ def _describe_entry(
 ) -> EntryDocument:
     entry = resolution.entry
     states = [one.trouble for one in wrong]
-    since = host.since.get(entry.name, 0.0)
-    paused = host.holds.find_pause(entry.name)
+    since = host.ledger.since.get(entry.name, 0.0)
+    paused = host.ledger.holds.find_pause(entry.name)
     if paused is not None:
         states.append(Trouble(State.PAUSED, paused.reason, paused.since))
     if resolution.waiting:
         states.append(Trouble(State.WAITING, _why_it_waits(resolution), since))
-    if entry.name in host.desired.clashes:
-        states.append(Trouble(State.CONFLICT, Claimed(host.desired.clashes[entry.name]), since))
+    if entry.name in host.wanted.desired.clashes:
+        states.append(Trouble(State.CONFLICT, Claimed(host.wanted.desired.clashes[entry.name]), since))
     worst = max(
         states,
         key=lambda trouble: list(State).index(trouble.state),

@@ -179,22 +179,22 @@ class Voice:
 
     def _tell_vips(self, host: Host) -> None:
         """What the interfaces of the files come to, which VIPs need their route, and whether the kernel follows it."""
-        chosen = {name: choice.name for name, choice in host.facts.chosen.items()}
-        for name, choice in host.facts.chosen.items():
+        chosen = {name: choice.name for name, choice in host.world.facts.chosen.items()}
+        for name, choice in host.world.facts.chosen.items():
             if self._chosen.get(name) != choice.name:
                 before = self._chosen.get(name, "")
                 self.say(notices.note_selector_changed(name, before, choice.name, choice.reason))
         self._chosen = chosen
-        notes = {vip.name: (vip, host.desired.resolutions[vip.name].note) for vip in host.needs.vips}
+        notes = {vip.name: (vip, host.wanted.desired.resolutions[vip.name].note) for vip in host.wanted.needs.vips}
         for name, (vip, note) in notes.items():
             if note and self._conditions.get(name) != note:
                 self.say(notices.note_vip_condition(name, str(vip.origin), note))
         self._conditions = {name: note or self._conditions.get(name) for name, (_, note) in notes.items()}
-        bypassed = {key: trouble.reason for key, trouble in host.unproved.items()}
+        bypassed = {key: trouble.reason for key, trouble in host.ledger.unproved.items()}
         if bypassed != self._bypassed:
             vocabulary = vocabulary_of(host)
             for key, reason in bypassed.items():
-                want = host.desired.get(key)
+                want = host.wanted.desired.get(key)
                 if want and self._bypassed.get(key) != reason:
                     self.say(notices.note_vip_bypassed(want.entry.name, format_key(key, vocabulary), reason))
             self._bypassed = bypassed
@@ -208,14 +208,14 @@ class Voice:
         self._timetable.cancel(Deadline.WAITING)
         now = {
             resolution.entry.name: join_reasons(waiting.reason for waiting in resolution.waiting)
-            for resolution in host.desired.resolutions.values()
+            for resolution in host.wanted.desired.resolutions.values()
             if resolution.waiting
         }
         for entry in self._waiting.keys() - now.keys():
             self._repeat.resolve(entry)
         for entry, reason in now.items():
             if self._waiting.get(entry) != reason:
-                origin = str(host.desired.resolutions[entry].entry.origin)
+                origin = str(host.wanted.desired.resolutions[entry].entry.origin)
                 self.say(notices.note_waiting(entry, origin, reason))
         self._waiting = now
 

@@ -113,7 +113,7 @@ def read_raw(requests: RequestSocket, type_: int, body: bytes) -> list[bytes]:
     return list(finish(read_in_slices(requests, type_, body)).datagrams)
 
 
-def finish(steps: Generator[None, None, T]) -> T:
+def finish(steps: Generator[object, None, T]) -> T:
     """What a generator returns, without a breath."""
     while True:
         try:

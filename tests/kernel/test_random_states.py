@@ -16,6 +16,7 @@ from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Report
+from routed.daemon.wanted import Wanted
 from routed.kernel.kernel import Kernel
 from routed.kernel.sockets import EVENT_BUFFER
 from routed.model.change import Cause
@@ -46,7 +47,7 @@ class Keeper:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.now = 1000.0
-        self.host = Host(Intent(SETTINGS))
+        self.host = Host(Wanted(Intent(SETTINGS)))
         reconciler = Reconciler(kernel, Dataplanes(kernel), self.host, lambda: self.now)
         self.engine = Engine(reconciler)
         reconciler.begin()

@@ -12,6 +12,7 @@ from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Aborted, Report
+from routed.daemon.wanted import Wanted
 from routed.kernel.stamp import STAMPS, make_stamp
 from routed.model import names
 from routed.model.change import Cause, Plan, Verb
@@ -69,14 +70,14 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.reconciler = Reconciler(
-            self.kernel, Dataplanes(self.kernel, *self.others), Host(Intent()), lambda: self.now
+            self.kernel, Dataplanes(self.kernel, *self.others), Host(Wanted(Intent())), lambda: self.now
         )
         self.engine = Engine(self.reconciler)
         self.kernel.inspect = self._inspect
 
     @property
     def stamps(self) -> Stamps:
-        return self.reconciler.dataplanes.stamps(self.host.marks)
+        return self.reconciler.dataplanes.stamps(self.host.wanted.marks)
 
     @property
     def host(self) -> Host:
@@ -86,7 +87,7 @@ class Rig:
         """Read the host, put the entries in force, and settle."""
         intent = Intent(settings or Settings(), entries)
         self.kernel.read_events()
-        self.host.intent = intent
+        self.host.wanted.intent = intent
         self.reconciler.begin()
         return self.enforce(intent)
 
@@ -138,14 +139,14 @@ class Rig:
 
     def _inspect(self, verb: Verb, key: Key, value: Value) -> None:
         """Nothing may be asked for but what is wished or owned, at the moment of asking."""
-        is_wished = self.host.desired.get(key) is not None
+        is_wished = self.host.wanted.desired.get(key) is not None
         is_owned = verb is Verb.DELETE and self.stamps[key.kind](value).is_ours
-        is_given_back = self.host.displaced.get(key) == value
+        is_given_back = self.host.ledger.displaced.get(key) == value
         assert is_wished or is_owned or is_given_back, f"{verb} {key} {value} is none of our business"
 
     def plan(self, intent: Intent | None = None) -> Plan:
         """What putting these files in force would do, by default those that are; made as soon as nothing is due."""
-        inquiry = self.engine.inquire(Inquiry(intent or self.host.intent))
+        inquiry = self.engine.inquire(Inquiry(intent or self.host.wanted.intent))
         self._advance()
         if inquiry.error is not None:
             raise inquiry.error

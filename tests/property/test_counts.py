@@ -56,7 +56,7 @@ def assert_counts_are_true(rig: Rig) -> None:
             for group in resolution.sets
             for key in (Key(group.kind, group.slot, member) for member in group.members)
         )
-        for name, resolution in host.desired.resolutions.items()
+        for name, resolution in host.wanted.desired.resolutions.items()
     }
     states: dict[str, int] = {State.IN_SYNC: sum(in_order.values())}
     for entry in describe_entries(host, str):
@@ -68,7 +68,7 @@ def assert_counts_are_true(rig: Rig) -> None:
         assert len(entry["objects"]) <= 64 + 10
         states |= {state: states.get(state, 0) + count for state, count in wrong.items()}
     assert count_states(host) == states
-    assert sum(states.values()) == host.desired.count()
+    assert sum(states.values()) == host.wanted.desired.count()
     assert f" {states[State.IN_SYNC]} object" in summarise(host, 3)
     result = describe_result(host, answered(rig), 3)
     assert (result["in_sync"], result["counts"]) == (states[State.IN_SYNC], states)
@@ -89,14 +89,14 @@ def test_the_objects_in_sync_and_those_in_each_other_state_add_up_to_all_there_a
     rig.start(
         *(e if e.enforce is Enforce.REPAIR else a_route("watched", (*V4, *V6), metric=8, is_file=True) for e in ENTRIES)
     )
-    rig.enforce(Intent(rig.host.intent.settings, ENTRIES))
+    rig.enforce(Intent(rig.host.wanted.intent.settings, ENTRIES))
     rig.kernel.mischief.refuse = refuse
     assert_counts_are_true(rig)
     for (metric, lost), refusals, paused, is_resynced in history:
         refused.clear()
         refused.update({key: number for metric_, (some, number) in refusals.items() for key in keys(metric_, some)})
         for name in paused:
-            rig.host.holds.pause(name, "because", rig.now + 300.0, rig.now)
+            rig.host.ledger.holds.pause(name, "because", rig.now + 300.0, rig.now)
         for key in keys(metric, lost):
             for value in rig.kernel.standing(key):
                 rig.kernel.request(Verb.DELETE, key, value)
@@ -149,22 +149,22 @@ def test_a_group_in_trouble_is_over_when_all_of_it_stands_again() -> None:
     rig = Rig(a_host())
     entry = a_route("file", V4, is_file=True)
     rig.start(entry)
-    rig.enforce(Intent(rig.host.intent.settings, (a_route("file", V4, is_file=True, enforce=Enforce.OBSERVE),)))
-    (group,) = rig.host.desired.resolutions["route/file"].sets
+    rig.enforce(Intent(rig.host.wanted.intent.settings, (a_route("file", V4, is_file=True, enforce=Enforce.OBSERVE),)))
+    (group,) = rig.host.wanted.desired.resolutions["route/file"].sets
     value = group.value
     assert isinstance(value, RouteValue)
     for key in keys(None, V4):
         rig.kernel.request(Verb.DELETE, key, value)
     rig.run(0.1)
-    assert [len(one.members) for one in rig.host.troubles] == [100]
+    assert [len(one.members) for one in rig.host.ledger.troubles] == [100]
     for prefix in V4[:99]:
         rig.kernel.request(Verb.ADD, Key(Kind.ROUTE, group.slot, route_key(prefix).member), value)
         rig.run(0.1)
-    assert len(rig.host.troubles) == 1
+    assert len(rig.host.ledger.troubles) == 1
     assert not [ended for report in rig.reports for ended in report.ended if ended.subject == "route/file"]
     rig.kernel.request(Verb.ADD, route_key(V4[99]), value)
     rig.run(0.1)
-    assert not rig.host.troubles
+    assert not rig.host.ledger.troubles
 
 
 def test_a_fight_over_very_many_is_held_as_one_and_over_as_one() -> None:
@@ -176,7 +176,7 @@ def test_a_fight_over_very_many_is_held_as_one_and_over_as_one() -> None:
                 rig.kernel.request(Verb.DELETE, key, value)
         rig.run(0.5)
     assert count_states(rig.host) == {"in-sync": 0, "held": 180}
-    assert {(one.trouble.state, len(one.members)) for one in rig.host.troubles} == {("held", 100), ("held", 80)}
+    assert {(one.trouble.state, len(one.members)) for one in rig.host.ledger.troubles} == {("held", 100), ("held", 80)}
     rig.reports.clear()
     rig.run(70.0)
     assert count_states(rig.host) == {"in-sync": 180}

@@ -49,8 +49,8 @@ def test_what_changes_while_the_facts_are_read_is_known_after_that_pass(
     kernel.mischief.meanwhile = act_once
     rig.resync()
     assert turns > turn
-    assert rig.host.facts.links == kernel.links
-    assert rig.host.facts.addresses == kernel.addresses()
+    assert rig.host.world.facts.links == kernel.links
+    assert rig.host.world.facts.addresses == kernel.addresses()
 
 
 def test_an_address_that_has_nothing_to_do_with_us_costs_no_reading_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_an_address_that_has_nothing_to_do_with_us_costs_no_reading_of_all(monke
     for number in range(20):
         give_address(kernel, f"203.0.113.{number}/32", 2, "v1")
         rig.run()
-    assert rig.host.facts.addresses == kernel.addresses()
+    assert rig.host.world.facts.addresses == kernel.addresses()
     assert read == []
 
 
@@ -76,7 +76,7 @@ def test_addresses_that_no_file_needs_are_not_read() -> None:
     rig.run()
     assert "read_links" in asked
     assert "read_addresses" not in asked
-    assert rig.host.facts.addresses == {}
+    assert rig.host.world.facts.addresses == {}
 
 
 def test_an_address_that_goes_takes_routes_along_that_come_back_though_no_file_needs_addresses() -> None:
@@ -95,13 +95,13 @@ def test_files_that_need_addresses_later_know_them_from_their_first_pass_on() ->
     kernel = a_host()
     rig = Rig(kernel)
     rig.start(a_route(), settings=RESYNC)
-    assert rig.host.facts.addresses == {}
+    assert rig.host.world.facts.addresses == {}
     rig.enforce(Intent(RESYNC, (a_route(src="192.0.2.1"),)))
-    assert rig.host.facts.addresses == kernel.addresses()
+    assert rig.host.world.facts.addresses == kernel.addresses()
     (standing,) = kernel.standing(route_key())
     assert standing.src == parse_address("192.0.2.1")
     rig.enforce(Intent(RESYNC, (a_route(),)))
-    assert rig.host.facts.addresses == {}
+    assert rig.host.world.facts.addresses == {}
 
 
 def test_a_link_that_goes_down_asks_no_source_that_no_file_needs() -> None:

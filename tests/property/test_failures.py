@@ -178,7 +178,7 @@ def is_right(rig: Rig) -> bool:
     """Does the kernel hold all that is wanted, and what is not ours as well?"""
     wanted = (
         (Key(group.kind, group.slot, member), group.value)
-        for resolution in rig.host.desired.resolutions.values()
+        for resolution in rig.host.wanted.desired.resolutions.values()
         for group in resolution.sets
         for member in group.members
     )
@@ -189,7 +189,7 @@ def surplus_of(rig: Rig) -> Iterator[tuple[Key, Value]]:
     for kind in KINDS:
         for slot, member, value in rig.kernel.stand(kind):
             key = Key(kind, slot, member)
-            if value.protocol == 114 and rig.host.desired.get(key) is None:
+            if value.protocol == 114 and rig.host.wanted.desired.get(key) is None:
                 yield key, value
 
 

@@ -21,10 +21,10 @@ def test_a_fight_ends_by_time_and_is_forgotten_after_quiet_minutes() -> None:
     rig = Rig(a_host())
     rig.start(a_route(), settings=Settings(resync=60.0, fight_limit=LIMIT))
     fight(rig)
-    rig.kernel.request(Verb.DELETE, route_key(), rig.host.desired.get(route_key()).value)  # type: ignore[union-attr]
+    rig.kernel.request(Verb.DELETE, route_key(), rig.host.wanted.desired.get(route_key()).value)  # type: ignore[union-attr]
     rig.run(30.0)
-    assert rig.host.holds.fights == {route_key(): 1}
+    assert rig.host.ledger.holds.fights == {route_key(): 1}
     rig.run(40.0)
     assert len(rig.kernel.standing(route_key())) == 1
     rig.run(180.0)
-    assert (rig.host.holds.fights, rig.host.holds.repairs, rig.host.holds.active) == ({}, {}, {})
+    assert (rig.host.ledger.holds.fights, rig.host.ledger.holds.repairs, rig.host.ledger.holds.active) == ({}, {}, {})

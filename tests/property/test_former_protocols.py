@@ -42,16 +42,16 @@ def moved(*entries: Entry, before: tuple[Entry, ...] = MANY) -> Rig:
 def test_it_is_forgotten_at_once_where_all_could_be_given_the_new_number() -> None:
     rig = moved(*MANY)
     assert (count(rig, OURS), count(rig, NEXT)) == (0, len(MANY))
-    assert rig.host.former_protocols == frozenset()
+    assert rig.host.wanted.former_protocols == frozenset()
 
 
 def test_it_is_remembered_as_long_as_the_guard_holds_what_carries_it() -> None:
     rig = moved(*FEW)
     for _ in range(3):
         rig.resync()
-        assert (count(rig, OURS), rig.host.former_protocols) == (25, frozenset({OURS}))
+        assert (count(rig, OURS), rig.host.wanted.former_protocols) == (25, frozenset({OURS}))
     rig.enforce(under(NEXT, *FEW), is_forced=True)
-    assert (count(rig, OURS), rig.host.former_protocols) == (0, frozenset())
+    assert (count(rig, OURS), rig.host.wanted.former_protocols) == (0, frozenset())
 
 
 def test_it_is_remembered_as_long_as_the_kernel_refuses_to_change_what_carries_it() -> None:
@@ -65,26 +65,26 @@ def test_it_is_remembered_as_long_as_the_kernel_refuses_to_change_what_carries_i
     rig.kernel.mischief.refuse = refuse
     rig.enforce(under(NEXT, *FEW))
     rig.resync()
-    assert (count(rig, OURS), rig.host.former_protocols) == (1, frozenset({OURS}))
+    assert (count(rig, OURS), rig.host.wanted.former_protocols) == (1, frozenset({OURS}))
     rig.kernel.mischief.refuse = lambda _operation, _member: 0
     rig.run(4000.0)
-    assert (count(rig, OURS), rig.host.former_protocols) == (0, frozenset())
+    assert (count(rig, OURS), rig.host.wanted.former_protocols) == (0, frozenset())
 
 
 def test_it_is_remembered_as_long_as_an_entry_that_only_observes_has_something_of_it() -> None:
     watched = replace(FEW[0], enforce=Enforce.OBSERVE)
     rig = moved(watched, *FEW[1:], before=FEW)
     rig.resync()
-    assert (count(rig, OURS), rig.host.former_protocols) == (1, frozenset({OURS}))
+    assert (count(rig, OURS), rig.host.wanted.former_protocols) == (1, frozenset({OURS}))
 
 
 def test_it_is_remembered_while_the_files_in_force_are_not_those_on_disk() -> None:
     rig = Rig(a_host())
     rig.start(*FEW)
-    rig.host.why_surplus_stays = LeftAlone.NOT_ON_DISK
+    rig.host.wanted.why_surplus_stays = LeftAlone.NOT_ON_DISK
     rig.enforce(under(NEXT, *FEW[1:]))
     rig.resync()
-    assert (count(rig, OURS), rig.host.former_protocols) == (1, frozenset({OURS}))
+    assert (count(rig, OURS), rig.host.wanted.former_protocols) == (1, frozenset({OURS}))
 
 
 def test_only_a_pass_that_looked_at_everything_forgets_it() -> None:
@@ -94,9 +94,9 @@ def test_only_a_pass_that_looked_at_everything_forgets_it() -> None:
         (value,) = rig.kernel.standing(key)
         rig.kernel.request(Verb.DELETE, key, value)
     rig.run()
-    assert (count(rig, OURS), rig.host.former_protocols) == (0, frozenset({OURS}))
+    assert (count(rig, OURS), rig.host.wanted.former_protocols) == (0, frozenset({OURS}))
     rig.resync()
-    assert rig.host.former_protocols == frozenset()
+    assert rig.host.wanted.former_protocols == frozenset()
 
 
 def test_what_others_put_under_a_forgotten_number_is_left_alone() -> None:
@@ -110,8 +110,8 @@ def test_what_others_put_under_a_forgotten_number_is_left_alone() -> None:
 def test_the_way_back_to_a_former_number_makes_it_the_present_one() -> None:
     rig = moved(*FEW)
     rig.enforce(under(OURS, *FEW))
-    assert rig.host.former_protocols == frozenset()
-    assert rig.host.marks.numbers == {OURS}
+    assert rig.host.wanted.former_protocols == frozenset()
+    assert rig.host.wanted.marks.numbers == {OURS}
     assert count(rig, NEXT) == 0
 
 
@@ -123,7 +123,7 @@ def test_after_any_changes_of_number_nothing_of_a_forgotten_one_is_left(
     rig.start()
     for protocol, entries in steps:
         rig.enforce(under(protocol, *entries, max_deletes=data.draw(st.sampled_from([0, 1.0]))))
-        for number in {OURS, NEXT, 116} - rig.host.marks.numbers:
+        for number in {OURS, NEXT, 116} - rig.host.wanted.marks.numbers:
             assert count(rig, number) == 0
     rig.enforce(under(steps[-1][0], *steps[-1][1], max_deletes=1.0), is_forced=True)
-    assert rig.host.former_protocols == frozenset()
+    assert rig.host.wanted.former_protocols == frozenset()

@@ -53,7 +53,7 @@ thorough = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slo
 def start_afresh(kernel: FakeKernel, entries: tuple[Entry, ...]) -> Rig:
     """A daemon that has just read the host and the files, and knows nothing else."""
     fresh = Rig(kernel)
-    fresh.host.intent = Intent(NO_RESYNC, entries)
+    fresh.host.wanted.intent = Intent(NO_RESYNC, entries)
     fresh.reconciler.begin()
     return fresh
 
@@ -67,8 +67,8 @@ def assert_in_force(kernel: FakeKernel, entries: tuple[Entry, ...]) -> None:
     """A daemon that started now would find nothing to do, and every wish stands in the first place under its key."""
     assert operations_of_a_fresh_start(kernel, entries) == ()
     fresh = start_afresh(kernel, entries)
-    fresh.host.enforce(fresh.host.intent, fresh.now)
-    for kind, slots in fresh.host.desired.wants.items():
+    fresh.host.enforce(fresh.host.wanted.intent, fresh.now)
+    for kind, slots in fresh.host.wanted.desired.wants.items():
         for slot, members in slots.items():
             for member, want in members.items():
                 standing = kernel.standing(Key(kind, slot, member))
@@ -84,11 +84,11 @@ def test_applying_twice_writes_nothing_the_second_time(entries: tuple[Entry, ...
     rig.start(*entries, settings=WITH_RESYNC)
     assert_in_force(kernel, entries)
     written = kernel.writes
-    rig.enforce(rig.host.intent)
+    rig.enforce(rig.host.wanted.intent)
     rig.resync()
     Rig(kernel).start(*entries, settings=WITH_RESYNC)
     assert kernel.writes == written
-    assert not rig.host.troubles
+    assert not rig.host.ledger.troubles
 
 
 def changes_of(value: Value) -> list[Value]:
@@ -124,7 +124,9 @@ def test_every_attribute_that_is_changed_behind_our_back_is_repaired_by_one_oper
     kernel = a_host()
     rig = Rig(kernel)
     rig.start(*entries, settings=NO_RESYNC)
-    keys = [key for entry in entries for key in rig.host.desired.keys_of(entry.name) if key.kind is not Kind.RULE]
+    keys = [
+        key for entry in entries for key in rig.host.wanted.desired.keys_of(entry.name) if key.kind is not Kind.RULE
+    ]
     if not keys:
         return
     key = data.draw(st.sampled_from(keys), label="key")
@@ -166,7 +168,7 @@ def test_any_interleaving_of_changes_and_passes_ends_in_the_state_of_a_fresh_sta
     assert {operation.nature for operation in left} <= {Nature.SURPLUS}  # kept while a wish could not be put in place
     rig.resync()
     assert_in_force(kernel, entries)
-    assert not rig.host.troubles
+    assert not rig.host.ledger.troubles
 
 
 @given(files(), files(), Interleaving)
@@ -229,7 +231,7 @@ def test_routes_of_another_source_are_never_drift_and_stand_as_if_we_were_not_th
     for slot, member, value in untouched.stand(Kind.ROUTE):
         if isinstance(slot, RouteSlot) and slot.source and value.protocol != OURS:
             assert value in kernel.standing(Key(Kind.ROUTE, slot, member))
-    assert not any(isinstance(key.slot, RouteSlot) and key.slot.source for key in rig.host.displaced)
+    assert not any(isinstance(key.slot, RouteSlot) and key.slot.source for key in rig.host.ledger.displaced)
 
 
 def losing(lost: list[bool]) -> object:
@@ -258,7 +260,7 @@ def test_lost_events_change_when_a_repair_comes_but_not_what_it_comes_to(
     rig.resync()
     rig.resync()
     assert_in_force(kernel, entries)
-    assert not rig.host.troubles
+    assert not rig.host.ledger.troubles
 
 
 @given(files(), st.lists(acts(), min_size=1, max_size=8), st.randoms(use_true_random=False))
@@ -312,8 +314,8 @@ def test_any_errno_at_any_step_loses_no_wish(entries: tuple[Entry, ...], error: 
     rig.start(*entries, settings=WITH_RESYNC)
     rig.run(2 * LONGEST_RETRY)
     assert_in_force(kernel, entries)
-    assert not rig.host.troubles
-    assert not rig.host.holds.active
+    assert not rig.host.ledger.troubles
+    assert not rig.host.ledger.holds.active
 
 
 @pytest.mark.parametrize("error", ERRNOS, ids=lambda number: errno.errorcode[number])
@@ -325,7 +327,7 @@ def test_an_errno_that_never_ends_is_tried_a_bounded_number_of_times_and_then_he
     rig.start(*entries, settings=WITH_RESYNC)
     rig.run(600.0)
     assert kernel.writes <= 2 * 30  # 0.1 s, 0.2 s … 51.2 s are ten, then one a minute
-    assert {one.trouble.reason for one in rig.host.troubles} != set()
+    assert {one.trouble.reason for one in rig.host.ledger.troubles} != set()
     kernel.mischief.refuse = lambda _operation, _member: 0
     rig.run(LONGEST_RETRY)
     assert_in_force(kernel, entries)
@@ -442,7 +444,7 @@ def test_what_our_route_displaced_is_put_back_when_no_entry_wants_its_place() ->
     assert kernel.standing(route_key())[0].protocol == OURS
     rig.enforce(Intent(Settings(), ()))
     assert kernel.standing(route_key()) == (foreign,)
-    assert not rig.host.displaced
+    assert not rig.host.ledger.displaced
 
 
 def test_a_foreign_prepend_is_overtaken_and_stays() -> None:
@@ -520,7 +522,7 @@ def test_a_rival_who_deletes_our_route_every_time_is_left_to_win_for_a_minute() 
             kernel.request(Verb.DELETE, route_key(), value)
         rig.run(0.02)
     assert kernel.writes == 1 + 30
-    assert [one.trouble.state for one in rig.host.troubles] == ["held"]
+    assert [one.trouble.state for one in rig.host.ledger.troubles] == ["held"]
     rig.run(61.0)
     assert kernel.standing(route_key())
-    assert not rig.host.troubles
+    assert not rig.host.ledger.troubles

@@ -32,7 +32,7 @@ def test_an_address_that_cannot_be_marked_is_kept_as_it_stands(metric: int) -> N
     rig.start(an_address(TEXT, metric=metric))
     assert rig.kernel.writes == bool(metric)
     assert standing(rig) == [(THEIRS, metric)]
-    assert not rig.host.troubles
+    assert not rig.host.ledger.troubles
     assert rig.plan_is_empty()
 
 

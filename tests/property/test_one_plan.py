@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import fields, replace
 from errno import EINVAL
 from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,12 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routed.core.dirt import Dirt
+from routed.core.needs import Needs
 from routed.daemon.engine import Inquiry, Request
 from routed.daemon.host import Host
+from routed.daemon.ledger import Ledger
 from routed.daemon.report import Report
+from routed.daemon.wanted import Wanted
+from routed.daemon.world import World
 from routed.model import names
 from routed.model.change import Cause, Nature, Operation, Verb
 from routed.model.entries import Enforce, Entry, HopSpec, Intent, OnConflict, Settings
+from routed.model.facts import Facts
 from routed.model.net import IPV4, parse_address
 from routed.model.objects import Key, Value
 from routed.model.reasons import Look
@@ -76,7 +82,9 @@ def turns() -> st.SearchStrategy[Turn]:
     files_in_force = wanted_files().map(lambda intent: Turn(f"reload {intent}", lambda rig: rig.enforce(intent)))
     strangers = acts().map(lambda act: Turn(str(act), partial(_let_happen, act)))
     pauses = st.sampled_from(("", "route/10.1.0.0/16", "route/drop", "rule/storage")).map(
-        lambda name: Turn(f"pause {name}", lambda rig: rig.host.holds.pause(name, "a test", rig.now + LONG, rig.now))
+        lambda name: Turn(
+            f"pause {name}", lambda rig: rig.host.ledger.holds.pause(name, "a test", rig.now + LONG, rig.now)
+        )
     )
     refusals = st.sampled_from((0, EINVAL)).map(lambda error: Turn(f"refuse with {error}", partial(_refuse, error)))
     rest = st.sampled_from((0.1, 100.0)).map(lambda seconds: Turn(f"{seconds} s", lambda rig: rig.run(seconds)))
@@ -176,9 +184,8 @@ def test_a_plan_without_a_daemon_is_what_a_direct_apply_does_with_what_is_kept_o
     fresh = Rig(former.kernel)
     fresh.reconciler.find_ssh_peers = former.reconciler.find_ssh_peers
     fresh.reconciler.host = Host(
-        intent,
-        displaced=dict(former.host.displaced),
-        former_protocols=former.host.marks.numbers - {intent.settings.protocol},
+        Wanted(intent, former_protocols=former.host.wanted.marks.numbers - {intent.settings.protocol}),
+        ledger=Ledger(displaced=dict(former.host.ledger.displaced)),
     )
     fresh.reconciler.begin()
     assert_reload_does(fresh, intent)
@@ -232,7 +239,7 @@ def test_what_can_never_be_put_back_keeps_nothing_else_of_ours_from_going() -> N
 def test_what_our_route_took_the_place_of_is_put_back_by_plan_and_by_apply() -> None:
     key = route_key("10.2.0.0/16")
     rig = live([(key, 0)], Intent(Settings(), (a_route("mine", "10.2.0.0/16"),)), [])
-    (theirs,) = rig.host.displaced.values()
+    (theirs,) = rig.host.ledger.displaced.values()
     (operation,) = rig.plan(Intent(Settings())).operations
     assert (operation.verb, operation.nature, operation.value) == (Verb.REPLACE, Nature.SURPLUS, theirs)
     assert_reload_does(rig, Intent(Settings()))
@@ -242,7 +249,7 @@ def test_what_our_route_took_the_place_of_is_put_back_by_plan_and_by_apply() -> 
 def test_what_is_paused_is_left_alone_by_the_plan_and_what_is_fought_over_is_not() -> None:
     entries = (a_route("a", "10.1.0.0/16"), a_route("b", "10.2.0.0/16"))
     rig = live([], Intent(Settings(fight_limit=2), entries), [])
-    rig.host.holds.pause("route/a", "a test", rig.now + LONG, rig.now)
+    rig.host.ledger.holds.pause("route/a", "a test", rig.now + LONG, rig.now)
     for key in (route_key("10.1.0.0/16"), *[route_key("10.2.0.0/16")] * 3):
         for value in rig.kernel.standing(key):
             rig.kernel.request(Verb.DELETE, key, value)
@@ -258,13 +265,13 @@ def test_a_lifeline_that_was_ours_before_is_no_first_contact_for_the_plan() -> N
     rig.kernel.request(Verb.REPLACE, route_key("10.1.0.0/16"), route_value(hop(2), scope=names.LINK))
     rig.kernel.read_events()  # lost
     assert [operation.verb for operation in rig.plan().operations] == [Verb.REPLACE]
-    assert_reload_does(rig, rig.host.intent)
+    assert_reload_does(rig, rig.host.wanted.intent)
 
 
 def test_amid_a_plan_a_single_object_is_put_right_at_once_and_left_out_of_the_plan() -> None:
     keys = [route_key(to) for to in ("10.1.0.0/16", "10.2.0.0/16")]
     rig = live([], Intent(Settings(), (a_route("a", "10.1.0.0/16"), a_route("b", "10.2.0.0/16"))), [])
-    inquiry = rig.engine.inquire(Inquiry(rig.host.intent))
+    inquiry = rig.engine.inquire(Inquiry(rig.host.wanted.intent))
     rig.engine.advance()
     for key in keys:
         rig.kernel.request(Verb.DELETE, key, rig.kernel.standing(key)[0])
@@ -276,9 +283,23 @@ def test_amid_a_plan_a_single_object_is_put_right_at_once_and_left_out_of_the_pl
     assert inquiry.proposal.plan.operations == ()
 
 
-@pytest.mark.parametrize("name", [one.name for one in fields(Host)])
-def test_a_copy_of_the_state_shares_nothing_that_may_change(name: str) -> None:
+VALUES = (Intent, Facts, Needs, frozenset, str, type(None))
+PARTS: dict[str, type] = {"wanted": Wanted, "world": World, "ledger": Ledger}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [("timetable",), ("schedule",), *((part, one.name) for part, kind in PARTS.items() for one in fields(kind))],
+    ids=".".join,
+)
+def test_a_copy_of_the_state_shares_nothing_that_may_change(path: tuple[str, ...]) -> None:
     rig = live([], Intent(Settings(), (a_route("a", "10.1.0.0/16"),)), [])
-    value = getattr(rig.host, name)
-    if not isinstance(value, (Intent, type(rig.host.facts), type(rig.host.needs), frozenset, str, type(None))):
-        assert getattr(rig.host.copy(), name) is not value
+    find = attrgetter(".".join(path))
+    if not isinstance(find(rig.host), VALUES):
+        assert find(rig.host.copy()) is not find(rig.host)
+
+
+def test_a_copy_of_the_state_shares_what_is_under_way_and_nothing_else() -> None:
+    host = live([], Intent(Settings(), (a_route("a", "10.1.0.0/16"),)), []).host
+    copy = host.copy()
+    assert {one.name for one in fields(Host) if getattr(copy, one.name) is getattr(host, one.name)} == {"under_way"}

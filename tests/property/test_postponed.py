@@ -25,7 +25,7 @@ def test_a_leftover_stays_until_what_failed_is_tried_again_and_needs_no_resync_t
     entry = a_route("lan", "10.1.0.0/16", hops=(via("192.0.2.2"),))
     rig.start(entry, settings=Settings(resync=1e9))
     kernel.request(Verb.ADD, LEFTOVER, route_value(hop(1, "192.0.2.9"), protocol=OURS))
-    rig.host.holds.active.clear()
+    rig.host.ledger.holds.active.clear()
     rig.host.make_dirty(rig.host.schedule.dirt, [route_key("10.1.0.0/16")], rig.host.schedule.dirt.cause_of(LEFTOVER))
     rig.run()
     assert kernel.standing(LEFTOVER)
@@ -48,5 +48,5 @@ def test_ours_goes_with_its_entry_also_where_what_it_displaced_stood_on_a_link_t
     rig.run(1.0)
 
     assert not kernel.standing(key)
-    assert not rig.host.displaced
-    assert not rig.host.troubles
+    assert not rig.host.ledger.displaced
+    assert not rig.host.ledger.troubles

@@ -110,7 +110,7 @@ def test_what_somebody_puts_between_our_look_and_our_request_is_displaced_and_to
     assert kernel.standing(LOST) == (ours,)
     assert [outcome.operation.verb for report in reports for outcome in report.outcomes] == [Verb.REPLACE]
     assert not any(outcome.failures for report in reports for outcome in report.outcomes)
-    assert not rig.host.troubles
+    assert not rig.host.ledger.troubles
 
 
 def test_what_could_not_be_put_back_amid_a_dump_is_tried_again_though_that_dump_leaves_it_out() -> None:
@@ -129,7 +129,7 @@ def test_what_could_not_be_put_back_amid_a_dump_is_tried_again_though_that_dump_
     kernel.mischief.refuse = lambda _operation, _member: ENETUNREACH
     rig.host.schedule.dirt.add_scopes([scope_of(Kind.ROUTE, OTHER.slot)], Cause(None, Look.STORM))
     rig.run(0.01)
-    assert OTHER in rig.host.troubles
+    assert OTHER in rig.host.ledger.troubles
     kernel.mischief.refuse = lambda _operation, _member: 0
     rig.run(1.0)
     assert kernel.standing(OTHER)
@@ -272,6 +272,6 @@ def test_what_is_put_right_amid_the_first_pass_makes_no_entry_one_that_was_in_fo
     kernel.mischief.meanwhile = delete_amid_the_dumps
     rig.enforce(Intent(Settings(resync=1e9), (lan, a_route("other", "10.2.0.0/16"), a_route("line", "10.3.0.0/16"))))
     assert any(list(report.dirt.keys) == [LOST] for report in rig.reports)
-    assert rig.host.displaced == {OTHER: foreign}
+    assert rig.host.ledger.displaced == {OTHER: foreign}
     assert kernel.standing(lifeline) == (foreign,)
-    assert lifeline not in rig.host.established
+    assert lifeline not in rig.host.ledger.established

@@ -167,14 +167,14 @@ def test_the_same_answer_again_makes_no_pass_and_lasts_longer(house: House) -> N
         house.rig.run(LASTS - 1.0)
         house.tell("kitchen", True)
         assert len(house.rig.reports) == passes
-    assert house.rig.host.facts.find(FactKey("lamp", "kitchen")).state is Freshness.LIVE
+    assert house.rig.host.world.facts.find(FactKey("lamp", "kitchen")).state is Freshness.LIVE
 
 
 def test_there_is_none_is_an_answer_and_loading_is_not(house: House) -> None:
     house.start()
-    assert house.rig.host.facts.find(FactKey("lamp", "kitchen")).state is Freshness.LOADING
+    assert house.rig.host.world.facts.find(FactKey("lamp", "kitchen")).state is Freshness.LOADING
     house.tell("kitchen", None)
-    assert house.rig.host.facts.find(FactKey("lamp", "kitchen"))[:2] == (None, Freshness.LIVE)
+    assert house.rig.host.world.facts.find(FactKey("lamp", "kitchen"))[:2] == (None, Freshness.LIVE)
     assert house.status(KITCHEN) == ("in-sync", "it is dark")
 
 
@@ -261,7 +261,7 @@ def test_what_no_file_asks_for_is_not_kept(house: House, resolved: Counter[str])
     house.start()
     resolved.clear()
     house.tell("cellar", True)
-    assert FactKey("lamp", "cellar") not in house.rig.host.facts.told
+    assert FactKey("lamp", "cellar") not in house.rig.host.world.facts.told
     assert not resolved
 
 
@@ -271,7 +271,7 @@ def test_other_files_keep_what_was_told_and_forget_what_they_do_not_ask_for(hous
     house.tell("hall", True)
     house.rig.enforce(Intent(entries=ENTRIES_OF_FILE[:1]))
     assert house.stands(KITCHEN)
-    assert set(house.rig.host.facts.told) == {FactKey("lamp", "kitchen")}
+    assert set(house.rig.host.world.facts.told) == {FactKey("lamp", "kitchen")}
     house.rig.enforce(Intent(entries=ENTRIES_OF_FILE))
     assert house.status(HALL)[0] == "waiting"
 
@@ -318,12 +318,12 @@ def test_an_answer_while_the_kernel_cannot_be_read_counts_once_it_can(house: Hou
 
 def test_the_revision_grows_with_each_change_and_only_then(house: House) -> None:
     house.start()
-    revisions = [house.rig.host.facts.revision]
+    revisions = [house.rig.host.world.facts.revision]
     house.tell("kitchen", True, lasts=1e6)
-    revisions.append(house.rig.host.facts.revision)
+    revisions.append(house.rig.host.world.facts.revision)
     house.rig.kernel.set_down(2)
     house.rig.run()
-    revisions.append(house.rig.host.facts.revision)
+    revisions.append(house.rig.host.world.facts.revision)
     assert revisions == sorted(set(revisions))
     house.rig.resync()
-    assert house.rig.host.facts.revision == revisions[-1]
+    assert house.rig.host.world.facts.revision == revisions[-1]

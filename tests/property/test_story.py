@@ -77,7 +77,7 @@ class Story(RuleBasedStateMachine):
 
     @invariant()
     def what_is_in_trouble_says_why(self) -> None:
-        assert all(one.trouble.reason for one in self.rig.host.troubles)
+        assert all(one.trouble.reason for one in self.rig.host.ledger.troubles)
 
     def teardown(self) -> None:
         if not hasattr(self, "rig"):
@@ -86,8 +86,8 @@ class Story(RuleBasedStateMachine):
         self.rig.run(2 * LONGEST_RETRY)
         self.rig.resync()
         assert_in_force(self.kernel, self.entries)
-        assert not self.rig.host.troubles
-        assert not self.rig.host.holds.active
+        assert not self.rig.host.ledger.troubles
+        assert not self.rig.host.ledger.holds.active
 
 
 Story.TestCase.settings = settings(

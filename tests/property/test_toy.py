@@ -23,10 +23,12 @@ from routed.core.dirt import Dirt
 from routed.core.troubles import State
 from routed.daemon.handover import get_codec
 from routed.daemon.host import Host
+from routed.daemon.ledger import Ledger
 from routed.daemon.report import Report
 from routed.daemon.revisions import Revisions
 from routed.daemon.status import count_states, describe_entries, describe_leftovers, vocabulary_of
 from routed.daemon.voice import Voice
+from routed.daemon.wanted import Wanted
 from routed.kernel.witness import Witness
 from routed.model.change import Cause, Nature, Verb
 from routed.model.documents import EntryDocument
@@ -188,7 +190,7 @@ def test_what_is_refused_is_held_tried_again_and_keeps_nothing_else_from_being_d
     rig.start(a_lamp("a", "b"), a_route(), settings=LONG)
     assert lamps.lit() == {"b": 40}
     assert state_of(rig) == State.FAILED
-    assert rig.host.holds.find(lamp_key("a"), "lamp/hall", rig.now)
+    assert rig.host.ledger.holds.find(lamp_key("a"), "lamp/hall", rig.now)
     assert count_states(rig.host) == {State.IN_SYNC: 2, State.FAILED: 1}
     rig.run(100.0)
     lamps.refuse = lambda _: 0
@@ -215,7 +217,7 @@ def test_the_guard_holds_its_removals_until_they_are_asked_for_by_force(rig: Rig
 
 def test_while_it_is_paused_it_is_seen_and_left_alone(rig: Rig, lamps: Lamps) -> None:
     rig.start(a_lamp("a"), settings=LONG)
-    rig.host.holds.pause("lamp/hall", "a test", rig.now + 60.0, rig.now)
+    rig.host.ledger.holds.pause("lamp/hall", "a test", rig.now + 60.0, rig.now)
     lamps.take("a")
     rig.run(30.0)
     assert (lamps.lit(), state_of(rig)) == ({}, State.PAUSED)
@@ -262,7 +264,7 @@ def test_what_it_displaced_outlives_a_restart_and_is_put_back(rig: Rig, lamps: L
     assert Message.DISPLACED in events_of(records_of(rig, reports))
     assert lamps.lit() == {"a": 40}
     again = Rig(rig.kernel, others=(lamps,))
-    again.reconciler.host = Host(Intent(LONG), displaced=revisions.load_displaced())
+    again.reconciler.host = Host(Wanted(Intent(LONG)), ledger=Ledger(displaced=revisions.load_displaced()))
     again.reconciler.save_displaced = revisions.save_displaced
     again.reconciler.begin()
     plan = again.plan(intent_of())
@@ -403,7 +405,7 @@ def test_whatever_happened_all_is_as_the_entries_say_when_it_is_over(deeds: list
         lit = life.lamps.lit()
         assert {name: lit.get(name) for name in life.wanted} == life.wanted
         assert life.lamps.load_claims() & lit.keys() == life.wanted.keys()
-        assert not life.rig.host.troubles
+        assert not life.rig.host.ledger.troubles
         assert life.rig.plan_is_empty()
 
 

@@ -43,7 +43,7 @@ def test_a_stale_alias_that_goes_before_ours_is_put_is_not_taken_for_what_ours_d
     rig = Rig(kernel)
     rig.start(a_route())
     assert [value.protocol for value in kernel.standing(route_key())] == [OURS, foreign.protocol]
-    assert not rig.host.displaced
+    assert not rig.host.ledger.displaced
     rig.enforce(Intent())
     assert kernel.standing(route_key()) == (foreign,)
 
@@ -75,8 +75,8 @@ def test_what_the_kernel_undoes_each_time_has_failed_and_is_tried_again_later_an
     kernel.request(Verb.DELETE, key, wanted)
     kernel.mischief.deliver = undo
     rig.run(60.0)
-    assert [one.trouble.state for one in rig.host.troubles] == [State.FAILED]
-    assert key in rig.host.troubles
+    assert [one.trouble.state for one in rig.host.ledger.troubles] == [State.FAILED]
+    assert key in rig.host.ledger.troubles
     assert kernel.writes < 20
     kernel.mischief.deliver = list
     rig.run(120.0)

@@ -15,6 +15,8 @@ from routed.daemon.carry_out import SINGLE, carry_out, remember_displaced, verif
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.report import Report
+from routed.daemon.wanted import Wanted
+from routed.kernel.dump import finish
 from routed.model.change import Cause, Nature, Operation, Plan, Verb
 from routed.model.entries import Entry, Intent
 from routed.model.events import Event
@@ -46,21 +48,18 @@ class Pass:
 
     def __post_init__(self) -> None:
         self.dataplanes = Dataplanes(self.kernel, self.lamps)
-        self.host = Host(Intent())
+        self.host = Host(Wanted(Intent()))
         self.kernel.mischief.fail = self._note
 
     def do(self, *operations: Operation, cause: Reason = Look.PLAN) -> Report:
-        report = Report(Dirt(everything=Cause(4242, cause)), 0.0)
-        report.plan = Plan(operations)
-        for _ in carry_out(self.kernel, self.dataplanes, report, lambda: 1.0):
-            pass
+        plan, dirt = Plan(operations), Dirt(everything=Cause(4242, cause))
+        attempt = finish(carry_out(self.kernel, self.dataplanes, plan, dirt, 0.0, lambda: 1.0))
         self.dumps = self.lamps.dumps = 0
-        for _ in verify(self.kernel, self.dataplanes, self.host, report, lambda: 1.0):
-            pass
-        return report
+        outcomes, unread = finish(verify(self.kernel, self.dataplanes, self.host, attempt, lambda: 1.0))
+        return Report(dirt, 0.0, plan=plan, outcomes=outcomes, unread=dict(unread), postponed=attempt.postponed)
 
     def want(self, entry: Entry) -> Entry:
-        self.host.desired.put(resolve(entry, FACTS, OURS))
+        self.host.wanted.desired.put(resolve(entry, FACTS, OURS))
         return entry
 
     def _note(self, call: str) -> None:
@@ -78,7 +77,7 @@ def put(key: Key, value: Value, entry: Entry | None, verb: Verb = Verb.ADD, *mem
 
 def routes(work: Pass, *to: str) -> Operation:
     entry = work.want(a_route(to=to))
-    (group,) = work.host.desired.resolutions[entry.name].sets
+    (group,) = work.host.wanted.desired.resolutions[entry.name].sets
     return put(route_key(), group.value, entry, Verb.ADD, *sorted(group.members))
 
 
@@ -141,8 +140,8 @@ def test_one_change_without_an_echo_is_proved_by_a_dump(work: Pass, is_losing: b
 @pytest.mark.parametrize("is_losing", [False, True])
 def test_so_is_its_removal(work: Pass, is_losing: bool) -> None:
     work.do(lamp(work))
-    work.host.desired.drop("lamp/hall")
-    work.host.verified.clear()  # as files that are put in force do
+    work.host.wanted.desired.drop("lamp/hall")
+    work.host.world.verified.clear()  # as files that are put in force do
     work.lamps.is_losing = is_losing
     gone = put(lamp_key("a"), LampValue(40, True), None, Verb.DELETE)._replace(nature=Nature.SURPLUS)
     assert failures_of(work.do(gone)) == ([EAGAIN] if is_losing else [])
@@ -190,7 +189,7 @@ def test_what_nobody_wants_stays_while_something_that_is_wanted_could_not_be_put
 
 def test_only_what_is_not_ours_is_remembered_as_displaced(work: Pass) -> None:
     entries = (a_route(), a_lamp("a"))
-    work.host.new_entries = {entry.name for entry in entries}
+    work.host.wanted.new_entries = frozenset(entry.name for entry in entries)
 
     def take_over(key: Key, before: Value, after: Value, entry: Entry) -> Plan:
         operation = put(key, after, entry, Verb.REPLACE)
@@ -203,4 +202,4 @@ def test_only_what_is_not_ours_is_remembered_as_displaced(work: Pass) -> None:
     for claimed in (True, False):
         plan = take_over(lamp_key("a"), LampValue(100, claimed), lit, entries[1])
         assert remember_displaced(work.dataplanes, work.host, plan) is not claimed
-    assert work.host.displaced.keys() == {route_key(), lamp_key("a")}
+    assert work.host.ledger.displaced.keys() == {route_key(), lamp_key("a")}

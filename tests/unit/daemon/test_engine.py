@@ -106,7 +106,7 @@ def test_amid_a_pass_a_single_object_is_put_right_at_once(work: Work, engine: En
     (told,) = engine.hear()
     assert isinstance(told, Report)
     assert told.dirt.keys == {KEY: ()}
-    assert work.meanwhile == {KEY}
+    assert work.host.under_way.overtaken == {KEY}
 
 
 def test_while_an_errand_is_out_nothing_is_put_right_amid_a_pass(work: Work, engine: Engine) -> None:

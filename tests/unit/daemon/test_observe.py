@@ -13,6 +13,8 @@ from routed.core.entries import resolve
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, find_all_scopes, find_scopes, observe
+from routed.daemon.wanted import Wanted
+from routed.kernel.dump import finish
 from routed.model.change import Cause, Nature, Verb
 from routed.model.entries import Entry, Intent, Settings
 from routed.model.facts import Facts, Link
@@ -61,22 +63,19 @@ def dataplanes(kernel: FakeKernel, lamps: Lamps) -> Dataplanes:
 
 
 def a_state(*entries: Entry) -> Host:
-    host = Host(Intent(Settings(protocol=OURS)))
+    host = Host(Wanted(Intent(Settings(protocol=OURS))))
     for entry in entries:
-        host.desired.put(resolve(entry, FACTS, OURS))
+        host.wanted.desired.put(resolve(entry, FACTS, OURS))
     return host
 
 
 def look(dataplanes: Dataplanes, host: Host, *scopes: Scope) -> Comparison:
-    found = Comparison()
-    for _ in observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, EVERYTHING)), found):
-        pass
-    return found
+    return finish(observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, EVERYTHING))))
 
 
 def test_a_full_pass_reads_what_is_wanted_and_of_each_kind_what_may_be_ours(dataplanes: Dataplanes) -> None:
     host = a_state(a_route(table=77))
-    host.former_protocols = frozenset({113})
+    host.wanted.former_protocols = frozenset({113})
     scopes = find_scopes(dataplanes, Dirt(everything=EVERYTHING), host)
     by_number = {Scope(Kind.ROUTE, family, 0, number) for family in FAMILIES for number in (OURS, 113)}
     whole = {Scope(kind, family) for kind in (Kind.ADDRESS, Kind.RULE) for family in FAMILIES}
@@ -95,8 +94,7 @@ def test_single_keys_need_no_dump(dataplanes: Dataplanes, lamps: Lamps) -> None:
     key = route_key()
     dirt.add_keys(key.kind, key.slot, (key.member,), (), EVERYTHING)
     assert find_scopes(dataplanes, dirt, a_state(a_route())) == []
-    found = Comparison()
-    list(observe(dataplanes, a_state(a_route()), dirt, found))
+    found = finish(observe(dataplanes, a_state(a_route()), dirt))
     assert [drift.nature for drift in found.drifts] == [Nature.MISSING]
     assert lamps.dumps == 0
 
@@ -125,7 +123,7 @@ def test_each_dataplane_says_whose_what_it_shows_is(dataplanes: Dataplanes, lamp
 
 def test_marks_of_before_are_found_where_they_are_in_the_way(dataplanes: Dataplanes, kernel: FakeKernel) -> None:
     host = a_state()
-    host.former_protocols = frozenset({113})
+    host.wanted.former_protocols = frozenset({113})
     kernel.request(Verb.ADD, route_key(), route_value(hop(1), protocol=113))
     assert look(dataplanes, host, Scope(Kind.ROUTE, IPV4, 254)).former == {113}
 

@@ -8,6 +8,8 @@ from routed.core.entries import resolve
 from routed.core.troubles import State, Trouble, Troubled
 from routed.daemon.host import Host
 from routed.daemon.status import count_states, describe_entries, describe_leftovers, summarise
+from routed.daemon.wanted import Wanted
+from routed.daemon.world import World
 from routed.model.documents import EntryDocument
 from routed.model.entries import Entry, Intent
 from routed.model.facts import Facts, Link
@@ -23,10 +25,10 @@ NO = SaidNo(22, "no")
 
 def a_host(*entries: Entry) -> Host:
     """A host with these files in force, and everything in sync."""
-    host = Host(Intent(entries=entries), facts=FACTS)
+    host = Host(Wanted(Intent(entries=entries)), World(FACTS))
     for entry in entries:
-        host.desired.put(resolve(entry, FACTS, OURS))
-        host.since[entry.name] = 5.0
+        host.wanted.desired.put(resolve(entry, FACTS, OURS))
+        host.ledger.since[entry.name] = 5.0
     return host
 
 
@@ -54,7 +56,7 @@ def folded(document: EntryDocument) -> list[tuple[str, str, int, str]]:
 
 def test_an_entry_of_16_objects_shows_each_of_them() -> None:
     host = a_host(a_route(to=PREFIXES[:16]))
-    host.troubles.update([troubled(PREFIXES[3:5])])
+    host.ledger.troubles.update([troubled(PREFIXES[3:5])])
     document = describe(host)
     assert [thing["object"] for thing in document["objects"]] == list(PREFIXES[:16])
     assert [thing["state"] for thing in document["objects"]][2:6] == ["in-sync", "failed", "failed", "in-sync"]
@@ -68,7 +70,7 @@ def test_a_large_entry_in_sync_shows_none() -> None:
 
 def test_of_a_large_entry_64_that_are_not_in_sync_are_shown_and_the_others_counted_by_state_and_reason() -> None:
     host = a_host(a_route(to=PREFIXES))
-    host.troubles.update([
+    host.ledger.troubles.update([
         troubled(PREFIXES[:50]),
         troubled(PREFIXES[50:90], State.HELD, since=30.0),
         troubled(PREFIXES[90:100], State.HELD, since=20.0),
@@ -81,7 +83,7 @@ def test_of_a_large_entry_64_that_are_not_in_sync_are_shown_and_the_others_count
 
 def test_very_many_of_one_trouble_are_not_shown_one_by_one() -> None:
     host = a_host(a_route(to=PREFIXES))
-    host.troubles.update(
+    host.ledger.troubles.update(
         [troubled(PREFIXES[:70]), troubled(PREFIXES[70:400], State.DRIFT), troubled(PREFIXES[400:402])]
     )
     document = describe(host)
@@ -94,7 +96,7 @@ def test_groups_of_two_families_are_one_count() -> None:
     host = a_host(a_route(to=(*PREFIXES, *(f"2001:db8:{number:x}::/48" for number in range(100)))))
     six = tuple(route_key(f"2001:db8:{number:x}::/48") for number in range(100))
     trouble = Trouble(State.DRIFT, LeftAlone.OBSERVED, 8.0, (), "route/lan")
-    host.troubles.update([
+    host.ledger.troubles.update([
         troubled(PREFIXES[:100], State.DRIFT, LeftAlone.OBSERVED),
         Troubled(Kind.ROUTE, six[0].slot, tuple(key.member for key in six), trouble),
     ])  # fmt: skip
@@ -111,8 +113,8 @@ def test_all_objects_of_an_entry_whose_gateway_is_not_there_wait() -> None:
 
 def test_a_paused_entry_is_paused_and_what_stands_of_it_is_in_sync() -> None:
     host = a_host(a_route(to=PREFIXES))
-    host.holds.pause("route/lan", "maintenance", 100.0, 50.0)
-    host.troubles.update([troubled(PREFIXES[:499], State.PAUSED, Paused("maintenance"), 50.0)])
+    host.ledger.holds.pause("route/lan", "maintenance", 100.0, 50.0)
+    host.ledger.troubles.update([troubled(PREFIXES[:499], State.PAUSED, Paused("maintenance"), 50.0)])
     document = describe(host)
     assert (document["state"], document["reason"], document["since"]) == ("paused", "maintenance", "50.0")
     assert count_states(host) == {"in-sync": 1, "paused": 499}
@@ -122,7 +124,7 @@ def test_a_single_leftover_tells_what_stands() -> None:
     host = a_host()
     standing = (route_value(hop(1), protocol=OURS),)
     one = troubled(PREFIXES[:1], State.HELD, entry="")
-    host.troubles.update([one._replace(trouble=one.trouble._replace(standing=standing))])
+    host.ledger.troubles.update([one._replace(trouble=one.trouble._replace(standing=standing))])
     (leftover,) = describe_leftovers(host, str)
     assert (leftover["object"], leftover["ip"]["dev"]) == (PREFIXES[0], "v0")
 
@@ -130,8 +132,8 @@ def test_a_single_leftover_tells_what_stands() -> None:
 def test_many_leftovers_are_one_for_each_reason_and_former_entry() -> None:
     host = a_host()
     former = a_route(to=PREFIXES[:300], is_file=True)
-    host.former.note("route/lan", resolve(former, FACTS, OURS).sets)
-    host.troubles.update([
+    host.wanted.former.note("route/lan", resolve(former, FACTS, OURS).sets)
+    host.ledger.troubles.update([
         troubled(PREFIXES[:400], State.HELD, LeftAlone.NOT_ON_DISK, entry=""),
         troubled(PREFIXES[400:440], State.HELD, LeftAlone.UNDECIDED, entry=""),
     ])  # fmt: skip
@@ -145,6 +147,6 @@ def test_many_leftovers_are_one_for_each_reason_and_former_entry() -> None:
 def test_leftovers_of_very_many_entries_are_one_without_a_name() -> None:
     host = a_host()
     for number, prefix in enumerate(PREFIXES[:20]):
-        host.former.note(f"route/{number}", resolve(a_route(to=prefix), FACTS, OURS).sets)
-    host.troubles.update([troubled(PREFIXES[:20], State.HELD, LeftAlone.NOT_ON_DISK, entry="")])
+        host.wanted.former.note(f"route/{number}", resolve(a_route(to=prefix), FACTS, OURS).sets)
+    host.ledger.troubles.update([troubled(PREFIXES[:20], State.HELD, LeftAlone.NOT_ON_DISK, entry="")])
     assert [(one["object"], one["count"]) for one in describe_leftovers(host, str)] == [("", 20)]

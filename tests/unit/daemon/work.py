@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, cast
 
 from routed.core.dirt import Dirt
-from routed.core.holds import Holds, Subject
-from routed.core.schedule import Schedule
 from routed.core.timetable import Deadline
-from routed.core.troubles import Trouble
 from routed.daemon.engine import Engine
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.loop import Loop
 from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.report import Announced, News, PassStep, Report
-from routed.model.change import Cause, Plan
+from routed.daemon.wanted import Wanted
+from routed.model.change import Plan
 from routed.model.entries import Intent
-from routed.model.objects import AddressMember, Key, Scope
+from routed.model.objects import AddressMember
 from routed.model.reasons import Look
 
 
@@ -28,14 +26,12 @@ class Work:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.host = self.kernel = self
-        self.unread: dict[Scope | None, Trouble] = {}
-        self.meanwhile: set[Key] = set()
+        self.kernel = self
+        self.host = Host(Wanted(Intent()))
         self.hears_echo = True
-        self.schedule = Schedule()
-        self.timetable = self.schedule.timetable
+        self.schedule, self.timetable, self.holds = self.host.schedule, self.host.timetable, self.host.ledger.holds
+        self.unread = self.host.world.unread
         self.timetable.set(Deadline.RESYNC, 160.0)
-        self.holds = Holds(timetable=self.timetable)
         self.errors: list[Exception] = []  # one for each pass to come, which ends by it
         self.deafness: Exception | None = None  # what listening fails by
         self.steps: Sequence[Errand[Any] | None] = [None]
@@ -48,21 +44,11 @@ class Work:
     def clock(self) -> float:
         return self.now
 
-    def note_meanwhile(self, keys: Iterable[Key]) -> None:
-        self.meanwhile.update(keys)
-
     def poll(self) -> None:
         pass
 
-    def make_dirty(self, dirt: Dirt, subjects: Iterable[Subject], cause: Cause) -> None:
-        if subjects:
-            dirt.everything = cause
-
     def announce(self) -> list[Announced]:
         return [Announced("vip/a", AddressMember(1, b"", 0), Look.START, is_first=True)]
-
-    def begin_pass(self) -> None:
-        self.meanwhile.clear()
 
     def listen(self) -> None:
         self.heard.set()
@@ -88,7 +74,7 @@ class Work:
         except GeneratorExit:
             self.given_up += 1
             raise
-        return Proposal(Plan(), Host(intent), self.now)
+        return Proposal(Plan(), Host(Wanted(intent)), self.now)
 
 
 def open_engine(work: Work) -> Engine:

@@ -1,0 +1,61 @@
+"""The pass, or the plan, that is under way, and the short passes amid it.
+
+A long pass is interrupted where events tell of single objects: a short pass puts these right at once. What holds then:
+
+* **The short one knows better.** ``overtaken`` has exactly the keys that short passes looked at since the long one
+  began. What that one saw of them may be older, so they are in none of its plans (``observe``), nothing about them is
+  over by it (``aftermath``), and where it is refused one of them it looks again instead of failing (``carry_out``).
+* **Only the newest echo counts.** ``echo`` has, of each key, the last that the kernel told of our own changes since the
+  long one began: the value that we put, None where we took it away. What is not in it was not told.
+* **Who verifies by the echo hears it.** It is heard always, but while a pass carries out many changes, which it
+  verifies by dumps; a short pass amid that one hears it for as long as it takes, and afterwards it is as before.
+
+One at a time is under way, so this is one object, which a plan shares with the state that it was copied from: what a
+short pass overtakes on the one it overtakes on the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from routed.daemon.ports import HostKernel
+from routed.model.events import ObjectEvent
+from routed.model.objects import Key, Value
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """What dies with a pass, as far as others have to do with it. See the head of this module."""
+
+    overtaken: set[Key] = field(default_factory=set)
+    echo: dict[Key, Value | None] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """The next one is under way."""
+        self.overtaken.clear()
+        self.echo.clear()
+
+    def overtake(self, keys: Iterable[Key]) -> None:
+        """A short pass has looked at these."""
+        self.overtaken.update(keys)
+
+    def hear(self, event: ObjectEvent) -> None:
+        """The kernel told of a change of our own."""
+        kind, slot, value = event.kind, event.slot, None if event.is_removal else event.value
+        for member in event.members:
+            self.echo[Key(kind, slot, member)] = value
+
+
+@contextmanager
+def hearing(kernel: HostKernel, *, wanted: bool) -> Iterator[None]:
+    """Hear, or do not hear, of our own changes for a while."""
+    before = kernel.hears_echo
+    if before != wanted:
+        kernel.hear_echo(wanted=wanted)
+    try:
+        yield
+    finally:
+        if before != wanted:
+            kernel.hear_echo(wanted=before)
