@@ -12,7 +12,7 @@ from typing import Final
 from routed.audit.figures import format_count
 from routed.audit.printable import make_printable
 from routed.cli.terminal import BOLD, CYAN, GREEN, RED, YELLOW, paint
-from routed.model.documents import PlanDocument, RefusalDocument, StepDocument, WaitingDocument
+from routed.model.documents import AbsenceDocument, PlanDocument, RefusalDocument, StepDocument, WaitingDocument
 
 COLORS: Final = {"+": GREEN, "~": YELLOW, "-": RED, "!": CYAN}
 TOTALS: Final = {"+": "to add", "~": "to change", "!": "to repair", "-": "to remove"}
@@ -25,6 +25,7 @@ def render_plan(plan: PlanDocument, *, is_colored: bool) -> list[str]:
     lines += render_refusals("Left alone:", plan["refusals"], is_colored=is_colored)
     lines += render_refusals("Worth knowing:", plan["notes"], is_colored=is_colored)
     lines += render_waiting(plan["waiting"], is_colored=is_colored)
+    lines += render_absent(plan.get("absent", []))
     return [*lines, _render_total(plan)]
 
 
@@ -45,6 +46,13 @@ def render_waiting(waiting: Iterable[WaitingDocument], *, is_colored: bool) -> I
         if number == 0:
             yield paint("Waiting:", BOLD, is_colored=is_colored)
         yield make_printable(f"  {wait['entry']} ({wait['origin']}): {wait['reason']}")
+
+
+def render_absent(absent: Iterable[AbsenceDocument]) -> Iterator[str]:
+    """Rules of the kernel that are missing: routed does not put them back."""
+    for one in absent:
+        told = f"The kernel's own {one['family']} rules are missing: {one['missing']}"
+        yield make_printable(f"{told}; {one['command']} brings them back")
 
 
 def _render_step(step: StepDocument, *, is_colored: bool) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Final, cast
 from routed.audit.printable import make_printable
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
+from routed.cli.plan_text import render_absent
 from routed.cli.terminal import CYAN, GREEN, RED, YELLOW, complain, make_table, paint, say, say_json, wants_color
 from routed.model.documents import EntryDocument, ObjectDocument, PauseDocument, StatusDocument
 
@@ -62,6 +63,7 @@ def render_status(status: StatusDocument, now: datetime, *, is_colored: bool) ->
     """What is in force, how the files stand to it, and a table of all entries."""
     yield make_printable(status["state"])
     yield from _render_files(status, is_colored=is_colored)
+    yield from render_absent(status.get("absent", []))
     for pause in status.get("pauses", []):
         yield make_printable(_describe_pause(pause))
     for number in status.get("former_protocols", []):  # a daemon of an older version does not tell

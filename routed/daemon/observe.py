@@ -20,7 +20,7 @@ from routed.core.kinds import KINDS
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.model.change import Cause, Drift, Nature
-from routed.model.objects import AlikeRoutes, Chunk, Key, Kind, Member, Scope, Slot, Standing
+from routed.model.objects import AlikeRoutes, Chunk, Key, Kind, Member, Scope, Slot, SlotKey, Standing
 from routed.model.owner import Owner, Stamps
 from routed.model.reasons import Look, Reason, Unreadable
 from routed.model.text import mark_of
@@ -43,7 +43,7 @@ class Comparison:
     drifts: list[Drift] = field(default_factory=list)
     notes: list[Drift] = field(default_factory=list)
     scopes: set[Scope] = field(default_factory=set)  # everything in these was looked at
-    absent: dict[tuple[Kind, Slot], frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
+    absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
     unread: dict[Scope, Reason] = field(default_factory=dict)  # what these show is not known; why
     unchanged: set[Scope] = field(default_factory=set)  # of these, the ones told by their fingerprint
     former: set[Any] = field(default_factory=set)  # marks of before that something still carries

@@ -111,7 +111,8 @@ class Reconciler:
         yield from host.enforce_in_slices(intent, self.clock())
         dirt, began = Dirt(everything=Cause(None, Look.PLAN)), self.clock()
         observed = replace(self, kernel=Spectator(self.kernel), dataplanes=self.dataplanes.observed(), host=host)
-        _, plan = yield from observed.decide(dirt, began, is_initial=True)
+        comparison, plan = yield from observed.decide(dirt, began, is_initial=True)
+        host.world.note_absent(comparison.absent)
         return Proposal(plan, host, began)
 
     def poll(self) -> None:
@@ -210,6 +211,7 @@ class Reconciler:
             ledger.holds.forget_old_repairs(now)
         ledger.note_postponed(report.scopes, report.postponed)
         host.world.note_unread(report.scopes - report.unread.keys(), report.unread, now)
+        host.world.note_absent(report.absent)
         forget_former(host, report)
         forget_marks(host, report, comparison.former)
         desired, facts = host.wanted.desired, host.world.facts

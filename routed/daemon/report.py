@@ -12,7 +12,7 @@ from routed.core.timetable import Deadline
 from routed.core.troubles import Trouble
 from routed.daemon.errand import Errand
 from routed.model.change import Outcome, Plan
-from routed.model.objects import AddressMember, Kind, Member, Scope, Slot
+from routed.model.objects import AddressMember, Member, Scope, SlotKey
 from routed.model.reasons import Reason
 
 
@@ -69,7 +69,7 @@ class Report:
     postponed: set[Scope] = field(default_factory=set)  # where surplus stayed, since something wanted could not be put
     fights: list[Fight] = field(default_factory=list)  # that began
     ended: list[Ended] = field(default_factory=list)  # troubles that are over
-    absent: dict[tuple[Kind, Slot], frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes
+    absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes
     elapsed: float = 0.0
 
 

@@ -25,7 +25,7 @@ from routed.daemon.reconcile import Proposal
 from routed.daemon.record import read_boot
 from routed.daemon.report import Report
 from routed.daemon.revisions import Revision
-from routed.daemon.status import count_leftovers, count_states, vocabulary_of
+from routed.daemon.status import count_leftovers, count_states, describe_absent, vocabulary_of
 from routed.intent.problems import Problem
 from routed.model.change import Refusal
 from routed.model.documents import (
@@ -123,7 +123,10 @@ def describe_sources(revision: Revision) -> SourcesDocument:
 def describe_plan(proposal: Proposal) -> PlanDocument:
     """What would be done, in its order; what is left alone, and why; what waits."""
     host = proposal.host
-    return make_plan_document(proposal.plan, _find_unresolved(host), vocabulary_of(host), _find_held(proposal))
+    document = make_plan_document(proposal.plan, _find_unresolved(host), vocabulary_of(host), _find_held(proposal))
+    if absent := describe_absent(host):
+        document["absent"] = absent
+    return document
 
 
 def _find_held(proposal: Proposal) -> Iterator[Refusal]:

@@ -47,10 +47,12 @@ from routed.daemon.results import (
 from routed.daemon.revisions import Provenance
 from routed.daemon.status import (
     count_states,
+    describe_absent,
     describe_entries,
     describe_leftovers,
     describe_pauses,
     summarise,
+    summarise_absent,
     summarise_pauses,
 )
 from routed.daemon.voice import Voice
@@ -197,7 +199,7 @@ class Service:
     def _summarise(self) -> str:
         sentence, unsaved = summarise(self.host, self.keeper.revision), self.keeper.unsaved
         paused = summarise_pauses(self.host, _make_moment())
-        sentence = f"{describe_phase(self.keeper.deployment)}{paused}{sentence}"
+        sentence = f"{describe_phase(self.keeper.deployment)}{summarise_absent(self.host)}{paused}{sentence}"
         return f"{sentence}; not kept on disk: {unsaved}" if unsaved else sentence
 
     # --- what clients may ask: control.Service --------------------------------------------------------------------
@@ -225,6 +227,7 @@ class Service:
             counts=count_states(self.host),
             deployment=str(self.keeper.deployment.phase),
             pauses=describe_pauses(self.host, moment),
+            absent=describe_absent(self.host),
         )
         if self.keeper.deployment.is_trial:
             document["trial"] = describe_trial(self.keeper.deployment)

@@ -12,11 +12,12 @@ from itertools import islice
 from typing import Final
 
 from routed.audit.reasons import describe_reason
+from routed.audit.wording import WORDS
 from routed.core.desired import ObjectSet, Resolution
 from routed.core.holds import GROUP
 from routed.core.troubles import State, Trouble, Troubled
 from routed.daemon.host import Host
-from routed.model.documents import EntryDocument, ObjectDocument, PauseDocument
+from routed.model.documents import AbsenceDocument, EntryDocument, ObjectDocument, PauseDocument
 from routed.model.objects import Key, Kind, Member, Slot
 from routed.model.prefixes import Packed, PrefixSet
 from routed.model.reasons import Claimed, Paused, Reason, join_reasons
@@ -72,6 +73,24 @@ def summarise(host: Host, revision: int) -> str:
     wrong = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     where = f"revision {revision} in force" if revision else "in force"
     return f"{where}: {in_sync} object{'' if in_sync == 1 else 's'} in sync" + (f", {wrong}" if wrong else "")
+
+
+def describe_absent(host: Host) -> list[AbsenceDocument]:
+    """The rules of the kernel that are missing, and what brings them back."""
+    found = []
+    for (kind, slot), members in host.world.absent.items():
+        describe = WORDS[kind].describe_absent
+        if describe is not None:
+            _, family, missing, command = describe(slot, members)
+            found.append(AbsenceDocument(family=family, missing=missing, command=command))
+    return found
+
+
+def summarise_absent(host: Host) -> str:
+    """The beginning of a headline where rules of the kernel are missing; it ends with a semicolon."""
+    return "".join(
+        f"the kernel's own {one['family']} rules are missing ({one['missing']}); " for one in describe_absent(host)
+    )
 
 
 def summarise_pauses(host: Host, moment: Moment) -> str:

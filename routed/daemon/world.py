@@ -17,7 +17,7 @@ from routed.core.sources import deliver
 from routed.core.troubles import State, Trouble
 from routed.model.events import AddressEvent, Event, LinkEvent
 from routed.model.facts import Fact, FactKey, Facts
-from routed.model.objects import Kind, Scope, Slot
+from routed.model.objects import Kind, Member, Scope, Slot, SlotKey
 from routed.model.reasons import Reason
 
 
@@ -30,11 +30,12 @@ class World:
     verified: dict[Scope, bytes] = field(default_factory=dict)  # fingerprints of dumps that showed no drift
     # where the last reading failed: a dump, or None for a pass, after which nothing is certain
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
+    absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
     news: list[LinkEvent | AddressEvent] | None = None  # heard while all links or addresses are being read; else None
 
     def copy(self) -> World:
         """The same, to be changed by itself. Which dumps were seen, and could not be, starts anew."""
-        return World(self.facts, dict(self.choices))
+        return World(self.facts, dict(self.choices), absent=dict(self.absent))
 
     # --- facts ------------------------------------------------------------------------------------------------------
 
@@ -102,6 +103,10 @@ class World:
     def forget_all_dumps(self) -> None:
         """Something else is wanted."""
         self.verified.clear()
+
+    def note_absent(self, seen: Mapping[SlotKey, frozenset[Member]]) -> None:
+        """Where dumps were decoded: what the kernel makes itself and is not there."""
+        self.absent = {slot: members for slot, members in {**self.absent, **seen}.items() if members}
 
     def note_unread(self, read: Iterable[Scope], unread: Mapping[Scope, Reason], now: float) -> None:
         """These dumps were read, and those could not be, for these reasons."""

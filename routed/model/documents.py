@@ -86,6 +86,7 @@ class StatusDocument(TypedDict):
     deployment: NotRequired[str]  # how what is in force came into force: "in force", "pending", "rolled back" …
     trial: NotRequired[TrialDocument]
     pauses: NotRequired[list[PauseDocument]]
+    absent: NotRequired[list[AbsenceDocument]]
 
 
 class StepDocument(TypedDict):
@@ -135,6 +136,15 @@ class PlanDocument(TypedDict):
     notes: list[RefusalDocument]  # in order as far as routed is concerned, but worth a word
     config: NotRequired[str]  # the main file that the daemon read; only in its answer, as is …
     digest: NotRequired[str]  # … the digest of all the files that it read
+    absent: NotRequired[list[AbsenceDocument]]
+
+
+class AbsenceDocument(TypedDict):
+    """What the kernel makes itself, and what of it is not there. Nobody puts that back unasked."""
+
+    family: str  # IPv4, IPv6
+    missing: str  # as ``ip`` shows it
+    command: str  # that brings it back
 
 
 class TrialDocument(TypedDict):

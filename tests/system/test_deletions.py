@@ -157,6 +157,25 @@ def test_a_local_rule_that_somebody_moved_is_not_missed(daemon: Daemon, family: 
     assert "0: from all lookup local" in daemon.wait_for("default-rules-missing")["message"]
 
 
+@pytest.mark.parametrize(("family", "name"), [("-4", "IPv4"), ("-6", "IPv6")])
+def test_status_and_plan_name_a_rule_of_the_kernel_that_is_missing(daemon: Daemon, family: str, name: str) -> None:
+    daemon.start(GATEWAY)
+    assert daemon.ask_json("status")["absent"] == []
+    ip(f"{family} rule del priority 32766")
+    daemon.wait_for("default-rules-missing")
+    command = f"ip {family} rule add priority 32766 lookup main"
+    wanted = [{"family": name, "missing": "32766: from all lookup main", "command": command}]
+    status = daemon.ask_json("status")
+    assert status["absent"] == wanted
+    assert status["state"].startswith(f"the kernel's own {name} rules are missing (32766: from all lookup main); ")
+    assert daemon.ask_json("plan")["absent"] == wanted
+    assert f"{command} brings them back" in daemon.ask("plan").out
+    ip(f"{family} rule add priority 32766 lookup main")
+    assert daemon.ask("apply").code == 0
+    assert daemon.ask_json("status")["absent"] == []
+    assert "absent" not in daemon.ask_json("plan")
+
+
 def test_kernel_rules_that_go_once_more_are_missed_aloud_once_more(daemon: Daemon) -> None:
     daemon.start(WORLD)
     for _ in range(2):
