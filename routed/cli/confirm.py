@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
-from routed.cli.terminal import complain, say, say_json
+from routed.cli.order import give_order
 
 
 def run(options: Namespace) -> Exit:
     """Tell the daemon that it is to last."""
-    try:
-        answer = call(options.runtime_dir, "Confirm")
-    except ClientError as error:
-        complain(str(error))
-        return error.code
-    if options.json:
-        say_json(answer)
-    elif not options.quiet:
-        say("It is confirmed.")
-    return Exit.DONE
+    return give_order(options, "Confirm", {}, "It is confirmed.")
