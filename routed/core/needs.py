@@ -77,6 +77,7 @@ def need_for_selectors(selectors: Iterable[Selector]) -> Needs:
     matchers = [matcher for selector in selectors for matcher in selector.match]
     hows = {matcher.how for matcher in matchers}
     return Needs(
+        gateways=frozenset(m.packed for m in matchers if m.how is How.CAN_REACH and not m.through_gateway),
         destinations=frozenset(matcher.packed for matcher in matchers if matcher.how is How.CAN_REACH),
         has_addresses=How.CIDR in hows,
         has_selectors=bool(selectors),

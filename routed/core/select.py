@@ -167,9 +167,13 @@ def _match_cidr(matcher: Matcher, link: Link, facts: Facts) -> Reason | None:
 
 def _match_reach(matcher: Matcher, link: Link, facts: Facts) -> Reason | None:
     way = facts.ways.get(matcher.packed)
-    if way is None or way.type != UNICAST or way.dev != link.ifindex or matcher.packed in facts.service_addresses:
+    if way is None or way.type != UNICAST or matcher.packed in facts.service_addresses:
         return None
-    return Reaches(matcher.text, way.gateway) if matcher.through_gateway or not way.gateway else None
+    if matcher.through_gateway:
+        return Reaches(matcher.text, way.gateway) if way.dev == link.ifindex else None
+    # Whose neighbour it is says table main; packets may go another way, such as into a tunnel that takes everything.
+    near = facts.gateways.get(matcher.packed)
+    return Reaches(matcher.text, b"") if near and near.is_onlink and near.dev == link.ifindex else None
 
 
 def _match_mac(matcher: Matcher, link: Link, _facts: Facts) -> Reason | None:

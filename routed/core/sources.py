@@ -85,7 +85,7 @@ SOURCES: Final[dict[str, SourceRow]] = {
     "selector": SourceRow(
         "chosen",
         lambda needs: needs.has_selectors,
-        frozenset({"link", "address", "way", "default-routes", "driver", CLOCK}),
+        frozenset({"link", "address", "gateway", "way", "default-routes", "driver", CLOCK}),
         _list_changed,
     ),
 }  # fmt: skip

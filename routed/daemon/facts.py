@@ -89,10 +89,12 @@ def _read_addresses(it: Asking) -> Generator[None, None, dict[AddressMember, Hos
 
 
 def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:
-    own = {fact.address: fact.dev for fact in it.host.world.facts.addresses.values()}
-    located = it.kernel.locate_gateways(it.host.wanted.needs.gateways, own)
+    facts = it.host.world.facts
+    own = {fact.address: fact.dev for fact in facts.addresses.values()}
+    links = [link.ifindex for link in facts.links.values() if link.is_up]
+    located = it.kernel.locate_gateways(it.host.wanted.needs.gateways, own, links)
     # a link that was not heard of yet will be news, and then the gateways are asked for again
-    return {gateway: where for gateway, where in located.items() if where.dev in it.host.world.facts.links}
+    return {gateway: where for gateway, where in located.items() if where.dev in facts.links}
 
 
 def _look_up(it: Asking) -> dict[bytes, Way]:

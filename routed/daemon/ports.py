@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from routed.model.events import Event, Interest
@@ -49,10 +49,12 @@ class HostKernel(Protocol):
         What events tell meanwhile is newer.
         """
 
-    def locate_gateways(self, gateways: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:
-        """The links on which the kernel would look for these gateways; those it cannot reach are left out.
+    def locate_gateways(
+        self, gateways: Iterable[bytes], own: Mapping[bytes, int], links: Collection[int]
+    ) -> dict[bytes, GatewayLink]:
+        """The links on which these gateways are, by table main; those that it does not reach are left out.
 
-        ``own`` are the addresses of this host and the links that hold them.
+        ``own`` are the addresses of this host and the links that hold them, ``links`` those that are up.
         """
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:

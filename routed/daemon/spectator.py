@@ -5,7 +5,7 @@ A plan is made with it, by the same code that a pass runs on the kernel itself. 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from typing import NoReturn
 
 from routed.daemon.ports import HostKernel
@@ -32,8 +32,10 @@ class Spectator:
     def read_addresses(self) -> Generator[None, None, dict[AddressMember, HostAddress]]:  # noqa: D102
         return self._kernel.read_addresses()
 
-    def locate_gateways(self, gateways: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:  # noqa: D102
-        return self._kernel.locate_gateways(gateways, own)
+    def locate_gateways(  # noqa: D102
+        self, gateways: Iterable[bytes], own: Mapping[bytes, int], links: Collection[int]
+    ) -> dict[bytes, GatewayLink]:
+        return self._kernel.locate_gateways(gateways, own, links)
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:  # noqa: D102
         return self._kernel.look_up(addresses)

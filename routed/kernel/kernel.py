@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from socket import socket
 from time import perf_counter
 from types import TracebackType
@@ -135,13 +135,15 @@ class Kernel:
                             found[AddressMember(fact.dev, fact.address, fact.prefixlen)] = fact
         return found
 
-    def locate_gateways(self, wanted: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:
-        """The link of each gateway (a packed address) as the kernel routes now; what is unreachable is absent.
+    def locate_gateways(
+        self, wanted: Iterable[bytes], own: Mapping[bytes, int], links: Collection[int]
+    ) -> dict[bytes, GatewayLink]:
+        """The link of each gateway (a packed address) by table main; what that does not reach is absent.
 
         ``own`` are the addresses of this host: such a one is on the link that holds it. A link-local gateway is absent:
-        it says no link.
+        it says no link. ``links`` are those that are up.
         """
-        return gateways.locate(self._requests, wanted, own)
+        return gateways.locate(self._requests, wanted, own, links)
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
         """How the kernel would send a packet to each of these addresses now; what it cannot reach is absent."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.facts import GatewayLink
@@ -59,7 +61,7 @@ def own(kernel: Kernel) -> dict[bytes, int]:
 def test_a_gateway_in_a_connected_prefix_is_on_that_link(network: Network, kernel: Kernel) -> None:
     wanted = [packed("10.0.0.2"), packed("10.1.0.2"), packed("fd00::2"), packed("fd01::2")]
     links = [network.v0, network.v1, network.v0, network.v1]
-    assert kernel.locate_gateways(wanted, own(kernel)) == {
+    assert kernel.locate_gateways(wanted, own(kernel), []) == {
         gateway: GatewayLink(dev, is_onlink=True) for gateway, dev in zip(wanted, links, strict=True)
     }
 
@@ -68,20 +70,42 @@ def test_a_gateway_that_nothing_reaches_is_absent(kernel: Kernel) -> None:
     ip("route add blackhole 192.0.2.0/24")
     ip("route add unreachable 2001:db8::/48")
     wanted = ["203.0.113.1", "2001:db8:1::1", "192.0.2.1", "2001:db8::1", "fe80::1", "255.255.255.255", "127.0.0.5"]
-    assert kernel.locate_gateways(map(packed, wanted), own(kernel)) == {}
+    assert kernel.locate_gateways(map(packed, wanted), own(kernel), []) == {}
 
 
 def test_a_gateway_behind_the_default_route_is_not_on_link(network: Network, kernel: Kernel) -> None:
     ip("route add default via 10.0.0.2")
     ip("-6 route add default via fd01::2")
-    assert kernel.locate_gateways([packed("203.0.113.1"), packed("2001:db8::1")], own(kernel)) == {
+    assert kernel.locate_gateways([packed("203.0.113.1"), packed("2001:db8::1")], own(kernel), []) == {
         packed("203.0.113.1"): GatewayLink(network.v0, is_onlink=False),
         packed("2001:db8::1"): GatewayLink(network.v1, is_onlink=False),
     }
 
 
+TUNNELS = {
+    "a default": ["route add default dev v1 table 52", "-6 route add default dev v1 table 52"],
+    "two halves": [
+        *(f"route add {half} dev v1 table 52" for half in ("0.0.0.0/1", "128.0.0.0/1")),
+        *(f"-6 route add {half} dev v1 table 52" for half in ("::/1", "8000::/1")),
+    ],
+}
+
+
+@pytest.mark.parametrize("routes", TUNNELS.values(), ids=TUNNELS.keys())
+def test_a_tunnel_into_which_a_rule_leads_everything_has_no_gateway_of_others(
+    network: Network, kernel: Kernel, routes: list[str]
+) -> None:
+    ip("route add 203.0.113.1 dev v0")  # as the gateway of a rented host is
+    for command in (*routes, "rule add pref 100 lookup 52", "-6 rule add pref 100 lookup 52"):
+        ip(command)
+    wanted = [packed(text) for text in ("10.0.0.2", "fd00::2", "203.0.113.1")]
+    assert kernel.locate_gateways([*wanted, packed("198.51.100.1")], own(kernel), [network.v0, network.v1]) == {
+        gateway: GatewayLink(network.v0, is_onlink=True) for gateway in wanted
+    }
+
+
 def test_an_address_of_this_host_is_on_the_link_that_holds_it(network: Network, kernel: Kernel) -> None:
-    assert kernel.locate_gateways([packed("10.1.0.1"), packed("fd00::1")], own(kernel)) == {
+    assert kernel.locate_gateways([packed("10.1.0.1"), packed("fd00::1")], own(kernel), []) == {
         packed("10.1.0.1"): GatewayLink(network.v1, is_onlink=True),
         packed("fd00::1"): GatewayLink(network.v0, is_onlink=True),
     }

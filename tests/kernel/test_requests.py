@@ -110,7 +110,7 @@ QUESTIONS: dict[str, Callable[[Kernel], object]] = {
     "a dump of rules": lambda kernel: read(kernel, Scope(Kind.RULE, V4)),
     "links": lambda kernel: finish(kernel.read_links()),
     "addresses": lambda kernel: finish(kernel.read_addresses()),
-    "gateways": lambda kernel: kernel.locate_gateways([packed("10.0.0.9"), packed("fd00::9")], {}),
+    "gateways": lambda kernel: kernel.locate_gateways([packed("10.0.0.9"), packed("fd00::9")], {}, []),
     "ways": lambda kernel: kernel.look_up([packed("203.0.113.1")]),
     "default routes": lambda kernel: kernel.read_default_routes(),
 }
@@ -128,7 +128,7 @@ def assert_all_is_as_ip_shows(kernel: Kernel) -> None:
     }
     assert finish(kernel.read_addresses()).keys() == shown
     v0 = next(index for index, name in links.items() if name == "v0")
-    assert kernel.locate_gateways([packed("10.0.0.9")], {}) == {packed("10.0.0.9"): GatewayLink(v0, is_onlink=True)}
+    assert kernel.locate_gateways([packed("10.0.0.9")], {}, []) == {packed("10.0.0.9"): GatewayLink(v0, is_onlink=True)}
     assert [way.gateway for way in kernel.look_up([packed("203.0.113.1")]).values()] == [packed("10.0.0.2")]
     defaults = [format_prefix(one.member) for one in kernel.read_default_routes() if isinstance(one.member, bytes)]
     assert defaults == ["0.0.0.0/0", "::/0"]

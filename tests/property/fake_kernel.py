@@ -12,7 +12,7 @@ were tried out with ``ip`` as well.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ESRCH
 from itertools import chain, groupby, islice
@@ -141,8 +141,11 @@ class FakeKernel:
         self.mischief.meanwhile()
         return seen | {member: fact for member, fact in self.addresses().items() if member not in seen}
 
-    def locate_gateways(self, gateways: Iterable[bytes], own: Mapping[bytes, int]) -> dict[bytes, GatewayLink]:
+    def locate_gateways(
+        self, gateways: Iterable[bytes], own: Mapping[bytes, int], links: Collection[int] = ()
+    ) -> dict[bytes, GatewayLink]:
         self.mischief.fail("locate_gateways")
+        del links  # one table is all that there is
         found = {gateway: GatewayLink(own[gateway], is_onlink=True) for gateway in gateways if gateway in own}
         for gateway in gateways:
             best = self._look_up(gateway)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.kernel.netns import index_of, ip, ip_batch, veth, wait_until
@@ -288,3 +290,20 @@ def test_an_address_and_a_route_that_has_it_as_source_come_together_in_a_large_f
     address = '[[address]]\naddress = "10.9.0.1/24"\ndev = "v0"\n'
     daemon.start(f'{address}[[route]]\nto = "10.77.0.0/16"\nvia = "10.9.0.2"\nsrc = "10.9.0.1"\n{many}')
     assert len(routes()) == 21
+
+
+def test_a_vpn_that_takes_everything_draws_neither_a_route_nor_an_interface_into_its_tunnel(daemon: Daemon) -> None:
+    lan = '[[interface]]\nname = "lan"\nmatch = [ { can_reach = "10.0.0.2" } ]\nhold = "100ms"\n'
+    at_lan = '[[route]]\nname = "at-lan"\nto = "192.0.3.0/24"\nvia = "10.0.0.2"\ndev = "@lan"\n'
+    daemon.start(GATEWAY + lan + at_lan, daemon='resync = "1s"')
+    wanted = [(route["dst"], route["dev"]) for route in routes()]
+    assert {dev for _, dev in wanted} == {"v0"}
+    ip("tuntap add vpn0 mode tun")
+    ip("link set vpn0 up")
+    ip("address add 100.64.0.7/32 dev vpn0")
+    ip("route add default dev vpn0 table 52")
+    ip("rule add pref 5270 lookup 52")
+    time.sleep(2.5)  # two full comparisons, and many times the hold
+    assert [(route["dst"], route["dev"]) for route in routes()] == wanted
+    assert daemon.records("selector-changed") == daemon.records("selector-changed")[:1]
+    assert {entry["state"] for entry in daemon.ask_json("status")["entries"]} == {"in-sync"}

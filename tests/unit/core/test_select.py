@@ -9,7 +9,7 @@ import pytest
 
 from routed.core.select import SettledChoice, choose, settle
 from routed.model.entries import How, Matcher, Origin, Selector
-from routed.model.facts import Choice, Facts, HostAddress, Link, Way
+from routed.model.facts import Choice, Facts, GatewayLink, HostAddress, Link, Way
 from routed.model.names import LOCAL, UNICAST
 from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
 from routed.model.objects import AddressMember, Hop, RouteSlot, RouteValue, Standing
@@ -45,7 +45,8 @@ def why(asked: Selector, name: str, facts: Facts = FACTS) -> Reason:
 
 
 def reaching(way: Way) -> Facts:
-    return replace(FACTS, ways={TARGET: way})
+    near = GatewayLink(way.dev, is_onlink=not way.gateway)
+    return replace(FACTS, ways={TARGET: way}, gateways={TARGET: near} if way.type == UNICAST else {})
 
 
 def default(dev: int, metric: int = 0, type_: int = UNICAST, prefix: str = "0.0.0.0/0") -> Standing:
@@ -175,3 +176,8 @@ def test_a_rival_that_changes_has_to_last_by_itself() -> None:
 def test_a_link_that_came_back_under_another_ifindex_is_the_same() -> None:
     again = A._replace(dev=9)
     assert settle(SettledChoice(A), again, 10, 100) == SettledChoice(again)
+
+
+def test_whose_neighbour_an_address_is_counts_and_not_the_tunnel_that_its_packets_take() -> None:
+    facts = replace(reaching(Way(3, b"", b"", UNICAST)), gateways={TARGET: GatewayLink(2, is_onlink=True)})
+    assert chosen(selector(by(REACH, "10.0.0.9", TARGET)), facts) == "ens32"
