@@ -86,7 +86,10 @@ class Deployer:
     async def begin(self) -> Request:
         """Enforce what the start came to."""
         origin = Provenance(time.time(), "start")
-        request = await self._enforce(self._start.step, self._start.intent, Cause(None, Look.START), origin=origin)
+        step, is_forced = self._start.step, self._start.step.act is Act.BASE
+        request = await self._enforce(
+            step, self._start.intent, Cause(None, Look.START), is_forced=is_forced, origin=origin
+        )
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
         self._tell_being_written(Reading(None))
@@ -107,12 +110,13 @@ class Deployer:
                 return describe_rejection(self.reading.problems, keeper.revision)
             if why := await self._take_protocol(intent):
                 raise Refused(reason=why)
-            seconds = confirm or self._find_trial(intent)
+            before, seconds = keeper.deployment, confirm or self._find_trial(intent)
             step = self._decide(Input.TRIED if seconds else Input.ASKED, Given(intent.digest), seconds, origin, intent)
             if step.after.is_trial:
                 left = describe_trial(step.after)["seconds"]
                 self._voice.say(notices.note_trial_begun(self._keeper.revision, step.after.base, left, origin.by))
-            done = await self._enforce(step, intent, Cause(None, Look.RELOAD), is_forced=is_forced, origin=origin)
+            cause = Cause(None, Look.RELOAD)
+            done = await self._enforce(step, intent, cause, before, is_forced=is_forced, origin=origin)
             self._update_watch()
             return self._conclude(done, [str(notice) for notice in self.reading.notices])
 
@@ -131,9 +135,10 @@ class Deployer:
             on_disk = self.reading.intent.digest if self.reading.intent else ""
             what = Input.TRY_ROLL_BACK if confirm else Input.ROLL_BACK
             given = Given(revision.digest, revision.number, on_disk)
+            before, cause = self._keeper.deployment, Cause(None, RolledBack(revision.number))
             step = self._decide(what, given, confirm)
             self._voice.say(notices.note_rolled_back(revision.number, by))
-            done = await self._enforce(step, intent, Cause(None, RolledBack(revision.number)), is_forced=is_forced)
+            done = await self._enforce(step, intent, cause, before, is_forced=is_forced)
             self._update_watch()
             return self._conclude(done)
 
@@ -253,7 +258,8 @@ class Deployer:
             intent, step = found
             if not await self._take_protocol(intent):
                 self._voice.say(notices.note_trial_over(before.revision, step.after.revision))
-                await self._enforce(step, intent, Cause(None, Look.UNCONFIRMED))
+                # nobody is there to say --force
+                await self._enforce(step, intent, Cause(None, Look.UNCONFIRMED), is_forced=True)
                 self._update_watch()
             self._tell_status()
             if self._keeper.deployment.is_trial:
@@ -283,10 +289,20 @@ class Deployer:
         return request
 
     async def _enforce(
-        self, step: Move, intent: Intent, cause: Cause, *, is_forced: bool = False, origin: Provenance = UNTOLD
+        self,
+        step: Move,
+        intent: Intent,
+        cause: Cause,
+        before: Deployment | None = None,
+        *,
+        is_forced: bool = False,
+        origin: Provenance = UNTOLD,
     ) -> Request:
-        """Do what the table says of these files, or of this revision."""
-        before, host = self._keeper.deployment, self._host
+        """Do what the table says of these files, or of this revision.
+
+        ``before`` is the deployment that still is where nothing comes into force; where none is given, the present one.
+        """
+        before, host = before or self._keeper.deployment, self._host
         is_other = intent.digest != host.wanted.intent.digest or not before.revision
         if step.act is Act.FILES:
             self._keep(step, intent, origin)

@@ -11,7 +11,7 @@ import pytest
 from tests.kernel.netns import ip, wait_until
 from tests.system.daemon import Daemon
 from tests.system.host import routes
-from tests.system.worlds import GATEWAY
+from tests.system.worlds import GATEWAY, blackholes
 
 
 def with_metric(number: int) -> str:
@@ -83,6 +83,14 @@ def test_what_nobody_confirms_goes_and_what_it_displaced_comes_back(daemon: Daem
     status = daemon.ask_json("status")
     assert (status["deployment"], status["files"]["state"]) == ("rejected", "changed, not in force")
     assert "trial" not in status
+
+
+def test_the_end_of_a_trial_takes_away_more_than_the_guard_lets_go_unasked(daemon: Daemon) -> None:
+    daemon.start(with_metric(1))
+    daemon.write(with_metric(1) + blackholes(60))
+    assert daemon.ask("apply", "--confirm", "1s").code == 0
+    wait_until(lambda: metrics() == [1])
+    assert daemon.ask_json("status")["leftovers"] == []
 
 
 def test_a_trial_that_was_confirmed_in_time_does_not_end(daemon: Daemon) -> None:

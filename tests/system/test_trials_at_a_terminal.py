@@ -27,7 +27,8 @@ class Terminal:
         self.master, slave = pty.openpty()
         folders = (f"--config={daemon.config}", f"--state-dir={daemon.state}", f"--runtime-dir={daemon.folder}/run")
         self.process = subprocess.Popen(
-            ["setsid", "--ctty", sys.executable, "-m", "routed", *folders, *words],  # so that Ctrl-C is a signal
+            # so that Ctrl-C is a signal, and one that counts, whoever runs the tests
+            ["env", "--default-signal=INT", "setsid", "--ctty", sys.executable, "-m", "routed", *folders, *words],
             cwd=PROJECT,
             stdin=slave,
             stdout=slave,
