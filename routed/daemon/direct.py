@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from routed.core.deployment import Deployment
+from routed.core.deployment import Given, Input, advance
 from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS
 from routed.core.select import Judgement, choose
@@ -23,8 +23,9 @@ from routed.daemon.engine import Engine, Request
 from routed.daemon.host import Host
 from routed.daemon.ledger import Ledger
 from routed.daemon.ownership import Ownership
+from routed.daemon.pauses import PausesFile, take_up
 from routed.daemon.reconcile import Proposal, Reconciler
-from routed.daemon.record import RecordFile
+from routed.daemon.record import RecordFile, read_boot
 from routed.daemon.results import describe_result, has_failed
 from routed.daemon.revisions import Revisions
 from routed.daemon.storage import StateError
@@ -62,9 +63,18 @@ def propose(intent: Intent, state_dir: Path, marks: frozenset[int] = frozenset()
 
     Of the state only what this user may read is known: see ``find_hidden``. Raises StateError and OSError.
     """
-    displaced = {} if find_hidden(state_dir) else _open_revisions(state_dir).load_displaced()
+    is_hidden = find_hidden(state_dir) is not None
+    displaced = {} if is_hidden else _open_revisions(state_dir).load_displaced()
     with open_reconciler(intent, marks - {intent.settings.protocol}, displaced) as reconciler:
+        if not is_hidden:
+            _pause_again(reconciler, state_dir)
         return finish(reconciler.propose(intent))
+
+
+def _pause_again(reconciler: Reconciler, state_dir: Path) -> None:
+    """What somebody has his hands on is left alone without a daemon too."""
+    boot, booted = read_boot()
+    take_up(PausesFile(state_dir).load(boot), reconciler.host.ledger.holds, time.monotonic(), booted)
 
 
 def find_hidden(state_dir: Path) -> Path | None:
@@ -89,8 +99,11 @@ def apply_once(
         open_reconciler(intent, ownership.marks.former, revisions.load_displaced()) as reconciler,
     ):
         ownership.keep()
-        revision = revisions.save(intent.sources, intent.digest)
-        RecordFile(state_dir / "revisions").save(Deployment())  # whoever asks for the files gets them
+        record = RecordFile(state_dir / REVISIONS)
+        recorded = record.load()
+        revision = revisions.save(intent.sources, intent.digest, is_trial=recorded.is_trial)
+        record.save(advance(recorded, Input.ASKED, Given(intent.digest, revision)).after)
+        _pause_again(reconciler, state_dir)
         reconciler.save_displaced = revisions.save_displaced
 
         def enforce() -> None:

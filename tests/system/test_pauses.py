@@ -57,6 +57,13 @@ def as_seconds(moment: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
+def test_what_is_paused_is_left_alone_without_a_daemon_too(paused: Daemon) -> None:
+    paused.stop()
+    assert paused.ask_json("plan")["steps"] == []
+    assert paused.ask("apply", "--direct").code == 0
+    assert destinations() == ["192.0.5.0/24"]
+
+
 def test_a_pause_ends_with_the_boot(paused: Daemon) -> None:
     paused.stop()
     path = paused.state / "pauses.json"

@@ -57,6 +57,15 @@ def test_the_way_back_is_on_disk_before_anything_is_changed(on_trial: Daemon) ->
     assert on_trial.ask_json("status")["trial"]["base"] == 1
 
 
+def test_an_apply_without_a_daemon_is_part_of_the_trial(on_trial: Daemon) -> None:
+    on_trial.kill()
+    on_trial.write(with_metric(3))
+    assert on_trial.ask("apply", "--direct").code == 0
+    assert metrics() == [3]
+    record = record_of(on_trial)
+    assert (record["phase"], record["base"]) == ("pending", 1)
+
+
 def test_what_is_confirmed_lasts(on_trial: Daemon) -> None:
     assert on_trial.ask("confirm").code == 0
     assert on_trial.ask_json("status")["deployment"] == "in force"
