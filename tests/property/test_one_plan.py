@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from routed.core.dirt import Dirt
@@ -219,6 +219,8 @@ def test_after_a_reload_the_plan_is_empty(
     heal(rig.kernel)
     rig.run(2 * LONGEST_RETRY)
     reload(rig, intent)
+    # what the guard held may be few enough once more is ours
+    assume(not any(refusal.by_guard for report in rig.reports for refusal in report.plan.refusals))
     rig.run(2 * LONGEST_RETRY)
     assert rig.plan(intent).operations == ()
 

@@ -109,8 +109,13 @@ def readers_of(daemon: Daemon) -> list[int]:
 
 
 def stop_the_next_reader(daemon: Daemon) -> None:
-    wait_until(lambda: bool(readers_of(daemon)))
-    os.kill(readers_of(daemon)[0], signal.SIGSTOP)
+    """Once it runs: whoever starts a process waits for its exec(2), and that is not what is tried here."""
+    wait_until(lambda: bool(running_readers_of(daemon)))
+    os.kill(running_readers_of(daemon)[0], signal.SIGSTOP)
+
+
+def running_readers_of(daemon: Daemon) -> list[int]:
+    return [pid for pid in readers_of(daemon) if b"routed.daemon.reader" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 AS_THE_UNIT = ("setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--inh-caps=-all", "--")
