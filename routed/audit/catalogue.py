@@ -183,7 +183,7 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.TRIAL_OVER: Row(
         "4b81cc8c9ce44634a6378db197dece87",
         WARNING,
-        "nobody confirmed revision {revision} in time: revision {base} comes back",
+        "nobody confirmed revision {revision} in time: {consequence}",
     ),
     Message.CONFIRMED: Row("ecde858e025a4cfd800aeaa6e505111a", NOTICE, "revision {revision} is confirmed ({by})"),
     Message.ROLLED_BACK: Row(

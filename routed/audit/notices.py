@@ -61,8 +61,11 @@ def note_trial_begun(revision: int, base: int, seconds: float, by: str) -> Recor
 
 
 def note_trial_over(revision: int, base: int) -> Record:
-    """Nobody confirmed what was on trial: the revision before comes back."""
-    return make_record(Message.TRIAL_OVER, {"revision": str(revision), "base": str(base)}, {})
+    """Nobody confirmed what was on trial: the revision before comes back. 0: none can be read any more."""
+    consequence = f"revision {base} comes back" if base else "no other can be read, so it stays in force"
+    return make_record(
+        Message.TRIAL_OVER, {"revision": str(revision), "consequence": consequence}, {"ROUTED_REASON": consequence}
+    )
 
 
 def note_confirmed(revision: int, by: str) -> Record:

@@ -37,6 +37,9 @@ def ask_daemon(options: Namespace, method: str, parameters: dict[str, Any]) -> E
     result = cast(ApplyDocument, answer)
     code = show_result(result, options)
     trial = result.get("trial")
+    if given.get("confirm") and "deployment" not in result and not result["problems"]:
+        complain("the daemon is of a version that knows no trials: this is in force, and does not undo itself")
+        return Exit.FAILED
     if trial is None or options.json:
         return code
     from routed.cli.trial import follow  # most changes are none

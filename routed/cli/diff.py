@@ -48,8 +48,8 @@ def read_files(options: Namespace) -> dict[str, str]:
     from routed.intent.gather import gather  # only where the files are asked for
 
     gathered = gather(Path(options.config), Path("/"))
-    for problem in (*gathered.unread, *gathered.unread_prefixes):
-        raise ClientError(str(problem), Exit.FAILED)
+    if problems := (*gathered.unread, *gathered.unread_prefixes):
+        raise ClientError(str(problems[0]), Exit.FAILED)
     return {
         source.path: source.content.decode(errors="backslashreplace")
         for source in gathered.sources

@@ -8,17 +8,20 @@ from __future__ import annotations
 import select
 import sys
 from argparse import Namespace
-from time import monotonic
-from typing import Final
+from time import monotonic, sleep
+from typing import Final, cast
 
 from routed.audit.figures import format_span
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
 from routed.cli.terminal import complain, say
-from routed.model.documents import TrialDocument
+from routed.model.documents import StatusDocument, TrialDocument
 
 TICK: Final = 1.0  # seconds between two figures
+PATIENCE: Final = 10.0  # seconds for the way back, once the time is over
+LOOK: Final = 5  # ticks between two questions whether somebody else has decided
 CONFIRM, ROLL_BACK = "confirm", "rollback"
+DECIDED: Final = "decided"  # elsewhere, or by the end of the time
 
 
 def follow(options: Namespace, revision: int, trial: TrialDocument, code: Exit) -> Exit:
@@ -29,22 +32,53 @@ def follow(options: Namespace, revision: int, trial: TrialDocument, code: Exit) 
         return code
     say(f"{told[0].upper()}{told[1:]}.")
     try:
-        answered = _count_down(monotonic() + trial["seconds"])
+        answered = _count_down(options, monotonic() + trial["seconds"])
     except KeyboardInterrupt:
         say("")
         answered = _ask(f"It stays on trial if you leave. Type {CONFIRM} or {ROLL_BACK}, or Enter to leave: ")
-    return _do(options, answered, code)
+    return _tell_end(options, revision, code) if answered == DECIDED else _do(options, answered, code)
 
 
-def _count_down(end: float) -> str:
-    """The line that somebody typed, or nothing once the time is over. Raises KeyboardInterrupt."""
+def _count_down(options: Namespace, end: float) -> str:
+    """The line that somebody typed; DECIDED once it is on trial no more. Raises KeyboardInterrupt."""
+    ticks = 0
     while (left := end - monotonic()) > 0:
         sys.stdout.write(f"\r{format_span(max(1.0, round(left)))} left. Type {CONFIRM} and Enter to keep it: \x1b[K")
         sys.stdout.flush()
         if select.select([sys.stdin], [], [], min(TICK, left))[0]:
             return sys.stdin.readline().strip()
+        ticks += 1
+        if ticks % LOOK == 0 and not _is_on_trial(options):
+            break
     say("")
-    return "over"
+    return DECIDED
+
+
+def _ask_status(options: Namespace) -> StatusDocument | None:
+    try:
+        return cast(StatusDocument, call(options.runtime_dir, "GetStatus"))
+    except ClientError:  # it may be restarting
+        return None
+
+
+def _is_on_trial(options: Namespace) -> bool:
+    status = _ask_status(options)
+    return status is None or "trial" in status
+
+
+def _tell_end(options: Namespace, revision: int, code: Exit) -> Exit:
+    """What became of it without a word from here."""
+    end = monotonic() + PATIENCE
+    while (status := _ask_status(options)) is None or "trial" in status:
+        if monotonic() > end:
+            complain("the time is over, and the daemon does not tell what is in force: see routed status")
+            return Exit.FAILED
+        sleep(TICK / 10)
+    if status["revision"] == revision:
+        say("It was confirmed.")
+        return code
+    say(f"It is in force no more: revision {status['revision']} is, {status.get('deployment', '')}.")
+    return Exit.FAILED
 
 
 def _ask(question: str) -> str:
@@ -56,9 +90,6 @@ def _ask(question: str) -> str:
 
 
 def _do(options: Namespace, word: str, code: Exit) -> Exit:
-    if word == "over":
-        say("The time is over, and nobody confirmed it: routed status tells what is in force.")
-        return Exit.FAILED
     if word not in {CONFIRM, ROLL_BACK}:
         say("It stays on trial: routed confirm keeps it, routed rollback ends it now.")
         return code

@@ -86,7 +86,9 @@ class Deployer:
     async def begin(self) -> Request:
         """Enforce what the start came to."""
         origin = Provenance(time.time(), "start")
-        step, is_forced = self._start.step, self._start.step.act is Act.BASE
+        step = self._start.step
+        # nobody is there to say --force when a trial is over
+        is_forced = self._start.recorded.is_trial and not step.after.is_trial and step.act is not Act.FILES
         request = await self._enforce(
             step, self._start.intent, Cause(None, Look.START), is_forced=is_forced, origin=origin
         )
@@ -189,15 +191,19 @@ class Deployer:
         deployment, revisions = self._keeper.deployment, self._files.revisions
         if number is None and deployment.is_trial:
             number = deployment.base
-        kept = {one.number: one for one in revisions.list_all()}
         if number is None:
-            former = [n for n, one in kept.items() if n < deployment.revision and one.digest != deployment.digest]
+            try:
+                kept = revisions.list_all()
+            except StateError as error:
+                raise Refused(reason=str(error)) from None
+            former = [n for n, digest, *_ in kept if n < deployment.revision and digest != deployment.digest]
             if not former:
                 raise Refused(reason="there is no revision before the one in force")
             number = max(former)
-        if number not in kept:
+        revision = revisions.read(number)
+        if revision is None:
             raise Refused(reason=f"there is no revision {number}, or it cannot be read: see routed revisions")
-        return kept[number]
+        return revision
 
     @staticmethod
     def _read_kept(revision: Revision) -> Intent | None:
@@ -207,6 +213,7 @@ class Deployer:
     def _conclude(self, done: Request, told: Iterable[str] = ()) -> ApplyDocument:
         self._tell_status()
         document = describe_result(self._host, done, self._keeper.revision, told, self._keeper.unsaved)
+        document["deployment"] = str(self._keeper.deployment.phase)
         if self._keeper.deployment.is_trial:
             document["trial"] = describe_trial(self._keeper.deployment)
         return document
@@ -254,6 +261,8 @@ class Deployer:
             found = await asyncio.to_thread(self._find_base, advance(before, Input.EXPIRED))
             if found is None or found[0].digest == before.digest:  # nothing else can be enforced: this stays
                 self._keeper.move_to(Deployment(revision=before.revision, digest=before.digest))
+                self._voice.say(notices.note_trial_over(before.revision, 0))
+                self._tell_status()
                 return
             intent, step = found
             if not await self._take_protocol(intent):

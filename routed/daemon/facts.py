@@ -7,7 +7,7 @@ asked. What other sources tell comes by ``host.deliver``.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
@@ -17,9 +17,10 @@ from routed.core.vip import find_way_without_ours, key_of
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.ports import HostKernel
-from routed.model.events import AddressEvent, LinkEvent
 from routed.model.facts import Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
 from routed.model.objects import AddressMember, Standing
+
+T = TypeVar("T")
 
 
 class Asking(NamedTuple):
@@ -69,23 +70,21 @@ def _expire(it: Asking) -> dict[FactKey, Fact]:
 
 
 def _read_links(it: Asking) -> Generator[None, None, dict[int, Link]]:
-    """In slices. What is heard between two of them is newer."""
-    with it.host.world.gather_news() as news:
-        found = Facts(links=(yield from it.kernel.read_links()))
-        for event in news:
-            if isinstance(event, LinkEvent):
-                apply_to_facts(found, event)
-    return found.links
+    return (yield from _follow(it, "links", it.kernel.read_links()))
 
 
 def _read_addresses(it: Asking) -> Generator[None, None, dict[AddressMember, HostAddress]]:
-    """Likewise."""
+    return (yield from _follow(it, "addresses", it.kernel.read_addresses()))
+
+
+def _follow(it: Asking, name: str, reading: Generator[None, None, T]) -> Generator[None, None, T]:
+    """What is read in slices, for this field of the facts. What is heard between two of them is newer."""
     with it.host.world.gather_news() as news:
-        found = Facts(addresses=(yield from it.kernel.read_addresses()))
+        value = yield from reading
+        found = Facts().put(**{name: value})
         for event in news:
-            if isinstance(event, AddressEvent):
-                apply_to_facts(found, event)
-    return found.addresses
+            apply_to_facts(found, event)
+    return value
 
 
 def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:

@@ -21,7 +21,7 @@ from routed.daemon.ownership import Ownership
 from routed.daemon.pauses import PausesFile, list_kept, take_up
 from routed.daemon.record import RecordFile, read_boot
 from routed.daemon.revisions import UNTOLD, Provenance, Revisions
-from routed.daemon.storage import StateError
+from routed.daemon.storage import StateError, told_as_state_error
 from routed.model.entries import Intent
 from routed.model.objects import Key, Value
 from routed.model.reasons import LeftAlone
@@ -58,6 +58,7 @@ class Keeper:
         self._lost: dict[str, str] = {}  # what could not be kept → why
         self._verified = 0  # the last revision that was marked
         self._knows_displaced = False
+        self._knows_pauses = False
 
     @property
     def revision(self) -> int:
@@ -135,14 +136,23 @@ class Keeper:
 
     def load_pauses(self, now: float) -> None:
         """Take up the pauses of this boot. Those whose time is over meanwhile are forgotten, and said."""
-        boot, booted = read_boot()
-        for subject in take_up(self._pauses.load(boot), self._host.ledger.holds, now, booted):
-            self._say(notices.note_resumed(subject, is_over=True))
+        with self._keeping("pauses"):
+            with told_as_state_error("what is paused is not known"):
+                boot, booted = read_boot()
+            kept = self._pauses.load(boot)
+            self._knows_pauses = True
+            for subject in take_up(kept, self._host.ledger.holds, now, booted):
+                self._say(notices.note_resumed(subject, is_over=True))
 
     def save_pauses(self, now: float) -> None:
-        """Keep what is paused. It outlives the daemon, and not the boot."""
+        """Keep what is paused; never in place of what could not be read. It outlives the daemon, and not the boot."""
+        if not self._knows_pauses:
+            self.load_pauses(now)
+        if not self._knows_pauses:
+            return
         with self._keeping("pauses"):
-            boot, booted = read_boot()
+            with told_as_state_error("what is paused cannot be kept"):
+                boot, booted = read_boot()
             self._pauses.save(list_kept(self._host.ledger.holds, booted - now), boot)
 
     def save_displaced(self, displaced: dict[Key, Value]) -> None:

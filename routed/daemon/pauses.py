@@ -19,8 +19,10 @@ from routed.daemon.storage import (
     DAMAGES,
     NEW,
     NewerFormatError,
+    StateError,
     describe_damage,
     flush_folder,
+    is_passing,
     leave_newer,
     read_document,
     replace_file,
@@ -59,7 +61,10 @@ class PausesFile:
         self._complain = complain
 
     def load(self, boot: str) -> KeptPauses:
-        """What is kept of this boot; nothing where that is nothing, or nothing that we can read."""
+        """What is kept of this boot; nothing where that is nothing, or nothing that we can read.
+
+        Raises StateError where it cannot be read just now: then nothing may take its place.
+        """
         try:
             return _decode(read_document(self._path.read_bytes(), VERSION), boot)
         except (FileNotFoundError, NotADirectoryError):
@@ -67,7 +72,10 @@ class PausesFile:
         except NewerFormatError as error:
             self._complain(f"{self._path} says nothing to us and is left alone: {error}")
         except DAMAGES as error:
-            self._complain(f"what was paused is not known, {self._path} cannot be read: {describe_damage(error)}")
+            what = f"what was paused is not known, {self._path}"
+            if is_passing(error):
+                raise StateError(f"{what} cannot be read: {describe_damage(error)}") from None
+            self._complain(f"{what} is damaged: {describe_damage(error)}")
         return KeptPauses()
 
     def save(self, kept: KeptPauses, boot: str) -> None:

@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,9 +75,14 @@ class RecordFile:
 def read_boot() -> tuple[str, float]:
     """Which boot this is, and the seconds of CLOCK_BOOTTIME since then (random(4), clock_gettime(2)).
 
-    Raises OSError.
+    Raises OSError, and never again once it did not.
     """
-    return _BOOT_ID.read_text(encoding="ascii").strip(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    return _read_boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@cache  # a process does not outlive its boot, and may run out of descriptors
+def _read_boot_id() -> str:
+    return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def _encode(record: Deployment) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from routed.daemon.host import Host
 from routed.daemon.reconcile import Proposal
 from routed.daemon.record import read_boot
 from routed.daemon.report import Report
-from routed.daemon.revisions import Revision
+from routed.daemon.revisions import Listed, Revision
 from routed.daemon.status import count_leftovers, count_states, describe_absent, vocabulary_of
 from routed.intent.problems import Problem
 from routed.model.change import Refusal
@@ -90,7 +90,7 @@ def describe_trial(deployment: Deployment) -> TrialDocument:
     return TrialDocument(until=until, seconds=left, base=deployment.base)
 
 
-def describe_revision(revision: Revision, *, in_force: int) -> RevisionDocument:
+def describe_revision(revision: Listed, *, in_force: int) -> RevisionDocument:
     """One revision that is kept, without the text of its files."""
     origin = revision.origin
     saved = datetime.fromtimestamp(origin.saved, UTC).isoformat(timespec="milliseconds") if origin.saved else ""
@@ -102,7 +102,7 @@ def describe_revision(revision: Revision, *, in_force: int) -> RevisionDocument:
         verified=revision.is_verified,
         confirmed=revision.is_confirmed,
         in_force=revision.number == in_force,
-        files=len(revision.sources),
+        files=revision.files,
         digest=revision.digest,
     )
 

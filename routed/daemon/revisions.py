@@ -17,7 +17,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -73,7 +73,17 @@ class Revision(NamedTuple):
     digest: str
     is_verified: bool = False  # a full pass came to its end, and nothing failed
     is_confirmed: bool = True  # it was no trial, or somebody confirmed it
-    origin: Provenance = UNTOLD
+
+
+class Listed(NamedTuple):
+    """One of them as a list shows it, by its manifest alone."""
+
+    number: int
+    digest: str
+    is_verified: bool
+    is_confirmed: bool
+    origin: Provenance
+    files: int
 
 
 class Revisions:
@@ -136,9 +146,10 @@ class Revisions:
             self._complain_of(number, error)
             return None
 
-    def list_all(self) -> list[Revision]:
-        """Those that can be read, the newest first; each that cannot is complained of."""
-        return [one for number in reversed(self._list()) if (one := self.read(number))]
+    def list_all(self) -> list[Listed]:
+        """Those whose manifest can be read, the newest first. No source is: it may be very large. Raises StateError."""
+        with told_as_state_error(f"the revisions under {self._folder} cannot be listed"):
+            return list(self._list_manifests(reversed(self._numbers())))
 
     def rank(self, barred: frozenset[str] = frozenset()) -> Iterator[Revision]:
         """Those that can be read, the best one to stand in for invalid files first."""
@@ -245,11 +256,8 @@ class Revisions:
             if _checksum(content) != row["sha256"]:
                 raise ValueError(f"the checksum of {row['file']} ({row['path']}) does not match")
             sources.append(Source(row["path"], content, row["role"]))
-        is_verified, is_confirmed = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
-        origin = Provenance(
-            float(manifest.get("saved", 0)), str(manifest.get("by", "")), str(manifest.get("comment", ""))
-        )
-        return Revision(number, tuple(sources), manifest["digest"], is_verified, is_confirmed, origin)
+        marks = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
+        return Revision(number, tuple(sources), manifest["digest"], *marks)
 
     def _read_manifest(self, number: int) -> dict[str, Any]:
         return read_document((self._folder / str(number) / _MANIFEST).read_bytes(), VERSION)
@@ -262,12 +270,18 @@ class Revisions:
             return None
 
     def _find_candidates(self) -> Iterator[Fallback]:
-        """By their manifests alone; what is wrong with one is found, and said, when it is read."""
-        for number in self._list():
+        return (Fallback(*one[:4]) for one in self._list_manifests(self._list()))
+
+    def _list_manifests(self, numbers: Iterable[int]) -> Iterator[Listed]:
+        """What is wrong with one is found, and said, when it is read."""
+        for number in numbers:
             with suppress(*DAMAGES):
                 manifest = self._read_manifest(number)
-                marks = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
-                yield Fallback(number, manifest["digest"], *marks)
+                is_verified, is_confirmed = (bool(manifest.get(word, default)) for word, default in _MARKS.items())
+                told = UNTOLD._asdict() | {word: manifest[word] for word in UNTOLD._fields if word in manifest}
+                origin = Provenance(float(told["saved"]), str(told["by"]), str(told["comment"]))
+                files = len(manifest["sources"])
+                yield Listed(number, manifest["digest"], is_verified, is_confirmed, origin, files)
 
     def _complain_of(self, number: int, error: Exception) -> None:
         folder, why = self._folder / str(number), describe_damage(error)

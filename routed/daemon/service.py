@@ -55,6 +55,7 @@ from routed.daemon.status import (
     summarise_absent,
     summarise_pauses,
 )
+from routed.daemon.storage import StateError
 from routed.daemon.voice import Voice
 from routed.daemon.wanted import Wanted
 from routed.daemon.watch import FileWatch
@@ -267,8 +268,11 @@ class Service:
         await self.deployer.confirm(name_asker(asker))
 
     def list_revisions(self) -> RevisionsDocument:
-        """Every revision that is kept, the newest first."""
-        kept = self.files.revisions.list_all()
+        """Every revision that is kept, the newest first. Raises Refused."""
+        try:
+            kept = self.files.revisions.list_all()
+        except StateError as error:
+            raise Refused(reason=str(error)) from None
         revisions = [describe_revision(one, in_force=self.keeper.revision) for one in kept]
         return RevisionsDocument(schema="routed.revisions/1", revisions=revisions)
 

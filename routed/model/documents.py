@@ -180,6 +180,7 @@ class ApplyDocument(TypedDict):
     unsaved: NotRequired[str]  # why a restart would not know that these files are in force
     counts: NotRequired[dict[str, int]]  # objects of all entries by state; the lists above may be cut
     leftovers: NotRequired[int]  # objects of ours that no entry wants and that are still there
+    deployment: NotRequired[str]  # how what is in force came into force; a daemon that does not tell knows no trials
     trial: NotRequired[TrialDocument]
 
 

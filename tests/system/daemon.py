@@ -153,6 +153,13 @@ class Daemon:
         assert isinstance(found, dict)
         return found
 
+    def wait_for_resync(self) -> None:
+        """Wait until a full comparison that begins from now on is over."""
+        before = self.ask_json("status")["last_resync"]
+        wait_until(lambda: self.ask_json("status")["last_resync"] != before)  # it may be under way
+        before = self.ask_json("status")["last_resync"]
+        wait_until(lambda: self.ask_json("status")["last_resync"] != before)
+
     # --- audit ----------------------------------------------------------------------------------------------------
 
     def records(self, event: str = "", entry: str = "") -> list[Record]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.kernel.netns import ip, wait_until
@@ -151,7 +149,7 @@ def test_a_local_rule_that_somebody_moved_is_not_missed(daemon: Daemon, family: 
     daemon.start(GATEWAY, daemon='resync = "1s"')
     ip(f"{family} rule add priority 6000 lookup local")
     ip(f"{family} rule del priority 5000")
-    time.sleep(1.5)  # a full comparison
+    daemon.wait_for_resync()
     assert daemon.records("default-rules-missing") == []
     ip(f"{family} rule del priority 6000")
     assert "0: from all lookup local" in daemon.wait_for("default-rules-missing")["message"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -75,10 +74,12 @@ def test_a_pause_ends_with_the_boot(paused: Daemon) -> None:
 
 def test_a_pause_whose_time_ends_while_nobody_runs_is_over_and_said(daemon: Daemon) -> None:
     daemon.start(GATEWAY)
-    assert daemon.ask("pause", "route/lan", "--for", "1s").code == 0
+    assert daemon.ask("pause", "route/lan", "--for", "1h").code == 0
     daemon.kill()
     ip("route del 192.0.2.0/24")
-    time.sleep(1.0)
+    kept = json.loads((daemon.state / "pauses.json").read_text())
+    kept["pauses"][0]["until"] -= 3600.0
+    (daemon.state / "pauses.json").write_text(json.dumps(kept))
     daemon.forget()
     daemon.start()
     assert destinations() == ["192.0.2.0/24"]
@@ -116,3 +117,19 @@ def test_a_damaged_file_of_pauses_is_said_and_does_not_keep_the_daemon_from_star
     daemon.start(GATEWAY)
     assert destinations() == ["192.0.2.0/24"]
     assert "what was paused is not known" in (daemon.folder / "log").read_text()
+
+
+def test_pauses_that_cannot_be_read_just_now_are_not_replaced_and_taken_up_later(paused: Daemon) -> None:
+    paused.kill()
+    path = paused.state / "pauses.json"
+    away = path.rename(path.with_name("away"))
+    path.mkdir()  # not damaged: nothing of it can be read
+    paused.start()
+    assert "what was paused is not known" in paused.ask_json("status")["unsaved"]
+    assert paused.ask("pause", "route/other", "--for", "1h").code == 0
+    path.rmdir()
+    away.rename(path)
+    wait_until(lambda: paused.ask_json("status")["unsaved"] == "", within=20.0)
+    assert {pause["entry"] for pause in paused.ask_json("status")["pauses"]} == {"route/lan", "route/other"}
+    kept = json.loads(path.read_text())["pauses"]
+    assert {pause["subject"] for pause in kept} == {"route/lan", "route/other"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -102,13 +102,36 @@ def test_the_end_of_a_trial_takes_away_more_than_the_guard_lets_go_unasked(daemo
     assert daemon.ask_json("status")["leftovers"] == []
 
 
+def test_a_trial_that_ends_while_nobody_runs_is_over_at_the_start_whatever_the_guard_would_hold(daemon: Daemon) -> None:
+    daemon.start(with_metric(1))
+    daemon.write(with_metric(1) + blackholes(60))
+    assert daemon.ask("apply", "--confirm", "1s").code == 0
+    until = datetime.fromisoformat(daemon.ask_json("status")["trial"]["until"])
+    daemon.kill()
+    wait_until(lambda: datetime.now(UTC) > until)
+    daemon.start()
+    assert metrics() == [1]
+    status = daemon.ask_json("status")
+    assert (status["deployment"], status["leftovers"]) == ("rejected", [])
+
+
+def test_where_no_other_revision_can_be_read_a_trial_stays_and_says_so(daemon: Daemon) -> None:
+    daemon.start(with_metric(1))
+    daemon.write(with_metric(2))
+    assert daemon.ask("apply", "--confirm", "2s").code == 0
+    (daemon.state / "revisions/1/manifest.json").write_text("{")
+    wait_until(lambda: "no other can be read, so it stays in force" in (daemon.folder / "log").read_text())
+    assert (metrics(), daemon.ask_json("status")["deployment"]) == ([2], "in force")
+
+
 def test_a_trial_that_was_confirmed_in_time_does_not_end(daemon: Daemon) -> None:
     daemon.start(with_metric(1))
     daemon.write(with_metric(2))
     assert daemon.ask("apply", "--confirm", "1s").code == 0
     assert daemon.ask("confirm").code == 0
     daemon.apply(with_metric(3))
-    time.sleep(1.5)
+    until = datetime.now(UTC) + timedelta(seconds=1.2)
+    wait_until(lambda: datetime.now(UTC) > until)
     assert metrics() == [3]
 
 

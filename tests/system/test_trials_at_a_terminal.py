@@ -117,6 +117,15 @@ def test_a_terminal_that_goes_away_changes_nothing_about_the_deadline(changed: D
 
 def test_the_end_of_the_time_is_said_and_is_no_success(changed: Daemon) -> None:
     with at_a_terminal(changed, "apply", "--confirm", "1s") as terminal:
-        terminal.wait_for("The time is over")
+        terminal.wait_for("It is in force no more: revision 1 is, rejected")
         assert terminal.end() == 1
     wait_until(lambda: metrics() == [1])
+
+
+def test_a_word_from_another_connection_ends_the_countdown_and_is_told(changed: Daemon) -> None:
+    with at_a_terminal(changed, "apply", "--confirm", "5m") as terminal:
+        terminal.wait_for("left")
+        assert changed.ask("confirm").code == 0
+        terminal.wait_for("It was confirmed")
+        assert terminal.end() == 0
+    assert (metrics(), phase(changed)) == ([2], "in force")

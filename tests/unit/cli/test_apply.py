@@ -73,6 +73,13 @@ def test_the_last_line_counts_all_objects_however_few_are_listed(routed: Any, se
     )
 
 
+def test_a_daemon_that_knows_no_trials_is_no_way_back_and_that_is_said(routed: Any, serve: Any, replying: Any) -> None:
+    serve(replying(CLEAN))
+    ended = routed("apply", "--confirm", "5m")
+    assert ended.returncode == Exit.FAILED
+    assert "does not undo itself" in ended.stderr
+
+
 def test_a_bad_file_shows_its_problems_as_check_does(routed: Any, serve: Any, replying: Any) -> None:
     serve(replying(CLEAN | {"problems": [PROBLEM]}))
     ended = routed("apply")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routed.daemon.revisions import KEPT, VERSION, Revision, Revisions, decode_displaced, encode_displaced
+from routed.daemon.revisions import KEPT, VERSION, Provenance, Revision, Revisions, decode_displaced, encode_displaced
 from routed.daemon.storage import StateError
 from routed.kernel.codec.attributes import attribute
 from routed.model.entries import Source
@@ -559,3 +559,31 @@ def test_a_field_that_a_later_routed_adds_does_not_make_an_old_file_unreadable()
     old = encode_displaced({ROUTE: FOREIGN}).replace(b', "extra": {"hex": ""}', b"")
     assert b"extra" not in old
     assert decode_displaced(old) == {ROUTE: FOREIGN}
+
+
+def test_a_list_of_the_revisions_reads_no_source_and_tells_how_each_came_about(
+    revisions: Revisions, tmp_path: Path, told: list[str]
+) -> None:
+    revisions.save((MAIN,), "one")
+    revisions.save((MAIN, PREFIXES), "two", is_trial=True, origin=Provenance(1e9, "alice", "change 4711"))
+    for source in (tmp_path / "revisions").glob("*/[0-9]*"):
+        source.unlink()
+    second, first = revisions.list_all()
+    assert (second.number, second.files, second.is_confirmed, second.origin) == (
+        2,
+        2,
+        False,
+        Provenance(1e9, "alice", "change 4711"),
+    )
+    assert (first.number, first.files, first.is_confirmed, first.origin) == (1, 1, True, Provenance())
+    assert told == []
+
+
+def test_what_is_no_revision_is_left_out_of_the_list_in_silence_since_anybody_may_ask(
+    revisions: Revisions, tmp_path: Path, told: list[str]
+) -> None:
+    revisions.save((MAIN,), "one")
+    revisions.save((MAIN,), "two")
+    (tmp_path / "revisions/1/manifest.json").write_text("{")
+    assert [one.number for one in revisions.list_all()] == [2]
+    assert told == []
