@@ -100,6 +100,7 @@ PLAIN: Final[Mapping[Plain, str]] = {
     Look.START: "start",
     Look.STOP: "stop",
     Look.RELOAD: "reload",
+    Look.ENFORCE: "not all of it is carried out yet",
     Look.DIRECT: "apply --direct",
     Look.PLAN: "asked for",
     Look.REGULAR: "found by the regular comparison",

@@ -236,7 +236,9 @@ class Engine:
             self._request = request = self._requests.popleft()
             request.dirt.absorb(host.take_dirt())
             self._dirt = request.dirt
-            self._is_initial |= request.is_initial
+            if request.is_initial:
+                self._is_initial = True
+                host.world.note_enforcing(now)
             request.prepare()
             self._passes = self._settle(request.dirt, is_forced=request.is_forced)
             return None
@@ -284,6 +286,8 @@ class Engine:
         """The passes under way are over."""
         self._passes = self._errand = None
         self._dirt = Dirt()
+        if not self._is_initial:
+            self.reconciler.host.world.note_enforced()
         request, self._request = self._request, None
         if request is not None:
             request.is_over = True

@@ -96,6 +96,7 @@ class Service:
         self.last_resync = 0.0
         self.readings = Readings(files.read, lambda: self.host.wanted.intent)
         self.host = Host(Wanted(start.intent, former_protocols=ownership.marks.former))
+        self.host.world.note_enforcing(time.monotonic())
         self.timetable = self.host.timetable
         self.voice = Voice(sink, kernel.witness, self.timetable)
         self.ownership = ownership

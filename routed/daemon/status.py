@@ -65,13 +65,13 @@ def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
 
 def summarise(host: Host, revision: int) -> str:
     """One sentence, for ``systemctl status``: how many objects are in sync and how many are not."""
-    if unread := host.world.unread.get(None):
-        where = f"revision {revision} in force" if revision else "in force"
-        return f"{where}, but what the kernel holds is not known, and is read again: {describe_reason(unread.reason)}"
+    where = f"revision {revision} in force" if revision else "in force"
+    if unread := host.world.unread_at_all:
+        again = "" if unread is host.world.unproved else ", and is read again"
+        return f"{where}, but what the kernel holds is not known{again}: {describe_reason(unread.reason)}"
     counts = count_states(host)
     in_sync = counts.pop(State.IN_SYNC)
     wrong = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    where = f"revision {revision} in force" if revision else "in force"
     return f"{where}: {in_sync} object{'' if in_sync == 1 else 's'} in sync" + (f", {wrong}" if wrong else "")
 
 

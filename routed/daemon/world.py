@@ -18,7 +18,7 @@ from routed.core.troubles import State, Trouble
 from routed.model.events import AddressEvent, Event, LinkEvent
 from routed.model.facts import Fact, FactKey, Facts
 from routed.model.objects import Kind, Member, Scope, Slot, SlotKey
-from routed.model.reasons import Reason
+from routed.model.reasons import Look, Reason
 
 
 @dataclass(slots=True)
@@ -30,6 +30,7 @@ class World:
     verified: dict[Scope, bytes] = field(default_factory=dict)  # fingerprints of dumps that showed no drift
     # where the last reading failed: a dump, or None for a pass, after which nothing is certain
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
+    unproved: Trouble | None = None  # while the files in force were not all carried out yet, and seen to be
     absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
     news: list[LinkEvent | AddressEvent] | None = None  # heard while all links or addresses are being read; else None
 
@@ -115,6 +116,14 @@ class World:
         for scope, why in unread.items():
             self.unread.setdefault(scope, Trouble(State.UNKNOWN, why, now))
 
+    def note_enforcing(self, now: float) -> None:
+        """Other files are being put in force: what they ask for is claimed of nothing until all was read."""
+        self.unproved = self.unproved or Trouble(State.UNKNOWN, Look.ENFORCE, now)
+
+    def note_enforced(self) -> None:
+        """They are in force, and the passes that did it are over."""
+        self.unproved = None
+
     def note_failed_pass(self, why: Reason, now: float) -> bool:
         """A pass failed: nothing is certain until all is read again. Is it the first one since it was?"""
         before = self.unread.get(None)
@@ -127,4 +136,9 @@ class World:
 
     def find_unread(self, kind: Kind, slot: Slot) -> Trouble | None:
         """Why it is not known what the kernel holds there, None where it is."""
-        return self.unread.get(None) or self.unread.get(scope_of(kind, slot)) if self.unread else None
+        return self.unread_at_all or (self.unread.get(scope_of(kind, slot)) if self.unread else None)
+
+    @property
+    def unread_at_all(self) -> Trouble | None:
+        """Why nothing is known of what the kernel holds, None where something is."""
+        return self.unread.get(None) or self.unproved

@@ -13,15 +13,17 @@ from os import strerror
 
 import pytest
 
-from routed.core.dirt import STORM
+from routed.core.dirt import STORM, Dirt
 from routed.core.kinds import KINDS
 from routed.core.troubles import State
+from routed.daemon.engine import Request
 from routed.daemon.status import describe_entries, summarise
 from routed.model import names
-from routed.model.change import Verb
+from routed.model.change import Cause, Verb
 from routed.model.entries import HeldVipEntry, Intent, Settings, VipEntry, When
 from routed.model.net import parse_address, parse_prefix
 from routed.model.objects import Key, Value
+from routed.model.reasons import Look
 from tests.property.fake_kernel import FakeKernel
 from tests.property.rig import (
     ORIGIN,
@@ -278,3 +280,18 @@ def test_while_everything_fails_no_entry_is_said_to_be_in_sync_and_the_daemon_do
     assert not says_in_sync(rig)
     assert {entry["state"] for entry in describe_entries(rig.host, str)} == {"unknown"}
     assert len(failing.failed) < 40
+
+
+def test_amid_a_pass_that_puts_files_in_force_nothing_is_said_to_be_in_sync() -> None:
+    rig = Rig(a_host())
+    rig.start(a_route("lan", "10.1.0.0/16"))
+    other = Intent(SETTINGS, FILE)
+    files = Request(Dirt(everything=Cause(None, Look.RELOAD)), prepare=lambda: rig.host.enforce(other, rig.now))
+    amid = []
+    rig.engine.ask(files)
+    while rig.engine.advance() is not None and not files.is_over:
+        amid.append((says_in_sync(rig), is_right(rig)))
+    assert (False, False) in amid
+    assert (True, False) not in amid
+    rig.run()
+    assert says_in_sync(rig)

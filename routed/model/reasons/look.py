@@ -35,6 +35,7 @@ class Look(Plain):
     START = auto()
     STOP = auto()
     RELOAD = auto()
+    ENFORCE = auto()  # the files in force are not all carried out
     DIRECT = auto()  # ``apply --direct``
     PLAN = auto()
     REGULAR = auto()  # the resync

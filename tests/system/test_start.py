@@ -1,0 +1,1 @@
+"""What is claimed while a start or a reload is not over."""
