@@ -66,8 +66,8 @@ def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
 def summarise(host: Host, revision: int) -> str:
     """One sentence, for ``systemctl status``: how many objects are in sync and how many are not."""
     where = f"revision {revision} in force" if revision else "in force"
-    if unread := host.world.unread_at_all:
-        again = "" if unread is host.world.unproved else ", and is read again"
+    if unread := host.world.unknown:
+        again = "" if unread is host.world.unenforced else ", and is read again"
         return f"{where}, but what the kernel holds is not known{again}: {describe_reason(unread.reason)}"
     counts = count_states(host)
     in_sync = counts.pop(State.IN_SYNC)

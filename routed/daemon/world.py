@@ -30,7 +30,7 @@ class World:
     verified: dict[Scope, bytes] = field(default_factory=dict)  # fingerprints of dumps that showed no drift
     # where the last reading failed: a dump, or None for a pass, after which nothing is certain
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
-    unproved: Trouble | None = None  # while the files in force were not all carried out yet, and seen to be
+    unenforced: Trouble | None = None  # while the files in force were not all carried out yet, and seen to be
     absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
     news: list[LinkEvent | AddressEvent] | None = None  # heard while all links or addresses are being read; else None
 
@@ -118,11 +118,11 @@ class World:
 
     def note_enforcing(self, now: float) -> None:
         """Other files are being put in force: what they ask for is claimed of nothing until all was read."""
-        self.unproved = self.unproved or Trouble(State.UNKNOWN, Look.ENFORCE, now)
+        self.unenforced = self.unenforced or Trouble(State.UNKNOWN, Look.ENFORCE, now)
 
     def note_enforced(self) -> None:
         """They are in force, and the passes that did it are over."""
-        self.unproved = None
+        self.unenforced = None
 
     def note_failed_pass(self, why: Reason, now: float) -> bool:
         """A pass failed: nothing is certain until all is read again. Is it the first one since it was?"""
@@ -136,9 +136,9 @@ class World:
 
     def find_unread(self, kind: Kind, slot: Slot) -> Trouble | None:
         """Why it is not known what the kernel holds there, None where it is."""
-        return self.unread_at_all or (self.unread.get(scope_of(kind, slot)) if self.unread else None)
+        return self.unknown or (self.unread.get(scope_of(kind, slot)) if self.unread else None)
 
     @property
-    def unread_at_all(self) -> Trouble | None:
+    def unknown(self) -> Trouble | None:
         """Why nothing is known of what the kernel holds, None where something is."""
-        return self.unread.get(None) or self.unproved
+        return self.unread.get(None) or self.unenforced
