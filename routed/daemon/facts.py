@@ -6,9 +6,10 @@ asked. What other sources tell comes by ``host.deliver``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
+from routed.core.gateways import find_held, find_without_carrier
 from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
 from routed.core.sources import SOURCES, TOLD, expire, list_asked
@@ -91,9 +92,18 @@ def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:
     facts = it.host.world.facts
     own = {fact.address: fact.dev for fact in facts.addresses.values()}
     links = [link.ifindex for link in facts.links.values() if link.is_up]
-    located = it.kernel.locate_gateways(it.host.wanted.needs.gateways, own, links)
+    held = find_held(it.host.wanted.needs.gateways - own.keys(), facts)
+    located = it.kernel.locate_gateways(it.host.wanted.needs.gateways - held.keys(), own, links)
     # a link that was not heard of yet will be news, and then the gateways are asked for again
-    return {gateway: where for gateway, where in located.items() if where.dev in facts.links}
+    known = {gateway: where for gateway, where in located.items() if where.dev in facts.links}
+    elsewhere = [
+        gateway for gateway in it.host.wanted.needs.gateways if gateway not in held and not _is_near(known, gateway)
+    ]
+    return {**known, **find_without_carrier(elsewhere, facts), **held}
+
+
+def _is_near(known: Mapping[bytes, GatewayLink], gateway: bytes) -> bool:
+    return gateway in known and known[gateway].is_onlink
 
 
 def _look_up(it: Asking) -> dict[bytes, Way]:

@@ -1,0 +1,54 @@
+"""Where a gateway is, as far as the networks on this host's own interfaces tell it. All else is asked of the kernel.
+
+A route without ``dev`` keeps the link that was found for it, as one that ``ip route add`` has put there would: another
+link in whose network the gateway lies as well is no reason to move. Where the kernel does not look at links without
+carrier (``ignore_routes_with_linkdown``) it finds no gateway there, and takes the route all the same
+(FIB_LOOKUP_IGNORE_LINKSTATE in fib_check_nh_v4_gw, net/ipv4/fib_semantics.c).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from routed.model.facts import Facts, GatewayLink
+from routed.model.net import network_of
+
+Networks = Mapping[int, Mapping[bytes, list[int]]]  # bytes of an address → prefix → the links with an address in it
+
+
+def find_held(gateways: Iterable[bytes], facts: Facts) -> dict[bytes, GatewayLink]:
+    """The gateways that are still where they were: in a network of a link that is up."""
+    networks = _list_networks(facts)
+    return {
+        gateway: where
+        for gateway in gateways
+        if (where := facts.gateways.get(gateway)) and where.is_onlink and where.dev in _links_of(gateway, networks)
+    }
+
+
+def find_without_carrier(gateways: Iterable[bytes], facts: Facts) -> dict[bytes, GatewayLink]:
+    """Gateways in a network of a link that is up and has no carrier. Of several the first address decides."""
+    networks = _list_networks(facts)
+    found = {}
+    for gateway in gateways:
+        links = (dev for dev in _links_of(gateway, networks) if not facts.links[dev].has_carrier)
+        if (dev := next(links, 0)) and not facts.links[dev].master:
+            found[gateway] = GatewayLink(dev, is_onlink=True)
+    return found
+
+
+def _list_networks(facts: Facts) -> Networks:
+    """The networks of the links that are up; of addresses that stand alone, such as a /32, there is none."""
+    networks: Networks = defaultdict(lambda: defaultdict(list))
+    for held in facts.addresses.values():
+        link = facts.links.get(held.dev)
+        if link is not None and link.is_up and held.prefixlen < len(held.address) * 8:
+            networks[len(held.address)][network_of(held.address, held.prefixlen)].append(held.dev)
+    return networks
+
+
+def _links_of(gateway: bytes, networks: Networks) -> Iterator[int]:
+    alike = networks.get(len(gateway), {})
+    for length in sorted({prefix[-1] for prefix in alike}, reverse=True):
+        yield from alike.get(network_of(gateway, length), ())
