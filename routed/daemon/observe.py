@@ -9,6 +9,7 @@ import errno
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,7 +20,8 @@ from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
-from routed.model.change import Cause, Drift, Nature
+from routed.model.change import Cause, Drift, Nature, Want
+from routed.model.entries import Enforce
 from routed.model.objects import AlikeRoutes, Chunk, Key, Kind, Member, Scope, Slot, SlotKey, Standing
 from routed.model.owner import Owner, Stamps
 from routed.model.reasons import Look, Reason, Unreadable
@@ -130,6 +132,7 @@ def _observe_scope(
     expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
     stamps = dataplanes.stamps(host.wanted.marks)
     comparer = Comparer(scope.kind, wants, covered, stamps[scope.kind], expected=expected)
+    comparer.arrives = partial(_arrives, host, scope.kind)
     for chunk in dump.chunks():
         comparer.feed(_leave_out(scope.kind, chunk, elsewhere) if elsewhere else chunk)
         yield None
@@ -141,6 +144,15 @@ def _observe_scope(
     else:
         host.world.note_verified(scope, dump.fingerprint)
     return Shown(drifts, differences.notes, differences.absent, former)
+
+
+def _arrives(host: Host, kind: Kind, slot: Slot, member: Member, want: Want) -> bool:
+    """Will a missing object be put in this pass? Then what has to come behind it is put anew behind it."""
+    entry = want.entry
+    is_due = entry.enforce is Enforce.REPAIR or (
+        entry.enforce is Enforce.ONCE and entry.name in host.wanted.new_entries
+    )
+    return is_due and not host.ledger.holds.is_about(Key(kind, slot, member), entry.name)
 
 
 def find_former(drifts: Iterable[Drift], host: Host, stamps: Stamps) -> set[Any]:

@@ -118,7 +118,7 @@ def _clashing_addresses(addresses: list[AddressEntry]) -> Iterator[Clash]:
 
 
 def name_entries(drafts: Iterable[Draft]) -> tuple[Entry, ...]:
-    """The entries, each with a name of its own.
+    """The entries, each with a name of its own and its place among them.
 
     A name does not depend on the order of the entries: where two would be called alike, both get the next part of
     their keys. Only entries that differ in no part are counted.
@@ -142,10 +142,7 @@ def name_entries(drafts: Iterable[Draft]) -> tuple[Entry, ...]:
             for index in exhausted:
                 names[index] = _free_name(name, taken)
         depth += 1
-    return tuple(
-        draft.entry if draft.entry.name == names[index] else replace(draft.entry, name=names[index])
-        for index, draft in enumerate(drafts)
-    )
+    return tuple(replace(draft.entry, name=names[index], place=index) for index, draft in enumerate(drafts))
 
 
 def _free_name(name: str, taken: dict[str, int]) -> str:

@@ -109,6 +109,7 @@ class FakeKernel:
     port: int = OUR_PORT
     writes: int = 0
     can_mark_again: bool = True
+    promotes_secondaries: bool = True  # net.ipv4.conf.*.promote_secondaries
     overruns: int = 0
     links: dict[int, Link] = field(default_factory=dict)
     marks: dict[int, int] = field(default_factory=dict)  # ifindex → the protocol number in the alias
@@ -254,7 +255,7 @@ class FakeKernel:
         if kind is Kind.LINK:
             yield from list_links(self)
         for slot, members in self.objects[kind].items():
-            for member, values in members.items():
+            for member, values in ORDERS.get(kind, _as_they_came)(slot, members):
                 for value in values:
                     yield Standing(slot, member, value)
 
@@ -492,9 +493,53 @@ def delete_address(kernel: FakeKernel, key: Key, _value: AddressValue, port: int
     standing = kernel.standing(key)
     if not standing:
         return EADDRNOTAVAIL
-    kernel._take(key, standing[0], port)
-    kernel._forget_address(member, standing[0])
+    falling = [] if kernel.promotes_secondaries else list(_list_secondaries(kernel, key))
+    for going in (key, *falling):
+        value = kernel.standing(going)[0]
+        kernel._take(going, value, port)
+        kernel._forget_address(going.member, value)  # type: ignore[arg-type]
     return 0
+
+
+def _list_secondaries(kernel: FakeKernel, key: Key) -> Iterator[Key]:
+    """What goes with an IPv4 address: __inet_del_ifa in net/ipv4/devinet.c, without promote_secondaries."""
+    member = key.member
+    assert isinstance(member, AddressMember)
+    if key.slot.family != IPV4:
+        return
+    network = network_of(member.address, member.prefixlen)
+    alike = [
+        other
+        for other in kernel.objects[Kind.ADDRESS][key.slot]
+        if isinstance(other, AddressMember)
+        and (other.dev, network_of(other.address, other.prefixlen)) == (member.dev, network)
+    ]
+    if alike[0] == member:
+        yield from (Key(Kind.ADDRESS, key.slot, other) for other in alike[1:])
+
+
+Members = Iterable[tuple[Member, list[Value]]]
+
+
+def _as_they_came(_slot: Slot, members: dict[Member, list[Value]]) -> Members:
+    return members.items()
+
+
+def _by_priority(_slot: Slot, members: dict[Member, list[Value]]) -> Members:
+    """A new rule goes behind those of its priority (fib_nl_newrule)."""
+    return sorted(members.items(), key=lambda one: one[0].priority)  # type: ignore[union-attr]
+
+
+def _newest_first(slot: Slot, members: dict[Member, list[Value]]) -> Members:
+    """Of IPv6 addresses the newest stands first (ipv6_link_dev_addr), of IPv4 ones the oldest."""
+    return reversed(members.items()) if slot.family == IPV6 else members.items()
+
+
+# How the kernel shows the objects of a kind, where it is not as they came.
+ORDERS: Final[dict[Kind, Callable[[Slot, dict[Member, list[Value]]], Members]]] = {
+    Kind.RULE: _by_priority,
+    Kind.ADDRESS: _newest_first,
+}
 
 
 INSERTERS: Final[dict[Kind, Callable[[FakeKernel, Verb | str, Key, Any, int], int]]] = {

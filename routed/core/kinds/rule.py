@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from routed.core.kinds.cures import add_or_delete, operate, take_away, wanted_of
+from routed.core.kinds.cures import add_or_delete, operate, take_away, take_away_other, wanted_of
+from routed.core.kinds.lines import Line
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
-from routed.model.objects import Member, RuleMember, RuleSlot, RuleValue, Slot, Value
+from routed.model.net import network_of
+from routed.model.objects import Member, RuleMember, RuleSlot, Slot, Value
 from routed.model.owner import Stamp
 
 DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
@@ -42,20 +44,108 @@ def cure_rule(drift: Drift, stamp: Stamp) -> list[Operation]:
     """A rule cannot be edited: the new one comes first, then the old one goes."""
     if drift.nature in {Nature.MISSING, Nature.SURPLUS} and not drift.want:
         return add_or_delete(drift)
+    if drift.nature is Nature.FOREIGN:
+        return [take_away_other(drift, one) for one in drift.others]
+    if drift.nature is Nature.OUT_OF_ORDER:
+        return [operate(Verb.CHANGE, drift, drift.standing[0])]
     wanted = wanted_of(drift)
     new = [operate(Verb.ADD, drift, None)] if drift.nature is Nature.MISSING else []
     old = [take_away(drift, other) for other in drift.standing if stamp(other).is_ours and other != wanted]
     return new + old
 
 
-def rank_rule(rule: RuleMember, _value: RuleValue) -> int:
-    """The general ones before the narrow ones, told by how many selectors they have.
+def _count_words(rule: RuleMember) -> int:
+    """How much a rule says beside its priority."""
+    return sum(mine != default for mine, default in zip(rule, RuleMember(rule.priority), strict=True))
 
-    The kernel takes a general rule for equal to a narrower one of the same priority that is there already, and refuses
-    it (rule_exists in net/core/fib_rules.c).
+
+def _is_taken_for(general: RuleMember, narrow: RuleMember) -> bool:
+    """Does the kernel take the one for the other, of which it says nothing that the other does not say?
+
+    Behind it the kernel refuses the general one, and deletes the narrow one when asked for the general one (rule_exists
+    and rule_find in net/core/fib_rules.c). Both look up the same table.
     """
+    what = (general.action, general.table, general.target) == (narrow.action, narrow.table, narrow.target)
+    plain = RuleMember(general.priority)
+    return what and all(
+        mine in (default, theirs) for mine, default, theirs in zip(general, plain, narrow, strict=True)
+    )  # fmt: skip
+
+
+def _strip_action(rule: RuleMember) -> RuleMember:
+    """What a rule selects, without what it does about it."""
     plain = RuleMember(rule.priority)
-    return sum(mine != default for mine, default in zip(rule, plain, strict=True))
+    return rule._replace(
+        action=plain.action,
+        table=plain.table,
+        target=plain.target,
+        l3mdev=plain.l3mdev,
+        suppress_prefixlength=plain.suppress_prefixlength,
+        suppress_ifgroup=plain.suppress_ifgroup,
+    )
+
+
+def overrules(front: RuleMember, rule: RuleMember) -> bool:
+    """Does a rule decide for every packet that the other selects, and otherwise than that one would?
+
+    What decides for some packets only is left out: ``suppress_prefixlength`` and its like, the table of a VRF, table
+    local. Whether the table has a route for them is another question. One with attributes that routed has no word for
+    selects nobody knows what.
+    """
+    is_partial = front.l3mdev or front.suppress_prefixlength >= 0 or front.suppress_ifgroup >= 0
+    if is_partial or front.action == names.NOP or front.table == names.TABLE_LOCAL:
+        return False
+    if (front.action, front.table, front.target) == (rule.action, rule.table, rule.target):
+        return False
+    return _covers(_strip_action(front), _strip_action(rule))
+
+
+def _covers(wide: RuleMember, narrow: RuleMember) -> bool:
+    if wide == narrow:
+        return True
+    if wide.inverted or narrow.inverted or wide.extra or narrow.extra:
+        return False
+    plain = RuleMember(wide.priority)
+    return (
+        _holds(wide.source, narrow.source)
+        and _holds(wide.destination, narrow.destination)
+        and all(getattr(wide, word) in {getattr(plain, word), getattr(narrow, word)} for word in _EXACT)
+        and wide.fwmask & narrow.fwmask == wide.fwmask
+        and wide.fwmark & wide.fwmask == narrow.fwmark & wide.fwmask
+        and _spans(wide.sport, narrow.sport, (0, 0))
+        and _spans(wide.dport, narrow.dport, (0, 0))
+        and _spans(wide.uidrange, narrow.uidrange, None)
+    )
+
+
+_EXACT: Final = ("tos", "iif", "oif", "ipproto")
+
+
+def _holds(wide: bytes, narrow: bytes) -> bool:
+    """Is all of a prefix inside the other? ``b""`` is everything."""
+    return not wide or (bool(narrow) and wide[-1] <= narrow[-1] and network_of(narrow[:-1], wide[-1]) == wide)
+
+
+def _spans(wide: tuple[int, int] | None, narrow: tuple[int, int] | None, everything: tuple[int, int] | None) -> bool:
+    if wide in (everything, narrow):
+        return True
+    if wide is None or narrow is None or narrow == everything:
+        return False
+    return wide[0] <= narrow[0] and narrow[1] <= wide[1]
+
+
+def _priority_of(rule: RuleMember) -> int:
+    return rule.priority
+
+
+RULES_IN_LINE: Final = Line(
+    of=_priority_of,
+    must_precede=_is_taken_for,
+    narrowness=_count_words,
+    place=_strip_action,
+    overrules=overrules,
+    can_be_overruled=True,
+)
 
 
 def is_way_to_anything(_watched: frozenset[bytes], _rules: Iterable[RuleMember]) -> bool:

@@ -264,7 +264,7 @@ def take_source(value: RouteValue) -> tuple[bytes, RouteValue]:
 
 
 def _decode_hops(attributes: dict[int, bytes], flags: int) -> tuple[Hop, ...]:
-    """Take what belongs to the next hops out of the attributes of a route; sorted."""
+    """Take what belongs to the next hops out of the attributes of a route; in the kernel's order."""
     legs = attributes.pop(_MULTIPATH, None)
     if legs is None:
         hop = _decode_hop(attributes, number(attributes.pop(_OIF, bytes(4))), 1, flags)
@@ -278,7 +278,7 @@ def _decode_hops(attributes: dict[int, bytes], flags: int) -> tuple[Hop, ...]:
         of_leg = walk(legs, start + _HOP.size, start + length)
         hops.append(_decode_hop(of_leg, dev, weight + 1, leg_flags))
         start += aligned(length)
-    return tuple(sorted(hops))
+    return tuple(hops)
 
 
 def _decode_hop(attributes: dict[int, bytes], dev: int, weight: int, flags: int) -> Hop:

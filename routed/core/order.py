@@ -1,0 +1,161 @@
+"""Order: in each line ours stand as the files have them, and what stands in front of ours and is not ours is known.
+
+The kernel puts a new object at one end of its line, and none can be moved. So order is made by taking away and putting
+anew, one by one from the first wrong place on. What stands in lines is said by ``kinds.lines``; whether it may be
+touched is decided in ``plan``.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import TypeVar
+
+from routed.core.kinds import KINDS, Aliases
+from routed.core.kinds.lines import Line
+from routed.model.change import Drift, Nature, Want
+from routed.model.objects import Kind, Member, Slot, Standing
+from routed.model.owner import Stamp
+
+T = TypeVar("T")
+Arrives = Callable[[Slot, Member, Want], bool]  # will this one be put, since it is not there?
+
+
+def find_order(wanted: Mapping[Member, Want], standing: Iterable[Member], line: Line) -> list[Member]:
+    """The members of one line as the files have them, as far as the kernel can.
+
+    Those of one entry stay as they stand: what they are for has nothing in common.
+    """
+    seen = {member: place for place, member in enumerate(standing)}
+    last = len(seen)
+    by_turn = sorted(wanted, key=lambda member: (wanted[member].entry.turn, seen.get(member, last), member))
+    order: list[Member] = []
+    narrowest = 0
+    for member in by_turn:
+        own, at = line.narrowness(member), len(order)
+        if own < narrowest:
+            at = next((at for at, other in enumerate(order) if line.must_precede(member, other)), at)
+        narrowest = max(own, narrowest)
+        order.insert(at, member)
+    return order
+
+
+def find_moves(order: Sequence[T], standing: Iterable[T]) -> Sequence[T]:
+    """Which of these have to be put at the end anew, in this order, so that all stand in order: as few as can be.
+
+    What stays is the longest beginning of the order that stands one behind the other already.
+    """
+    at = 0
+    for member in standing:
+        if at < len(order) and member == order[at]:
+            at += 1
+    return order[at:]
+
+
+def find_in_front(member: Member, standing: Sequence[Standing], line: Line, stamp: Stamp) -> tuple[Standing, ...]:
+    """What is foreign, stands in this line in front of a member of ours, and decides for all that this one is for.
+
+    A member that does not stand yet will come behind them all. What says the same as ours harms nobody.
+    """
+    in_front: list[Standing] = []
+    for one in standing:
+        if one.member == member and stamp(one.value).is_ours:
+            break
+        if not stamp(one.value).is_ours and line.overrules(one.member, member):
+            in_front.append(one)
+    return tuple(in_front)
+
+
+def find_disorder(
+    kind: Kind, slot: Slot, wanted: Mapping[Member, Want], standing: Sequence[Standing], stamp: Stamp, arrives: Arrives
+) -> Iterator[Drift]:
+    """What is out of order in one slot, in the order in which it has to be put anew, and what stands in front of ours.
+
+    ``standing`` is all that stands there, in the kernel's order.
+    """
+    line = KINDS[kind].line
+    if line is None:
+        return
+    lines: defaultdict[Hashable, dict[Member, Want]] = defaultdict(dict)
+    for member, want in wanted.items():
+        if want.value is not None:
+            lines[line.of(member)][member] = want
+    there: defaultdict[Hashable, list[Standing]] = defaultdict(list)
+    for one in standing if lines else ():
+        if (where := line.of(one.member)) in lines:
+            there[where].append(one)
+    for where, ours in lines.items():
+        if len(ours) > 1:
+            yield from _find_misplaced(kind, slot, ours, there[where], stamp, arrives)
+        if line.can_be_overruled and not all(stamp(one.value).is_ours for one in there[where]):
+            yield from _find_overruled(kind, slot, ours, there[where], stamp)
+
+
+def sort_by_turn(kind: Kind, drifts: Iterable[Drift]) -> list[Drift]:
+    """Drifts of what has to be put, in the order in which each line is made by it. What has no turn stays first."""
+    line = KINDS[kind].line
+    given = list(drifts)
+    if line is None or len(given) < 2:
+        return given
+    rest = [drift for drift in given if drift.want is None]
+    by_slot: defaultdict[Slot, list[Drift]] = defaultdict(list)
+    for drift in given:
+        if drift.want is not None:
+            by_slot[drift.slot].append(drift)
+    for slot, some in by_slot.items():
+        wanted = {member: drift.want for drift in some for member in drift.members if drift.want is not None}
+        by_line: defaultdict[Hashable, dict[Member, Want]] = defaultdict(dict)
+        for member, want in wanted.items():
+            by_line[line.of(member)][member] = want
+        turns: dict[Member, int] = {}
+        for members in by_line.values():
+            order = find_order(members, (), line)
+            newest_last = reversed(order) if line.is_newest_first(slot) else order
+            turns |= {member: turn for turn, member in enumerate(newest_last)}
+        rest += sorted(some, key=lambda drift: turns[drift.members[0]])
+    return rest
+
+
+def _find_misplaced(
+    kind: Kind, slot: Slot, ours: Mapping[Member, Want], there: Sequence[Standing], stamp: Stamp, arrives: Arrives
+) -> Iterator[Drift]:
+    line = KINDS[kind].line
+    assert line is not None
+    is_reversed, is_alone = line.is_newest_first(slot), KINDS[kind].aliases is Aliases.ALONE
+    present = {one.member: one for one in there if one.member in ours and (is_alone or stamp(one.value).is_ours)}
+    stands = list(present)
+    coming = [member for member in ours if member not in present and arrives(slot, member, ours[member])]
+    counted = {member: ours[member] for member in (*stands, *coming)}
+    order = find_order(counted, stands, line)
+    if is_reversed:
+        order.reverse()
+        stands.reverse()
+    moves = find_moves(order, stands)
+    again = [member for member in moves if member in present]
+    if not again or any(present[member].value != ours[member].value for member in again):
+        return  # what is not as wanted is put right first, and then looked at again
+    first = there[0]
+    is_led = line.falls_with_first(slot) and first.member in again
+    if is_led:  # they all go with it
+        again = [member for member in order if member in present]
+    others = tuple(there) if is_led else ()
+    for member in again:
+        one = present[member]
+        yield Drift(Nature.OUT_OF_ORDER, kind, slot, (member,), ours[member], (one.value,), others)
+
+
+def _find_overruled(
+    kind: Kind, slot: Slot, ours: Mapping[Member, Want], there: Sequence[Standing], stamp: Stamp
+) -> Iterator[Drift]:
+    line = KINDS[kind].line
+    assert line is not None
+    for member, want in ours.items():
+        in_front = find_in_front(member, there, line, stamp)
+        in_place = tuple(one for one in in_front if line.place(one.member) == line.place(member))
+        before = tuple(one for one in in_front if one not in in_place)
+        if in_place:
+            values = tuple(map(itemgetter(2), in_place))
+            yield Drift(Nature.FOREIGN, kind, slot, (member,), want, values, in_place)
+        if before:
+            yield Drift(Nature.OVERRULED, kind, slot, (member,), want, (want.value,), before)
