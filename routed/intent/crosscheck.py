@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from routed.intent.convert import Draft
+from routed.intent.overlaps import find_overlaps
 from routed.intent.problems import KeyPath
 from routed.model import net
 from routed.model.entries import AddressEntry, Entry, HeldVipEntry, RouteEntry, RuleEntry, VipEntry
@@ -28,6 +29,7 @@ class Clash(NamedTuple):
     entry: Entry
     key: KeyPath
     message: str
+    is_notice: bool = False  # worth a word, and no error
     is_absence: bool = False  # something is missing, which may stand in a table that has errors of its own
 
 
@@ -90,7 +92,13 @@ def _route_clash(route: Entry, metric: int, twice: list[tuple[bytes, RouteEntry 
 
 
 def _clashing_rules(rules: list[RuleEntry]) -> Iterator[Clash]:
-    """Two rules with one selector and action, and a ``goto`` to nowhere."""
+    """Two rules with one selector and action, a ``goto`` to nowhere, and two of which the first decides."""
+    for rule, earlier in find_overlaps(rules):
+        message = (
+            f"{earlier.name} at {earlier.origin} has priority {rule.rule.priority} too, and may select the same packets:"
+            " the one that comes first in the files decides"
+        )
+        yield Clash(rule, ("priority",), message, is_notice=True)
     owners: dict[tuple[int, RuleMember, str], RuleEntry] = {}
     priorities = {(family, rule.rule.priority) for rule in rules for family in rule.families}
     for rule in rules:

@@ -9,7 +9,7 @@ from routed.core.kinds.cures import add_or_delete, operate, take_away, take_away
 from routed.core.kinds.lines import Line
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
-from routed.model.net import network_of
+from routed.model.net import contains
 from routed.model.objects import Member, RuleMember, RuleSlot, Slot, Value
 from routed.model.owner import Stamp
 
@@ -107,8 +107,8 @@ def _covers(wide: RuleMember, narrow: RuleMember) -> bool:
         return False
     plain = RuleMember(wide.priority)
     return (
-        _holds(wide.source, narrow.source)
-        and _holds(wide.destination, narrow.destination)
+        (not wide.source or contains(wide.source, narrow.source))
+        and (not wide.destination or contains(wide.destination, narrow.destination))
         and all(getattr(wide, word) in {getattr(plain, word), getattr(narrow, word)} for word in _EXACT)
         and wide.fwmask & narrow.fwmask == wide.fwmask
         and wide.fwmark & wide.fwmask == narrow.fwmark & wide.fwmask
@@ -119,11 +119,6 @@ def _covers(wide: RuleMember, narrow: RuleMember) -> bool:
 
 
 _EXACT: Final = ("tos", "iif", "oif", "ipproto")
-
-
-def _holds(wide: bytes, narrow: bytes) -> bool:
-    """Is all of a prefix inside the other? ``b""`` is everything."""
-    return not wide or (bool(narrow) and wide[-1] <= narrow[-1] and network_of(narrow[:-1], wide[-1]) == wide)
 
 
 def _spans(wide: tuple[int, int] | None, narrow: tuple[int, int] | None, everything: tuple[int, int] | None) -> bool:
