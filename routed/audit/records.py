@@ -261,7 +261,7 @@ def _describe_cause_field(cause: Cause) -> str:
 def _describe_difference(operation: Operation, key: Key, vocabulary: Vocabulary) -> str:
     if operation.before is None or operation.verb is Verb.DELETE:
         return describe_reason(operation.reason)
-    return describe_change(key, operation.before, operation.value, vocabulary)
+    return describe_change(key, operation.before, operation.value, vocabulary) or describe_reason(operation.reason)
 
 
 def _record_drift(message: Message, drift: Drift, why: Reason | None, context: Context) -> Record:

@@ -105,16 +105,24 @@ def sort_by_turn(kind: Kind, drifts: Iterable[Drift]) -> list[Drift]:
             by_slot[drift.slot].append(drift)
     for slot, some in by_slot.items():
         wanted = {member: drift.want for drift in some for member in drift.members if drift.want is not None}
-        by_line: defaultdict[Hashable, dict[Member, Want]] = defaultdict(dict)
-        for member, want in wanted.items():
-            by_line[line.of(member)][member] = want
-        turns: dict[Member, int] = {}
-        for members in by_line.values():
-            order = find_order(members, (), line)
-            newest_last = reversed(order) if line.is_newest_first(slot) else order
-            turns |= {member: turn for turn, member in enumerate(newest_last)}
+        turns = _find_turns(slot, wanted, line)
         rest += sorted(some, key=lambda drift: turns[drift.members[0]])
     return rest
+
+
+def _find_turns(slot: Slot, wanted: Mapping[Member, Want], line: Line) -> dict[Member, int]:
+    """When each is put: as the files have them, but that those of a line are put as that one needs it."""
+    by_line: defaultdict[Hashable, dict[Member, Want]] = defaultdict(dict)
+    places: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for place, member in enumerate(sorted(wanted, key=lambda member: (wanted[member].entry.turn, member))):
+        by_line[line.of(member)][member] = wanted[member]
+        places[line.of(member)].append(place)
+    turns: dict[Member, int] = {}
+    for where, members in by_line.items():
+        order = find_order(members, (), line)
+        newest_last = reversed(order) if line.is_newest_first(slot) else order
+        turns |= dict(zip(newest_last, places[where], strict=True))
+    return turns
 
 
 def _find_misplaced(

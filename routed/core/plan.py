@@ -48,7 +48,7 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
             left_alone.append(held)
         if remaining is None:
             continue
-        refusal = _find_refusal(remaining, policy) or _find_stuck(remaining, stuck)
+        refusal = _find_stuck(remaining, stuck) or _find_refusal(remaining, policy)
         if refusal is not None:
             refusals.append(refusal)
         elif remaining.nature is Nature.SURPLUS:

@@ -6,7 +6,7 @@ Here belongs everything between a plan and its outcomes. What the outcomes mean 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Container, Generator, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -22,7 +22,7 @@ from routed.daemon.observe import observe
 from routed.daemon.ports import HostKernel
 from routed.daemon.report import Attempt
 from routed.daemon.under_way import hearing
-from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
+from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.objects import Key, Kind, Member, Scope
 from routed.model.reasons import Look, Reason
 
@@ -160,18 +160,27 @@ def verify(
         return outcomes, {}
     scopes = {scope_of(operation.kind, operation.slot) for operation in shown}
     after = yield from observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY))))
-    wrong = {
-        Key(drift.kind, drift.slot, member)
-        for drift in after.drifts
-        for member in drift.members
-        # where there is an echo, the answer to a removal proves it: what stands there was put there since
-        if drift.nature is not Nature.SURPLUS or drift.kind not in echoing
-    }
+    # where there is an echo, the answer to a removal proves it: what stands there was put there since
+    wrong = _list_keys(one for one in after.drifts if one.nature is not Nature.SURPLUS or one.kind not in echoing)
     if wrong:
         host.listen(kernel, dataplanes, clock)  # what was taken away again meanwhile was put, and is dirty anew
         wrong = {key for key in wrong if not _is_dirty(key, host.schedule.dirt)}
-        outcomes = [_without(outcome, wrong, echoing) for outcome in outcomes]
+        there = wrong - _list_keys(one for one in after.drifts if one.nature is Nature.OUT_OF_ORDER)
+        outcomes = [
+            _without(outcome, wrong if outcome.operation.nature is Nature.OUT_OF_ORDER else there, echoing)
+            for outcome in outcomes
+        ]
     return outcomes, after.unread
+
+
+def _list_keys(drifts: Iterable[Drift]) -> set[Key]:
+    """What these say is not as wanted, but for what stands as wanted behind something foreign."""
+    return {
+        Key(drift.kind, drift.slot, member)
+        for drift in drifts
+        if drift.nature is Nature.OUT_OF_ORDER or not drift.others
+        for member in drift.members
+    }
 
 
 def _has_proof(operation: Operation, echoing: Container[Kind]) -> bool:

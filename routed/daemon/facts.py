@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterator
 from typing import Any, Final, NamedTuple, TypeVar
 
+from routed.core.gateways import prefer_first
 from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
 from routed.core.sources import SOURCES, TOLD, expire, list_asked
@@ -17,8 +18,9 @@ from routed.core.vip import find_way_without_ours, key_of
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.ports import HostKernel
+from routed.model.entries import Entry
 from routed.model.facts import Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
-from routed.model.objects import AddressMember, Standing
+from routed.model.objects import AddressMember, Kind, Standing
 
 T = TypeVar("T")
 
@@ -93,7 +95,15 @@ def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:
     links = [link.ifindex for link in facts.links.values() if link.is_up]
     located = it.kernel.locate_gateways(it.host.wanted.needs.gateways, own, links)
     # a link that was not heard of yet will be news, and then the gateways are asked for again
-    return {gateway: where for gateway, where in located.items() if where.dev in facts.links}
+    known = {gateway: where for gateway, where in located.items() if where.dev in facts.links}
+    return prefer_first(known, _list_wanted_addresses(it.host), facts)
+
+
+def _list_wanted_addresses(host: Host) -> Iterator[tuple[AddressMember, Entry]]:
+    for there in host.wanted.desired.wants[Kind.ADDRESS].values():
+        for member, want in there.single.items():
+            assert isinstance(member, AddressMember)
+            yield member, want.entry
 
 
 def _look_up(it: Asking) -> dict[bytes, Way]:

@@ -95,8 +95,8 @@ def _clashing_rules(rules: list[RuleEntry]) -> Iterator[Clash]:
     """Two rules with one selector and action, a ``goto`` to nowhere, and two of which the first decides."""
     for rule, earlier in find_overlaps(rules):
         message = (
-            f"{earlier.name} at {earlier.origin} has priority {rule.rule.priority} too, and may select the same packets:"
-            " the one that comes first in the files decides"
+            f"{earlier.name} at {earlier.origin} has priority {rule.rule.priority} too, and may select the same"
+            " packets: the one that comes first in the files decides"
         )
         yield Clash(rule, ("priority",), message, is_notice=True)
     owners: dict[tuple[int, RuleMember, str], RuleEntry] = {}

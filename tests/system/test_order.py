@@ -221,3 +221,26 @@ def test_of_rules_of_one_priority_that_may_select_the_same_packets_check_gives_a
     assert "rule/b" not in answer.out
     assert "rule/a" in answer.err
     assert answer.err.count("priority 1000") == 1
+
+
+@FAMILIES
+def test_a_route_without_an_interface_is_on_the_first_of_two_networks_that_fit_its_gateway(
+    daemon: Daemon, family: str
+) -> None:
+    def file(*devs: str) -> str:
+        each = (
+            f'[[address]]\nname = "on-{dev}"\naddress = "{NET[family].format(dev[1])}"\ndev = "{dev}"\n' for dev in devs
+        )
+        return "".join(each) + f'[[route]]\nname = "r"\nto = "{OTHER[family]}"\nvia = "{FAR[family]}"\n'
+
+    def dev() -> str:
+        found = ip_json(f"-{family} route show {OTHER[family]}")
+        return str(found[0]["dev"]) if found else ""
+
+    daemon.start(file("v1", "v0"))
+    wait_until(lambda: dev() == "v1")
+    ip(f"address del {NET[family].format(1)} dev v1")
+    wait_until(lambda: dev() == "v1" and len(ip_json(f"-{family} address show to {NET[family].format(1)}")) > 0)
+    daemon.apply(file("v0", "v1"))
+    wait_until(lambda: dev() == "v0")
+    assert daemon.ask("plan", "--exit-code").code == 0
