@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routed.core.kinds.rule import overrules
 from routed.core.troubles import State
 from routed.model.change import Nature, Verb
 from routed.model.entries import AddressEntry, Enforce, Entry, Intent, OnConflict, RuleEntry
@@ -320,3 +321,90 @@ def test_nothing_of_others_goes_where_ours_could_not_be_put() -> None:
     rig.kernel.mischief.refuse = lambda operation, _member: ENOBUFS if operation.verb is Verb.ADD else 0
     rig.start(a_rule("a", 1000, 100))
     assert tables(rig.kernel) == [900]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[str, int]]:
+    """What strangers do, one after the other: with a rule of ours, or with one of theirs at our priority."""
+    deeds = st.sampled_from(["delete", "swap", "return", "insert", "remove", "settle", "refuse", "allow"])
+    return draw(st.lists(st.tuples(deeds, st.integers(0, 3)), max_size=12))
+
+
+SELECTORS = ("10.0.0.0/8", "10.1.0.0/16", "", "10.2.0.0/16")
+
+
+def play(rig: Rig, rules: tuple[RuleEntry, ...], deed: str, number: int) -> None:
+    kernel, ours = rig.kernel, key_of(rules[number])
+    theirs = Key(Kind.RULE, RuleSlot(IPV4), replace_rule(rules[number], 900 + number))
+    if deed in {"delete", "swap", "return"} and kernel.standing(ours):
+        delete(kernel, ours)
+    if deed in {"swap", "insert"} and not kernel.standing(theirs):
+        put(kernel, theirs.member)  # type: ignore[arg-type]
+    if deed == "return":
+        kernel.request(Verb.ADD, ours, RuleValue(OURS), STRANGER)
+    if deed == "remove" and kernel.standing(theirs):
+        delete(kernel, theirs)
+    if deed == "settle":
+        rig.run()
+    if deed in {"refuse", "allow"}:
+        kernel.mischief.refuse = lambda operation, _member: (
+            ENOBUFS if deed == "refuse" and operation.verb is not Verb.DELETE else 0
+        )
+
+
+def replace_rule(entry: RuleEntry, table: int) -> RuleMember:
+    return entry.rule._replace(table=table)
+
+
+@given(histories())
+def test_after_whatever_history_the_order_is_the_files_and_what_is_said_is_what_decides(
+    history: list[tuple[str, int]],
+) -> None:
+    rig = Rig(a_host())
+    rules = in_turn(*(a_rule(f"r{n}", 1000, 100 + n, source=text) for n, text in enumerate(SELECTORS)))
+    kept: tuple[RuleEntry, ...] = tuple(rule for rule in rules if isinstance(rule, RuleEntry))
+    rig.start(*kept)
+    for deed, number in history:
+        play(rig, kept, deed, number)
+    rig.kernel.mischief.refuse = lambda _operation, _member: 0
+    rig.run(120.0)
+    line = [one.member for one in rig.kernel.stand(Kind.RULE) if one.member.priority == 1000]  # type: ignore[union-attr]
+    assert [member for member in line if member.table < 900] == [rule.rule for rule in kept]  # type: ignore[union-attr]
+    troubled = {one.trouble.entry for one in rig.host.ledger.troubles}
+    for rule in kept:
+        before = line[: line.index(rule.rule)]
+        foreign = [member for member in before if member.table >= 900]  # type: ignore[union-attr]
+        assert (rule.name in troubled) == any(overrules(member, rule.rule) for member in foreign)  # type: ignore[arg-type]
+    assert rig.errors == 0
+    writes = rig.kernel.writes
+    rig.resync()
+    assert rig.kernel.writes == writes
+
+
+@FAMILIES
+@given(
+    history=st.lists(
+        st.tuples(st.sampled_from(["delete", "settle", "refuse", "allow"]), st.integers(0, 3)), max_size=8
+    ),
+    promotes=st.booleans(),
+)
+def test_addresses_are_in_order_after_whatever_history(
+    family: int, history: list[tuple[str, int]], promotes: bool
+) -> None:
+    rig, addresses = Rig(a_host()), some_addresses(4, family)
+    rig.kernel.promotes_secondaries = promotes
+    rig.start(*addresses)
+    for deed, number in history:
+        if deed == "delete":
+            delete(rig.kernel, key_of(addresses[number], family))
+        elif deed == "settle":
+            rig.run()
+        else:
+            rig.kernel.mischief.refuse = lambda operation, _member, deed=deed: (  # type: ignore[misc]
+                ENOBUFS if deed == "refuse" and operation.verb is not Verb.DELETE else 0
+            )
+    rig.kernel.mischief.refuse = lambda _operation, _member: 0
+    rig.run(120.0)
+    assert in_network(rig.kernel, family) == expected(addresses)
+    assert not list(rig.host.ledger.troubles)
+    assert rig.errors == 0
