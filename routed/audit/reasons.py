@@ -305,7 +305,8 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     OtherMark: lambda it: f"the same under another {it.field}",
     Differs: _describe_difference,
     WouldFall: lambda it: (
-        f"out of order, and {_list(it.addresses)} could go while it is put in order: apply --force does it"
+        f"out of order, and {_list(it.addresses)} could go or come first while it is put in order:"
+        " apply --force does it"
     ),
     CarriesSession: lambda it: (
         f"out of order, and {format_address(it.address)}, to which an SSH session goes, would be gone for a moment:"

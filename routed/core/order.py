@@ -7,16 +7,22 @@ touched is decided in ``plan``.
 
 from __future__ import annotations
 
+from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from routed.core.kinds import KINDS, Aliases
 from routed.core.kinds.lines import Line
 from routed.model.change import Drift, Nature, Want
+from routed.model.net import network_of
 from routed.model.objects import Kind, Member, Slot, Standing
 from routed.model.owner import Stamp
+
+MANY: Final = 64  # moves that are made for the sake of the order alone
+PAIRS: Final = 16  # of each object of a line that are looked at
 
 T = TypeVar("T")
 Arrives = Callable[[Slot, Member, Want], bool]  # will this one be put, since it is not there?
@@ -53,18 +59,76 @@ def find_moves(order: Sequence[T], standing: Iterable[T]) -> Sequence[T]:
     return order[at:]
 
 
-def find_in_front(member: Member, standing: Sequence[Standing], line: Line, stamp: Stamp) -> tuple[Standing, ...]:
-    """What is foreign, stands in this line in front of a member of ours, and decides for all that this one is for.
+def keep_what_matters(
+    order: Sequence[Member], stands: Sequence[Member], moves: Sequence[Member], line: Line, *, is_first_right: bool
+) -> Sequence[Member]:
+    """Of very many moves those that make a difference.
 
-    A member that does not stand yet will come behind them all. What says the same as ours harms nobody.
+    That is what has to come behind something that is put now, or stands in front of something that has to come first.
+    Where it would have to be asked of too many pairs, all move.
     """
-    in_front: list[Standing] = []
-    for one in standing:
-        if one.member == member and stamp(one.value).is_ours:
-            break
-        if not stamp(one.value).is_ours and line.overrules(one.member, member):
-            in_front.append(one)
-    return tuple(in_front)
+    if len(moves) <= MANY:
+        return moves
+    if line.meets is None:
+        return () if is_first_right else moves
+    places = {member: place for place, member in enumerate(stands)}
+    end, budget = len(stands), PAIRS * len(order)
+    kept: list[Member] = []
+    last: list[tuple[int, Member]] = []  # those before in the order, by where they stand then
+    for member in order:
+        place = places.get(member, end)
+        behind = last[bisect_right(last, place, key=itemgetter(0)) :]
+        budget -= len(behind)
+        if budget < 0:
+            return moves
+        if place == end or any(line.meets(one, member) or line.must_precede(one, member) for _, one in behind):
+            end += 1
+            place = end
+            kept.append(member)
+        insort(last, (place, member), key=itemgetter(0))
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """What is foreign in one line, by the area that it is for: very many have none in common with most of ours."""
+
+    line: Line
+    places: Mapping[Member, int]  # where ours stand
+    by_area: Mapping[bytes, Sequence[tuple[int, Standing]]]
+    lengths: Sequence[int]  # of the areas
+
+    @classmethod
+    def of(cls, standing: Iterable[Standing], line: Line, stamp: Stamp) -> Strangers:
+        """Those of all that stands in the line, in the kernel's order."""
+        places: dict[Member, int] = {}
+        by_area: defaultdict[bytes, list[tuple[int, Standing]]] = defaultdict(list)
+        for place, one in enumerate(standing):
+            if stamp(one.value).is_ours:
+                places.setdefault(one.member, place)
+            else:
+                by_area[line.area(one.member)].append((place, one))
+        return cls(line, places, by_area, sorted({area[-1] for area in by_area if area}))
+
+    def find_in_front(self, member: Member) -> tuple[Standing, ...]:
+        """What stands in front of a member of ours and decides for all that this one is for, the first one first.
+
+        A member that does not stand yet will come behind them all. What says the same as ours harms nobody.
+        """
+        place, area = self.places.get(member), self.line.area(member)
+        around = [network_of(area[:-1], length) for length in self.lengths if area and length <= area[-1]]
+        in_front = sorted(
+            (there, one)
+            for where in (b"", *around)
+            for there, one in self.by_area.get(where, ())
+            if (place is None or there < place) and self.line.overrules(one.member, member)
+        )
+        return tuple(one for _, one in in_front)
+
+
+def find_in_front(member: Member, standing: Sequence[Standing], line: Line, stamp: Stamp) -> tuple[Standing, ...]:
+    """The same for one member of ours, of all that stands in its line."""
+    return Strangers.of(standing, line, stamp).find_in_front(member)
 
 
 def find_disorder(
@@ -134,12 +198,16 @@ def _find_misplaced(
     present = {one.member: one for one in there if one.member in ours and (is_alone or stamp(one.value).is_ours)}
     stands = list(present)
     coming = [member for member in ours if member not in present and arrives(slot, member, ours[member])]
+    turns = [ours[member].entry.turn for member in stands]
+    if not coming and turns == sorted(turns):
+        return
     counted = {member: ours[member] for member in (*stands, *coming)}
     order = find_order(counted, stands, line)
+    is_first_right = order[:1] == stands[:1] and not (is_reversed and coming)
     if is_reversed:
         order.reverse()
         stands.reverse()
-    moves = find_moves(order, stands)
+    moves = keep_what_matters(order, stands, find_moves(order, stands), line, is_first_right=is_first_right)
     again = [member for member in moves if member in present]
     if not again or any(present[member].value != ours[member].value for member in again):
         return  # what is not as wanted is put right first, and then looked at again
@@ -158,8 +226,9 @@ def _find_overruled(
 ) -> Iterator[Drift]:
     line = KINDS[kind].line
     assert line is not None
+    strangers = Strangers.of(there, line, stamp)
     for member, want in ours.items():
-        in_front = find_in_front(member, there, line, stamp)
+        in_front = strangers.find_in_front(member)
         in_place = tuple(one for one in in_front if line.place(one.member) == line.place(member))
         before = tuple(one for one in in_front if one not in in_place)
         if in_place:

@@ -9,10 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from routed.model.entries import RuleEntry
-from routed.model.net import DEFAULT, contains, network_of
-from routed.model.objects import RuleMember
-
-_EXACT = ("tos", "iif", "oif", "ipproto")
+from routed.model.net import DEFAULT, network_of
+from routed.model.selection import may_meet
 
 
 def find_overlaps(rules: Iterable[RuleEntry]) -> Iterator[tuple[RuleEntry, RuleEntry]]:
@@ -47,38 +45,5 @@ def _find_in_group(family: int, group: list[RuleEntry]) -> Iterator[tuple[RuleEn
 
 
 def _may_meet(one: RuleEntry, other: RuleEntry) -> bool:
-    """May both select a packet, and decide differently about it? Those of two interfaces have other addresses."""
-    if one.source_of != other.source_of or _decide_alike(one.rule, other.rule):
-        return False
-    return one.rule.inverted or other.rule.inverted or not _are_apart(one.rule, other.rule)
-
-
-def _decide_alike(one: RuleMember, other: RuleMember) -> bool:
-    return (one.action, one.table, one.target) == (other.action, other.table, other.target)
-
-
-def _are_apart(one: RuleMember, other: RuleMember) -> bool:
-    """Is it certain that no packet is selected by both?"""
-    nothing = RuleMember(one.priority)
-    words = ((getattr(one, word), getattr(other, word), getattr(nothing, word)) for word in _EXACT)
-    return (
-        _are_prefixes_apart(one.source, other.source)
-        or _are_prefixes_apart(one.destination, other.destination)
-        or any(mine != theirs and unset not in {mine, theirs} for mine, theirs, unset in words)
-        or bool((one.fwmark ^ other.fwmark) & one.fwmask & other.fwmask)
-        or _are_spans_apart(one.sport, other.sport, (0, 0))
-        or _are_spans_apart(one.dport, other.dport, (0, 0))
-        or _are_spans_apart(one.uidrange, other.uidrange, None)
-    )
-
-
-def _are_prefixes_apart(one: bytes, other: bytes) -> bool:
-    return not (contains(one, other) or contains(other, one)) and bool(one) and bool(other)
-
-
-def _are_spans_apart(
-    one: tuple[int, int] | None, other: tuple[int, int] | None, everything: tuple[int, int] | None
-) -> bool:
-    if one is None or other is None or everything in {one, other}:
-        return False
-    return one[1] < other[0] or other[1] < one[0]
+    """Those of two interfaces have other addresses."""
+    return one.source_of == other.source_of and may_meet(one.rule, other.rule)

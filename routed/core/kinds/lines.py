@@ -19,7 +19,7 @@ def _equally(_member: Any) -> int:
     return 0
 
 
-def _no_address(_member: Any) -> bytes:
+def _nothing(_member: Any) -> bytes:
     return b""
 
 
@@ -36,8 +36,11 @@ class Line(NamedTuple):
     must_precede: Callable[[Any, Any], bool] = _never
     narrowness: Callable[[Any], int] = _equally  # of a member
     falls_with_first: Callable[[Any], bool] = _never  # slot → may the others go when the first of their line goes?
-    address: Callable[[Any], bytes] = _no_address  # member → the address of this host that it is
+    address: Callable[[Any], bytes] = _nothing  # member → the address of this host that it is
+    # (one, other): does it matter which of the two comes first? None: only which is the first of all of the line does.
+    meets: Callable[[Any, Any], bool] | None = None
     place: Callable[[Any], Hashable] = _place_of_its_own  # member → what two have in common that decide for the same
+    area: Callable[[Any], bytes] = _nothing  # member → the prefix outside of which it is for nothing; b"" for none
     # (one, other): does the one decide for all that the other is for, and otherwise than that one, if it comes first?
     overrules: Callable[[Any, Any], bool] = _never
     can_be_overruled: bool = False  # may that be so of any two?

@@ -9,9 +9,9 @@ from routed.core.kinds.cures import add_or_delete, operate, take_away, take_away
 from routed.core.kinds.lines import Line
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
-from routed.model.net import contains
 from routed.model.objects import Member, RuleMember, RuleSlot, Slot, Value
 from routed.model.owner import Stamp
+from routed.model.selection import covers, decide_alike, may_meet, strip_action
 
 DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
     RuleSlot(family): frozenset(RuleMember(priority, table=table) for priority, table in rules.items())
@@ -65,79 +65,39 @@ def _is_taken_for(general: RuleMember, narrow: RuleMember) -> bool:
     Behind it the kernel refuses the general one, and deletes the narrow one when asked for the general one (rule_exists
     and rule_find in net/core/fib_rules.c). Both look up the same table.
     """
-    what = (general.action, general.table, general.target) == (narrow.action, narrow.table, narrow.target)
     plain = RuleMember(general.priority)
-    return what and all(
+    return decide_alike(general, narrow) and all(
         mine in (default, theirs) for mine, default, theirs in zip(general, plain, narrow, strict=True)
     )  # fmt: skip
-
-
-def _strip_action(rule: RuleMember) -> RuleMember:
-    """What a rule selects, without what it does about it."""
-    plain = RuleMember(rule.priority)
-    return rule._replace(
-        action=plain.action,
-        table=plain.table,
-        target=plain.target,
-        l3mdev=plain.l3mdev,
-        suppress_prefixlength=plain.suppress_prefixlength,
-        suppress_ifgroup=plain.suppress_ifgroup,
-    )
 
 
 def overrules(front: RuleMember, rule: RuleMember) -> bool:
     """Does a rule decide for every packet that the other selects, and otherwise than that one would?
 
     What decides for some packets only is left out: ``suppress_prefixlength`` and its like, the table of a VRF, table
-    local. Whether the table has a route for them is another question. One with attributes that routed has no word for
-    selects nobody knows what.
+    local. Whether the table has a route for them is another question.
     """
     is_partial = front.l3mdev or front.suppress_prefixlength >= 0 or front.suppress_ifgroup >= 0
     if is_partial or front.action == names.NOP or front.table == names.TABLE_LOCAL:
         return False
-    if (front.action, front.table, front.target) == (rule.action, rule.table, rule.target):
-        return False
-    return _covers(_strip_action(front), _strip_action(rule))
-
-
-def _covers(wide: RuleMember, narrow: RuleMember) -> bool:
-    if wide == narrow:
-        return True
-    if wide.inverted or narrow.inverted or wide.extra or narrow.extra:
-        return False
-    plain = RuleMember(wide.priority)
-    return (
-        (not wide.source or contains(wide.source, narrow.source))
-        and (not wide.destination or contains(wide.destination, narrow.destination))
-        and all(getattr(wide, word) in {getattr(plain, word), getattr(narrow, word)} for word in _EXACT)
-        and wide.fwmask & narrow.fwmask == wide.fwmask
-        and wide.fwmark & wide.fwmask == narrow.fwmark & wide.fwmask
-        and _spans(wide.sport, narrow.sport, (0, 0))
-        and _spans(wide.dport, narrow.dport, (0, 0))
-        and _spans(wide.uidrange, narrow.uidrange, None)
-    )
-
-
-_EXACT: Final = ("tos", "iif", "oif", "ipproto")
-
-
-def _spans(wide: tuple[int, int] | None, narrow: tuple[int, int] | None, everything: tuple[int, int] | None) -> bool:
-    if wide in (everything, narrow):
-        return True
-    if wide is None or narrow is None or narrow == everything:
-        return False
-    return wide[0] <= narrow[0] and narrow[1] <= wide[1]
+    return not decide_alike(front, rule) and covers(front, rule)
 
 
 def _priority_of(rule: RuleMember) -> int:
     return rule.priority
 
 
+def _area_of(rule: RuleMember) -> bytes:
+    return b"" if rule.inverted else rule.source
+
+
 RULES_IN_LINE: Final = Line(
     of=_priority_of,
     must_precede=_is_taken_for,
     narrowness=_count_words,
-    place=_strip_action,
+    place=strip_action,
+    meets=may_meet,
+    area=_area_of,
     overrules=overrules,
     can_be_overruled=True,
 )

@@ -150,7 +150,10 @@ SAID: list[tuple[Reason, str]] = [
     (Differs(("hops", "src"), is_foreign=True), "foreign, hops, src"),
     (
         WouldFall((HOST, OTHER)),
-        ("out of order, and 192.0.2.1, 192.0.2.9 could go while it is put in order: apply --force does it"),
+        (
+            "out of order, and 192.0.2.1, 192.0.2.9 could go or come first while it is put in order:"
+            " apply --force does it"
+        ),
     ),
     (
         CarriesSession(HOST),

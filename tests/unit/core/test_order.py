@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from routed.core.kinds import KINDS
 from routed.core.kinds.rule import RULES_IN_LINE, overrules
-from routed.core.order import find_disorder, find_in_front, find_moves, find_order
+from routed.core.order import MANY, find_disorder, find_in_front, find_moves, find_order, keep_what_matters
 from routed.model import names
 from routed.model.change import Nature, Want
 from routed.model.entries import Entry, HeldVipEntry
@@ -26,6 +26,7 @@ from routed.model.objects import (
     RuleValue,
     Standing,
 )
+from routed.model.selection import may_meet
 from tests.property.rig import ORIGIN, OURS, OWNERS, THEIRS, a_rule, an_address
 
 STAMP = OWNERS[Kind.RULE]
@@ -219,3 +220,41 @@ def test_an_equal_selector_stands_in_our_place_and_a_wider_one_in_front_of_it() 
         (Nature.FOREIGN, (equal,)),
         (Nature.OVERRULED, (wider,)),
     ]
+
+
+def sources(count: int) -> list[RuleMember]:
+    return [rule(f"10.0.{number >> 8}.{number & 255}", 100 + number) for number in range(count)]
+
+
+def test_of_very_many_that_have_nothing_in_common_none_moves_behind_one_that_comes_back() -> None:
+    order = sources(2000)
+    moves = keep_what_matters(order, order[1:], order, RULES_IN_LINE, is_first_right=False)
+    assert list(moves) == order[:1]
+
+
+def test_of_very_many_those_move_that_select_what_one_selects_that_comes_back() -> None:
+    wide, other = rule("10.0.0.0/29", 1), rule("10.0.1.0/24", 2)
+    order = [wide, *sources(1000), other]
+    moves = keep_what_matters(order, order[1:], order, RULES_IN_LINE, is_first_right=False)
+    assert list(moves) == [wide, *sources(8)]
+
+
+def test_few_move_for_the_sake_of_the_order_alone() -> None:
+    order = sources(MANY)
+    assert keep_what_matters(order, order[1:], order, RULES_IN_LINE, is_first_right=False) == order
+
+
+@given(st.permutations(range(12)), st.sets(st.integers(0, 11)))
+def test_what_is_moved_of_very_many_leaves_no_two_that_meet_in_the_wrong_order(
+    standing: list[int], gone: set[int]
+) -> None:
+    wide = [rule(f"10.{number}.0.0/16", 1000 + number) for number in range(4)]
+    order = [wide[n // 3] if n % 3 == 1 else rule(f"10.{n // 3}.0.{n}", n) for n in range(12)]
+    padding = sources(MANY + 1)
+    stands = [order[n] for n in standing if n not in gone]
+    moves = keep_what_matters(order, stands, padding, RULES_IN_LINE, is_first_right=False)
+    after = [*(one for one in stands if one not in moves), *moves]
+    assert sorted(after) == sorted(order)
+    for at, one in enumerate(order):
+        for other in order[at + 1 :]:
+            assert not may_meet(one, other) or after.index(one) < after.index(other)
