@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from routed.core.desired import Members
 from routed.core.kinds import KINDS
-from routed.core.order import Arrives, find_disorder, sort_by_turn
+from routed.core.order import Arrives, find_disorder, mark_taken, sort_by_turn
 from routed.model.change import Drift, Nature, Want
 from routed.model.objects import AlikeRoutes, Chunk, Key, Kind, Member, Slot, Standing, Value
 from routed.model.owner import Stamp, Stamps
@@ -89,6 +89,7 @@ class Comparer:
         for slot, seen in self.seen.items():
             drifts += _find_missing(self.kind, slot, self.wants[slot], seen, self.odd)
         if KINDS[self.kind].line:
+            drifts = mark_taken(self.kind, drifts, self.in_line, self.stamp)
             drifts = sort_by_turn(self.kind, [*drifts, *self._find_disorder()])
         for (slot, value), members in self.surplus.items():
             drifts.append(Drift(Nature.SURPLUS, self.kind, slot, tuple(members), None, (value,)))

@@ -156,6 +156,25 @@ def find_disorder(
             yield from _find_overruled(kind, slot, ours, there[where], stamp)
 
 
+def mark_taken(kind: Kind, drifts: Sequence[Drift], standing: Iterable[Standing], stamp: Stamp) -> list[Drift]:
+    """The same, but that what is missing has with it what the kernel would take it for, and therefore refuse it."""
+    line = KINDS[kind].line
+    missing = [drift for drift in drifts if drift.nature is Nature.MISSING]
+    least = min((line.narrowness(drift.members[0]) for drift in missing), default=0) if line else 0
+    narrow: defaultdict[tuple[Slot, Hashable], list[Standing]] = defaultdict(list)
+    for one in standing if line and missing else ():
+        if line and line.narrowness(one.member) > least and stamp(one.value).is_ours:
+            narrow[one.slot, line.of(one.member)].append(one)
+    if not narrow or line is None:
+        return list(drifts)
+    marked: list[Drift] = []
+    for drift in drifts:
+        near = narrow.get((drift.slot, line.of(drift.members[0])), ()) if drift.nature is Nature.MISSING else ()
+        taken = tuple(one for one in near if line.must_precede(drift.members[0], one.member))
+        marked.append(drift._replace(others=taken) if taken else drift)
+    return marked
+
+
 def sort_by_turn(kind: Kind, drifts: Iterable[Drift]) -> list[Drift]:
     """Drifts of what has to be put, in the order in which each line is made by it. What has no turn stays first."""
     line = KINDS[kind].line

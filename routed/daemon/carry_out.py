@@ -159,7 +159,8 @@ def verify(
     if not shown:
         return outcomes, {}
     scopes = {scope_of(operation.kind, operation.slot) for operation in shown}
-    after = yield from observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY))))
+    dirt = Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY)))
+    after = yield from observe(dataplanes, host, dirt, is_afterwards=True)
     # where there is an echo, the answer to a removal proves it: what stands there was put there since
     wrong = _list_keys(one for one in after.drifts if one.nature is not Nature.SURPLUS or one.kind not in echoing)
     if wrong:
@@ -178,7 +179,7 @@ def _list_keys(drifts: Iterable[Drift]) -> set[Key]:
     return {
         Key(drift.kind, drift.slot, member)
         for drift in drifts
-        if drift.nature is Nature.OUT_OF_ORDER or not drift.others
+        if not (drift.others and drift.nature in {Nature.FOREIGN, Nature.OVERRULED})
         for member in drift.members
     }
 

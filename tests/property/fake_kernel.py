@@ -35,6 +35,7 @@ from routed.model.objects import (
     Member,
     RouteSlot,
     RouteValue,
+    RuleMember,
     Scope,
     Slot,
     Standing,
@@ -445,22 +446,33 @@ class FakeKernel:
 def insert_rule(kernel: FakeKernel, verb: Verb | str, key: Key, value: Value, port: int) -> int:
     """RTM_NEWRULE: the protocol is part of the key; without EXCL duplicates pile up."""
     standing = list(kernel.standing(key))
-    if verb is Verb.ADD and value in standing:
+    if verb is Verb.ADD and any(value in values for _, values in _find_taken(kernel, key, _HEAD_OF_A_RULE)):
         return EEXIST
     kernel._put(key, [*standing, value])
     kernel._announce(key, value, port)
     return 0
 
 
+_HEAD_OF_A_RULE: Final = frozenset({"source", "destination", "tos"})  # all that rule_exists leaves to ops->compare
+
+
+def _find_taken(kernel: FakeKernel, key: Key, open_words: Collection[str]) -> Iterator[tuple[Member, list[Value]]]:
+    """The rules that the kernel takes for this one, in its order: of ``open_words`` it may leave some out."""
+    assert isinstance(key.member, RuleMember)
+    plain = RuleMember(key.member.priority)
+    for member, values in _by_priority(key.slot, kernel.objects[Kind.RULE].get(key.slot, {})):
+        pairs = zip(RuleMember._fields, key.member, plain, member, strict=True)
+        if all(mine == theirs or (word in open_words and mine == unset) for word, mine, unset, theirs in pairs):
+            yield member, values
+
+
 def delete_rule(kernel: FakeKernel, key: Key, value: Value, port: int) -> int:
     """RTM_DELRULE: one rule for each request."""
-    standing = list(kernel.standing(key))
-    if value not in standing:
-        return ENOENT
-    standing.remove(value)
-    kernel._put(key, standing)
-    kernel._announce(key, value, port, is_removal=True)
-    return 0
+    for member, values in _find_taken(kernel, key, RuleMember._fields):  # rule_find: the first one that fits
+        if value in values:
+            kernel._take(Key(Kind.RULE, key.slot, member), value, port)
+            return 0
+    return ENOENT
 
 
 def insert_address(kernel: FakeKernel, verb: Verb | str, key: Key, value: AddressValue, port: int) -> int:

@@ -408,3 +408,43 @@ def test_addresses_are_in_order_after_whatever_history(
     assert in_network(rig.kernel, family) == expected(addresses)
     assert not list(rig.host.ledger.troubles)
     assert rig.errors == 0
+
+
+@FAMILIES
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=6), st.booleans())
+def test_a_rule_that_the_kernel_takes_for_narrower_ones_of_its_table_comes_back_in_front_of_them(
+    family: int, gone: list[int], at_once: bool
+) -> None:
+    texts = ("10.1.0.0/16", "10.2.0.0/16", "", "") if family == IPV4 else ("fd00:1::/32", "fd00:2::/32", "", "")
+    each = zip((100, 200, 300, 100), texts, strict=True)
+    rules = [a_rule(f"r{n}", 1000, table, (family,), text) for n, (table, text) in enumerate(each)]
+    rig = Rig(a_host())
+    rig.start(*in_turn(*rules))
+    order = [rules[3].rule, *(rule.rule for rule in rules[:3])]
+    assert in_line(rig.kernel, family) == order
+    for number in gone:
+        key = key_of(rules[number], family)
+        if rig.kernel.standing(key):
+            delete(rig.kernel, key)
+        if not at_once:
+            rig.run()
+    rig.run(120.0)
+    assert in_line(rig.kernel, family) == order
+    assert not list(rig.host.ledger.troubles)
+    assert rig.errors == 0
+
+
+def in_line(kernel: FakeKernel, family: int) -> list[RuleMember]:
+    members = [one.member for one in kernel.stand(Kind.RULE) if one.slot.family == family]
+    return [member for member in members if isinstance(member, RuleMember) and member.priority == 1000]
+
+
+def test_what_moves_behind_one_that_could_not_be_put_has_not_failed() -> None:
+    rig, rules = Rig(a_host()), some_rules(12)
+    rig.start(*rules)
+    rig.kernel.mischief.refuse = lambda operation, member: (
+        ENOBUFS if operation.verb is not Verb.DELETE and member == rules[0].rule else 0
+    )
+    delete(rig.kernel, key_of(rules[0]))
+    rig.run(0.05)
+    assert {one.trouble.entry for one in rig.host.ledger.troubles} == {"rule/r0"}

@@ -244,3 +244,17 @@ def test_a_route_without_an_interface_is_on_the_first_of_two_networks_that_fit_i
     daemon.apply(file("v0", "v1"))
     wait_until(lambda: dev() == "v0")
     assert daemon.ask("plan", "--exit-code").code == 0
+
+
+@FAMILIES
+def test_a_rule_that_the_kernel_takes_for_narrower_ones_comes_back_in_front_of_them(
+    daemon: Daemon, family: str
+) -> None:
+    narrow = "".join(rule(f"r{number}", number, family, FROM[family]) for number in (100, 101, 102))
+    daemon.start(narrow + rule("all", 101, family))
+    order = ["100", "101", "101", "102"]
+    assert tables(family) == order
+    ip(f"-{family} rule del priority 1000 from all table 101")  # the kernel deletes the first that fits
+    wait_until(lambda: tables(family) == order)
+    wait_until(lambda: {entry["state"] for entry in daemon.ask_json("status")["entries"]} == {"in-sync"})
+    assert daemon.ask("plan", "--exit-code").code == 0

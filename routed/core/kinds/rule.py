@@ -49,7 +49,9 @@ def cure_rule(drift: Drift, stamp: Stamp) -> list[Operation]:
     if drift.nature is Nature.OUT_OF_ORDER:
         return [operate(Verb.CHANGE, drift, drift.standing[0])]
     wanted = wanted_of(drift)
-    new = [operate(Verb.ADD, drift, None)] if drift.nature is Nature.MISSING else []
+    # PREPEND is not exclusive: the kernel refuses a rule that it takes for a narrower one
+    verb = Verb.PREPEND if drift.others else Verb.ADD
+    new = [operate(verb, drift, None)] if drift.nature is Nature.MISSING else []
     old = [take_away(drift, other) for other in drift.standing if stamp(other).is_ours and other != wanted]
     return new + old
 
