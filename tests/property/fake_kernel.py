@@ -35,7 +35,6 @@ from routed.model.objects import (
     Member,
     RouteSlot,
     RouteValue,
-    RuleMember,
     Scope,
     Slot,
     Standing,
@@ -44,6 +43,7 @@ from routed.model.objects import (
 from routed.model.owner import Marks, Stamp
 from routed.model.prefixes import Packed
 from routed.model.process import Process
+from tests.property.fake_lines import ORDERS, as_they_came, delete_rule, insert_rule, list_secondaries
 from tests.property.fake_links import delete_link, insert_link, list_links, tell_of_link
 from tests.property.fake_routes import delete_route, insert_route
 
@@ -256,7 +256,7 @@ class FakeKernel:
         if kind is Kind.LINK:
             yield from list_links(self)
         for slot, members in self.objects[kind].items():
-            for member, values in ORDERS.get(kind, _as_they_came)(slot, members):
+            for member, values in ORDERS.get(kind, as_they_came)(slot, members):
                 for value in values:
                     yield Standing(slot, member, value)
 
@@ -443,38 +443,6 @@ class FakeKernel:
                     self._put(where, [v._replace(src=b"") if v == user else v for v in self.standing(where)])
 
 
-def insert_rule(kernel: FakeKernel, verb: Verb | str, key: Key, value: Value, port: int) -> int:
-    """RTM_NEWRULE: the protocol is part of the key; without EXCL duplicates pile up."""
-    standing = list(kernel.standing(key))
-    if verb is Verb.ADD and any(value in values for _, values in _find_taken(kernel, key, _HEAD_OF_A_RULE)):
-        return EEXIST
-    kernel._put(key, [*standing, value])
-    kernel._announce(key, value, port)
-    return 0
-
-
-_HEAD_OF_A_RULE: Final = frozenset({"source", "destination", "tos"})  # all that rule_exists leaves to ops->compare
-
-
-def _find_taken(kernel: FakeKernel, key: Key, open_words: Collection[str]) -> Iterator[tuple[Member, list[Value]]]:
-    """The rules that the kernel takes for this one, in its order: of ``open_words`` it may leave some out."""
-    assert isinstance(key.member, RuleMember)
-    plain = RuleMember(key.member.priority)
-    for member, values in _by_priority(key.slot, kernel.objects[Kind.RULE].get(key.slot, {})):
-        pairs = zip(RuleMember._fields, key.member, plain, member, strict=True)
-        if all(mine == theirs or (word in open_words and mine == unset) for word, mine, unset, theirs in pairs):
-            yield member, values
-
-
-def delete_rule(kernel: FakeKernel, key: Key, value: Value, port: int) -> int:
-    """RTM_DELRULE: one rule for each request."""
-    for member, values in _find_taken(kernel, key, RuleMember._fields):  # rule_find: the first one that fits
-        if value in values:
-            kernel._take(Key(Kind.RULE, key.slot, member), value, port)
-            return 0
-    return ENOENT
-
-
 def insert_address(kernel: FakeKernel, verb: Verb | str, key: Key, value: AddressValue, port: int) -> int:
     """RTM_NEWADDR: a replacement changes lifetimes, metric and, where it can, protocol, and is always announced."""
     member = key.member
@@ -505,53 +473,12 @@ def delete_address(kernel: FakeKernel, key: Key, _value: AddressValue, port: int
     standing = kernel.standing(key)
     if not standing:
         return EADDRNOTAVAIL
-    falling = [] if kernel.promotes_secondaries else list(_list_secondaries(kernel, key))
+    falling = [] if kernel.promotes_secondaries else list(list_secondaries(kernel, key))
     for going in (key, *falling):
         value = kernel.standing(going)[0]
         kernel._take(going, value, port)
         kernel._forget_address(going.member, value)  # type: ignore[arg-type]
     return 0
-
-
-def _list_secondaries(kernel: FakeKernel, key: Key) -> Iterator[Key]:
-    """What goes with an IPv4 address: __inet_del_ifa in net/ipv4/devinet.c, without promote_secondaries."""
-    member = key.member
-    assert isinstance(member, AddressMember)
-    if key.slot.family != IPV4:
-        return
-    network = network_of(member.address, member.prefixlen)
-    alike = [
-        other
-        for other in kernel.objects[Kind.ADDRESS][key.slot]
-        if isinstance(other, AddressMember)
-        and (other.dev, network_of(other.address, other.prefixlen)) == (member.dev, network)
-    ]
-    if alike[0] == member:
-        yield from (Key(Kind.ADDRESS, key.slot, other) for other in alike[1:])
-
-
-Members = Iterable[tuple[Member, list[Value]]]
-
-
-def _as_they_came(_slot: Slot, members: dict[Member, list[Value]]) -> Members:
-    return members.items()
-
-
-def _by_priority(_slot: Slot, members: dict[Member, list[Value]]) -> Members:
-    """A new rule goes behind those of its priority (fib_nl_newrule)."""
-    return sorted(members.items(), key=lambda one: one[0].priority)  # type: ignore[union-attr]
-
-
-def _newest_first(slot: Slot, members: dict[Member, list[Value]]) -> Members:
-    """Of IPv6 addresses the newest stands first (ipv6_link_dev_addr), of IPv4 ones the oldest."""
-    return reversed(members.items()) if slot.family == IPV6 else members.items()
-
-
-# How the kernel shows the objects of a kind, where it is not as they came.
-ORDERS: Final[dict[Kind, Callable[[Slot, dict[Member, list[Value]]], Members]]] = {
-    Kind.RULE: _by_priority,
-    Kind.ADDRESS: _newest_first,
-}
 
 
 INSERTERS: Final[dict[Kind, Callable[[FakeKernel, Verb | str, Key, Any, int], int]]] = {
