@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from routed.audit.reasons import describe_paused, describe_reason
 from routed.audit.records import Record
+from routed.audit.wording import list_standing
 from routed.model.change import Nature, Operation, Plan, Refusal, Verb
 from routed.model.documents import (
     OutcomeDocument,
@@ -95,7 +96,8 @@ def _make_refusal_document(refusal: Refusal, vocabulary: Vocabulary) -> RefusalD
         count=len(drift.members),
         reason=describe_paused(refusal.reason),
         by_guard=refusal.by_guard,
-        standing="; ".join(format_object(key, value, vocabulary) for value in drift.standing),
+        standing=list_standing(drift, vocabulary)
+        or "; ".join(format_object(key, value, vocabulary) for value in drift.standing),
     )
 
 

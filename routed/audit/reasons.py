@@ -21,6 +21,7 @@ from routed.model.reasons import (
     Called,
     CallFailed,
     CameTo,
+    CarriesSession,
     Chosen,
     Claimed,
     Condition,
@@ -39,6 +40,7 @@ from routed.model.reasons import (
     HasDefaultRoute,
     HasDriver,
     HasMac,
+    InFront,
     InUse,
     KernelChooses,
     Lack,
@@ -82,7 +84,9 @@ from routed.model.reasons import (
     Unreadable,
     Unseen,
     Unusable,
+    WouldFall,
 )
+from routed.model.text import Vocabulary, format_object
 
 PLAIN: Final[Mapping[Plain, str]] = {
     Deed.DELETED: "deleted",
@@ -94,6 +98,7 @@ PLAIN: Final[Mapping[Plain, str]] = {
     Sign.DELETED_BELOW: "deleted from under its key",
     Sign.ALIAS_ADDED: "an alias was added under its key",
     Sign.MARKED: "added under our protocol number",
+    Sign.IN_LINE: "something came or went beside it",
     Sign.DEFAULT_RULE: "a rule of the kernel was touched",
     Sign.GATEWAY: "a gateway moved",
     Sign.OTHER_WAY: "the kernel now sends packets another way",
@@ -127,6 +132,8 @@ PLAIN: Final[Mapping[Plain, str]] = {
     Flaw.BEHIND: "a foreign object comes first under its key",
     Flaw.IN_FRONT: "it stands in front of the host's own address",
     Flaw.EXTRA: "more stands under its key than the file says",
+    Flaw.OUT_OF_ORDER: "out of order",
+    Flaw.IN_PLACE: "a foreign one in front of it selects the same packets",
     Flaw.PUT_BACK: "no entry wants its place any more: what stood there before is put back",
     LeftAlone.OBSERVED: "observed only",
     LeftAlone.ONCE: "installed once, then left alone",
@@ -297,6 +304,15 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     InUse: lambda it: f"link {it.link} came into use",
     OtherMark: lambda it: f"the same under another {it.field}",
     Differs: _describe_difference,
+    WouldFall: lambda it: (
+        f"out of order, and {_list(it.addresses)} could go or come first while it is put in order:"
+        " apply --force does it"
+    ),
+    CarriesSession: lambda it: (
+        f"out of order, and {format_address(it.address)}, to which an SSH session goes, would be gone for a moment:"
+        " apply --force does it"
+    ),
+    InFront: lambda it: f"{format_object(it.key, it.value, Vocabulary())} stands in front of it",
     FirstContact: _describe_first_contact,
     TooMany: lambda it: (
         f"{it.total} of {it.owned} owned objects would go at once, and max_deletes allows {it.allowed}:"

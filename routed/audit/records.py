@@ -20,6 +20,7 @@ from routed.audit.wording import (
     describe_cause,
     describe_change,
     describe_trouble,
+    list_standing,
     name_group,
     name_interface,
     name_subject,
@@ -130,6 +131,8 @@ _NEWS: Final[dict[Nature, Message]] = {
     Nature.BEHIND: Message.DISPLACED,
     Nature.EXTRA: Message.REMOVED,
     Nature.IN_FRONT: Message.CHANGED,
+    Nature.OUT_OF_ORDER: Message.CHANGED,
+    Nature.OVERRULED: Message.CHANGED,
     Nature.SURPLUS: Message.REMOVED,
 }
 
@@ -258,7 +261,7 @@ def _describe_cause_field(cause: Cause) -> str:
 def _describe_difference(operation: Operation, key: Key, vocabulary: Vocabulary) -> str:
     if operation.before is None or operation.verb is Verb.DELETE:
         return describe_reason(operation.reason)
-    return describe_change(key, operation.before, operation.value, vocabulary)
+    return describe_change(key, operation.before, operation.value, vocabulary) or describe_reason(operation.reason)
 
 
 def _record_drift(message: Message, drift: Drift, why: Reason | None, context: Context) -> Record:
@@ -267,7 +270,7 @@ def _record_drift(message: Message, drift: Drift, why: Reason | None, context: C
     key = Key(drift.kind, drift.slot, drift.members[0])
     count = len(drift.members)
     strangers = _find_strangers(drift) if message is Message.STRANGER_BESIDE else drift.standing
-    standing = "; ".join(format_object(key, value, vocabulary) for value in strangers)
+    standing = list_standing(drift, vocabulary) or "; ".join(format_object(key, one, vocabulary) for one in strangers)
     cause, reason = context.cause_of(key), describe_reason(why)
     words = {
         "subject": name_subject(entry, key, vocabulary) if count == 1 else name_group(entry, drift.kind, count),

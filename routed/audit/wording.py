@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from routed.audit.actors import name_actor
 from routed.audit.figures import format_count
 from routed.audit.reasons import describe_reason
-from routed.model.change import Cause, Nature, Operation, Verb
+from routed.model.change import Cause, Drift, Nature, Operation, Verb
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
 from routed.model.names import TABLES
@@ -28,7 +28,7 @@ from routed.model.objects import (
     Value,
 )
 from routed.model.reasons import AddressChange, LinkChange, Sign
-from routed.model.text import Vocabulary, find_differing, format_key, to_json
+from routed.model.text import Vocabulary, find_differing, format_key, format_object, to_json
 
 _ABSENT: Final = object()
 
@@ -91,6 +91,12 @@ def describe_wrong(operation: Operation, key: Key, vocabulary: Vocabulary) -> st
     return describe_reason(operation.reason)
 
 
+def list_standing(drift: Drift, vocabulary: Vocabulary) -> str:
+    """What stands in line with an object under keys of their own, where that is what is wrong."""
+    each = (format_object(Key(drift.kind, one.slot, one.member), one.value, vocabulary) for one in drift.others)
+    return "; ".join(each)
+
+
 class Absence(NamedTuple):
     """What the kernel makes itself, and what of it has gone."""
 
@@ -147,6 +153,8 @@ CURES: Final[dict[Nature, str]] = {
     Nature.BEHIND: "first again",
     Nature.EXTRA: "taken away",
     Nature.IN_FRONT: "put behind it",
+    Nature.OUT_OF_ORDER: "in order again",
+    Nature.OVERRULED: "first again",
     Nature.SURPLUS: "removed",
 }
 

@@ -7,7 +7,7 @@ prefix file lists stays packed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -158,6 +158,7 @@ class Desired:
     clashes: dict[str, str] = field(default_factory=dict)  # entry name → whose key it wanted too
     changes: int = 0  # how often something was put or dropped
     again: dict[str, float] = field(default_factory=dict)  # entry name → when to look again, where it is to be
+    lines: dict[tuple[Kind, Slot, Hashable], int] = field(default_factory=dict)  # how many are wanted in each
     _by_link: dict[int, set[Scope]] | None = None  # made when it is asked for: a host may have thousands of links
 
     def copy(self) -> Desired:
@@ -165,7 +166,9 @@ class Desired:
         wants: defaultdict[Kind, dict[Slot, Members]] = defaultdict(dict)
         for kind, slots in self.wants.items():
             wants[kind] = {slot: there.copy() for slot, there in slots.items()}
-        return Desired(dict(self.resolutions), wants, dict(self.clashes), self.changes, dict(self.again))
+        return Desired(
+            dict(self.resolutions), wants, dict(self.clashes), self.changes, dict(self.again), dict(self.lines)
+        )
 
     def get(self, key: Key) -> Want | None:
         """Who wants the object of this key, if anybody."""
@@ -189,6 +192,7 @@ class Desired:
             former = members.add(group.members, Want(entry, group.value, group.also, group.is_in_front))
             if former is not None:
                 self.clashes[entry.name] = former.entry.name
+            self._count_in_lines(group, 1)
 
     def follow(self, resolution: Resolution) -> None:
         """Note a resolution that comes to the same objects as the former one of its entry."""
@@ -208,8 +212,35 @@ class Desired:
         for group in former.sets if former else ():
             members = self.wants[group.kind].get(group.slot, Members())
             members.drop(group.members, name)
+            self._count_in_lines(group, -1)
             if not members:
                 self.wants[group.kind].pop(group.slot, None)
+
+    def stands_in_line(self, kind: Kind, slot: Slot, members: Iterable[Member]) -> bool:
+        """May something else decide for one of these by coming first: another that is wanted, or anybody's?"""
+        line = KINDS[kind].line
+        if line is None:
+            return False
+        least = 0 if line.can_be_overruled else 1
+        return any(self.lines.get((kind, slot, line.of(member)), 0) > least for member in members)
+
+    def is_place_wanted(self, kind: Kind, slot: Slot, place: Hashable) -> bool:
+        """Is something wanted that decides for the same as what had this place in its line?"""
+        line, members = KINDS[kind].line, self.wants[kind].get(slot)
+        if line is None or members is None:
+            return False
+        return any(line.place(member) == place for member in members.single)
+
+    def _count_in_lines(self, group: ObjectSet, step: int) -> None:
+        line = KINDS[group.kind].line
+        for member in group.members if line else ():
+            assert line is not None
+            where = group.kind, group.slot, line.of(member)
+            count = self.lines.get(where, 0) + step
+            if count:
+                self.lines[where] = count
+            else:
+                del self.lines[where]
 
     def scopes(self) -> set[Scope]:
         """The dumps that show every place where something is wanted."""

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from routed.core.desired import Members
 from routed.core.kinds import KINDS
+from routed.core.order import Arrives, find_disorder, mark_taken, sort_by_turn
 from routed.model.change import Drift, Nature, Want
 from routed.model.objects import AlikeRoutes, Chunk, Key, Kind, Member, Slot, Standing, Value
 from routed.model.owner import Stamp, Stamps
@@ -62,6 +63,8 @@ class Comparer:
     surplus: defaultdict[tuple[Slot, Value], list[Member]] = field(default_factory=lambda: defaultdict(list))
     alike: defaultdict[tuple[Slot, Value], list[Packed]] = field(default_factory=lambda: defaultdict(list))
     expected: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # what the kernel makes itself
+    arrives: Arrives = lambda *_: True  # will what is missing be put?
+    in_line: list[Standing] = field(default_factory=list)  # all that was fed, of a kind that stands in lines
 
     def __post_init__(self, covered: Collection[Slot]) -> None:
         self.seen = {slot: Seen.none_of(self.wants[slot]) for slot in covered if slot in self.wants}
@@ -72,6 +75,8 @@ class Comparer:
             if self._accept(chunk) or self._pass_over(chunk):
                 return
             chunk = chunk.spread()
+        if KINDS[self.kind].line:
+            self.in_line += chunk
         for slot, expected in self.expected.items():
             stands_for = KINDS[self.kind].stands_for
             self.expected[slot] = expected.difference(stands_for(member) for there, member, _ in chunk if there == slot)
@@ -83,12 +88,20 @@ class Comparer:
         drifts, notes = _judge_odd(self.kind, self.wants, self.odd, self.stamp)
         for slot, seen in self.seen.items():
             drifts += _find_missing(self.kind, slot, self.wants[slot], seen, self.odd)
+        if KINDS[self.kind].line:
+            drifts = mark_taken(self.kind, drifts, self.in_line, self.stamp)
+            drifts = sort_by_turn(self.kind, [*drifts, *self._find_disorder()])
         for (slot, value), members in self.surplus.items():
             drifts.append(Drift(Nature.SURPLUS, self.kind, slot, tuple(members), None, (value,)))
         for (slot, value), packed in self.alike.items():
             whole = Packed(b"".join(part.packed for part in packed), packed[0].width)
             drifts.append(Drift(Nature.SURPLUS, self.kind, slot, whole, None, (value,)))
         return Differences(tuple(drifts), tuple(notes), self.expected)
+
+    def _find_disorder(self) -> Iterator[Drift]:
+        for slot in self.seen:
+            standing = [one for one in self.in_line if one.slot == slot]
+            yield from find_disorder(self.kind, slot, self.wants[slot].single, standing, self.stamp, self.arrives)
 
     def _accept(self, alike: AlikeRoutes) -> bool:
         """Is this exactly a piece of a crowd, as wanted, and was nothing seen under its keys? Then it is noted."""

@@ -122,6 +122,12 @@ class Dirt:
             self.stormy |= stormy
             self.keys.clear()
 
+    def note_cause(self, kind: Kind, slot: Slot, members: Iterable[Member], cause: Cause) -> None:
+        """Why these may be found in a dump that is read for something else. The first cause stays."""
+        causes = self.causes.setdefault((kind, slot), {})
+        for member in members:
+            causes.setdefault(member, self.distinct.setdefault(cause, cause))
+
     def take_keys(self, chosen: Iterable[Key]) -> Dirt:
         """Hand over some of the keys, with why they are dirty; the rest stays."""
         taken = Dirt()

@@ -5,8 +5,8 @@ Only decisions about safety belong here. A refusal is a value with a reason; not
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,9 +14,11 @@ from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Refusal, Verb
 from routed.model.entries import OnConflict
 from routed.model.objects import Key, Kind, Member, Slot
-from routed.model.owner import Owner, Stamp
-from routed.model.reasons import LeftAlone, Reason, TooMany
+from routed.model.owner import Owner, Stamp, Stamps
+from routed.model.reasons import CarriesSession, Flaw, LeftAlone, Reason, TooMany, WouldFall
 from routed.model.text import differs_in_mark
+
+LineKey = tuple[Kind, Slot, Hashable]
 
 FEW: Final = 10  # so many deletions are always allowed
 
@@ -29,6 +31,7 @@ class Limits:
     is_forced: bool = False  # ``apply --force``: the deletions were asked for by name
     ssh_peers: frozenset[bytes] = frozenset()
     contacted: Container[Key] = field(default_factory=frozenset)  # keys that were ours before
+    ssh_addresses: frozenset[bytes] = frozenset()  # of this host, on which SSH sessions are
     # (kind, slot, members that nobody wants) → how many of them which entry wanted before
     count_former: Callable[[Kind, Slot, Sequence[Member]], Mapping[str, int]] = lambda *_: {}
 
@@ -52,6 +55,45 @@ def find_lifeline(drift: Drift, limits: Limits, stamp: Stamp) -> Reason | None:
         if why and Key(drift.kind, drift.slot, member) not in limits.contacted:
             return why
     return None
+
+
+def line_of(drift: Drift) -> LineKey:
+    """The line that the first object of a drift stands in."""
+    line = KINDS[drift.kind].line
+    assert line is not None
+    return drift.kind, drift.slot, line.of(drift.members[0])
+
+
+def find_stuck_lines(
+    drifts: Iterable[Drift], is_left: Callable[[Drift], bool], limits: Limits, stamps: Stamps
+) -> dict[LineKey, Reason]:
+    """The lines that stay out of order, and why. A line is put in order as a whole, or what moves would move for ever.
+
+    Unasked nothing goes that is not ours, and nothing over which the operator may be logged in.
+    """
+    lines: defaultdict[LineKey, list[Drift]] = defaultdict(list)
+    for drift in drifts:
+        if drift.nature is Nature.OUT_OF_ORDER:
+            lines[line_of(drift)].append(drift)
+    return {where: why for where, some in lines.items() if (why := _find_why_stuck(some, is_left, limits, stamps))}
+
+
+def _find_why_stuck(
+    drifts: Sequence[Drift], is_left: Callable[[Drift], bool], limits: Limits, stamps: Stamps
+) -> Reason | None:
+    kind, line = drifts[0].kind, KINDS[drifts[0].kind].line
+    assert line is not None
+    if any(map(is_left, drifts)):
+        return Flaw.OUT_OF_ORDER
+    if limits.is_forced:
+        return None
+    others = drifts[0].others
+    foreign = tuple(line.address(one.member) for one in others if not stamps[kind](one.value).is_ours)
+    if foreign:
+        return WouldFall(foreign)
+    moved = {line.address(member) for drift in drifts for member in drift.members}
+    carrying = sorted(moved & limits.ssh_addresses)
+    return CarriesSession(carrying[0]) if carrying else None
 
 
 def limit_deletions(

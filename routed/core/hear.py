@@ -9,6 +9,8 @@ Here must never live: moments (``schedule``), or what the kernel's own reasons a
 
 from __future__ import annotations
 
+from typing import Final
+
 from routed.core.desired import Desired, scope_of
 from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS, Aliases, is_as_wanted
@@ -28,6 +30,8 @@ from routed.model.objects import Key, Kind, LinkMember, LinkSlot
 from routed.model.owner import Stamp, Stamps
 from routed.model.reasons import Deed, Reason, Sign
 
+IN_LINE: Final = Cause(None, Sign.IN_LINE)
+
 
 def hear_object(
     dirt: Dirt, event: ObjectEvent, desired: Desired, stamps: Stamps, mine: int, identify: Identify
@@ -41,9 +45,9 @@ def hear_object(
     for want, share in desired.share_out(kind, slot, members):
         told = event if len(share) == len(members) else event._replace(members=share)
         if want is None:
-            _hear_unwanted(dirt, told, stamps[kind], identify)
+            _hear_unwanted(dirt, told, desired, stamps[kind], identify)
         elif event.is_removal:
-            _hear_removal(dirt, told, want, identify)
+            _hear_removal(dirt, told, want, desired, identify)
         else:
             _hear_arrival(dirt, told, want, identify)
 
@@ -115,10 +119,15 @@ def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> None:
         facts.addresses[event.member] = event.address
 
 
-def _hear_unwanted(dirt: Dirt, event: ObjectEvent, stamp: Stamp, identify: Identify) -> None:
+def _hear_unwanted(dirt: Dirt, event: ObjectEvent, desired: Desired, stamp: Stamp, identify: Identify) -> None:
     kind, slot, members = event.kind, event.slot, event.members
-    made_by_kernel = KINDS[kind].made_by_kernel.get(slot)
-    if made_by_kernel and not made_by_kernel.isdisjoint(map(KINDS[kind].stands_for, members)):
+    row = KINDS[kind]
+    if row.line is not None and desired.stands_in_line(kind, slot, members):
+        dirt.add_scopes([scope_of(kind, slot)], IN_LINE)
+        if not event.is_removal:
+            dirt.note_cause(kind, slot, members, blame(event, identify, Deed.ADDED))
+    made_by_kernel = row.made_by_kernel.get(slot)
+    if made_by_kernel and not made_by_kernel.isdisjoint(map(row.stands_for, members)):
         dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, Sign.DEFAULT_RULE))
     elif event.is_removal:
         dirt.forget(kind, slot, members)
@@ -127,10 +136,17 @@ def _hear_unwanted(dirt: Dirt, event: ObjectEvent, stamp: Stamp, identify: Ident
         dirt.add_keys(kind, slot, members, (event.value,), cause)
 
 
-def _hear_removal(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:
-    """Something under wanted keys went: the wanted objects, or others."""
+def _hear_removal(dirt: Dirt, event: ObjectEvent, want: Want, desired: Desired, identify: Identify) -> None:
+    """Something under wanted keys went: the wanted objects, or others.
+
+    What is put back comes behind what stands in line with it. That is seen in a dump alone.
+    """
     kind, slot, members = event.kind, event.slot, event.members
-    aliases = KINDS[kind].aliases
+    row = KINDS[kind]
+    aliases = row.aliases
+    is_a_twin = aliases is Aliases.BESIDE and event.value != want.value
+    if row.line is not None and not is_a_twin and desired.stands_in_line(kind, slot, members):
+        dirt.add_scopes([scope_of(kind, slot)], IN_LINE)
     if want.value is None or is_as_wanted(event.value, want):
         dirt.add_keys(kind, slot, members, (), _blame_removal(dirt, event, identify, Deed.DELETED))
     elif aliases is Aliases.ORDERED:

@@ -68,6 +68,12 @@ class Holds:
                 return hold
         return None
 
+    def is_about(self, key: Key, entry: str) -> bool:
+        """Is there a hold on an object, also one whose time is over and that nothing has let go yet?"""
+        return bool(self.active) and (
+            key in self.active or entry in self.active or ("" in self.active and entry not in self.spared)
+        )
+
     def find_pause(self, entry: str) -> Hold | None:
         """The pause of an entry: its own, or that of everything."""
         for subject in (entry, "") if entry not in self.spared else (entry,):

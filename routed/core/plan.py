@@ -6,16 +6,18 @@ the entry (observe, once, refuse), what is held, and the guard are asked before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from routed.core.guard import Limits, find_lifeline, limit_deletions
+from routed.core.guard import Limits, LineKey, find_lifeline, find_stuck_lines, limit_deletions, line_of
 from routed.core.kinds import KINDS
+from routed.core.kinds.lines import Line
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import Enforce, OnConflict
-from routed.model.objects import Key, Value
+from routed.model.objects import Key, Kind, Slot, Value
 from routed.model.owner import Stamps
-from routed.model.reasons import Flaw, LeftAlone, Reason
+from routed.model.reasons import Flaw, InFront, LeftAlone, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Policy:
     is_undecided: bool = False  # an interface of the files could be several: whose objects are surplus is not known
     is_held: Callable[[Key, str], bool] | None = None  # (key, entry name): left alone for now
     displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of
+    is_place_wanted: Callable[[Kind, Slot, Hashable], bool] = lambda *_: False  # of something that stands in a line
 
 
 def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -> Plan:
@@ -37,13 +40,15 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
     operations: list[Operation] = []
     refusals: list[Refusal] = []
     left_alone: list[Drift] = []
-    for drift in drifts:
+    given = list(drifts)
+    stuck = find_stuck_lines(given, partial(_is_left, policy), policy.limits, policy.stamps)
+    for drift in given:
         remaining, held = _split_held(drift, policy)
         if held is not None:
             left_alone.append(held)
         if remaining is None:
             continue
-        refusal = _find_refusal(remaining, policy)
+        refusal = _find_stuck(remaining, stuck) or _find_refusal(remaining, policy)
         if refusal is not None:
             refusals.append(refusal)
         elif remaining.nature is Nature.SURPLUS:
@@ -59,8 +64,13 @@ def _cure(drift: Drift, policy: Policy) -> list[Operation]:
 
 
 def _rank(operation: Operation) -> tuple[bool, int, int]:
-    """Additions before deletions; kinds in their order, and each kind's own within it; deletions in reverse."""
+    """Additions before deletions; kinds in their order, and each kind's own within it; deletions in reverse.
+
+    What others would go with is taken away before any of its kind is put. What has one rank stays as it is given.
+    """
     is_deletion = operation.verb is Verb.DELETE
+    if is_deletion and operation.nature is Nature.OUT_OF_ORDER:
+        return (False, KINDS[operation.kind].rank, -1)
     sign = -1 if is_deletion else 1
     row = KINDS[operation.kind]
     return (is_deletion, sign * row.rank, sign * row.rank_within(operation.members[0], operation.value))
@@ -99,10 +109,26 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
     return Refusal(drift, lifeline, by_guard=drift.want.entry.on_conflict is not OnConflict.REFUSE)
 
 
+def _is_left(policy: Policy, drift: Drift) -> bool:
+    """Is any of this held, or left alone by the word of its entry?"""
+    return _split_held(drift, policy)[1] is not None or _find_refusal(drift, policy) is not None
+
+
+def _find_stuck(drift: Drift, stuck: Mapping[LineKey, Reason]) -> Refusal | None:
+    """Why what is out of order, or behind something foreign, stays there."""
+    if drift.nature is Nature.OVERRULED:
+        first = drift.others[0]
+        return Refusal(drift, InFront(Key(drift.kind, first.slot, first.member), first.value), by_guard=False)
+    reason = stuck.get(line_of(drift)) if stuck and drift.nature is Nature.OUT_OF_ORDER else None
+    return None if reason is None else Refusal(drift, reason, by_guard=not isinstance(reason, Flaw))
+
+
 def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
     """What took the place of a foreign object gives it back; the rest goes."""
     if not policy.displaced:
         return _cure(drift, policy)
+    if (line := KINDS[drift.kind].line) and line.can_be_overruled:
+        return _put_back_in_line(drift, line, policy) + _cure(drift, policy)
     displaced = [member for member in drift.members if Key(drift.kind, drift.slot, member) in policy.displaced]
     if not displaced:
         return _cure(drift, policy)
@@ -123,3 +149,18 @@ def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
     gone = set(displaced)
     others = tuple(member for member in drift.members if member not in gone)
     return operations + (_cure(drift._replace(members=others), policy) if others else [])
+
+
+def _put_back_in_line(drift: Drift, line: Line, policy: Policy) -> list[Operation]:
+    """What has a key of its own and was taken away from in front of ours is put again, unless its place is wanted."""
+    places = {line.place(member) for member in drift.members}
+    places -= {place for place in places if policy.is_place_wanted(drift.kind, drift.slot, place)}
+    back = [
+        (key, value)
+        for key, value in policy.displaced.items()
+        if (key.kind, key.slot) == (drift.kind, drift.slot) and line.place(key.member) in places
+    ]
+    return [
+        Operation(Verb.ADD, key.kind, key.slot, (key.member,), value, None, Flaw.PUT_BACK, None, Nature.SURPLUS)
+        for key, value in back
+    ]

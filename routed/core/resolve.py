@@ -252,10 +252,8 @@ def _wait(reasons: Iterable[Reason | None]) -> list[Waiting]:
 
 
 def _normalise_hops(hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
-    """As the kernel reads them back: in any order, and without a weight where there is but one."""
-    if len(hops) == 1:
-        return (hops[0]._replace(weight=1),)
-    return tuple(sorted(hops))
+    """As the kernel reads them back: in their order, and without a weight where there is but one."""
+    return (hops[0]._replace(weight=1),) if len(hops) == 1 else hops
 
 
 def _scope_of(entry: RouteEntry, family: int, hops: tuple[Hop, ...]) -> int:

@@ -125,7 +125,8 @@ def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]
             trouble = Trouble(State.HELD, refusal.reason, now, drift.standing)
         else:
             entry = drift.want.entry
-            state = State.CONFLICT if entry.enforce is Enforce.REPAIR else State.DRIFT
+            is_conflict = entry.enforce is Enforce.REPAIR and drift.nature is not Nature.OUT_OF_ORDER
+            state = State.CONFLICT if is_conflict else State.DRIFT
             trouble = Trouble(state, refusal.reason, now, drift.standing, entry.name)
         yield Troubled(drift.kind, drift.slot, drift.members, trouble)
     for drift in report.plan.held:

@@ -6,13 +6,14 @@ Here belongs everything between a plan and its outcomes. What the outcomes mean 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Container, Generator, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from routed.core.desired import scope_of
 from routed.core.dirt import Dirt
+from routed.core.kinds import KINDS, Aliases
 from routed.core.waiting import LOOK_AGAIN
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.errand import Errand
@@ -21,7 +22,7 @@ from routed.daemon.observe import observe
 from routed.daemon.ports import HostKernel
 from routed.daemon.report import Attempt
 from routed.daemon.under_way import hearing
-from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
+from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.objects import Key, Kind, Member, Scope
 from routed.model.reasons import Look, Reason
 
@@ -43,7 +44,7 @@ def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
         Key(operation.kind, operation.slot, member): operation.before
         for operation in plan.operations
         if operation.nature is Nature.FOREIGN
-        and operation.verb in {Verb.REPLACE, Verb.CHANGE}
+        and _takes_a_place(operation)
         and operation.before is not None
         and not stamps[operation.kind](operation.before).is_ours
         and operation.entry is not None
@@ -51,6 +52,12 @@ def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
         for member in operation.members
     }
     return host.ledger.note_displaced(taken)
+
+
+def _takes_a_place(operation: Operation) -> bool:
+    """Does what stood there go? Where it has a key of its own it is taken away, else the request for ours does it."""
+    has_key_of_its_own = KINDS[operation.kind].aliases is Aliases.BESIDE
+    return operation.verb in ({Verb.DELETE} if has_key_of_its_own else {Verb.REPLACE, Verb.CHANGE})
 
 
 def carry_out(
@@ -74,7 +81,7 @@ def _carry_out(
     postponed: set[Scope] = set()
     has_failed = False
     for operation in plan.operations:
-        if has_failed and operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS:
+        if has_failed and operation.verb is Verb.DELETE and operation.nature in {Nature.SURPLUS, Nature.FOREIGN}:
             postponed.add(scope_of(operation.kind, operation.slot))
             continue
         failures: list[Failure] = []
@@ -148,23 +155,38 @@ def verify(
     echoing = dataplanes.echoing
     if is_few:
         outcomes = list(_verify_by_echo(host, outcomes, echoing))
-    shown = [outcome.operation for outcome in outcomes if not (is_few and outcome.operation.kind in echoing)]
+    shown = [outcome.operation for outcome in outcomes if not (is_few and _has_proof(outcome.operation, echoing))]
     if not shown:
         return outcomes, {}
     scopes = {scope_of(operation.kind, operation.slot) for operation in shown}
-    after = yield from observe(dataplanes, host, Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY))))
-    wrong = {
-        Key(drift.kind, drift.slot, member)
-        for drift in after.drifts
-        for member in drift.members
-        # where there is an echo, the answer to a removal proves it: what stands there was put there since
-        if drift.nature is not Nature.SURPLUS or drift.kind not in echoing
-    }
+    dirt = Dirt(scopes=dict.fromkeys(scopes, Cause(None, Look.VERIFY)))
+    after = yield from observe(dataplanes, host, dirt, is_afterwards=True)
+    # where there is an echo, the answer to a removal proves it: what stands there was put there since
+    wrong = _list_keys(one for one in after.drifts if one.nature is not Nature.SURPLUS or one.kind not in echoing)
     if wrong:
         host.listen(kernel, dataplanes, clock)  # what was taken away again meanwhile was put, and is dirty anew
         wrong = {key for key in wrong if not _is_dirty(key, host.schedule.dirt)}
-        outcomes = [_without(outcome, wrong, echoing) for outcome in outcomes]
+        there = wrong - _list_keys(one for one in after.drifts if one.nature is Nature.OUT_OF_ORDER)
+        outcomes = [
+            _without(outcome, wrong if outcome.operation.nature is Nature.OUT_OF_ORDER else there, echoing)
+            for outcome in outcomes
+        ]
     return outcomes, after.unread
+
+
+def _list_keys(drifts: Iterable[Drift]) -> set[Key]:
+    """What these say is not as wanted, but for what stands as wanted behind something foreign."""
+    return {
+        Key(drift.kind, drift.slot, member)
+        for drift in drifts
+        if not (drift.others and drift.nature in {Nature.FOREIGN, Nature.OVERRULED})
+        for member in drift.members
+    }
+
+
+def _has_proof(operation: Operation, echoing: Container[Kind]) -> bool:
+    """Is the echo the proof of this? Of the order in a line it tells nothing."""
+    return operation.kind in echoing and operation.nature is not Nature.OUT_OF_ORDER
 
 
 def count_members(operations: tuple[Operation, ...]) -> int:
@@ -204,9 +226,20 @@ def _look_again_where_others_stand(host: Host, outcomes: list[Outcome]) -> None:
         operation = outcome.operation
         is_removal = operation.verb is Verb.DELETE and operation.nature is not Nature.SURPLUS
         is_crowded = is_removal or operation.verb is Verb.PREPEND or operation.nature is Nature.BEHIND
+        if not is_crowded and KINDS[operation.kind].line:
+            is_crowded = _may_be_out_of_line(host, operation)
         if outcome.done and is_crowded and outcome.cause.reason is not Look.AGAIN:
             again = Cause(outcome.cause.port, Look.AGAIN)
             host.schedule.dirt.add_scopes([scope_of(operation.kind, operation.slot)], again)
+
+
+def _may_be_out_of_line(host: Host, operation: Operation) -> bool:
+    """Was this put behind or in front of others without that this was reckoned with?"""
+    if operation.nature in {Nature.SURPLUS, Nature.OUT_OF_ORDER}:
+        return False
+    if operation.nature is Nature.MISSING and not host.ledger.holds.active:
+        return False
+    return host.wanted.desired.stands_in_line(operation.kind, operation.slot, operation.members)
 
 
 def _leave_out_surprises(host: Host, attempt: Attempt) -> Iterator[Outcome]:

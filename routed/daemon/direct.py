@@ -52,7 +52,12 @@ def open_reconciler(intent: Intent, former: frozenset[int], displaced: dict[Key,
         kernel.open_events()
         host = Host(Wanted(intent, former_protocols=former), ledger=Ledger(displaced=displaced))
         reconciler = Reconciler(
-            kernel, find_dataplanes(kernel), host, time.monotonic, find_ssh_peers=peers.find_ssh_peers
+            kernel,
+            find_dataplanes(kernel),
+            host,
+            time.monotonic,
+            find_ssh_peers=peers.find_ssh_peers,
+            find_ssh_addresses=peers.find_ssh_addresses,
         )
         reconciler.begin()
         yield reconciler

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-from routed.core.gateways import find_held, find_without_carrier
+from routed.core.gateways import find_held, find_without_carrier, prefer_first
 from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
 from routed.core.sources import SOURCES, TOLD, expire, list_asked
@@ -18,8 +18,9 @@ from routed.core.vip import find_way_without_ours, key_of
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.ports import HostKernel
+from routed.model.entries import Entry
 from routed.model.facts import Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
-from routed.model.objects import AddressMember, Standing
+from routed.model.objects import AddressMember, Kind, Standing
 
 T = TypeVar("T")
 
@@ -99,11 +100,19 @@ def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:
     elsewhere = [
         gateway for gateway in it.host.wanted.needs.gateways if gateway not in held and not _is_near(known, gateway)
     ]
-    return {**known, **find_without_carrier(elsewhere, facts), **held}
+    found = {**known, **find_without_carrier(elsewhere, facts), **held}
+    return prefer_first(found, _list_wanted_addresses(it.host), facts)
 
 
 def _is_near(known: Mapping[bytes, GatewayLink], gateway: bytes) -> bool:
     return gateway in known and known[gateway].is_onlink
+
+
+def _list_wanted_addresses(host: Host) -> Iterator[tuple[AddressMember, Entry]]:
+    for there in host.wanted.desired.wants[Kind.ADDRESS].values():
+        for member, want in there.single.items():
+            assert isinstance(member, AddressMember)
+            yield member, want.entry
 
 
 def _look_up(it: Asking) -> dict[bytes, Way]:

@@ -9,6 +9,7 @@ import errno
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,9 +18,11 @@ from routed.core.desired import scope_of
 from routed.core.diff import Comparer, compare_keys
 from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS
+from routed.core.order import Arrives
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
-from routed.model.change import Cause, Drift, Nature
+from routed.model.change import Cause, Drift, Nature, Want
+from routed.model.entries import Enforce
 from routed.model.objects import AlikeRoutes, Chunk, Key, Kind, Member, Scope, Slot, SlotKey, Standing
 from routed.model.owner import Owner, Stamps
 from routed.model.reasons import Look, Reason, Unreadable
@@ -89,12 +92,18 @@ def find_all_scopes(dataplanes: Dataplanes, host: Host, kinds: Iterable[Kind]) -
     return found
 
 
-def observe(dataplanes: Dataplanes, host: Host, dirt: Dirt) -> Generator[None, None, Comparison]:
-    """Compare all that is dirty. Yields where the loop may breathe."""
+def observe(
+    dataplanes: Dataplanes, host: Host, dirt: Dirt, *, is_afterwards: bool = False
+) -> Generator[None, None, Comparison]:
+    """Compare all that is dirty. Yields where the loop may breathe.
+
+    ``is_afterwards``: was done what a plan asked for, so that nothing more comes by it?
+    """
     scopes = find_scopes(dataplanes, dirt, host)
     found = Comparison(scopes=set(scopes))
     for scope in scopes:
-        found.take(scope, (yield from _observe_scope(dataplanes, host, scope, found.scopes)))
+        arrives = _arrives_not if is_afterwards else partial(_arrives, host, scope.kind)
+        found.take(scope, (yield from _observe_scope(dataplanes, host, scope, found.scopes, arrives)))
     if overtaken := host.under_way.overtaken:
         found.drifts = list(_leave_out_keys(found.drifts, overtaken))
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
@@ -106,7 +115,7 @@ def observe(dataplanes: Dataplanes, host: Host, dirt: Dirt) -> Generator[None, N
 
 
 def _observe_scope(
-    dataplanes: Dataplanes, host: Host, scope: Scope, scopes: set[Scope]
+    dataplanes: Dataplanes, host: Host, scope: Scope, scopes: set[Scope], arrives: Arrives
 ) -> Generator[None, None, Shown | Reason]:
     """What one dump shows and no other of these ``scopes`` shows anyway, or why it could not be read."""
     dataplane = dataplanes.by_kind[scope.kind]
@@ -129,7 +138,7 @@ def _observe_scope(
     made_by_kernel = KINDS[scope.kind].made_by_kernel
     expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
     stamps = dataplanes.stamps(host.wanted.marks)
-    comparer = Comparer(scope.kind, wants, covered, stamps[scope.kind], expected=expected)
+    comparer = Comparer(scope.kind, wants, covered, stamps[scope.kind], expected=expected, arrives=arrives)
     for chunk in dump.chunks():
         comparer.feed(_leave_out(scope.kind, chunk, elsewhere) if elsewhere else chunk)
         yield None
@@ -141,6 +150,19 @@ def _observe_scope(
     else:
         host.world.note_verified(scope, dump.fingerprint)
     return Shown(drifts, differences.notes, differences.absent, former)
+
+
+def _arrives(host: Host, kind: Kind, slot: Slot, member: Member, want: Want) -> bool:
+    """Will a missing object be put in this pass? Then what has to come behind it is put anew behind it."""
+    entry = want.entry
+    is_due = entry.enforce is Enforce.REPAIR or (
+        entry.enforce is Enforce.ONCE and entry.name in host.wanted.new_entries
+    )
+    return is_due and not host.ledger.holds.is_about(Key(kind, slot, member), entry.name)
+
+
+def _arrives_not(_slot: Slot, _member: Member, _want: Want) -> bool:
+    return False
 
 
 def find_former(drifts: Iterable[Drift], host: Host, stamps: Stamps) -> set[Any]:

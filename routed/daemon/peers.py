@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from glob import iglob
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 _ESTABLISHED: Final = "01"  # TCP_ESTABLISHED, include/net/tcp_states.h
 _MAPPED: Final = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, RFC 4291 section 2.5.5.2
@@ -30,13 +30,26 @@ def find_ssh_peers(
 
     Never raises: what cannot be read counts as empty. Blind to sshd behind a socket unit with a port of its own.
     """
+    return frozenset(session.remote for session in _find_ssh_sessions(config, tables))
+
+
+def find_ssh_addresses(
+    config: Path = Path("/etc/ssh/sshd_config"), tables: Path = Path("/proc/thread-self/net")
+) -> frozenset[bytes]:
+    """The packed addresses of this host to which those sessions go. Never raises."""
+    return frozenset(session.local for session in _find_ssh_sessions(config, tables))
+
+
+class _Session(NamedTuple):
+    port: int  # of this host
+    local: bytes
+    remote: bytes
+
+
+def _find_ssh_sessions(config: Path, tables: Path) -> Iterator[_Session]:
     ports = find_ssh_ports(config)
-    return frozenset(
-        _unwrap(peer)
-        for table in ("tcp", "tcp6")
-        for port, peer in _read_sessions(tables / table)
-        if port in ports
-    )  # fmt: skip
+    each = (session for table in ("tcp", "tcp6") for session in _read_sessions(tables / table))
+    return (session for session in each if session.port in ports)
 
 
 def find_ssh_ports(config: Path) -> frozenset[int]:
@@ -60,13 +73,15 @@ def _read_ports(config: Path, folder: Path, depth: int) -> Iterator[int]:
             yield int(address[1])
 
 
-def _read_sessions(table: Path) -> Iterator[tuple[int, bytes]]:
-    """Local port and packed remote address of each established session (proc_pid_net(5))."""
+def _read_sessions(table: Path) -> Iterator[_Session]:
+    """Each established session (proc_pid_net(5))."""
     for line in _read_lines(table)[1:]:
         fields = line.split()
         if len(fields) > 3 and fields[3] == _ESTABLISHED:  # sl, local, remote, state
             with suppress(ValueError):
-                yield int(fields[1].rpartition(":")[2], 16), _pack(fields[2].partition(":")[0])
+                local, _, port = fields[1].rpartition(":")
+                remote = _pack(fields[2].partition(":")[0])
+                yield _Session(int(port, 16), _unwrap(_pack(local)), _unwrap(remote))
 
 
 def _pack(text: str) -> bytes:

@@ -53,6 +53,7 @@ class Reconciler:
     jitter: Callable[[], float] = lambda: 0.0
     save_displaced: Callable[[dict[Key, Value]], None] = lambda _: None
     find_ssh_peers: Callable[[], frozenset[bytes]] = frozenset
+    find_ssh_addresses: Callable[[], frozenset[bytes]] = frozenset
     interest_inputs: object = None  # what the present interest in news was found by
 
     def begin(self) -> None:
@@ -156,7 +157,7 @@ class Reconciler:
         # all of it: an event that was lost may have been that of a link or an address
         yield from gather(self.kernel, self.dataplanes, host, dirt.sources, self.clock(), is_full=is_full)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
-            host.world.note(ssh_peers=self.find_ssh_peers())
+            host.world.note(ssh_peers=self.find_ssh_peers(), ssh_addresses=self.find_ssh_addresses())
         self.listen()  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
         arm(host)
@@ -184,6 +185,7 @@ class Reconciler:
             max_deletes=wanted.intent.settings.max_deletes,
             is_forced=is_forced,
             ssh_peers=host.world.facts.ssh_peers,
+            ssh_addresses=host.world.facts.ssh_addresses,
             contacted=ledger.established | ledger.displaced.keys(),
             count_former=wanted.former.count,
         )
@@ -198,6 +200,7 @@ class Reconciler:
             if ledger.holds.active
             else None,
             displaced=ledger.displaced,
+            is_place_wanted=wanted.desired.is_place_wanted,
         )
 
     def _draw_conclusions(self, report: Report, comparison: Comparison) -> None:

@@ -120,6 +120,7 @@ class Service:
             jitter=random.random,
             save_displaced=self.keeper.save_displaced,
             find_ssh_peers=peers.find_ssh_peers,
+            find_ssh_addresses=peers.find_ssh_addresses,
         )
         self.loop = Loop(Engine(self.reconciler), kernel.events_fileno(), self._tell)
         self.deployer = Deployer(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from routed.intent.convert import Draft
+from routed.intent.overlaps import find_overlaps
 from routed.intent.problems import KeyPath
 from routed.model import net
 from routed.model.entries import AddressEntry, Entry, HeldVipEntry, RouteEntry, RuleEntry, VipEntry
@@ -28,6 +29,7 @@ class Clash(NamedTuple):
     entry: Entry
     key: KeyPath
     message: str
+    is_notice: bool = False  # worth a word, and no error
     is_absence: bool = False  # something is missing, which may stand in a table that has errors of its own
 
 
@@ -90,7 +92,13 @@ def _route_clash(route: Entry, metric: int, twice: list[tuple[bytes, RouteEntry 
 
 
 def _clashing_rules(rules: list[RuleEntry]) -> Iterator[Clash]:
-    """Two rules with one selector and action, and a ``goto`` to nowhere."""
+    """Two rules with one selector and action, a ``goto`` to nowhere, and two of which the first decides."""
+    for rule, earlier in find_overlaps(rules):
+        message = (
+            f"{earlier.name} at {earlier.origin} has priority {rule.rule.priority} too, and may select the same"
+            " packets: the one that comes first in the files decides"
+        )
+        yield Clash(rule, ("priority",), message, is_notice=True)
     owners: dict[tuple[int, RuleMember, str], RuleEntry] = {}
     priorities = {(family, rule.rule.priority) for rule in rules for family in rule.families}
     for rule in rules:
@@ -118,7 +126,7 @@ def _clashing_addresses(addresses: list[AddressEntry]) -> Iterator[Clash]:
 
 
 def name_entries(drafts: Iterable[Draft]) -> tuple[Entry, ...]:
-    """The entries, each with a name of its own.
+    """The entries, each with a name of its own and its place among them.
 
     A name does not depend on the order of the entries: where two would be called alike, both get the next part of
     their keys. Only entries that differ in no part are counted.
@@ -142,10 +150,7 @@ def name_entries(drafts: Iterable[Draft]) -> tuple[Entry, ...]:
             for index in exhausted:
                 names[index] = _free_name(name, taken)
         depth += 1
-    return tuple(
-        draft.entry if draft.entry.name == names[index] else replace(draft.entry, name=names[index])
-        for index, draft in enumerate(drafts)
-    )
+    return tuple(replace(draft.entry, name=names[index], place=index) for index, draft in enumerate(drafts))
 
 
 def _free_name(name: str, taken: dict[str, int]) -> str:

@@ -293,7 +293,8 @@ class _Assembly:
         for clash in find_clashes(entries):
             if is_whole or not clash.is_absence:
                 table = places[clash.entry.name]
-                self.problems.append(table.document.problem(table.path + clash.key, clash.message))
+                told = self.notices if clash.is_notice else self.problems
+                told.append(table.document.problem(table.path + clash.key, clash.message))
 
     def _in_order(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         order = {source.path: index for index, source in enumerate(self.sources)}

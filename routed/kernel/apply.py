@@ -7,7 +7,7 @@ failed, matched by its sequence number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH
 from functools import partial
@@ -16,11 +16,11 @@ from struct import Struct
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from routed.kernel.codec import CODECS, Codec, RequestStep
+from routed.kernel.codec import CODECS
 from routed.kernel.codec.attributes import ACK_TLVS, ERROR, text, walk
 from routed.kernel.requests import RequestSocket
 from routed.model.change import Failure, Operation
-from routed.model.objects import Member, Slot, Value
+from routed.model.objects import Member, Value
 
 FIRST: Final = 512  # members of a batch before it is known how fast the kernel is
 LEAST: Final = 16
@@ -76,10 +76,15 @@ def batches(
     steps = [
         (
             step.is_removal,
-            partial(codec.requests, codec.delete if step.is_removal else codec.new, step.flags, operation.slot, value),
+            partial(
+                codec.requests,
+                codec.delete if step.is_removal else codec.new,
+                step.flags,
+                operation.slot,
+                before if step.of_before else operation.value,
+            ),
         )
         for step in codec.steps[operation.verb]
-        for value in _spell(codec, operation.slot, before if step.of_before else operation.value, step)
     ]
     start = 0
     while start < len(members):
@@ -94,10 +99,6 @@ def batches(
             continue
         yield batch, rounds
         start += len(batch)
-
-
-def _spell(codec: Codec, slot: Slot, value: Value, step: RequestStep) -> Iterable[Value]:
-    return codec.spell_removal(slot, value) if step.is_removal else (value,)
 
 
 def send_batch(

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from routed.model.entries import Entry
-from routed.model.objects import Kind, Member, Slot, Value
+from routed.model.objects import Kind, Member, Slot, Standing, Value
 from routed.model.process import Process
 from routed.model.reasons import Reason, SaidNo, Unseen
 
@@ -36,6 +36,8 @@ class Nature(StrEnum):
     BEHIND = "behind"  # ours is there, but a foreign alias comes first
     EXTRA = "extra"  # ours is right, but carries something more: an alias or a leg of a multipath route
     IN_FRONT = "in front"  # ours, as wanted, but in front of what has to come first
+    OUT_OF_ORDER = "out of order"  # ours, as wanted, but not in the order of the files among those of its line
+    OVERRULED = "overruled"  # ours, as wanted, but behind something foreign that decides for it and is not in its place
     SURPLUS = "surplus"  # ours by its mark, and no entry wants it
 
 
@@ -48,6 +50,9 @@ class Drift(NamedTuple):
     members: Sequence[Member]  # very many prefixes are packed
     want: Want | None  # None for a surplus
     standing: tuple[Value, ...] = ()  # what is there under the key, in the kernel's order
+    # What stands in line with it under other keys, in the kernel's order: what goes with it where it has to be put
+    # anew, or what stands in front of it.
+    others: tuple[Standing, ...] = ()
 
 
 class Verb(StrEnum):

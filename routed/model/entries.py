@@ -48,6 +48,12 @@ class Entry:
     origin: Origin
     enforce: Enforce = Enforce.REPAIR
     on_conflict: OnConflict | None = None  # None: replace, but for the first contact with a foreign default route
+    place: int = 0  # among the entries of all files, from 0
+
+    @property
+    def turn(self) -> tuple[bool, int]:
+        """When its objects come among those that stand in line with them: the lower the earlier."""
+        return False, self.place
 
     @property
     def size(self) -> int:
@@ -152,6 +158,11 @@ class HeldVipEntry(AddressEntry):
     create: str = ""  # the kind of link that ``dev`` is made as, where it is not there
     announcements: int = DEFAULT_ANNOUNCEMENTS  # how often its neighbours are told that it is here; 0 for never
     interval: float = DEFAULT_INTERVAL  # seconds between two of them
+
+    @property
+    def turn(self) -> tuple[bool, int]:
+        """Behind the addresses of the host itself, wherever the file has it."""
+        return True, self.place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,7 @@ class Facts:
     addresses: dict[AddressMember, HostAddress] = field(default_factory=dict)
     gateways: dict[bytes, GatewayLink] = field(default_factory=dict)
     ssh_peers: frozenset[bytes] = frozenset()
+    ssh_addresses: frozenset[bytes] = frozenset()  # of this host, to which their sessions go
     default_routes: tuple[Standing, ...] = ()  # routes to destination zero of any length, in the kernel's order
     ways: dict[bytes, Way] = field(default_factory=dict)  # address → way; what is not reached is absent
     ways_without_ours: dict[bytes, WayWithoutOurs] = field(default_factory=dict)  # prefix of a VIP →

@@ -71,6 +71,11 @@ def is_inside(address: bytes, prefix: bytes) -> bool:
     return len(address) + 1 == len(prefix) and network_of(address, prefix[-1]) == prefix
 
 
+def contains(wide: bytes, narrow: bytes) -> bool:
+    """Does all of a packed prefix lie in the other, or is it that one? False across families, and for ``b""``."""
+    return len(wide) == len(narrow) > 0 and wide[-1] <= narrow[-1] and network_of(narrow[:-1], wide[-1]) == wide
+
+
 def format_address(address: bytes) -> str:
     """A packed address as text."""
     return inet_ntop(FAMILY_OF_LENGTH[len(address)], address)

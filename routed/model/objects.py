@@ -129,7 +129,7 @@ class RouteValue(NamedTuple):
     type: int
     protocol: int
     scope: int = 0  # always 0 for IPv6 (net/ipv6/route.c ignores it)
-    hops: tuple[Hop, ...] = ()  # sorted; empty for blackhole and its like
+    hops: tuple[Hop, ...] = ()  # in the kernel's order, by which flows are shared out; empty for blackhole and its like
     src: bytes = b""  # RTA_PREFSRC
     metrics: tuple[tuple[int, int | str], ...] = ()  # (RTAX_*, value), sorted by number
     lock: int = 0  # RTAX_LOCK: bit n set when metric n is locked

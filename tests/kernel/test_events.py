@@ -80,7 +80,10 @@ def test_an_ipv6_leg_that_is_appended_is_announced_with_the_whole_route(network:
     do(listening, Verb.ADD, route(TO6, Hop(network.v0, packed("fd00::2"))))
     ip(f"-6 route append {TO6} via fd01::2 dev v1 table {TABLE} metric 50 proto 114")
     *_, event = of_objects(listening.read_events())
-    assert event.value.hops == (Hop(network.v0, packed("fd00::2")), Hop(network.v1, packed("fd01::2")))
+    legs = (Hop(network.v1, packed("fd01::2")), Hop(network.v0, packed("fd00::2")))
+    assert event.value.hops == legs  # the new one first, which stands last in a dump
+    (stands,) = read(listening, Scope(Kind.ROUTE, V6, TABLE))
+    assert stands.value.hops == legs[::-1]
     assert not event.is_addition
 
 

@@ -43,6 +43,7 @@ from routed.model.objects import (
 from routed.model.owner import Marks, Stamp
 from routed.model.prefixes import Packed
 from routed.model.process import Process
+from tests.property.fake_lines import ORDERS, as_they_came, delete_rule, insert_rule, list_secondaries
 from tests.property.fake_links import delete_link, insert_link, list_links, tell_of_link
 from tests.property.fake_routes import delete_route, insert_route
 
@@ -109,6 +110,7 @@ class FakeKernel:
     port: int = OUR_PORT
     writes: int = 0
     can_mark_again: bool = True
+    promotes_secondaries: bool = True  # net.ipv4.conf.*.promote_secondaries
     overruns: int = 0
     links: dict[int, Link] = field(default_factory=dict)
     marks: dict[int, int] = field(default_factory=dict)  # ifindex → the protocol number in the alias
@@ -254,7 +256,7 @@ class FakeKernel:
         if kind is Kind.LINK:
             yield from list_links(self)
         for slot, members in self.objects[kind].items():
-            for member, values in members.items():
+            for member, values in ORDERS.get(kind, as_they_came)(slot, members):
                 for value in values:
                     yield Standing(slot, member, value)
 
@@ -441,27 +443,6 @@ class FakeKernel:
                     self._put(where, [v._replace(src=b"") if v == user else v for v in self.standing(where)])
 
 
-def insert_rule(kernel: FakeKernel, verb: Verb | str, key: Key, value: Value, port: int) -> int:
-    """RTM_NEWRULE: the protocol is part of the key; without EXCL duplicates pile up."""
-    standing = list(kernel.standing(key))
-    if verb is Verb.ADD and value in standing:
-        return EEXIST
-    kernel._put(key, [*standing, value])
-    kernel._announce(key, value, port)
-    return 0
-
-
-def delete_rule(kernel: FakeKernel, key: Key, value: Value, port: int) -> int:
-    """RTM_DELRULE: one rule for each request."""
-    standing = list(kernel.standing(key))
-    if value not in standing:
-        return ENOENT
-    standing.remove(value)
-    kernel._put(key, standing)
-    kernel._announce(key, value, port, is_removal=True)
-    return 0
-
-
 def insert_address(kernel: FakeKernel, verb: Verb | str, key: Key, value: AddressValue, port: int) -> int:
     """RTM_NEWADDR: a replacement changes lifetimes, metric and, where it can, protocol, and is always announced."""
     member = key.member
@@ -492,8 +473,11 @@ def delete_address(kernel: FakeKernel, key: Key, _value: AddressValue, port: int
     standing = kernel.standing(key)
     if not standing:
         return EADDRNOTAVAIL
-    kernel._take(key, standing[0], port)
-    kernel._forget_address(member, standing[0])
+    falling = [] if kernel.promotes_secondaries else list(list_secondaries(kernel, key))
+    for going in (key, *falling):
+        value = kernel.standing(going)[0]
+        kernel._take(going, value, port)
+        kernel._forget_address(going.member, value)  # type: ignore[arg-type]
     return 0
 
 

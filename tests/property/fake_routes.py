@@ -50,7 +50,8 @@ def _add_beside(
             if _merges(host):
                 if set(value.hops) <= set(host.hops):
                     return EEXIST
-                standing[index] = host._replace(hops=tuple(sorted({*host.hops, *value.hops})))
+                more = tuple(hop for hop in value.hops if hop not in host.hops)  # rt6_add_sibling: at the end
+                standing[index] = host._replace(hops=host.hops + more)
                 kernel._put(key, standing)
                 kernel._announce(key, standing[index], port)
                 return 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from routed.core.dirt import Dirt
+from routed.core.kinds import KINDS
 from routed.daemon.dataplane import Dataplane, Dataplanes
 from routed.daemon.engine import Engine, Inquiry, Request
 from routed.daemon.errand import Errand
@@ -142,7 +143,15 @@ class Rig:
         is_wished = self.host.wanted.desired.get(key) is not None
         is_owned = verb is Verb.DELETE and self.stamps[key.kind](value).is_ours
         is_given_back = self.host.ledger.displaced.get(key) == value
-        assert is_wished or is_owned or is_given_back, f"{verb} {key} {value} is none of our business"
+        line = KINDS[key.kind].line
+        is_in_our_place = (
+            verb is Verb.DELETE
+            and line is not None
+            and self.host.wanted.desired.is_place_wanted(key.kind, key.slot, line.place(key.member))
+        )
+        assert is_wished or is_owned or is_given_back or is_in_our_place, (
+            f"{verb} {key} {value} is none of our business"
+        )
 
     def plan(self, intent: Intent | None = None) -> Plan:
         """What putting these files in force would do, by default those that are; made as soon as nothing is due."""
@@ -238,7 +247,7 @@ def route_value(
     *hops: Hop, protocol: int = THEIRS, type_: int = names.UNICAST, scope: int = 0, src: str = ""
 ) -> RouteValue:
     """The content of a route."""
-    return RouteValue(type_, protocol, scope, tuple(sorted(hops)), parse_address(src) if src else b"")
+    return RouteValue(type_, protocol, scope, hops, parse_address(src) if src else b"")
 
 
 def hop(dev: int, gateway: str = "", weight: int = 1) -> Hop:

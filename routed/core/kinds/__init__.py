@@ -11,12 +11,14 @@ from errno import EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENODEV
 from typing import Any, Final, NamedTuple
 
 from routed.core.kinds.address import (
+    ADDRESSES_IN_LINE,
     blame_kernel_for_address,
     cure_address,
     find_links_of_addresses,
     judge_address,
 )
 from routed.core.kinds.cures import Aliases, Cure, Judge, is_as_wanted
+from routed.core.kinds.lines import Line
 from routed.core.kinds.link import cure_link, judge_link
 from routed.core.kinds.route import (
     cure_route,
@@ -30,11 +32,11 @@ from routed.core.kinds.route import (
 )
 from routed.core.kinds.rule import (
     DEFAULT_RULES,
+    RULES_IN_LINE,
     cure_rule,
     find_default_rule,
     is_way_to_anything,
     judge_rule,
-    rank_rule,
 )
 from routed.model.change import Cause
 from routed.model.events import KERNEL
@@ -125,6 +127,7 @@ class KindRow(NamedTuple):
     blame_kernel: Callable[[Any, Any, Reason], Cause] = _blame_kernel
     # May an object have gone for the reason for which its dump is dirty? No, where that reason may be its own change.
     is_explained_by_dump: bool = True
+    line: Line | None = None  # in which its objects stand, where it matters which comes first
 
 
 KINDS: Final[dict[Kind, KindRow]] = {
@@ -147,6 +150,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         find_links=find_links_of_addresses,
         blame_kernel=blame_kernel_for_address,
         is_explained_by_dump=False,
+        line=ADDRESSES_IN_LINE,
     ),
     Kind.ROUTE: KindRow(
         rank=2,
@@ -171,7 +175,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         types=(RuleSlot, RuleMember, RuleValue),
         made_by_kernel=DEFAULT_RULES,
         stands_for=find_default_rule,
-        rank_within=rank_rule,
+        line=RULES_IN_LINE,
         is_way_to=is_way_to_anything,
     ),
 }

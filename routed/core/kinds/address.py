@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
-from routed.core.kinds.cures import add_or_delete, operate, wanted_of
+from routed.core.kinds.cures import add_or_delete, operate, take_away, wanted_of
+from routed.core.kinds.lines import Line
 from routed.model.change import Cause, Drift, Nature, Operation, Verb, Want
 from routed.model.events import KERNEL
-from routed.model.net import IPV4
+from routed.model.net import IPV4, IPV6, network_of
 from routed.model.objects import AddressMember, AddressSlot, AddressValue
 from routed.model.owner import Stamp
 from routed.model.reasons import Reason, Sign
@@ -27,6 +29,10 @@ def cure_address(drift: Drift, _stamp: Stamp) -> list[Operation]:
     if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
         return add_or_delete(drift)
     (before,) = drift.standing
+    if drift.nature is Nature.OUT_OF_ORDER:
+        is_first = bool(drift.others) and drift.others[0].member == drift.members[0]
+        # the first one goes before any is put, since the others may go with it
+        return [*([take_away(drift, before)] if is_first else []), operate(Verb.CHANGE, drift, before)]
     wanted: AddressValue = wanted_of(drift)
     in_place = before._replace(
         protocol=wanted.protocol, metric=wanted.metric, deprecated=wanted.deprecated, dynamic=wanted.dynamic
@@ -46,3 +52,27 @@ def blame_kernel_for_address(slot: AddressSlot, value: AddressValue, reason: Rea
     if slot.family != IPV4:
         return Cause(None, Sign.UNTOLD)
     return Cause(KERNEL, Sign.EXPIRED if value.dynamic else reason)
+
+
+def _network_on_link(member: AddressMember) -> tuple[int, bytes]:
+    return member.dev, network_of(member.address, member.prefixlen)
+
+
+def _address_of(member: AddressMember) -> bytes:
+    return member.address
+
+
+def _is_ipv6(slot: AddressSlot) -> bool:
+    return slot.family == IPV6
+
+
+def _has_primary(slot: AddressSlot) -> bool:
+    return slot.family == IPV4
+
+
+# Of the addresses of one network the host speaks from the first. A new IPv4 one goes behind the others, as a secondary
+# that goes with the first one unless promote_secondaries is 1 (__inet_insert_ifa and __inet_del_ifa in
+# net/ipv4/devinet.c), an IPv6 one in front of them (ipv6_link_dev_addr in net/ipv6/addrconf.c).
+ADDRESSES_IN_LINE: Final = Line(
+    of=_network_on_link, is_newest_first=_is_ipv6, falls_with_first=_has_primary, address=_address_of
+)

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, Final
 
 from routed.model.change import Drift, Nature, Operation, Verb, Want
-from routed.model.objects import Value
+from routed.model.objects import Standing, Value
 from routed.model.owner import Stamp
 from routed.model.reasons import Differs, Flaw, OtherMark, Reason
 from routed.model.text import find_differing, mark_name
@@ -44,6 +44,7 @@ FLAWS: Final[Mapping[Nature, Reason]] = {
     Nature.BEHIND: Flaw.BEHIND,
     Nature.IN_FRONT: Flaw.IN_FRONT,
     Nature.EXTRA: Flaw.EXTRA,
+    Nature.OUT_OF_ORDER: Flaw.OUT_OF_ORDER,
 }
 
 
@@ -97,3 +98,10 @@ def take_away(drift: Drift, value: Value) -> Operation:
         value,
         drift.nature,
     )
+
+
+def take_away_other(drift: Drift, other: Standing) -> Operation:
+    """One operation by which something goes that stands in our place under a key of its own."""
+    members, value = (other.member,), other.value
+    entry = drift.want.entry if drift.want else None
+    return Operation(Verb.DELETE, drift.kind, drift.slot, members, value, entry, Flaw.IN_PLACE, value, drift.nature)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from routed.core.kinds.cures import add_or_delete, operate, take_away, wanted_of
+from routed.core.kinds.cures import add_or_delete, operate, take_away, take_away_other, wanted_of
+from routed.core.kinds.lines import Line
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
-from routed.model.objects import Member, RuleMember, RuleSlot, RuleValue, Slot, Value
+from routed.model.objects import Member, RuleMember, RuleSlot, Slot, Value
 from routed.model.owner import Stamp
+from routed.model.selection import covers, decide_alike, may_meet, strip_action
 
 DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
     RuleSlot(family): frozenset(RuleMember(priority, table=table) for priority, table in rules.items())
@@ -42,20 +44,65 @@ def cure_rule(drift: Drift, stamp: Stamp) -> list[Operation]:
     """A rule cannot be edited: the new one comes first, then the old one goes."""
     if drift.nature in {Nature.MISSING, Nature.SURPLUS} and not drift.want:
         return add_or_delete(drift)
+    if drift.nature is Nature.FOREIGN:
+        return [take_away_other(drift, one) for one in drift.others]
+    if drift.nature is Nature.OUT_OF_ORDER:
+        return [operate(Verb.CHANGE, drift, drift.standing[0])]
     wanted = wanted_of(drift)
-    new = [operate(Verb.ADD, drift, None)] if drift.nature is Nature.MISSING else []
+    # PREPEND is not exclusive: the kernel refuses a rule that it takes for a narrower one
+    verb = Verb.PREPEND if drift.others else Verb.ADD
+    new = [operate(verb, drift, None)] if drift.nature is Nature.MISSING else []
     old = [take_away(drift, other) for other in drift.standing if stamp(other).is_ours and other != wanted]
     return new + old
 
 
-def rank_rule(rule: RuleMember, _value: RuleValue) -> int:
-    """The general ones before the narrow ones, told by how many selectors they have.
+def _count_words(rule: RuleMember) -> int:
+    """How much a rule says beside its priority."""
+    return sum(mine != default for mine, default in zip(rule, RuleMember(rule.priority), strict=True))
 
-    The kernel takes a general rule for equal to a narrower one of the same priority that is there already, and refuses
-    it (rule_exists in net/core/fib_rules.c).
+
+def _is_taken_for(general: RuleMember, narrow: RuleMember) -> bool:
+    """Does the kernel take the one for the other, of which it says nothing that the other does not say?
+
+    Behind it the kernel refuses the general one, and deletes the narrow one when asked for the general one (rule_exists
+    and rule_find in net/core/fib_rules.c). Both look up the same table.
     """
-    plain = RuleMember(rule.priority)
-    return sum(mine != default for mine, default in zip(rule, plain, strict=True))
+    plain = RuleMember(general.priority)
+    return decide_alike(general, narrow) and all(
+        mine in (default, theirs) for mine, default, theirs in zip(general, plain, narrow, strict=True)
+    )  # fmt: skip
+
+
+def overrules(front: RuleMember, rule: RuleMember) -> bool:
+    """Does a rule decide for every packet that the other selects, and otherwise than that one would?
+
+    What decides for some packets only is left out: ``suppress_prefixlength`` and its like, the table of a VRF, table
+    local. Whether the table has a route for them is another question.
+    """
+    is_partial = front.l3mdev or front.suppress_prefixlength >= 0 or front.suppress_ifgroup >= 0
+    if is_partial or front.action == names.NOP or front.table == names.TABLE_LOCAL:
+        return False
+    return not decide_alike(front, rule) and covers(front, rule)
+
+
+def _priority_of(rule: RuleMember) -> int:
+    return rule.priority
+
+
+def _area_of(rule: RuleMember) -> bytes:
+    return b"" if rule.inverted else rule.source
+
+
+RULES_IN_LINE: Final = Line(
+    of=_priority_of,
+    must_precede=_is_taken_for,
+    narrowness=_count_words,
+    place=strip_action,
+    meets=may_meet,
+    area=_area_of,
+    overrules=overrules,
+    can_be_overruled=True,
+)
 
 
 def is_way_to_anything(_watched: frozenset[bytes], _rules: Iterable[RuleMember]) -> bool:

@@ -5,7 +5,7 @@ Everything here is pure: bytes in, values out. Here must never live: a socket, p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from errno import EOPNOTSUPP
 from typing import Any, Final, NamedTuple
 
@@ -27,7 +27,7 @@ from routed.kernel.codec.link import (
     encode_link_change,
     encode_link_removal,
 )
-from routed.kernel.codec.route import RouteDecoder, dump_routes, route_requests, spell_removal
+from routed.kernel.codec.route import RouteDecoder, dump_routes, route_requests
 from routed.kernel.codec.rule import decode_rule, dump_rules, encode_rule
 from routed.model.change import Verb
 from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
@@ -68,10 +68,6 @@ LINK_STEPS: Final[RequestSteps] = {
 }
 
 
-def _as_it_is(_slot: Slot, value: Value) -> Iterable[Value]:
-    return (value,)
-
-
 class Codec(NamedTuple):
     """What is needed to speak of one kind of object."""
 
@@ -82,7 +78,6 @@ class Codec(NamedTuple):
     requests: Requests
     make_decoder: MakeDecoder
     steps: RequestSteps = STEPS
-    spell_removal: Callable[[Any, Any], Iterable[Value]] = _as_it_is  # (slot, value) → each way to name what shall go
     hints: Mapping[int, str] = {}  # what the kernel's words about an errno leave open
     is_noise: Callable[[Standing | AlikeRoutes], bool] | None = None  # what is left out of a dump of everything
 
@@ -220,8 +215,6 @@ CODECS: Final = {
     Kind.ADDRESS: Codec(
         20, dump_addresses, _one_by_one(encode_address, encode_address_removal), _each(_standing_address)
     ),
-    Kind.ROUTE: Codec(
-        24, dump_routes, route_requests, _all_at_once, spell_removal=spell_removal, is_noise=_is_kernels_own
-    ),
+    Kind.ROUTE: Codec(24, dump_routes, route_requests, _all_at_once, is_noise=_is_kernels_own),
     Kind.RULE: Codec(32, dump_rules, _one_by_one(encode_rule, encode_rule), _each(decode_rule)),
 }

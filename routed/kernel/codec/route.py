@@ -7,9 +7,8 @@ Source: include/uapi/linux/rtnetlink.h; fib_dump_info in net/ipv4/fib_semantics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import permutations
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -71,7 +70,6 @@ DST_HEADS: Final = {width: attribute(_DST, bytes(width))[:4] for width in ADDRES
 
 _FEW: Final = 8  # routes that are decoded one by one
 _MEMO_LIMIT: Final = 4096  # shapes; beyond that the memo starts anew
-_MOST_LEGS: Final = 4  # whose every order is tried
 
 
 class _Layout(NamedTuple):
@@ -264,7 +262,7 @@ def take_source(value: RouteValue) -> tuple[bytes, RouteValue]:
 
 
 def _decode_hops(attributes: dict[int, bytes], flags: int) -> tuple[Hop, ...]:
-    """Take what belongs to the next hops out of the attributes of a route; sorted."""
+    """Take what belongs to the next hops out of the attributes of a route; in the kernel's order."""
     legs = attributes.pop(_MULTIPATH, None)
     if legs is None:
         hop = _decode_hop(attributes, number(attributes.pop(_OIF, bytes(4))), 1, flags)
@@ -278,7 +276,7 @@ def _decode_hops(attributes: dict[int, bytes], flags: int) -> tuple[Hop, ...]:
         of_leg = walk(legs, start + _HOP.size, start + length)
         hops.append(_decode_hop(of_leg, dev, weight + 1, leg_flags))
         start += aligned(length)
-    return tuple(sorted(hops))
+    return tuple(hops)
 
 
 def _decode_hop(attributes: dict[int, bytes], dev: int, weight: int, flags: int) -> Hop:
@@ -395,15 +393,3 @@ def dump_routes(scope: Scope) -> bytes:
     """The body of a request for a dump of one table, or of one protocol, or of everything."""
     head = HEAD.pack(scope.family, 0, 0, 0, 0, scope.protocol, 0, 0, 0)
     return head + attribute_u32(_TABLE, scope.table) if scope.table else head
-
-
-def spell_removal(slot: RouteSlot, value: RouteValue) -> Iterator[RouteValue]:
-    """The ways to write a value that the kernel tells apart and we do not.
-
-    IPv4 compares the legs of a multipath route in their order (fib_nh_match in net/ipv4/fib_semantics.c), and who wrote
-    it is free to choose one. So a removal names every order of up to four legs; at most one of them is there.
-    """
-    if slot.family == IPV4 and 1 < len(value.hops) <= _MOST_LEGS:
-        yield from (value._replace(hops=order) for order in permutations(value.hops))
-    else:
-        yield value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import auto
 
+from routed.model.objects import Key, Value
 from routed.model.process import Process
 from routed.model.reasons.value import Detailed, Plain
 
@@ -16,6 +17,8 @@ class Flaw(Plain):
     BEHIND = auto()  # a foreign one comes first under its key
     IN_FRONT = auto()  # of the host's own address
     EXTRA = auto()  # more stands under its key
+    OUT_OF_ORDER = auto()  # not in the order of the files
+    IN_PLACE = auto()  # a foreign one in front of it selects the same
     PUT_BACK = auto()  # no entry wants its place any more, in which something stood before
 
 
@@ -43,6 +46,25 @@ class LeftAlone(Plain):
     NOT_ON_DISK = auto()  # the files on disk are not in force, and may want it
     BESIDE = auto()  # it is in order, and so is the stranger beside it
     NOT_KNOWN = auto()  # it may stand in the place of something, and what that was cannot be read
+
+
+class WouldFall(Detailed):
+    """It is out of order, and others could go while it is put in order."""
+
+    addresses: tuple[bytes, ...]
+
+
+class CarriesSession(Detailed):
+    """It is out of order, and the operator may be logged in over one that would be put anew for that."""
+
+    address: bytes
+
+
+class InFront(Detailed):
+    """Something foreign stands in front of it, and decides for all that it selects."""
+
+    key: Key
+    value: Value
 
 
 class FirstContact(Detailed):

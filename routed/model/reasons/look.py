@@ -23,6 +23,7 @@ class Sign(Plain):
     EXPIRED = auto()  # the lifetime of an address was over
     DELETED_BELOW = auto()  # an alias from under a key of ours
     ALIAS_ADDED = auto()
+    IN_LINE = auto()  # something came or went beside it, and either may be in front now
     MARKED = auto()  # somebody added it under our protocol number
     DEFAULT_RULE = auto()  # somebody touched a rule that the kernel made
     GATEWAY = auto()  # a gateway is on another link

@@ -16,6 +16,7 @@ from routed.model.reasons import (
     Called,
     CallFailed,
     CameTo,
+    CarriesSession,
     Chosen,
     Claimed,
     Condition,
@@ -31,6 +32,7 @@ from routed.model.reasons import (
     HasDefaultRoute,
     HasDriver,
     HasMac,
+    InFront,
     InUse,
     KernelChooses,
     Lack,
@@ -69,7 +71,9 @@ from routed.model.reasons import (
     Unreadable,
     Unseen,
     Unusable,
+    WouldFall,
 )
+from tests.property.rig import THEIRS, a_rule_value, rule_key
 
 HOST, OTHER = parse_address("192.0.2.1"), parse_address("192.0.2.9")
 VIP, NETWORK = parse_prefix("10.103.97.2"), parse_prefix("192.0.2.0/24")
@@ -144,6 +148,24 @@ SAID: list[tuple[Reason, str]] = [
     (Differs(("hops",)), "hops differs"),
     (Differs(("hops", "src")), "hops, src differ"),
     (Differs(("hops", "src"), is_foreign=True), "foreign, hops, src"),
+    (
+        WouldFall((HOST, OTHER)),
+        (
+            "out of order, and 192.0.2.1, 192.0.2.9 could go or come first while it is put in order:"
+            " apply --force does it"
+        ),
+    ),
+    (
+        CarriesSession(HOST),
+        (
+            "out of order, and 192.0.2.1, to which an SSH session goes, would be gone for a moment:"
+            " apply --force does it"
+        ),
+    ),
+    (
+        InFront(rule_key(1000, 200), a_rule_value(THEIRS)),
+        "1000: from all lookup 200 proto static stands in front of it",
+    ),
     (FirstContact(), 'first contact with a foreign default route: say on_conflict = "replace" to take it over'),
     (
         FirstContact(HOST),
