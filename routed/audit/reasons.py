@@ -31,6 +31,7 @@ from routed.model.reasons import (
     Differs,
     FactChanged,
     FileChanged,
+    Finding,
     FirstContact,
     FirstOf,
     Flaw,
@@ -52,6 +53,7 @@ from routed.model.reasons import (
     NameFits,
     Needed,
     NoAddress,
+    NoCarrier,
     NoHolder,
     NoHostAddress,
     NoInterface,
@@ -68,14 +70,17 @@ from routed.model.reasons import (
     OwnAddress,
     Paused,
     Plain,
+    Probed,
     Reaches,
     Reason,
+    Required,
     RolledBack,
     SaidNo,
     Several,
     Sign,
     Skipped,
     Stuck,
+    TooFew,
     TooMany,
     Unchosen,
     Unfit,
@@ -259,6 +264,43 @@ def _describe_ambiguity(choice: Ambiguous) -> str:
     return f"@{choice.selector} is ambiguous: {fits}"
 
 
+# What was found, with the detail that it has.
+_FINDINGS: Final[Mapping[Finding, str]] = {
+    Finding.GOOD: "answered",
+    Finding.SILENCE: "no answer in {0}",
+    Finding.REFUSED: "connection refused",
+    Finding.RESET: "connection reset",
+    Finding.CLOSED: "closed without an answer",
+    Finding.UNREACHABLE: "unreachable ({0})",
+    Finding.CERTIFICATE: "certificate: {0}",
+    Finding.HANDSHAKE: "handshake: {0}",
+    Finding.STATUS: "status {0}",
+    Finding.MALFORMED: "not understood: {0}",
+    Finding.UNEXPECTED: 'no "{0}" in the answer',
+    Finding.NO_RECORD: "{0}",
+    Finding.ABSENT: "{0} does not exist",
+    Finding.SAYS_DOWN: "{0} says down",
+    Finding.NO_LINK: "there is no link {0}",
+    Finding.NO_CARRIER: "link {0} is down, or has no carrier",
+    Finding.LOCAL: "it could not be asked: {0}",
+}
+
+
+def _describe_probed(probed: Probed) -> str:
+    row = f", {probed.times} in a row" if probed.times > 1 else ""
+    return f"{probed.check}: {_FINDINGS[probed.finding].format(probed.detail)}{row}"
+
+
+def _describe_too_few(lack: TooFew) -> str:
+    why = f", {describe_reason(lack.why)}" if lack.why else ""
+    return f"{lack.up} of {lack.of} targets up, {lack.need} needed{why}"
+
+
+def _describe_required(unmet: Required) -> str:
+    why = f" ({describe_reason(unmet.why)})" if unmet.why else ""
+    return f"check/{unmet.check} is {'up' if unmet.is_up else 'down'}{why}"
+
+
 def _list(addresses: Iterable[bytes]) -> str:
     return ", ".join(map(format_address, addresses))
 
@@ -280,6 +322,10 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     NoAddress: lambda it: f"link {it.link} (@{it.selector}) has no address that stands for this host",
     ManyAddresses: lambda it: f"@{it.selector} has several addresses on {it.link}: {_list(it.addresses)}",
     Unusable: lambda it: f"address {format_address(it.address)} ({it.word}) {_LACKS[it.lack]}",
+    NoCarrier: lambda it: f"link {it.link} has no carrier",
+    Probed: _describe_probed,
+    TooFew: _describe_too_few,
+    Required: _describe_required,
     NoHolder: lambda it: f"the link of {format_address(it.address)} (node) is not known yet",
     LinkTaken: lambda it: f"link {it.link} is there already, and is {f'a {it.kind}' if it.kind else 'another one'}",
     NotFirst: _describe_not_first,

@@ -19,6 +19,7 @@ from routed.core.needs import (
     need_own_address,
     need_way,
 )
+from routed.core.requirements import need_for_requirements, withhold
 from routed.core.resolve import resolve_address, resolve_held_vip, resolve_link, resolve_route, resolve_rule
 from routed.core.vip import resolve_vip
 from routed.model.entries import AddressEntry, Entry, HeldVipEntry, Intent, LinkEntry, RouteEntry, RuleEntry, VipEntry
@@ -50,7 +51,9 @@ def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
     While something that it read is not known yet the entry waits, and what stands of it is left alone.
     """
     found = ENTRIES[type(entry)].resolve(entry, facts, protocol)
-    return _judge_freshness(found, facts) if facts.told else found
+    if entry.requires:
+        found = withhold(found, facts)
+    return _judge_freshness(found, facts) if facts.told and found.withheld is None else found
 
 
 def _judge_freshness(found: Resolution, facts: Facts) -> Resolution:
@@ -66,4 +69,5 @@ def _judge_freshness(found: Resolution, facts: Facts) -> Resolution:
 def find_needs(intent: Intent) -> Needs:
     """Everything that the entries and selectors of these files have to know."""
     parts = [ENTRIES[type(entry)].find_needs(entry) for entry in intent.entries]
-    return join_needs([*parts, need_for_selectors(intent.selectors)])
+    required = [need_for_requirements(entry) for entry in intent.entries if entry.requires]
+    return join_needs([*parts, *required, need_for_selectors(intent.selectors)])

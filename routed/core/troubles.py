@@ -27,6 +27,7 @@ class State(StrEnum):
 
     IN_SYNC = "in-sync"
     WAITING = "waiting"
+    WITHHELD = "withheld"  # what the entry requires is not so
     PAUSED = "paused"
     DRIFT = "drift"  # seen, and left alone because the entry says observe or once
     HELD = "held"

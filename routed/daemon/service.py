@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -24,6 +24,7 @@ from routed.core.timetable import Deadline
 from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.askers import name_asker
 from routed.daemon.carry_out import count_members
+from routed.daemon.checking import Checking
 from routed.daemon.clients import Peer
 from routed.daemon.control import Control, Refused, UnknownEntry
 from routed.daemon.dataplane import find_dataplanes
@@ -71,6 +72,7 @@ from routed.model.documents import (
     StatusDocument,
 )
 from routed.model.entries import Intent
+from routed.model.facts import Fact, FactKey
 from routed.model.reasons import Look, Paused
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
@@ -121,7 +123,9 @@ class Service:
             save_displaced=self.keeper.save_displaced,
             find_ssh_peers=peers.find_ssh_peers,
         )
-        self.loop = Loop(Engine(self.reconciler), kernel.events_fileno(), self._tell)
+        self.engine = Engine(self.reconciler)
+        self.loop = Loop(self.engine, kernel.events_fileno(), self._tell)
+        self.checking = Checking(files.healths, self.host, self._take_rulings, self.voice.tell_check)
         self.deployer = Deployer(
             files,
             start,
@@ -145,6 +149,7 @@ class Service:
             Deadline.STATUS: self._notify_status,
             Deadline.READY: self.tell_ready,
             Deadline.KEEP: self._keep_again,
+            Deadline.PROBE: self.checking.advance,
             Deadline.TRIAL: lambda: self._start(self.deployer.end_trial()),
         }
 
@@ -174,6 +179,7 @@ class Service:
 
     async def end(self) -> None:
         """Stop listening; take the objects away if the file says so."""
+        await self.checking.stop()
         self.readings.stop()
         await self.loop.stop()
         settings = self.host.wanted.intent.settings
@@ -229,6 +235,7 @@ class Service:
             counts=count_states(self.host),
             deployment=str(self.keeper.deployment.phase),
             pauses=describe_pauses(self.host, moment),
+            checks=self.checking.describe(moment),
             absent=describe_absent(self.host),
         )
         if self.keeper.deployment.is_trial:
@@ -337,6 +344,12 @@ class Service:
         if not systemd.notify_ready(self.describe()):
             self._remind(Deadline.READY, READY_AGAIN)
 
+    def _take_rulings(self, told: Mapping[FactKey, Fact]) -> None:
+        """Checks found this: whoever requires them is looked at, at once."""
+        self.engine.deliver(told)
+        self._remind(Deadline.STATUS, STATUS_DELAY)
+        self.loop.pump()
+
     def on_files_changed(self) -> None:
         """The watch saw something: look at it in a task of its own."""
         self._start(self._look_at_files())
@@ -370,6 +383,7 @@ class Service:
             self.deployer.note_pass(report)
             if self.control:
                 self.control.ensure()
+            self.checking.follow(self.host.wanted.intent)
         self.voice.tell(report, self.host)
         if not report.is_initial:
             self.repairs += sum(len(o.done) for o in report.outcomes if o.operation.nature is not Nature.SURPLUS)

@@ -6,7 +6,7 @@ became bytes; interface names stay, since what they mean is a fact of the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -16,8 +16,9 @@ from routed.intent import checks, schema
 from routed.intent.names import Names
 from routed.intent.prefixes import PrefixFile
 from routed.intent.problems import Fault
-from routed.intent.selectors import find_unknown_references
+from routed.intent.selectors import find_unknown_checks, find_unknown_references
 from routed.model import names, net
+from routed.model.checks import Check
 from routed.model.entries import (
     AddressEntry,
     Enforce,
@@ -26,6 +27,7 @@ from routed.model.entries import (
     LinkEntry,
     OnConflict,
     Origin,
+    Requirement,
     RouteEntry,
     RuleEntry,
     VipEntry,
@@ -61,6 +63,7 @@ class OtherFiles:
     names: Names
     read_prefixes: Callable[[str], PrefixFile | None]  # None: there is no such file, which is told elsewhere
     interfaces: frozenset[str] | None = None  # names of [[interface]]; None: not all of them could be read
+    checks: Mapping[str, Check] | None = None  # by the names of [[check]]
 
 
 def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
@@ -71,7 +74,15 @@ def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
         "enforce": Enforce(spec.enforce),
         "on_conflict": spec.on_conflict and OnConflict(spec.on_conflict),
     }
-    if faults := tuple(find_unknown_references(spec, others.interfaces)):
+    faults = list(find_unknown_references(spec, others.interfaces))
+    if spec.requires:
+        faults += find_unknown_checks(spec.requires, others.checks)
+        head["requires"] = tuple(
+            Requirement(name, is_inverted, known.dev, known.src)
+            for name, is_inverted in spec.requires
+            if (known := (others.checks or {}).get(name))
+        )
+    if faults:
         raise FaultsError(*faults)
     return CONVERTERS[kind](head, spec, others)
 

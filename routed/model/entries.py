@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from routed.model.names import TABLE_MAIN, UNICAST
 from routed.model.net import family_of
 from routed.model.objects import RuleMember
+
+if TYPE_CHECKING:  # it has the origin of an entry
+    from routed.model.checks import Check
 
 
 class Enforce(StrEnum):
@@ -40,6 +43,15 @@ class Origin(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
+class Requirement(NamedTuple):
+    """A check that has to be up, or down."""
+
+    check: str
+    is_inverted: bool = False
+    dev: str = ""  # the way of its questions: what takes this away makes the check down at once
+    src: bytes = b""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """The head that every entry has."""
@@ -48,6 +60,7 @@ class Entry:
     origin: Origin
     enforce: Enforce = Enforce.REPAIR
     on_conflict: OnConflict | None = None  # None: replace, but for the first contact with a foreign default route
+    requires: tuple[Requirement, ...] = ()  # checks; unmet, the entry is withheld
 
     @property
     def size(self) -> int:
@@ -223,6 +236,20 @@ class Selector:
     hold: float = DEFAULT_HOLD  # seconds that another choice has to last before it is followed
 
 
+class ProbeWays(NamedTuple):
+    """``[daemon] probe``: what marks the questions of checks with ``via``, and where they are routed.
+
+    Each way has a mark and a table of its own, counted up from these.
+    """
+
+    mark: int = 0x3100
+    priority: int = 10  # of their rules: before whatever else could take them
+    table: int = 31000
+
+
+DEFAULT_WAYS: Final = ProbeWays()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """``[daemon]``. Durations in seconds."""
@@ -233,6 +260,7 @@ class Settings:
     on_stop: str = "keep"  # keep | remove
     max_deletes: float = 0.5  # share of the owned objects, 0 to 1
     fight_limit: int | None = 30  # None: off
+    probe: ProbeWays = DEFAULT_WAYS
     confirm: float | None = None  # after so long an apply undoes itself unless it is confirmed; None: never
 
 
@@ -254,3 +282,4 @@ class Intent:
     table_names: dict[int, str] = field(default_factory=dict)
     digest: str = ""  # of the sources: equal digests mean equal intents
     selectors: tuple[Selector, ...] = ()
+    checks: tuple[Check, ...] = ()
