@@ -82,8 +82,8 @@ class Checking:
             self._host.timetable.bring_forward(Deadline.PROBE, moment)
 
     def _tell_turn(self, check: Check, ruling: Ruling) -> None:
+        self._save()  # what was told is known after a restart
         self._tell(check, ruling)
-        self._save()
 
     def _save(self) -> None:
         from routed.daemon.healths import save_healths  # noqa: PLC0415

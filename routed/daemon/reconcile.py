@@ -186,6 +186,7 @@ class Reconciler:
             ssh_peers=host.world.facts.ssh_peers,
             contacted=ledger.established | ledger.displaced.keys(),
             count_former=wanted.former.count,
+            withheld=wanted.list_withheld() if surplus else frozenset(),
         )
         return Policy(
             stamps=self.dataplanes.stamps(wanted.marks),

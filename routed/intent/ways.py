@@ -6,9 +6,10 @@ rule, the rule the table, and the table has one route. So a remedy never takes t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from routed.intent.crosscheck import Clash
 from routed.model import net
@@ -30,7 +31,7 @@ class Ways(NamedTuple):
         """What contradicts these ways among the entries of the files."""
         entries = tuple(entries)
         yield from _find_overlaps(self, entries)
-        yield from find_severed(self.checks, entries)
+        yield from _find_severed(self.checks, entries)
 
 
 def derive_ways(checks: Iterable[Check], entries: Iterable[Entry], base: ProbeWays) -> Ways:
@@ -64,46 +65,68 @@ def _make_way(check: Check, base: ProbeWays) -> Iterator[Entry]:
     )
 
 
+class _Place(NamedTuple):
+    """What an entry takes, as far as a check may need it."""
+
+    table: int = 0
+    priority: int = 0
+    prefixes: Mapping[int, AbstractSet[bytes]] = {}
+    gateways: AbstractSet[bytes] = frozenset()  # neighbours of this host, whatever the entry leads to
+
+
+# An entry of another kind takes nothing of this.
+PLACES: Final[dict[type[Entry], Callable[[Any], _Place]]] = {
+    RouteEntry: lambda it: _Place(it.table, 0, it.prefixes, frozenset(hop.via for hop in it.hops)),
+    VipEntry: lambda it: _Place(it.table, 0, it.prefixes),
+    RuleEntry: lambda it: _Place(priority=it.rule.priority),
+}
+
+
+def _find_places(entries: Iterable[Entry]) -> list[tuple[Entry, _Place]]:
+    return [(entry, PLACES[type(entry)](entry)) for entry in entries if type(entry) in PLACES]
+
+
 def _find_overlaps(ways: Ways, entries: Iterable[Entry]) -> Iterator[Clash]:
     """Entries of the files in a table, or of the priority, that these ways have for themselves."""
-    tables = {entry.table for entry in ways.entries if isinstance(entry, RouteEntry)}
-    hint = "[daemon] probe says which"
-    for entry in entries if tables else ():
-        if isinstance(entry, RuleEntry) and entry.rule.priority == ways.base.priority:
-            yield Clash(entry, ("priority",), f"`priority`: {ways.base.priority} is that of the ways of checks: {hint}")
-        if getattr(entry, "table", 0) in tables:
-            yield Clash(entry, ("table",), f"`table`: this one is a way of a check: {hint}")
+    tables = {place.table for _, place in _find_places(ways.entries)} - {0}
+    for entry, place in _find_places(entries) if tables else ():
+        for key, is_taken in (("priority", place.priority == ways.base.priority), ("table", place.table in tables)):
+            if is_taken:
+                yield Clash(
+                    entry, (key,), f"`{key}`: this one is for the questions of checks: [daemon] probe says which"
+                )
 
 
-def find_severed(checks: Iterable[Check], entries: Iterable[Entry]) -> Iterator[Clash]:
+def _find_severed(checks: Iterable[Check], entries: Iterable[Entry]) -> Iterator[Clash]:
     """Entries whose withdrawal would take the questions of the very check away that they wait for.
 
     A gateway of the route itself is a neighbour, and a longer prefix that stays leads there as well.
     """
     asked = {check.name: check for check in checks if not check.via and check.type is not CheckType.ARP}
-    routes = [entry for entry in entries if isinstance(entry, RouteEntry | VipEntry)]
-    for entry in routes:
-        gateways = {hop.via for hop in entry.hops} if isinstance(entry, RouteEntry) else set()
+    places = _find_places(entries) if asked else []
+    for entry, place in places:
         for requirement in entry.requires:
             check = asked.get(requirement.check)
             if check is None or requirement.is_inverted:
                 continue
-            for target in check.targets:
-                length = _find_length(target.address, entry)
-                others = (one for one in routes if requirement not in one.requires)
-                is_led = any(_find_length(target.address, one) > length for one in others)
-                if length >= 0 and target.address not in gateways and not is_led:
-                    yield Clash(entry, ("requires",), _tell_severed(check, target))
-                    break
+            staying = [other for one, other in places if requirement not in one.requires]
+            severed = (target for target in check.targets if _is_severed(target.address, place, staying))
+            if (target := next(severed, None)) is not None:
+                yield Clash(entry, ("requires",), _tell_severed(check, target))
 
 
-def _find_length(address: bytes, entry: RouteEntry | VipEntry) -> int:
-    """The length of the longest prefix of the entry that holds the address; -1 where none does."""
-    if not address:
-        return -1
-    prefixes = entry.prefixes.get(net.family_of(address), frozenset())
-    lengths = range(len(address) * 8, -1, -1)
-    return next((length for length in lengths if net.network_of(address, length) in prefixes), -1)
+def _is_severed(address: bytes, place: _Place, staying: Iterable[_Place]) -> bool:
+    length = _find_length(address, place)
+    if length < 0 or address in place.gateways:
+        return False
+    return not any(_find_length(address, other) > length for other in staying)
+
+
+def _find_length(address: bytes, place: _Place) -> int:
+    """The length of the longest prefix there that holds the address; -1 where none does."""
+    prefixes = place.prefixes.get(net.family_of(address)) if address else None
+    lengths = range(len(address) * 8, -1, -1) if prefixes else ()
+    return next((length for length in lengths if net.network_of(address, length) in (prefixes or ())), -1)
 
 
 def _tell_severed(check: Check, target: Target) -> str:
