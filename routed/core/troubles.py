@@ -32,6 +32,7 @@ class State(StrEnum):
     DRIFT = "drift"  # seen, and left alone because the entry says observe or once
     HELD = "held"
     CONFLICT = "conflict"
+    DEGRADED = "degraded"  # what it requires is not so, and neither is what every alternative requires
     FAILED = "failed"
     UNKNOWN = "unknown"  # what the kernel holds could not be read
 

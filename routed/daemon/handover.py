@@ -28,6 +28,7 @@ from routed.model.entries import (
     Selector,
     Settings,
     Source,
+    WhenDown,
 )
 from routed.model.handover import VERSION, HandoverError, ValueCodec, make_codec
 from routed.model.prefixes import PrefixSet
@@ -85,7 +86,7 @@ HandoverMessage = ReadFiles | ReadKept | At | StandInWanted | StandIn | Answer |
 _TYPES: Final = (
     ReadFiles, ReadKept, At, StandInWanted, StandIn, Answer, Problem,
     Intent, Settings, Selector, Matcher, How, Source, Origin, PrefixSet, Enforce, OnConflict,
-    Requirement, ProbeWays, Check, CheckType, Target,
+    Requirement, WhenDown, ProbeWays, Check, CheckType, Target,
 )  # fmt: skip
 
 

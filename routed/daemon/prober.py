@@ -70,7 +70,7 @@ class Prober:
 
     def follow(self, intent: Intent) -> None:
         """Ask what these files require from now on, and nothing else. A check that is as before goes on."""
-        used = {requirement.check for entry in intent.entries for requirement in entry.requires}
+        used = {requirement.check for entry in intent.entries for requirement in entry.conditions}
         checks = {check.name: check for check in intent.checks if check.name in used}
         for name in [name for name, probing in self.probings.items() if not _is_same(probing.check, checks.get(name))]:
             del self.probings[name]

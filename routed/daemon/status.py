@@ -138,6 +138,8 @@ def count_states(host: Host) -> dict[str, int]:
             counts[State.WAITING] += 1
         if resolution.withheld:
             counts[State.WITHHELD] += 1
+        if resolution.degraded:
+            counts[State.DEGRADED] += 1
     return {State.IN_SYNC.value: 0} | {str(state): count for state, count in counts.items()}
 
 
@@ -232,6 +234,8 @@ def _describe_entry(
         states.append(Trouble(State.PAUSED, paused.reason, paused.since))
     if resolution.withheld:
         states.append(Trouble(State.WITHHELD, resolution.withheld, _find_withheld_since(host, resolution)))
+    if resolution.degraded:
+        states.append(Trouble(State.DEGRADED, resolution.degraded, _find_withheld_since(host, resolution)))
     if resolution.waiting:
         states.append(Trouble(State.WAITING, _why_it_waits(resolution), since))
     if entry.name in host.wanted.desired.clashes:

@@ -32,6 +32,7 @@ from routed.model.entries import (
     RuleEntry,
     VipEntry,
     When,
+    WhenDown,
 )
 from routed.model.net import FAMILIES, FAMILY_NAME, IPV6, family_of
 from routed.model.objects import RuleMember
@@ -76,15 +77,27 @@ def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
     }
     faults = list(find_unknown_references(spec, others.interfaces))
     if spec.requires:
-        faults += find_unknown_checks(spec.requires, others.checks)
-        head["requires"] = tuple(
-            Requirement(name, is_inverted, known.dev, known.src)
-            for name, is_inverted in spec.requires
-            if (known := (others.checks or {}).get(name))
-        )
+        faults += find_unknown_checks(("requires",), spec.requires, others.checks)
+        head["requires"] = _require(spec.requires, others)
     if faults:
         raise FaultsError(*faults)
     return CONVERTERS[kind](head, spec, others)
+
+
+def _require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[Requirement, ...]:
+    """Requirements with the way of the questions, which is known where the checks are."""
+    return tuple(
+        Requirement(name, is_inverted, known.dev, known.src)
+        for name, is_inverted in requires
+        if (known := (others.checks or {}).get(name))
+    )
+
+
+def _find_fallback(route: schema.Route) -> WhenDown | None:
+    """Which entries are its alternatives is seen when all of them are known."""
+    if not route.requires and not any(hop.requires for hop in route.hops or ()):
+        return None
+    return WhenDown(route.down_metric, keeps=None if route.when_all_down is None else route.when_all_down == "keep")
 
 
 def split_reference(word: bytes | str | None) -> tuple[bytes, str]:
@@ -99,6 +112,8 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         raise FaultsError(*faults)
     prefixes, families = _destinations(route, others)
     faults += checks.check_route(route, frozenset(families))
+    for index, hop in enumerate(route.hops or ()):
+        faults += find_unknown_checks(("hops", index, "requires"), hop.requires or (), others.checks)
     table = _take(faults, "table", _route_table, others.names, route.table)
     tos = _take(faults, "tos", _tos, others.names, route.tos)
     if faults:
@@ -114,7 +129,8 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         scope=route.scope,
         src=src,
         src_of=src_of,
-        hops=tuple(hop for _, hop in checks.hop_specs(route)),
+        hops=tuple(hop._replace(requires=_require(requires, others)) for hop, requires in checks.list_hops(route)),
+        fallback=_find_fallback(route),
         metrics=_metrics(route),
         lock=sum(1 << names.METRICS[word] for word in set(route.lock)),
     )

@@ -171,7 +171,7 @@ class _Assembly:
             raise IntentError(self._in_order(self.problems))
         table_names = {number: name for name, number in names.tables.items()}
         if ways is not None:
-            checks, entries = ways.checks, (*ways.entries, *entries)
+            checks, entries = ways.checks, (*ways.made, *ways.written)
         entries = (*derive_links(entries), *entries)
         intent = Intent(settings, entries, self.sources, table_names, digest_of(self.sources), selectors, checks)
         return Loaded(intent, self._in_order(self.notices))
@@ -333,7 +333,7 @@ class _Assembly:
             return
         is_whole = not self.problems
         places = {entry.name: table for table, entry in zip(tables, entries, strict=True)}
-        clashes = chain(find_clashes(entries), ways.find_clashes(entries) if ways else ())
+        clashes = chain(find_clashes(entries), ways.find_clashes() if ways else ())
         for clash in clashes:
             if is_whole or not clash.is_absence:
                 table = places[clash.entry.name]

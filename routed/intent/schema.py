@@ -181,6 +181,9 @@ class Hop(Table):
     dev: Interface | None = Field(None, description="The interface; left out, it is the gateway's link.")
     weight: Annotated[int, Field(ge=1, le=256)] = Field(1, description="The share of this hop, 1 to 256.")
     onlink: bool = Field(default=False, description="Take the gateway for a neighbour although no address says so.")
+    requires: Requires | None = Field(
+        None, description='A [[check]] that has to be up, "@name", or down, "!@name". Else this hop is left out.'
+    )
 
 
 class Route(EntryTable):
@@ -202,6 +205,13 @@ class Route(EntryTable):
     src: SourceAddress | None = Field(None, description="The source address that the host prefers on this route.")
     table: NameOrNumber | None = Field(None, description="The routing table, by name or number. main.")
     metric: Number | None = Field(None, description="The priority, lower first. IPv4 0, IPv6 1024.")
+    down_metric: Number | None = Field(
+        None, description="With requires: while a check is not as it says, the route stays under this metric."
+    )
+    when_all_down: Literal["keep", "withdraw"] | None = Field(
+        None,
+        description="With requires: what becomes of it when every route there is out of force. keep beside others.",
+    )
     tos: NameOrNumber | None = Field(None, description="Type of service, IPv4 only: part of the route's key.")
     scope: ScopeNumber | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
     mtu: Annotated[int, Field(ge=1, le=65520)] | None = Field(None, description="Path MTU in bytes.")

@@ -6,11 +6,12 @@ rule, the rule the table, and the table has one route. So a remedy never takes t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from routed.intent.alternatives import find_lonely, join_alternatives
 from routed.intent.crosscheck import Clash
 from routed.model import net
 from routed.model.checks import Check, CheckType, Target
@@ -24,20 +25,21 @@ class Ways(NamedTuple):
     """The checks with the marks of their ways, and the entries that make these."""
 
     checks: tuple[Check, ...]
-    entries: tuple[Entry, ...]
+    made: tuple[Entry, ...]
+    written: tuple[Entry, ...]  # by the operator; they know their alternatives
     base: ProbeWays
 
-    def find_clashes(self, entries: Iterable[Entry]) -> Iterator[Clash]:
-        """What contradicts these ways among the entries of the files."""
-        entries = tuple(entries)
-        yield from _find_overlaps(self, entries)
-        yield from _find_severed(self.checks, entries)
+    def find_clashes(self) -> Iterator[Clash]:
+        """What contradicts these ways, or the checks, among the entries of the files."""
+        yield from _find_overlaps(self)
+        yield from _find_severed(self.checks, self.written)
+        yield from find_lonely(self.written)
 
 
-def derive_ways(checks: Iterable[Check], entries: Iterable[Entry], base: ProbeWays) -> Ways:
+def derive_ways(checks: Iterable[Check], entries: Sequence[Entry], base: ProbeWays) -> Ways:
     """Checks that share gateway and link share a way. What no entry requires has none."""
     checks = tuple(checks)
-    used = {requirement.check for entry in entries for requirement in entry.requires}
+    used = {requirement.check for entry in entries for requirement in entry.conditions}
     ways = sorted({(check.dev, check.via) for check in checks if check.via and check.name in used})
     marked = tuple(
         replace(check, mark=base.mark + ways.index((check.dev, check.via))) if (check.dev, check.via) in ways else check
@@ -45,7 +47,7 @@ def derive_ways(checks: Iterable[Check], entries: Iterable[Entry], base: ProbeWa
     )
     firsts = {check.mark: check for check in reversed(marked) if check.mark and check.name in used}
     made = [entry for mark in sorted(firsts) for entry in _make_way(firsts[mark], base)]
-    return Ways(marked, tuple(made), base)
+    return Ways(marked, tuple(made), join_alternatives(entries), base)
 
 
 def _make_way(check: Check, base: ProbeWays) -> Iterator[Entry]:
@@ -86,10 +88,10 @@ def _find_places(entries: Iterable[Entry]) -> list[tuple[Entry, _Place]]:
     return [(entry, PLACES[type(entry)](entry)) for entry in entries if type(entry) in PLACES]
 
 
-def _find_overlaps(ways: Ways, entries: Iterable[Entry]) -> Iterator[Clash]:
+def _find_overlaps(ways: Ways) -> Iterator[Clash]:
     """Entries of the files in a table, or of the priority, that these ways have for themselves."""
-    tables = {place.table for _, place in _find_places(ways.entries)} - {0}
-    for entry, place in _find_places(entries) if tables else ():
+    tables = {place.table for _, place in _find_places(ways.made)} - {0}
+    for entry, place in _find_places(ways.written) if tables else ():
         for key, is_taken in (("priority", place.priority == ways.base.priority), ("table", place.table in tables)):
             if is_taken:
                 yield Clash(

@@ -61,11 +61,28 @@ class Entry:
     enforce: Enforce = Enforce.REPAIR
     on_conflict: OnConflict | None = None  # None: replace, but for the first contact with a foreign default route
     requires: tuple[Requirement, ...] = ()  # checks; unmet, the entry is withheld
+    fallback: WhenDown | None = None  # of what requires anything: what stands in for it then
+
+    @property
+    def conditions(self) -> tuple[Requirement, ...]:
+        """Everything that it, or a part of it, requires."""
+        return self.requires
 
     @property
     def size(self) -> int:
         """How many prefixes it lists; 1 where it lists none."""
         return 1
+
+
+class WhenDown(NamedTuple):
+    """What becomes of a route whose requirements are not met."""
+
+    down_metric: int | None = None  # it stays, under this one
+    # Of the entries with its table and destination: what each other one requires. Where none of these is met either,
+    # and it is the preferred one, it stays as it is.
+    alternatives: tuple[tuple[Requirement, ...], ...] = ()
+    keeps: bool | None = None  # None: the file does not say
+    is_preferred: bool = False
 
 
 class HopSpec(NamedTuple):
@@ -75,6 +92,7 @@ class HopSpec(NamedTuple):
     dev: str = ""
     weight: int = 1
     onlink: bool = False
+    requires: tuple[Requirement, ...] = ()  # unmet, this leg is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +110,11 @@ class RouteEntry(Entry):
     metrics: tuple[tuple[int, int | str], ...] = ()
     lock: int = 0
     src_of: str = ""  # the [[interface]] whose address is meant, in place of ``src``
+
+    @property
+    def conditions(self) -> tuple[Requirement, ...]:
+        """Everything that it, or one of its legs, requires."""
+        return (*self.requires, *(one for hop in self.hops for one in hop.requires))
 
     @property
     def size(self) -> int:

@@ -39,7 +39,7 @@ def a_check(keys: str = "", every: str = "200ms", type_: str = "tcp", target: st
 
 
 def a_route(requires: str = "@web", to: str = TO) -> str:
-    return f'[[route]]\nname = "lan"\nto = "{to}"\ndev = "v0"\nrequires = "{requires}"\n'
+    return f'[[route]]\nname = "lan"\nto = "{to}"\ndev = "v0"\nrequires = "{requires}"\nwhen_all_down = "withdraw"\n'
 
 
 @pytest.mark.parametrize("to", [TO, TO6])
@@ -66,7 +66,7 @@ def test_a_route_that_requires_the_opposite_is_there_while_the_check_is_down(dae
 
 
 def test_what_requires_nothing_is_not_asked_about(daemon: Daemon) -> None:
-    free = a_route().replace("requires", "# requires")
+    free = a_route().replace("requires", "# requires").replace("when", "# when")
     with listening() as server:
         server.setblocking(False)
         daemon.start(a_check() + free)
@@ -110,7 +110,9 @@ def test_what_is_installed_stays_while_a_check_is_not_known_yet(daemon: Daemon, 
 
 def test_a_failover_of_many_prefixes_is_not_held(daemon: Daemon) -> None:
     many = ", ".join(f'"10.200.{number}.0/24"' for number in range(60))
-    entry = f'[[route]]\nname = "many"\nprefixes = [{many}]\ndev = "v0"\nrequires = "@web"\n'
+    entry = (
+        f'[[route]]\nname = "many"\nprefixes = [{many}]\ndev = "v0"\nrequires = "@web"\nwhen_all_down = "withdraw"\n'
+    )
     with listening():
         daemon.start(a_check() + entry, daemon='max_deletes = "10%"')
         wait_until(lambda: len(shown("root 10.200.0.0/16")) == 60)
@@ -186,6 +188,8 @@ requires = ["@web"]
         (a_check(target="192.0.2.7:80") + a_route(), "its questions would go with this route"),
         (a_check('path = "/"'), "a check of type tcp has none"),
         (a_check(target="127.0.0.1"), "`target` has no port"),
+        (a_check() + a_route().replace("when_all", "# "), "this route stands alone"),
+        (a_route().replace("requires", "# "), "`when_all_down` goes with `requires` only"),
         (a_check('via = "fd00::2"'), "different families"),
         (
             a_check('via = "10.0.0.2"') + a_route() + '[[rule]]\npriority = 10\nfamily = "ipv4"\ntable = 7\n',
