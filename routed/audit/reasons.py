@@ -286,6 +286,12 @@ _FINDINGS: Final[Mapping[Finding, str]] = {
 }
 
 
+def _describe_pause(pause: Paused) -> str:
+    if pause.ruling is None:
+        return pause.words or "paused by the operator"
+    return f"said to be {'up' if pause.ruling else 'down'}" + (f": {pause.words}" if pause.words else "")
+
+
 def _describe_probed(probed: Probed) -> str:
     row = f", {probed.times} in a row" if probed.times > 1 else ""
     return f"{probed.check}: {_FINDINGS[probed.finding].format(probed.detail)}{row}"
@@ -351,7 +357,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     SaidNo: lambda it: it.words,
     Unseen: lambda it: f"{strerror(it.errno)}: the kernel took it and does not show it",
     Fought: _describe_fight,
-    Paused: lambda it: it.words or "paused by the operator",
+    Paused: _describe_pause,
     Claimed: lambda it: f"{it.entry} wants the same object",
     Several: lambda it: "; ".join(map(describe_reason, it.reasons)),
     CallFailed: lambda it: it.words,

@@ -69,12 +69,12 @@ def _judge_freshness(found: Resolution, facts: Facts) -> Resolution:
     read = {key: facts.told[key] for key in sorted(found.reads & facts.told.keys())}
     loading = {key: fact for key, fact in read.items() if fact.state is Freshness.LOADING}
     patience = max((fact.since for fact in loading.values()), default=0.0) + START_WITHIN
-    if found.entry.fallback and found.entry.fallback.keeps and facts.moment >= patience:
+    if found.entry.when_down and found.entry.when_down.keeps and facts.moment >= patience:
         loading = {}  # nobody knows for so long that it counts as up: the file says that the entry is rather kept
     if loading:
         waiting = [Waiting(NotTold(key.what, key.which)) for key in loading]
         sets = tuple(group._replace(value=None, also=()) for group in found.sets)
-        again = min(patience, found.again or patience) if found.entry.fallback else found.again
+        again = min(patience, found.again or patience) if found.entry.when_down else found.again
         return found._replace(sets=sets, waiting=(*found.waiting, *waiting), again=again)
     kept = {key: fact.state for key, fact in read.items() if fact.state not in {Freshness.LIVE, Freshness.LOADING}}
     old = [Outdated(key.what, key.which, state) for key, state in kept.items()]

@@ -43,18 +43,18 @@ def decide(entry: Entry, facts: Facts) -> Decision:
     variant, without = _leave_out_legs(entry, facts)
     if unmet is None and variant is not None:
         return Decision(variant, reads, note=without)
-    why, fallback = unmet or without, entry.fallback or WhenDown()
-    if fallback.down_metric is not None:
-        return Decision(replace(entry, metric=fallback.down_metric), reads, note=why)  # type: ignore[call-arg]
-    are_all_down = all(_join_unmet(other, facts) is not None for other in fallback.alternatives)
-    if fallback.keeps and fallback.is_preferred and are_all_down:
+    why, when_down = unmet or without, entry.when_down or WhenDown()
+    if when_down.down_metric is not None:
+        return Decision(replace(entry, metric=when_down.down_metric), reads, note=why)  # type: ignore[call-arg]
+    are_all_down = all(_join_unmet(other, facts) is not None for other in when_down.alternatives)
+    if when_down.keeps and when_down.is_preferred and are_all_down:
         return Decision(entry, reads, degraded=why)
     return Decision(None, reads, withheld=why)
 
 
 def _list_asked(entry: Entry) -> Iterator[Requirement]:
     yield from entry.conditions
-    for other in entry.fallback.alternatives if entry.fallback else ():
+    for other in entry.when_down.alternatives if entry.when_down else ():
         yield from other
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from routed.audit.reasons import describe_reason
+from routed.core.holds import Hold
 from routed.core.timetable import Deadline
 from routed.daemon.host import Host
 from routed.model.checks import Check, CheckState, Ruling
@@ -61,6 +62,15 @@ class Checking:
             await self._prober.stop()
             self._save()
 
+    def list_names(self) -> set[str]:
+        """The checks of the files in force, as ``check/wan1``."""
+        return {check.entry for check in self._host.wanted.intent.checks}
+
+    def judge_again(self) -> None:
+        """The operator said something of a check, or what he said is over."""
+        if self._prober is not None:
+            self._prober.judge_again()
+
     def describe(self, moment: Callable[[float], str]) -> list[CheckDocument]:
         """Every check of the files in force, in their order."""
         probings = self._prober.probings if self._prober else {}
@@ -71,9 +81,12 @@ class Checking:
         from routed.daemon.prober import Prober  # noqa: PLC0415
 
         kept = load_healths(self._kept, time.monotonic())
-        return Prober(
-            lambda: self._host.world.facts, self._deliver, self._tell_turn, self._remind, time.monotonic, kept
-        )  # fmt: skip
+        find_facts, find_pause = (lambda: self._host.world.facts), self._find_pause
+        return Prober(find_facts, self._deliver, self._tell_turn, self._remind, find_pause, time.monotonic, kept)
+
+    def _find_pause(self, check: Check) -> Hold | None:
+        hold = self._host.ledger.holds.active.get(check.entry)
+        return hold if hold is not None and hold.until > time.monotonic() else None
 
     def _remind(self, moment: float | None) -> None:
         if moment is None:

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from routed.core.health import Health, find_pause, judge, note
+from routed.core.holds import Hold
 from routed.core.references import find_link
 from routed.model.checks import Check, Ruling, Target, key_of
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey, Facts, Freshness
-from routed.model.reasons import Finding, Probed
+from routed.model.reasons import Finding, Paused, Probed
 from routed.probes.ask import Asked, ask
 from routed.probes.sockets import Path
 
@@ -53,6 +54,7 @@ class Prober:
         deliver: Callable[[Mapping[FactKey, Fact]], None],
         tell: Callable[[Check, Ruling], None],
         remind: Callable[[float | None], None],
+        find_pause: Callable[[Check], Hold | None],
         clock: Callable[[], float],
         kept: Mapping[str, Mapping[Target, Health]],
     ) -> None:
@@ -62,6 +64,7 @@ class Prober:
         self._deliver = deliver
         self._tell = tell
         self._remind = remind
+        self._find_pause = find_pause
         self._clock = clock
         self._kept = dict(kept)
         self._queue: list[tuple[float, str, Target]] = []
@@ -140,24 +143,42 @@ class Prober:
         else:
             self._arm()
 
+    def judge_again(self) -> None:
+        """The operator paused a check, said what it is, or let it go again."""
+        for probing in self.probings.values():
+            self._judge(probing, probing.freshness)
+
     def _judge(self, probing: Probing, freshness: Freshness) -> None:
-        """Deliver what the answers come to now, where it is news."""
+        """Deliver what the answers come to now, or what the operator says, where it is news."""
         before, found = probing.ruling, judge(probing.check, probing.healths)
+        pause = self._find_pause(probing.check)
+        if pause is not None:
+            found = _find_said(pause, before)
+            freshness = Freshness.LIVE
         if found is None:
             return
         has_turned = before is None or before.is_up is not found.is_up
-        probing.ruling = ruling = found._replace(since=self._clock() if has_turned or before is None else before.since)
+        if pause is None:
+            found = found._replace(since=self._clock() if before is None or has_turned else before.since)
         if freshness is Freshness.CACHED:
-            ruling = probing.ruling = ruling._replace(since=max(one.since for one in probing.healths.values()))
-        elif has_turned:
-            self._tell(probing.check, ruling)
-        if ruling != before or freshness is not probing.freshness:
+            found = found._replace(since=max(one.since for one in probing.healths.values()))
+        probing.ruling = found
+        if has_turned and freshness is Freshness.LIVE:
+            self._tell(probing.check, found)
+        if found != before or freshness is not probing.freshness:
             probing.freshness = freshness
-            self._deliver({key_of(probing.check.name): Fact(ruling, freshness, self._clock())})
+            self._deliver({key_of(probing.check.name): Fact(found, freshness, self._clock())})
 
     def _arm(self) -> None:
         is_full = len(self._tasks) >= AT_ONCE  # then whoever comes back first asks on
         self._remind(self._queue[0][0] if self._queue and not is_full else None)
+
+
+def _find_said(pause: Hold, before: Ruling | None) -> Ruling | None:
+    """What a check counts as while it is paused: what the operator says, else what it was."""
+    assert isinstance(pause.reason, Paused)
+    said = pause.reason.ruling
+    return before if said is None else Ruling(said, pause.reason, pause.since)
 
 
 def find_path(check: Check, facts: Facts) -> Path | Probed:

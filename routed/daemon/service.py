@@ -293,12 +293,20 @@ class Service:
 
     def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
         """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""
-        subject = self._find_subject(entry)
+        self._pause(self._find_subject(entry), seconds, Paused(reason, name_asker(asker)))
+
+    def override(self, check: str, seconds: float, reason: str, asker: Peer, *, is_up: bool) -> None:
+        """Have a check count as up or down for a while, whatever it finds. Raises UnknownEntry."""
+        if check not in self.checking.list_names():
+            raise UnknownEntry(entry=check)
+        self._pause(check, seconds, Paused(reason, name_asker(asker), is_up))
+
+    def _pause(self, subject: str, seconds: float, reason: Paused) -> None:
         now = time.monotonic()
-        author = name_asker(asker)
-        self.host.ledger.holds.pause(subject, reason, now + seconds, now, author)
+        self.host.ledger.holds.pause(subject, reason.words, now + seconds, now, reason.author, ruling=reason.ruling)
         self.keeper.save_pauses(now)
-        self.voice.say(notices.note_paused(subject, seconds, Paused(reason, author)))
+        self.voice.say(notices.note_paused(subject, seconds, reason))
+        self.checking.judge_again()
         self.loop.pump()
 
     def resume(self, entry: str | None) -> None:
@@ -308,6 +316,7 @@ class Service:
             self.keeper.save_pauses(time.monotonic())
             self.voice.say(notices.note_resumed(subject, is_over=False))
             self.host.make_dirty(self.host.schedule.dirt, [subject], Cause(None, Look.RESUMED))
+            self.checking.judge_again()
             self.loop.pump()
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
@@ -366,7 +375,7 @@ class Service:
     def _find_subject(self, entry: str | None) -> str:
         if entry is None or entry == EVERYTHING:
             return EVERYTHING
-        if entry not in self.host.wanted.desired.resolutions:
+        if entry not in self.host.wanted.desired.resolutions and entry not in self.checking.list_names():
             raise UnknownEntry(entry=entry)
         return entry
 
@@ -421,6 +430,7 @@ class Service:
                 for subject in step.subjects:
                     self.voice.say(notices.note_resumed(subject, is_over=True))
                 self.keeper.save_pauses(time.monotonic())
+                self.checking.judge_again()
             case Aborted():
                 self._on_failure(step)
             case Recovered():

@@ -22,28 +22,28 @@ _ALONE: Final = (
 
 def join_alternatives(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     """The entries, of which those that require a check know their alternatives."""
-    return tuple(_join(entry, entries) if entry.fallback else entry for entry in entries)
+    return tuple(_join(entry, entries) if entry.when_down else entry for entry in entries)
 
 
 def find_lonely(entries: Iterable[Entry]) -> Iterator[Clash]:
     """Routes that require a check, have no alternative, and do not say what becomes of them."""
     for entry in entries:
-        fallback = entry.fallback
-        if fallback and not fallback.alternatives and fallback.keeps is None and fallback.down_metric is None:
+        when_down = entry.when_down
+        if when_down and not when_down.alternatives and when_down.keeps is None and when_down.down_metric is None:
             yield Clash(entry, (), _ALONE)
 
 
 def _join(entry: Entry, entries: Sequence[Entry]) -> Entry:
-    assert entry.fallback is not None
+    assert entry.when_down is not None
     others = [(place, other) for place, other in enumerate(entries) if other is not entry and _are_alike(entry, other)]
     mine = _rank(entry, next(place for place, one in enumerate(entries) if one is entry))
-    keeps = entry.fallback.keeps
-    fallback = entry.fallback._replace(
+    keeps = entry.when_down.keeps
+    when_down = entry.when_down._replace(
         alternatives=tuple(other.requires for _, other in others),
         keeps=bool(others) if keeps is None and others else keeps,
         is_preferred=all(mine < _rank(other, place) for place, other in others),
     )
-    return replace(entry, fallback=fallback)
+    return replace(entry, when_down=when_down)
 
 
 def _are_alike(entry: Entry, other: Entry) -> bool:

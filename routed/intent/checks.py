@@ -52,7 +52,7 @@ def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault
     """Everything that can be said about a route and the families of its destinations."""
     hops = hop_specs(route)
     yield from _check_hop_keys(route)
-    yield from _check_fallback(route)
+    yield from _check_when_down(route)
     yield from _check_type(route)
     for path, hop in hops:
         yield from _check_hop(path, hop, families)
@@ -67,7 +67,7 @@ def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault
             yield Fault(("lock",), f"`lock` names `{word}`, which this route does not set")
 
 
-def _check_fallback(route: schema.Route) -> Iterator[Fault]:
+def _check_when_down(route: schema.Route) -> Iterator[Fault]:
     has_conditions = route.requires or any(hop.requires for hop in route.hops or ())
     for key in ("down_metric", "when_all_down"):
         if getattr(route, key) is not None and not has_conditions:

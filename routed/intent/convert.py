@@ -93,7 +93,7 @@ def _require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[
     )
 
 
-def _find_fallback(route: schema.Route) -> WhenDown | None:
+def _say_when_down(route: schema.Route) -> WhenDown | None:
     """Which entries are its alternatives is seen when all of them are known."""
     if not route.requires and not any(hop.requires for hop in route.hops or ()):
         return None
@@ -130,7 +130,7 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         src=src,
         src_of=src_of,
         hops=tuple(hop._replace(requires=_require(requires, others)) for hop, requires in checks.list_hops(route)),
-        fallback=_find_fallback(route),
+        when_down=_say_when_down(route),
         metrics=_metrics(route),
         lock=sum(1 << names.METRICS[word] for word in set(route.lock)),
     )

@@ -61,7 +61,7 @@ class Entry:
     enforce: Enforce = Enforce.REPAIR
     on_conflict: OnConflict | None = None  # None: replace, but for the first contact with a foreign default route
     requires: tuple[Requirement, ...] = ()  # checks; unmet, the entry is withheld
-    fallback: WhenDown | None = None  # of what requires anything: what stands in for it then
+    when_down: WhenDown | None = None  # of what requires anything: what stands in for it then
 
     @property
     def conditions(self) -> tuple[Requirement, ...]:

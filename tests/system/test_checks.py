@@ -181,6 +181,40 @@ requires = ["@web"]
         wait_until(lambda thing=thing: not thing())  # type: ignore[misc]
 
 
+def test_what_the_operator_says_of_a_check_counts_until_it_is_over_or_resumed(daemon: Daemon) -> None:
+    with listening():
+        daemon.start(a_check() + a_route())
+        wait_until(lambda: shown(TO) != [])
+        assert daemon.ask("override", "web", "down", "--reason", "tests").code == 0
+        wait_until(lambda: shown(TO) == [])
+        status = daemon.ask_json("status")
+        assert status["checks"][0]["state"] == "down"
+        assert "said to be down: tests" in status["checks"][0]["reason"]
+        assert [pause["entry"] for pause in status["pauses"]] == ["check/web"]
+        daemon.kill()
+        daemon.start()
+        wait_until(lambda: daemon.ask_json("status")["checks"][0]["state"] == "down")
+        assert shown(TO) == []
+        assert daemon.ask("resume", "check/web").code == 0
+        wait_until(lambda: shown(TO) != [])
+        assert daemon.ask("override", "web", "down", "--for", "500ms").code == 0
+        wait_until(lambda: shown(TO) == [])
+        wait_until(lambda: shown(TO) != [])
+    assert daemon.ask("override", "other", "up").code == 1
+
+
+def test_a_paused_check_counts_as_it_did(daemon: Daemon) -> None:
+    with listening():
+        daemon.start(a_check() + a_route())
+        wait_until(lambda: shown(TO) != [])
+        assert daemon.ask("pause", "check/web").code == 0
+    wait_until(lambda: "refused" in daemon.ask_json("status")["checks"][0]["targets"][0]["last"])
+    daemon.ask("apply")
+    assert shown(TO) != []
+    assert daemon.ask("resume", "check/web").code == 0
+    wait_until(lambda: shown(TO) == [])
+
+
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
