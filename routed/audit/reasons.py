@@ -268,6 +268,7 @@ def _describe_ambiguity(choice: Ambiguous) -> str:
 _FINDINGS: Final[Mapping[Finding, str]] = {
     Finding.GOOD: "answered",
     Finding.SILENCE: "no answer in {0}",
+    Finding.FILTERED: "no answer in {0}, and rp_filter of the link is 1: the kernel drops what comes in by another way",
     Finding.REFUSED: "connection refused",
     Finding.RESET: "connection reset",
     Finding.CLOSED: "closed without an answer",

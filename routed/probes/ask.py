@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from routed.model.checks import Check, CheckType, Target
 from routed.model.reasons import Finding, Probed
-from routed.probes.sockets import Path
+from routed.probes.sockets import Path, drops_answers
 
 MODULES: Final[dict[CheckType, str]] = {
     CheckType.ICMP: "icmp",
@@ -67,6 +67,8 @@ async def ask(check: Check, target: Target, path: Path) -> Asked:
     seconds = loop.time() - began
     if finding is Finding.SILENCE and seconds > check.timeout + SLACK:
         finding, detail = Finding.LOCAL, f"this host was busy for {seconds - check.timeout:.1f} s"
+    if finding is Finding.SILENCE and drops_answers(target.address, path):
+        finding = Finding.FILTERED
     return Asked(Probed(check.type, finding, detail), seconds)
 
 

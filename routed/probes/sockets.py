@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path as Folder
 from typing import Final, NamedTuple
 
 from routed.model.net import IPV4, family_of, format_address
@@ -41,3 +42,17 @@ def endpoint(address: bytes, port: int, path: Path) -> tuple[str, int] | tuple[s
     if family_of(address) == IPV4:
         return format_address(address), port
     return format_address(address), port, 0, path.ifindex if address[:2] == b"\xfe\x80" else 0
+
+
+def drops_answers(address: bytes, path: Path) -> bool:
+    """May the kernel drop an answer because it came in by this way? IPv4 alone has that filter.
+
+    Source: fib_validate_source in net/ipv4/fib_frontend.c; the higher of both values counts, and 1 is strict.
+    """
+    if family_of(address) != IPV4 or not (path.link and path.mark):
+        return False
+    try:
+        values = [int(Folder("/proc/sys/net/ipv4/conf", name, "rp_filter").read_text()) for name in ("all", path.link)]
+    except (OSError, ValueError):
+        return False
+    return max(values) == 1

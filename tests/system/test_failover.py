@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -208,3 +209,36 @@ def test_what_is_rather_kept_counts_as_up_when_nobody_knows_for_long(daemon: Dae
         assert metrics() == []
         assert daemon.entry("route/first")["state"] == "waiting"
         wait_until(lambda: metrics() == [100, 200], within=10.0)
+
+
+def test_a_filter_that_drops_the_answers_is_named(daemon: Daemon, uplinks: Uplinks) -> None:
+    Path("/proc/sys/net/ipv4/conf/v1/rp_filter").write_text("1")
+    daemon.start(with_both_checked(4))
+    down = daemon.wait_for("check-down", "check/wan2")
+    assert "rp_filter of the link is 1" in down["fields"]["ROUTED_REASON"]
+    Path("/proc/sys/net/ipv4/conf/v1/rp_filter").write_text("2")
+    daemon.wait_for("check-up", "check/wan2")
+
+
+def test_a_new_address_of_the_line_is_followed(daemon: Daemon, uplinks: Uplinks) -> None:
+    daemon.start(a_file(4))
+    wait_until(lambda: metrics() == [100, 200])
+    ip("address del 10.0.0.1/24 dev v0")
+    wait_until(lambda: metrics() == [200])
+    ip("address add 10.0.0.7/24 dev v0")
+    wait_until(lambda: metrics() == [100, 200])
+    uplinks.cut(0)
+    wait_until(lambda: metrics() == [200])
+    uplinks.mend(0)
+    wait_until(lambda: metrics() == [100, 200])
+
+
+def test_killed_in_the_middle_of_switches_it_converges(daemon: Daemon, uplinks: Uplinks) -> None:
+    daemon.start(a_file(4))
+    wait_until(lambda: metrics() == [100, 200])
+    for turn in range(4):
+        (uplinks.cut if turn % 2 == 0 else uplinks.mend)(0)
+        time.sleep(0.15 * turn)
+        daemon.kill()
+        daemon.start()
+        wait_until(lambda turn=turn: metrics() == ([200] if turn % 2 == 0 else [100, 200]))  # type: ignore[misc]

@@ -12,6 +12,7 @@ class Finding(Enum):
 
     GOOD = auto()
     SILENCE = auto()  # no answer in time
+    FILTERED = auto()  # likewise, and the kernel drops answers that come in by this link: rp_filter is strict
     REFUSED = auto()
     RESET = auto()
     CLOSED = auto()  # the far end said less than was expected, and closed
