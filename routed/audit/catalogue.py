@@ -59,6 +59,9 @@ class Message(StrEnum):
     TRIAL_OVER = "trial-over"
     CONFIRMED = "confirmed"
     ROLLED_BACK = "rolled-back"
+    CHECK_UP = "check-up"
+    CHECK_DOWN = "check-down"
+    CHECK_FLAPPING = "check-flapping"
 
 
 class Row(NamedTuple):
@@ -190,5 +193,10 @@ CATALOGUE: Final[dict[Message, Row]] = {
         "aac2bbc3e0b94edba46f3662191b585b",
         NOTICE,
         "rolled back to revision {revision} ({by}); the files on disk are left alone",
+    ),
+    Message.CHECK_UP: Row("4c344ac07ac64622a5a04230105f5133", NOTICE, "{subject} is up"),
+    Message.CHECK_DOWN: Row("da89832aacf8496dbb65af17642da123", WARNING, "{subject} is down: {reason}"),
+    Message.CHECK_FLAPPING: Row(
+        "217245344cb54806945a03783f26f746", WARNING, "{subject} goes up and down: not every turn is told", is_state=True
     ),
 }

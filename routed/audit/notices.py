@@ -14,6 +14,7 @@ from routed.audit.figures import format_count, format_span
 from routed.audit.reasons import describe_reason
 from routed.audit.records import Record, make_record
 from routed.audit.wording import Absence
+from routed.model.checks import Ruling
 from routed.model.reasons import CallFailed, Defect, Fought, Paused, Reason
 
 EVERYTHING: Final = "everything"  # the subject of a pause that names no entry
@@ -257,3 +258,15 @@ def note_default_rules_missing(absence: Absence) -> Record:
         {"family": absence.family, "missing": absence.missing, "command": absence.command},
         {"ROUTED_OBJECT": absence.subject, "ROUTED_REASON": absence.missing},
     )
+
+
+def note_check_turned(entry: str, origin: str, ruling: Ruling) -> Record:
+    """A check is up, or down, and was not before."""
+    fields = {"ROUTED_ENTRY": entry, "ROUTED_ORIGIN": origin, "ROUTED_REASON": describe_reason(ruling.why)}
+    message = Message.CHECK_UP if ruling.is_up else Message.CHECK_DOWN
+    return make_record(message, {"subject": entry, "reason": describe_reason(ruling.why)}, fields)
+
+
+def note_check_flapping(entry: str, origin: str) -> Record:
+    """A check turns so often that not every turn is told."""
+    return make_record(Message.CHECK_FLAPPING, {"subject": entry}, {"ROUTED_ENTRY": entry, "ROUTED_ORIGIN": origin})

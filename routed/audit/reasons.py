@@ -32,6 +32,7 @@ from routed.model.reasons import (
     Differs,
     FactChanged,
     FileChanged,
+    Finding,
     FirstContact,
     FirstOf,
     Flaw,
@@ -54,6 +55,7 @@ from routed.model.reasons import (
     NameFits,
     Needed,
     NoAddress,
+    NoCarrier,
     NoHolder,
     NoHostAddress,
     NoInterface,
@@ -70,14 +72,17 @@ from routed.model.reasons import (
     OwnAddress,
     Paused,
     Plain,
+    Probed,
     Reaches,
     Reason,
+    Required,
     RolledBack,
     SaidNo,
     Several,
     Sign,
     Skipped,
     Stuck,
+    TooFew,
     TooMany,
     Unchosen,
     Unfit,
@@ -266,6 +271,50 @@ def _describe_ambiguity(choice: Ambiguous) -> str:
     return f"@{choice.selector} is ambiguous: {fits}"
 
 
+# What was found, with the detail that it has.
+_FINDINGS: Final[Mapping[Finding, str]] = {
+    Finding.GOOD: "answered",
+    Finding.SILENCE: "no answer in {0}",
+    Finding.FILTERED: "no answer in {0}, and rp_filter of the link is 1: the kernel drops what comes in by another way",
+    Finding.REFUSED: "connection refused",
+    Finding.RESET: "connection reset",
+    Finding.CLOSED: "closed without an answer",
+    Finding.UNREACHABLE: "unreachable ({0})",
+    Finding.CERTIFICATE: "certificate: {0}",
+    Finding.HANDSHAKE: "handshake: {0}",
+    Finding.STATUS: "status {0}",
+    Finding.MALFORMED: "not understood: {0}",
+    Finding.UNEXPECTED: 'no "{0}" in the answer',
+    Finding.NO_RECORD: "{0}",
+    Finding.ABSENT: "{0} does not exist",
+    Finding.SAYS_DOWN: "{0} says down",
+    Finding.NO_LINK: "there is no link {0}",
+    Finding.NO_CARRIER: "link {0} is down, or has no carrier",
+    Finding.LOCAL: "it could not be asked: {0}",
+}
+
+
+def _describe_pause(pause: Paused) -> str:
+    if pause.ruling is None:
+        return pause.words or "paused by the operator"
+    return f"said to be {'up' if pause.ruling else 'down'}" + (f": {pause.words}" if pause.words else "")
+
+
+def _describe_probed(probed: Probed) -> str:
+    row = f", {probed.times} in a row" if probed.times > 1 else ""
+    return f"{probed.check}: {_FINDINGS[probed.finding].format(probed.detail)}{row}"
+
+
+def _describe_too_few(lack: TooFew) -> str:
+    why = f", {describe_reason(lack.why)}" if lack.why else ""
+    return f"{lack.up} of {lack.of} targets up, {lack.need} needed{why}"
+
+
+def _describe_required(unmet: Required) -> str:
+    why = f" ({describe_reason(unmet.why)})" if unmet.why else ""
+    return f"check/{unmet.check} is {'up' if unmet.is_up else 'down'}{why}"
+
+
 def _list(addresses: Iterable[bytes]) -> str:
     return ", ".join(map(format_address, addresses))
 
@@ -287,6 +336,10 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     NoAddress: lambda it: f"link {it.link} (@{it.selector}) has no address that stands for this host",
     ManyAddresses: lambda it: f"@{it.selector} has several addresses on {it.link}: {_list(it.addresses)}",
     Unusable: lambda it: f"address {format_address(it.address)} ({it.word}) {_LACKS[it.lack]}",
+    NoCarrier: lambda it: f"link {it.link} has no carrier",
+    Probed: _describe_probed,
+    TooFew: _describe_too_few,
+    Required: _describe_required,
     NoHolder: lambda it: f"the link of {format_address(it.address)} (node) is not known yet",
     LinkTaken: lambda it: f"link {it.link} is there already, and is {f'a {it.kind}' if it.kind else 'another one'}",
     NotFirst: _describe_not_first,
@@ -321,7 +374,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     SaidNo: lambda it: it.words,
     Unseen: lambda it: f"{strerror(it.errno)}: the kernel took it and does not show it",
     Fought: _describe_fight,
-    Paused: lambda it: it.words or "paused by the operator",
+    Paused: _describe_pause,
     Claimed: lambda it: f"{it.entry} wants the same object",
     Several: lambda it: "; ".join(map(describe_reason, it.reasons)),
     CallFailed: lambda it: it.words,

@@ -99,7 +99,7 @@ def _count_others(result: ApplyDocument) -> dict[str, int]:
         }
     left_alone = counts.get("drift", 0) + counts.get("conflict", 0) + result.get("leftovers", 0)
     return {"failed": counts.get("failed", 0), "left alone": left_alone} | {
-        state: counts.get(state, 0) for state in ("waiting", "held", "paused")
+        state: counts.get(state, 0) for state in ("waiting", "withheld", "degraded", "held", "paused")
     }
 
 
@@ -107,7 +107,7 @@ def judge(result: ApplyDocument) -> Exit:
     """The exit code of a result."""
     if result["problems"]:
         return Exit.INVALID
-    if result["failures"] or "unknown" in result or "unsaved" in result:
+    if result["failures"] or "unknown" in result or "unsaved" in result or result.get("counts", {}).get("degraded"):
         return Exit.FAILED
     return Exit.REFUSED if any(refusal["by_guard"] for refusal in result["refusals"]) else Exit.DONE
 

@@ -208,6 +208,15 @@ VERBS: Final[dict[str, Command]] = {
             Argument(("--reason",), "why; status shows it", "", metavar="TEXT"),
         ),
     ),
+    "override": Command(
+        "say for a time that a check is up or down, whatever it finds",
+        (
+            Argument(("check",), "the check, such as check/wan1", metavar="CHECK"),
+            Argument(("verdict",), "what it counts as", None, ("up", "down"), "VERDICT"),
+            Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=_read_duration),
+            Argument(("--reason",), "why; status shows it", "", metavar="TEXT"),
+        ),
+    ),
     "resume": Command("enforce again what was paused", (_ENTRY,)),
     "select": Command(
         "show which interface is meant, and why every other one is not",

@@ -39,7 +39,8 @@ def run(options: Namespace) -> Exit:
 
 def count_entries(intent: Intent) -> dict[str, int]:
     """How many entries of each table there are, in the order of the first of each."""
-    return dict(Counter(entry.name.partition("/")[0] for entry in intent.entries))
+    written = (entry.name for entry in intent.entries if not entry.name.endswith("]"))  # parts are nobody's to write
+    return dict(Counter(name.partition("/")[0] for name in (*(check.entry for check in intent.checks), *written)))
 
 
 def _describe(config: str, problems: tuple[Problem, ...], counts: dict[str, int]) -> dict[str, object]:

@@ -13,12 +13,22 @@ from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
 from routed.cli.plan_text import render_absent
 from routed.cli.terminal import CYAN, GREEN, RED, YELLOW, complain, make_table, paint, say, say_json, wants_color
-from routed.model.documents import EntryDocument, ObjectDocument, PauseDocument, StatusDocument
+from routed.model.documents import (
+    CheckDocument,
+    EntryDocument,
+    ObjectDocument,
+    PauseDocument,
+    StatusDocument,
+    TargetDocument,
+)
 
 IN_SYNC: Final = "in-sync"
 COLORS: Final = {
     IN_SYNC: GREEN,
+    "up": GREEN,
     "waiting": YELLOW,
+    "withheld": YELLOW,
+    "down": RED,
     "paused": CYAN,
     "drift": YELLOW,
     "held": RED,
@@ -26,6 +36,7 @@ COLORS: Final = {
     "failed": RED,
     "unknown": RED,
 }
+LATE: Final = 0.5  # seconds that a question may be late without a word
 AGES: Final = ((86400, "d"), (3600, "h"), (60, "min"), (0, "s"))
 
 
@@ -37,11 +48,11 @@ def run(options: Namespace) -> Exit:
         complain(str(error))
         return error.code
     if options.entry:
-        chosen = find_entries(status, options.entry)
-        if not chosen:
+        status["entries"] = find_entries(status, options.entry)
+        status["checks"] = find_checks(status, options.entry)
+        if not status["entries"] and not status["checks"]:
             complain(f"there is no entry {options.entry} in force")
             return Exit.FAILED
-        status["entries"] = chosen
     if options.json:
         say_json(status)
     elif not options.quiet:
@@ -50,13 +61,20 @@ def run(options: Namespace) -> Exit:
         if not options.entry:
             say("\n".join(render_status(status, now, is_colored=is_colored)))
         if options.entry or options.verbose:
-            say("\n".join(render_objects(status, now, is_colored=is_colored)))
+            details = [*render_objects(status, now, is_colored=is_colored)]
+            details += render_checks(status.get("checks", []), now, is_colored=is_colored)
+            say("\n".join(details))
     return Exit.DONE
 
 
 def find_entries(status: StatusDocument, name: str) -> list[EntryDocument]:
     """The entries of that name: ``route/storage-lan``, or ``storage-lan`` for every kind that has one."""
     return [entry for entry in status["entries"] if name in {entry["entry"], entry["entry"].partition("/")[2]}]
+
+
+def find_checks(status: StatusDocument, name: str) -> list[CheckDocument]:
+    """The check of that name: ``check/wan1``, or ``wan1``."""
+    return [check for check in status.get("checks", []) if name in {check["check"], check["check"].partition("/")[2]}]
 
 
 def render_status(status: StatusDocument, now: datetime, *, is_colored: bool) -> Iterator[str]:
@@ -72,6 +90,8 @@ def render_status(status: StatusDocument, now: datetime, *, is_colored: bool) ->
         (entry["entry"], entry["state"], format_age(entry["since"], now), _count_objects(entry), entry["reason"])
         for entry in status["entries"]
     ]
+    checks = status.get("checks", [])
+    rows += [(one["check"], one["state"], format_age(one["since"], now), "", _note_check(one)) for one in checks]
     rows += [
         (f"({thing['kind']})", thing["state"], format_age(thing["since"], now), str(thing["count"]), _note(thing))
         for thing in status["leftovers"]
@@ -100,6 +120,36 @@ def render_objects(status: StatusDocument, now: datetime, *, is_colored: bool) -
         ]
         if rows:
             yield from _render_table(("OBJECT", "STATE", "SINCE", "NOTE"), rows, is_colored=is_colored)
+
+
+def render_checks(checks: Sequence[CheckDocument], now: datetime, *, is_colored: bool) -> Iterator[str]:
+    """Every check with what it found last of each target."""
+    for check in checks:
+        reason = f": {check['reason']}" if check["reason"] else ""
+        late = f", {check['late']:.1f} s late" if check["late"] >= LATE else ""
+        yield make_printable(f"{check['check']} is {check['state']} since {format_age(check['since'], now)}{reason}")
+        yield make_printable(f"{check['origin']}, type = {check['type']}{late}")
+        rows = [
+            (
+                one["target"],
+                one["state"],
+                format_age(one["since"], now),
+                format_age(one["asked"], now),
+                _note_target(one),
+            )
+            for one in check["targets"]
+        ]
+        if rows:
+            yield from _render_table(("TARGET", "STATE", "SINCE", "ASKED", "NOTE"), rows, is_colored=is_colored)
+
+
+def _note_check(check: CheckDocument) -> str:
+    asked = [one for one in check["targets"] if one["asked"]]
+    return check["reason"] or (_note_target(asked[0]) if len(asked) == len(check["targets"]) == 1 else "")
+
+
+def _note_target(target: TargetDocument) -> str:
+    return f"{target['last']} in {target['seconds'] * 1000:.1f} ms" if target["state"] == "up" else target["last"]
 
 
 def format_age(moment: str, now: datetime) -> str:

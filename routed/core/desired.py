@@ -46,6 +46,8 @@ class Resolution(NamedTuple):
     waiting: tuple[Waiting, ...] = ()
     reads: frozenset[FactKey] = frozenset()
     note: Reason | None = None  # how it stands though nothing waits: which way the condition of a VIP was decided
+    degraded: Reason | None = None  # why it stands all the same: every alternative is down as well
+    withheld: Reason | None = None  # why the file itself keeps it out of force now: what it requires is not so
     again: float | None = None  # when to look again though no fact changes; None: never
 
     def is_as(self, other: Resolution) -> bool:

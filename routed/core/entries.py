@@ -19,11 +19,14 @@ from routed.core.needs import (
     need_own_address,
     need_way,
 )
+from routed.core.requirements import decide, need_for_requirements
 from routed.core.resolve import resolve_address, resolve_held_vip, resolve_link, resolve_route, resolve_rule
 from routed.core.vip import resolve_vip
 from routed.model.entries import AddressEntry, Entry, HeldVipEntry, Intent, LinkEntry, RouteEntry, RuleEntry, VipEntry
 from routed.model.facts import Facts, Freshness
 from routed.model.reasons import NotTold, Outdated, join_reasons
+
+START_WITHIN: Final = 5.0  # seconds that a route waits for the first word of its checks where it is rather kept
 
 
 class EntryRow(NamedTuple):
@@ -49,21 +52,37 @@ def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
 
     While something that it read is not known yet the entry waits, and what stands of it is left alone.
     """
-    found = ENTRIES[type(entry)].resolve(entry, facts, protocol)
-    return _judge_freshness(found, facts) if facts.told else found
+    row = ENTRIES[type(entry)]
+    if not entry.conditions:
+        found = row.resolve(entry, facts, protocol)
+        return _judge_freshness(found, facts) if facts.told else found
+    variant, reads, withheld, degraded, note = decide(entry, facts)
+    if variant is None:
+        return Resolution(entry, reads=reads, withheld=withheld)
+    found = row.resolve(variant, facts, protocol)
+    notes = join_reasons(one for one in (found.note, note) if one is not None)
+    found = found._replace(entry=entry, reads=found.reads | reads, degraded=degraded, note=notes)
+    return _judge_freshness(found, facts)
 
 
 def _judge_freshness(found: Resolution, facts: Facts) -> Resolution:
-    read = {key: facts.told[key].state for key in sorted(found.reads & facts.told.keys())}
-    waiting = [Waiting(NotTold(key.what, key.which)) for key, state in read.items() if state is Freshness.LOADING]
-    if waiting:
+    read = {key: facts.told[key] for key in sorted(found.reads & facts.told.keys())}
+    loading = {key: fact for key, fact in read.items() if fact.state is Freshness.LOADING}
+    patience = max((fact.since for fact in loading.values()), default=0.0) + START_WITHIN
+    if found.entry.when_down and found.entry.when_down.keeps and facts.moment >= patience:
+        loading = {}  # nobody knows for so long that it counts as up: the file says that the entry is rather kept
+    if loading:
+        waiting = [Waiting(NotTold(key.what, key.which)) for key in loading]
         sets = tuple(group._replace(value=None, also=()) for group in found.sets)
-        return found._replace(sets=sets, waiting=(*found.waiting, *waiting))
-    old = [Outdated(key.what, key.which, state) for key, state in read.items() if state is not Freshness.LIVE]
+        again = min(patience, found.again or patience) if found.entry.when_down else found.again
+        return found._replace(sets=sets, waiting=(*found.waiting, *waiting), again=again)
+    kept = {key: fact.state for key, fact in read.items() if fact.state not in {Freshness.LIVE, Freshness.LOADING}}
+    old = [Outdated(key.what, key.which, state) for key, state in kept.items()]
     return found._replace(note=join_reasons([*([found.note] if found.note else []), *old])) if old else found
 
 
 def find_needs(intent: Intent) -> Needs:
     """Everything that the entries and selectors of these files have to know."""
     parts = [ENTRIES[type(entry)].find_needs(entry) for entry in intent.entries]
-    return join_needs([*parts, need_for_selectors(intent.selectors)])
+    required = [need_for_requirements(entry) for entry in intent.entries if entry.conditions]
+    return join_needs([*parts, *required, need_for_selectors(intent.selectors)])

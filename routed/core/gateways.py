@@ -2,9 +2,10 @@
 
 A route without ``dev`` keeps the link that was found for it, as one that ``ip route add`` has put there would: another
 link in whose network the gateway lies as well is no reason to move. Where addresses of the files on two links fit
-equally well, the kernel asks the network that came first, which is another one after each repair; the first in the files
-is meant. Where the kernel does not look at links without carrier (``ignore_routes_with_linkdown``) it finds no gateway
-there, and takes the route all the same (FIB_LOOKUP_IGNORE_LINKSTATE in fib_check_nh_v4_gw, net/ipv4/fib_semantics.c).
+equally well, the kernel asks the network that came first, which is another one after each repair; the first in the
+files is meant. Where the kernel does not look at links without carrier (``ignore_routes_with_linkdown``), it finds no
+gateway there, and takes the route all the same (FIB_LOOKUP_IGNORE_LINKSTATE in fib_check_nh_v4_gw,
+net/ipv4/fib_semantics.c).
 """
 
 from __future__ import annotations

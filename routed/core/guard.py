@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,6 +35,7 @@ class Limits:
     ssh_addresses: frozenset[bytes] = frozenset()  # of this host, on which SSH sessions are
     # (kind, slot, members that nobody wants) → how many of them which entry wanted before
     count_former: Callable[[Kind, Slot, Sequence[Member]], Mapping[str, int]] = lambda *_: {}
+    withheld: AbstractSet[str] = frozenset()  # entries that the file itself keeps out of force now
 
 
 def find_lifeline(drift: Drift, limits: Limits, stamp: Stamp) -> Reason | None:
@@ -101,9 +103,10 @@ def limit_deletions(
 ) -> tuple[list[Operation], list[Refusal]]:
     """Hold back the deletions of what no entry wants when they are too many for one pass.
 
-    Counted net: an entry that exchanges a hundred prefixes for a hundred others deletes nothing. Additions always pass.
+    Counted net: an entry that exchanges a hundred prefixes for a hundred others deletes nothing. Additions always pass,
+    and so does what goes because a check said so: a failover must not be held.
     """
-    surplus = [operation for operation in operations if _removes_surplus(operation)]
+    surplus = [op for op in operations if _removes_surplus(op) and not _is_withheld(op, limits)]
     allowed = max(FEW, int(owned * limits.max_deletes))
     total = sum(len(operation.members) for operation in surplus)
     if limits.is_forced or total <= allowed or _count_net(operations, surplus, limits) <= allowed:
@@ -117,11 +120,20 @@ def limit_deletions(
         )
         for operation in surplus
     ]
-    return [operation for operation in operations if not _removes_surplus(operation)], refusals
+    held = set(map(id, surplus))
+    return [operation for operation in operations if id(operation) not in held], refusals
 
 
 def _removes_surplus(operation: Operation) -> bool:
     return operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS
+
+
+def _is_withheld(operation: Operation, limits: Limits) -> bool:
+    """Did every one of these belong to an entry that is withheld?"""
+    if not limits.withheld:
+        return False
+    former = limits.count_former(operation.kind, operation.slot, operation.members)
+    return former.keys() <= limits.withheld and sum(former.values()) == len(operation.members)
 
 
 def _count_net(operations: Iterable[Operation], surplus: Iterable[Operation], limits: Limits) -> int:

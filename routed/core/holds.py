@@ -119,9 +119,11 @@ class Holds:
         self.repairs[subject] = deque(maxlen=limit)
         return hold
 
-    def pause(self, subject: str, words: str, until: float, now: float, author: str = "") -> None:
-        """The operator's pause, in his words; the empty subject is everything."""
-        self._hold(subject, Hold(Why.PAUSED, until, Paused(words, author), now))
+    def pause(
+        self, subject: str, words: str, until: float, now: float, author: str = "", *, ruling: bool | None = None
+    ) -> None:
+        """The operator's pause, in his words; the empty subject is everything. Of a check: what it counts as."""
+        self._hold(subject, Hold(Why.PAUSED, until, Paused(words, author, ruling), now))
         if subject:
             self.spared.discard(subject)
         else:

@@ -32,11 +32,12 @@ class Deadline(StrEnum):
     STATUS = "status"  # the sentence for the service manager
     READY = "ready"  # that could not be told
     KEEP = "keep"  # state that could not be kept on disk
+    PROBE = "probe"  # a check is asked
     TRIAL = "trial"  # a deployment on trial that nobody confirmed ends
 
 
 HANDED_ON: Final = frozenset(
-    {Deadline.FLOOD, Deadline.WAITING, Deadline.STATUS, Deadline.READY, Deadline.KEEP, Deadline.TRIAL}
+    {Deadline.FLOOD, Deadline.WAITING, Deadline.STATUS, Deadline.READY, Deadline.KEEP, Deadline.TRIAL, Deadline.PROBE}
 )
 # These wait for a retry, however long they are due.
 _REGULAR: Final = frozenset({Deadline.LOOK_AGAIN, Deadline.POLL, Deadline.RESYNC})

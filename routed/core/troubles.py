@@ -27,10 +27,12 @@ class State(StrEnum):
 
     IN_SYNC = "in-sync"
     WAITING = "waiting"
+    WITHHELD = "withheld"  # what the entry requires is not so
     PAUSED = "paused"
     DRIFT = "drift"  # seen, and left alone because the entry says observe or once
     HELD = "held"
     CONFLICT = "conflict"
+    DEGRADED = "degraded"  # what it requires is not so, and neither is what every alternative requires
     FAILED = "failed"
     UNKNOWN = "unknown"  # what the kernel holds could not be read
 

@@ -102,6 +102,9 @@ class Backend(Protocol):
     def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
         """Stop enforcing an entry, or all."""
 
+    def override(self, check: str, seconds: float, reason: str, asker: Peer, *, is_up: bool) -> None:
+        """Have a check count as up or down."""
+
     def resume(self, entry: str | None) -> None:
         """Enforce again."""
 
@@ -260,6 +263,14 @@ class RoutedInterface(VarlinkInterface, name=NAME):
             raise InvalidParameter(parameter="seconds")
         _check_text("reason", reason)
         self._backend.pause(entry, seconds, reason, ASKER.get())
+
+    @varlinkmethod
+    def Override(self, *, check: str, up: bool, seconds: float, reason: str) -> None:  # noqa: N802
+        """Have a check count as up or down for so many seconds, whatever it finds."""
+        if not 0 < seconds < inf:
+            raise InvalidParameter(parameter="seconds")
+        _check_text("reason", reason)
+        self._backend.override(check, seconds, reason, ASKER.get(), is_up=up)
 
     @varlinkmethod
     def Resume(self, *, entry: str | None) -> None:  # noqa: N802

@@ -39,6 +39,7 @@ class Files:
     revisions: Revisions
     record: RecordFile
     pauses: PausesFile
+    healths: Path  # what checks found
 
     def read(self, reader: Reader, current: Intent) -> Reading:
         """Read and check everything, unless it is what ``current`` was made from. Never raises: faults are problems.

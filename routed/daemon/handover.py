@@ -13,6 +13,7 @@ from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from routed.intent.problems import Problem
+from routed.model.checks import Check, CheckType, Target
 from routed.model.entries import (
     FORMS,
     Enforce,
@@ -22,9 +23,12 @@ from routed.model.entries import (
     Matcher,
     OnConflict,
     Origin,
+    ProbeWays,
+    Requirement,
     Selector,
     Settings,
     Source,
+    WhenDown,
 )
 from routed.model.handover import VERSION, HandoverError, ValueCodec, make_codec
 from routed.model.prefixes import PrefixSet
@@ -82,6 +86,7 @@ HandoverMessage = ReadFiles | ReadKept | At | StandInWanted | StandIn | Answer |
 _TYPES: Final = (
     ReadFiles, ReadKept, At, StandInWanted, StandIn, Answer, Problem,
     Intent, Settings, Selector, Matcher, How, Source, Origin, PrefixSet, Enforce, OnConflict,
+    Requirement, WhenDown, ProbeWays, Check, CheckType, Target,
 )  # fmt: skip
 
 

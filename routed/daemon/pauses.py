@@ -43,6 +43,7 @@ class KeptPause(NamedTuple):
     until: float
     words: str = ""  # why, as the operator says
     author: str = ""
+    ruling: bool | None = None  # of a check: what it counts as
 
 
 class KeptPauses(NamedTuple):
@@ -95,7 +96,9 @@ class PausesFile:
 def list_kept(holds: Holds, shift: float) -> KeptPauses:
     """What there is to keep. ``shift`` is how far CLOCK_BOOTTIME is ahead of the clock of the holds."""
     pauses = tuple(
-        KeptPause(entry, hold.since + shift, hold.until + shift, hold.reason.words, hold.reason.author)
+        KeptPause(
+            entry, hold.since + shift, hold.until + shift, hold.reason.words, hold.reason.author, hold.reason.ruling
+        )
         for entry, hold in holds.list_pauses().items()
         if isinstance(hold.reason, Paused)
     )
@@ -107,7 +110,7 @@ def take_up(kept: KeptPauses, holds: Holds, now: float, booted: float) -> list[s
     for pause in kept.pauses:
         if pause.until > booted:
             until, since = (now + moment - booted for moment in (pause.until, pause.since))
-            holds.pause(pause.subject, pause.words, until, since, pause.author)
+            holds.pause(pause.subject, pause.words, until, since, pause.author, ruling=pause.ruling)
     holds.spare(kept.spared)
     return [pause.subject for pause in kept.pauses if pause.until <= booted]
 
@@ -128,6 +131,7 @@ def _decode(document: dict[str, Any], boot: str) -> KeptPauses:
             until=float(one["until"]),
             words=str(one["words"]),
             author=str(one["author"]),
+            ruling=one.get("ruling"),  # who wrote this file may not have known it
         )
         for one in document["pauses"]
     )

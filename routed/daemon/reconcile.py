@@ -188,6 +188,7 @@ class Reconciler:
             ssh_addresses=host.world.facts.ssh_addresses,
             contacted=ledger.established | ledger.displaced.keys(),
             count_former=wanted.former.count,
+            withheld=wanted.list_withheld() if surplus else frozenset(),
         )
         return Policy(
             stamps=self.dataplanes.stamps(wanted.marks),

@@ -140,6 +140,9 @@ def _find_unresolved(host: Host) -> Iterator[Waits]:
     for resolution in host.wanted.desired.resolutions.values():
         for waiting in resolution.waiting:
             yield Waits(resolution.entry, waiting.reason)
+        for reason in (resolution.withheld, resolution.degraded):
+            if reason is not None:
+                yield Waits(resolution.entry, reason)
 
 
 def find_waiting(host: Host) -> Iterator[Waits]:

@@ -66,7 +66,9 @@ def run(
         faulthandler.enable()  # the watchdog kills by SIGABRT: then stderr tells where the loop hung
     sink = open_sink(log_format)
     revisions = state_dir / "revisions"
-    files = Files(config, Revisions(revisions), RecordFile(revisions), PausesFile(state_dir))
+    files = Files(
+        config, Revisions(revisions), RecordFile(revisions), PausesFile(state_dir), runtime_dir / "checks.json"
+    )
     try:
         with reader:
             start = files.choose_start(reader)

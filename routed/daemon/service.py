@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -24,6 +24,7 @@ from routed.core.timetable import Deadline
 from routed.daemon import discretion, memory, peers, systemd
 from routed.daemon.askers import name_asker
 from routed.daemon.carry_out import count_members
+from routed.daemon.checking import Checking
 from routed.daemon.clients import Peer
 from routed.daemon.control import Control, Refused, UnknownEntry
 from routed.daemon.dataplane import find_dataplanes
@@ -71,6 +72,7 @@ from routed.model.documents import (
     StatusDocument,
 )
 from routed.model.entries import Intent
+from routed.model.facts import Fact, FactKey
 from routed.model.reasons import Look, Paused
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
@@ -122,7 +124,9 @@ class Service:
             find_ssh_peers=peers.find_ssh_peers,
             find_ssh_addresses=peers.find_ssh_addresses,
         )
-        self.loop = Loop(Engine(self.reconciler), kernel.events_fileno(), self._tell)
+        self.engine = Engine(self.reconciler)
+        self.loop = Loop(self.engine, kernel.events_fileno(), self._tell)
+        self.checking = Checking(files.healths, self.host, self._take_rulings, self.voice.tell_check)
         self.deployer = Deployer(
             files,
             start,
@@ -146,6 +150,7 @@ class Service:
             Deadline.STATUS: self._notify_status,
             Deadline.READY: self.tell_ready,
             Deadline.KEEP: self._keep_again,
+            Deadline.PROBE: self.checking.advance,
             Deadline.TRIAL: lambda: self._start(self.deployer.end_trial()),
         }
 
@@ -175,6 +180,7 @@ class Service:
 
     async def end(self) -> None:
         """Stop listening; take the objects away if the file says so."""
+        await self.checking.stop()
         self.readings.stop()
         await self.loop.stop()
         settings = self.host.wanted.intent.settings
@@ -230,6 +236,7 @@ class Service:
             counts=count_states(self.host),
             deployment=str(self.keeper.deployment.phase),
             pauses=describe_pauses(self.host, moment),
+            checks=self.checking.describe(moment),
             absent=describe_absent(self.host),
         )
         if self.keeper.deployment.is_trial:
@@ -287,12 +294,20 @@ class Service:
 
     def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
         """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""
-        subject = self._find_subject(entry)
+        self._pause(self._find_subject(entry), seconds, Paused(reason, name_asker(asker)))
+
+    def override(self, check: str, seconds: float, reason: str, asker: Peer, *, is_up: bool) -> None:
+        """Have a check count as up or down for a while, whatever it finds. Raises UnknownEntry."""
+        if check not in self.checking.list_names():
+            raise UnknownEntry(entry=check)
+        self._pause(check, seconds, Paused(reason, name_asker(asker), is_up))
+
+    def _pause(self, subject: str, seconds: float, reason: Paused) -> None:
         now = time.monotonic()
-        author = name_asker(asker)
-        self.host.ledger.holds.pause(subject, reason, now + seconds, now, author)
+        self.host.ledger.holds.pause(subject, reason.words, now + seconds, now, reason.author, ruling=reason.ruling)
         self.keeper.save_pauses(now)
-        self.voice.say(notices.note_paused(subject, seconds, Paused(reason, author)))
+        self.voice.say(notices.note_paused(subject, seconds, reason))
+        self.checking.judge_again()
         self.loop.pump()
 
     def resume(self, entry: str | None) -> None:
@@ -302,6 +317,7 @@ class Service:
             self.keeper.save_pauses(time.monotonic())
             self.voice.say(notices.note_resumed(subject, is_over=False))
             self.host.make_dirty(self.host.schedule.dirt, [subject], Cause(None, Look.RESUMED))
+            self.checking.judge_again()
             self.loop.pump()
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
@@ -338,6 +354,12 @@ class Service:
         if not systemd.notify_ready(self.describe()):
             self._remind(Deadline.READY, READY_AGAIN)
 
+    def _take_rulings(self, told: Mapping[FactKey, Fact]) -> None:
+        """Checks found this: whoever requires them is looked at, at once."""
+        self.engine.deliver(told)
+        self._remind(Deadline.STATUS, STATUS_DELAY)
+        self.loop.pump()
+
     def on_files_changed(self) -> None:
         """The watch saw something: look at it in a task of its own."""
         self._start(self._look_at_files())
@@ -354,7 +376,7 @@ class Service:
     def _find_subject(self, entry: str | None) -> str:
         if entry is None or entry == EVERYTHING:
             return EVERYTHING
-        if entry not in self.host.wanted.desired.resolutions:
+        if entry not in self.host.wanted.desired.resolutions and entry not in self.checking.list_names():
             raise UnknownEntry(entry=entry)
         return entry
 
@@ -371,6 +393,7 @@ class Service:
             self.deployer.note_pass(report)
             if self.control:
                 self.control.ensure()
+            self.checking.follow(self.host.wanted.intent)
         self.voice.tell(report, self.host)
         if not report.is_initial:
             self.repairs += sum(len(o.done) for o in report.outcomes if o.operation.nature is not Nature.SURPLUS)
@@ -408,6 +431,7 @@ class Service:
                 for subject in step.subjects:
                     self.voice.say(notices.note_resumed(subject, is_over=True))
                 self.keeper.save_pauses(time.monotonic())
+                self.checking.judge_again()
             case Aborted():
                 self._on_failure(step)
             case Recovered():

@@ -136,6 +136,10 @@ def count_states(host: Host) -> dict[str, int]:
             counts[one.trouble.state] += len(one.members)
         if resolution.waiting and not resolution.count_objects():
             counts[State.WAITING] += 1
+        if resolution.withheld:
+            counts[State.WITHHELD] += 1
+        if resolution.degraded:
+            counts[State.DEGRADED] += 1
     return {State.IN_SYNC.value: 0} | {str(state): count for state, count in counts.items()}
 
 
@@ -228,6 +232,10 @@ def _describe_entry(
     paused = host.ledger.holds.find_pause(entry.name)
     if paused is not None:
         states.append(Trouble(State.PAUSED, paused.reason, paused.since))
+    if resolution.withheld:
+        states.append(Trouble(State.WITHHELD, resolution.withheld, _find_withheld_since(host, resolution)))
+    if resolution.degraded:
+        states.append(Trouble(State.DEGRADED, resolution.degraded, _find_withheld_since(host, resolution)))
     if resolution.waiting:
         states.append(Trouble(State.WAITING, _why_it_waits(resolution), since))
     if entry.name in host.wanted.desired.clashes:
@@ -247,6 +255,11 @@ def _describe_entry(
         total=resolution.count_objects(),
         objects=list(_describe_objects(resolution, wrong, worst.since, vocabulary, moment)),
     )
+
+
+def _find_withheld_since(host: Host, resolution: Resolution) -> float:
+    told = [host.world.facts.told[key].since for key in resolution.reads & host.world.facts.told.keys()]
+    return max([host.ledger.since.get(resolution.entry.name, 0.0), *told])
 
 
 def _describe_objects(

@@ -30,12 +30,15 @@ from routed.daemon.report import Announced, Ended, Report
 from routed.daemon.status import vocabulary_of
 from routed.kernel.witness import Witness
 from routed.model.change import Cause
+from routed.model.checks import Check, Ruling
 from routed.model.documents import OutcomeDocument
 from routed.model.net import family_of
 from routed.model.objects import AddressSlot, Key, Kind
 from routed.model.reasons import Fought, Reason, join_reasons
 from routed.model.text import Vocabulary, format_key
 
+TURNS: Final = 4  # of one check that are told …
+MINUTE: Final = 60.0  # … within so many seconds
 GRACE: Final = 1.0  # seconds that an entry may wait before it is said
 
 
@@ -56,6 +59,7 @@ class Voice:
         self._conditions: dict[str, Reason | None] = {}  # entry of a VIP → what was said
         self._chosen: dict[str, str] = {}  # [[interface]] → its link
         self._bypassed: dict[Key, Reason | None] = {}
+        self._turns: dict[str, deque[float]] = {}  # check → when its last turns were told
 
     def say(self, *records: Record) -> None:
         """Write these records, as far as they are news."""
@@ -160,6 +164,15 @@ class Voice:
                 self._repeat.resolve(entry, key)
                 if is_first:
                     self.say(notices.note_announced(entry, key, link, why))
+
+    def tell_check(self, check: Check, ruling: Ruling) -> None:
+        """A check turned. One that flaps is told a few times a minute."""
+        told, now = self._turns.setdefault(check.name, deque(maxlen=TURNS)), time.monotonic()
+        if len(told) == TURNS and told[0] > now - MINUTE:
+            self.say(notices.note_check_flapping(check.entry, str(check.origin)))
+            return
+        told.append(now)
+        self.say(notices.note_check_turned(check.entry, str(check.origin), ruling))
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
         """A queue that gets every record from now on, until it is full."""

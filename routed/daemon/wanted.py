@@ -76,6 +76,12 @@ class Wanted:
             if member in members
         }
 
+    def list_withheld(self) -> frozenset[str]:
+        """The entries that are out of force since what they require is not so."""
+        if not self.intent.checks:
+            return frozenset()
+        return frozenset(name for name, found in self.desired.resolutions.items() if found.withheld is not None)
+
     def note_needs(self, needs: Needs) -> None:
         """This is what the files ask of the host."""
         self.needs = needs

@@ -40,10 +40,19 @@ def hop_specs(route: schema.Route) -> tuple[tuple[KeyPath, HopSpec], ...]:
     return (((), HopSpec(route.via or b"", route.dev or "", 1, route.onlink)),)
 
 
+def list_hops(route: schema.Route) -> list[tuple[HopSpec, tuple[tuple[str, bool], ...]]]:
+    """The same next hops, with what each requires."""
+    written = route.hops if route.hops is not None else [None]
+    return [
+        (hop, (one.requires if one else None) or ()) for (_, hop), one in zip(hop_specs(route), written, strict=False)
+    ]
+
+
 def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault]:
     """Everything that can be said about a route and the families of its destinations."""
     hops = hop_specs(route)
     yield from _check_hop_keys(route)
+    yield from _check_when_down(route)
     yield from _check_type(route)
     for path, hop in hops:
         yield from _check_hop(path, hop, families)
@@ -56,6 +65,15 @@ def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault
     for word in route.lock:
         if not getattr(route, word):
             yield Fault(("lock",), f"`lock` names `{word}`, which this route does not set")
+
+
+def _check_when_down(route: schema.Route) -> Iterator[Fault]:
+    has_conditions = route.requires or any(hop.requires for hop in route.hops or ())
+    for key in ("down_metric", "when_all_down"):
+        if getattr(route, key) is not None and not has_conditions:
+            yield Fault((key,), f"`{key}` goes with `requires` only")
+    if route.down_metric is not None and route.when_all_down is not None:
+        yield Fault(("when_all_down",), "`down_metric` and `when_all_down` exclude each other: the route stays anyway")
 
 
 def _check_hop_keys(route: schema.Route) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ became bytes; interface names stay, since what they mean is a fact of the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -16,8 +16,9 @@ from routed.intent import checks, schema
 from routed.intent.names import Names
 from routed.intent.prefixes import PrefixFile
 from routed.intent.problems import Fault
-from routed.intent.selectors import find_unknown_references
+from routed.intent.selectors import find_unknown_checks, find_unknown_references
 from routed.model import names, net
+from routed.model.checks import Check
 from routed.model.entries import (
     AddressEntry,
     Enforce,
@@ -26,10 +27,12 @@ from routed.model.entries import (
     LinkEntry,
     OnConflict,
     Origin,
+    Requirement,
     RouteEntry,
     RuleEntry,
     VipEntry,
     When,
+    WhenDown,
 )
 from routed.model.net import FAMILIES, FAMILY_NAME, IPV6, family_of
 from routed.model.objects import RuleMember
@@ -61,6 +64,7 @@ class OtherFiles:
     names: Names
     read_prefixes: Callable[[str], PrefixFile | None]  # None: there is no such file, which is told elsewhere
     interfaces: frozenset[str] | None = None  # names of [[interface]]; None: not all of them could be read
+    checks: Mapping[str, Check] | None = None  # by the names of [[check]]
 
 
 def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
@@ -71,9 +75,29 @@ def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
         "enforce": Enforce(spec.enforce),
         "on_conflict": spec.on_conflict and OnConflict(spec.on_conflict),
     }
-    if faults := tuple(find_unknown_references(spec, others.interfaces)):
+    faults = list(find_unknown_references(spec, others.interfaces))
+    if spec.requires:
+        faults += find_unknown_checks(("requires",), spec.requires, others.checks)
+        head["requires"] = _require(spec.requires, others)
+    if faults:
         raise FaultsError(*faults)
     return CONVERTERS[kind](head, spec, others)
+
+
+def _require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[Requirement, ...]:
+    """Requirements with the way of the questions, which is known where the checks are."""
+    return tuple(
+        Requirement(name, is_inverted, known.dev, known.src)
+        for name, is_inverted in requires
+        if (known := (others.checks or {}).get(name))
+    )
+
+
+def _say_when_down(route: schema.Route) -> WhenDown | None:
+    """Which entries are its alternatives is seen when all of them are known."""
+    if not route.requires and not any(hop.requires for hop in route.hops or ()):
+        return None
+    return WhenDown(route.down_metric, keeps=None if route.when_all_down is None else route.when_all_down == "keep")
 
 
 def split_reference(word: bytes | str | None) -> tuple[bytes, str]:
@@ -88,6 +112,8 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         raise FaultsError(*faults)
     prefixes, families = _destinations(route, others)
     faults += checks.check_route(route, frozenset(families))
+    for index, hop in enumerate(route.hops or ()):
+        faults += find_unknown_checks(("hops", index, "requires"), hop.requires or (), others.checks)
     table = _take(faults, "table", _route_table, others.names, route.table)
     tos = _take(faults, "tos", _tos, others.names, route.tos)
     if faults:
@@ -103,7 +129,8 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         scope=route.scope,
         src=src,
         src_of=src_of,
-        hops=tuple(hop for _, hop in checks.hop_specs(route)),
+        hops=tuple(hop._replace(requires=_require(requires, others)) for hop, requires in checks.list_hops(route)),
+        when_down=_say_when_down(route),
         metrics=_metrics(route),
         lock=sum(1 << names.METRICS[word] for word in set(route.lock)),
     )

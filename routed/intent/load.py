@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from routed.intent import schema
 from routed.intent.complaints import unknown_key, validate
@@ -23,8 +24,12 @@ from routed.intent.names import Names, read_names
 from routed.intent.prefixes import PrefixFile, parse_prefixes
 from routed.intent.problems import Fault, IntentError, KeyPath, Problem, attempt
 from routed.intent.selectors import convert_selector
-from routed.model.entries import Entry, Intent, Selector, Settings, Source
+from routed.model.checks import Check
+from routed.model.entries import Entry, Intent, ProbeWays, Selector, Settings, Source
 from routed.model.names import NEVER_OURS, TABLES
+
+if TYPE_CHECKING:  # only files with checks pay for it
+    from routed.intent.ways import Ways
 
 LATER_TABLES: Final = frozenset({"service"})
 
@@ -132,6 +137,7 @@ class _Assembly:
         self.is_every_file_read = not failed
         self.is_every_table_read = not failed
         self.is_every_interface_read = not failed
+        self.is_every_check_read = not failed
         self.are_prefixes_told = bool(unread_prefixes)
         self.prefix_sources = {source.path: source for source in sources if source.role == "prefixes"}
         self.prefix_files: dict[str, PrefixFile] = {}
@@ -144,19 +150,30 @@ class _Assembly:
         settings = self._settings([table for table in tables if table.kind == "daemon"], names)
         selectors = self._selectors([table for table in chosen if table.kind == "interface"])
         known = frozenset(selector.name for selector in selectors) if self.is_every_interface_read else None
-        placed = [table for table in chosen if table.kind not in {"table", "daemon", "interface"}]
+        checks = self._checks([table for table in chosen if table.kind == "check"], known)
+        asked = {check.name: check for check in checks} if self.is_every_check_read else None
+        placed = [table for table in chosen if table.kind not in {"table", "daemon", "interface", "check"}]
         drafts = [
             (table, draft)
             for table in placed
-            if (draft := self._attempt(table.document, table.path, partial(self._convert, table, names, known)))
+            if (
+                draft := self._attempt(
+                    table.document,
+                    table.path,
+                    partial(self._convert, table, OtherFiles(names, partial(self._prefix_file, table), known, asked)),
+                )
+            )
         ]
         entries = name_entries(draft for _, draft in drafts)
-        self._crosscheck([table for table, _ in drafts], entries)
+        ways = self._ways(checks, entries, settings)
+        self._crosscheck([table for table, _ in drafts], entries, ways)
         if self.problems:
             raise IntentError(self._in_order(self.problems))
         table_names = {number: name for name, number in names.tables.items()}
+        if ways is not None:
+            checks, entries = ways.checks, (*ways.made, *ways.written)
         entries = (*derive_links(entries), *entries)
-        intent = Intent(settings, entries, self.sources, table_names, digest_of(self.sources), selectors)
+        intent = Intent(settings, entries, self.sources, table_names, digest_of(self.sources), selectors, checks)
         return Loaded(intent, self._in_order(self.notices))
 
     def _read_tables(self, document: Document) -> Iterable[WrittenTable]:
@@ -182,6 +199,7 @@ class _Assembly:
             else:
                 self.is_every_table_read &= kind != "table"
                 self.is_every_interface_read &= kind != "interface"
+                self.is_every_check_read &= kind != "check"
 
     def _read_table(
         self, document: Document, kind: str, path: KeyPath, model: type[schema.Table], content: object
@@ -239,6 +257,8 @@ class _Assembly:
         for table in tables:
             for key in table.spec.model_fields_set:
                 given[key] = getattr(table.spec, key)
+                if key == "probe":
+                    given[key] = ProbeWays(**given[key].model_dump())
                 if key == "protocol":
                     try:
                         given[key] = _own_protocol(names, given[key])
@@ -259,8 +279,31 @@ class _Assembly:
                 self.is_every_interface_read = False
         return tuple(selectors)
 
-    def _convert(self, table: WrittenTable, names: Names, interfaces: frozenset[str] | None) -> Draft | None:
-        others = OtherFiles(names, lambda word: self._prefix_file(table, word), interfaces)
+    def _checks(self, tables: Sequence[WrittenTable], interfaces: frozenset[str] | None) -> tuple[Check, ...]:
+        """Every ``[[check]]``."""
+        if not tables:
+            return ()
+        from routed.intent.check_table import convert_check  # noqa: PLC0415  only files with checks pay for it
+
+        checks = []
+        for table in tables:
+            found = convert_check(table.spec, table.document.origin(table.path), interfaces)
+            if isinstance(found, tuple):
+                self.problems += (table.document.problem_of(table.path, fault) for fault in found)
+                self.is_every_check_read = False
+            else:
+                checks.append(found)
+        return tuple(checks)
+
+    def _ways(self, checks: tuple[Check, ...], entries: tuple[Entry, ...], settings: Settings) -> Ways | None:
+        """How the questions of the checks go; None where there is none."""
+        if not checks:
+            return None
+        from routed.intent.ways import derive_ways  # noqa: PLC0415
+
+        return derive_ways(checks, entries, settings.probe)
+
+    def _convert(self, table: WrittenTable, others: OtherFiles) -> Draft | None:
         try:
             return convert(table.kind, table.spec, table.document.origin(table.path), others)
         except FaultsError as error:
@@ -284,13 +327,14 @@ class _Assembly:
                 self.notices.append(Problem(path, 0, 0, "the file has no prefix"))
         return self.prefix_files[path]
 
-    def _crosscheck(self, tables: Iterable[WrittenTable], entries: tuple[Entry, ...]) -> None:
+    def _crosscheck(self, tables: Iterable[WrittenTable], entries: tuple[Entry, ...], ways: Ways | None) -> None:
         # A file that could not be read may replace any entry, so nothing certain can be said about pairs of them.
         if not self.is_every_file_read:
             return
         is_whole = not self.problems
         places = {entry.name: table for table, entry in zip(tables, entries, strict=True)}
-        for clash in find_clashes(entries):
+        clashes = chain(find_clashes(entries), ways.find_clashes() if ways else ())
+        for clash in clashes:
             if is_whole or not clash.is_absence:
                 table = places[clash.entry.name]
                 told = self.notices if clash.is_notice else self.problems

@@ -77,6 +77,33 @@ Family = Literal["ipv4", "ipv6", "both"]
 Lockable: TypeAlias = Literal[tuple(METRICS)]  # type: ignore[valid-type]
 
 
+Requires = Annotated[
+    tuple[tuple[str, bool], ...],
+    PlainValidator(words.requirements),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^!?@[A-Za-z0-9._-]+$"},
+                {"type": "array", "items": {"type": "string", "pattern": "^!?@[A-Za-z0-9._-]+$"}, "minItems": 1},
+            ]
+        }
+    ),
+]
+AddressAndPort = Annotated[
+    tuple[bytes, int],
+    PlainValidator(words.address_and_port),
+    _text(r"^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)$"),
+]
+StatusRange = Annotated[
+    tuple[int, int],
+    PlainValidator(words.status_range),
+    _text_or_number(599, minimum=100, pattern="^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"),
+]
+HostName = Annotated[str, PlainValidator(words.host_name), _text("^[A-Za-z0-9._-]+$", maxLength=253)]
+AbsolutePath = Annotated[str, PlainValidator(words.absolute_path), _text("^/")]
+HttpPath = Annotated[str, PlainValidator(words.http_path), _text("^/[!-~]*$")]
+
+
 class Table(BaseModel):
     """Any table of the file."""
 
@@ -94,7 +121,23 @@ class EntryTable(Table):
     on_conflict: Literal["replace", "refuse"] | None = Field(
         None, description="What to do when something foreign stands in the entry's place."
     )
+    requires: Requires | None = Field(
+        None,
+        description='A [[check]] that has to be up, "@name", or down, "!@name"; several in an array. Else withheld.',
+    )
     disabled: bool = Field(default=False, description="Take the entry of this name away.")
+
+
+class ProbeTable(Table):
+    """``[daemon] probe``: how questions with ``via`` find their way."""
+
+    mark: Annotated[
+        int, PlainValidator(words.mark), _text_or_number(words.UINT32, minimum=1, pattern="^0[xX][0-9A-Fa-f]+$")
+    ] = Field(0x3100, description="Firewall mark of the first way; each other one has the next. 0x3100.")
+    priority: Annotated[int, Field(ge=1, le=32765)] = Field(10, description="Priority of their rules. 10.")
+    table: Annotated[int, Field(ge=1, le=words.UINT32)] = Field(
+        31000, description="Routing table of the first way; each other one has the next. 31000."
+    )
 
 
 class Daemon(Table):
@@ -116,6 +159,7 @@ class Daemon(Table):
     fight_limit: FightLimit = Field(
         30, description='Repairs of one object against other programs within 60 s before it is held, or "off".'
     )
+    probe: ProbeTable | None = Field(None, description="How the questions of checks with `via` find their way.")
     confirm: Duration | None = Field(
         None,
         description='After so long, with its unit, an apply or reload undoes itself unless it is confirmed. "5m".',
@@ -137,6 +181,9 @@ class Hop(Table):
     dev: Interface | None = Field(None, description="The interface; left out, it is the gateway's link.")
     weight: Annotated[int, Field(ge=1, le=256)] = Field(1, description="The share of this hop, 1 to 256.")
     onlink: bool = Field(default=False, description="Take the gateway for a neighbour although no address says so.")
+    requires: Requires | None = Field(
+        None, description='A [[check]] that has to be up, "@name", or down, "!@name". Else this hop is left out.'
+    )
 
 
 class Route(EntryTable):
@@ -158,6 +205,13 @@ class Route(EntryTable):
     src: SourceAddress | None = Field(None, description="The source address that the host prefers on this route.")
     table: NameOrNumber | None = Field(None, description="The routing table, by name or number. main.")
     metric: Number | None = Field(None, description="The priority, lower first. IPv4 0, IPv6 1024.")
+    down_metric: Number | None = Field(
+        None, description="With requires: while a check is not as it says, the route stays under this metric."
+    )
+    when_all_down: Literal["keep", "withdraw"] | None = Field(
+        None,
+        description="With requires: what becomes of it when every route there is out of force. keep beside others.",
+    )
     tos: NameOrNumber | None = Field(None, description="Type of service, IPv4 only: part of the route's key.")
     scope: ScopeNumber | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
     mtu: Annotated[int, Field(ge=1, le=65520)] | None = Field(None, description="Path MTU in bytes.")
@@ -293,12 +347,53 @@ class InterfaceTable(Table):
     disabled: bool = Field(default=False, description="Take the interface of this name away.")
 
 
+class CheckTable(Table):
+    """``[[check]]``: a question that is asked again and again; entries require that it is answered well."""
+
+    name: Name | None = Field(None, description='The name; entries write requires = "@name". Required.')
+    type: Literal["icmp", "arp", "tcp", "tls", "http", "https", "dns", "udp", "file"] | None = Field(
+        None, description="What is asked. Required."
+    )
+    target: AddressAndPort | None = Field(None, description='Who is asked: "192.0.2.1", "192.0.2.1:443".')
+    targets: list[AddressAndPort] | None = Field(None, description="Several who are asked.")
+    need: Annotated[int, Field(ge=1)] | Literal["any", "all"] = Field(
+        "any", description="How many of the targets have to be up."
+    )
+    every: Duration | None = Field(None, description='Time between two questions, with its unit. "5s".')
+    timeout: Duration | None = Field(None, description="How long an answer may take. 2 s, or half of `every`.")
+    fall: Annotated[int, Field(ge=1, le=100)] = Field(3, description="Bad answers in a row until it is down.")
+    rise: Annotated[int, Field(ge=1, le=100)] = Field(2, description="Good answers in a row until it is up again.")
+    fast: Duration | None = Field(None, description="Time between two questions while in doubt. A fifth of `every`.")
+    hold: Duration | None = Field(None, description="Least time that it stays down; doubled while it flaps. None.")
+    dev: Interface | None = Field(None, description="The interface by which the question leaves.")
+    src: Address | None = Field(None, description="The source address of the question.")
+    via: Address | None = Field(
+        None, description="The gateway of the question: a way of its own, whatever the routes of the host are."
+    )
+    host: HostName | None = Field(None, description="TLS and HTTP: the name that is meant, for Host and SNI.")
+    path: HttpPath | None = Field(None, description="HTTP: the path. /")
+    method: Literal["GET", "HEAD", "OPTIONS"] | None = Field(None, description="HTTP: the method. GET.")
+    status: StatusRange | list[StatusRange] | None = Field(None, description='HTTP: the good ones. "200-399".')
+    body: Annotated[str, Field(min_length=1)] | None = Field(None, description="HTTP: a text that has to be in it.")
+    verify: bool | None = Field(None, description="TLS: check the certificate. Yes where `host` or `ca` is given.")
+    ca: AbsolutePath | None = Field(None, description="TLS: a file with the certificates of the issuers to trust.")
+    send: Annotated[str, Field(min_length=1)] | None = Field(None, description="TCP, TLS, UDP: a text to send.")
+    expect: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="TCP, TLS, UDP: a text that has to be in the answer."
+    )
+    query: HostName | None = Field(None, description="DNS: the name to ask for.")
+    record: Literal["A", "AAAA", "NS", "SOA", "SRV", "TXT"] | None = Field(None, description="DNS: the record. A.")
+    file: AbsolutePath | None = Field(None, description="FILE: up while it exists and its first word is not `down`.")
+    disabled: bool = Field(default=False, description="Take the check of this name away.")
+
+
 class File(Table):
     """The whole file."""
 
     version: Literal[1] | None = Field(None, description="The version of this form. Required in the main file.")
     daemon: Daemon | None = Field(None, description="How the daemon itself behaves.")
     interface: list[InterfaceTable] = Field([], description="An interface, chosen by what it is.")
+    check: list[CheckTable] = Field([], description="A question that entries may require to be answered well.")
     table: list[RoutingTable] = Field([], description="A name for a routing table.")
     route: list[Route] = Field([], description="A route, or many of one shape.")
     rule: list[Rule] = Field([], description="A policy rule.")
@@ -309,6 +404,7 @@ class File(Table):
 # The tables of the file by their word. What stands in ENTRY_TABLES is written with two brackets.
 ENTRY_TABLES: Final[dict[str, type[Table]]] = {
     "interface": InterfaceTable,
+    "check": CheckTable,
     "table": RoutingTable,
     "route": Route,
     "rule": Rule,

@@ -6,7 +6,7 @@ Which link a selector means is a fact of the host, and no concern of this floor.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from routed.intent import schema
@@ -72,6 +72,16 @@ def find_unknown_references(spec: schema.Table, known: frozenset[str] | None) ->
         if known is not None and name not in known:
             hint = f"there is {one_of(sorted(known))}" if known else "the files have no [[interface]]"
             yield Fault(path, f'`{path[-1]}`: no [[interface]] is named "{name}"', hint)
+
+
+def find_unknown_checks(
+    path: KeyPath, requires: Iterable[tuple[str, bool]], known: Collection[str] | None
+) -> Iterator[Fault]:
+    """Every ``requires`` that names no ``[[check]]``. ``known`` None: not all of them could be read."""
+    for name, _ in requires:
+        if known is not None and name not in known:
+            hint = f"there is {one_of(sorted(known))}" if known else "the files have no [[check]]"
+            yield Fault(path, f'`requires`: no [[check]] is named "{name}"', hint)
 
 
 def _references(spec: schema.Table) -> Iterator[tuple[KeyPath, str]]:

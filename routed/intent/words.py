@@ -20,6 +20,8 @@ _NOT_IN_A_NAME: Final = frozenset(b"/:\0\t\n\v\f\r \xa0")  # dev_valid_name, who
 CONGCTL_LENGTH: Final = 15  # TCP_CA_NAME_MAX - 1, net/tcp.h
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
+_HTTP_PATH = re.compile(r"/[!-~]*", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}", re.ASCII)
@@ -158,6 +160,66 @@ def congctl(value: object) -> str:
     return text
 
 
+def requirements(value: object) -> tuple[tuple[str, bool], ...]:
+    """``"@name"``, ``"!@name"`` or an array of such: (name, whether it has to be down)."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise ValueError('names no check: write "@name"')
+    found = []
+    for one in listed:
+        text = text_of(one, "@wan1")
+        sign, at, name = text.partition("@")
+        if not at or sign not in {"", "!"} or not _NAME.fullmatch(name):
+            raise ValueError(f'"{text}" names no check: write "@name", or "!@name" where it has to be down')
+        found.append((name, sign == "!"))
+    return tuple(found)
+
+
+def address_and_port(value: object) -> tuple[bytes, int]:
+    """``192.0.2.1``, ``192.0.2.1:443``, ``2001:db8::1`` or ``[2001:db8::1]:443``; port 0 where there is none."""
+    text = text_of(value, "192.0.2.1:443")
+    head, port = text, ""
+    if text.startswith("["):
+        head, _, port = text[1:].partition("]:")
+    elif text.count(":") == 1:
+        head, _, port = text.partition(":")
+    if head == text:
+        return net.parse_address(text), 0
+    return net.parse_address(head), within(number(port, UINT32, "a port"), 1, 65535)
+
+
+def status_range(value: object) -> tuple[int, int]:
+    """A status of HTTP, or ``200-399``."""
+    low, high = _range(value, "200-399", "a status")
+    within(low, 100, 599), within(high, 100, 599)
+    return low, high
+
+
+def host_name(value: object) -> str:
+    """The name of a host, as DNS has it."""
+    text = text_of(value, "www.example.org")
+    parts = text.removesuffix(".").split(".")
+    if len(text) > 253 or not all(_LABEL.fullmatch(part) for part in parts):
+        raise ValueError(f'"{text}" is not the name of a host')
+    return text
+
+
+def absolute_path(value: object) -> str:
+    """A path that begins at the root."""
+    text = text_of(value, "/run/maintenance")
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError(f'"{text}" is not a path that begins with "/"')
+    return text
+
+
+def http_path(value: object) -> str:
+    """The path of a request, with its query if it has one."""
+    text = text_of(value, "/healthz")
+    if not _HTTP_PATH.fullmatch(text):
+        raise ValueError(f'"{text}" is not the path of a request: it begins with "/" and has no blank')
+    return text
+
+
 def duration(value: object) -> float:
     """Seconds."""
     if is_integer(value) or isinstance(value, float):
@@ -219,6 +281,14 @@ def fwmark(value: object) -> tuple[int, int]:
     if mask == 0:
         raise ValueError("a mask of 0 would match every packet")
     return mark, mask
+
+
+def mark(value: object) -> int:
+    """A firewall mark without a mask; not 0, which every packet has."""
+    mark, mask = fwmark(value)
+    if mask != UINT32 or not mark:
+        raise ValueError("must be a mark such as 0x3100, without a mask")
+    return mark
 
 
 def ip_protocol(value: object) -> int:

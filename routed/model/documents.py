@@ -36,13 +36,37 @@ class EntryDocument(TypedDict):
     """One entry of the files. Its state is the worst of its objects'."""
 
     entry: str
-    state: str  # in-sync, waiting, drift, conflict, held, paused, failed, unknown
+    state: str  # in-sync, waiting, withheld, drift, conflict, held, paused, failed, unknown
     reason: str
     since: str
     origin: str
     enforce: str
     total: int  # objects wanted
     objects: list[ObjectDocument]  # every object of a small entry, only the exceptions of a large one
+
+
+class TargetDocument(TypedDict):
+    """One target of a check."""
+
+    target: str  # address and port, or the path of a file
+    state: str  # up, down, unknown
+    since: str
+    last: str  # what the last question found
+    asked: str  # when that was answered
+    seconds: float  # that it took
+
+
+class CheckDocument(TypedDict):
+    """One ``[[check]]``."""
+
+    check: str  # check/NAME
+    type: str
+    state: str  # up, down, unknown
+    since: str
+    reason: str
+    origin: str
+    late: float  # seconds after its moment that the last question was asked
+    targets: list[TargetDocument]  # none where it is not asked
 
 
 class PauseDocument(TypedDict):
@@ -87,6 +111,7 @@ class StatusDocument(TypedDict):
     trial: NotRequired[TrialDocument]
     pauses: NotRequired[list[PauseDocument]]
     absent: NotRequired[list[AbsenceDocument]]
+    checks: NotRequired[list[CheckDocument]]
 
 
 class StepDocument(TypedDict):

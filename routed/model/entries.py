@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from routed.model.names import TABLE_MAIN, UNICAST
 from routed.model.net import family_of
 from routed.model.objects import RuleMember
+
+if TYPE_CHECKING:  # it has the origin of an entry
+    from routed.model.checks import Check
 
 
 class Enforce(StrEnum):
@@ -40,6 +43,15 @@ class Origin(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
+class Requirement(NamedTuple):
+    """A check that has to be up, or down."""
+
+    check: str
+    is_inverted: bool = False
+    dev: str = ""  # the way of its questions: what takes this away makes the check down at once
+    src: bytes = b""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """The head that every entry has."""
@@ -49,6 +61,8 @@ class Entry:
     enforce: Enforce = Enforce.REPAIR
     on_conflict: OnConflict | None = None  # None: replace, but for the first contact with a foreign default route
     place: int = 0  # among the entries of all files, from 0
+    requires: tuple[Requirement, ...] = ()  # checks; unmet, the entry is withheld
+    when_down: WhenDown | None = None  # of what requires anything: what stands in for it then
 
     @property
     def turn(self) -> tuple[bool, int]:
@@ -56,9 +70,25 @@ class Entry:
         return False, self.place
 
     @property
+    def conditions(self) -> tuple[Requirement, ...]:
+        """Everything that it, or a part of it, requires."""
+        return self.requires
+
+    @property
     def size(self) -> int:
         """How many prefixes it lists; 1 where it lists none."""
         return 1
+
+
+class WhenDown(NamedTuple):
+    """What becomes of a route whose requirements are not met."""
+
+    down_metric: int | None = None  # it stays, under this one
+    # Of the entries with its table and destination: what each other one requires. Where none of these is met either,
+    # and it is the preferred one, it stays as it is.
+    alternatives: tuple[tuple[Requirement, ...], ...] = ()
+    keeps: bool | None = None  # None: the file does not say
+    is_preferred: bool = False
 
 
 class HopSpec(NamedTuple):
@@ -68,6 +98,7 @@ class HopSpec(NamedTuple):
     dev: str = ""
     weight: int = 1
     onlink: bool = False
+    requires: tuple[Requirement, ...] = ()  # unmet, this leg is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +116,11 @@ class RouteEntry(Entry):
     metrics: tuple[tuple[int, int | str], ...] = ()
     lock: int = 0
     src_of: str = ""  # the [[interface]] whose address is meant, in place of ``src``
+
+    @property
+    def conditions(self) -> tuple[Requirement, ...]:
+        """Everything that it, or one of its legs, requires."""
+        return (*self.requires, *(one for hop in self.hops for one in hop.requires))
 
     @property
     def size(self) -> int:
@@ -234,6 +270,20 @@ class Selector:
     hold: float = DEFAULT_HOLD  # seconds that another choice has to last before it is followed
 
 
+class ProbeWays(NamedTuple):
+    """``[daemon] probe``: what marks the questions of checks with ``via``, and where they are routed.
+
+    Each way has a mark and a table of its own, counted up from these.
+    """
+
+    mark: int = 0x3100
+    priority: int = 10  # of their rules: before whatever else could take them
+    table: int = 31000
+
+
+DEFAULT_WAYS: Final = ProbeWays()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """``[daemon]``. Durations in seconds."""
@@ -244,6 +294,7 @@ class Settings:
     on_stop: str = "keep"  # keep | remove
     max_deletes: float = 0.5  # share of the owned objects, 0 to 1
     fight_limit: int | None = 30  # None: off
+    probe: ProbeWays = DEFAULT_WAYS
     confirm: float | None = None  # after so long an apply undoes itself unless it is confirmed; None: never
 
 
@@ -265,3 +316,4 @@ class Intent:
     table_names: dict[int, str] = field(default_factory=dict)
     digest: str = ""  # of the sources: equal digests mean equal intents
     selectors: tuple[Selector, ...] = ()
+    checks: tuple[Check, ...] = ()

@@ -81,6 +81,14 @@ def format_address(address: bytes) -> str:
     return inet_ntop(FAMILY_OF_LENGTH[len(address)], address)
 
 
+def format_endpoint(address: bytes, port: int) -> str:
+    """An address with its port, if it has one: ``192.0.2.1:443``, ``[2001:db8::1]:443``."""
+    text = format_address(address)
+    if not port:
+        return text
+    return f"[{text}]:{port}" if family_of(address) == IPV6 else f"{text}:{port}"
+
+
 def format_prefix(prefix: bytes) -> str:
     """A packed prefix with its length, always: ``10.103.97.2/32``, ``0.0.0.0/0``."""
     return f"{format_address(prefix[:-1])}/{prefix[-1]}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.kernel.netns import ip, wait_until
 from tests.package.machine import Machine
 from tests.system.host import routes
@@ -61,6 +63,52 @@ def test_it_is_confined_and_can_still_say_who_did_it(host: Machine) -> None:
     (record,) = host.journal("ROUTED_EVENT=repaired")
     assert 'deleted by "ip -batch -"' in record["MESSAGE"]
     assert host.run("su", "nobody", "-s", "/bin/sh", "-c", "routed status", may_fail=True).returncode == 0
+
+
+CHECKS = """
+[[check]]
+name = "echo"
+type = "icmp"
+target = "10.0.0.1"
+dev = "lo"
+
+[[check]]
+name = "neighbour"
+type = "arp"
+target = "10.0.0.9"
+dev = "v0"
+every = "1s"
+
+[[check]]
+name = "service"
+type = "https"
+target = "127.0.0.1:443"
+via = "10.0.0.2"
+
+[[check]]
+name = "maintenance"
+type = "file"
+file = "/run/maintenance"
+
+[[route]]
+to = "198.51.100.0/24"
+dev = "v0"
+requires = ["@echo", "!@neighbour", "!@maintenance", "!@service"]
+when_all_down = "withdraw"
+"""
+
+
+def test_confined_it_can_ask_whatever_checks_ask(host: Machine) -> None:
+    write(host, more=CHECKS)
+    host.run("systemctl", "enable", "--now", "--quiet", "routed")
+    wait_until(lambda: "198.51.100.0/24" in [route["dst"] for route in routes()], within=20.0)
+    checks = {one["check"]: one for one in json.loads(host.ask("routed", "status", "--json"))["checks"]}
+    assert {name: one["state"] for name, one in checks.items()} == {
+        "check/echo": "up", "check/neighbour": "down", "check/service": "down", "check/maintenance": "down",
+    }  # fmt: skip
+    assert "could not be asked" not in str(checks)
+    host.path("/run/maintenance").touch()
+    wait_until(lambda: "198.51.100.0/24" not in [route["dst"] for route in routes()], within=20.0)
 
 
 def test_a_reload_returns_when_the_new_file_is_in_force(host: Machine) -> None:

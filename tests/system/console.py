@@ -37,6 +37,7 @@ _VOLATILE = (
     # Whoever ends before he is looked at is not named: a race that no document can decide.
     (r'\b(by|was) (port id \d+(, whose process is not known)?|"(\\.|[^"\\])*" \([^)]*\))', r"\1 <somebody>"),
     (r"\d+(\.\d+)? (ms|µs)", "<ms>"),
+    (r"\d+ in a row", "<row>"),
     (r"\b\d+ (s|min)\b", "<age>"),
     (r" +", " "),  # columns are as wide as what is in them
 )
@@ -51,7 +52,16 @@ _TWO_CARDS = (
     "ip address add 192.168.253.129/24 dev ens32; ip address add 192.168.160.243/23 dev ens33;"
     "ip route add default via 192.168.253.1 dev ens32"
 )
+# The host with two lines: the far addresses are behind each of them.
+_TWO_LINES = (
+    "ip link set lo up; for line in 1:A:192.0.2 2:B:203.0.113; do IFS=: read n ns net <<< $line; ip netns add $ns;"
+    "ip link add eth$n type veth peer eth0 netns $ns; ip link set eth$n up;"
+    "ip -n $ns link set eth0 up; ip -n $ns link set lo up;"
+    "ip address add $net.10/24 dev eth$n; ip -n $ns address add $net.1/24 dev eth0;"
+    "ip -n $ns address add 9.9.9.9 dev lo; ip -n $ns address add 1.1.1.1 dev lo; done"
+)
 HOSTS = {
+    "docs/how-to/follow-what-works.md": _TWO_LINES,
     "docs/tutorial/first-route.md": "",
     "docs/how-to/from-sealos-route.md": _TWO_CARDS,
     "docs/how-to/from-sealos-route.zh.md": _TWO_CARDS,

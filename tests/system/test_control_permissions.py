@@ -69,6 +69,9 @@ class Daemon:
     def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
         raise NotImplementedError
 
+    def override(self, check: str, seconds: float, reason: str, asker: Peer, *, is_up: bool) -> None:
+        raise NotImplementedError
+
     def resume(self, entry: str | None) -> None:  # noqa: ARG002
         self.resumes += 1
 

@@ -108,6 +108,7 @@ class Paused(Detailed):
 
     words: str  # his own, perhaps none
     author: str = ""  # who he is, where that is known
+    ruling: bool | None = None  # of a check: it counts as up, or as down; None: as it did when it was paused
 
 
 class Claimed(Detailed):

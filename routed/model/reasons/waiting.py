@@ -35,6 +35,12 @@ class NotChosen(Detailed):
     selector: str
 
 
+class NoCarrier(Detailed):
+    """A link is up and cannot carry anything."""
+
+    link: str
+
+
 class LinkDown(Detailed):
     """A link is down."""
 

@@ -117,6 +117,14 @@ def test_an_entry_that_exchanges_its_prefixes_deletes_nothing_net() -> None:
     assert not is_allowed(deletion(100), addition(5, "lan"), owned=100, limits=limits)
 
 
+def test_what_goes_because_a_check_said_so_does_not_count() -> None:
+    former = {"route/lan": 100}
+    limits = Limits(count_former=lambda *_: former, withheld=frozenset({"route/lan"}))
+    assert is_allowed(deletion(100), owned=100, limits=limits)
+    former |= {"route/gone": 60}
+    assert not is_allowed(deletion(160), owned=160, limits=limits)
+
+
 def test_what_another_entry_adds_in_another_slot_pays_for_nothing() -> None:
     limits = Limits(count_former=lambda *_: {"route/gone": 100})
     assert not is_allowed(deletion(100), addition(100, "new", table=77), owned=100, limits=limits)

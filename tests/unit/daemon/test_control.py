@@ -99,6 +99,10 @@ class Daemon:
         self.told.append(("pause", entry, seconds, reason))
         assert asker.pid == os.getpid()
 
+    def override(self, check: str, seconds: float, reason: str, asker: Peer, *, is_up: bool) -> None:
+        self.told.append(("override", check, seconds, reason, is_up))
+        assert asker.pid == os.getpid()
+
     def resume(self, entry: str | None) -> None:
         if entry == "defect":
             raise ZeroDivisionError("a defect")

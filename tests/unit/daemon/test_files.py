@@ -47,7 +47,13 @@ class Host:
         self.config.write_text(text)
         with Reader() as reader:
             reader.ask_for_start(str(self.config))
-            return Files(self.config, self.revisions, self.record, PausesFile(self.config.parent)).choose_start(reader)
+            return Files(
+                self.config,
+                self.revisions,
+                self.record,
+                PausesFile(self.config.parent),
+                self.config.parent / "checks.json",
+            ).choose_start(reader)
 
     def chosen(self, text: str) -> tuple[Phase, Act, int, float]:
         start = self.start(text)

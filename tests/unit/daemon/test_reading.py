@@ -40,7 +40,13 @@ def config(tmp_path: Path) -> Path:
 
 
 def open_files(config: Path) -> Files:
-    return Files(config, Revisions(config.parent), RecordFile(config.parent), PausesFile(config.parent))
+    return Files(
+        config,
+        Revisions(config.parent),
+        RecordFile(config.parent),
+        PausesFile(config.parent),
+        config.parent / "checks.json",
+    )
 
 
 def read(config: Path, current: Intent | None = None) -> Reading:

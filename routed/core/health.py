@@ -1,0 +1,92 @@
+"""Health: what the answers to a check come to. One state machine for every type, with the time as an argument.
+
+A verdict changes after ``fall`` bad or ``rise`` good answers in a row; while it is in doubt the next question comes
+sooner. The first answer of all decides at once. What this host could not even ask changes nothing. Here must never
+live: how anything is asked (``probes``), and what a verdict does (``requirements``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from routed.model.checks import Check, CheckState, Ruling, Target
+from routed.model.reasons import Finding, Probed, TooFew
+
+FLAPPING: Final = 600.0  # seconds in which falls count together, and the longest hold
+OFTEN: Final = 3  # so many falls within that are flapping
+
+
+class Health(NamedTuple):
+    """What is known of one target."""
+
+    verdict: CheckState = CheckState.UNKNOWN
+    since: float = 0.0  # of the clock: when it came to this verdict
+    doubts: int = 0  # answers in a row that say otherwise
+    bad: int = 0  # bad answers in a row
+    last: Probed | None = None
+    why: Probed | None = None  # it is down: the answer that made it so, or the last of another kind since
+    asked: float | None = None  # when the last answer came
+    falls: tuple[float, ...] = ()  # when it went down, of the last ``FLAPPING`` seconds
+    held_until: float = 0.0  # not up again before
+
+    @property
+    def is_flapping(self) -> bool:
+        """Did it go down often of late?"""
+        return len(self.falls) >= OFTEN
+
+
+def note(health: Health, found: Probed, check: Check, now: float) -> Health:
+    """After one more answer."""
+    if found.finding is Finding.LOCAL:
+        return health._replace(last=found, asked=now)
+    is_good = found.finding is Finding.GOOD
+    bad = 0 if is_good else health.bad + 1
+    found = Probed(found.check, found.finding, found.detail, max(1, bad))
+    health = health._replace(last=found, asked=now, bad=bad)
+    new = CheckState.UP if is_good else CheckState.DOWN
+    if new is health.verdict:
+        return health._replace(doubts=0, why=None if is_good else _explain_anew(health.why, found))
+    doubts = health.doubts + 1
+    needed = {CheckState.UNKNOWN: 1, CheckState.UP: check.fall, CheckState.DOWN: check.rise}[health.verdict]
+    if doubts < needed or (is_good and now < health.held_until):
+        return health._replace(doubts=doubts)
+    return _turn(health, new, check, now)
+
+
+def _turn(health: Health, new: CheckState, check: Check, now: float) -> Health:
+    turned = health._replace(verdict=new, since=now, doubts=0)
+    if new is CheckState.UP:
+        return turned._replace(why=None)
+    falls = (*(fall for fall in health.falls if fall > now - FLAPPING), now)
+    doublings = max(0, len(falls) - OFTEN + 1)
+    hold = min(check.hold * 2.0**doublings, max(FLAPPING, check.hold))
+    return turned._replace(why=turned.last, falls=falls[-16:], held_until=now + hold)
+
+
+def _explain_anew(why: Probed | None, found: Probed) -> Probed:
+    """The reason of what is down still: as it was, unless it is another kind of answer now."""
+    is_same = why is not None and (why.finding, why.detail) == (found.finding, found.detail)
+    return why if why is not None and is_same else found
+
+
+def find_pause(health: Health, check: Check, now: float) -> float:
+    """Seconds from an answer to the next question."""
+    is_in_doubt = health.doubts > 0 and now >= health.held_until
+    return check.fast if is_in_doubt else check.every
+
+
+def judge(check: Check, healths: Mapping[Target, Health]) -> Ruling | None:
+    """What all targets come to; None while nobody knows. Since when, says who keeps the ruling before.
+
+    Those of which nothing is known may still turn out either way.
+    """
+    each = [healths.get(target, Health()) for target in check.targets]
+    up = sum(health.verdict is CheckState.UP for health in each)
+    unknown = sum(health.verdict is CheckState.UNKNOWN for health in each)
+    if up >= check.need:
+        return Ruling(is_up=True)
+    if up + unknown >= check.need:
+        return None
+    why = next(health.why for health in each if health.verdict is CheckState.DOWN)
+    return Ruling(is_up=False, why=why if len(each) == 1 else TooFew(up, check.need, len(each), why))

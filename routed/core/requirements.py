@@ -1,0 +1,109 @@
+"""Requirements: what becomes of an entry when a check says up or down.
+
+Unmet, the entry is withheld: it comes to no objects, and the ordinary plan takes those that stand away. A route may
+stay under another metric, or stay as it is where every alternative is down as well; a leg is left out of its route. Not
+known yet, it waits, and what stands is left alone; ``core.entries`` says so of every fact. A check whose own way is
+gone, its link or its source, is down at once: no question is needed for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from routed.core.needs import Needs
+from routed.core.references import find_link, is_reference, list_reads
+from routed.model.checks import find_ruling, key_of
+from routed.model.entries import Entry, HopSpec, Requirement, WhenDown
+from routed.model.facts import FactKey, Facts
+from routed.model.reasons import Lack, LinkDown, NoCarrier, NoLink, Reason, Required, Unusable, join_reasons
+
+
+def need_for_requirements(entry: Entry) -> Needs:
+    """What decides whether the entry is in force."""
+    asked = tuple(_list_asked(entry))
+    return Needs(facts=frozenset(key_of(one.check) for one in asked), has_addresses=any(one.src for one in asked))
+
+
+class Decision(NamedTuple):
+    """What of an entry is in force."""
+
+    variant: Entry | None  # None: nothing of it
+    reads: frozenset[FactKey]
+    withheld: Reason | None = None  # why nothing is
+    degraded: Reason | None = None  # why it is in force though what it requires is not so
+    note: Reason | None = None  # why it is another one than the file says
+
+
+def decide(entry: Entry, facts: Facts) -> Decision:
+    """By what the checks say that it requires."""
+    reads = frozenset().union(*(_list_reads(one, facts) for one in _list_asked(entry)))
+    unmet = _join_unmet(entry.requires, facts)
+    variant, without = _leave_out_legs(entry, facts)
+    if unmet is None and variant is not None:
+        return Decision(variant, reads, note=without)
+    why, when_down = unmet or without, entry.when_down or WhenDown()
+    if when_down.down_metric is not None:
+        return Decision(replace(entry, metric=when_down.down_metric), reads, note=why)  # type: ignore[call-arg]
+    are_all_down = all(_join_unmet(other, facts) is not None for other in when_down.alternatives)
+    if when_down.keeps and when_down.is_preferred and are_all_down:
+        return Decision(entry, reads, degraded=why)
+    return Decision(None, reads, withheld=why)
+
+
+def _list_asked(entry: Entry) -> Iterator[Requirement]:
+    yield from entry.conditions
+    for other in entry.when_down.alternatives if entry.when_down else ():
+        yield from other
+
+
+def _join_unmet(requires: Iterable[Requirement], facts: Facts) -> Reason | None:
+    return join_reasons(why for one in requires if (why := find_unmet(one, facts)))
+
+
+def _leave_out_legs(entry: Entry, facts: Facts) -> tuple[Entry | None, Reason | None]:
+    """The entry without the hops whose own requirements are not met, and why; None where no hop is left."""
+    hops: tuple[HopSpec, ...] = getattr(entry, "hops", ())
+    out = {hop: why for hop in hops if hop.requires and (why := _join_unmet(hop.requires, facts))}
+    if not out:
+        return entry, None
+    left = tuple(hop for hop in hops if hop not in out)
+    return replace(entry, hops=left) if left else None, join_reasons(out.values())  # type: ignore[call-arg]
+
+
+def find_unmet(requirement: Requirement, facts: Facts) -> Reason | None:
+    """Why a requirement is known not to be met, None where it is, or nobody knows."""
+    lost = _find_lost_way(requirement, facts)
+    ruling = find_ruling(facts.find(key_of(requirement.check)))
+    if lost is not None:
+        return None if requirement.is_inverted else Required(requirement.check, is_up=False, why=lost)
+    if ruling is None or ruling.is_up is not requirement.is_inverted:
+        return None
+    return Required(requirement.check, ruling.is_up, ruling.why)
+
+
+def _find_lost_way(requirement: Requirement, facts: Facts) -> Reason | None:
+    if requirement.dev:
+        link, why = find_link(requirement.dev, facts)
+        if link is None:
+            return why or NoLink(requirement.dev)
+        if not link.is_up:
+            return LinkDown(link.name)
+        if not link.has_carrier:
+            return NoCarrier(link.name)
+    if requirement.src and not any(held.address == requirement.src for held in facts.addresses.values()):
+        return Unusable(requirement.src, "src", Lack.ABSENT)
+    return None
+
+
+def _list_reads(requirement: Requirement, facts: Facts) -> set[FactKey]:
+    reads = {key_of(requirement.check)}
+    if requirement.dev:
+        reads |= list_reads(requirement.dev, facts)
+        link = find_link(requirement.dev, facts).link
+        if is_reference(requirement.dev) and link is not None:
+            reads.add(FactKey("link", link.ifindex))
+    if requirement.src:
+        reads.add(FactKey("address", requirement.src))
+    return reads

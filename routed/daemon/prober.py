@@ -1,0 +1,197 @@
+"""The prober: asks the questions of the checks that entries require, and delivers what the answers come to.
+
+One moment of the timetable stands for all of them; a task lives as long as one question. No more than ``AT_ONCE`` are
+on the way; what has to wait for that is asked later, and never counted as an answer. Imported only where files in force
+have checks. How a question is asked stands in ``probes``, what answers come to in ``core.health``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from routed.core.health import Health, find_pause, judge, note
+from routed.core.holds import Hold
+from routed.core.references import find_link
+from routed.model.checks import Check, Ruling, Target, key_of
+from routed.model.entries import Intent
+from routed.model.facts import Fact, FactKey, Facts, Freshness
+from routed.model.reasons import Finding, Paused, Probed
+from routed.probes.ask import Asked, ask
+from routed.probes.sockets import Path
+
+AT_ONCE: Final = 64  # questions on the way
+FIRST: Final = 1.0  # seconds within which every check is asked first
+JITTER: Final = 0.02  # of a pause, so that checks do not march in step
+
+
+@dataclass(slots=True)
+class Probing:
+    """One check that is asked, and what is known of its targets."""
+
+    check: Check
+    healths: dict[Target, Health] = field(default_factory=dict)
+    seconds: dict[Target, float] = field(default_factory=dict)  # that the last answer took
+    ruling: Ruling | None = None
+    freshness: Freshness = Freshness.LOADING
+    lateness: float = 0.0  # seconds after its moment that the last question was asked
+
+    def find_health(self, target: Target) -> Health:
+        """What is known of a target."""
+        return self.healths.get(target, Health())
+
+
+class Prober:
+    """Asks for one daemon. Made inside its asyncio loop."""
+
+    def __init__(
+        self,
+        find_facts: Callable[[], Facts],
+        deliver: Callable[[Mapping[FactKey, Fact]], None],
+        tell: Callable[[Check, Ruling], None],
+        remind: Callable[[float | None], None],
+        find_pause: Callable[[Check], Hold | None],
+        clock: Callable[[], float],
+        kept: Mapping[str, Mapping[Target, Health]],
+    ) -> None:
+        """``remind`` is told when ``advance`` is to be called next. ``kept`` is what was known before the start."""
+        self.probings: dict[str, Probing] = {}
+        self._find_facts = find_facts
+        self._deliver = deliver
+        self._tell = tell
+        self._remind = remind
+        self._find_pause = find_pause
+        self._clock = clock
+        self._kept = dict(kept)
+        self._queue: list[tuple[float, str, Target]] = []
+        self._tasks: dict[tuple[str, Target], asyncio.Task[None]] = {}
+        self._starved = False  # was something due while too many were on the way?
+
+    def follow(self, intent: Intent) -> None:
+        """Ask what these files require from now on, and nothing else. A check that is as before goes on."""
+        used = {requirement.check for entry in intent.entries for requirement in entry.conditions}
+        checks = {check.name: check for check in intent.checks if check.name in used}
+        for name in [name for name, probing in self.probings.items() if not _is_same(probing.check, checks.get(name))]:
+            del self.probings[name]
+            for key in [key for key in self._tasks if key[0] == name]:
+                self._tasks.pop(key).cancel()
+        self._queue = [item for item in self._queue if item[1] in self.probings]
+        heapq.heapify(self._queue)
+        for name, check in checks.items():
+            if name in self.probings:
+                self.probings[name].check = check  # it may stand on another line
+            else:
+                self._begin(check)
+        self._arm()
+
+    def advance(self) -> None:
+        """Ask whatever is due."""
+        now = self._clock()
+        while self._queue and self._queue[0][0] <= now:
+            if len(self._tasks) >= AT_ONCE:
+                self._starved = True
+                break
+            due, name, target = heapq.heappop(self._queue)
+            self.probings[name].lateness = now - due
+            task = asyncio.get_running_loop().create_task(self._ask(self.probings[name], target))
+            self._tasks[name, target] = task
+        self._arm()
+
+    async def stop(self) -> None:
+        """Ask nothing more."""
+        self._queue.clear()
+        self._remind(None)
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def list_healths(self) -> dict[str, dict[Target, Health]]:
+        """What is known of every target, for the next start."""
+        return {name: dict(probing.healths) for name, probing in self.probings.items()}
+
+    def _begin(self, check: Check) -> None:
+        """What was known before the start holds until something else is."""
+        kept, now = self._kept.pop(check.name, {}), self._clock()
+        probing = Probing(check, {target: kept[target] for target in check.targets if target in kept})
+        self.probings[check.name] = probing
+        self._judge(probing, Freshness.CACHED)
+        for target in check.targets:
+            heapq.heappush(self._queue, (now + random.uniform(0, min(FIRST, check.every)), check.name, target))  # noqa: S311  no secret
+
+    async def _ask(self, probing: Probing, target: Target) -> None:
+        path = find_path(probing.check, self._find_facts())
+        told = await ask(probing.check, target, path) if isinstance(path, Path) else Asked(path, 0.0)
+        self._tasks.pop((probing.check.name, target), None)
+        if self.probings.get(probing.check.name) is not probing:
+            return
+        now = self._clock()
+        health = note(probing.find_health(target), told.probed, probing.check, now)
+        probing.healths[target] = health
+        probing.seconds[target] = told.seconds
+        pause = find_pause(health, probing.check, now) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret
+        heapq.heappush(self._queue, (now + pause, probing.check.name, target))
+        self._judge(probing, Freshness.LIVE)
+        if self._starved:
+            self._starved = False
+            self.advance()
+        else:
+            self._arm()
+
+    def judge_again(self) -> None:
+        """The operator paused a check, said what it is, or let it go again."""
+        for probing in self.probings.values():
+            self._judge(probing, probing.freshness)
+
+    def _judge(self, probing: Probing, freshness: Freshness) -> None:
+        """Deliver what the answers come to now, or what the operator says, where it is news."""
+        before, found = probing.ruling, judge(probing.check, probing.healths)
+        pause = self._find_pause(probing.check)
+        if pause is not None:
+            found = _find_said(pause, before)
+            freshness = Freshness.LIVE
+        if found is None:
+            return
+        has_turned = before is None or before.is_up is not found.is_up
+        if pause is None:
+            found = found._replace(since=self._clock() if before is None or has_turned else before.since)
+        if freshness is Freshness.CACHED:
+            found = found._replace(since=max(one.since for one in probing.healths.values()))
+        probing.ruling = found
+        if has_turned and freshness is Freshness.LIVE:
+            self._tell(probing.check, found)
+        if found != before or freshness is not probing.freshness:
+            probing.freshness = freshness
+            self._deliver({key_of(probing.check.name): Fact(found, freshness, self._clock())})
+
+    def _arm(self) -> None:
+        is_full = len(self._tasks) >= AT_ONCE  # then whoever comes back first asks on
+        self._remind(self._queue[0][0] if self._queue and not is_full else None)
+
+
+def _find_said(pause: Hold, before: Ruling | None) -> Ruling | None:
+    """What a check counts as while it is paused: what the operator says, else what it was."""
+    assert isinstance(pause.reason, Paused)
+    said = pause.reason.ruling
+    return before if said is None else Ruling(said, pause.reason, pause.since)
+
+
+def find_path(check: Check, facts: Facts) -> Path | Probed:
+    """The way that a question takes, or what kept it from being asked."""
+    if not check.dev:
+        return Path(source=check.src, mark=check.mark)
+    link = find_link(check.dev, facts).link
+    if link is None:
+        return Probed(check.type, Finding.NO_LINK, check.dev)
+    if not (link.is_up and link.has_carrier):
+        return Probed(check.type, Finding.NO_CARRIER, link.name)
+    return Path(link.name, link.ifindex, check.src, check.mark)
+
+
+def _is_same(old: Check, new: Check | None) -> bool:
+    return new is not None and replace(old, origin=new.origin) == new

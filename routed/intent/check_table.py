@@ -1,0 +1,141 @@
+"""``[[check]]`` as the model has it, and whether every ``requires`` names one.
+
+Here stand the rules between its keys, by type in one table. How a check is asked is no concern of this floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from routed.intent import schema
+from routed.intent.problems import Fault
+from routed.intent.selectors import find_unknown_references
+from routed.intent.words import one_of
+from routed.model.checks import Check, CheckType, Target
+from routed.model.entries import Origin
+from routed.model.net import family_of
+
+
+class _Words(NamedTuple):
+    """What a type is written with, beside the keys of every check."""
+
+    keys: frozenset[str]
+    port: int | None = None  # where none is written; None: one has to be written; 0: there is none
+    needed: tuple[str, ...] = ()
+
+
+_PATH: Final = frozenset({"target", "targets", "need", "dev", "src", "via"})
+_TEXT: Final = _PATH | {"send", "expect"}
+_TLS: Final = frozenset({"host", "verify", "ca"})
+_HTTP: Final = _PATH | {"host", "path", "method", "status", "body"}
+_EVERY: Final = frozenset({"name", "type", "every", "timeout", "fall", "rise", "fast", "hold", "disabled"})
+
+TYPES: Final[dict[CheckType, _Words]] = {
+    CheckType.ICMP: _Words(_PATH, 0),
+    CheckType.ARP: _Words(_PATH - {"via"}, 0, ("dev",)),
+    CheckType.TCP: _Words(_TEXT),
+    CheckType.TLS: _Words(_TEXT | _TLS, 443),
+    CheckType.HTTP: _Words(_HTTP, 80),
+    CheckType.HTTPS: _Words(_HTTP | _TLS, 443),
+    CheckType.DNS: _Words(_PATH | {"query", "record"}, 53, ("query",)),
+    CheckType.UDP: _Words(_TEXT, None, ("send",)),
+    CheckType.FILE: _Words(frozenset({"file"}), 0, ("file",)),
+}
+_HIDDEN: Final = ("/tmp/", "/var/tmp/", "/home/", "/root/")  # noqa: S108  the shipped unit does not see them
+
+
+def convert_check(
+    spec: schema.CheckTable, origin: Origin, interfaces: frozenset[str] | None
+) -> Check | tuple[Fault, ...]:
+    """One ``[[check]]``, or everything that is wrong with it."""
+    faults = [Fault((), f"`{key}` is missing") for key in ("name", "type") if getattr(spec, key) is None]
+    if spec.type is None:
+        return tuple(faults)
+    type_ = CheckType(spec.type)
+    faults += _check_keys(spec, type_)
+    faults += find_unknown_references(spec, interfaces)
+    targets = _list_targets(spec, type_, faults)
+    every = spec.every or 5.0
+    timeout = spec.timeout or min(2.0, every / 2)
+    if timeout > every:
+        faults.append(Fault(("timeout",), "`timeout` must not be longer than `every`"))
+    need = {"any": 1, "all": len(targets)}.get(str(spec.need), spec.need)
+    if isinstance(need, int) and targets and need > len(targets):
+        faults.append(Fault(("need",), f"`need` is {need}, and there are {len(targets)} targets"))
+    if faults:
+        return tuple(faults)
+    ranges = [spec.status] if isinstance(spec.status, tuple) else (spec.status or [(200, 399)])
+    return Check(
+        name=spec.name or "",
+        origin=origin,
+        type=type_,
+        targets=targets,
+        need=int(need),
+        every=every,
+        timeout=timeout,
+        fall=spec.fall,
+        rise=spec.rise,
+        fast=spec.fast or max(every / 5, min(every, 0.5)),
+        hold=(30.0 if spec.via else 0.0) if spec.hold is None else spec.hold,
+        dev=spec.dev or "",
+        src=spec.src or b"",
+        via=spec.via or b"",
+        host=spec.host or "",
+        path=spec.path or "/",
+        method=spec.method or "GET",
+        status=tuple(ranges),
+        body=spec.body or "",
+        verify=bool(spec.host or spec.ca) if spec.verify is None else spec.verify,
+        ca=spec.ca or "",
+        send=spec.send or "",
+        expect=spec.expect or "",
+        query=spec.query or "",
+        record=spec.record or "A",
+        file=spec.file or "",
+    )
+
+
+def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
+    words = TYPES[type_]
+    for key in sorted(spec.model_fields_set - _EVERY - words.keys):
+        users = [one for one, its in TYPES.items() if key in its.keys]
+        yield Fault((key,), f"`{key}`: a check of type {type_} has none", f"it goes with {one_of(users)}")
+    for key in words.needed:
+        if getattr(spec, key) is None:
+            yield Fault((), f"`{key}` is missing: a check of type {type_} needs it")
+    if spec.method == "HEAD" and spec.body:
+        yield Fault(("body",), "`body`: an answer to HEAD has none")
+    if spec.verify is False and spec.ca:
+        yield Fault(("ca",), "`ca` and `verify = false` exclude each other")
+    if spec.verify and not spec.host and type_ in {CheckType.TLS, CheckType.HTTPS}:
+        yield Fault(("verify",), "`verify` needs `host`: the name that the certificate has to be for")
+    if spec.file and spec.file.startswith(_HIDDEN):
+        yield Fault(("file",), "`file`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)", "use /run")
+
+
+def _list_targets(spec: schema.CheckTable, type_: CheckType, faults: list[Fault]) -> tuple[Target, ...]:
+    if type_ is CheckType.FILE:
+        return (Target(b""),)
+    if (spec.target is None) is (spec.targets is None):
+        faults.append(Fault((), "a check needs `target` or `targets`, and one of them only"))
+        return ()
+    key = "target" if spec.targets is None else "targets"
+    written = [spec.target] if spec.target is not None else (spec.targets or [])
+    if not written:
+        faults.append(Fault((key,), "`targets` is empty"))
+    default = TYPES[type_].port
+    targets = []
+    for address, port in written:
+        if default == 0 and port:
+            faults.append(Fault((key,), f"`{key}`: a check of type {type_} has no port"))
+        if default is None and not port:
+            faults.append(Fault((key,), f"`{key}` has no port", 'write it as "192.0.2.1:443" or "[2001:db8::1]:443"'))
+        for word in ("src", "via"):
+            given = getattr(spec, word)
+            if given is not None and family_of(given) != family_of(address):
+                faults.append(Fault((key,), f"`{key}` and `{word}` are of different families"))
+        targets.append(Target(address, port or default or 0))
+    if len(set(targets)) < len(targets):
+        faults.append(Fault((key,), f"`{key}` names one twice"))
+    return tuple(targets)

@@ -1,0 +1,111 @@
+"""Checks as the operator wrote them: what is asked, of whom, how often, and when the answers count.
+
+A check makes a fact; whoever has ``requires`` reads it. How a question is asked stands in ``probes``, what the answers
+come to in ``core.health``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from routed.model.entries import Origin
+from routed.model.facts import Fact, FactKey, Freshness
+from routed.model.reasons import Reason
+
+
+class CheckType(StrEnum):
+    """What is asked."""
+
+    ICMP = "icmp"  # an echo request
+    ARP = "arp"  # who has this address? IPv6: a neighbour solicitation
+    TCP = "tcp"
+    TLS = "tls"
+    HTTP = "http"
+    HTTPS = "https"
+    DNS = "dns"
+    UDP = "udp"
+    FILE = "file"
+
+
+class Target(NamedTuple):
+    """Who is asked. A file has no address."""
+
+    address: bytes
+    port: int = 0
+
+
+class CheckState(StrEnum):
+    """What the answers come to."""
+
+    UP = "up"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class Ruling(NamedTuple):
+    """The value of the fact that a check makes."""
+
+    is_up: bool
+    why: Reason | None = None  # of what is down
+    since: float = 0.0  # of the clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """``[[check]]``. Durations in seconds."""
+
+    name: str
+    origin: Origin
+    type: CheckType
+    targets: tuple[Target, ...]  # in the order of the file; of a file one without an address
+    need: int = 1  # how many of them have to be up
+    every: float = 5.0
+    timeout: float = 2.0
+    fall: int = 3  # bad answers in a row that make it down
+    rise: int = 2  # good ones that make it up again
+    fast: float = 1.0  # between two questions while it is in doubt
+    hold: float = 0.0  # least time that it stays down
+    dev: str = ""  # a link or @name: the question leaves there
+    src: bytes = b""
+    via: bytes = b""  # a way of its own, whatever the routes of the host are
+    mark: int = 0  # of its packets, where it has a way of its own
+    host: str = ""  # of TLS and HTTP: who is meant at that address
+    path: str = "/"
+    method: str = "GET"
+    status: tuple[tuple[int, int], ...] = ((200, 399),)
+    body: str = ""
+    verify: bool = False
+    ca: str = ""
+    send: str = ""
+    expect: str = ""
+    query: str = ""
+    record: str = "A"
+    file: str = ""
+
+    @property
+    def entry(self) -> str:
+        """Its name among those of the entries."""
+        return f"check/{self.name}"
+
+
+CHECK: Final = "check"  # what the facts of checks are keys of
+
+
+def key_of(name: str) -> FactKey:
+    """The fact that the check of this name makes."""
+    return FactKey(CHECK, name)
+
+
+def find_ruling(fact: Fact) -> Ruling | None:
+    """What is known of a check, None where nothing is."""
+    if fact.state is Freshness.LOADING or not isinstance(fact.value, Ruling):
+        return None
+    return fact.value
+
+
+def format_status(ranges: Sequence[tuple[int, int]]) -> str:
+    """``200-399, 401``."""
+    return ", ".join(f"{low}" if low == high else f"{low}-{high}" for low, high in ranges)

@@ -1,0 +1,56 @@
+"""What came of the question of a check, and what it means for the entries that require it."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from routed.model.reasons.value import Detailed, Reason
+
+
+class Finding(Enum):
+    """What came of one question."""
+
+    GOOD = auto()
+    SILENCE = auto()  # no answer in time
+    FILTERED = auto()  # likewise, and the kernel drops answers that come in by this link: rp_filter is strict
+    REFUSED = auto()
+    RESET = auto()
+    CLOSED = auto()  # the far end said less than was expected, and closed
+    UNREACHABLE = auto()  # a router, or the neighbour's silence, says so
+    CERTIFICATE = auto()
+    HANDSHAKE = auto()
+    STATUS = auto()
+    MALFORMED = auto()
+    UNEXPECTED = auto()  # the text is not in it
+    NO_RECORD = auto()
+    ABSENT = auto()  # no such file
+    SAYS_DOWN = auto()  # the file says so
+    NO_LINK = auto()  # the link of the check is not there
+    NO_CARRIER = auto()  # or cannot carry anything
+    LOCAL = auto()  # this host could not even ask: nothing is known
+
+
+class Probed(Detailed):
+    """What came of the last question of a check."""
+
+    check: str  # its type
+    finding: Finding
+    detail: str = ""  # the system's or the far end's own words, a status, a path
+    times: int = 1  # in a row
+
+
+class TooFew(Detailed):
+    """Not enough of the targets are up."""
+
+    up: int
+    need: int
+    of: int
+    why: Reason | None  # of the first that is down
+
+
+class Required(Detailed):
+    """A check is not as an entry requires it."""
+
+    check: str
+    is_up: bool
+    why: Reason | None

@@ -1,0 +1,95 @@
+"""Ask: one question of one check to one target, whatever its type.
+
+The table of types, and what an error of the system means for a check. What this host itself is short of says nothing of
+the target, and is told apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from importlib import import_module
+from os import strerror
+from typing import Final, NamedTuple
+
+from routed.model.checks import Check, CheckType, Target
+from routed.model.reasons import Finding, Probed
+from routed.probes.sockets import Path, drops_answers
+
+MODULES: Final[dict[CheckType, str]] = {
+    CheckType.ICMP: "icmp",
+    CheckType.ARP: "neighbour",
+    CheckType.TCP: "stream",
+    CheckType.TLS: "stream",
+    CheckType.HTTP: "http",
+    CheckType.HTTPS: "http",
+    CheckType.DNS: "datagram",
+    CheckType.UDP: "datagram",
+    CheckType.FILE: "file",
+}  # of routed.probes; each has a coroutine ``probe``
+
+# What the target, or the way to it, is the reason of. Every other error is this host's own.
+MEANINGS: Final[dict[int, Finding]] = {
+    errno.ECONNREFUSED: Finding.REFUSED,
+    errno.ECONNRESET: Finding.RESET,
+    errno.EPIPE: Finding.RESET,
+    errno.ECONNABORTED: Finding.RESET,
+    errno.EHOSTUNREACH: Finding.UNREACHABLE,  # the neighbour is silent, or a router says so
+    errno.EHOSTDOWN: Finding.UNREACHABLE,
+    errno.ETIMEDOUT: Finding.SILENCE,
+    errno.EPROTO: Finding.MALFORMED,
+}
+SLACK: Final = 0.5  # seconds after the end of the time in which this host has to notice it
+
+
+class BadAnswerError(Exception):
+    """The target answered, and not as it should."""
+
+    def __init__(self, finding: Finding, detail: str = "") -> None:
+        super().__init__(finding, detail)
+        self.finding = finding
+        self.detail = detail
+
+
+class Asked(NamedTuple):
+    """What came of a question, and how long it took in seconds."""
+
+    probed: Probed
+    seconds: float
+
+
+async def ask(check: Check, target: Target, path: Path) -> Asked:
+    """Put the question once. Raises nothing but CancelledError."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    finding, detail = await _try(check, target, path)
+    seconds = loop.time() - began
+    if finding is Finding.SILENCE and seconds > check.timeout + SLACK:
+        finding, detail = Finding.LOCAL, f"this host was busy for {seconds - check.timeout:.1f} s"
+    if finding is Finding.SILENCE and drops_answers(target.address, path):
+        finding = Finding.FILTERED
+    return Asked(Probed(check.type, finding, detail), seconds)
+
+
+async def _try(check: Check, target: Target, path: Path) -> tuple[Finding, str]:
+    try:
+        probe = import_module(f"routed.probes.{MODULES[check.type]}").probe
+        async with asyncio.timeout(check.timeout):
+            await probe(check, target, path)
+    except BadAnswerError as bad:
+        return bad.finding, bad.detail
+    except TimeoutError:
+        return Finding.SILENCE, f"{check.timeout:g} s"
+    except ssl.SSLCertVerificationError as error:
+        return Finding.CERTIFICATE, error.verify_message
+    except ssl.SSLError as error:
+        return Finding.HANDSHAKE, (error.reason or str(error)).lower().replace("_", " ")
+    except EOFError:
+        return Finding.CLOSED, ""
+    except OSError as error:
+        words = strerror(error.errno) if error.errno else str(error)
+        return MEANINGS.get(error.errno or 0, Finding.LOCAL), words
+    except Exception as error:  # noqa: BLE001  a defect of ours says nothing of the target
+        return Finding.LOCAL, f"{type(error).__name__}: {error}"
+    return Finding.GOOD, ""

@@ -1,0 +1,71 @@
+"""ARP, and neighbour discovery for IPv6: is this address there on the link?
+
+It proves the neighbour alone, whatever its routes and filters do. Source of the forms: RFC 826, RFC 5227, RFC 4861.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from struct import Struct
+from typing import Final
+
+from routed.model.checks import Check, Target
+from routed.model.net import IPV4, family_of, format_address
+from routed.probes.sockets import Path, open_socket
+
+_ETHERNET: Final = Struct("!6s6sH")
+_ARP: Final = Struct("!HHBBH6s4s6s4s")
+_ETH_P_ARP: Final = 0x0806
+_SOLICITATION, _ADVERTISEMENT = 135, 136
+_ND: Final = Struct("!BBHI16s")
+_SOURCE_LINK_ADDRESS: Final = b"\x01\x01"  # the option, and its length in eights of bytes
+_HOPS: Final = 255  # RFC 4861 7.1.1: anything less comes from elsewhere
+
+
+async def probe(check: Check, target: Target, path: Path) -> None:
+    """Ask once. Raises OSError."""
+    del check
+    await (_ask_arp if family_of(target.address) == IPV4 else _ask_neighbour)(target.address, path)
+
+
+async def _ask_arp(address: bytes, path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    with socket.socket(socket.AF_PACKET, kind, socket.htons(_ETH_P_ARP)) as one:
+        one.bind((path.link, _ETH_P_ARP))
+        mac = one.getsockname()[4]
+        source = path.source or bytes(4)  # without an address it is the probe of RFC 5227, which is answered as well
+        asked = _ARP.pack(1, 0x0800, 6, 4, 1, mac, source, bytes(6), address)
+        one.send(_ETHERNET.pack(b"\xff" * 6, mac, _ETH_P_ARP) + asked)
+        while not _is_from(await loop.sock_recv(one, 2048), address):
+            pass
+
+
+def _is_from(frame: bytes, address: bytes) -> bool:
+    if len(frame) < _ETHERNET.size + _ARP.size:
+        return False
+    *_, operation, _, sender, _, _ = _ARP.unpack_from(frame, _ETHERNET.size)
+    return bool(operation == 2 and sender == address)
+
+
+async def _ask_neighbour(address: bytes, path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    with open_socket(address, socket.SOCK_RAW, path, socket.IPPROTO_ICMPV6) as one:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, path.ifindex)
+        blocked = bytearray(b"\xff" * 32)
+        blocked[_ADVERTISEMENT // 8] &= ~(1 << _ADVERTISEMENT % 8) & 0xFF
+        one.setsockopt(socket.IPPROTO_ICMPV6, 1, bytes(blocked))
+        group = format_address(bytes.fromhex("ff0200000000000000000001ff") + address[-3:])
+        asked = _ND.pack(_SOLICITATION, 0, 0, 0, address) + _SOURCE_LINK_ADDRESS + _read_mac(path.link)
+        one.sendto(asked, (group, 0, 0, path.ifindex))
+        while (await loop.sock_recv(one, 2048))[8:24] != address:
+            pass
+
+
+def _read_mac(link: str) -> bytes:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC) as one:
+        one.bind((link, 0))
+        mac: bytes = one.getsockname()[4]
+        return mac

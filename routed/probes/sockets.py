@@ -1,0 +1,58 @@
+"""The sockets of checks: bound to the way that the operator named."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path as Folder
+from typing import Final, NamedTuple
+
+from routed.model.net import IPV4, family_of, format_address
+
+FAMILY: Final = {4: socket.AF_INET, 16: socket.AF_INET6}  # by the length of an address
+LINGER_0: Final = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: close at once, by a reset
+
+
+class Path(NamedTuple):
+    """Which way a question takes. Whatever is empty the kernel chooses."""
+
+    link: str = ""
+    ifindex: int = 0
+    source: bytes = b""
+    mark: int = 0
+
+
+def open_socket(address: bytes, kind: int, path: Path, protocol: int = 0) -> socket.socket:
+    """A socket towards this address that never blocks. Raises OSError."""
+    one = socket.socket(FAMILY[len(address)], kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+    try:
+        if path.link:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, path.link.encode() + b"\0")
+        if path.mark:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, path.mark)
+        if path.source:
+            one.bind((format_address(path.source), 0))
+    except BaseException:
+        one.close()
+        raise
+    return one
+
+
+def endpoint(address: bytes, port: int, path: Path) -> tuple[str, int] | tuple[str, int, int, int]:
+    """The address as connect(2) takes it."""
+    if family_of(address) == IPV4:
+        return format_address(address), port
+    return format_address(address), port, 0, path.ifindex if address[:2] == b"\xfe\x80" else 0
+
+
+def drops_answers(address: bytes, path: Path) -> bool:
+    """May the kernel drop an answer because it came in by this way? IPv4 alone has that filter.
+
+    Source: fib_validate_source in net/ipv4/fib_frontend.c; the higher of both values counts, and 1 is strict.
+    """
+    if family_of(address) != IPV4 or not (path.link and path.mark):
+        return False
+    try:
+        values = [int(Folder("/proc/sys/net/ipv4/conf", name, "rp_filter").read_text()) for name in ("all", path.link)]
+    except (OSError, ValueError):
+        return False
+    return max(values) == 1

@@ -1,0 +1,84 @@
+"""TCP and TLS: does it connect, shake hands, and say what is expected?"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from routed.model.checks import Check, CheckType, Target
+from routed.model.reasons import Finding
+from routed.probes.ask import BadAnswerError
+from routed.probes.sockets import LINGER_0, Path, endpoint, open_socket
+
+MOST: Final = 65536  # bytes of an answer that are looked at
+ENCRYPTED: Final = frozenset({CheckType.TLS, CheckType.HTTPS})
+
+
+class Stream(NamedTuple):
+    """Both directions of one connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+async def probe(check: Check, target: Target, path: Path) -> None:
+    """Connect; send and expect what is written. Raises BadAnswerError, EOFError, OSError, ssl.SSLError."""
+    async with connect(check, target, path) as stream:
+        if check.send:
+            stream.writer.write(check.send.encode())
+            await stream.writer.drain()
+        if check.expect:
+            await _expect(check.expect.encode(), stream.reader)
+
+
+async def _expect(text: bytes, reader: asyncio.StreamReader) -> None:
+    seen = b""
+    while text not in seen:
+        if len(seen) >= MOST:
+            raise BadAnswerError(Finding.UNEXPECTED, text.decode())
+        piece = await reader.read(4096)
+        if not piece:
+            if seen:
+                raise BadAnswerError(Finding.UNEXPECTED, text.decode())
+            raise EOFError
+        seen += piece
+
+
+@asynccontextmanager
+async def connect(check: Check, target: Target, path: Path) -> AsyncIterator[Stream]:
+    """A connection, encrypted where the type says so. It is closed at once, by a reset: a check leaves nothing behind.
+
+    Raises OSError and ssl.SSLError.
+    """
+    one = open_socket(target.address, socket.SOCK_STREAM, path)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
+        await asyncio.get_running_loop().sock_connect(one, endpoint(target.address, target.port, path))
+        security = _make_context(check.verify, check.ca) if check.type in ENCRYPTED else None
+        host = check.host or None
+        reader, writer = await asyncio.open_connection(
+            sock=one, ssl=security, server_hostname=(host or "") if security else None, limit=MOST
+        )
+    except BaseException:
+        one.close()
+        raise
+    try:
+        yield Stream(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+@lru_cache(maxsize=16)
+def _make_context(verify: bool, ca: str) -> ssl.SSLContext:  # noqa: FBT001  as the file has it
+    """What is believed of the far end. Sessions are never resumed: a check proves the handshake."""
+    if verify:
+        return ssl.create_default_context(cafile=ca or None)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,244 @@
+"""Two lines: the default route follows the one that works, and the question has a way of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.kernel.netns import ip, ip_json, wait_until
+from tests.system.daemon import Daemon
+from tests.system.host import shown
+from tests.system.monitor import Monitor
+from tests.system.uplinks import FAR, GATEWAYS, Uplinks, two_lines
+
+FAMILIES = pytest.mark.parametrize("family", [4, 6])
+
+
+@pytest.fixture
+def uplinks(network: None) -> Iterator[Uplinks]:
+    with two_lines() as uplinks:
+        yield uplinks
+
+
+def a_file(family: int, keys: str = "", route: str = "", second_route: str = "") -> str:
+    first, second = GATEWAYS[family]
+    return f"""
+[[check]]
+name = "wan1"
+type = "icmp"
+target = "{FAR[family]}"
+dev = "v0"
+via = "{first}"
+every = "200ms"
+fall = 2
+hold = "500ms"
+{keys}
+[[route]]
+name = "first"
+to = "default"
+via = "{first}"
+dev = "v0"
+metric = 100
+requires = "@wan1"
+{route}
+[[route]]
+name = "second"
+to = "default"
+via = "{second}"
+dev = "v1"
+metric = 200
+{second_route}
+"""
+
+
+def with_both_checked(family: int) -> str:
+    check = a_file(family).split("[[route]]")[0]
+    return check.replace("wan1", "wan2").replace("v0", "v1").replace(GATEWAYS[family][0], GATEWAYS[family][1]) + a_file(
+        family, second_route='requires = "@wan2"'
+    )
+
+
+def metrics() -> list[int]:
+    return [route["metric"] for family in "46" for route in ip_json(f"-{family} route show default")]
+
+
+@FAMILIES
+def test_a_line_that_is_dead_with_its_carrier_up_is_left_and_taken_again(
+    daemon: Daemon, uplinks: Uplinks, family: int
+) -> None:
+    daemon.start(a_file(family))
+    wait_until(lambda: metrics() == [100, 200])
+    for _ in range(2):
+        uplinks.cut(0)
+        wait_until(lambda: metrics() == [200])
+        assert daemon.entry("route/first")["state"] == "withheld"
+        uplinks.mend(0)
+        wait_until(lambda: metrics() == [100, 200])
+    assert daemon.records("failed") == []
+
+
+@FAMILIES
+def test_a_line_that_is_dead_at_the_start_is_seen_when_it_comes_back(
+    daemon: Daemon, uplinks: Uplinks, family: int
+) -> None:
+    uplinks.cut(0)
+    daemon.start(a_file(family))
+    daemon.wait_for("check-down", "check/wan1")
+    wait_until(lambda: metrics() == [200])
+    uplinks.mend(0)
+    wait_until(lambda: metrics() == [100, 200])
+
+
+@FAMILIES
+def test_both_lines_dead_and_one_comes_back(daemon: Daemon, uplinks: Uplinks, family: int) -> None:
+    daemon.start(a_file(family))
+    wait_until(lambda: metrics() == [100, 200])
+    uplinks.cut(0)
+    uplinks.cut(1)
+    wait_until(lambda: metrics() == [200])
+    uplinks.mend(0)
+    wait_until(lambda: metrics() == [100, 200])
+
+
+def test_a_lost_carrier_is_followed_at_once_without_a_question(daemon: Daemon, uplinks: Uplinks) -> None:
+    daemon.start(a_file(4).replace("200ms", "1h").replace('hold = "500ms"', 'hold = "500ms"\ntimeout = "1s"'))
+    wait_until(lambda: metrics() == [100, 200])
+    uplinks.run(0, "link set v0p down")
+    wait_until(lambda: metrics() == [200])
+    assert "carrier" in daemon.entry("route/first")["reason"]
+    uplinks.run(0, "link set v0p up")
+    wait_until(lambda: metrics() == [100, 200])
+
+
+@FAMILIES
+def test_the_way_of_a_question_goes_with_the_last_entry_that_requires_it(
+    daemon: Daemon, uplinks: Uplinks, family: int
+) -> None:
+    daemon.start(a_file(family))
+    wait_until(lambda: metrics() == [100, 200])
+    assert [rule["priority"] for rule in ip_json(f"-{family} rule show fwmark 0x3100")] == [10]
+    assert len(shown("default", "table 31000") if family == 4 else ip_json("-6 route show table 31000")) == 1
+    daemon.apply(a_file(family).replace('requires = "@wan1"', ""))
+    assert ip_json(f"-{family} rule show fwmark 0x3100") == []
+    assert daemon.ask_json("status")["checks"][0]["reason"] == "no entry requires it, so it is not asked"
+
+
+def test_a_way_that_somebody_takes_away_is_put_back(daemon: Daemon, uplinks: Uplinks) -> None:
+    daemon.start(a_file(4))
+    wait_until(lambda: metrics() == [100, 200])
+    ip("rule del pref 10")
+    ip("route flush table 31000")
+    wait_until(lambda: len(ip_json("rule show fwmark 0x3100")) == 1 and len(ip_json("route show table 31000")) == 1)
+
+
+@FAMILIES
+def test_where_every_line_is_down_the_preferred_one_stays_and_is_called_degraded(
+    daemon: Daemon, uplinks: Uplinks, family: int
+) -> None:
+    daemon.start(with_both_checked(family))
+    wait_until(lambda: metrics() == [100, 200])
+    uplinks.cut(0)
+    wait_until(lambda: metrics() == [200])
+    uplinks.cut(1)
+    wait_until(lambda: metrics() == [100])
+    assert daemon.entry("route/first")["state"] == "degraded"
+    assert daemon.entry("route/second")["state"] == "withheld"
+    assert daemon.ask("apply").code == 1
+    uplinks.mend(1)
+    wait_until(lambda: metrics() == [200])
+    uplinks.mend(0)
+    wait_until(lambda: metrics() == [100, 200])
+    assert daemon.ask("apply").code == 0
+
+
+def test_a_switch_shows_the_new_route_before_the_old_one_goes(
+    daemon: Daemon, uplinks: Uplinks, monitor: Monitor
+) -> None:
+    daemon.start(with_both_checked(4))
+    wait_until(lambda: metrics() == [100, 200])
+    uplinks.cut(0)
+    wait_until(lambda: metrics() == [200])
+    monitor.heard()
+    uplinks.cut(1)
+    wait_until(lambda: metrics() == [100])
+    assert [change.what for change in monitor.heard() if change.to == "default"] == ["route", "route gone"]
+
+
+@FAMILIES
+def test_a_line_that_is_down_may_stay_under_another_metric(daemon: Daemon, uplinks: Uplinks, family: int) -> None:
+    daemon.start(a_file(family, route="down_metric = 300"))
+    wait_until(lambda: metrics() == [100, 200])
+    uplinks.cut(0)
+    wait_until(lambda: metrics() == [200, 300])
+    entry = daemon.entry("route/first")
+    assert entry["state"] == "in-sync"
+    assert entry["reason"].startswith("check/wan1 is down")
+    uplinks.mend(0)
+    wait_until(lambda: metrics() == [100, 200])
+
+
+def legs() -> int:
+    return sum(len(route.get("nexthops", [])) for route in shown("192.0.2.0/24"))
+
+
+def test_a_leg_leaves_its_route_by_one_replace(daemon: Daemon, uplinks: Uplinks, monitor: Monitor) -> None:
+    check = a_file(4).split("[[route]]")[0]
+    hops = '{ via = "10.0.0.2", dev = "v0", requires = "@wan1" }, { via = "10.1.0.2", dev = "v1" }'
+    daemon.start(f'{check}[[route]]\nname = "both"\nto = "192.0.2.0/24"\nhops = [{hops}]\nwhen_all_down = "keep"\n')
+    wait_until(lambda: legs() == 2)
+    monitor.heard()
+    uplinks.cut(0)
+    wait_until(lambda: [route.get("dev") for route in shown("192.0.2.0/24")] == ["v1"])
+    assert [change.what for change in monitor.heard() if change.to == "192.0.2.0/24"] == ["route"]
+    uplinks.mend(0)
+    wait_until(lambda: legs() == 2)
+
+
+def test_what_is_rather_kept_counts_as_up_when_nobody_knows_for_long(daemon: Daemon) -> None:
+    entries = a_file(4, second_route='requires = "@wan2"').split("[[route]]", 1)[1]
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        file = Path(folder, "anybody-may-write-it")
+        file.touch()
+        file.chmod(0o666)
+        checks = [f'[[check]]\nname = "{name}"\ntype = "file"\nfile = "{file}"\n' for name in ("wan1", "wan2")]
+        daemon.start("".join(checks) + "[[route]]" + entries)
+        assert metrics() == []
+        assert daemon.entry("route/first")["state"] == "waiting"
+        wait_until(lambda: metrics() == [100, 200], within=10.0)
+
+
+def test_a_filter_that_drops_the_answers_is_named(daemon: Daemon, uplinks: Uplinks) -> None:
+    Path("/proc/sys/net/ipv4/conf/v1/rp_filter").write_text("1")
+    daemon.start(with_both_checked(4))
+    down = daemon.wait_for("check-down", "check/wan2")
+    assert "rp_filter of the link is 1" in down["fields"]["ROUTED_REASON"]
+    Path("/proc/sys/net/ipv4/conf/v1/rp_filter").write_text("2")
+    daemon.wait_for("check-up", "check/wan2")
+
+
+def test_a_new_address_of_the_line_is_followed(daemon: Daemon, uplinks: Uplinks) -> None:
+    daemon.start(a_file(4))
+    wait_until(lambda: metrics() == [100, 200])
+    ip("address del 10.0.0.1/24 dev v0")
+    wait_until(lambda: metrics() == [200])
+    ip("address add 10.0.0.7/24 dev v0")
+    wait_until(lambda: metrics() == [100, 200])
+    uplinks.cut(0)
+    wait_until(lambda: metrics() == [200])
+    uplinks.mend(0)
+    wait_until(lambda: metrics() == [100, 200])
+
+
+def test_killed_in_the_middle_of_switches_it_converges(daemon: Daemon, uplinks: Uplinks) -> None:
+    daemon.start(a_file(4))
+    wait_until(lambda: metrics() == [100, 200])
+    for turn in range(4):
+        (uplinks.cut if turn % 2 == 0 else uplinks.mend)(0)
+        time.sleep(0.15 * turn)
+        daemon.kill()
+        daemon.start()
+        wait_until(lambda turn=turn: metrics() == ([200] if turn % 2 == 0 else [100, 200]))  # type: ignore[misc]
