@@ -84,7 +84,7 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.PUT_BACK: Row(
         "d1dc215e2e094649970e530d4dd32586",
         NOTICE,
-        "{subject} put back, as it stood before routed took its place: {after}",
+        "{subject} put back, {how}: {after}",
     ),
     Message.FAILED: Row(
         "5db2a1dd14c34c29bc24a5eb3ddd0cf1", ERR, "{subject} could not be {action}: {reason}", is_state=True

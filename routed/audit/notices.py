@@ -24,9 +24,11 @@ def note_started(version: str, config: str, protocol: int) -> Record:
     return make_record(Message.STARTED, {"version": version, "config": config, "protocol": str(protocol)})
 
 
-def note_stopped(is_keeping: bool) -> Record:  # noqa: FBT001  # the one thing that there is to say
-    """The daemon goes, and what becomes of the objects."""
+def note_stopped(is_keeping: bool, left: int = 0) -> Record:  # noqa: FBT001  # the one thing that there is to say
+    """The daemon goes, and what becomes of the objects; ``left`` of them were to go and did not."""
     objects = "its objects stay" if is_keeping else "its objects were removed"
+    if left:
+        objects = f"its objects were removed, but {format_count(left, 'object')} could not be"
     return make_record(Message.STOPPED, {"objects": objects})
 
 

@@ -19,6 +19,7 @@ from routed.audit.wording import (
     PAST,
     describe_cause,
     describe_change,
+    describe_return,
     describe_trouble,
     name_group,
     name_interface,
@@ -234,6 +235,7 @@ def _words_of(part: Part) -> dict[str, str]:
         "reason": describe_reason(part.reason),
         "action": PAST[part.outcome.operation.verb],
         "elapsed": format_elapsed(part.outcome.elapsed),
+        "how": describe_return(part.outcome.operation.lifetime),
     }
 
 

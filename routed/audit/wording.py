@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from routed.audit.actors import name_actor
-from routed.audit.figures import format_count
+from routed.audit.figures import format_count, format_span
 from routed.audit.reasons import describe_reason
 from routed.model.change import Cause, Nature, Operation, Verb
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
+from routed.model.lifetime import Lifetime
 from routed.model.names import TABLES
 from routed.model.net import IPV4, IPV6
 from routed.model.objects import (
@@ -89,6 +90,14 @@ def describe_wrong(operation: Operation, key: Key, vocabulary: Vocabulary) -> st
     if operation.nature in _COMPARED and operation.verb is not Verb.DELETE and operation.before is not None:
         return describe_change(key, operation.before, operation.value, vocabulary)
     return describe_reason(operation.reason)
+
+
+def describe_return(lifetime: Lifetime | None) -> str:
+    """How something stands that was put back where ours stood; with what was left of its time, where that ends."""
+    if lifetime is None:
+        return "as it stood before routed took its place"
+    left = format_span(lifetime.valid)
+    return f"with the {left} that were left of its lifetime when routed took its place"
 
 
 class Absence(NamedTuple):

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from routed.core.guard import Limits, find_lifeline, limit_deletions
 from routed.core.kinds import KINDS
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import Enforce, OnConflict
+from routed.model.lifetime import BootTime, Passing
 from routed.model.objects import Key, Value
 from routed.model.owner import Stamps
 from routed.model.reasons import Flaw, LeftAlone, Reason
+
+NO_BOOT: Final = BootTime("", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class Policy:
     why_surplus_stays: Reason | None = None  # while what no entry wants must not go
     is_undecided: bool = False  # an interface of the files could be several: whose objects are surplus is not known
     is_held: Callable[[Key, str], bool] | None = None  # (key, entry name): left alone for now
-    displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of
+    displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of; see ``Passing``
+    find_moment: Callable[[], BootTime] = lambda: NO_BOOT  # by which lifetimes are counted
 
 
 def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -> Plan:
@@ -103,23 +108,29 @@ def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
     """What took the place of a foreign object gives it back; the rest goes."""
     if not policy.displaced:
         return _cure(drift, policy)
-    displaced = [member for member in drift.members if Key(drift.kind, drift.slot, member) in policy.displaced]
-    if not displaced:
-        return _cure(drift, policy)
+    keys = (Key(drift.kind, drift.slot, member) for member in drift.members)
     operations = [
-        Operation(
-            Verb.REPLACE,
-            drift.kind,
-            drift.slot,
-            (member,),
-            policy.displaced[Key(drift.kind, drift.slot, member)],
-            None,
-            Flaw.PUT_BACK,
-            drift.standing[0],
-            Nature.SURPLUS,
-        )
-        for member in displaced
+        operation
+        for key in keys
+        if (before := policy.displaced.get(key)) is not None
+        and (operation := _put_back(key, before, drift.standing[0], policy)) is not None
     ]
-    gone = set(displaced)
+    if not operations:
+        return _cure(drift, policy)
+    gone = {operation.members[0] for operation in operations}
     others = tuple(member for member in drift.members if member not in gone)
     return operations + (_cure(drift._replace(members=others), policy) if others else [])
+
+
+def _put_back(key: Key, before: Value, standing: Value, policy: Policy) -> Operation | None:
+    """What stood under a key takes the place of ours again; None where its time is over."""
+    lifetime = None
+    if isinstance(before, Passing):
+        lifetime = before.find_left(policy.find_moment())
+        if lifetime is None:
+            return None
+        before = before.value
+    verb = KINDS[key.kind].choose_verb(standing, before)
+    return Operation(
+        verb, key.kind, key.slot, (key.member,), before, None, Flaw.PUT_BACK, standing, Nature.SURPLUS, lifetime
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from routed.core.desired import scope_of
 from routed.core.holds import GROUP, Hold, Subject, Why
@@ -23,6 +24,7 @@ from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Scope, Value
 from routed.model.reasons import Look, Reason
 
+LAST_ATTEMPT: Final = 8  # to put something back: half a minute after the first
 STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
 
 
@@ -160,18 +162,28 @@ def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
 
 
 def _forget_displaced(host: Host, outcome: Outcome, postponed: set[Scope]) -> set[Key]:
-    """What was put back is displaced no more. Returns what can never be put back, for what it stood on is gone.
+    """What was put back is displaced no more, nor is that whose place is free. Returns what can never be put back.
 
-    That may be a link, an address, a next hop object. Ours, which nobody wants, has to go all the same.
+    For what it stood on is gone (a link, an address, a next hop object), or it was refused again and again.
+    Ours, which nobody wants, has to go all the same.
     """
     kind, slot = outcome.operation.kind, outcome.operation.slot
-    if outcome.operation.nature is not Nature.SURPLUS or outcome.operation.verb is Verb.DELETE:
+    if outcome.operation.nature is not Nature.SURPLUS or not host.ledger.displaced:
         return set()
-    lost = {Key(kind, slot, failure.member) for failure in outcome.failures if failure.errno not in PASSING}
+    lost: set[Key] = set()
+    if outcome.operation.verb is not Verb.DELETE:
+        is_last = outcome.cause.reason is Look.STOP
+        keys = ((Key(kind, slot, failure.member), failure.errno) for failure in outcome.failures)
+        lost = {key for key, errno in keys if is_last or errno not in PASSING or _was_refused_for_long(host, key)}
     if lost:
         host.schedule.dirt.add_scopes([scope_of(kind, slot), *postponed], outcome.cause)
     host.ledger.forget_displaced(lost.union(Key(kind, slot, member) for member in outcome.done))
     return lost
+
+
+def _was_refused_for_long(host: Host, key: Key) -> bool:
+    hold = host.ledger.holds.active.get(key)
+    return hold is not None and hold.why is Why.FAILED and hold.attempts >= LAST_ATTEMPT
 
 
 def _standing(before: Value | None) -> tuple[Value, ...]:

@@ -14,43 +14,61 @@ from typing import Any, Final
 from routed.core.desired import scope_of
 from routed.core.dirt import Dirt
 from routed.core.waiting import LOOK_AGAIN
-from routed.daemon.dataplane import Dataplanes
+from routed.daemon.dataplane import Dataplane, Dataplanes
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.observe import observe
 from routed.daemon.ports import HostKernel
+from routed.daemon.record import find_moment
 from routed.daemon.report import Attempt
 from routed.daemon.under_way import hearing
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
-from routed.model.objects import Key, Kind, Member, Scope
+from routed.model.lifetime import BootTime, Lifetime, Passing
+from routed.model.objects import Key, Kind, Member, Scope, Value
 from routed.model.reasons import Look, Reason
 
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
 LONG: Final = 512  # the kernel may take longer for so many members than others should wait
+NOTHING_LEFT: Final = Lifetime(0, 0)
 SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
 
 
-def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
+def remember_displaced(
+    dataplanes: Dataplanes, host: Host, plan: Plan, find_moment: Callable[[], BootTime] = find_moment
+) -> bool:
     """Note what objects of new entries take the place of, before they do. True when there is something new.
 
-    Only of new entries: what a stranger puts in the place of an object that was in force is drift, and goes.
+    Only of new entries: what a stranger puts in the place of an object that was in force is drift, and goes. Of what
+    goes by itself it is noted what is left of its time. Raises OSError.
     """
     new_entries = host.wanted.new_entries
     if not new_entries:
         return False
     stamps = dataplanes.stamps(host.wanted.marks)
-    taken = {
-        Key(operation.kind, operation.slot, member): operation.before
-        for operation in plan.operations
-        if operation.nature is Nature.FOREIGN
-        and operation.verb in {Verb.REPLACE, Verb.CHANGE}
-        and operation.before is not None
-        and not stamps[operation.kind](operation.before).is_ours
-        and operation.entry is not None
-        and operation.entry.name in new_entries
-        for member in operation.members
-    }
+    taken: dict[Key, Value] = {}
+    for operation in plan.operations:
+        if (
+            operation.nature is Nature.FOREIGN
+            and operation.verb in {Verb.REPLACE, Verb.CHANGE}
+            and operation.before is not None
+            and not stamps[operation.kind](operation.before).is_ours
+            and operation.entry is not None
+            and operation.entry.name in new_entries
+        ):
+            taken |= _take_place(dataplanes.by_kind[operation.kind], operation, find_moment)
     return host.ledger.note_displaced(taken)
+
+
+def _take_place(dataplane: Dataplane, operation: Operation, find_moment: Callable[[], BootTime]) -> dict[Key, Value]:
+    """What an operation takes the place of, with what is left of it where it goes by itself."""
+    kind, slot, members, before = operation.kind, operation.slot, operation.members, operation.before
+    if not dataplane.has_lifetime(kind, before):
+        return {Key(kind, slot, member): before for member in members}
+    left = dataplane.read_lifetimes(scope_of(kind, slot), slot, frozenset(members))
+    boot, seconds = find_moment()
+    return {
+        Key(kind, slot, member): Passing(before, *left.get(member, NOTHING_LEFT), boot, seconds) for member in members
+    }
 
 
 def carry_out(

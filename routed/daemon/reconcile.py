@@ -23,11 +23,13 @@ from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, find_all_scopes, observe
 from routed.daemon.ports import HostKernel
+from routed.daemon.record import find_moment
 from routed.daemon.report import Announced, PassStep, Report
 from routed.daemon.spectator import Spectator
 from routed.model.change import Cause, Nature, Plan
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
+from routed.model.lifetime import BootTime
 from routed.model.objects import Key, Value
 from routed.model.reasons import Look
 
@@ -53,6 +55,7 @@ class Reconciler:
     jitter: Callable[[], float] = lambda: 0.0
     save_displaced: Callable[[dict[Key, Value]], None] = lambda _: None
     find_ssh_peers: Callable[[], frozenset[bytes]] = frozenset
+    find_moment: Callable[[], BootTime] = find_moment
     interest_inputs: object = None  # what the present interest in news was found by
 
     def begin(self) -> None:
@@ -78,7 +81,7 @@ class Reconciler:
         began, ledger = clock(), host.ledger
         comparison, plan = yield from self.decide(dirt, began, is_initial=is_initial, is_forced=is_forced)
         new_entries = host.wanted.new_entries
-        if remember_displaced(dataplanes, host, plan):
+        if remember_displaced(dataplanes, host, plan, self.find_moment):
             self.save_displaced(ledger.displaced)
         displaced = len(ledger.displaced)
         attempt = yield from carry_out(kernel, dataplanes, plan, dirt, began, clock)
@@ -198,6 +201,7 @@ class Reconciler:
             if ledger.holds.active
             else None,
             displaced=ledger.displaced,
+            find_moment=self.find_moment,
         )
 
     def _draw_conclusions(self, report: Report, comparison: Comparison) -> None:

@@ -156,11 +156,12 @@ def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocume
     """What the kernel refused. Very many of one entry and reason are one."""
     for one in host.ledger.troubles:
         resolution = host.wanted.desired.resolutions.get(one.trouble.entry)
-        if one.trouble.state is State.FAILED and resolution:
+        name = name_members(one, vocabulary)
+        if one.trouble.state is State.FAILED:  # without an entry it is a leftover that could not be removed
             yield FailureDocument(
-                entry=resolution.entry.name,
-                origin=str(resolution.entry.origin),
-                object=name_members(one, vocabulary),
+                entry=resolution.entry.name if resolution else "",
+                origin=str(resolution.entry.origin) if resolution else "",
+                object=name if resolution else f"{one.kind} {name}",
                 reason=describe_reason(one.trouble.reason),
             )
 

@@ -71,7 +71,10 @@ def summarise(host: Host, revision: int) -> str:
         return f"{where}, but what the kernel holds is not known{again}: {describe_reason(unread.reason)}"
     counts = count_states(host)
     in_sync = counts.pop(State.IN_SYNC)
-    wrong = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    told = [f"{count} {state}" for state, count in sorted(counts.items())]
+    if left := count_leftovers(host):
+        told.append(f"{left} left over")
+    wrong = ", ".join(told)
     return f"{where}: {in_sync} object{'' if in_sync == 1 else 's'} in sync" + (f", {wrong}" if wrong else "")
 
 

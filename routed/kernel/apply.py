@@ -72,14 +72,17 @@ def batches(
     codec = CODECS[operation.kind]
     most = max(1, requests.receive_buffer // _ANSWER_SIZE)
     members = operation.members
+    value = operation.value
+    if operation.lifetime is not None and codec.lifetimes is not None:
+        value = codec.lifetimes.put(value, operation.lifetime)
     before: Value = operation.value if operation.before is None else operation.before
     steps = [
         (
             step.is_removal,
-            partial(codec.requests, codec.delete if step.is_removal else codec.new, step.flags, operation.slot, value),
+            partial(codec.requests, codec.delete if step.is_removal else codec.new, step.flags, operation.slot, asked),
         )
         for step in codec.steps[operation.verb]
-        for value in _spell(codec, operation.slot, before if step.of_before else operation.value, step)
+        for asked in _spell(codec, operation.slot, before if step.of_before else value, step)
     ]
     start = 0
     while start < len(members):

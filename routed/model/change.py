@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from routed.model.entries import Entry
+from routed.model.lifetime import Lifetime
 from routed.model.objects import Kind, Member, Slot, Value
 from routed.model.process import Process
 from routed.model.reasons import Reason, SaidNo, Unseen
@@ -72,6 +73,7 @@ class Operation(NamedTuple):
     reason: Reason
     before: Value | None = None  # what stood there
     nature: Nature = Nature.MISSING
+    lifetime: Lifetime | None = None  # what is left of what is put; None: it stays
 
 
 class Cause(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from routed.core.kinds.address import (
     blame_kernel_for_address,
+    choose_verb_for_address,
     cure_address,
     find_links_of_addresses,
     judge_address,
@@ -36,7 +37,7 @@ from routed.core.kinds.rule import (
     judge_rule,
     rank_rule,
 )
-from routed.model.change import Cause
+from routed.model.change import Cause, Verb
 from routed.model.events import KERNEL
 from routed.model.net import FAMILIES
 from routed.model.objects import (
@@ -95,6 +96,10 @@ def _blame_kernel(_slot: Slot, _value: Value, reason: Reason) -> Cause:
     return Cause(KERNEL, reason)
 
 
+def _replace(_before: Value, _wanted: Value) -> Verb:
+    return Verb.REPLACE
+
+
 class KindRow(NamedTuple):
     """What the core must know of a kind. A row says only what is not as of most kinds."""
 
@@ -113,6 +118,9 @@ class KindRow(NamedTuple):
     made_by_kernel: Mapping[Slot, frozenset[Member]] = {}  # what a new namespace has, and what is missed if it has gone
     # member → the one of those that it does the work of, wherever somebody moved it; itself if it does of none
     stands_for: Callable[[Any], Any] = _stand_for_itself
+    choose_verb: Callable[[Any, Any], Verb] = (
+        _replace  # (what stands, what shall) → by which the second takes its place
+    )
     rank_within: Callable[[Any, Any], int] = _rank_equal  # (member, value): among additions of the kind, lower first
     # (members, values) → ifindexes of the links with which they go
     find_links: Callable[[Iterable[Any], Iterable[Any]], set[int]] = _find_no_links
@@ -144,6 +152,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         cure=cure_address,
         types=(AddressSlot, AddressMember, AddressValue),
         not_yet=frozenset({ENODEV}),
+        choose_verb=choose_verb_for_address,
         find_links=find_links_of_addresses,
         blame_kernel=blame_kernel_for_address,
         is_explained_by_dump=False,

@@ -27,13 +27,17 @@ def cure_address(drift: Drift, _stamp: Stamp) -> list[Operation]:
     if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
         return add_or_delete(drift)
     (before,) = drift.standing
-    wanted: AddressValue = wanted_of(drift)
+    is_in_front = drift.want is not None and drift.want.is_in_front
+    verb = Verb.CHANGE if is_in_front else choose_verb_for_address(before, wanted_of(drift))
+    return [operate(verb, drift, before)]
+
+
+def choose_verb_for_address(before: AddressValue, wanted: AddressValue) -> Verb:
+    """By which one address takes the place of the other."""
     in_place = before._replace(
         protocol=wanted.protocol, metric=wanted.metric, deprecated=wanted.deprecated, dynamic=wanted.dynamic
     )
-    is_in_place = in_place == wanted and not (drift.want and drift.want.is_in_front)
-    verb = Verb.REPLACE if is_in_place else Verb.CHANGE
-    return [operate(verb, drift, before)]
+    return Verb.REPLACE if in_place == wanted else Verb.CHANGE
 
 
 def find_links_of_addresses(members: Iterable[AddressMember], _values: Iterable[AddressValue]) -> set[int]:
