@@ -112,6 +112,22 @@ def note_fight_held(entry: str, key: str, length: float, fight: Fought) -> Recor
     )
 
 
+def note_yielded(entry: str, key: str, length: float, fight: Fought) -> Record:
+    """An object that is as wanted stays under the mark of another process for ``length`` seconds."""
+    actor = name_actor(fight.port, fight.process)
+    reason = f"marked otherwise {fight.times} times within {fight.seconds} s"
+    return make_record(
+        Message.YIELDED,
+        {
+            "subject": f"{entry} {key}".strip(),
+            "length": format_span(length),
+            "reason": reason,
+            "actor": f"the last was {actor.words}" if actor.words else "it is not known who",
+        },
+        {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason} | actor.fields,
+    )
+
+
 def note_fight_over(entry: str, key: str) -> Record:
     """An object that was held is as the file says again, and stayed so."""
     return make_record(

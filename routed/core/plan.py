@@ -32,7 +32,7 @@ class Policy:
     new_entries: Container[str] = field(default_factory=frozenset)  # not in force yet since start or reload
     why_surplus_stays: Reason | None = None  # while what no entry wants must not go
     is_undecided: bool = False  # an interface of the files could be several: whose objects are surplus is not known
-    is_held: Callable[[Key, str], bool] | None = None  # (key, entry name): left alone for now
+    is_held: Callable[[Key, Drift], bool] | None = None  # is an object in this drift left alone for now?
     displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of; see ``Passing``
     find_moment: Callable[[], BootTime] = lambda: NO_BOOT  # by which lifetimes are counted
 
@@ -75,8 +75,7 @@ def _split_held(drift: Drift, policy: Policy) -> tuple[Drift | None, Drift | Non
     """The part of a drift that may be touched now, and the part that is held."""
     if policy.is_held is None:
         return drift, None
-    entry = drift.want.entry.name if drift.want else ""
-    held = {member for member in drift.members if policy.is_held(Key(drift.kind, drift.slot, member), entry)}
+    held = {member for member in drift.members if policy.is_held(Key(drift.kind, drift.slot, member), drift)}
     if not held:
         return drift, None
     free = tuple(member for member in drift.members if member not in held)

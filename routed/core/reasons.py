@@ -66,6 +66,12 @@ def is_unexplained(cause: Cause) -> bool:
     return not cause.port and cause.reason in {Deed.DELETED, Sign.UNTOLD}
 
 
+def is_loss(cause: Cause) -> bool:
+    """Did the kernel drop something since what it stood on went, or its time was over?"""
+    is_lost = isinstance(cause.reason, (AddressChange, LinkChange)) or cause.reason is Sign.EXPIRED
+    return cause.port == KERNEL and is_lost
+
+
 def find_link_change(before: Link | None, after: Link | None) -> LinkChange:
     """What happened to a link."""
     if after is None:

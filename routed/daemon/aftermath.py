@@ -23,6 +23,7 @@ from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcom
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Scope, Value
 from routed.model.reasons import Look, Reason
+from routed.model.text import differs_in_mark
 
 LAST_ATTEMPT: Final = 8  # to put something back: half a minute after the first
 STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
@@ -43,6 +44,9 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
         operation = outcome.operation
         entry = operation.entry.name if operation.entry else ""
         forgotten = _forget_displaced(host, outcome, report.postponed)
+        if host.ledger.holds.active:  # whatever was held and touched all the same: the reason of its hold is over
+            for subject in (entry, *subjects_of(operation, operation.members, entry)):
+                host.ledger.holds.end_fight(subject, now)
         for failure in outcome.failures:
             key = Key(operation.kind, operation.slot, failure.member)
             waits = is_waiting(operation.kind, failure.errno)
@@ -54,9 +58,15 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
         for subject in subjects_of(operation, done, entry) if is_counted or host.ledger.holds.active else ():
             host.ledger.holds.note_success(subject)
             if limit is not None and is_against_somebody:
-                hold = host.ledger.holds.note_repair(subject, outcome.cause, limit, now)
+                count = host.ledger.holds.note_adoption if _is_adoption(operation) else host.ledger.holds.note_repair
+                hold = count(subject, outcome.cause, limit, now)
                 fights += [Fight(entry, subject, hold)] if hold else []
     return fights
+
+
+def _is_adoption(operation: Operation) -> bool:
+    before = operation.before
+    return before is not None and differs_in_mark(operation.kind, before, operation.value)
 
 
 def forget_former(host: Host, report: Report) -> None:
@@ -157,6 +167,8 @@ def split_by_hold(host: Host, drift: Drift, began: float) -> Iterator[tuple[Hold
 def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
     name = drift.want.entry.name if drift.want else ""
     for hold, members in split_by_hold(host, drift, began):
+        if hold.why is Why.YIELDED:  # it does its work
+            continue
         trouble = Trouble(STATE_OF[hold.why], hold.reason, hold.since, drift.standing, name)
         yield Troubled(drift.kind, drift.slot, members, trouble)
 

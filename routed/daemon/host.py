@@ -20,7 +20,7 @@ from routed.core.dirt import Dirt
 from routed.core.entries import find_needs
 from routed.core.holds import Subject, Why
 from routed.core.needs import Needs
-from routed.core.reasons import explain_facts
+from routed.core.reasons import explain_facts, find_link_change
 from routed.core.schedule import Schedule
 from routed.core.sources import TOLD, ask_for, find_changed_facts
 from routed.core.timetable import Deadline, Timetable
@@ -32,10 +32,10 @@ from routed.daemon.wanted import Wanted
 from routed.daemon.world import World
 from routed.model.change import Cause
 from routed.model.entries import Intent
-from routed.model.events import ObjectEvent
+from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import Fact, FactKey, Facts
 from routed.model.objects import Key
-from routed.model.reasons import Look
+from routed.model.reasons import AddressChange, AddressTurn, Look, Reason
 
 
 @dataclass(slots=True)
@@ -93,9 +93,24 @@ class Host:
         events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.wanted.marks)
         facts, desired, schedule, mine = self.world.hear(events), self.wanted.desired, self.schedule, kernel.port
         for event in events:
+            if isinstance(event, LinkEvent | AddressEvent) and self.ledger.holds.active:
+                self._look_at_rivals(event)
             schedule.note(event, facts, desired, stamps, mine, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == mine:
                 self.under_way.hear(event)
+
+    def _look_at_rivals(self, event: LinkEvent | AddressEvent) -> None:
+        """What a rival put in our place may go with his link or his address, of which nothing of ours needs to know."""
+        facts = self.world.facts
+        if isinstance(event, AddressEvent):
+            member, dev, is_loss = event.member, event.member.dev, event.is_removal
+            turn = AddressTurn.REMOVED
+            reason: Reason = AddressChange(turn, member.address, member.prefixlen, facts.name_of(dev))
+        else:
+            dev, is_loss = event.link.ifindex, event.is_removal or not event.link.is_up
+            reason = find_link_change(facts.links.get(dev), None if event.is_removal else event.link)
+        if is_loss:
+            self.schedule.dirt.add_scopes(self.ledger.find_scopes_of_rivals(dev), Cause(KERNEL, reason))
 
     def deliver(self, told: Mapping[FactKey, Fact], now: float) -> None:
         """A source told this: who reads it is resolved again, unless it is what was told before."""

@@ -150,7 +150,9 @@ class Reconciler:
             host.schedule.note_questions(began, self.clock())
             self._choose_news()
         comparison = yield from observe(self.dataplanes, host, dirt)
-        return comparison, make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
+        return comparison, make_plan(
+            comparison.drifts, comparison.notes, self._policy(comparison, dirt, is_forced=is_forced)
+        )
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
@@ -180,7 +182,7 @@ class Reconciler:
             if needs.gateways or needs.watched:  # these were asked for while the news of them was not heard
                 host.ask_again(ROUTE)
 
-    def _policy(self, comparison: Comparison, *, is_forced: bool) -> Policy:
+    def _policy(self, comparison: Comparison, dirt: Dirt, *, is_forced: bool) -> Policy:
         host, wanted, ledger, now = self.host, self.host.wanted, self.host.ledger, self.clock()
         surplus = comparison.count(Nature.SURPLUS)  # without any, nobody asks how many are owned
         limits = Limits(
@@ -197,7 +199,7 @@ class Reconciler:
             new_entries=wanted.new_entries,
             why_surplus_stays=wanted.why_surplus_stays,
             is_undecided=host.world.is_undecided,
-            is_held=(lambda key, entry: ledger.holds.find(key, entry, now) is not None)
+            is_held=(lambda key, drift: ledger.holds.keeps_back(key, drift, dirt.cause_of(key), now))
             if ledger.holds.active
             else None,
             displaced=ledger.displaced,
@@ -212,7 +214,7 @@ class Reconciler:
         report.fights = note_outcomes(host, report, self.kernel.port, now, self.jitter())
         report.ended = note_troubles(host, report, comparison, now)
         if report.dirt.everything:
-            ledger.holds.forget_old_repairs(now)
+            report.calmed = ledger.holds.forget_old_repairs(now)
         ledger.note_postponed(report.scopes, report.postponed)
         host.world.note_unread(report.scopes - report.unread.keys(), report.unread, now)
         host.world.note_absent(report.absent)
