@@ -55,6 +55,7 @@ from routed.model.reasons import (
     NoHolder,
     NoHostAddress,
     NoInterface,
+    NoIpv6,
     NoLink,
     NotChosen,
     NotFirst,
@@ -83,6 +84,8 @@ from routed.model.reasons import (
     Unseen,
     Unusable,
 )
+
+LEAST_MTU: Final = 1280  # IPV6_MIN_MTU, RFC 8200
 
 PLAIN: Final[Mapping[Plain, str]] = {
     Deed.DELETED: "deleted",
@@ -208,6 +211,11 @@ def _describe_link_down(lack: LinkDown) -> str:
     return f"link {lack.link}{towards} is down"
 
 
+def _describe_no_ipv6(lack: NoIpv6) -> str:
+    why = f"its MTU is {lack.mtu}, and IPv6 takes {LEAST_MTU}" if 0 < lack.mtu < LEAST_MTU else "disable_ipv6 is set"
+    return f"there is no IPv6 on link {lack.link}: {why}"
+
+
 def _describe_not_first(place: NotFirst) -> str:
     where = f" in {format_prefix(place.network)}" if place.network else ""
     return f"link {place.link} has no address of its own{where} yet, and a VIP must not be its first"
@@ -276,6 +284,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     NoLink: _describe_no_link,
     NotChosen: lambda it: f"@{it.selector} is not chosen yet",
     LinkDown: _describe_link_down,
+    NoIpv6: _describe_no_ipv6,
     OffNetwork: lambda it: f"gateway {format_address(it.gateway)} is on no network of this host",
     NoAddress: lambda it: f"link {it.link} (@{it.selector}) has no address that stands for this host",
     ManyAddresses: lambda it: f"@{it.selector} has several addresses on {it.link}: {_list(it.addresses)}",

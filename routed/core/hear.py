@@ -21,7 +21,7 @@ from routed.core.reasons import (
     is_unexplained,
 )
 from routed.model.change import Cause, Want
-from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent
+from routed.model.events import KERNEL, AddressEvent, FactEvent, Ipv6Event, LinkEvent, ObjectEvent
 from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot
@@ -48,8 +48,11 @@ def hear_object(
             _hear_arrival(dirt, told, want, identify)
 
 
-def hear_link(dirt: Dirt, event: LinkEvent, facts: Facts, desired: Desired) -> bool:
+def hear_link(dirt: Dirt, told: LinkEvent | Ipv6Event, facts: Facts, desired: Desired) -> bool:
     """Note what is dirty since a link came, went or changed. False: nothing of it did."""
+    event = _complete(told, facts) if isinstance(told, Ipv6Event) else told
+    if event is None:
+        return False
     link, before = event.link, facts.links.get(event.link.ifindex)
     if not event.is_removal and before == link:
         return False
@@ -99,7 +102,7 @@ def may_open_a_way(event: ObjectEvent, watched: frozenset[bytes], *, is_reach_aw
     return bool(watched) and row.is_way_to(watched, event.members)
 
 
-def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> None:
+def apply_to_facts(facts: Facts, event: FactEvent) -> None:
     """Bring links or addresses up to date, in place: thousands of addresses are not copied for one event.
 
     The gateways are asked for anew by whoever sees that the facts changed.
@@ -109,10 +112,19 @@ def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> None:
             facts.links.pop(event.link.ifindex, None)
         else:
             facts.links[event.link.ifindex] = event.link
+    elif isinstance(event, Ipv6Event):
+        if link := facts.links.get(event.ifindex):
+            facts.links[event.ifindex] = link._replace(has_ipv6=event.has_ipv6)
     elif event.is_removal:
         facts.addresses.pop(event.member, None)
     else:
         facts.addresses[event.member] = event.address
+
+
+def _complete(event: Ipv6Event, facts: Facts) -> LinkEvent | None:
+    """The link as it is with what this tells of it; None where nobody knows it yet."""
+    link = facts.links.get(event.ifindex)
+    return None if link is None else LinkEvent(link._replace(has_ipv6=event.has_ipv6), is_removal=False)
 
 
 def _hear_unwanted(dirt: Dirt, event: ObjectEvent, stamp: Stamp, identify: Identify) -> None:

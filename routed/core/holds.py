@@ -203,6 +203,12 @@ class Holds:
             self.adoptions.clear()
             self.fights.clear()
 
+    def let_go(self, subjects: Iterable[Subject]) -> None:
+        """What these failed at, or waited for, may be otherwise by now: they are tried again, counting anew."""
+        for subject in subjects:
+            self.active.pop(subject, None)
+        self._arm()
+
     def find_ended_pauses(self, now: float) -> list[Subject]:
         """Pauses whose time is over and that ``take_ended`` will forget."""
         return [subject for subject, hold in self.active.items() if hold.why is Why.PAUSED and hold.until <= now]

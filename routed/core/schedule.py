@@ -21,7 +21,7 @@ from routed.core.reasons import Identify, identify_nobody
 from routed.core.sources import CLOCK, ROUTE
 from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause
-from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.events import AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts
 from routed.model.owner import Stamps
 from routed.model.reasons import Look
@@ -82,7 +82,7 @@ class Schedule:
                 hear_object(self.dirt, event, desired, stamps, mine, identify)
                 if may_open_a_way(event, self.watched, is_reach_awaited=self.is_reach_awaited):
                     self.dirt.sources.add(ROUTE)
-            case LinkEvent():
+            case LinkEvent() | Ipv6Event():
                 if hear_link(self.dirt, event, facts, desired):
                     self.last_event = now
             case AddressEvent():

@@ -136,9 +136,19 @@ class Host:
         if not changed:
             return
         holds = self.ledger.holds
-        waiting = [subject for subject, hold in holds.active.items() if hold.why is Why.WAITING]
-        holds.release([Why.WAITING])
-        self.make_dirty(dirt, waiting, cause)
+        again = [
+            subject
+            for subject, hold in holds.active.items()
+            if hold.why is Why.WAITING or (hold.why is Why.FAILED and self._reads(subject, changed))
+        ]
+        holds.let_go(again)
+        self.make_dirty(dirt, again, cause)
+
+    def _reads(self, subject: Subject, changed: set[FactKey]) -> bool:
+        """Did something change that the entry of this object stands on?"""
+        want = self.wanted.desired.get(subject) if isinstance(subject, Key) else None
+        resolution = self.wanted.desired.resolutions.get(want.entry.name if want else str(subject))
+        return resolution is not None and not resolution.reads.isdisjoint(changed)
 
     # --- what is to be looked at ------------------------------------------------------------------------------------
 

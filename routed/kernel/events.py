@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from routed.kernel.codec import Decoder, MalformedMessage
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.attributes import EXCLUSIVE, HEADER, REPLACE
-from routed.kernel.codec.link import decode_link
+from routed.kernel.codec.link import decode_ipv6, decode_link
 from routed.kernel.codec.route import PROTOCOL_AT, TABLE_AT, shape_of_notification, take_prefixes
 from routed.kernel.codec.rule import decode_rule
 from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
@@ -147,7 +147,8 @@ def _read_address(data: bytes, start: int, end: int, header: _Header) -> list[Ev
 def _read_link(data: bytes, start: int, end: int, header: _Header) -> list[Event]:
     decoded = decode_link(data, start, end)
     if decoded is None:
-        return []
+        ipv6 = decode_ipv6(data, start, end, is_removal=header.is_removal)
+        return [] if ipv6 is None else [ipv6]
     standing, link = decoded
     return [LinkEvent(link, header.is_removal), _object_event(Kind.LINK, standing, header)]
 

@@ -58,6 +58,8 @@ class Link(NamedTuple):
     kind: str = ""  # IFLA_INFO_KIND: veth, bridge, dummy …; empty for hardware
     mac: bytes = b""
     master: int = 0  # ifindex of the bridge, bond or VRF
+    mtu: int = 0  # bytes; 0 where it was not told
+    has_ipv6: bool = True  # does the kernel speak IPv6 on it? Not below an MTU of 1280, nor with disable_ipv6
 
 
 class HostAddress(NamedTuple):
