@@ -34,6 +34,7 @@ class Waits(NamedTuple):
     entry: Entry
     reason: Reason | None
     part: str = ""  # what waits, where it is not the entry
+    former: tuple[str, ...] = ()  # what of the entry is still there as it was before, as ``ip`` writes it
 
 
 class _Group(Protocol):
@@ -104,7 +105,24 @@ def make_waiting_document(wait: Waits) -> WaitingDocument:
     reason = describe_reason(wait.reason)
     if wait.part:
         reason = f"{wait.part}: {reason}"
-    return WaitingDocument(entry=wait.entry.name, origin=str(wait.entry.origin), reason=reason)
+    document = WaitingDocument(
+        entry=wait.entry.name, origin=str(wait.entry.origin), reason=add_former(reason, wait.former)
+    )
+    if wait.former:
+        document["former"] = list(wait.former)
+    return document
+
+
+def add_former(reason: str, former: Sequence[str]) -> str:
+    """Why an entry waits, and what of it still does its work meanwhile as it was before."""
+    return f"{reason}; until then {'; '.join(former)} stays" if former else reason
+
+
+def describe_former(group: _Group, standing: Sequence[Value], vocabulary: Vocabulary) -> str:
+    """What of an entry that waits is still there as it was before; of many the first."""
+    key = Key(group.kind, group.slot, next(iter(group.members)))
+    first = format_object(key, standing[0], vocabulary) if standing else format_key(key, vocabulary)
+    return first if len(group.members) == 1 else f"{first} and {len(group.members) - 1} more"
 
 
 def make_outcome_document(record: Record, moment: datetime) -> OutcomeDocument:

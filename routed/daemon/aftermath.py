@@ -22,7 +22,7 @@ from routed.daemon.status import vocabulary_of
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Scope, Value
-from routed.model.reasons import Look, Reason
+from routed.model.reasons import Flaw, Look, Reason
 from routed.model.text import differs_in_mark
 
 LAST_ATTEMPT: Final = 8  # to put something back: half a minute after the first
@@ -142,6 +142,10 @@ def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]
         yield Troubled(drift.kind, drift.slot, drift.members, trouble)
     for drift in report.plan.held:
         yield from _find_held(host, drift, report.began)
+    for drift in report.plan.former:
+        name = drift.want.entry.name if drift.want else ""
+        trouble = Trouble(State.WAITING, Flaw.FORMER, now, drift.standing, name)
+        yield Troubled(drift.kind, drift.slot, drift.members, trouble)
     for outcome in report.outcomes:
         operation, alike = outcome.operation, defaultdict[tuple[State, Reason], list[Failure]](list)
         for failure in outcome.failures:

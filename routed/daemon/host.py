@@ -93,14 +93,14 @@ class Host:
         events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.wanted.marks)
         facts, desired, schedule, mine = self.world.hear(events), self.wanted.desired, self.schedule, kernel.port
         for event in events:
-            if isinstance(event, LinkEvent | AddressEvent) and self.ledger.holds.active:
-                self._look_at_rivals(event)
+            if isinstance(event, LinkEvent | AddressEvent) and len(self.ledger.troubles):
+                self._look_at_others(event)
             schedule.note(event, facts, desired, stamps, mine, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == mine:
                 self.under_way.hear(event)
 
-    def _look_at_rivals(self, event: LinkEvent | AddressEvent) -> None:
-        """What a rival put in our place may go with his link or his address, of which nothing of ours needs to know."""
+    def _look_at_others(self, event: LinkEvent | AddressEvent) -> None:
+        """What stands in place of what is wanted may go with its link or address, of which that need not know."""
         facts = self.world.facts
         if isinstance(event, AddressEvent):
             member, dev, is_loss = event.member, event.member.dev, event.is_removal
@@ -110,7 +110,7 @@ class Host:
             dev, is_loss = event.link.ifindex, event.is_removal or not event.link.is_up
             reason = find_link_change(facts.links.get(dev), None if event.is_removal else event.link)
         if is_loss:
-            self.schedule.dirt.add_scopes(self.ledger.find_scopes_of_rivals(dev), Cause(KERNEL, reason))
+            self.schedule.dirt.add_scopes(self.ledger.find_scopes_of_others(dev), Cause(KERNEL, reason))
 
     def deliver(self, told: Mapping[FactKey, Fact], now: float) -> None:
         """A source told this: who reads it is resolved again, unless it is what was told before."""

@@ -71,12 +71,12 @@ class Ledger:
         """Of what a pass looked at, surplus stays in ``postponed``."""
         self.postponed = self.postponed - scopes | postponed
 
-    def find_scopes_of_rivals(self, dev: int) -> set[Scope]:
-        """The dumps that show what is held, where a rival's object that stands on this link is in its place."""
+    def find_scopes_of_others(self, dev: int) -> set[Scope]:
+        """The dumps that show what is not in sync, where another object that stands on this link is in its place."""
         return {
             scope_of(key.kind, key.slot)
             for key, trouble in self.troubles.single.items()
-            if trouble.state is State.HELD and dev in KINDS[key.kind].find_links((key.member,), trouble.standing)
+            if dev in KINDS[key.kind].find_links((key.member,), trouble.standing)
         }
 
     def note_troubles(

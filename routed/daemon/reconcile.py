@@ -150,9 +150,9 @@ class Reconciler:
             host.schedule.note_questions(began, self.clock())
             self._choose_news()
         comparison = yield from observe(self.dataplanes, host, dirt)
-        return comparison, make_plan(
-            comparison.drifts, comparison.notes, self._policy(comparison, dirt, is_forced=is_forced)
-        )
+        policy = self._policy(comparison, dirt, is_forced=is_forced)
+        plan = make_plan(comparison.drifts, comparison.notes, policy)
+        return comparison, replace(plan, former=tuple(comparison.stays))
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""

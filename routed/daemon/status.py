@@ -11,19 +11,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
+from routed.audit.documents import add_former, describe_former
 from routed.audit.reasons import describe_reason
 from routed.audit.wording import WORDS
 from routed.core.desired import ObjectSet, Resolution
 from routed.core.holds import GROUP
 from routed.core.troubles import State, Trouble, Troubled
 from routed.daemon.host import Host
+from routed.model.change import Drift
 from routed.model.documents import AbsenceDocument, EntryDocument, ObjectDocument, PauseDocument
-from routed.model.objects import Key, Kind, Member, Slot
+from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.prefixes import Packed, PrefixSet
-from routed.model.reasons import Claimed, Paused, Reason, join_reasons
+from routed.model.reasons import Claimed, Flaw, Paused, Reason, join_reasons
 from routed.model.text import Vocabulary, format_key, to_json
 
 SMALL: Final = 16  # entries of up to so many objects show each of them; so many leftovers are shown one by one
+FEW: Final = 3  # of what is still there as it was before, so many are named
 SHOWN: Final = 64  # objects of a large entry that are shown when they are not in sync
 
 Moment = Callable[[float], str]
@@ -39,7 +42,42 @@ def describe_entries(host: Host, moment: Moment) -> list[EntryDocument]:
     """Every entry of the files in force, in their order. ``moment`` writes a clock reading as ISO 8601."""
     wrong = _group_by_entry(host)
     vocabulary = vocabulary_of(host)
-    return [_describe_entry(host, one, _find_wrong(host, one, wrong), vocabulary, moment) for one in _in_order(host)]
+    former = find_former(host, vocabulary)
+    documents = []
+    for one in _in_order(host):
+        document = _describe_entry(host, one, _find_wrong(host, one, wrong), vocabulary, moment)
+        if stays := former.get(one.entry.name):
+            document["former"] = stays
+            document["reason"] = add_former(document["reason"], stays)
+        documents.append(document)
+    return documents
+
+
+def find_former(host: Host, vocabulary: Vocabulary) -> dict[str, list[str]]:
+    """By the name of an entry that waits: what of it is still there as it was before."""
+    troubles = (one for one in host.ledger.troubles if one.trouble.reason is Flaw.FORMER)
+    return _list_former(((one.trouble.entry, one, one.trouble.standing) for one in troubles), vocabulary)
+
+
+def group_former(drifts: Iterable[Drift], vocabulary: Vocabulary) -> dict[str, list[str]]:
+    """The same of what a comparison found."""
+    return _list_former(((one.want.entry.name, one, one.standing) for one in drifts if one.want), vocabulary)
+
+
+def _list_former(
+    found: Iterable[tuple[str, Drift | Troubled, Sequence[Value]]], vocabulary: Vocabulary
+) -> dict[str, list[str]]:
+    """Some of each entry, and how many more there are."""
+    counts: Counter[str] = Counter()
+    told: defaultdict[str, list[str]] = defaultdict(list)
+    for name, group, standing in found:
+        counts[name] += 1
+        if counts[name] <= FEW:
+            told[name].append(describe_former(group, standing, vocabulary))
+    for name, count in counts.items():
+        if count > FEW:
+            told[name].append(f"{count - FEW} more")
+    return told
 
 
 def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:

@@ -38,6 +38,7 @@ class Nature(StrEnum):
     EXTRA = "extra"  # ours is right, but carries something more: an alias or a leg of a multipath route
     IN_FRONT = "in front"  # ours, as wanted, but in front of what has to come first
     SURPLUS = "surplus"  # ours by its mark, and no entry wants it
+    FORMER = "former"  # ours of before, while what shall stand in its place is not known yet
 
 
 class Drift(NamedTuple):
@@ -100,6 +101,7 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     held: tuple[Drift, ...] = ()  # drift of objects that are left alone for a while
     notes: tuple[Drift, ...] = ()  # in order as far as we are concerned, but worth a word
+    former: tuple[Drift, ...] = ()  # what stays, and does its work, until what shall stand there is known
 
 
 class Failure(NamedTuple):
