@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
-from routed.audit.reasons import describe_paused, describe_reason
+from routed.audit.reasons import describe_reason
 from routed.audit.records import Record
+from routed.audit.wording import describe_left_alone
 from routed.model.change import Nature, Operation, Plan, Refusal, Verb
 from routed.model.documents import (
     OutcomeDocument,
@@ -87,14 +88,14 @@ def make_refusal_documents(refusals: Iterable[Refusal], vocabulary: Vocabulary) 
 
 def _make_refusal_document(refusal: Refusal, vocabulary: Vocabulary) -> RefusalDocument:
     drift, entry = refusal.drift, refusal.drift.want.entry if refusal.drift.want else None
-    key = Key(drift.kind, drift.slot, drift.members[0])
+    key, wanted = Key(drift.kind, drift.slot, drift.members[0]), drift.want.value if drift.want else None
     return RefusalDocument(
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
         kind=drift.kind,
         object=name_members(drift, vocabulary),
         count=len(drift.members),
-        reason=describe_paused(refusal.reason),
+        reason=describe_left_alone(refusal.reason, key, drift.standing, wanted, vocabulary),
         by_guard=refusal.by_guard,
         standing="; ".join(format_object(key, value, vocabulary) for value in drift.standing),
     )

@@ -62,6 +62,7 @@ from routed.model.reasons import (
     NotTold,
     NoWay,
     NoWayWithout,
+    Observed,
     OffNetwork,
     OtherMark,
     OtherSource,
@@ -307,6 +308,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     InUse: lambda it: f"link {it.link} came into use",
     OtherMark: lambda it: f"the same under another {it.field}",
     Differs: _describe_difference,
+    Observed: lambda it: f"{describe_reason(it.word)}: {describe_reason(it.flaw)}",
     FirstContact: _describe_first_contact,
     TooMany: lambda it: (
         f"{it.total} of {it.owned} owned objects would go at once, and max_deletes allows {it.allowed}:"

@@ -5,12 +5,12 @@ Pure functions from values of the model to words. Which sentence is said stands 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from routed.audit.actors import name_actor
 from routed.audit.figures import format_count, format_span
-from routed.audit.reasons import describe_reason
+from routed.audit.reasons import describe_paused, describe_reason
 from routed.model.change import Cause, Nature, Operation, Verb
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
@@ -28,7 +28,7 @@ from routed.model.objects import (
     RuleSlot,
     Value,
 )
-from routed.model.reasons import AddressChange, LinkChange, Sign
+from routed.model.reasons import AddressChange, Differs, LinkChange, Observed, OtherMark, Reason, Sign
 from routed.model.text import Vocabulary, find_differing, format_key, to_json
 
 _ABSENT: Final = object()
@@ -90,6 +90,17 @@ def describe_wrong(operation: Operation, key: Key, vocabulary: Vocabulary) -> st
     if operation.nature in _COMPARED and operation.verb is not Verb.DELETE and operation.before is not None:
         return describe_change(key, operation.before, operation.value, vocabulary)
     return describe_reason(operation.reason)
+
+
+def describe_left_alone(
+    reason: Reason | None, key: Key, standing: Sequence[Value], wanted: Value | None, vocabulary: Vocabulary
+) -> str:
+    """Why something is left alone; where that says how it differs, with both contents."""
+    is_compared = isinstance(reason, Observed) and isinstance(reason.flaw, (Differs, OtherMark))
+    if not is_compared or not standing or wanted is None:
+        return describe_paused(reason)
+    assert isinstance(reason, Observed)
+    return f"{describe_reason(reason.word)}: {describe_change(key, standing[0], wanted, vocabulary)}"
 
 
 def describe_return(lifetime: Lifetime | None) -> str:

@@ -12,12 +12,13 @@ from typing import Final
 
 from routed.core.guard import Limits, find_lifeline, limit_deletions
 from routed.core.kinds import KINDS
+from routed.core.kinds.cures import find_reason
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import Enforce, OnConflict
 from routed.model.lifetime import BootTime, Passing
 from routed.model.objects import Key, Value
 from routed.model.owner import Stamps
-from routed.model.reasons import Flaw, LeftAlone, Reason
+from routed.model.reasons import Flaw, LeftAlone, Observed, Reason
 
 NO_BOOT: Final = BootTime("", 0.0)
 
@@ -93,10 +94,10 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
         return Refusal(drift, LeftAlone.UNDECIDED, by_guard=False) if policy.is_undecided else None
     enforce = drift.want.entry.enforce
     if enforce is Enforce.OBSERVE:
-        return Refusal(drift, LeftAlone.OBSERVED, by_guard=False)
+        return Refusal(drift, Observed(LeftAlone.OBSERVED, find_reason(drift)), by_guard=False)
     is_first_time = drift.want.entry.name in policy.new_entries and drift.nature is Nature.MISSING
     if enforce is Enforce.ONCE and not is_first_time:
-        return Refusal(drift, LeftAlone.ONCE, by_guard=False)
+        return Refusal(drift, Observed(LeftAlone.ONCE, find_reason(drift)), by_guard=False)
     lifeline = find_lifeline(drift, policy.limits, policy.stamps[drift.kind])
     if lifeline is None:
         return None

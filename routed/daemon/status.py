@@ -13,7 +13,7 @@ from typing import Final
 
 from routed.audit.documents import add_former, describe_former
 from routed.audit.reasons import describe_reason
-from routed.audit.wording import WORDS
+from routed.audit.wording import WORDS, describe_left_alone
 from routed.core.desired import ObjectSet, Resolution
 from routed.core.holds import GROUP
 from routed.core.troubles import State, Trouble, Troubled
@@ -22,7 +22,7 @@ from routed.model.change import Drift
 from routed.model.documents import AbsenceDocument, EntryDocument, ObjectDocument, PauseDocument
 from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.prefixes import Packed, PrefixSet
-from routed.model.reasons import Claimed, Flaw, Paused, Reason, join_reasons
+from routed.model.reasons import Claimed, Flaw, Observed, Paused, Reason, join_reasons
 from routed.model.text import Vocabulary, format_key, to_json
 
 SMALL: Final = 16  # entries of up to so many objects show each of them; so many leftovers are shown one by one
@@ -281,13 +281,28 @@ def _describe_entry(
     return EntryDocument(
         entry=entry.name,
         state=worst.state,
-        reason=describe_reason(worst.reason),
+        reason=_describe_worst(worst, resolution, vocabulary),
         since=moment(worst.since),
         origin=str(entry.origin),
         enforce=entry.enforce,
         total=resolution.count_objects(),
         objects=list(_describe_objects(resolution, wrong, worst.since, vocabulary, moment)),
     )
+
+
+def _describe_worst(worst: Trouble, resolution: Resolution, vocabulary: Vocabulary) -> str:
+    """Why an entry is not in sync; of an only object that differs, with both contents."""
+    if resolution.count_objects() != 1:
+        return describe_reason(worst.reason)
+    (group,) = (one for one in resolution.sets if one.members)
+    key = Key(group.kind, group.slot, next(iter(group.members)))
+    return _describe_trouble(key, worst, group.value, vocabulary)
+
+
+def _describe_trouble(key: Key, trouble: Trouble, wanted: Value | None, vocabulary: Vocabulary) -> str:
+    if not isinstance(trouble.reason, Observed):
+        return describe_reason(trouble.reason)
+    return describe_left_alone(trouble.reason, key, trouble.standing, wanted, vocabulary)
 
 
 def _describe_objects(
@@ -302,7 +317,7 @@ def _describe_objects(
         in_sync = Trouble(State.IN_SYNC, None, since)
         for group in resolution.sets:
             for key in (Key(group.kind, group.slot, member) for member in sorted(group.members)):
-                yield _describe_object(key, troubles.get(key, in_sync), vocabulary, moment)
+                yield _describe_object(key, troubles.get(key, in_sync), vocabulary, moment, group.value)
         return
     few = ((key, one.trouble) for one in wrong if len(one.members) <= GROUP for key in _keys_of(one))
     folded: defaultdict[tuple[Kind, State, Reason | None], list[tuple[int, float]]] = defaultdict(list)
@@ -332,12 +347,14 @@ def _describe_fold(
     )
 
 
-def _describe_object(key: Key, trouble: Trouble, vocabulary: Vocabulary, moment: Moment) -> ObjectDocument:
+def _describe_object(
+    key: Key, trouble: Trouble, vocabulary: Vocabulary, moment: Moment, wanted: Value | None = None
+) -> ObjectDocument:
     return ObjectDocument(
         kind=key.kind,
         object=format_key(key, vocabulary),
         state=trouble.state,
-        reason=describe_reason(trouble.reason),
+        reason=_describe_trouble(key, trouble, wanted, vocabulary),
         since=moment(trouble.since),
         count=1,
         ip=to_json(key, trouble.standing[0] if trouble.standing else None, vocabulary),

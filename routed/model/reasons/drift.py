@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import auto
 
 from routed.model.process import Process
-from routed.model.reasons.value import Detailed, Plain
+from routed.model.reasons.value import Detailed, Plain, Reason
 
 
 class Flaw(Plain):
@@ -44,6 +44,13 @@ class LeftAlone(Plain):
     NOT_ON_DISK = auto()  # the files on disk are not in force, and may want it
     BESIDE = auto()  # it is in order, and so is the stranger beside it
     NOT_KNOWN = auto()  # it may stand in the place of something, and what that was cannot be read
+
+
+class Observed(Detailed):
+    """It differs, and the entry says to leave it."""
+
+    word: LeftAlone
+    flaw: Reason  # how it differs
 
 
 class FirstContact(Detailed):
