@@ -84,6 +84,7 @@ from routed.model.reasons import (
     Unreadable,
     Unseen,
     Unusable,
+    Withdrawn,
 )
 
 LEAST_MTU: Final = 1280  # IPV6_MIN_MTU, RFC 8200
@@ -243,6 +244,11 @@ def _describe_difference(difference: Differs) -> str:
     return f"{what} differ" if len(difference.fields) > 1 else f"{what} differs"
 
 
+def _describe_withdrawal(withdrawal: Withdrawn) -> str:
+    verb = "is " if isinstance(withdrawal.why, Condition) else "waits: "
+    return f"{withdrawal.entry} {verb}{describe_reason(withdrawal.why)}"
+
+
 def _describe_first_contact(contact: FirstContact) -> str:
     session = f"route that carries the SSH session of {format_address(contact.peer)}" if contact.peer else ""
     return f'first contact with a foreign {session or "default route"}: say on_conflict = "replace" to take it over'
@@ -308,6 +314,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     InUse: lambda it: f"link {it.link} came into use",
     OtherMark: lambda it: f"the same under another {it.field}",
     Differs: _describe_difference,
+    Withdrawn: _describe_withdrawal,
     Observed: lambda it: f"{describe_reason(it.word)}: {describe_reason(it.flaw)}",
     FirstContact: _describe_first_contact,
     TooMany: lambda it: (

@@ -147,7 +147,7 @@ def _hear_removal(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify
         dirt.add_keys(kind, slot, members, (), _blame_removal(dirt, event, identify, Deed.DELETED))
     elif aliases is Aliases.ORDERED:
         cause = _blame_removal(dirt, event, identify, Sign.DELETED_BELOW)
-        dirt.add_scopes([scope_of(kind, slot)], cause)
+        dirt.add_dump_for(kind, slot, members, cause)
     elif aliases is Aliases.ALONE:
         dirt.keys.update((key, ()) for member in members if (key := Key(kind, slot, member)) in dirt.keys)
 
@@ -168,7 +168,7 @@ def _hear_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify
         return
     if aliases is Aliases.ORDERED and not (event.is_replacement or event.is_addition):
         cause = blame(event, identify, Sign.ALIAS_ADDED)
-        dirt.add_scopes([scope_of(kind, slot)], cause)
+        dirt.add_dump_for(kind, slot, members, cause)
         return
     if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
         dirt.add_keys(kind, slot, members, (event.value,), None)

@@ -6,7 +6,7 @@ the entry (observe, once, refuse), what is held, and the guard are asked before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ from routed.core.kinds.cures import find_reason
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import Enforce, OnConflict
 from routed.model.lifetime import BootTime, Passing
-from routed.model.objects import Key, Value
+from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.owner import Stamps
 from routed.model.reasons import Flaw, LeftAlone, Observed, Reason
 
@@ -35,6 +35,8 @@ class Policy:
     is_undecided: bool = False  # an interface of the files could be several: whose objects are surplus is not known
     is_held: Callable[[Key, Drift], bool] | None = None  # is an object in this drift left alone for now?
     displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of; see ``Passing``
+    # (kind, slot, members) → which entry of the files does not want them just now, and why
+    find_withdrawal: Callable[[Kind, Slot, Sequence[Member]], Reason | None] = lambda _kind, _slot, _members: None
     find_moment: Callable[[], BootTime] = lambda: NO_BOOT  # by which lifetimes are counted
 
 
@@ -53,7 +55,7 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
         if refusal is not None:
             refusals.append(refusal)
         elif remaining.nature is Nature.SURPLUS:
-            operations += _put_back_or_delete(remaining, policy)
+            operations += _let_go(remaining, policy)
         else:
             operations += _cure(remaining, policy)
     allowed, kept = limit_deletions(operations, policy.owned, policy.limits)
@@ -102,6 +104,15 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
     if lifeline is None:
         return None
     return Refusal(drift, lifeline, by_guard=drift.want.entry.on_conflict is not OnConflict.REFUSE)
+
+
+def _let_go(drift: Drift, policy: Policy) -> list[Operation]:
+    """What nobody wants goes; where an entry does not want it just now, that is the reason."""
+    why = policy.find_withdrawal(drift.kind, drift.slot, drift.members)
+    operations = _put_back_or_delete(drift, policy)
+    if why is None:
+        return operations
+    return [one._replace(reason=why) if one.verb is Verb.DELETE else one for one in operations]
 
 
 def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:

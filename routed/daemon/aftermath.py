@@ -22,7 +22,7 @@ from routed.daemon.status import vocabulary_of
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Scope, Value
-from routed.model.reasons import Flaw, Look, Reason
+from routed.model.reasons import Flaw, Look, Reason, Withdrawn
 from routed.model.text import differs_in_mark
 
 LAST_ATTEMPT: Final = 8  # to put something back: half a minute after the first
@@ -44,6 +44,8 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
         operation = outcome.operation
         entry = operation.entry.name if operation.entry else ""
         forgotten = _forget_displaced(host, outcome, report.postponed)
+        if isinstance(operation.reason, Withdrawn) and outcome.done:
+            host.wanted.note_withdrawn(operation.reason.entry)
         if host.ledger.holds.active:  # whatever was held and touched all the same: the reason of its hold is over
             for subject in (entry, *subjects_of(operation, operation.members, entry)):
                 host.ledger.holds.end_fight(subject, now)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from routed.core.desired import scope_of
 from routed.core.dirt import Dirt
+from routed.core.reasons import find_fitting
 from routed.core.waiting import LOOK_AGAIN
 from routed.daemon.dataplane import Dataplane, Dataplanes
 from routed.daemon.errand import Errand
@@ -114,7 +115,7 @@ def _carry_out(
             failures += refused
             yield None
         has_failed = has_failed or (bool(failures) and operation.nature is not Nature.SURPLUS)
-        cause = dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
+        cause = find_fitting(dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0])), operation.nature)
         outcomes.append(Outcome(operation, cause, tuple(failures), clock() - began))
     return Attempt(plan, dirt, outcomes, postponed)
 
@@ -137,7 +138,7 @@ def _split_by_cause(outcomes: list[Outcome], dirt: Dirt) -> Generator[None, None
         shares: dict[int, tuple[Cause, list[Member]]] = {}  # by identity: equal causes are one value
         for start in range(0, len(members), BREATH):
             for member in members[start : start + BREATH]:
-                cause = known.get(member, rest)
+                cause = find_fitting(known.get(member, rest), outcome.operation.nature)
                 shares.setdefault(id(cause), (cause, []))[1].append(member)
             yield None
         split += [_share(outcome, cause, tuple(share)) for cause, share in shares.values()]

@@ -203,6 +203,7 @@ class Reconciler:
             if ledger.holds.active
             else None,
             displaced=ledger.displaced,
+            find_withdrawal=wanted.find_withdrawal,
             find_moment=self.find_moment,
         )
 

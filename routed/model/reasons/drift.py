@@ -46,6 +46,13 @@ class LeftAlone(Plain):
     NOT_KNOWN = auto()  # it may stand in the place of something, and what that was cannot be read
 
 
+class Withdrawn(Detailed):
+    """The entry that wanted it does not want it just now."""
+
+    entry: str
+    why: Reason  # what it waits for, or how its condition stands
+
+
 class Observed(Detailed):
     """It differs, and the entry says to leave it."""
 

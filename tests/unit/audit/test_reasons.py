@@ -73,6 +73,7 @@ from routed.model.reasons import (
     Unreadable,
     Unseen,
     Unusable,
+    Withdrawn,
 )
 
 HOST, OTHER = parse_address("192.0.2.1"), parse_address("192.0.2.9")
@@ -107,6 +108,11 @@ SAID: list[tuple[Reason, str]] = [
     (NoLink("v0", "wan"), "link v0 (@wan) does not exist"),
     (NotChosen("wan"), "@wan is not chosen yet"),
     (LinkDown("v0"), "link v0 is down"),
+    (Withdrawn("vip/a", LinkDown("v0")), "vip/a waits: link v0 is down"),
+    (
+        Withdrawn("vip/a", Condition(False, DefaultAddress(HOST))),
+        "vip/a is not needed: 192.0.2.1 is the default-route address",
+    ),
     (Observed(LeftAlone.OBSERVED, Flaw.MISSING), "observed only: missing"),
     (Observed(LeftAlone.ONCE, Differs(("hops",))), "installed once, then left alone: hops differs"),
     (NoIpv6("v0", 1500), "there is no IPv6 on link v0: disable_ipv6 is set"),
