@@ -74,6 +74,10 @@ class Dirt:
     def add_dump_for(self, kind: Kind, slot: Slot, members: Iterable[Member], cause: Cause) -> None:
         """Make the dump dirty that shows these, for their cause; whatever else is found there has none."""
         self.add_scopes([scope_of(kind, slot)], FOUND)
+        self.note_cause(kind, slot, members, cause)
+
+    def note_cause(self, kind: Kind, slot: Slot, members: Iterable[Member], cause: Cause) -> None:
+        """Should these be looked at, it is for this cause."""
         causes, shared = self.causes.setdefault((kind, slot), {}), self.distinct.setdefault(cause, cause)
         for member in members:
             causes.setdefault(member, shared)

@@ -20,6 +20,7 @@ from routed.core.reasons import (
     find_link_change,
     is_unexplained,
 )
+from routed.core.sources import BEHIND
 from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, FactEvent, Ipv6Event, LinkEvent, ObjectEvent
 from routed.model.facts import FactKey, Facts, Link
@@ -92,6 +93,14 @@ def hear_address(
         dirt.sources.add("address")
         apply_to_facts(facts, event)
     return True
+
+
+def hear_behind(dirt: Dirt, event: ObjectEvent, mine: int, identify: Identify) -> None:
+    """A route that may stand behind an address of ours came, changed or went."""
+    dirt.sources.add(BEHIND)
+    if event.port != mine and (event.is_removal or event.is_replacement):
+        deed = Deed.DELETED if event.is_removal else Deed.REPLACED
+        dirt.note_cause(event.kind, event.slot, event.members, blame(event, identify, deed))
 
 
 def may_open_a_way(event: ObjectEvent, watched: frozenset[bytes], *, is_reach_awaited: bool) -> bool:

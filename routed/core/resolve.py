@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from routed.core.behind import find_missing, list_behind_reads
 from routed.core.desired import ObjectSet, Resolution, Waiting
 from routed.core.held_vip import Place, find_place
 from routed.core.references import (
@@ -148,7 +149,8 @@ def resolve_address(entry: AddressEntry, facts: Facts, protocol: int) -> Resolut
     group = ObjectSet(Kind.ADDRESS, AddressSlot(family), frozenset({member}), value)
     if family == IPV6 and not link.has_ipv6 and link.ifindex != LOOPBACK:
         return Resolution(entry, (group._replace(value=None),), (Waiting(NoIpv6(link.name, link.mtu)),), reads)
-    return Resolution(entry, (group,), (), reads)
+    missing = find_missing(entry, link, facts, protocol)
+    return Resolution(entry, (group, *missing), (), reads | list_behind_reads(entry, link))
 
 
 def resolve_held_vip(entry: HeldVipEntry, facts: Facts, protocol: int) -> Resolution:
@@ -159,12 +161,12 @@ def resolve_held_vip(entry: HeldVipEntry, facts: Facts, protocol: int) -> Resolu
         return found
     place, why = find_place(entry, link, facts)
     reads = found.reads | {FactKey("address", link.ifindex)}
-    (group,) = found.sets
+    group, *behind = found.sets
     match place:
         case Place.FREE:
             return found._replace(reads=reads)
         case Place.IN_FRONT:
-            return found._replace(sets=(group._replace(is_in_front=True),), reads=reads)
+            return found._replace(sets=(group._replace(is_in_front=True), *behind), reads=reads)
         case Place.BARRED:
             return Resolution(entry, (), tuple(_wait([why])), reads)
         case Place.STUCK:

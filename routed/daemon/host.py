@@ -68,6 +68,7 @@ class Host:
         self.world.start_from(facts, self.wanted.find_same_selectors(intent))
         self.wanted.note_needs(needs)
         self.schedule.watched, self.schedule.follows_addresses = needs.watched, needs.has_addresses
+        self.schedule.behind = needs.behind
 
     def enforce(self, intent: Intent, now: float) -> None:
         """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""

@@ -176,7 +176,11 @@ class Reconciler:
             return
         self.interest_inputs = interest_inputs
         needs = wanted.needs
-        interest = None if is_everything_news else find_interest(wanted.desired, needs.watched, wanted.marks.numbers)
+        interest = (
+            None
+            if is_everything_news
+            else find_interest(wanted.desired, needs.watched | needs.behind, wanted.marks.numbers)
+        )
         if interest != self.kernel.interest:
             self.kernel.listen_for(interest)
             if needs.gateways or needs.watched:  # these were asked for while the news of them was not heard

@@ -108,8 +108,8 @@ class EventReader:
         return events
 
     def _read_route(self, data: bytes, start: int, end: int, header: _Header) -> list[Event]:
-        if data[start + TABLE_AT : start + PROTOCOL_AT + 1] == _LOCAL_BY_KERNEL:
-            return []
+        if data[start + TABLE_AT : start + PROTOCOL_AT + 1] == _LOCAL_BY_KERNEL and not header.is_removal:
+            return []  # that one came says nothing; that one went may leave an address without it
         route = self._decoder.routes.decode(data, start, end)
         return [] if route is None else [_object_event(Kind.ROUTE, route, header)]
 

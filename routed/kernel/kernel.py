@@ -27,6 +27,7 @@ from routed.model.change import Drift, Failure, Operation
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.lifetime import Lifetime
+from routed.model.names import PROTOCOL_KERNEL
 from routed.model.net import FAMILIES
 from routed.model.objects import AddressMember, Kind, Member, Scope, Slot, Standing, Value
 from routed.model.owner import Marks, Stamp
@@ -154,6 +155,11 @@ class Kernel:
     def read_default_routes(self) -> tuple[Standing, ...]:
         """The routes to destination zero, of any length: of table main for IPv4, of all tables for IPv6."""
         return defaults.read_default_routes(self._requests)
+
+    def read_kernel_routes(self) -> tuple[Standing, ...]:
+        """The routes that the kernel made itself, of both families, in all tables. Few, whoever else has a million."""
+        scopes = [Scope(Kind.ROUTE, family, 0, PROTOCOL_KERNEL) for family in FAMILIES]
+        return tuple(standing for scope in scopes for chunk in self.dump(scope) for standing in chunk)
 
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         """The names of the drivers of these links, by ifindex, as ``ethtool -i`` says them."""

@@ -75,6 +75,15 @@ class HostAddress(NamedTuple):
     has_failed_dad: bool = False
 
 
+class Behind(NamedTuple):
+    """A route that the kernel made for an address, as far as it is known by."""
+
+    table: int
+    metric: int
+    prefix: bytes
+    dev: int
+
+
 class GatewayLink(NamedTuple):
     """The kernel's answer to "which link is this gateway on?" (RTM_GETROUTE)."""
 
@@ -121,6 +130,7 @@ class Facts:
     default_routes: tuple[Standing, ...] = ()  # routes to destination zero of any length, in the kernel's order
     ways: dict[bytes, Way] = field(default_factory=dict)  # address → way; what is not reached is absent
     ways_without_ours: dict[bytes, WayWithoutOurs] = field(default_factory=dict)  # prefix of a VIP →
+    behind: frozenset[Behind] | None = None  # those behind the addresses of the files that stand; None: nobody asked
     drivers: dict[int, str] = field(default_factory=dict)  # ifindex → driver
     chosen: dict[str, Choice] = field(default_factory=dict)  # name of an [[interface]] →
     service_addresses: frozenset[bytes] = frozenset()  # VIPs of the files: never an address of the host itself

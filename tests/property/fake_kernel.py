@@ -26,7 +26,7 @@ from routed.model.change import Drift, Failure, Operation, Verb
 from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.lifetime import Lifetime
-from routed.model.net import IPV4, IPV6, family_of, is_inside, network_of, parse_prefix
+from routed.model.net import IPV4, IPV6, family_of, host_prefix, is_inside, network_of, parse_prefix
 from routed.model.objects import (
     AddressMember,
     AddressValue,
@@ -119,6 +119,7 @@ class FakeKernel:
     objects: dict[Kind, dict[Slot, dict[Member, list[Value]]]] = field(
         default_factory=lambda: {kind: {} for kind in STAMPS}
     )
+    lost: list[Standing] = field(default_factory=list)  # of what ``read_kernel_routes`` tells
     lifetimes: dict[Key, Lifetime] = field(default_factory=dict)  # of what goes by itself; they do not count down
     requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
     inspect: Callable[[Verb, Key, Value], None] = lambda _verb, _key, _value: None  # sees each of them first
@@ -173,6 +174,12 @@ class FakeKernel:
             for standing in self.stand(Kind.ROUTE)
             if isinstance(standing.member, bytes) and not any(standing.member[:-1])
         )
+
+    def read_kernel_routes(self) -> tuple[Standing, ...]:
+        """Those of whole networks stand; the others are there with their address, unless a test took them away."""
+        self.mischief.fail("read_kernel_routes")
+        made = (one for one in self.stand(Kind.ROUTE) if one.value.protocol == names.PROTOCOL_KERNEL)
+        return (*made, *(one for one in _list_local(self.addresses()) if one not in self.lost))
 
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         return {link.ifindex: link.kind for link in links if link.kind}
@@ -542,6 +549,17 @@ def _as_fact(member: AddressMember, value: AddressValue) -> HostAddress:
 
 def _is_host(member: AddressMember) -> bool:
     return member.prefixlen == len(member.address) * 8
+
+
+def _list_local(addresses: Iterable[AddressMember]) -> Iterator[Standing]:
+    """The kernel's routes to addresses themselves, which nothing here looks at: in table local, and /128 in main."""
+    for member in addresses:
+        family = family_of(member.address)
+        prefix = host_prefix(member.address)
+        value = RouteValue(names.LOCAL, names.PROTOCOL_KERNEL, hops=(Hop(member.dev),))
+        yield Standing(RouteSlot(family, names.TABLE_LOCAL, 0), prefix, value)
+        if family == IPV6 and member.prefixlen == prefix[-1]:
+            yield Standing(RouteSlot(family, names.TABLE_MAIN, CONNECTED_METRIC[family]), prefix, value)
 
 
 def _network_of(member: AddressMember, value: AddressValue) -> tuple[Key, RouteValue]:

@@ -113,6 +113,7 @@ class KindRow(NamedTuple):
     # Are its members prefixes? There may be a million of them: they are kept packed, and the kernel tells only of those
     # that are worth it.
     are_prefixes: bool = False
+    is_announced: bool = False  # may neighbours be told where it is?
     is_written: bool = True  # is there a table of the file for it?
     not_yet: frozenset[int] = frozenset()  # errnos that mean: something that it stands on is missing
     made_by_kernel: Mapping[Slot, frozenset[Member]] = {}  # what a new namespace has, and what is missed if it has gone
@@ -151,6 +152,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         judge=judge_address,
         cure=cure_address,
         types=(AddressSlot, AddressMember, AddressValue),
+        is_announced=True,
         not_yet=frozenset({ENODEV}),
         choose_verb=choose_verb_for_address,
         find_links=find_links_of_addresses,
