@@ -132,6 +132,7 @@ PLAIN: Final[Mapping[Plain, str]] = {
     Flaw.BEHIND: "a foreign object comes first under its key",
     Flaw.IN_FRONT: "it stands in front of the host's own address",
     Flaw.EXTRA: "more stands under its key than the file says",
+    Flaw.DUPLICATE: "it failed duplicate address detection: another host on the link has it",
     Flaw.FORMER: "still there as it was before",
     Flaw.PUT_BACK: "no entry wants its place any more: what stood there before is put back",
     LeftAlone.OBSERVED: "observed only",

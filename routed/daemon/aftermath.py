@@ -132,7 +132,22 @@ def _end(host: Host, over: Troubled) -> Iterator[Ended]:
         yield Ended(trouble.entry, trouble.entry, trouble)
 
 
+def _find_undetected(host: Host) -> Iterator[Troubled]:
+    """Addresses that failed duplicate detection, were put anew, and are being probed: that is no success yet.
+
+    The kernel tells of a new IPv6 address when that is over (addrconf_dad_completed in net/ipv6/addrconf.c).
+    """
+    for key, hold in host.ledger.holds.active.items():
+        if hold.reason is Flaw.DUPLICATE and isinstance(key, Key):
+            fact = host.world.facts.addresses.get(key.member)  # type: ignore[call-overload]
+            want = host.wanted.desired.get(key)
+            if (fact is None or fact.is_tentative or fact.has_failed_dad) and want is not None:
+                trouble = Trouble(State.FAILED, hold.reason, hold.since, (), want.entry.name)
+                yield Troubled(key.kind, key.slot, (key.member,), trouble)
+
+
 def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]:
+    yield from _find_undetected(host)
     for refusal in report.plan.refusals:
         drift = refusal.drift
         if drift.want is None:

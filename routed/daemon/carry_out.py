@@ -26,7 +26,7 @@ from routed.daemon.under_way import hearing
 from routed.model.change import Cause, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.lifetime import BootTime, Lifetime, Passing
 from routed.model.objects import Key, Kind, Member, Scope, Value
-from routed.model.reasons import Look, Reason
+from routed.model.reasons import Flaw, Look, Reason
 
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
 LONG: Final = 512  # the kernel may take longer for so many members than others should wait
@@ -160,6 +160,21 @@ def verify(
     """
     if not attempt.outcomes:
         return attempt.outcomes, {}
+    outcomes, unread = yield from _verify(kernel, dataplanes, host, attempt, clock)
+    return [_count_duplicates(outcome) for outcome in outcomes], unread
+
+
+def _count_duplicates(outcome: Outcome) -> Outcome:
+    """What failed duplicate detection was put anew, and the detection begins again: not done before that is over."""
+    if outcome.operation.reason is not Flaw.DUPLICATE:
+        return outcome
+    failures = [Failure(member, errno.EADDRINUSE, "", Flaw.DUPLICATE) for member in outcome.done]
+    return replace(outcome, failures=(*outcome.failures, *failures))
+
+
+def _verify(
+    kernel: HostKernel, dataplanes: Dataplanes, host: Host, attempt: Attempt, clock: Callable[[], float]
+) -> Generator[None, None, tuple[list[Outcome], Mapping[Scope, Reason]]]:
     host.listen(kernel, dataplanes, clock)
     _look_again_where_others_stand(host, attempt.outcomes)
     outcomes = [outcome for outcome in _leave_out_surprises(host, attempt) if outcome.operation.members]

@@ -35,7 +35,7 @@ from routed.model.entries import Intent
 from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import Fact, FactKey, Facts
 from routed.model.objects import Key
-from routed.model.reasons import AddressChange, AddressTurn, Look, Reason
+from routed.model.reasons import AddressChange, AddressTurn, Flaw, Look, Reason
 
 
 @dataclass(slots=True)
@@ -140,7 +140,8 @@ class Host:
         again = [
             subject
             for subject, hold in holds.active.items()
-            if hold.why is Why.WAITING or (hold.why is Why.FAILED and self._reads(subject, changed))
+            if hold.why is Why.WAITING
+            or (hold.why is Why.FAILED and hold.reason is not Flaw.DUPLICATE and self._reads(subject, changed))
         ]
         holds.let_go(again)
         self.make_dirty(dirt, again, cause)

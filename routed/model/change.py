@@ -110,11 +110,12 @@ class Failure(NamedTuple):
     member: Member
     errno: int
     text: str  # empty where the kernel said yes, and does not show it
+    why: Reason | None = None  # where that says more than the kernel
 
     @property
     def reason(self) -> Reason:
         """Why it failed; one value for all that failed alike."""
-        return _explain(self.errno, self.text)
+        return self.why or _explain(self.errno, self.text)
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ from routed.model.events import KERNEL
 from routed.model.net import IPV4
 from routed.model.objects import AddressMember, AddressSlot, AddressValue
 from routed.model.owner import Stamp
-from routed.model.reasons import Reason, Sign
+from routed.model.reasons import Flaw, Reason, Sign
 
 
 def judge_address(_slot: AddressSlot, want: Want, standing: tuple[AddressValue, ...], stamp: Stamp) -> Nature | None:
@@ -29,7 +29,8 @@ def cure_address(drift: Drift, _stamp: Stamp) -> list[Operation]:
     (before,) = drift.standing
     is_in_front = drift.want is not None and drift.want.is_in_front
     verb = Verb.CHANGE if is_in_front else choose_verb_for_address(before, wanted_of(drift))
-    return [operate(verb, drift, before)]
+    operation = operate(verb, drift, before)
+    return [operation._replace(reason=Flaw.DUPLICATE) if before.has_failed else operation]
 
 
 def choose_verb_for_address(before: AddressValue, wanted: AddressValue) -> Verb:

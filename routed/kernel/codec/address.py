@@ -71,6 +71,7 @@ def decode_address(data: bytes, start: int, end: int) -> tuple[Standing, HostAdd
         broadcast=attributes.get(_BROADCAST, b""),
         label=text(attributes.get(_LABEL, b"")),
         metric=number(attributes.get(_METRIC, bytes(4))),
+        has_failed=bool(flags & _DADFAILED),
     )
     fact = HostAddress(
         dev, local, prefixlen, scope, protocol, is_deprecated, bool(flags & _TENTATIVE), bool(flags & _DADFAILED)

@@ -16,6 +16,7 @@ class Flaw(Plain):
     BEHIND = auto()  # a foreign one comes first under its key
     IN_FRONT = auto()  # of the host's own address
     EXTRA = auto()  # more stands under its key
+    DUPLICATE = auto()  # an address that failed duplicate detection
     FORMER = auto()  # of before; what shall stand in its place is not known yet
     PUT_BACK = auto()  # no entry wants its place any more, in which something stood before
 
