@@ -21,6 +21,7 @@ from routed.kernel.dump import Dump
 from routed.kernel.events import EventReader
 from routed.kernel.filters import Program
 from routed.kernel.lifetimes import read_lifetimes
+from routed.kernel.owners import guess_asker
 from routed.kernel.requests import DEADLINE, RequestSocket
 from routed.kernel.witness import Witness
 from routed.model.change import Drift, Failure, Operation
@@ -69,7 +70,7 @@ class Kernel:
         self._decoder = Decoder()
         self._pace = apply.Pace()
         self.port = self._requests.port  # the port id of our own changes in notifications
-        self.witness = Witness()
+        self.witness = Witness(guess=guess_asker)
         self.writes = 0  # change requests sent
         self._can_mark_again = read_version() >= MARKS_AGAIN
         self.hears_echo = True  # are events of our own changes of routes delivered?

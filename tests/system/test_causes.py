@@ -55,3 +55,12 @@ def test_what_is_found_in_a_dump_that_is_read_for_another_reason_has_not_that_ca
     told = daemon.wait_for("repaired", f"route/{other}")["message"]
     assert "replaced by" in told
     assert "alias" not in told
+
+
+def test_a_flush_of_rules_is_the_deed_of_one_program(daemon: Daemon) -> None:
+    rules = "".join(f'[[rule]]\npriority = {number}\nfamily = "ipv4"\ntable = {number}\n' for number in range(10, 40))
+    daemon.start(rules)
+    ip("-4 rule flush")
+    wait_until(lambda: len(daemon.records("repaired")) >= 30, PATIENCE)
+    named = {record["fields"].get("ROUTED_ACTOR_CMDLINE", "") for record in daemon.records("repaired")}
+    assert named in ({"ip -4 rule flush"}, {""})  # it may be gone before anybody could look, and then nobody is named
