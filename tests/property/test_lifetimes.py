@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from errno import ENOMEM
+from errno import ENOMEM, EPERM
 
 import pytest
 
-from routed.model.change import Verb
+from routed.audit.notices import note_stopped
+from routed.cli.apply import judge
+from routed.cli.exits import Exit
+from routed.core.dirt import Dirt
+from routed.daemon.engine import Request
+from routed.daemon.results import describe_result
+from routed.daemon.status import count_leftovers, summarise
+from routed.model.change import Cause, Verb
 from routed.model.entries import Intent
 from routed.model.lifetime import FOREVER, BootTime, Lifetime, Passing
 from routed.model.objects import AddressValue, Key
+from routed.model.reasons import Look
 from tests.property.rig import Rig, a_host, address_key, an_address
 
 BOOT = "of today"
@@ -104,3 +112,19 @@ def test_what_cannot_be_put_back_for_want_of_memory_lets_ours_go_after_a_while()
     rig.run(120.0)
     assert rig.kernel.standing(key) == ()
     assert not rig.host.ledger.displaced
+
+
+def test_what_is_left_over_since_the_kernel_did_not_let_it_go_is_a_failure_and_in_the_headline() -> None:
+    rig = Rig(a_host())
+    rig.start(an_address(TEXT4))
+    rig.kernel.mischief.refuse = lambda operation, _: EPERM if operation.verb is Verb.DELETE else 0
+    rig.host.enforce(Intent(), rig.now)
+    request = rig.engine.ask(Request(Dirt(everything=Cause(None, Look.RELOAD))))
+    rig.run()
+    result = describe_result(rig.host, request, 2)
+    assert [(one["entry"], one["object"]) for one in result["failures"]] == [("", f"address {TEXT4} dev v0")]
+    assert judge(result) is Exit.FAILED
+    assert summarise(rig.host, 2) == "revision 2 in force: 0 objects in sync, 1 left over"
+    assert note_stopped(False, count_leftovers(rig.host)).message == (
+        "routed stopped; its objects were removed, but 1 object could not be"
+    )
