@@ -37,7 +37,8 @@ def name_actor(port: int | None, process: Process | None) -> Actor:
         "ROUTED_ACTOR_UID": "" if process.uid is None else str(process.uid),
         "ROUTED_ACTOR_LOGINUID": "" if process.loginuid is None else str(process.loginuid),
     }
-    return Actor(f"{name} ({about})", of_port | {field: value for field, value in fields.items() if value})
+    likely = "" if process.is_certain else "probably "
+    return Actor(f"{likely}{name} ({about})", of_port | {field: value for field, value in fields.items() if value})
 
 
 _UNKNOWN: Final = "whose process is not known"

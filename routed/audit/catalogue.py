@@ -32,6 +32,7 @@ class Message(StrEnum):
     GUARD_HELD = "guard-held"
     FIGHT_HELD = "fight-held"
     FIGHT_OVER = "fight-over"
+    YIELDED = "yielded"
     STRANGER_BESIDE = "stranger-beside"
     DEFAULT_RULES_MISSING = "default-rules-missing"
     CONFIG_LOADED = "config-loaded"
@@ -87,7 +88,7 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.PUT_BACK: Row(
         "d1dc215e2e094649970e530d4dd32586",
         NOTICE,
-        "{subject} put back, as it stood before routed took its place: {after}",
+        "{subject} put back, {how}: {after}",
     ),
     Message.FAILED: Row(
         "5db2a1dd14c34c29bc24a5eb3ddd0cf1", ERR, "{subject} could not be {action}: {reason}", is_state=True
@@ -102,6 +103,12 @@ CATALOGUE: Final[dict[Message, Row]] = {
     ),
     Message.FIGHT_OVER: Row(
         "5777b8a5bbb84575878e25c43c43e155", NOTICE, "{subject} enforced again: nobody undoes it any more"
+    ),
+    Message.YIELDED: Row(
+        "f274b99424fd402d814d34119a6ecb3d",
+        NOTICE,
+        "{subject} is as wanted, and stays under the mark of another process for {length}: {reason} ({actor})",
+        is_state=True,
     ),
     Message.STRANGER_BESIDE: Row(
         "f3945d71137b4fa19cc6db026694ab31",

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
-from routed.audit.reasons import describe_paused, describe_reason
+from routed.audit.reasons import describe_reason
 from routed.audit.records import Record
-from routed.audit.wording import list_standing
+from routed.audit.wording import describe_left_alone, list_standing
 from routed.model.change import Nature, Operation, Plan, Refusal, Verb
 from routed.model.documents import (
     OutcomeDocument,
@@ -35,6 +35,7 @@ class Waits(NamedTuple):
     entry: Entry
     reason: Reason | None
     part: str = ""  # what waits, where it is not the entry
+    former: tuple[str, ...] = ()  # what of the entry is still there as it was before, as ``ip`` writes it
 
 
 class _Group(Protocol):
@@ -87,14 +88,14 @@ def make_refusal_documents(refusals: Iterable[Refusal], vocabulary: Vocabulary) 
 
 def _make_refusal_document(refusal: Refusal, vocabulary: Vocabulary) -> RefusalDocument:
     drift, entry = refusal.drift, refusal.drift.want.entry if refusal.drift.want else None
-    key = Key(drift.kind, drift.slot, drift.members[0])
+    key, wanted = Key(drift.kind, drift.slot, drift.members[0]), drift.want.value if drift.want else None
     return RefusalDocument(
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
         kind=drift.kind,
         object=name_members(drift, vocabulary),
         count=len(drift.members),
-        reason=describe_paused(refusal.reason),
+        reason=describe_left_alone(refusal.reason, key, drift.standing, wanted, vocabulary),
         by_guard=refusal.by_guard,
         standing=list_standing(drift, vocabulary)
         or "; ".join(format_object(key, value, vocabulary) for value in drift.standing),
@@ -106,7 +107,24 @@ def make_waiting_document(wait: Waits) -> WaitingDocument:
     reason = describe_reason(wait.reason)
     if wait.part:
         reason = f"{wait.part}: {reason}"
-    return WaitingDocument(entry=wait.entry.name, origin=str(wait.entry.origin), reason=reason)
+    document = WaitingDocument(
+        entry=wait.entry.name, origin=str(wait.entry.origin), reason=add_former(reason, wait.former)
+    )
+    if wait.former:
+        document["former"] = list(wait.former)
+    return document
+
+
+def add_former(reason: str, former: Sequence[str]) -> str:
+    """Why an entry waits, and what of it still does its work meanwhile as it was before."""
+    return f"{reason}; until then {'; '.join(former)} stays" if former else reason
+
+
+def describe_former(group: _Group, standing: Sequence[Value], vocabulary: Vocabulary) -> str:
+    """What of an entry that waits is still there as it was before; of many the first."""
+    key = Key(group.kind, group.slot, next(iter(group.members)))
+    first = format_object(key, standing[0], vocabulary) if standing else format_key(key, vocabulary)
+    return first if len(group.members) == 1 else f"{first} and {len(group.members) - 1} more"
 
 
 def make_outcome_document(record: Record, moment: datetime) -> OutcomeDocument:

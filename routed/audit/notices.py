@@ -25,9 +25,11 @@ def note_started(version: str, config: str, protocol: int) -> Record:
     return make_record(Message.STARTED, {"version": version, "config": config, "protocol": str(protocol)})
 
 
-def note_stopped(is_keeping: bool) -> Record:  # noqa: FBT001  # the one thing that there is to say
-    """The daemon goes, and what becomes of the objects."""
+def note_stopped(is_keeping: bool, left: int = 0) -> Record:  # noqa: FBT001  # the one thing that there is to say
+    """The daemon goes, and what becomes of the objects; ``left`` of them were to go and did not."""
     objects = "its objects stay" if is_keeping else "its objects were removed"
+    if left:
+        objects = f"its objects were removed, but {format_count(left, 'object')} could not be"
     return make_record(Message.STOPPED, {"objects": objects})
 
 
@@ -101,6 +103,22 @@ def note_fight_held(entry: str, key: str, length: float, fight: Fought) -> Recor
     reason = describe_reason(Fought(fight.times, fight.seconds))  # the sentence has a place of its own for the rival
     return make_record(
         Message.FIGHT_HELD,
+        {
+            "subject": f"{entry} {key}".strip(),
+            "length": format_span(length),
+            "reason": reason,
+            "actor": f"the last was {actor.words}" if actor.words else "it is not known who",
+        },
+        {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason} | actor.fields,
+    )
+
+
+def note_yielded(entry: str, key: str, length: float, fight: Fought) -> Record:
+    """An object that is as wanted stays under the mark of another process for ``length`` seconds."""
+    actor = name_actor(fight.port, fight.process)
+    reason = f"marked otherwise {fight.times} times within {fight.seconds} s"
+    return make_record(
+        Message.YIELDED,
         {
             "subject": f"{entry} {key}".strip(),
             "length": format_span(length),

@@ -59,12 +59,14 @@ from routed.model.reasons import (
     NoHolder,
     NoHostAddress,
     NoInterface,
+    NoIpv6,
     NoLink,
     NotChosen,
     NotFirst,
     NotTold,
     NoWay,
     NoWayWithout,
+    Observed,
     OffNetwork,
     OtherMark,
     OtherSource,
@@ -89,9 +91,12 @@ from routed.model.reasons import (
     Unreadable,
     Unseen,
     Unusable,
+    Withdrawn,
     WouldFall,
 )
 from routed.model.text import Vocabulary, format_object
+
+LEAST_MTU: Final = 1280  # IPV6_MIN_MTU, RFC 8200
 
 PLAIN: Final[Mapping[Plain, str]] = {
     Deed.DELETED: "deleted",
@@ -139,6 +144,8 @@ PLAIN: Final[Mapping[Plain, str]] = {
     Flaw.EXTRA: "more stands under its key than the file says",
     Flaw.OUT_OF_ORDER: "out of order",
     Flaw.IN_PLACE: "a foreign one in front of it selects the same packets",
+    Flaw.DUPLICATE: "it failed duplicate address detection: another host on the link has it",
+    Flaw.FORMER: "still there as it was before",
     Flaw.PUT_BACK: "no entry wants its place any more: what stood there before is put back",
     LeftAlone.OBSERVED: "observed only",
     LeftAlone.ONCE: "installed once, then left alone",
@@ -220,6 +227,11 @@ def _describe_link_down(lack: LinkDown) -> str:
     return f"link {lack.link}{towards} is down"
 
 
+def _describe_no_ipv6(lack: NoIpv6) -> str:
+    why = f"its MTU is {lack.mtu}, and IPv6 takes {LEAST_MTU}" if 0 < lack.mtu < LEAST_MTU else "disable_ipv6 is set"
+    return f"there is no IPv6 on link {lack.link}: {why}"
+
+
 def _describe_not_first(place: NotFirst) -> str:
     where = f" in {format_prefix(place.network)}" if place.network else ""
     return f"link {place.link} has no address of its own{where} yet, and a VIP must not be its first"
@@ -243,6 +255,11 @@ def _describe_difference(difference: Differs) -> str:
     if difference.is_foreign:
         return f"foreign, {what}"
     return f"{what} differ" if len(difference.fields) > 1 else f"{what} differs"
+
+
+def _describe_withdrawal(withdrawal: Withdrawn) -> str:
+    verb = "is " if isinstance(withdrawal.why, Condition) else "waits: "
+    return f"{withdrawal.entry} {verb}{describe_reason(withdrawal.why)}"
 
 
 def _describe_first_contact(contact: FirstContact) -> str:
@@ -332,6 +349,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     NoLink: _describe_no_link,
     NotChosen: lambda it: f"@{it.selector} is not chosen yet",
     LinkDown: _describe_link_down,
+    NoIpv6: _describe_no_ipv6,
     OffNetwork: lambda it: f"gateway {format_address(it.gateway)} is on no network of this host",
     NoAddress: lambda it: f"link {it.link} (@{it.selector}) has no address that stands for this host",
     ManyAddresses: lambda it: f"@{it.selector} has several addresses on {it.link}: {_list(it.addresses)}",
@@ -366,6 +384,8 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
         " apply --force does it"
     ),
     InFront: lambda it: f"{format_object(it.key, it.value, Vocabulary())} stands in front of it",
+    Withdrawn: _describe_withdrawal,
+    Observed: lambda it: f"{describe_reason(it.word)}: {describe_reason(it.flaw)}",
     FirstContact: _describe_first_contact,
     TooMany: lambda it: (
         f"{it.total} of {it.owned} owned objects would go at once, and max_deletes allows {it.allowed}:"

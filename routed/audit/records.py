@@ -19,6 +19,8 @@ from routed.audit.wording import (
     PAST,
     describe_cause,
     describe_change,
+    describe_left_alone,
+    describe_return,
     describe_trouble,
     list_standing,
     name_group,
@@ -237,6 +239,7 @@ def _words_of(part: Part) -> dict[str, str]:
         "reason": describe_reason(part.reason),
         "action": PAST[part.outcome.operation.verb],
         "elapsed": format_elapsed(part.outcome.elapsed),
+        "how": describe_return(part.outcome.operation.lifetime),
     }
 
 
@@ -271,7 +274,8 @@ def _record_drift(message: Message, drift: Drift, why: Reason | None, context: C
     count = len(drift.members)
     strangers = _find_strangers(drift) if message is Message.STRANGER_BESIDE else drift.standing
     standing = list_standing(drift, vocabulary) or "; ".join(format_object(key, one, vocabulary) for one in strangers)
-    cause, reason = context.cause_of(key), describe_reason(why)
+    wanted = drift.want.value if drift.want else None
+    cause, reason = context.cause_of(key), describe_left_alone(why, key, drift.standing, wanted, vocabulary)
     words = {
         "subject": name_subject(entry, key, vocabulary) if count == 1 else name_group(entry, drift.kind, count),
         "reason": f"{reason} ({describe_cause(cause)})" if cause.port is not None else reason,

@@ -51,8 +51,15 @@ class Repeat:
         reason = record.fields.get("ROUTED_REASON", "")
         if self.said.get((message, subject)) == reason:
             return False
+        is_known = not subject.object and bool(subject.entry) and self._was_said_of_one(message, subject.entry, reason)
         self.said[message, subject] = reason
-        return True
+        return not is_known
+
+    def _was_said_of_one(self, message: Message, entry: str, reason: str) -> bool:
+        """Was it said of a single object of the entry before it was found of several at once?"""
+        return any(
+            known is message and topic.entry == entry and said == reason for (known, topic), said in self.said.items()
+        )
 
 
 # Messages that make lasting states of the same subject over, where the subject is the host or the files.

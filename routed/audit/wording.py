@@ -5,15 +5,16 @@ Pure functions from values of the model to words. Which sentence is said stands 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from routed.audit.actors import name_actor
-from routed.audit.figures import format_count
-from routed.audit.reasons import describe_reason
+from routed.audit.figures import format_count, format_span
+from routed.audit.reasons import describe_paused, describe_reason
 from routed.model.change import Cause, Drift, Nature, Operation, Verb
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
+from routed.model.lifetime import Lifetime
 from routed.model.names import TABLES
 from routed.model.net import IPV4, IPV6
 from routed.model.objects import (
@@ -27,7 +28,7 @@ from routed.model.objects import (
     RuleSlot,
     Value,
 )
-from routed.model.reasons import AddressChange, LinkChange, Sign
+from routed.model.reasons import AddressChange, Differs, LinkChange, Observed, OtherMark, Reason, Sign
 from routed.model.text import Vocabulary, find_differing, format_key, format_object, to_json
 
 _ABSENT: Final = object()
@@ -95,6 +96,25 @@ def list_standing(drift: Drift, vocabulary: Vocabulary) -> str:
     """What stands in line with an object under keys of their own, where that is what is wrong."""
     each = (format_object(Key(drift.kind, one.slot, one.member), one.value, vocabulary) for one in drift.others)
     return "; ".join(each)
+
+
+def describe_left_alone(
+    reason: Reason | None, key: Key, standing: Sequence[Value], wanted: Value | None, vocabulary: Vocabulary
+) -> str:
+    """Why something is left alone; where that says how it differs, with both contents."""
+    is_compared = isinstance(reason, Observed) and isinstance(reason.flaw, (Differs, OtherMark))
+    if not is_compared or not standing or wanted is None:
+        return describe_paused(reason)
+    assert isinstance(reason, Observed)
+    return f"{describe_reason(reason.word)}: {describe_change(key, standing[0], wanted, vocabulary)}"
+
+
+def describe_return(lifetime: Lifetime | None) -> str:
+    """How something stands that was put back where ours stood; with what was left of its time, where that ends."""
+    if lifetime is None:
+        return "as it stood before routed took its place"
+    left = format_span(lifetime.valid)
+    return f"with the {left} that were left of its lifetime when routed took its place"
 
 
 class Absence(NamedTuple):

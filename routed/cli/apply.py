@@ -58,7 +58,8 @@ def show_result(result: ApplyDocument, options: Namespace) -> Exit:
         for sentence in describe_trouble(result):
             complain(sentence)
         for failure in result["failures"]:
-            complain(f"{failure['entry']} {failure['object']} ({failure['origin']}): {failure['reason']}")
+            place = f" ({failure['origin']})" if failure["origin"] else ", which no entry wants"
+            complain(f"{failure['entry']} {failure['object']}{place}: {failure['reason']}".lstrip())
         if not options.quiet:
             for line in render_result(result, is_colored=wants_color(options, sys.stdout)):
                 say(line)

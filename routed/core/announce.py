@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from routed.core.desired import Desired
 from routed.core.entries import ENTRIES
+from routed.core.kinds import KINDS
 from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Outcome, Verb
 from routed.model.entries import Entry, HeldVipEntry
@@ -47,7 +48,9 @@ class Announcements:
         for outcome in outcomes:
             operation = outcome.operation
             entry = operation.entry
-            if entry is not None and ENTRIES[type(entry)].is_announced and operation.verb is not Verb.DELETE:
+            if entry is None or operation.verb is Verb.DELETE or not KINDS[operation.kind].is_announced:
+                continue
+            if ENTRIES[type(entry)].is_announced:
                 for member in outcome.done:
                     assert isinstance(member, AddressMember)
                     self._begin(member, entry, CameTo(facts.name_of(member.dev)), facts, now)
@@ -57,7 +60,7 @@ class Announcements:
             if ENTRIES[type(resolution.entry)].is_announced:
                 for key in desired.keys_of(name):
                     want = desired.get(key)
-                    if want is not None and want.entry.name == name:
+                    if want is not None and want.entry.name == name and KINDS[key.kind].is_announced:
                         self._begin_again(key.member, want.entry, regained, facts, now)
 
     def find_next(self) -> float | None:

@@ -24,6 +24,7 @@ from routed.model.prefixes import Packed
 
 Wants = Mapping[Slot, Members]
 Odd = dict[tuple[Slot, Member], list[Value]]
+Stays = defaultdict[tuple[Slot, Value], list[Member]]  # ours, where what shall stand is not known yet
 
 
 class Differences(NamedTuple):
@@ -32,6 +33,7 @@ class Differences(NamedTuple):
     drifts: tuple[Drift, ...]
     notes: tuple[Drift, ...]  # as wanted, but with a stranger beside it
     absent: Mapping[Slot, frozenset[Member]] = {}  # of what the kernel makes itself: what is not there
+    former: tuple[Drift, ...] = ()  # ours, where what shall stand is not known yet
 
 
 class Seen(NamedTuple):
@@ -61,6 +63,7 @@ class Comparer:
     seen: dict[Slot, Seen] = field(init=False)
     odd: Odd = field(default_factory=dict)
     surplus: defaultdict[tuple[Slot, Value], list[Member]] = field(default_factory=lambda: defaultdict(list))
+    former: Stays = field(default_factory=lambda: defaultdict(list))
     alike: defaultdict[tuple[Slot, Value], list[Packed]] = field(default_factory=lambda: defaultdict(list))
     expected: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # what the kernel makes itself
     arrives: Arrives = lambda *_: True  # will what is missing be put?
@@ -96,7 +99,16 @@ class Comparer:
         for (slot, value), packed in self.alike.items():
             whole = Packed(b"".join(part.packed for part in packed), packed[0].width)
             drifts.append(Drift(Nature.SURPLUS, self.kind, slot, whole, None, (value,)))
-        return Differences(tuple(drifts), tuple(notes), self.expected)
+        return Differences(tuple(drifts), tuple(notes), self.expected, tuple(self._find_former()))
+
+    def _find_former(self) -> Iterator[Drift]:
+        for (slot, value), members in self.former.items():
+            by_want: defaultdict[int, list[Member]] = defaultdict(list)
+            for member in members:
+                by_want[id(self.wants[slot][member])].append(member)
+            for alike in by_want.values():
+                want = self.wants[slot][alike[0]]
+                yield Drift(Nature.FORMER, self.kind, slot, tuple(alike), want, (value,))
 
     def _find_disorder(self) -> Iterator[Drift]:
         for slot in self.seen:
@@ -142,7 +154,9 @@ class Comparer:
         wanted, seen = self.wants.get(slot), self.seen.get(slot)
         if wanted is None or not wanted.crowds:
             single = wanted.single if wanted else {}
-            _sort_one_by_one(standings, single, seen.single if seen else None, self.odd, self.surplus, self.stamp)
+            _sort_one_by_one(
+                standings, single, seen.single if seen else None, self.odd, self.surplus, self.former, self.stamp
+            )
             return
         members: list[Any] = [standing.member for standing in standings]  # prefixes, since there is a crowd
         places = [crowd.prefixes.locate(members) for crowd in wanted.crowds]
@@ -150,12 +164,12 @@ class Comparer:
         for crowd, here in zip(wanted.crowds, places, strict=True):
             near |= dict.fromkeys(here, crowd.want)
         if seen is None:
-            _sort_one_by_one(standings, near, None, self.odd, self.surplus, self.stamp)
+            _sort_one_by_one(standings, near, None, self.odd, self.surplus, self.former, self.stamp)
             return
         seen_here = set(near.keys() & seen.single)
         for marks, here in zip(seen.crowds, places, strict=True):
             seen_here.update(member for member, at in here.items() if marks[at])
-        _sort_one_by_one(standings, near, seen_here, self.odd, self.surplus, self.stamp)
+        _sort_one_by_one(standings, near, seen_here, self.odd, self.surplus, self.former, self.stamp)
         for marks, here in zip(seen.crowds, places, strict=True):
             for at in (at for member, at in here.items() if member in seen_here):
                 marks[at] = 1
@@ -165,6 +179,7 @@ class Comparer:
 def compare_keys(touched: Mapping[Key, tuple[Value, ...]], wants: Mapping[Kind, Wants], stamps: Stamps) -> Differences:
     """The same for single keys whose whole standing is known, as an event makes it known."""
     drifts: list[Drift] = []
+    former: list[Drift] = []
     for (kind, slot, member), standing in touched.items():
         wanted = wants[kind].get(slot)
         want = None if wanted is None else wanted.get(member)
@@ -178,7 +193,10 @@ def compare_keys(touched: Mapping[Key, tuple[Value, ...]], wants: Mapping[Kind, 
             nature = KINDS[kind].judge(slot, want, standing, stamps[kind])
             if nature is not None:
                 drifts.append(Drift(nature, kind, slot, (member,), want, standing))
-    return Differences(tuple(drifts), ())
+        else:
+            ours = tuple(value for value in standing if stamps[kind](value).is_ours)
+            former += [Drift(Nature.FORMER, kind, slot, (member,), want, (value,)) for value in ours[:1]]
+    return Differences(tuple(drifts), (), former=tuple(former))
 
 
 def _sort_one_by_one(
@@ -187,6 +205,7 @@ def _sort_one_by_one(
     seen: set[Member] | None,
     odd: Odd,
     surplus: defaultdict[tuple[Slot, Value], list[Member]],
+    former: Stays,
     stamp: Stamp,
 ) -> None:
     """The inner loop, for one slot: what is as wanted is ``seen``, what needs a judge ``odd``, the rest ``surplus``.
@@ -212,6 +231,8 @@ def _sort_one_by_one(
             seen.add(member)
         elif want.value is not None:
             odd.setdefault((slot, member), []).append(value)
+        elif stamp(value).is_ours:
+            former[slot, value].append(member)
 
 
 def _judge_odd(kind: Kind, wants: Wants, odd: Odd, stamp: Stamp) -> tuple[list[Drift], list[Drift]]:

@@ -19,6 +19,7 @@ from routed.model.objects import Key, Kind, Member, Scope, Slot, SlotKey, Value
 from routed.model.reasons import Look
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
+FOUND: Final = Cause(None, Look.COMPARISON)
 STORMY: Final = Cause(None, Look.STORM)  # of what no event of its own told
 _NONE: Final[Mapping[Member, Cause]] = {}
 
@@ -63,12 +64,23 @@ class Dirt:
 
     def cause_of_rest(self, kind: Kind, slot: Slot) -> Cause:
         """Why all other objects of a slot are looked at."""
-        return self.scopes.get(scope_of(kind, slot)) or self.everything or Cause(None, Look.COMPARISON)
+        return self.scopes.get(scope_of(kind, slot)) or self.everything or FOUND
 
     def add_scopes(self, scopes: Iterable[Scope], cause: Cause) -> None:
         """Make dumps dirty; the first cause stays."""
         for scope in scopes:
             self.scopes.setdefault(scope, cause)
+
+    def add_dump_for(self, kind: Kind, slot: Slot, members: Iterable[Member], cause: Cause) -> None:
+        """Make the dump dirty that shows these, for their cause; whatever else is found there has none."""
+        self.add_scopes([scope_of(kind, slot)], FOUND)
+        self.note_cause(kind, slot, members, cause)
+
+    def note_cause(self, kind: Kind, slot: Slot, members: Iterable[Member], cause: Cause) -> None:
+        """Why these may be looked at, or found in a dump that is read for something else. The first cause stays."""
+        causes, shared = self.causes.setdefault((kind, slot), {}), self.distinct.setdefault(cause, cause)
+        for member in members:
+            causes.setdefault(member, shared)
 
     def absorb(self, other: Dirt) -> None:
         """Take over all that is dirty in another one. Where both have a cause, the one here stays."""
@@ -121,12 +133,6 @@ class Dirt:
             self.add_scopes(stormy, STORMY)
             self.stormy |= stormy
             self.keys.clear()
-
-    def note_cause(self, kind: Kind, slot: Slot, members: Iterable[Member], cause: Cause) -> None:
-        """Why these may be found in a dump that is read for something else. The first cause stays."""
-        causes = self.causes.setdefault((kind, slot), {})
-        for member in members:
-            causes.setdefault(member, self.distinct.setdefault(cause, cause))
 
     def take_keys(self, chosen: Iterable[Key]) -> Dirt:
         """Hand over some of the keys, with why they are dirty; the rest stays."""

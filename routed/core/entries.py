@@ -12,6 +12,7 @@ from routed.core.desired import Resolution, Waiting
 from routed.core.needs import (
     Needs,
     join_needs,
+    need_behind,
     need_for_route,
     need_for_rule,
     need_for_selectors,
@@ -38,7 +39,7 @@ class EntryRow(NamedTuple):
 
 
 ENTRIES: Final[dict[type[Entry], EntryRow]] = {
-    AddressEntry: EntryRow(resolve_address),
+    AddressEntry: EntryRow(resolve_address, need_behind),
     HeldVipEntry: EntryRow(resolve_held_vip, need_own_address, is_announced=True),
     LinkEntry: EntryRow(resolve_link),
     RouteEntry: EntryRow(resolve_route, need_for_route),

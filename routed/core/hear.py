@@ -22,8 +22,9 @@ from routed.core.reasons import (
     find_link_change,
     is_unexplained,
 )
+from routed.core.sources import BEHIND
 from routed.model.change import Cause, Want
-from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent
+from routed.model.events import KERNEL, AddressEvent, FactEvent, Ipv6Event, LinkEvent, ObjectEvent
 from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot
@@ -52,8 +53,11 @@ def hear_object(
             _hear_arrival(dirt, told, want, identify)
 
 
-def hear_link(dirt: Dirt, event: LinkEvent, facts: Facts, desired: Desired) -> bool:
+def hear_link(dirt: Dirt, told: LinkEvent | Ipv6Event, facts: Facts, desired: Desired) -> bool:
     """Note what is dirty since a link came, went or changed. False: nothing of it did."""
+    event = _complete(told, facts) if isinstance(told, Ipv6Event) else told
+    if event is None:
+        return False
     link, before = event.link, facts.links.get(event.link.ifindex)
     if not event.is_removal and before == link:
         return False
@@ -95,6 +99,14 @@ def hear_address(
     return True
 
 
+def hear_behind(dirt: Dirt, event: ObjectEvent, mine: int, identify: Identify) -> None:
+    """A route that may stand behind an address of ours came, changed or went."""
+    dirt.sources.add(BEHIND)
+    if event.port != mine and (event.is_removal or event.is_replacement):
+        deed = Deed.DELETED if event.is_removal else Deed.REPLACED
+        dirt.note_cause(event.kind, event.slot, event.members, blame(event, identify, deed))
+
+
 def may_open_a_way(event: ObjectEvent, watched: frozenset[bytes], *, is_reach_awaited: bool) -> bool:
     """May the kernel route something else now that a fact speaks of, or reach a gateway that is waited for?"""
     row = KINDS[event.kind]
@@ -103,7 +115,7 @@ def may_open_a_way(event: ObjectEvent, watched: frozenset[bytes], *, is_reach_aw
     return bool(watched) and row.is_way_to(watched, event.members)
 
 
-def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> None:
+def apply_to_facts(facts: Facts, event: FactEvent) -> None:
     """Bring links or addresses up to date, in place: thousands of addresses are not copied for one event.
 
     The gateways are asked for anew by whoever sees that the facts changed.
@@ -113,10 +125,19 @@ def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> None:
             facts.links.pop(event.link.ifindex, None)
         else:
             facts.links[event.link.ifindex] = event.link
+    elif isinstance(event, Ipv6Event):
+        if link := facts.links.get(event.ifindex):
+            facts.links[event.ifindex] = link._replace(has_ipv6=event.has_ipv6)
     elif event.is_removal:
         facts.addresses.pop(event.member, None)
     else:
         facts.addresses[event.member] = event.address
+
+
+def _complete(event: Ipv6Event, facts: Facts) -> LinkEvent | None:
+    """The link as it is with what this tells of it; None where nobody knows it yet."""
+    link = facts.links.get(event.ifindex)
+    return None if link is None else LinkEvent(link._replace(has_ipv6=event.has_ipv6), is_removal=False)
 
 
 def _hear_unwanted(dirt: Dirt, event: ObjectEvent, desired: Desired, stamp: Stamp, identify: Identify) -> None:
@@ -151,7 +172,7 @@ def _hear_removal(dirt: Dirt, event: ObjectEvent, want: Want, desired: Desired, 
         dirt.add_keys(kind, slot, members, (), _blame_removal(dirt, event, identify, Deed.DELETED))
     elif aliases is Aliases.ORDERED:
         cause = _blame_removal(dirt, event, identify, Sign.DELETED_BELOW)
-        dirt.add_scopes([scope_of(kind, slot)], cause)
+        dirt.add_dump_for(kind, slot, members, cause)
     elif aliases is Aliases.ALONE:
         dirt.keys.update((key, ()) for member in members if (key := Key(kind, slot, member)) in dirt.keys)
 
@@ -172,7 +193,7 @@ def _hear_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify
         return
     if aliases is Aliases.ORDERED and not (event.is_replacement or event.is_addition):
         cause = blame(event, identify, Sign.ALIAS_ADDED)
-        dirt.add_scopes([scope_of(kind, slot)], cause)
+        dirt.add_dump_for(kind, slot, members, cause)
         return
     if is_as_wanted(event.value, want):  # as our own IPv6 address is, which the kernel announces as its own doing
         dirt.add_keys(kind, slot, members, (event.value,), None)

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from routed.core.reasons import is_loss
 from routed.core.timetable import Deadline, Timetable
-from routed.model.change import Cause
+from routed.model.change import Cause, Drift, Nature
 from routed.model.objects import Key
 from routed.model.reasons import Fought, Paused, Reason
+from routed.model.text import differs_in_mark
 
 FIRST_RETRY: Final = 0.1
 LAST_RETRY: Final = 60.0
@@ -32,6 +34,7 @@ class Why(StrEnum):
     FAILED = "failed"  # the kernel said no; tried again with growing distance
     WAITING = "waiting"  # the kernel said no for want of a link, gateway or address; tried again when one changes
     FIGHT = "held"  # another process undoes every repair
+    YIELDED = "yielded"  # another process marks as its own, again and again, what is as wanted
     PAUSED = "paused"  # the operator's word
 
 
@@ -45,12 +48,24 @@ class Hold(NamedTuple):
     attempts: int = 1
 
 
+def is_mark_alone(drift: Drift) -> bool:
+    """Does what stands do its work, under another mark?"""
+    wanted = drift.want.value if drift.want else None
+    return (
+        drift.nature is Nature.FOREIGN
+        and wanted is not None
+        and len(drift.standing) == 1
+        and differs_in_mark(drift.kind, drift.standing[0], wanted)
+    )
+
+
 @dataclass(slots=True)
 class Holds:
     """All holds, and the count of repairs against other processes."""
 
     active: dict[Subject, Hold] = field(default_factory=dict)
     repairs: dict[Subject, deque[float]] = field(default_factory=dict)
+    adoptions: dict[Subject, deque[float]] = field(default_factory=dict)  # of what was as wanted but for its mark
     fights: dict[Subject, int] = field(default_factory=dict)  # how often each was held before
     spared: set[str] = field(default_factory=set)  # entries that were resumed out of the pause of everything
     timetable: Timetable = field(default_factory=Timetable)
@@ -58,7 +73,8 @@ class Holds:
     def copy(self) -> Holds:
         """The same, to be changed by itself."""
         repairs = {subject: deque(times, times.maxlen) for subject, times in self.repairs.items()}
-        return Holds(dict(self.active), repairs, dict(self.fights), set(self.spared))
+        adoptions = {subject: deque(times, times.maxlen) for subject, times in self.adoptions.items()}
+        return Holds(dict(self.active), repairs, adoptions, dict(self.fights), set(self.spared))
 
     def find(self, key: Key, entry: str, now: float) -> Hold | None:
         """The hold that keeps an object from being touched at this moment."""
@@ -86,6 +102,20 @@ class Holds:
         """Every pause, by the entry's name; the empty one is everything."""
         return {str(subject): hold for subject, hold in self.active.items() if hold.why is Why.PAUSED}
 
+    def keeps_back(self, key: Key, drift: Drift, cause: Cause, now: float) -> bool:
+        """Is an object left alone that differs in this way, and is looked at for this cause?
+
+        A fight is over what the rival does. What the kernel dropped he did not, and nobody fights over a mark.
+        """
+        hold = self.find(key, drift.want.entry.name if drift.want else "", now)
+        if hold is None:
+            return False
+        if hold.why is Why.YIELDED:
+            return is_mark_alone(drift)
+        if hold.why is Why.FIGHT:
+            return not (is_mark_alone(drift) or (drift.nature is Nature.MISSING and is_loss(cause)))
+        return True
+
     def note_failure(
         self, subject: Subject, reason: Reason, now: float, *, is_waiting: bool = False, jitter: float = 0.0
     ) -> Hold:
@@ -103,6 +133,28 @@ class Holds:
         hold = self.active.get(subject)
         if hold is not None and hold.why in {Why.FAILED, Why.WAITING}:
             del self.active[subject]
+
+    def end_fight(self, subject: Subject, now: float) -> None:
+        """It was touched all the same: the reason of its hold was over. A rival who is there still begins anew."""
+        hold = self.active.get(subject)
+        if hold is not None and hold.why is Why.FIGHT:
+            del self.active[subject]
+            self.repairs.setdefault(subject, deque()).append(now)
+
+    def note_adoption(self, subject: Subject, rival: Cause, limit: int, now: float) -> Hold | None:
+        """What another process marked as its own is marked as ours again.
+
+        Returns a hold when that happened ``limit`` times within the window: it does its work under either mark.
+        """
+        times = self.adoptions.setdefault(subject, deque(maxlen=limit))
+        times.append(now)
+        if len(times) < limit or now - times[0] > FIGHT_WINDOW:
+            return None
+        reason = Fought(limit, round(now - times[0]), rival.port, rival.process)
+        hold = Hold(Why.YIELDED, now + FIGHT_WINDOW, reason, now)
+        self._hold(subject, hold)
+        times.clear()
+        return hold
 
     def note_repair(self, subject: Subject, rival: Cause, limit: int, now: float) -> Hold | None:
         """We undid another process's change. Returns a hold when that happened ``limit`` times within the window."""
@@ -156,7 +208,14 @@ class Holds:
         self._arm()
         if Why.FIGHT in wanted:
             self.repairs.clear()
+            self.adoptions.clear()
             self.fights.clear()
+
+    def let_go(self, subjects: Iterable[Subject]) -> None:
+        """What these failed at, or waited for, may be otherwise by now: they are tried again, counting anew."""
+        for subject in subjects:
+            self.active.pop(subject, None)
+        self._arm()
 
     def find_ended_pauses(self, now: float) -> list[Subject]:
         """Pauses whose time is over and that ``take_ended`` will forget."""
@@ -167,7 +226,7 @@ class Holds:
         ended = [subject for subject, hold in self.active.items() if 0.0 < hold.until <= now]
         for subject in ended:
             why = self.active[subject].why
-            if why in {Why.PAUSED, Why.FIGHT}:
+            if why in {Why.PAUSED, Why.FIGHT, Why.YIELDED}:
                 del self.active[subject]
                 if why is Why.PAUSED and not subject:
                     self.spared.clear()
@@ -178,14 +237,24 @@ class Holds:
         self._arm()
         return ended
 
-    def forget_old_repairs(self, now: float) -> None:
-        """Drop counts that no longer matter: who fights again after a quiet minute begins anew."""
-        self.repairs = {
+    def forget_old_repairs(self, now: float) -> list[Subject]:
+        """Drop counts that no longer matter: who fights again after a quiet minute begins anew.
+
+        Returns over what nobody fights any more.
+        """
+        self.repairs = self._keep_young(self.repairs, now)
+        self.adoptions = self._keep_young(self.adoptions, now)
+        over = [subject for subject in self.fights if subject not in self.repairs]
+        for subject in over:
+            del self.fights[subject]
+        return over
+
+    def _keep_young(self, counts: dict[Subject, deque[float]], now: float) -> dict[Subject, deque[float]]:
+        return {
             subject: times
-            for subject, times in self.repairs.items()
+            for subject, times in counts.items()
             if subject in self.active or (times and now - times[-1] <= FIGHT_WINDOW)
         }
-        self.fights = {subject: count for subject, count in self.fights.items() if subject in self.repairs}
 
     def _hold(self, subject: Subject, hold: Hold) -> None:
         self.active[subject] = hold

@@ -6,10 +6,11 @@ Only what is asked for is looked up, so that a file of plain routes costs nothin
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from routed.core.behind import list_prefixes
 from routed.core.vip import find_beside
-from routed.model.entries import Entry, HeldVipEntry, How, RouteEntry, RuleEntry, Selector, VipEntry, When
+from routed.model.entries import AddressEntry, Entry, HeldVipEntry, How, RouteEntry, RuleEntry, Selector, VipEntry, When
 from routed.model.facts import FactKey
 from routed.model.net import DEFAULT, network_of
 
@@ -27,6 +28,7 @@ class Needs:
     has_drivers: bool = False
     service_addresses: frozenset[bytes] = frozenset()
     facts: frozenset[FactKey] = frozenset()  # that sources deliver
+    behind: frozenset[bytes] = frozenset()  # destinations of the routes that stand behind the addresses of the files
     watched: frozenset[bytes] = frozenset()  # prefixes: a route to one of them changes an answer; of all together only
 
 
@@ -53,9 +55,14 @@ def need_for_rule(entry: RuleEntry) -> Needs:
     return Needs(has_addresses=True) if entry.source_of else _NOTHING
 
 
+def need_behind(entry: AddressEntry) -> Needs:
+    """An address is of no use without the routes that the kernel makes for it."""
+    return Needs(has_addresses=True, behind=list_prefixes(entry))
+
+
 def need_own_address(entry: HeldVipEntry) -> Needs:
-    """It never stands for the host itself."""
-    return Needs(has_addresses=True, service_addresses=frozenset({entry.address}))
+    """The same, and that it never stands for the host itself."""
+    return replace(need_behind(entry), service_addresses=frozenset({entry.address}))
 
 
 def need_way(entry: VipEntry) -> Needs:
@@ -101,6 +108,7 @@ def join_needs(parts: Sequence[Needs]) -> Needs:
         has_default_routes=has_default_routes,
         has_drivers=any(part.has_drivers for part in asking),
         service_addresses=frozenset().union(*(part.service_addresses for part in asking)),
+        behind=frozenset().union(*(part.behind for part in asking)),
         facts=frozenset().union(*(part.facts for part in asking)),
         watched=frozenset(
             network_of(address, length)

@@ -6,18 +6,23 @@ the entry (observe, once, refuse), what is held, and the guard are asked before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from routed.core.guard import Limits, LineKey, find_lifeline, find_stuck_lines, limit_deletions, line_of
 from routed.core.kinds import KINDS
+from routed.core.kinds.cures import find_reason
 from routed.core.kinds.lines import Line
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import Enforce, OnConflict
-from routed.model.objects import Key, Kind, Slot, Value
+from routed.model.lifetime import BootTime, Passing
+from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.owner import Stamps
-from routed.model.reasons import Flaw, InFront, LeftAlone, Reason
+from routed.model.reasons import Flaw, InFront, LeftAlone, Observed, Reason
+
+NO_BOOT: Final = BootTime("", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,11 @@ class Policy:
     new_entries: Container[str] = field(default_factory=frozenset)  # not in force yet since start or reload
     why_surplus_stays: Reason | None = None  # while what no entry wants must not go
     is_undecided: bool = False  # an interface of the files could be several: whose objects are surplus is not known
-    is_held: Callable[[Key, str], bool] | None = None  # (key, entry name): left alone for now
-    displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of
+    is_held: Callable[[Key, Drift], bool] | None = None  # is an object in this drift left alone for now?
+    displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of; see ``Passing``
+    # (kind, slot, members) → which entry of the files does not want them just now, and why
+    find_withdrawal: Callable[[Kind, Slot, Sequence[Member]], Reason | None] = lambda _kind, _slot, _members: None
+    find_moment: Callable[[], BootTime] = lambda: NO_BOOT  # by which lifetimes are counted
     is_place_wanted: Callable[[Kind, Slot, Hashable], bool] = lambda *_: False  # of something that stands in a line
 
 
@@ -52,7 +60,7 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
         if refusal is not None:
             refusals.append(refusal)
         elif remaining.nature is Nature.SURPLUS:
-            operations += _put_back_or_delete(remaining, policy)
+            operations += _let_go(remaining, policy)
         else:
             operations += _cure(remaining, policy)
     allowed, kept = limit_deletions(operations, policy.owned, policy.limits)
@@ -80,8 +88,7 @@ def _split_held(drift: Drift, policy: Policy) -> tuple[Drift | None, Drift | Non
     """The part of a drift that may be touched now, and the part that is held."""
     if policy.is_held is None:
         return drift, None
-    entry = drift.want.entry.name if drift.want else ""
-    held = {member for member in drift.members if policy.is_held(Key(drift.kind, drift.slot, member), entry)}
+    held = {member for member in drift.members if policy.is_held(Key(drift.kind, drift.slot, member), drift)}
     if not held:
         return drift, None
     free = tuple(member for member in drift.members if member not in held)
@@ -99,10 +106,10 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
         return Refusal(drift, LeftAlone.UNDECIDED, by_guard=False) if policy.is_undecided else None
     enforce = drift.want.entry.enforce
     if enforce is Enforce.OBSERVE:
-        return Refusal(drift, LeftAlone.OBSERVED, by_guard=False)
+        return Refusal(drift, Observed(LeftAlone.OBSERVED, find_reason(drift)), by_guard=False)
     is_first_time = drift.want.entry.name in policy.new_entries and drift.nature is Nature.MISSING
     if enforce is Enforce.ONCE and not is_first_time:
-        return Refusal(drift, LeftAlone.ONCE, by_guard=False)
+        return Refusal(drift, Observed(LeftAlone.ONCE, find_reason(drift)), by_guard=False)
     lifeline = find_lifeline(drift, policy.limits, policy.stamps[drift.kind])
     if lifeline is None:
         return None
@@ -123,30 +130,31 @@ def _find_stuck(drift: Drift, stuck: Mapping[LineKey, Reason]) -> Refusal | None
     return None if reason is None else Refusal(drift, reason, by_guard=not isinstance(reason, Flaw))
 
 
+def _let_go(drift: Drift, policy: Policy) -> list[Operation]:
+    """What nobody wants goes; where an entry does not want it just now, that is the reason."""
+    why = policy.find_withdrawal(drift.kind, drift.slot, drift.members)
+    operations = _put_back_or_delete(drift, policy)
+    if why is None:
+        return operations
+    return [one._replace(reason=why) if one.verb is Verb.DELETE else one for one in operations]
+
+
 def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
     """What took the place of a foreign object gives it back; the rest goes."""
     if not policy.displaced:
         return _cure(drift, policy)
     if (line := KINDS[drift.kind].line) and line.can_be_overruled:
         return _put_back_in_line(drift, line, policy) + _cure(drift, policy)
-    displaced = [member for member in drift.members if Key(drift.kind, drift.slot, member) in policy.displaced]
-    if not displaced:
-        return _cure(drift, policy)
+    keys = (Key(drift.kind, drift.slot, member) for member in drift.members)
     operations = [
-        Operation(
-            Verb.REPLACE,
-            drift.kind,
-            drift.slot,
-            (member,),
-            policy.displaced[Key(drift.kind, drift.slot, member)],
-            None,
-            Flaw.PUT_BACK,
-            drift.standing[0],
-            Nature.SURPLUS,
-        )
-        for member in displaced
+        operation
+        for key in keys
+        if (before := policy.displaced.get(key)) is not None
+        and (operation := _put_back(key, before, drift.standing[0], policy)) is not None
     ]
-    gone = set(displaced)
+    if not operations:
+        return _cure(drift, policy)
+    gone = {operation.members[0] for operation in operations}
     others = tuple(member for member in drift.members if member not in gone)
     return operations + (_cure(drift._replace(members=others), policy) if others else [])
 
@@ -164,3 +172,17 @@ def _put_back_in_line(drift: Drift, line: Line, policy: Policy) -> list[Operatio
         Operation(Verb.ADD, key.kind, key.slot, (key.member,), value, None, Flaw.PUT_BACK, None, Nature.SURPLUS)
         for key, value in back
     ]
+
+
+def _put_back(key: Key, before: Value, standing: Value, policy: Policy) -> Operation | None:
+    """What stood under a key takes the place of ours again; None where its time is over."""
+    lifetime = None
+    if isinstance(before, Passing):
+        lifetime = before.find_left(policy.find_moment())
+        if lifetime is None:
+            return None
+        before = before.value
+    verb = KINDS[key.kind].choose_verb(standing, before)
+    return Operation(
+        verb, key.kind, key.slot, (key.member,), before, None, Flaw.PUT_BACK, standing, Nature.SURPLUS, lifetime
+    )

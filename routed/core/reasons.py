@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from routed.core.kinds import KINDS
-from routed.model.change import Cause
+from routed.model.change import Cause, Nature
 from routed.model.events import KERNEL, AddressEvent, ObjectEvent
 from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import IPV4, family_of
@@ -23,6 +23,7 @@ from routed.model.reasons import (
     FactChanged,
     LinkChange,
     LinkTurn,
+    Look,
     Reason,
     Sign,
 )
@@ -64,6 +65,18 @@ def blame_lost_address(event: AddressEvent, facts: Facts, mine: int, identify: I
 def is_unexplained(cause: Cause) -> bool:
     """Does a cause only say that something went? Another event may say why."""
     return not cause.port and cause.reason in {Deed.DELETED, Sign.UNTOLD}
+
+
+def is_loss(cause: Cause) -> bool:
+    """Did the kernel drop something since what it stood on went, or its time was over?"""
+    is_lost = isinstance(cause.reason, (AddressChange, LinkChange)) or cause.reason is Sign.EXPIRED
+    return cause.port == KERNEL and is_lost
+
+
+def find_fitting(cause: Cause, nature: Nature) -> Cause:
+    """The cause, where it can be that of such a drift: what went took something away, and put nobody's object there."""
+    is_strange = nature in {Nature.FOREIGN, Nature.BEHIND}
+    return Cause(None, Look.COMPARISON) if is_strange and is_loss(cause) else cause
 
 
 def find_link_change(before: Link | None, after: Link | None) -> LinkChange:

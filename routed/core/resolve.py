@@ -7,7 +7,9 @@ and what an entry waits for. A link or a gateway that is not there is never an e
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
+from routed.core.behind import find_missing, list_behind_reads
 from routed.core.desired import ObjectSet, Resolution, Waiting
 from routed.core.held_vip import Place, find_place
 from routed.core.references import (
@@ -28,7 +30,7 @@ from routed.model.entries import (
     RuleEntry,
 )
 from routed.model.facts import FactKey, Facts, Link
-from routed.model.net import IPV4, IPV6, family_of, host_prefix, is_inside, network_of
+from routed.model.net import ADDRESS_LENGTH, IPV4, IPV6, family_of, host_prefix, is_inside, network_of
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
@@ -44,16 +46,15 @@ from routed.model.objects import (
     RuleSlot,
     RuleValue,
 )
-from routed.model.reasons import Lack, LinkDown, LinkTaken, NoAddress, OffNetwork, Reason, Unusable
+from routed.model.reasons import Lack, LinkDown, LinkTaken, NoAddress, NoIpv6, OffNetwork, Reason, Unusable
+
+LOOPBACK: Final = 1  # the ifindex of lo, which takes IPv6 addresses even with disable_ipv6 (addrconf_add_dev)
 
 
 def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
     """A route: one set for each family."""
-    present, ready, waiting, reads = _resolve_hops(entry.hops, facts)
-    src, without_source, source_reads = _resolve_source(entry, facts)
-    waiting += without_source
-    reads |= source_reads
-    is_ready = (bool(ready) or not entry.hops) and not without_source
+    src, without_source, reads = _resolve_source(entry, facts)
+    waiting: list[Waiting] = []
 
     def value_of(family: int, hops: tuple[Hop, ...]) -> RouteValue:
         return RouteValue(
@@ -69,10 +70,15 @@ def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
     sets = []
     for family, prefixes in entry.prefixes.items():
         metric = entry.metric or names.DEFAULT_METRIC[family]
+        present, ready, waits, hop_reads = _resolve_hops(entry.hops, facts, family)
+        waiting += waits
+        reads |= hop_reads
+        is_ready = (bool(ready) or not entry.hops) and not without_source
         value = value_of(family, ready) if is_ready else None
         also = (value_of(family, present),) if value and len(present) > len(ready) else ()
         slot = RouteSlot(family, entry.table, metric, entry.tos)
         sets.append(ObjectSet(Kind.ROUTE, slot, prefixes, value, also))
+    waiting = list(dict.fromkeys(waiting + without_source))
     return Resolution(entry, tuple(sets), tuple(waiting), frozenset(reads))
 
 
@@ -140,25 +146,27 @@ def resolve_address(entry: AddressEntry, facts: Facts, protocol: int) -> Resolut
         metric=entry.metric,
     )
     member = AddressMember(link.ifindex, entry.address, entry.prefixlen)
-    return Resolution(
-        entry, (ObjectSet(Kind.ADDRESS, AddressSlot(family), frozenset({member}), value),), (), reads
-    )  # fmt: skip
+    group = ObjectSet(Kind.ADDRESS, AddressSlot(family), frozenset({member}), value)
+    if family == IPV6 and not link.has_ipv6 and link.ifindex != LOOPBACK:
+        return Resolution(entry, (group._replace(value=None),), (Waiting(NoIpv6(link.name, link.mtu)),), reads)
+    missing = find_missing(entry, link, facts, protocol)
+    return Resolution(entry, (group, *missing), (), reads | list_behind_reads(entry, link))
 
 
 def resolve_held_vip(entry: HeldVipEntry, facts: Facts, protocol: int) -> Resolution:
     """A VIP held as an address: as any address, but behind the host's own."""
     found = resolve_address(entry, facts, protocol)
     link = find_link(entry.dev, facts).link
-    if link is None:
+    if link is None or found.waiting:
         return found
     place, why = find_place(entry, link, facts)
     reads = found.reads | {FactKey("address", link.ifindex)}
-    (group,) = found.sets
+    group, *behind = found.sets
     match place:
         case Place.FREE:
             return found._replace(reads=reads)
         case Place.IN_FRONT:
-            return found._replace(sets=(group._replace(is_in_front=True),), reads=reads)
+            return found._replace(sets=(group._replace(is_in_front=True), *behind), reads=reads)
         case Place.BARRED:
             return Resolution(entry, (), tuple(_wait([why])), reads)
         case Place.STUCK:
@@ -178,7 +186,7 @@ def resolve_link(entry: LinkEntry, facts: Facts, protocol: int) -> Resolution:
 
 
 def _resolve_hops(
-    specs: tuple[HopSpec, ...], facts: Facts
+    specs: tuple[HopSpec, ...], facts: Facts, family: int
 ) -> tuple[tuple[Hop, ...], tuple[Hop, ...], list[Waiting], set[FactKey]]:
     """The hops whose link exists, those whose link is up as well, what is waited for, and the facts read."""
     present: list[Hop] = []
@@ -193,11 +201,18 @@ def _resolve_hops(
             continue
         hop = Hop(link.ifindex, spec.via, spec.weight, spec.onlink)
         present.append(hop)
-        if link.is_up:
+        why = _why_not_ready(link, is_ipv6=family == IPV6 or len(spec.via) == ADDRESS_LENGTH[IPV6])
+        if why is None:
             ready.append(hop)
         else:
-            waiting.append(Waiting(LinkDown(link.name)))
+            waiting.append(Waiting(why))
     return tuple(present), tuple(ready), waiting, reads
+
+
+def _why_not_ready(link: Link, *, is_ipv6: bool) -> Reason | None:
+    if not link.is_up:
+        return LinkDown(link.name)
+    return NoIpv6(link.name, link.mtu) if is_ipv6 and not link.has_ipv6 else None
 
 
 def _link_of(spec: HopSpec, facts: Facts) -> Link | None:

@@ -16,12 +16,12 @@ from typing import Final
 
 from routed.core.desired import Desired, scope_of
 from routed.core.dirt import STORM, Dirt
-from routed.core.hear import hear_address, hear_link, hear_object, may_open_a_way
+from routed.core.hear import hear_address, hear_behind, hear_link, hear_object, may_open_a_way
 from routed.core.reasons import Identify, identify_nobody
 from routed.core.sources import CLOCK, ROUTE
 from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause
-from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.events import AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts
 from routed.model.owner import Stamps
 from routed.model.reasons import Look
@@ -54,6 +54,7 @@ class Schedule:
     timetable: Timetable = field(default_factory=Timetable)
     follows_addresses: bool = True  # do the files need to know them?
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
+    behind: frozenset[bytes] = frozenset()  # destinations of the kernel's routes that stand behind our addresses
     polls: dict[str, float] = field(default_factory=dict)  # dataplane without events → when it has to be read again
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
 
@@ -80,9 +81,11 @@ class Schedule:
                 self.last_event = now
                 self.events += len(event.members) - 1
                 hear_object(self.dirt, event, desired, stamps, mine, identify)
+                if self.behind and not self.behind.isdisjoint(event.members):
+                    hear_behind(self.dirt, event, mine, identify)
                 if may_open_a_way(event, self.watched, is_reach_awaited=self.is_reach_awaited):
                     self.dirt.sources.add(ROUTE)
-            case LinkEvent():
+            case LinkEvent() | Ipv6Event():
                 if hear_link(self.dirt, event, facts, desired):
                     self.last_event = now
             case AddressEvent():

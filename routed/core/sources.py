@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from routed.core.needs import Needs
-from routed.model.facts import Fact, FactKey, Facts, Freshness, HostAddress, Link
+from routed.model.facts import Behind, Fact, FactKey, Facts, Freshness, HostAddress, Link
 from routed.model.objects import AddressMember
 
 TOLD: Final = "told"  # something was delivered
 CLOCK: Final = "clock"  # a moment came that a fact depends on
+BEHIND: Final = "behind"  # a route that the kernel makes for an address of the files came or went
 ROUTE: Final = "route"  # the kernel may send packets another way now
 
 
@@ -61,6 +62,10 @@ def _group_by_link(addresses: Iterable[AddressMember]) -> dict[int, list[Address
     return groups
 
 
+def _list_changed_routes(old: frozenset[Behind] | None, new: frozenset[Behind] | None) -> set[bytes]:
+    return {behind.prefix for behind in (old or frozenset()) ^ (new or frozenset())}
+
+
 def _list_whether_changed(old: object, new: object) -> Iterator[str]:
     if old != new:
         yield ""
@@ -80,6 +85,9 @@ SOURCES: Final[dict[str, SourceRow]] = {
     ),
     "default-routes": SourceRow(
         "default_routes", lambda needs: needs.has_default_routes, HOST, _list_whether_changed
+    ),
+    BEHIND: SourceRow(
+        "behind", lambda needs: bool(needs.behind), frozenset({"link", "address", BEHIND}), _list_changed_routes
     ),
     "driver": SourceRow("drivers", lambda needs: needs.has_drivers, frozenset({"link"}), _list_changed),
     "selector": SourceRow(

@@ -107,6 +107,10 @@ class Troubles:
         """Is any object of this entry in this state?"""
         return any((alike.entry, alike.state) == (entry, state) for alike in (*self._counts, *self.groups))
 
+    def has_any(self, entry: str) -> bool:
+        """Is any object of this entry in trouble?"""
+        return any(alike.entry == entry for alike in (*self._counts, *self.groups))
+
     def find_scopes(self) -> set[Scope]:
         """The dumps that show these objects."""
         return {scope_of(alike.kind, alike.slot) for alike in (*self._counts, *self.groups)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from routed.core.desired import scope_of
 from routed.core.holds import GROUP, Hold, Subject, Why
@@ -21,8 +22,10 @@ from routed.daemon.status import vocabulary_of
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Scope, Value
-from routed.model.reasons import Look, Reason
+from routed.model.reasons import Flaw, Look, Reason, Withdrawn
+from routed.model.text import differs_in_mark
 
+LAST_ATTEMPT: Final = 8  # to put something back: half a minute after the first
 STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
 
 
@@ -41,6 +44,11 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
         operation = outcome.operation
         entry = operation.entry.name if operation.entry else ""
         forgotten = _forget_displaced(host, outcome, report.postponed)
+        if isinstance(operation.reason, Withdrawn) and outcome.done:
+            host.wanted.note_withdrawn(operation.reason.entry)
+        if host.ledger.holds.active:  # whatever was held and touched all the same: the reason of its hold is over
+            for subject in (entry, *subjects_of(operation, operation.members, entry)):
+                host.ledger.holds.end_fight(subject, now)
         for failure in outcome.failures:
             key = Key(operation.kind, operation.slot, failure.member)
             waits = is_waiting(operation.kind, failure.errno)
@@ -52,9 +60,15 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
         for subject in subjects_of(operation, done, entry) if is_counted or host.ledger.holds.active else ():
             host.ledger.holds.note_success(subject)
             if limit is not None and is_against_somebody:
-                hold = host.ledger.holds.note_repair(subject, outcome.cause, limit, now)
+                count = host.ledger.holds.note_adoption if _is_adoption(operation) else host.ledger.holds.note_repair
+                hold = count(subject, outcome.cause, limit, now)
                 fights += [Fight(entry, subject, hold)] if hold else []
     return fights
+
+
+def _is_adoption(operation: Operation) -> bool:
+    before = operation.before
+    return before is not None and differs_in_mark(operation.kind, before, operation.value)
 
 
 def forget_former(host: Host, report: Report) -> None:
@@ -118,7 +132,22 @@ def _end(host: Host, over: Troubled) -> Iterator[Ended]:
         yield Ended(trouble.entry, trouble.entry, trouble)
 
 
+def _find_undetected(host: Host) -> Iterator[Troubled]:
+    """Addresses that failed duplicate detection, were put anew, and are being probed: that is no success yet.
+
+    The kernel tells of a new IPv6 address when that is over (addrconf_dad_completed in net/ipv6/addrconf.c).
+    """
+    for key, hold in host.ledger.holds.active.items():
+        if hold.reason is Flaw.DUPLICATE and isinstance(key, Key):
+            fact = host.world.facts.addresses.get(key.member)  # type: ignore[call-overload]
+            want = host.wanted.desired.get(key)
+            if (fact is None or fact.is_tentative or fact.has_failed_dad) and want is not None:
+                trouble = Trouble(State.FAILED, hold.reason, hold.since, (), want.entry.name)
+                yield Troubled(key.kind, key.slot, (key.member,), trouble)
+
+
 def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]:
+    yield from _find_undetected(host)
     for refusal in report.plan.refusals:
         drift = refusal.drift
         if drift.want is None:
@@ -131,6 +160,10 @@ def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]
         yield Troubled(drift.kind, drift.slot, drift.members, trouble)
     for drift in report.plan.held:
         yield from _find_held(host, drift, report.began)
+    for drift in report.plan.former:
+        name = drift.want.entry.name if drift.want else ""
+        trouble = Trouble(State.WAITING, Flaw.FORMER, now, drift.standing, name)
+        yield Troubled(drift.kind, drift.slot, drift.members, trouble)
     for outcome in report.outcomes:
         operation, alike = outcome.operation, defaultdict[tuple[State, Reason], list[Failure]](list)
         for failure in outcome.failures:
@@ -156,23 +189,35 @@ def split_by_hold(host: Host, drift: Drift, began: float) -> Iterator[tuple[Hold
 def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
     name = drift.want.entry.name if drift.want else ""
     for hold, members in split_by_hold(host, drift, began):
+        if hold.why is Why.YIELDED:  # it does its work
+            continue
         trouble = Trouble(STATE_OF[hold.why], hold.reason, hold.since, drift.standing, name)
         yield Troubled(drift.kind, drift.slot, members, trouble)
 
 
 def _forget_displaced(host: Host, outcome: Outcome, postponed: set[Scope]) -> set[Key]:
-    """What was put back is displaced no more. Returns what can never be put back, for what it stood on is gone.
+    """What was put back is displaced no more, nor is that whose place is free. Returns what can never be put back.
 
-    That may be a link, an address, a next hop object. Ours, which nobody wants, has to go all the same.
+    For what it stood on is gone (a link, an address, a next hop object), or it was refused again and again.
+    Ours, which nobody wants, has to go all the same.
     """
     kind, slot = outcome.operation.kind, outcome.operation.slot
-    if outcome.operation.nature is not Nature.SURPLUS or outcome.operation.verb is Verb.DELETE:
+    if outcome.operation.nature is not Nature.SURPLUS or not host.ledger.displaced:
         return set()
-    lost = {Key(kind, slot, failure.member) for failure in outcome.failures if failure.errno not in PASSING}
+    lost: set[Key] = set()
+    if outcome.operation.verb is not Verb.DELETE:
+        is_last = outcome.cause.reason is Look.STOP
+        keys = ((Key(kind, slot, failure.member), failure.errno) for failure in outcome.failures)
+        lost = {key for key, errno in keys if is_last or errno not in PASSING or _was_refused_for_long(host, key)}
     if lost:
         host.schedule.dirt.add_scopes([scope_of(kind, slot), *postponed], outcome.cause)
     host.ledger.forget_displaced(lost.union(Key(kind, slot, member) for member in outcome.done))
     return lost
+
+
+def _was_refused_for_long(host: Host, key: Key) -> bool:
+    hold = host.ledger.holds.active.get(key)
+    return hold is not None and hold.why is Why.FAILED and hold.attempts >= LAST_ATTEMPT
 
 
 def _standing(before: Value | None) -> tuple[Value, ...]:

@@ -14,43 +14,50 @@ from typing import Any, Final
 from routed.core.desired import scope_of
 from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS, Aliases
+from routed.core.reasons import find_fitting
 from routed.core.waiting import LOOK_AGAIN
-from routed.daemon.dataplane import Dataplanes
+from routed.daemon.dataplane import Dataplane, Dataplanes
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
 from routed.daemon.observe import observe
 from routed.daemon.ports import HostKernel
+from routed.daemon.record import find_moment
 from routed.daemon.report import Attempt
 from routed.daemon.under_way import hearing
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Plan, Verb
-from routed.model.objects import Key, Kind, Member, Scope
-from routed.model.reasons import Look, Reason
+from routed.model.lifetime import BootTime, Lifetime, Passing
+from routed.model.objects import Key, Kind, Member, Scope, Value
+from routed.model.reasons import Flaw, Look, Reason
 
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
 LONG: Final = 512  # the kernel may take longer for so many members than others should wait
+NOTHING_LEFT: Final = Lifetime(0, 0)
 SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
 
 
-def remember_displaced(dataplanes: Dataplanes, host: Host, plan: Plan) -> bool:
+def remember_displaced(
+    dataplanes: Dataplanes, host: Host, plan: Plan, find_moment: Callable[[], BootTime] = find_moment
+) -> bool:
     """Note what objects of new entries take the place of, before they do. True when there is something new.
 
-    Only of new entries: what a stranger puts in the place of an object that was in force is drift, and goes.
+    Only of new entries: what a stranger puts in the place of an object that was in force is drift, and goes. Of what
+    goes by itself it is noted what is left of its time. Raises OSError.
     """
     new_entries = host.wanted.new_entries
     if not new_entries:
         return False
     stamps = dataplanes.stamps(host.wanted.marks)
-    taken = {
-        Key(operation.kind, operation.slot, member): operation.before
-        for operation in plan.operations
-        if operation.nature is Nature.FOREIGN
-        and _takes_a_place(operation)
-        and operation.before is not None
-        and not stamps[operation.kind](operation.before).is_ours
-        and operation.entry is not None
-        and operation.entry.name in new_entries
-        for member in operation.members
-    }
+    taken: dict[Key, Value] = {}
+    for operation in plan.operations:
+        if (
+            operation.nature is Nature.FOREIGN
+            and _takes_a_place(operation)
+            and operation.before is not None
+            and not stamps[operation.kind](operation.before).is_ours
+            and operation.entry is not None
+            and operation.entry.name in new_entries
+        ):
+            taken |= _take_place(dataplanes.by_kind[operation.kind], operation, find_moment)
     return host.ledger.note_displaced(taken)
 
 
@@ -58,6 +65,18 @@ def _takes_a_place(operation: Operation) -> bool:
     """Does what stood there go? Where it has a key of its own it is taken away, else the request for ours does it."""
     has_key_of_its_own = KINDS[operation.kind].aliases is Aliases.BESIDE
     return operation.verb in ({Verb.DELETE} if has_key_of_its_own else {Verb.REPLACE, Verb.CHANGE})
+
+
+def _take_place(dataplane: Dataplane, operation: Operation, find_moment: Callable[[], BootTime]) -> dict[Key, Value]:
+    """What an operation takes the place of, with what is left of it where it goes by itself."""
+    kind, slot, members, before = operation.kind, operation.slot, operation.members, operation.before
+    if not dataplane.has_lifetime(kind, before):
+        return {Key(kind, slot, member): before for member in members}
+    left = dataplane.read_lifetimes(scope_of(kind, slot), slot, frozenset(members))
+    boot, seconds = find_moment()
+    return {
+        Key(kind, slot, member): Passing(before, *left.get(member, NOTHING_LEFT), boot, seconds) for member in members
+    }
 
 
 def carry_out(
@@ -103,7 +122,7 @@ def _carry_out(
             failures += refused
             yield None
         has_failed = has_failed or (bool(failures) and operation.nature is not Nature.SURPLUS)
-        cause = dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]))
+        cause = find_fitting(dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0])), operation.nature)
         outcomes.append(Outcome(operation, cause, tuple(failures), clock() - began))
     return Attempt(plan, dirt, outcomes, postponed)
 
@@ -126,7 +145,7 @@ def _split_by_cause(outcomes: list[Outcome], dirt: Dirt) -> Generator[None, None
         shares: dict[int, tuple[Cause, list[Member]]] = {}  # by identity: equal causes are one value
         for start in range(0, len(members), BREATH):
             for member in members[start : start + BREATH]:
-                cause = known.get(member, rest)
+                cause = find_fitting(known.get(member, rest), outcome.operation.nature)
                 shares.setdefault(id(cause), (cause, []))[1].append(member)
             yield None
         split += [_share(outcome, cause, tuple(share)) for cause, share in shares.values()]
@@ -148,6 +167,21 @@ def verify(
     """
     if not attempt.outcomes:
         return attempt.outcomes, {}
+    outcomes, unread = yield from _verify(kernel, dataplanes, host, attempt, clock)
+    return [_count_duplicates(outcome) for outcome in outcomes], unread
+
+
+def _count_duplicates(outcome: Outcome) -> Outcome:
+    """What failed duplicate detection was put anew, and the detection begins again: not done before that is over."""
+    if outcome.operation.reason is not Flaw.DUPLICATE:
+        return outcome
+    failures = [Failure(member, errno.EADDRINUSE, "", Flaw.DUPLICATE) for member in outcome.done]
+    return replace(outcome, failures=(*outcome.failures, *failures))
+
+
+def _verify(
+    kernel: HostKernel, dataplanes: Dataplanes, host: Host, attempt: Attempt, clock: Callable[[], float]
+) -> Generator[None, None, tuple[list[Outcome], Mapping[Scope, Reason]]]:
     host.listen(kernel, dataplanes, clock)
     _look_again_where_others_stand(host, attempt.outcomes)
     outcomes = [outcome for outcome in _leave_out_surprises(host, attempt) if outcome.operation.members]

@@ -12,7 +12,8 @@ from typing import NoReturn, Protocol
 
 from routed.daemon.ports import ReadableDump
 from routed.model.change import Drift, Failure, Operation
-from routed.model.objects import Kind, Scope
+from routed.model.lifetime import Lifetime
+from routed.model.objects import Kind, Member, Scope, Slot, Value
 from routed.model.owner import Marks, Stamp, Stamps
 
 
@@ -51,6 +52,15 @@ class Dataplane(Protocol):
 
     def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
         """Whose the objects of a kind are while these protocol numbers are ours; cheap to ask for again."""
+
+    def has_lifetime(self, kind: Kind, value: Value) -> bool:
+        """Does an object with this content go by itself?"""
+
+    def read_lifetimes(self, scope: Scope, slot: Slot, members: Collection[Member]) -> Mapping[Member, Lifetime]:
+        """What is left of these objects, of those that go by themselves; no other reading may be under way.
+
+        Raises OSError.
+        """
 
     def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
         """The dumps in which everything of a kind is seen that is ours."""
@@ -98,6 +108,8 @@ class ReadOnly:
         self.has_echo = dataplane.has_echo
         self.read_dump = dataplane.read_dump
         self.make_stamp = dataplane.make_stamp
+        self.has_lifetime = dataplane.has_lifetime
+        self.read_lifetimes = dataplane.read_lifetimes
         self.find_owned = dataplane.find_owned
         self.must_keep_mark = dataplane.must_keep_mark
 

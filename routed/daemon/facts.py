@@ -12,15 +12,15 @@ from typing import Any, Final, NamedTuple, TypeVar
 from routed.core.gateways import find_held, find_without_carrier, prefer_first
 from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
-from routed.core.sources import SOURCES, TOLD, expire, list_asked
+from routed.core.sources import BEHIND, SOURCES, TOLD, expire, list_asked
 from routed.core.timetable import Deadline
 from routed.core.vip import find_way_without_ours, key_of
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.ports import HostKernel
 from routed.model.entries import Entry
-from routed.model.facts import Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
-from routed.model.objects import AddressMember, Kind, Standing
+from routed.model.facts import Behind, Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
+from routed.model.objects import AddressMember, Kind, RouteSlot, Standing
 
 T = TypeVar("T")
 
@@ -133,6 +133,15 @@ def _read_default_routes(it: Asking) -> tuple[Standing, ...]:
     return it.kernel.read_default_routes()
 
 
+def _read_behind(it: Asking) -> frozenset[Behind]:
+    wanted, found = it.host.wanted.needs.behind, set[Behind]()
+    for slot, prefix, value in it.kernel.read_kernel_routes():
+        if prefix in wanted:
+            assert isinstance(slot, RouteSlot)
+            found.update(Behind(slot.table, slot.metric, prefix, hop.dev) for hop in value.hops)
+    return frozenset(found)
+
+
 def _read_drivers(it: Asking) -> dict[int, str]:
     return it.kernel.read_drivers(it.host.world.facts.links.values())
 
@@ -162,6 +171,7 @@ QUESTIONS: Final[dict[str, Callable[[Asking], Any]]] = {
     "way": _look_up,
     "way-without-ours": _find_ways_without_ours,
     "default-routes": _read_default_routes,
+    BEHIND: _read_behind,
     "driver": _read_drivers,
     "selector": _choose_all,
 }

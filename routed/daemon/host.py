@@ -20,7 +20,7 @@ from routed.core.dirt import Dirt
 from routed.core.entries import find_needs
 from routed.core.holds import Subject, Why
 from routed.core.needs import Needs
-from routed.core.reasons import explain_facts
+from routed.core.reasons import explain_facts, find_link_change
 from routed.core.schedule import Schedule
 from routed.core.sources import TOLD, ask_for, find_changed_facts
 from routed.core.timetable import Deadline, Timetable
@@ -32,10 +32,10 @@ from routed.daemon.wanted import Wanted
 from routed.daemon.world import World
 from routed.model.change import Cause
 from routed.model.entries import Intent
-from routed.model.events import ObjectEvent
+from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import Fact, FactKey, Facts
 from routed.model.objects import Key
-from routed.model.reasons import Look
+from routed.model.reasons import AddressChange, AddressTurn, Flaw, Look, Reason
 
 
 @dataclass(slots=True)
@@ -68,6 +68,7 @@ class Host:
         self.world.start_from(facts, self.wanted.find_same_selectors(intent))
         self.wanted.note_needs(needs)
         self.schedule.watched, self.schedule.follows_addresses = needs.watched, needs.has_addresses
+        self.schedule.behind = needs.behind
 
     def enforce(self, intent: Intent, now: float) -> None:
         """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""
@@ -93,9 +94,24 @@ class Host:
         events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.wanted.marks)
         facts, desired, schedule, mine = self.world.hear(events), self.wanted.desired, self.schedule, kernel.port
         for event in events:
+            if isinstance(event, LinkEvent | AddressEvent) and len(self.ledger.troubles):
+                self._look_at_others(event)
             schedule.note(event, facts, desired, stamps, mine, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == mine:
                 self.under_way.hear(event)
+
+    def _look_at_others(self, event: LinkEvent | AddressEvent) -> None:
+        """What stands in place of what is wanted may go with its link or address, of which that need not know."""
+        facts = self.world.facts
+        if isinstance(event, AddressEvent):
+            member, dev, is_loss = event.member, event.member.dev, event.is_removal
+            turn = AddressTurn.REMOVED
+            reason: Reason = AddressChange(turn, member.address, member.prefixlen, facts.name_of(dev))
+        else:
+            dev, is_loss = event.link.ifindex, event.is_removal or not event.link.is_up
+            reason = find_link_change(facts.links.get(dev), None if event.is_removal else event.link)
+        if is_loss:
+            self.schedule.dirt.add_scopes(self.ledger.find_scopes_of_others(dev), Cause(KERNEL, reason))
 
     def deliver(self, told: Mapping[FactKey, Fact], now: float) -> None:
         """A source told this: who reads it is resolved again, unless it is what was told before."""
@@ -121,9 +137,20 @@ class Host:
         if not changed:
             return
         holds = self.ledger.holds
-        waiting = [subject for subject, hold in holds.active.items() if hold.why is Why.WAITING]
-        holds.release([Why.WAITING])
-        self.make_dirty(dirt, waiting, cause)
+        again = [
+            subject
+            for subject, hold in holds.active.items()
+            if hold.why is Why.WAITING
+            or (hold.why is Why.FAILED and hold.reason is not Flaw.DUPLICATE and self._reads(subject, changed))
+        ]
+        holds.let_go(again)
+        self.make_dirty(dirt, again, cause)
+
+    def _reads(self, subject: Subject, changed: set[FactKey]) -> bool:
+        """Did something change that the entry of this object stands on?"""
+        want = self.wanted.desired.get(subject) if isinstance(subject, Key) else None
+        resolution = self.wanted.desired.resolutions.get(want.entry.name if want else str(subject))
+        return resolution is not None and not resolution.reads.isdisjoint(changed)
 
     # --- what is to be looked at ------------------------------------------------------------------------------------
 

@@ -11,7 +11,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from routed.core.announce import Announcements
+from routed.core.desired import scope_of
 from routed.core.holds import Holds, Why
+from routed.core.kinds import KINDS
 from routed.core.timetable import Timetable
 from routed.core.troubles import State, Trouble, Troubled, Troubles
 from routed.model.objects import Key, Scope, Value
@@ -47,7 +49,7 @@ class Ledger:
 
     def note_enforced(self, names: Iterable[str], now: float) -> None:
         """Files with these entries are in force: every hold but a pause is let go."""
-        self.holds.release([Why.FAILED, Why.WAITING, Why.FIGHT])
+        self.holds.release([Why.FAILED, Why.WAITING, Why.FIGHT, Why.YIELDED])
         self.since = {name: self.since.get(name, now) for name in names}
 
     def note_displaced(self, taken: Mapping[Key, Value]) -> bool:
@@ -68,6 +70,14 @@ class Ledger:
     def note_postponed(self, scopes: AbstractSet[Scope], postponed: AbstractSet[Scope]) -> None:
         """Of what a pass looked at, surplus stays in ``postponed``."""
         self.postponed = self.postponed - scopes | postponed
+
+    def find_scopes_of_others(self, dev: int) -> set[Scope]:
+        """The dumps that show what is not in sync, where another object that stands on this link is in its place."""
+        return {
+            scope_of(key.kind, key.slot)
+            for key, trouble in self.troubles.single.items()
+            if dev in KINDS[key.kind].find_links((key.member,), trouble.standing)
+        }
 
     def note_troubles(
         self, found: Iterable[Troubled], scopes: AbstractSet[Scope], keys: Iterable[Key], left_out: AbstractSet[Key]

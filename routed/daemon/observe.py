@@ -35,6 +35,7 @@ class Shown(NamedTuple):
     drifts: tuple[Drift, ...] = ()
     notes: tuple[Drift, ...] = ()
     absent: Mapping[Slot, frozenset[Member]] = MappingProxyType({})
+    stays: tuple[Drift, ...] = ()
     former: AbstractSet[Any] = frozenset()
     is_unchanged: bool = False  # as its fingerprint says
 
@@ -45,6 +46,7 @@ class Comparison:
 
     drifts: list[Drift] = field(default_factory=list)
     notes: list[Drift] = field(default_factory=list)
+    stays: list[Drift] = field(default_factory=list)  # ours, where what shall stand is not known yet
     scopes: set[Scope] = field(default_factory=set)  # everything in these was looked at
     absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
     unread: dict[Scope, Reason] = field(default_factory=dict)  # what these show is not known; why
@@ -63,6 +65,7 @@ class Comparison:
             return
         self.drifts += shown.drifts
         self.notes += shown.notes
+        self.stays += shown.stays
         self.absent |= {(scope.kind, slot): members for slot, members in shown.absent.items()}
         self.former |= shown.former
         if shown.is_unchanged:
@@ -106,11 +109,13 @@ def observe(
         found.take(scope, (yield from _observe_scope(dataplanes, host, scope, found.scopes, arrives)))
     if overtaken := host.under_way.overtaken:
         found.drifts = list(_leave_out_keys(found.drifts, overtaken))
+        found.stays = list(_leave_out_keys(found.stays, overtaken))
     touched = {key: standing for key, standing in dirt.keys.items() if scope_of(key.kind, key.slot) not in found.scopes}
     stamps = dataplanes.stamps(host.wanted.marks)
     differences = compare_keys(touched, host.wanted.desired.wants, stamps)
     found.former |= find_former(differences.drifts, host, stamps)
     found.drifts += _leave_out_marks(dataplanes, differences.drifts)
+    found.stays += differences.former
     return found
 
 
@@ -145,11 +150,11 @@ def _observe_scope(
     differences = comparer.finish()
     drifts = _leave_out_marks(dataplanes, differences.drifts)
     former = find_former((*differences.drifts, *differences.notes), host, stamps)
-    if drifts or differences.notes or former:
+    if drifts or differences.notes or differences.former or former:
         host.world.forget_dumps([scope])
     else:
         host.world.note_verified(scope, dump.fingerprint)
-    return Shown(drifts, differences.notes, differences.absent, former)
+    return Shown(drifts, differences.notes, differences.absent, differences.former, former)
 
 
 def _arrives(host: Host, kind: Kind, slot: Slot, member: Member, want: Want) -> bool:

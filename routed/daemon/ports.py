@@ -63,6 +63,9 @@ class HostKernel(Protocol):
     def read_default_routes(self) -> tuple[Standing, ...]:
         """The routes to destination zero, of any length, in the kernel's order."""
 
+    def read_kernel_routes(self) -> tuple[Standing, ...]:
+        """The routes that the kernel made itself, of both families, in all tables."""
+
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         """The drivers of these links, by ifindex."""
 

@@ -23,11 +23,13 @@ from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, find_all_scopes, observe
 from routed.daemon.ports import HostKernel
+from routed.daemon.record import find_moment
 from routed.daemon.report import Announced, PassStep, Report
 from routed.daemon.spectator import Spectator
 from routed.model.change import Cause, Nature, Plan
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
+from routed.model.lifetime import BootTime
 from routed.model.objects import Key, Value
 from routed.model.reasons import Look
 
@@ -54,6 +56,7 @@ class Reconciler:
     save_displaced: Callable[[dict[Key, Value]], None] = lambda _: None
     find_ssh_peers: Callable[[], frozenset[bytes]] = frozenset
     find_ssh_addresses: Callable[[], frozenset[bytes]] = frozenset
+    find_moment: Callable[[], BootTime] = find_moment
     interest_inputs: object = None  # what the present interest in news was found by
 
     def begin(self) -> None:
@@ -79,7 +82,7 @@ class Reconciler:
         began, ledger = clock(), host.ledger
         comparison, plan = yield from self.decide(dirt, began, is_initial=is_initial, is_forced=is_forced)
         new_entries = host.wanted.new_entries
-        if remember_displaced(dataplanes, host, plan):
+        if remember_displaced(dataplanes, host, plan, self.find_moment):
             self.save_displaced(ledger.displaced)
         displaced = len(ledger.displaced)
         attempt = yield from carry_out(kernel, dataplanes, plan, dirt, began, clock)
@@ -148,7 +151,9 @@ class Reconciler:
             host.schedule.note_questions(began, self.clock())
             self._choose_news()
         comparison = yield from observe(self.dataplanes, host, dirt)
-        return comparison, make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
+        policy = self._policy(comparison, dirt, is_forced=is_forced)
+        plan = make_plan(comparison.drifts, comparison.notes, policy)
+        return comparison, replace(plan, former=tuple(comparison.stays))
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
@@ -172,13 +177,17 @@ class Reconciler:
             return
         self.interest_inputs = interest_inputs
         needs = wanted.needs
-        interest = None if is_everything_news else find_interest(wanted.desired, needs.watched, wanted.marks.numbers)
+        interest = (
+            None
+            if is_everything_news
+            else find_interest(wanted.desired, needs.watched | needs.behind, wanted.marks.numbers)
+        )
         if interest != self.kernel.interest:
             self.kernel.listen_for(interest)
             if needs.gateways or needs.watched:  # these were asked for while the news of them was not heard
                 host.ask_again(ROUTE)
 
-    def _policy(self, comparison: Comparison, *, is_forced: bool) -> Policy:
+    def _policy(self, comparison: Comparison, dirt: Dirt, *, is_forced: bool) -> Policy:
         host, wanted, ledger, now = self.host, self.host.wanted, self.host.ledger, self.clock()
         surplus = comparison.count(Nature.SURPLUS)  # without any, nobody asks how many are owned
         limits = Limits(
@@ -197,11 +206,13 @@ class Reconciler:
             new_entries=wanted.new_entries,
             why_surplus_stays=wanted.why_surplus_stays,
             is_undecided=host.world.is_undecided,
-            is_held=(lambda key, entry: ledger.holds.find(key, entry, now) is not None)
+            is_held=(lambda key, drift: ledger.holds.keeps_back(key, drift, dirt.cause_of(key), now))
             if ledger.holds.active
             else None,
             displaced=ledger.displaced,
             is_place_wanted=wanted.desired.is_place_wanted,
+            find_withdrawal=wanted.find_withdrawal,
+            find_moment=self.find_moment,
         )
 
     def _draw_conclusions(self, report: Report, comparison: Comparison) -> None:
@@ -212,7 +223,7 @@ class Reconciler:
         report.fights = note_outcomes(host, report, self.kernel.port, now, self.jitter())
         report.ended = note_troubles(host, report, comparison, now)
         if report.dirt.everything:
-            ledger.holds.forget_old_repairs(now)
+            report.calmed = ledger.holds.forget_old_repairs(now)
         ledger.note_postponed(report.scopes, report.postponed)
         host.world.note_unread(report.scopes - report.unread.keys(), report.unread, now)
         host.world.note_absent(report.absent)

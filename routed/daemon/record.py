@@ -29,6 +29,7 @@ from routed.daemon.storage import (
     replace_file,
     told_as_state_error,
 )
+from routed.model.lifetime import BootTime
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -78,6 +79,14 @@ def read_boot() -> tuple[str, float]:
     Raises OSError, and never again once it did not.
     """
     return _read_boot_id(), time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def find_moment() -> BootTime:
+    """The moment by which lifetimes are counted. Where no boot can be told from another, none is known."""
+    try:
+        return BootTime(*read_boot())
+    except OSError:
+        return BootTime("", 0.0)
 
 
 @cache  # a process does not outlive its boot, and may run out of descriptors

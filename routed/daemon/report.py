@@ -68,6 +68,7 @@ class Report:
     unread: dict[Scope, Reason] = field(default_factory=dict)  # what these show is not known; why
     postponed: set[Scope] = field(default_factory=set)  # where surplus stayed, since something wanted could not be put
     fights: list[Fight] = field(default_factory=list)  # that began
+    calmed: list[Subject] = field(default_factory=list)  # over which nobody fights any more
     ended: list[Ended] = field(default_factory=list)  # troubles that are over
     absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes
     elapsed: float = 0.0

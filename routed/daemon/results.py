@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -25,7 +25,14 @@ from routed.daemon.reconcile import Proposal
 from routed.daemon.record import read_boot
 from routed.daemon.report import Report
 from routed.daemon.revisions import Listed, Revision
-from routed.daemon.status import count_leftovers, count_states, describe_absent, vocabulary_of
+from routed.daemon.status import (
+    count_leftovers,
+    count_states,
+    describe_absent,
+    find_former,
+    group_former,
+    vocabulary_of,
+)
 from routed.intent.problems import Problem
 from routed.model.change import Refusal
 from routed.model.documents import (
@@ -38,6 +45,7 @@ from routed.model.documents import (
     SourcesDocument,
     TrialDocument,
 )
+from routed.model.reasons import Flaw
 from routed.model.text import Vocabulary
 
 SCHEMA = "routed.apply/1"
@@ -123,7 +131,9 @@ def describe_sources(revision: Revision) -> SourcesDocument:
 def describe_plan(proposal: Proposal) -> PlanDocument:
     """What would be done, in its order; what is left alone, and why; what waits."""
     host = proposal.host
-    document = make_plan_document(proposal.plan, _find_unresolved(host), vocabulary_of(host), _find_held(proposal))
+    vocabulary = vocabulary_of(host)
+    waiting = _find_unresolved(host, group_former(proposal.plan.former, vocabulary))
+    document = make_plan_document(proposal.plan, waiting, vocabulary, _find_held(proposal))
     if absent := describe_absent(host):
         document["absent"] = absent
     return document
@@ -136,10 +146,11 @@ def _find_held(proposal: Proposal) -> Iterator[Refusal]:
             yield Refusal(drift._replace(members=tuple(members)), hold.reason, by_guard=False)
 
 
-def _find_unresolved(host: Host) -> Iterator[Waits]:
-    for resolution in host.wanted.desired.resolutions.values():
-        for waiting in resolution.waiting:
-            yield Waits(resolution.entry, waiting.reason)
+def _find_unresolved(host: Host, former: Mapping[str, list[str]]) -> Iterator[Waits]:
+    for name, resolution in host.wanted.desired.resolutions.items():
+        for number, waiting in enumerate(resolution.waiting):  # what stands is told once
+            stays = tuple(former.get(name, ())) if not number else ()
+            yield Waits(resolution.entry, waiting.reason, former=stays)
         for reason in (resolution.withheld, resolution.degraded):
             if reason is not None:
                 yield Waits(resolution.entry, reason)
@@ -147,11 +158,11 @@ def _find_unresolved(host: Host) -> Iterator[Waits]:
 
 def find_waiting(host: Host) -> Iterator[Waits]:
     """What cannot be in the kernel yet: entries whose facts are not there, and objects that the kernel put off."""
-    yield from _find_unresolved(host)
     vocabulary = vocabulary_of(host)
+    yield from _find_unresolved(host, find_former(host, vocabulary))
     for one in host.ledger.troubles:
         whose = host.wanted.desired.resolutions.get(one.trouble.entry)
-        if one.trouble.state is State.WAITING and whose:
+        if one.trouble.state is State.WAITING and whose and one.trouble.reason is not Flaw.FORMER:
             yield Waits(whose.entry, one.trouble.reason, name_members(one, vocabulary))
 
 
@@ -159,11 +170,12 @@ def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocume
     """What the kernel refused. Very many of one entry and reason are one."""
     for one in host.ledger.troubles:
         resolution = host.wanted.desired.resolutions.get(one.trouble.entry)
-        if one.trouble.state is State.FAILED and resolution:
+        name = name_members(one, vocabulary)
+        if one.trouble.state is State.FAILED:  # without an entry it is a leftover that could not be removed
             yield FailureDocument(
-                entry=resolution.entry.name,
-                origin=str(resolution.entry.origin),
-                object=name_members(one, vocabulary),
+                entry=resolution.entry.name if resolution else "",
+                origin=str(resolution.entry.origin) if resolution else "",
+                object=name if resolution else f"{one.kind} {name}",
                 reason=describe_reason(one.trouble.reason),
             )
 

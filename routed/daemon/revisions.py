@@ -38,9 +38,11 @@ from routed.daemon.storage import (
     told_as_state_error,
     write,
 )
+from routed.kernel.codec import has_lifetime
 from routed.kernel.codec.route import take_source
 from routed.model.entries import Source
 from routed.model.handover import ValueCodec, make_codec
+from routed.model.lifetime import Lifetime, Passing
 from routed.model.objects import Key, Kind, RouteSlot, RouteValue, Value
 from routed.model.text import Vocabulary, format_object
 
@@ -195,6 +197,11 @@ class Revisions:
         """
         kept: dict[Key, Value] = {}
         for key, value in displaced.items():
+            if isinstance(value, Passing):
+                kept[key] = value
+                continue
+            if has_lifetime(key.kind, value):
+                continue  # a former version did not note what was left of it
             source, plain = take_source(value) if isinstance(value, RouteValue) and value.extra else (b"", value)
             if source and isinstance(key.slot, RouteSlot):
                 was = format_object(key._replace(slot=key.slot._replace(source=source)), plain, Vocabulary())
@@ -362,7 +369,7 @@ def decode_displaced(text: bytes) -> dict[Key, Value]:
 
 def _make_codec() -> ValueCodec:
     """Fields are written by name: one that is added later, with a default, does not make old files unreadable."""
-    return make_codec(tuple(one for row in KINDS.values() for one in row.types))
+    return make_codec((Lifetime, Passing, *(one for row in KINDS.values() for one in row.types)))
 
 
 def _checksum(content: bytes) -> str:

@@ -47,6 +47,7 @@ from routed.daemon.results import (
 )
 from routed.daemon.revisions import Provenance
 from routed.daemon.status import (
+    count_leftovers,
     count_states,
     describe_absent,
     describe_entries,
@@ -184,14 +185,15 @@ class Service:
         self.readings.stop()
         await self.loop.stop()
         settings = self.host.wanted.intent.settings
-        is_keeping = settings.on_stop != "remove"
+        is_keeping, left = settings.on_stop != "remove", 0
         if not is_keeping:
             empty = Intent(settings=settings)
             self.host.wanted.let_surplus_go()
             removal = await self.deployer.run_pass(empty, Cause(None, Look.STOP), is_forced=True)
             is_keeping = removal.error is not None
+            left = 0 if is_keeping else count_leftovers(self.host)
         await self.voice.finish()
-        self.voice.say(notices.note_stopped(is_keeping))
+        self.voice.say(notices.note_stopped(is_keeping, left))
 
     def describe(self) -> str:
         """One sentence for ``systemctl status``, which anybody may read.

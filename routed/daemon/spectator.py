@@ -43,6 +43,9 @@ class Spectator:
     def read_default_routes(self) -> tuple[Standing, ...]:  # noqa: D102
         return self._kernel.read_default_routes()
 
+    def read_kernel_routes(self) -> tuple[Standing, ...]:  # noqa: D102
+        return self._kernel.read_kernel_routes()
+
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:  # noqa: D102
         return self._kernel.read_drivers(links)
 

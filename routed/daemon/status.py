@@ -11,19 +11,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
+from routed.audit.documents import add_former, describe_former
 from routed.audit.reasons import describe_reason
-from routed.audit.wording import WORDS
+from routed.audit.wording import WORDS, describe_left_alone
 from routed.core.desired import ObjectSet, Resolution
 from routed.core.holds import GROUP
 from routed.core.troubles import State, Trouble, Troubled
 from routed.daemon.host import Host
+from routed.model.change import Drift
 from routed.model.documents import AbsenceDocument, EntryDocument, ObjectDocument, PauseDocument
-from routed.model.objects import Key, Kind, Member, Slot
+from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.prefixes import Packed, PrefixSet
-from routed.model.reasons import Claimed, Paused, Reason, join_reasons
+from routed.model.reasons import Claimed, Flaw, Observed, Paused, Reason, join_reasons
 from routed.model.text import Vocabulary, format_key, to_json
 
 SMALL: Final = 16  # entries of up to so many objects show each of them; so many leftovers are shown one by one
+FEW: Final = 3  # of what is still there as it was before, so many are named
 SHOWN: Final = 64  # objects of a large entry that are shown when they are not in sync
 
 Moment = Callable[[float], str]
@@ -39,7 +42,42 @@ def describe_entries(host: Host, moment: Moment) -> list[EntryDocument]:
     """Every entry of the files in force, in their order. ``moment`` writes a clock reading as ISO 8601."""
     wrong = _group_by_entry(host)
     vocabulary = vocabulary_of(host)
-    return [_describe_entry(host, one, _find_wrong(host, one, wrong), vocabulary, moment) for one in _in_order(host)]
+    former = find_former(host, vocabulary)
+    documents = []
+    for one in _in_order(host):
+        document = _describe_entry(host, one, _find_wrong(host, one, wrong), vocabulary, moment)
+        if stays := former.get(one.entry.name):
+            document["former"] = stays
+            document["reason"] = add_former(document["reason"], stays)
+        documents.append(document)
+    return documents
+
+
+def find_former(host: Host, vocabulary: Vocabulary) -> dict[str, list[str]]:
+    """By the name of an entry that waits: what of it is still there as it was before."""
+    troubles = (one for one in host.ledger.troubles if one.trouble.reason is Flaw.FORMER)
+    return _list_former(((one.trouble.entry, one, one.trouble.standing) for one in troubles), vocabulary)
+
+
+def group_former(drifts: Iterable[Drift], vocabulary: Vocabulary) -> dict[str, list[str]]:
+    """The same of what a comparison found."""
+    return _list_former(((one.want.entry.name, one, one.standing) for one in drifts if one.want), vocabulary)
+
+
+def _list_former(
+    found: Iterable[tuple[str, Drift | Troubled, Sequence[Value]]], vocabulary: Vocabulary
+) -> dict[str, list[str]]:
+    """Some of each entry, and how many more there are."""
+    counts: Counter[str] = Counter()
+    told: defaultdict[str, list[str]] = defaultdict(list)
+    for name, group, standing in found:
+        counts[name] += 1
+        if counts[name] <= FEW:
+            told[name].append(describe_former(group, standing, vocabulary))
+    for name, count in counts.items():
+        if count > FEW:
+            told[name].append(f"{count - FEW} more")
+    return told
 
 
 def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
@@ -71,7 +109,10 @@ def summarise(host: Host, revision: int) -> str:
         return f"{where}, but what the kernel holds is not known{again}: {describe_reason(unread.reason)}"
     counts = count_states(host)
     in_sync = counts.pop(State.IN_SYNC)
-    wrong = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    told = [f"{count} {state}" for state, count in sorted(counts.items())]
+    if left := count_leftovers(host):
+        told.append(f"{left} left over")
+    wrong = ", ".join(told)
     return f"{where}: {in_sync} object{'' if in_sync == 1 else 's'} in sync" + (f", {wrong}" if wrong else "")
 
 
@@ -248,7 +289,7 @@ def _describe_entry(
     return EntryDocument(
         entry=entry.name,
         state=worst.state,
-        reason=describe_reason(worst.reason),
+        reason=_describe_worst(worst, resolution, vocabulary),
         since=moment(worst.since),
         origin=str(entry.origin),
         enforce=entry.enforce,
@@ -260,6 +301,21 @@ def _describe_entry(
 def _find_withheld_since(host: Host, resolution: Resolution) -> float:
     told = [host.world.facts.told[key].since for key in resolution.reads & host.world.facts.told.keys()]
     return max([host.ledger.since.get(resolution.entry.name, 0.0), *told])
+
+
+def _describe_worst(worst: Trouble, resolution: Resolution, vocabulary: Vocabulary) -> str:
+    """Why an entry is not in sync; of an only object that differs, with both contents."""
+    if resolution.count_objects() != 1:
+        return describe_reason(worst.reason)
+    (group,) = (one for one in resolution.sets if one.members)
+    key = Key(group.kind, group.slot, next(iter(group.members)))
+    return _describe_trouble(key, worst, group.value, vocabulary)
+
+
+def _describe_trouble(key: Key, trouble: Trouble, wanted: Value | None, vocabulary: Vocabulary) -> str:
+    if not isinstance(trouble.reason, Observed):
+        return describe_reason(trouble.reason)
+    return describe_left_alone(trouble.reason, key, trouble.standing, wanted, vocabulary)
 
 
 def _describe_objects(
@@ -274,7 +330,7 @@ def _describe_objects(
         in_sync = Trouble(State.IN_SYNC, None, since)
         for group in resolution.sets:
             for key in (Key(group.kind, group.slot, member) for member in sorted(group.members)):
-                yield _describe_object(key, troubles.get(key, in_sync), vocabulary, moment)
+                yield _describe_object(key, troubles.get(key, in_sync), vocabulary, moment, group.value)
         return
     few = ((key, one.trouble) for one in wrong if len(one.members) <= GROUP for key in _keys_of(one))
     folded: defaultdict[tuple[Kind, State, Reason | None], list[tuple[int, float]]] = defaultdict(list)
@@ -304,12 +360,14 @@ def _describe_fold(
     )
 
 
-def _describe_object(key: Key, trouble: Trouble, vocabulary: Vocabulary, moment: Moment) -> ObjectDocument:
+def _describe_object(
+    key: Key, trouble: Trouble, vocabulary: Vocabulary, moment: Moment, wanted: Value | None = None
+) -> ObjectDocument:
     return ObjectDocument(
         kind=key.kind,
         object=format_key(key, vocabulary),
         state=trouble.state,
-        reason=describe_reason(trouble.reason),
+        reason=_describe_trouble(key, trouble, wanted, vocabulary),
         since=moment(trouble.since),
         count=1,
         ip=to_json(key, trouble.standing[0] if trouble.standing else None, vocabulary),

@@ -21,8 +21,8 @@ from routed.audit.records import Context, Record, record_pass
 from routed.audit.repeat import Repeat
 from routed.audit.sinks import Sink
 from routed.audit.wording import WORDS
+from routed.core.holds import Subject, Why
 from routed.core.timetable import Deadline, Timetable
-from routed.core.troubles import State
 from routed.core.waiting import is_waiting
 from routed.daemon.control import OUTCOMES_QUEUED
 from routed.daemon.host import Host
@@ -124,7 +124,8 @@ class Voice:
 
     def _tell(self, report: Report, host: Host) -> None:
         self._tell_vips(host)
-        if report.outcomes or report.plan.refusals or report.plan.notes or report.fights or report.ended:
+        plan, ends = report.plan, (*report.ended, *report.calmed)
+        if report.outcomes or plan.refusals or plan.notes or report.fights or ends:
             vocabulary = vocabulary_of(host)
             for ended in report.ended:
                 self._tell_ended(ended, vocabulary)
@@ -137,12 +138,15 @@ class Voice:
             )
             outcomes = [replace(outcome, cause=self._complete(outcome.cause)) for outcome in report.outcomes]
             self.say(*record_pass(report.plan, outcomes, context))
+            for subject in report.calmed:
+                self._tell_calmed(subject, host)
             for entry, subject, hold in report.fights:
                 key = _name(subject, vocabulary)
                 assert isinstance(hold.reason, Fought)
                 rival = self._complete(Cause(hold.reason.port, hold.reason, hold.reason.process))
                 fight = Fought(hold.reason.times, hold.reason.seconds, rival.port, rival.process)
-                self.say(notices.note_fight_held(entry, key, hold.until - hold.since, fight))
+                note = notices.note_yielded if hold.why is Why.YIELDED else notices.note_fight_held
+                self.say(note(entry, key, hold.until - hold.since, fight))
         for (kind, slot), members in report.absent.items():
             describe = WORDS[kind].describe_absent
             if describe and members:
@@ -187,8 +191,15 @@ class Voice:
     def _tell_ended(self, ended: Ended, vocabulary: Vocabulary) -> None:
         key = _name(ended.subject, vocabulary)
         self._repeat.resolve(ended.entry, key)
-        if ended.trouble.state is State.HELD and ended.entry:
-            self.say(notices.note_fight_over(ended.entry, key))
+
+    def _tell_calmed(self, subject: Subject, host: Host) -> None:
+        """Nobody has undone it for a while; said where it is as the file says by now."""
+        if isinstance(subject, Key):
+            want = host.wanted.desired.get(subject)
+            if want and want.value is not None and subject not in host.ledger.troubles:
+                self.say(notices.note_fight_over(want.entry.name, _name(subject, vocabulary_of(host))))
+        elif subject in host.wanted.desired.resolutions and not host.ledger.troubles.has_any(subject):
+            self.say(notices.note_fight_over(subject, ""))
 
     def _tell_vips(self, host: Host) -> None:
         """What the interfaces of the files come to, which VIPs need their route, and whether the kernel follows it."""

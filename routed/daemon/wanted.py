@@ -19,9 +19,9 @@ from routed.core.select import is_same_selector
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.facts import FactKey, Facts
-from routed.model.objects import Key, Scope
+from routed.model.objects import Key, Kind, Member, Scope, Slot
 from routed.model.owner import Marks
-from routed.model.reasons import Reason
+from routed.model.reasons import Reason, Withdrawn, join_reasons
 
 SLICE: Final = 256  # entries that are resolved or put in one go: a few milliseconds
 
@@ -155,6 +155,23 @@ class Wanted:
         self.desired.put(after)
         self.former.note(name, before.sets)  # what goes here may come elsewhere: the guard shall know whose it was
         return cause
+
+    def find_withdrawal(self, kind: Kind, slot: Slot, members: Sequence[Member]) -> Withdrawn | None:
+        """The entry that wanted all of these and does not just now, and why; None where it is not that."""
+        if len(members) > SLICE:
+            return None
+        counts = self.former.count(kind, slot, members)
+        name = next(iter(counts), "")
+        resolution = self.desired.resolutions.get(name)
+        if resolution is None or counts[name] != len(members):
+            return None
+        why = join_reasons(waiting.reason for waiting in resolution.waiting) or resolution.note
+        return Withdrawn(name, why) if why and not resolution.sets else None
+
+    def note_withdrawn(self, name: str) -> None:
+        """We took away what this entry does not want just now: when it wants it again that is news, and no repair."""
+        self.why_gone.pop(name, None)
+        self.new_entries = self.new_entries | {name}
 
     def note_in_force(self, troubled: AbstractSet[str]) -> None:
         """Entries whose objects are all known and, as these are not, all in order have been in force."""

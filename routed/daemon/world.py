@@ -15,7 +15,7 @@ from routed.core.desired import scope_of
 from routed.core.select import SettledChoice
 from routed.core.sources import deliver
 from routed.core.troubles import State, Trouble
-from routed.model.events import AddressEvent, Event, LinkEvent
+from routed.model.events import Event, FactEvent
 from routed.model.facts import Fact, FactKey, Facts
 from routed.model.objects import Kind, Member, Scope, Slot, SlotKey
 from routed.model.reasons import Look, Reason
@@ -32,7 +32,7 @@ class World:
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
     unenforced: Trouble | None = None  # while the files in force were not all carried out yet, and seen to be
     absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
-    news: list[LinkEvent | AddressEvent] | None = None  # heard while all links or addresses are being read; else None
+    news: list[FactEvent] | None = None  # heard while all links or addresses are being read; else None
 
     def copy(self) -> World:
         """The same, to be changed by itself. Which dumps were seen, and could not be, starts anew."""
@@ -68,7 +68,7 @@ class World:
 
     def hear(self, events: Sequence[Event]) -> Facts:
         """Events that are to be brought into the facts that this returns. Who has those of before reads on in them."""
-        of_facts = [event for event in events if isinstance(event, LinkEvent | AddressEvent)]
+        of_facts = [event for event in events if isinstance(event, FactEvent)]
         if of_facts:  # once for all of them
             self.facts = self.facts.copy()
         if self.news is not None:
@@ -76,9 +76,9 @@ class World:
         return self.facts
 
     @contextmanager
-    def gather_news(self) -> Iterator[list[LinkEvent | AddressEvent]]:
+    def gather_news(self) -> Iterator[list[FactEvent]]:
         """What is heard from here on, for who reads all of it in slices: it is newer than what was read before."""
-        news: list[LinkEvent | AddressEvent] = []
+        news: list[FactEvent] = []
         self.news = news
         try:
             yield news

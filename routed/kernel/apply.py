@@ -72,6 +72,9 @@ def batches(
     codec = CODECS[operation.kind]
     most = max(1, requests.receive_buffer // _ANSWER_SIZE)
     members = operation.members
+    value = operation.value
+    if operation.lifetime is not None and codec.lifetimes is not None:
+        value = codec.lifetimes.put(value, operation.lifetime)
     before: Value = operation.value if operation.before is None else operation.before
     steps = [
         (
@@ -81,7 +84,7 @@ def batches(
                 codec.delete if step.is_removal else codec.new,
                 step.flags,
                 operation.slot,
-                before if step.of_before else operation.value,
+                before if step.of_before else value,
             ),
         )
         for step in codec.steps[operation.verb]

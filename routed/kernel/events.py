@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from routed.kernel.codec import Decoder, MalformedMessage
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.attributes import EXCLUSIVE, HEADER, REPLACE
-from routed.kernel.codec.link import decode_link
+from routed.kernel.codec.link import decode_ipv6, decode_link
 from routed.kernel.codec.route import PROTOCOL_AT, TABLE_AT, shape_of_notification, take_prefixes
 from routed.kernel.codec.rule import decode_rule
 from routed.model.events import AddressEvent, Event, LinkEvent, ObjectEvent, Overrun
@@ -108,8 +108,8 @@ class EventReader:
         return events
 
     def _read_route(self, data: bytes, start: int, end: int, header: _Header) -> list[Event]:
-        if data[start + TABLE_AT : start + PROTOCOL_AT + 1] == _LOCAL_BY_KERNEL:
-            return []
+        if data[start + TABLE_AT : start + PROTOCOL_AT + 1] == _LOCAL_BY_KERNEL and not header.is_removal:
+            return []  # that one came says nothing; that one went may leave an address without it
         route = self._decoder.routes.decode(data, start, end)
         return [] if route is None else [_object_event(Kind.ROUTE, route, header)]
 
@@ -147,7 +147,8 @@ def _read_address(data: bytes, start: int, end: int, header: _Header) -> list[Ev
 def _read_link(data: bytes, start: int, end: int, header: _Header) -> list[Event]:
     decoded = decode_link(data, start, end)
     if decoded is None:
-        return []
+        ipv6 = decode_ipv6(data, start, end, is_removal=header.is_removal)
+        return [] if ipv6 is None else [ipv6]
     standing, link = decoded
     return [LinkEvent(link, header.is_removal), _object_event(Kind.LINK, standing, header)]
 

@@ -14,19 +14,23 @@ from types import TracebackType
 from typing import Final, Self
 
 from routed.kernel import announce, apply, defaults, drivers, dump, filters, gateways, sockets, stamp
-from routed.kernel.codec import CODECS, Decoder, MalformedMessage, messages
+from routed.kernel.codec import CODECS, Decoder, MalformedMessage, has_lifetime, messages
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.link import LINKS_REQUEST, decode_link
 from routed.kernel.dump import Dump
 from routed.kernel.events import EventReader
 from routed.kernel.filters import Program
+from routed.kernel.lifetimes import read_lifetimes
+from routed.kernel.owners import guess_asker
 from routed.kernel.requests import DEADLINE, RequestSocket
 from routed.kernel.witness import Witness
 from routed.model.change import Drift, Failure, Operation
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
+from routed.model.lifetime import Lifetime
+from routed.model.names import PROTOCOL_KERNEL
 from routed.model.net import FAMILIES
-from routed.model.objects import AddressMember, Kind, Member, Scope, Standing
+from routed.model.objects import AddressMember, Kind, Member, Scope, Slot, Standing, Value
 from routed.model.owner import Marks, Stamp
 from routed.model.process import Process
 
@@ -66,7 +70,7 @@ class Kernel:
         self._decoder = Decoder()
         self._pace = apply.Pace()
         self.port = self._requests.port  # the port id of our own changes in notifications
-        self.witness = Witness()
+        self.witness = Witness(guess=guess_asker)
         self.writes = 0  # change requests sent
         self._can_mark_again = read_version() >= MARKS_AGAIN
         self.hears_echo = True  # are events of our own changes of routes delivered?
@@ -153,6 +157,11 @@ class Kernel:
         """The routes to destination zero, of any length: of table main for IPv4, of all tables for IPv6."""
         return defaults.read_default_routes(self._requests)
 
+    def read_kernel_routes(self) -> tuple[Standing, ...]:
+        """The routes that the kernel made itself, of both families, in all tables. Few, whoever else has a million."""
+        scopes = [Scope(Kind.ROUTE, family, 0, PROTOCOL_KERNEL) for family in FAMILIES]
+        return tuple(standing for scope in scopes for chunk in self.dump(scope) for standing in chunk)
+
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         """The names of the drivers of these links, by ifindex, as ``ethtool -i`` says them."""
         return drivers.read_drivers(links)
@@ -168,6 +177,14 @@ class Kernel:
     def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
         """The same in slices."""
         return dump.read_scope(self._dumps, scope, self._decoder)
+
+    def has_lifetime(self, kind: Kind, value: Value) -> bool:
+        """Does an object with this content go by itself?"""
+        return has_lifetime(kind, value)
+
+    def read_lifetimes(self, scope: Scope, slot: Slot, members: Collection[Member]) -> dict[Member, Lifetime]:
+        """What is left of these objects, of those that go by themselves."""
+        return read_lifetimes(self._dumps, scope, slot, members)
 
     def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
         """Whose the objects of a kind are while these protocol numbers are ours."""

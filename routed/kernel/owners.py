@@ -10,16 +10,20 @@ Sources: netlink_native_seq_show in net/netlink/af_netlink.c; proc_pid_fd(5).
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from routed.kernel.processes import INIT, describe_owner
+from routed.kernel.processes import INIT, MOST_PIDS, describe_owner, read_process
 from routed.model.process import Process
 
 _ROUTE: Final = "0"  # NETLINK_ROUTE
+_GROUPS_COLUMN: Final = 3
 _INODE_COLUMN: Final = 9
+_START_AFTER_NAME: Final = 19  # of the fields behind the name, which may hold anything
+YOUNG: Final = 2.0  # seconds; a flush takes less
 
 
 class PortOwner(NamedTuple):
@@ -52,6 +56,34 @@ def is_still_owner(owner: PortOwner) -> bool:
         return os.readlink(owner.descriptor) == owner.socket  # noqa: PTH115  on the way of a repair
     except OSError:
         return False
+
+
+def guess_asker(proc: Path = Path("/proc")) -> Process | None:
+    """Who may have asked by a socket that is gone again, as ``ip rule flush`` opens one for each rule.
+
+    Its first socket has its pid for a port id, and stays open meanwhile. So that is one that began just now, hears of
+    no changes, and has such a socket in our network namespace. None where nobody is like that, or more than one.
+    """
+    found = [pid for pid in _list_askers(proc) if pid != os.getpid() and _is_young(pid, proc)]
+    process = read_process(found[0], str(proc)) if len(found) == 1 else None
+    return process._replace(is_certain=False) if process else None
+
+
+def _list_askers(proc: Path) -> Iterator[int]:
+    with suppress(OSError):
+        for line in (proc / "thread-self/net/netlink").read_text(encoding="ascii", errors="replace").splitlines()[1:]:
+            columns = line.split()
+            if len(columns) > _INODE_COLUMN and columns[1] == _ROUTE and not int(columns[_GROUPS_COLUMN], 16):
+                yield from (port for port in (int(columns[2]),) if INIT < port <= MOST_PIDS)
+
+
+def _is_young(pid: int, proc: Path) -> bool:
+    """Did the process begin within the last seconds? See starttime in proc_pid_stat(5)."""
+    with suppress(OSError, ValueError, IndexError):
+        after_name = (proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        began = int(after_name[_START_AFTER_NAME]) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - began < YOUNG
+    return False
 
 
 def find_inode(port: int, proc: Path = Path("/proc")) -> str:

@@ -27,6 +27,7 @@ REQUEST_BUFFER: Final = 4 << 20  # bytes; answers wait here while the kernel wor
 EVENT_BUFFER: Final = 32 << 20  # bytes; an event of a route takes about 830 of them
 _TIME: Final = Struct("@ll")  # struct timeval
 
+_IPV6_IFINFO: Final = 0x800  # RTMGRP_IPV6_IFINFO, linux/rtnetlink.h
 _GROUPS: Final = (
     rtnl.RTMGRP_LINK
     | rtnl.RTMGRP_IPV4_IFADDR
@@ -35,6 +36,7 @@ _GROUPS: Final = (
     | rtnl.RTMGRP_IPV6_ROUTE
     | rtnl.RTMGRP_IPV4_RULE
     | rtnl.RTMGRP_IPV6_RULE
+    | _IPV6_IFINFO
 )
 
 

@@ -37,6 +37,15 @@ class _Look(NamedTuple):
     moment: float  # when it was looked for
 
 
+class _Suspicion:
+    """Who probably asked by sockets that were gone at once, one right after another: it was one program."""
+
+    def __init__(self) -> None:
+        self.process: Process | None = None
+        self.moment = -LIFE  # of the last of them
+        self.sockets = 0  # a single one may be anybody's
+
+
 class Witness:
     """Names the process behind a port id. ``search`` may run in another thread, once at a time."""
 
@@ -45,11 +54,15 @@ class Witness:
         clock: Callable[[], float] = monotonic,
         read: Callable[[int], Process | None] = read_process,
         find: Callable[[int, Callable[[], bool]], PortOwner | None] = find_owner,
+        guess: Callable[[], Process | None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._read = read
         self._find = find
         self._looks: dict[int, _Look] = {}
+        self._guess = guess
+        self._suspicions: dict[int, _Suspicion] = {}  # by port id, where nobody better is found
+        self._suspicion = _Suspicion()
         self._owners: dict[int, PortOwner] = {}
         self._starts: dict[int, Process] = {}  # by pid, as they were just after their start
         self._starts_seen = 0  # within the second that began at this moment
@@ -97,9 +110,23 @@ class Witness:
             _remember(self._owners, port, owner)
 
     def find_searched(self, port: int) -> Process | None:
-        """Who was found by a search, whether or not the socket is still open."""
+        """Who was found by a search, whether or not the socket is still open; else who probably had it."""
         owner = self._owners.get(port)
-        return owner.process if owner else None
+        suspicion = self._suspicions.get(port)
+        if owner:
+            return owner.process
+        return suspicion.process if suspicion and suspicion.sockets > 1 else None
+
+    def _suspect(self, port: int) -> None:
+        if port in self._suspicions:
+            return
+        now = self._clock()
+        if now - self._suspicion.moment > LIFE:
+            self._suspicion = _Suspicion()
+        self._suspicion.moment = now
+        self._suspicion.sockets += 1
+        self._suspicion.process = self._suspicion.process or self._guess()
+        _remember(self._suspicions, port, self._suspicion)
 
     def _look(self, port: int) -> Process | None:
         owner = self._owners.get(port)
@@ -108,6 +135,7 @@ class Witness:
                 return owner.process
             del self._owners[port]
         if port > MOST_PIDS:
+            self._suspect(port)
             return None
         process, start = self._read(port), self._starts.get(port)
         if process is None or start is None:

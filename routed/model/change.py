@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from routed.model.entries import Entry
+from routed.model.lifetime import Lifetime
 from routed.model.objects import Kind, Member, Slot, Standing, Value
 from routed.model.process import Process
 from routed.model.reasons import Reason, SaidNo, Unseen
@@ -39,6 +40,7 @@ class Nature(StrEnum):
     OUT_OF_ORDER = "out of order"  # ours, as wanted, but not in the order of the files among those of its line
     OVERRULED = "overruled"  # ours, as wanted, but behind something foreign that decides for it and is not in its place
     SURPLUS = "surplus"  # ours by its mark, and no entry wants it
+    FORMER = "former"  # ours of before, while what shall stand in its place is not known yet
 
 
 class Drift(NamedTuple):
@@ -77,6 +79,7 @@ class Operation(NamedTuple):
     reason: Reason
     before: Value | None = None  # what stood there
     nature: Nature = Nature.MISSING
+    lifetime: Lifetime | None = None  # what is left of what is put; None: it stays
 
 
 class Cause(NamedTuple):
@@ -103,6 +106,7 @@ class Plan:
     refusals: tuple[Refusal, ...] = ()
     held: tuple[Drift, ...] = ()  # drift of objects that are left alone for a while
     notes: tuple[Drift, ...] = ()  # in order as far as we are concerned, but worth a word
+    former: tuple[Drift, ...] = ()  # what stays, and does its work, until what shall stand there is known
 
 
 class Failure(NamedTuple):
@@ -111,11 +115,12 @@ class Failure(NamedTuple):
     member: Member
     errno: int
     text: str  # empty where the kernel said yes, and does not show it
+    why: Reason | None = None  # where that says more than the kernel
 
     @property
     def reason(self) -> Reason:
         """Why it failed; one value for all that failed alike."""
-        return _explain(self.errno, self.text)
+        return self.why or _explain(self.errno, self.text)
 
 
 @lru_cache(maxsize=64)

@@ -43,6 +43,7 @@ class EntryDocument(TypedDict):
     enforce: str
     total: int  # objects wanted
     objects: list[ObjectDocument]  # every object of a small entry, only the exceptions of a large one
+    former: NotRequired[list[str]]  # while it waits: what of it is still there as it was before, as ``ip`` writes it
 
 
 class TargetDocument(TypedDict):
@@ -149,6 +150,7 @@ class WaitingDocument(TypedDict):
     entry: str
     origin: str
     reason: str
+    former: NotRequired[list[str]]  # what of it is still there as it was before, as ``ip`` writes it
 
 
 class PlanDocument(TypedDict):

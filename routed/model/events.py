@@ -52,6 +52,13 @@ class LinkEvent(NamedTuple):
     is_removal: bool
 
 
+class Ipv6Event(NamedTuple):
+    """The kernel speaks IPv6 on a link from now on, or no more. No event tells of a disable_ipv6 that is set."""
+
+    ifindex: int
+    has_ipv6: bool
+
+
 class AddressEvent(NamedTuple):
     """An address of this host appeared, changed its state (DAD done, now deprecated …) or went away.
 
@@ -69,4 +76,5 @@ class Overrun(NamedTuple):
     """The socket lost events (ENOBUFS): nothing that we believed is certain any more."""
 
 
-Event: TypeAlias = ObjectEvent | LinkEvent | AddressEvent | Overrun
+FactEvent: TypeAlias = LinkEvent | Ipv6Event | AddressEvent  # what changes facts, not only objects
+Event: TypeAlias = ObjectEvent | FactEvent | Overrun

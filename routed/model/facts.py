@@ -58,6 +58,8 @@ class Link(NamedTuple):
     kind: str = ""  # IFLA_INFO_KIND: veth, bridge, dummy …; empty for hardware
     mac: bytes = b""
     master: int = 0  # ifindex of the bridge, bond or VRF
+    mtu: int = 0  # bytes; 0 where it was not told
+    has_ipv6: bool = True  # does the kernel speak IPv6 on it? Not below an MTU of 1280, nor with disable_ipv6
 
 
 class HostAddress(NamedTuple):
@@ -71,6 +73,15 @@ class HostAddress(NamedTuple):
     is_deprecated: bool = False
     is_tentative: bool = False
     has_failed_dad: bool = False
+
+
+class Behind(NamedTuple):
+    """A route that the kernel made for an address, as far as it is known by."""
+
+    table: int
+    metric: int
+    prefix: bytes
+    dev: int
 
 
 class GatewayLink(NamedTuple):
@@ -120,6 +131,7 @@ class Facts:
     default_routes: tuple[Standing, ...] = ()  # routes to destination zero of any length, in the kernel's order
     ways: dict[bytes, Way] = field(default_factory=dict)  # address → way; what is not reached is absent
     ways_without_ours: dict[bytes, WayWithoutOurs] = field(default_factory=dict)  # prefix of a VIP →
+    behind: frozenset[Behind] | None = None  # those behind the addresses of the files that stand; None: nobody asked
     drivers: dict[int, str] = field(default_factory=dict)  # ifindex → driver
     chosen: dict[str, Choice] = field(default_factory=dict)  # name of an [[interface]] →
     service_addresses: frozenset[bytes] = frozenset()  # VIPs of the files: never an address of the host itself

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, TypeAlias, final
 
+from routed.model.lifetime import Lifetime
 from routed.model.prefixes import Packed
-
-FOREVER: Final = 0xFFFFFFFF  # INFINITY_LIFE_TIME, linux/addrconf.h
 
 
 @final
@@ -98,6 +97,8 @@ class AddressValue(NamedTuple):
     broadcast: bytes = b""
     label: str = ""  # IPv4 only
     metric: int = 0  # of the prefix route (IFA_RT_PRIORITY); 0 is the kernel's default
+    has_failed: bool = False  # IFA_F_DADFAILED: another host has it, and the kernel uses it for nothing
+    lifetime: Lifetime | None = None  # with which it is put; what is read never has one
 
 
 class RouteSlot(NamedTuple):

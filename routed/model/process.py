@@ -14,3 +14,4 @@ class Process(NamedTuple):
     unit: str = ""  # of systemd: a service, a scope; empty outside of any
     uid: int | None = None  # the real one; None where the process ended before it could be read
     loginuid: int | None = None  # who logged in first (pam_loginuid(8)); None where nobody did
+    is_certain: bool = True  # False: nobody else could be found who may have asked

@@ -231,6 +231,8 @@ def format_held_address(slot: AddressSlot, member: AddressMember, value: Address
         words.append("deprecated")
     if value.dynamic:
         words.append("dynamic")
+    if value.has_failed:
+        words.append("dadfailed")
     if value.metric:
         words += ["metric", str(value.metric)]
     if value.label and value.label != vocabulary.link(member.dev):
@@ -259,6 +261,7 @@ def address_to_json(
         "metric": value.metric,
         "deprecated": value.deprecated,
         "dynamic": value.dynamic,
+        "dadfailed": value.has_failed,
     }
     return json | {name: setting for name, setting in optional.items() if setting}
 

@@ -2,7 +2,8 @@
 
 It answers ``daemon.ports.HostKernel`` and, as rtnetlink does, ``daemon.dataplane.Dataplane``. Here belongs what the
 kernel does, never what routed should do about it: nothing of ``routed.core`` is used, and of ``routed.kernel`` only
-what a protocol number means. What it leaves out: next hop objects, secondary addresses, VRFs, DAD.
+what a protocol number means, and which values go by themselves. What it leaves out: next hop objects, secondary
+addresses, VRFs, DAD.
 
 Sources: fib_table_insert and fib_table_delete in net/ipv4/fib_trie.c, fib_sync_down_dev in net/ipv4/fib_semantics.c,
 fib6_add_rt2node in net/ipv6/ip6_fib.c, ip6_route_del in net/ipv6/route.c, fib_nl_newrule in net/core/fib_rules.c; all
@@ -18,12 +19,14 @@ from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, 
 from itertools import chain, groupby, islice
 from typing import Any, ClassVar, Final
 
+from routed.kernel.codec import has_lifetime
 from routed.kernel.stamp import STAMPS, find_owned, make_stamp
 from routed.model import names
 from routed.model.change import Drift, Failure, Operation, Verb
 from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
-from routed.model.net import IPV4, IPV6, family_of, is_inside, network_of, parse_prefix
+from routed.model.lifetime import Lifetime
+from routed.model.net import IPV4, IPV6, family_of, host_prefix, is_inside, network_of, parse_prefix
 from routed.model.objects import (
     AddressMember,
     AddressValue,
@@ -118,6 +121,8 @@ class FakeKernel:
     objects: dict[Kind, dict[Slot, dict[Member, list[Value]]]] = field(
         default_factory=lambda: {kind: {} for kind in STAMPS}
     )
+    lost: list[Standing] = field(default_factory=list)  # of what ``read_kernel_routes`` tells
+    lifetimes: dict[Key, Lifetime] = field(default_factory=dict)  # of what goes by itself; they do not count down
     requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
     inspect: Callable[[Verb, Key, Value], None] = lambda _verb, _key, _value: None  # sees each of them first
     watch: Callable[[], None] = lambda: None  # called after every change of a table
@@ -172,6 +177,12 @@ class FakeKernel:
             if isinstance(standing.member, bytes) and not any(standing.member[:-1])
         )
 
+    def read_kernel_routes(self) -> tuple[Standing, ...]:
+        """Those of whole networks stand; the others are there with their address, unless a test took them away."""
+        self.mischief.fail("read_kernel_routes")
+        made = (one for one in self.stand(Kind.ROUTE) if one.value.protocol == names.PROTOCOL_KERNEL)
+        return (*made, *(one for one in _list_local(self.addresses()) if one not in self.lost))
+
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         return {link.ifindex: link.kind for link in links if link.kind}
 
@@ -210,6 +221,14 @@ class FakeKernel:
 
     def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
         return make_stamp(kind, marks)
+
+    def has_lifetime(self, kind: Kind, value: Value) -> bool:
+        return has_lifetime(kind, value)
+
+    def read_lifetimes(self, scope: Scope, slot: Slot, members: Collection[Member]) -> dict[Member, Lifetime]:
+        self.mischief.fail("read_lifetimes")
+        keys = (Key(scope.kind, slot, member) for member in members)
+        return {key.member: self.lifetimes[key] for key in keys if key in self.lifetimes}
 
     def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
         return find_owned(kind, families, marks)
@@ -328,7 +347,10 @@ class FakeKernel:
         self.writes += 1
         self.requested.append((verb, key, value))
         self.inspect(verb, key, value)
-        return self.mischief.refuse(operation, member) or self.request(verb, key, value, self.port)
+        error = self.mischief.refuse(operation, member) or self.request(verb, key, value, self.port)
+        if not error and operation.lifetime is not None and verb is not Verb.DELETE:
+            self.lifetimes[key] = operation.lifetime
+        return error
 
     def _under(self, key: Key) -> list[Value]:
         return self.objects[key.kind].setdefault(key.slot, {}).setdefault(key.member, [])
@@ -511,6 +533,17 @@ def _as_fact(member: AddressMember, value: AddressValue) -> HostAddress:
 
 def _is_host(member: AddressMember) -> bool:
     return member.prefixlen == len(member.address) * 8
+
+
+def _list_local(addresses: Iterable[AddressMember]) -> Iterator[Standing]:
+    """The kernel's routes to addresses themselves, which nothing here looks at: in table local, and /128 in main."""
+    for member in addresses:
+        family = family_of(member.address)
+        prefix = host_prefix(member.address)
+        value = RouteValue(names.LOCAL, names.PROTOCOL_KERNEL, hops=(Hop(member.dev),))
+        yield Standing(RouteSlot(family, names.TABLE_LOCAL, 0), prefix, value)
+        if family == IPV6 and member.prefixlen == prefix[-1]:
+            yield Standing(RouteSlot(family, names.TABLE_MAIN, CONNECTED_METRIC[family]), prefix, value)
 
 
 def _network_of(member: AddressMember, value: AddressValue) -> tuple[Key, RouteValue]:

@@ -29,6 +29,7 @@ from routed.model.entries import (
     RuleEntry,
     Settings,
 )
+from routed.model.lifetime import Passing
 from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
 from routed.model.objects import (
     AddressMember,
@@ -142,7 +143,8 @@ class Rig:
         """Nothing may be asked for but what is wished or owned, at the moment of asking."""
         is_wished = self.host.wanted.desired.get(key) is not None
         is_owned = verb is Verb.DELETE and self.stamps[key.kind](value).is_ours
-        is_given_back = self.host.ledger.displaced.get(key) == value
+        displaced = self.host.ledger.displaced.get(key)
+        is_given_back = value == (displaced.value if isinstance(displaced, Passing) else displaced)
         line = KINDS[key.kind].line
         is_in_our_place = (
             verb is Verb.DELETE

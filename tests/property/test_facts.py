@@ -10,7 +10,7 @@ from routed.model.change import Verb
 from routed.model.entries import HopSpec, Intent, Settings
 from routed.model.net import parse_address
 from tests.property.fake_kernel import STRANGER, FakeKernel
-from tests.property.rig import Rig, a_host, a_route, a_rule, address_key, an_address, give_address, route_key, via
+from tests.property.rig import Rig, a_host, a_route, a_rule, address_key, give_address, route_key, via
 
 RESYNC = Settings(resync=60.0)
 OTHER = address_key("203.0.113.1/24", 2)
@@ -70,7 +70,7 @@ def test_addresses_that_no_file_needs_are_not_read() -> None:
     asked: list[str] = []
     kernel = a_host(mischief=lambda kernel: setattr(kernel.mischief, "fail", asked.append))
     rig = Rig(kernel)
-    rig.start(a_route(), an_address(), a_rule(), settings=RESYNC)
+    rig.start(a_route(), a_rule(), settings=RESYNC)
     rig.resync()
     give_address(kernel, "203.0.113.1/32", 2, "v1")
     rig.run()

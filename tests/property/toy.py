@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from errno import EIO, ENODEV
@@ -24,7 +24,8 @@ from routed.core.kinds.cures import add_or_delete, operate
 from routed.model.change import Drift, Failure, Nature, Operation, Verb, Want
 from routed.model.entries import FORMS, Enforce, Entry, Form
 from routed.model.facts import Facts
-from routed.model.objects import Key, Kind, Scope, Standing
+from routed.model.lifetime import Lifetime
+from routed.model.objects import Key, Kind, Member, Scope, Slot, Standing
 from routed.model.owner import Marks, Owner, Stamp
 from routed.model.text import TEXTS, Json, TextRow, Vocabulary
 from tests.property.fake_kernel import FakeDump
@@ -176,6 +177,13 @@ class Lamps:
     def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
         del kind, marks
         return lambda value: Owner.OURS if value.is_claimed else Owner.FOREIGN
+
+    def has_lifetime(self, _kind: Kind, _value: LampValue) -> bool:
+        return False
+
+    def read_lifetimes(self, scope: Scope, slot: Slot, members: Collection[Member]) -> Mapping[Member, Lifetime]:
+        del scope, slot, members
+        return {}
 
     def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
         del marks

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from routed.core.kinds.address import (
     ADDRESSES_IN_LINE,
     blame_kernel_for_address,
+    choose_verb_for_address,
     cure_address,
     find_links_of_addresses,
     judge_address,
@@ -38,7 +39,7 @@ from routed.core.kinds.rule import (
     is_way_to_anything,
     judge_rule,
 )
-from routed.model.change import Cause
+from routed.model.change import Cause, Verb
 from routed.model.events import KERNEL
 from routed.model.net import FAMILIES
 from routed.model.objects import (
@@ -97,6 +98,10 @@ def _blame_kernel(_slot: Slot, _value: Value, reason: Reason) -> Cause:
     return Cause(KERNEL, reason)
 
 
+def _replace(_before: Value, _wanted: Value) -> Verb:
+    return Verb.REPLACE
+
+
 class KindRow(NamedTuple):
     """What the core must know of a kind. A row says only what is not as of most kinds."""
 
@@ -110,11 +115,15 @@ class KindRow(NamedTuple):
     # Are its members prefixes? There may be a million of them: they are kept packed, and the kernel tells only of those
     # that are worth it.
     are_prefixes: bool = False
+    is_announced: bool = False  # may neighbours be told where it is?
     is_written: bool = True  # is there a table of the file for it?
     not_yet: frozenset[int] = frozenset()  # errnos that mean: something that it stands on is missing
     made_by_kernel: Mapping[Slot, frozenset[Member]] = {}  # what a new namespace has, and what is missed if it has gone
     # member → the one of those that it does the work of, wherever somebody moved it; itself if it does of none
     stands_for: Callable[[Any], Any] = _stand_for_itself
+    choose_verb: Callable[[Any, Any], Verb] = (
+        _replace  # (what stands, what shall) → by which the second takes its place
+    )
     rank_within: Callable[[Any, Any], int] = _rank_equal  # (member, value): among additions of the kind, lower first
     # (members, values) → ifindexes of the links with which they go
     find_links: Callable[[Iterable[Any], Iterable[Any]], set[int]] = _find_no_links
@@ -146,7 +155,9 @@ KINDS: Final[dict[Kind, KindRow]] = {
         judge=judge_address,
         cure=cure_address,
         types=(AddressSlot, AddressMember, AddressValue),
+        is_announced=True,
         not_yet=frozenset({ENODEV}),
+        choose_verb=choose_verb_for_address,
         find_links=find_links_of_addresses,
         blame_kernel=blame_kernel_for_address,
         is_explained_by_dump=False,

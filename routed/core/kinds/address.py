@@ -12,7 +12,7 @@ from routed.model.events import KERNEL
 from routed.model.net import IPV4, IPV6, network_of
 from routed.model.objects import AddressMember, AddressSlot, AddressValue
 from routed.model.owner import Stamp
-from routed.model.reasons import Reason, Sign
+from routed.model.reasons import Flaw, Reason, Sign
 
 
 def judge_address(_slot: AddressSlot, want: Want, standing: tuple[AddressValue, ...], stamp: Stamp) -> Nature | None:
@@ -33,13 +33,18 @@ def cure_address(drift: Drift, _stamp: Stamp) -> list[Operation]:
         is_first = bool(drift.others) and drift.others[0].member == drift.members[0]
         # the first one goes before any is put, since the others may go with it
         return [*([take_away(drift, before)] if is_first else []), operate(Verb.CHANGE, drift, before)]
-    wanted: AddressValue = wanted_of(drift)
+    is_in_front = drift.want is not None and drift.want.is_in_front
+    verb = Verb.CHANGE if is_in_front else choose_verb_for_address(before, wanted_of(drift))
+    operation = operate(verb, drift, before)
+    return [operation._replace(reason=Flaw.DUPLICATE) if before.has_failed else operation]
+
+
+def choose_verb_for_address(before: AddressValue, wanted: AddressValue) -> Verb:
+    """By which one address takes the place of the other."""
     in_place = before._replace(
         protocol=wanted.protocol, metric=wanted.metric, deprecated=wanted.deprecated, dynamic=wanted.dynamic
     )
-    is_in_place = in_place == wanted and not (drift.want and drift.want.is_in_front)
-    verb = Verb.REPLACE if is_in_place else Verb.CHANGE
-    return [operate(verb, drift, before)]
+    return Verb.REPLACE if in_place == wanted else Verb.CHANGE
 
 
 def find_links_of_addresses(members: Iterable[AddressMember], _values: Iterable[AddressValue]) -> set[int]:

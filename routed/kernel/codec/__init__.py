@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from errno import EOPNOTSUPP
 from typing import Any, Final, NamedTuple
 
+from routed.kernel.codec import address, route
 from routed.kernel.codec.address import decode_address, dump_addresses, encode_address, encode_address_removal
 from routed.kernel.codec.attributes import (
     ACK,
@@ -30,10 +31,11 @@ from routed.kernel.codec.link import (
 from routed.kernel.codec.route import RouteDecoder, dump_routes, route_requests
 from routed.kernel.codec.rule import decode_rule, dump_rules, encode_rule
 from routed.model.change import Verb
+from routed.model.lifetime import Lifetime
 from routed.model.names import PROTOCOL_KERNEL, TABLE_LOCAL
 from routed.model.objects import AlikeRoutes, Chunk, Kind, RouteSlot, Scope, Slot, Standing, Value
 
-__all__ = ["CODECS", "Codec", "Decoder", "MalformedMessage", "RequestStep", "RouteDecoder", "messages"]
+__all__ = ["CODECS", "Codec", "Decoder", "MalformedMessage", "RequestStep", "RouteDecoder", "has_lifetime", "messages"]
 
 _REMOVAL: Final = 1  # of every four message types: new, removal, dump, change (linux/rtnetlink.h)
 
@@ -68,6 +70,14 @@ LINK_STEPS: Final[RequestSteps] = {
 }
 
 
+class Lifetimes(NamedTuple):
+    """How a kind speaks of objects that go by themselves."""
+
+    has: Callable[[Any], bool]  # value →
+    read: Callable[[bytes, int, int], Lifetime | None]  # (datagram, start, end) → what is left of the object there
+    put: Callable[[Any, Lifetime], Value]  # (value, what is left) → as it is asked for
+
+
 class Codec(NamedTuple):
     """What is needed to speak of one kind of object."""
 
@@ -79,6 +89,7 @@ class Codec(NamedTuple):
     make_decoder: MakeDecoder
     steps: RequestSteps = STEPS
     hints: Mapping[int, str] = {}  # what the kernel's words about an errno leave open
+    lifetimes: Lifetimes | None = None  # None: what stands, stays
     is_noise: Callable[[Standing | AlikeRoutes], bool] | None = None  # what is left out of a dump of everything
 
     @property
@@ -117,6 +128,12 @@ class Decoder:
     def count_malformed(self) -> None:
         """Note a message that was skipped elsewhere."""
         self._malformed += 1
+
+
+def has_lifetime(kind: Kind, value: Value) -> bool:
+    """Does an object with this content go by itself?"""
+    lifetimes = CODECS[kind].lifetimes if kind in CODECS else None
+    return lifetimes is not None and lifetimes.has(value)
 
 
 def messages(data: bytes) -> list[tuple[int, int, int, int]]:
@@ -213,8 +230,19 @@ CODECS: Final = {
         hints={EOPNOTSUPP: "this kernel has no driver for it (modprobe says more)"},
     ),
     Kind.ADDRESS: Codec(
-        20, dump_addresses, _one_by_one(encode_address, encode_address_removal), _each(_standing_address)
+        20,
+        dump_addresses,
+        _one_by_one(encode_address, encode_address_removal),
+        _each(_standing_address),
+        lifetimes=Lifetimes(address.has_lifetime, address.read_lifetime, address.put_lifetime),
     ),
-    Kind.ROUTE: Codec(24, dump_routes, route_requests, _all_at_once, is_noise=_is_kernels_own),
+    Kind.ROUTE: Codec(
+        24,
+        dump_routes,
+        route_requests,
+        _all_at_once,
+        lifetimes=Lifetimes(route.has_lifetime, route.read_lifetime, route.put_lifetime),
+        is_noise=_is_kernels_own,
+    ),
     Kind.RULE: Codec(32, dump_rules, _one_by_one(encode_rule, encode_rule), _each(decode_rule)),
 }

@@ -21,9 +21,10 @@ from routed.kernel.codec.attributes import (
     walk,
 )
 from routed.model.facts import HostAddress
+from routed.model.lifetime import FOREVER, Lifetime
 from routed.model.names import ADDRESS_FLAGS
 from routed.model.net import ADDRESS_LENGTH, IPV4
-from routed.model.objects import FOREVER, AddressMember, AddressSlot, AddressValue, Scope, Standing
+from routed.model.objects import AddressMember, AddressSlot, AddressValue, Scope, Standing
 
 _HEAD: Final = Struct("=BBBBI")  # family, prefixlen, flags, scope, index
 _CACHEINFO: Final = Struct("=IIII")  # preferred and valid lifetime in seconds, created, updated
@@ -70,11 +71,29 @@ def decode_address(data: bytes, start: int, end: int) -> tuple[Standing, HostAdd
         broadcast=attributes.get(_BROADCAST, b""),
         label=text(attributes.get(_LABEL, b"")),
         metric=number(attributes.get(_METRIC, bytes(4))),
+        has_failed=bool(flags & _DADFAILED),
     )
     fact = HostAddress(
         dev, local, prefixlen, scope, protocol, is_deprecated, bool(flags & _TENTATIVE), bool(flags & _DADFAILED)
     )
     return Standing(AddressSlot(family), member, value), fact
+
+
+def has_lifetime(value: AddressValue) -> bool:
+    """Does it go by itself?"""
+    return value.dynamic
+
+
+def read_lifetime(data: bytes, start: int, end: int) -> Lifetime | None:
+    """What is left of the address in this message, from its netlink header at ``start``; None where it stays."""
+    attributes = walk(data, start + HEADER_SIZE + _HEAD.size, end)
+    preferred, valid, _, _ = _CACHEINFO.unpack(attributes.get(_CACHE, _FOREVER))
+    return Lifetime(valid, preferred) if valid != FOREVER else None
+
+
+def put_lifetime(value: AddressValue, lifetime: Lifetime) -> AddressValue:
+    """The address as it is asked for when only so much of it is left."""
+    return value._replace(lifetime=lifetime)
 
 
 def encode_address(slot: AddressSlot, member: AddressMember, value: AddressValue) -> bytes:
@@ -84,8 +103,9 @@ def encode_address(slot: AddressSlot, member: AddressMember, value: AddressValue
         parts.append(attribute(_BROADCAST, value.broadcast))
     if value.label:
         parts.append(attribute_text(_LABEL, value.label))
-    if value.deprecated:
-        parts.append(attribute(_CACHE, _CACHEINFO.pack(0, FOREVER, 0, 0)))
+    if value.lifetime or value.deprecated:
+        valid, preferred = value.lifetime or (FOREVER, 0)
+        parts.append(attribute(_CACHE, _CACHEINFO.pack(preferred, valid, 0, 0)))
     if value.metric:
         parts.append(attribute_u32(_METRIC, value.metric))
     if value.protocol:

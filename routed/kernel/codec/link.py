@@ -20,13 +20,18 @@ from routed.kernel.codec.attributes import (
     text,
     walk,
 )
+from routed.model.events import Ipv6Event
 from routed.model.facts import Link
 from routed.model.names import ALIAS, CREATABLE
+from routed.model.net import IPV6
 from routed.model.objects import LinkMember, LinkSlot, LinkValue, Standing
 
 _HEAD: Final = Struct("=BBHiII")  # family, padding, type, index, flags, change
-_ADDRESS, _NAME, _MASTER, _LINKINFO, _ALIAS, _EXT_MASK = 1, 3, 10, 18, 20, 29
+_ADDRESS, _NAME, _MTU, _MASTER, _PROTINFO, _LINKINFO, _ALIAS, _AF_SPEC, _EXT_MASK = 1, 3, 4, 10, 12, 18, 20, 26, 29
+_INET6_CONF: Final = 2  # IFLA_INET6_CONF: 32 bits for each DEVCONF_*
+_DISABLE_IPV6_AT: Final = slice(26 * 4, 27 * 4)  # DEVCONF_DISABLE_IPV6, linux/ipv6.h
 _INFO_KIND: Final = 1
+_WORD: Final = 4  # bytes
 _UP: Final = 0x1
 _LOWER_UP: Final = 0x10000
 _SKIP_STATISTICS: Final = 0x8  # RTEXT_FILTER_SKIP_STATS
@@ -53,9 +58,32 @@ def decode_link(data: bytes, start: int, end: int) -> tuple[Standing, Link] | No
         kind=text(walk(info, 0, len(info)).get(_INFO_KIND, b"")),
         mac=attributes.get(_ADDRESS, b""),
         master=number(attributes.get(_MASTER, bytes(4))),
+        mtu=number(attributes.get(_MTU, bytes(4))),
+        has_ipv6=_has_ipv6(_walk_all(attributes.get(_AF_SPEC, b"")).get(IPV6)),
     )
     value = LinkValue(_read_mark(link.kind, text(attributes.get(_ALIAS, b""))), link.kind, link.is_up)
     return Standing(LinkSlot(), LinkMember(link.name), value), link
+
+
+def decode_ipv6(data: bytes, start: int, end: int, *, is_removal: bool) -> Ipv6Event | None:
+    """What a message of AF_INET6 tells of a link (inet6_fill_ifinfo); None for any other. Raises MalformedMessage."""
+    family, _, _, ifindex, _, _ = head(_HEAD, data, start + HEADER_SIZE, end)
+    if family != IPV6:
+        return None
+    attributes = walk(data, start + HEADER_SIZE + _HEAD.size, end)
+    return Ipv6Event(ifindex, not is_removal and _has_ipv6(attributes.get(_PROTINFO)))
+
+
+def _has_ipv6(attributes: bytes | None) -> bool:
+    """A link that the kernel speaks no IPv6 on tells nothing of it (inet6_fill_link_af in net/ipv6/addrconf.c)."""
+    if attributes is None:
+        return False
+    setting = _walk_all(attributes).get(_INET6_CONF, b"")[_DISABLE_IPV6_AT]
+    return not (len(setting) == _WORD and number(setting))
+
+
+def _walk_all(attributes: bytes) -> dict[int, bytes]:
+    return walk(attributes, 0, len(attributes))
 
 
 def _read_mark(kind: str, alias: str) -> int:

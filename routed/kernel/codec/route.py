@@ -30,6 +30,7 @@ from routed.kernel.codec.attributes import (
     text,
     walk,
 )
+from routed.model.lifetime import Lifetime
 from routed.model.names import RTAX_CC_ALGO, RTAX_LOCK, TYPES_WITHOUT_HOP
 from routed.model.net import ADDRESS_LENGTH, FAMILY_OF_LENGTH, IPV4, IPV6
 from routed.model.objects import AlikeRoutes, Hop, RouteSlot, RouteValue, Scope, Standing
@@ -53,6 +54,7 @@ _LAST_SHORT_TABLE: Final = 255
 _EXPIRES_OFFSET: Final = slice(8, 12)  # rta_expires in struct rta_cacheinfo
 _LOOPBACK: Final = 1  # the ifindex of lo in every network namespace
 _NO_EXPIRY: Final = bytes(4)
+_USER_HZ: Final = 100  # in which the kernel counts what it tells of time, on every machine that has systemd
 _PREF_MEDIUM: Final = b"\0"
 
 _SEQUENCE_AT: Final = 8
@@ -336,6 +338,26 @@ def encode_route(slot: RouteSlot, prefix: bytes, value: RouteValue, *, is_remova
         parts.append(attribute(_SRC, slot.source[:-1]))
     parts.append(raw(extra))
     return b"".join(parts)
+
+
+def has_lifetime(value: RouteValue) -> bool:
+    """Does it go by itself?"""
+    return bool(value.extra) and _EXPIRES in walk(value.extra, 0, len(value.extra))
+
+
+def read_lifetime(data: bytes, start: int, end: int) -> Lifetime | None:
+    """What is left of the route in this message, from its netlink header at ``start``; None where it stays.
+
+    Source: rtnl_put_cacheinfo in net/core/rtnetlink.c.
+    """
+    left = walk(data, start + HEADER_SIZE + HEAD.size, end).get(_CACHEINFO, b"")[_EXPIRES_OFFSET]
+    return Lifetime(-(-number(left) // _USER_HZ)) if left not in (b"", _NO_EXPIRY) else None
+
+
+def put_lifetime(value: RouteValue, lifetime: Lifetime) -> RouteValue:
+    """The route as it is asked for when only so many seconds of it are left."""
+    extra = walk(value.extra, 0, len(value.extra)) | {_EXPIRES: _NUMBER(lifetime.valid)}
+    return value._replace(extra=raw(extra))
 
 
 def _encode_hop(family: int, hop: Hop) -> bytes:

@@ -6,7 +6,7 @@ from enum import auto
 
 from routed.model.objects import Key, Value
 from routed.model.process import Process
-from routed.model.reasons.value import Detailed, Plain
+from routed.model.reasons.value import Detailed, Plain, Reason
 
 
 class Flaw(Plain):
@@ -19,6 +19,8 @@ class Flaw(Plain):
     EXTRA = auto()  # more stands under its key
     OUT_OF_ORDER = auto()  # not in the order of the files
     IN_PLACE = auto()  # a foreign one in front of it selects the same
+    DUPLICATE = auto()  # an address that failed duplicate detection
+    FORMER = auto()  # of before; what shall stand in its place is not known yet
     PUT_BACK = auto()  # no entry wants its place any more, in which something stood before
 
 
@@ -65,6 +67,20 @@ class InFront(Detailed):
 
     key: Key
     value: Value
+
+
+class Withdrawn(Detailed):
+    """The entry that wanted it does not want it just now."""
+
+    entry: str
+    why: Reason  # what it waits for, or how its condition stands
+
+
+class Observed(Detailed):
+    """It differs, and the entry says to leave it."""
+
+    word: LeftAlone
+    flaw: Reason  # how it differs
 
 
 class FirstContact(Detailed):

@@ -48,6 +48,13 @@ class LinkDown(Detailed):
     gateway: bytes = b""  # that would be on it
 
 
+class NoIpv6(Detailed):
+    """The kernel speaks no IPv6 on a link."""
+
+    link: str
+    mtu: int  # of the link
+
+
 class OffNetwork(Detailed):
     """A gateway is on no network of this host."""
 

@@ -6,7 +6,7 @@ from routed.core.plan import Policy, make_plan
 from routed.model.change import Drift, Nature, Operation, Plan, Verb, Want
 from routed.model.entries import Enforce, Entry
 from routed.model.objects import AddressValue, Key, Kind, Value
-from routed.model.reasons import Flaw, LeftAlone
+from routed.model.reasons import Flaw, LeftAlone, Observed
 from tests.property.rig import (
     OURS,
     OWNERS,
@@ -74,7 +74,7 @@ def test_an_entry_that_only_observes_is_never_touched() -> None:
     plan = make_plan([missing(FIRST, ONLINK, a_route(enforce=Enforce.OBSERVE))], [], POLICY)
     assert not plan.operations
     (refusal,) = plan.refusals
-    assert (refusal.reason, refusal.by_guard) == (LeftAlone.OBSERVED, False)
+    assert (refusal.reason, refusal.by_guard) == (Observed(LeftAlone.OBSERVED, Flaw.MISSING), False)
 
 
 def test_an_entry_for_once_is_installed_at_a_start_and_then_left_alone() -> None:
@@ -88,7 +88,7 @@ def test_an_entry_for_once_is_installed_at_a_start_and_then_left_alone() -> None
 
 def test_the_held_members_of_a_group_are_left_alone_and_the_others_are_cured() -> None:
     drift = missing(FIRST, ONLINK)._replace(members=(FIRST.member, SECOND.member))
-    policy = Policy(OWNERS, is_held=lambda key, entry: key == FIRST and entry == "route/lan")
+    policy = Policy(OWNERS, is_held=lambda key, drift: key == FIRST and drift.want is not None)
     plan = make_plan([drift], [], policy)
     assert [operation.members for operation in plan.operations] == [(SECOND.member,)]
     assert [held.members for held in plan.held] == [(FIRST.member,)]

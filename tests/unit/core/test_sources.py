@@ -19,6 +19,7 @@ V0 = Link(1, "v0", is_up=True, has_carrier=True)
 GATEWAY = parse_address("192.0.2.9")
 LAMP = FactKey("lamp", "kitchen")
 EVERYTHING = Needs(
+    behind=frozenset({b"\x0a\x05\x00\x00\x18"}),
     gateways=frozenset({GATEWAY}),
     destinations=frozenset({GATEWAY}),
     vips=(VipEntry(name="vip/a", origin=ORIGIN, prefix=parse_prefix("203.0.113.1")),),
@@ -59,8 +60,8 @@ def test_what_no_file_asks_for_is_not_asked() -> None:
         (TOLD, [TOLD]),
         (CLOCK, [TOLD, "selector"]),
         (ROUTE, ["gateway", "way", "way-without-ours", "default-routes", "selector"]),
-        ("address", ["gateway", "way", "way-without-ours", "default-routes", "selector"]),
-        ("link", ["gateway", "way", "way-without-ours", "default-routes", "driver", "selector"]),
+        ("address", ["gateway", "way", "way-without-ours", "default-routes", "behind", "selector"]),
+        ("link", ["gateway", "way", "way-without-ours", "default-routes", "behind", "driver", "selector"]),
     ],
 )
 def test_news_of_one_source_has_those_asked_again_that_follow_it(news: str, asked: list[str]) -> None:
