@@ -22,6 +22,7 @@ COLORS: Final = {
     "paused": CYAN,
     "drift": YELLOW,
     "held": RED,
+    "shadowed": RED,
     "conflict": RED,
     "failed": RED,
     "unknown": RED,

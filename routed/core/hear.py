@@ -20,6 +20,7 @@ from routed.core.reasons import (
     find_link_change,
     is_unexplained,
 )
+from routed.core.rivals import Rivals
 from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent
 from routed.model.facts import FactKey, Facts, Link
@@ -117,6 +118,10 @@ def apply_to_facts(facts: Facts, event: LinkEvent | AddressEvent) -> None:
 
 def _hear_unwanted(dirt: Dirt, event: ObjectEvent, stamp: Stamp, identify: Identify) -> None:
     kind, slot, members = event.kind, event.slot, event.members
+    if not stamp(event.value).is_ours:
+        rivals = dirt.rivals = dirt.rivals or Rivals()
+        is_worth_it = not event.is_removal and not rivals.is_full
+        rivals.note(kind, slot, members, blame(event, identify, Deed.CHANGED) if is_worth_it else None)
     made_by_kernel = KINDS[kind].made_by_kernel.get(slot)
     if made_by_kernel and not made_by_kernel.isdisjoint(map(KINDS[kind].stands_for, members)):
         dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, Sign.DEFAULT_RULE))

@@ -30,6 +30,7 @@ class State(StrEnum):
     PAUSED = "paused"
     DRIFT = "drift"  # seen, and left alone because the entry says observe or once
     HELD = "held"
+    SHADOWED = "shadowed"  # it stands, and something that is not ours decides in its place
     CONFLICT = "conflict"
     FAILED = "failed"
     UNKNOWN = "unknown"  # what the kernel holds could not be read

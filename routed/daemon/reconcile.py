@@ -19,6 +19,7 @@ from routed.core.sources import ROUTE, ask_for
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
 from routed.daemon.dataplane import Dataplanes
+from routed.daemon.effect import look_at_effect
 from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, find_all_scopes, observe
@@ -98,6 +99,7 @@ class Reconciler:
         self._draw_conclusions(report, comparison)
         if len(ledger.displaced) != displaced:  # some were put back
             self.save_displaced(ledger.displaced)
+        yield from look_at_effect(kernel, dataplanes, host, dirt, clock)
         yield report
 
     def propose(self, intent: Intent) -> Generator[None, None, Proposal]:
@@ -113,6 +115,7 @@ class Reconciler:
         observed = replace(self, kernel=Spectator(self.kernel), dataplanes=self.dataplanes.observed(), host=host)
         comparison, plan = yield from observed.decide(dirt, began, is_initial=True)
         host.world.note_absent(comparison.absent)
+        yield from look_at_effect(observed.kernel, observed.dataplanes, host, dirt, self.clock)
         return Proposal(plan, host, began)
 
     def poll(self) -> None:

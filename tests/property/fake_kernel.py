@@ -23,6 +23,7 @@ from routed.model import names
 from routed.model.change import Drift, Failure, Operation, Verb
 from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
+from routed.model.lookup import Decision, Question
 from routed.model.net import IPV4, IPV6, family_of, is_inside, network_of, parse_prefix
 from routed.model.objects import (
     AddressMember,
@@ -44,6 +45,7 @@ from routed.model.owner import Marks, Stamp
 from routed.model.prefixes import Packed
 from routed.model.process import Process
 from tests.property.fake_links import delete_link, insert_link, list_links, tell_of_link
+from tests.property.fake_lookup import look_up
 from tests.property.fake_routes import delete_route, insert_route
 
 OUR_PORT: Final = 1000
@@ -116,6 +118,7 @@ class FakeKernel:
     objects: dict[Kind, dict[Slot, dict[Member, list[Value]]]] = field(
         default_factory=lambda: {kind: {} for kind in STAMPS}
     )
+    asked: list[Question] = field(default_factory=list)  # which route decides
     requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
     inspect: Callable[[Verb, Key, Value], None] = lambda _verb, _key, _value: None  # sees each of them first
     watch: Callable[[], None] = lambda: None  # called after every change of a table
@@ -161,6 +164,12 @@ class FakeKernel:
             for address, value in best.items()
             if value is not None and value.hops
         }
+
+    def find_winner(self, question: Question, links: Mapping[str, int]) -> Decision:
+        """By the rules in their order, the longest prefix, and the lowest metric."""
+        self.mischief.fail("find_winner")
+        self.asked.append(question)
+        return look_up(self, question, links)
 
     def read_default_routes(self) -> tuple[Standing, ...]:
         self.mischief.fail("read_default_routes")

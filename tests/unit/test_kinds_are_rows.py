@@ -72,6 +72,10 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
     ),
     ("intent/hostdropin.py", "gateway_of", "isinstance(entry, VipEntry)"): "likewise",
     ("intent/hostdropin.py", "gateway_of", "isinstance(entry, RouteEntry)"): "likewise",
+    ("daemon/effect.py", "_look_around", "dataplanes.by_kind[Kind.RULE]"): "rules lead to routes, and to nothing else",
+    ("daemon/effect.py", "_look_around", "stamps[Kind.RULE]"): "likewise",
+    ("daemon/effect.py", "_look_around", "stamps[Kind.ROUTE]"): "likewise",
+    ("daemon/effect.py", "is_our_dead_end", "desired.wants[Kind.ROUTE]"): "no route is named that drops a packet",
     ("kernel/defaults.py", "_decode_zeros", "isinstance(route.member, bytes)"): "tells mypy what a route's member is",
     ("kernel/kernel.py", "Kernel.read_addresses", "CODECS[Kind.ADDRESS]"): (
         "addresses are facts of the host as well, and these are read where nobody wants any"

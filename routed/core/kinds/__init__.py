@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from errno import EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENODEV
 from typing import Any, Final, NamedTuple
 
+from routed.core.effect import AskAbout, ask_about_route, ask_about_rule, place_of_route, place_of_rule
 from routed.core.kinds.address import (
     blame_kernel_for_address,
     cure_address,
     find_links_of_addresses,
     judge_address,
+    list_routes_of_address,
+    place_of_address,
 )
 from routed.core.kinds.cures import Aliases, Cure, Judge, is_as_wanted
 from routed.core.kinds.link import cure_link, judge_link
@@ -87,6 +90,14 @@ def _is_no_way(_watched: frozenset[bytes], _members: Iterable[Member]) -> bool:
     return False
 
 
+def _find_no_place(_slot: Slot, _member: Member) -> bytes:
+    return b""
+
+
+def _list_nothing_made(_slot: Slot, _member: Member) -> Iterable[bytes]:
+    return ()
+
+
 def _opens_nothing(_value: Value) -> bool:
     return False
 
@@ -123,6 +134,12 @@ class KindRow(NamedTuple):
     opens_network: Callable[[Any], bool] = _opens_nothing  # may a value bring a gateway into reach?
     # (slot, value, reason) → why it went, where the kernel says that it was the kernel
     blame_kernel: Callable[[Any, Any, Reason], Cause] = _blame_kernel
+    # (slot, member) → the prefix about whose packets such an object may decide, whoever put it there; b"" for none
+    find_place: Callable[[Any, Any], bytes] = _find_no_place
+    # (slot, member) → the prefixes of the routes that the kernel makes for such an object
+    list_made: Callable[[Any, Any], Iterable[bytes]] = _list_nothing_made
+    # (view, slot, member, value, samples) → what decides in its place; None: nobody asks that
+    ask_about: AskAbout | None = None
     # May an object have gone for the reason for which its dump is dirty? No, where that reason may be its own change.
     is_explained_by_dump: bool = True
 
@@ -146,6 +163,8 @@ KINDS: Final[dict[Kind, KindRow]] = {
         not_yet=frozenset({ENODEV}),
         find_links=find_links_of_addresses,
         blame_kernel=blame_kernel_for_address,
+        find_place=place_of_address,
+        list_made=list_routes_of_address,
         is_explained_by_dump=False,
     ),
     Kind.ROUTE: KindRow(
@@ -162,6 +181,8 @@ KINDS: Final[dict[Kind, KindRow]] = {
         list_lifelines=list_lifelines,
         is_way_to=is_way_to,
         opens_network=opens_network,
+        find_place=place_of_route,
+        ask_about=ask_about_route,
     ),
     Kind.RULE: KindRow(
         rank=3,
@@ -173,5 +194,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         stands_for=find_default_rule,
         rank_within=rank_rule,
         is_way_to=is_way_to_anything,
+        find_place=place_of_rule,
+        ask_about=ask_about_rule,
     ),
 }

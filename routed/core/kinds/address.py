@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from routed.core.kinds.cures import add_or_delete, operate, wanted_of
 from routed.model.change import Cause, Drift, Nature, Operation, Verb, Want
 from routed.model.events import KERNEL
-from routed.model.net import IPV4
+from routed.model.net import IPV4, host_prefix, network_of
 from routed.model.objects import AddressMember, AddressSlot, AddressValue
 from routed.model.owner import Stamp
 from routed.model.reasons import Reason, Sign
@@ -46,3 +46,13 @@ def blame_kernel_for_address(slot: AddressSlot, value: AddressValue, reason: Rea
     if slot.family != IPV4:
         return Cause(None, Sign.UNTOLD)
     return Cause(KERNEL, Sign.EXPIRED if value.dynamic else reason)
+
+
+def place_of_address(_slot: AddressSlot, member: AddressMember) -> bytes:
+    """The kernel routes to the network of an address, and to the address itself, which lies in it."""
+    return network_of(member.address, member.prefixlen)
+
+
+def list_routes_of_address(_slot: AddressSlot, member: AddressMember) -> tuple[bytes, ...]:
+    """The prefixes of the routes that the kernel makes for an address."""
+    return network_of(member.address, member.prefixlen), host_prefix(member.address)
