@@ -25,6 +25,7 @@ from routed.model.reasons import (
     Chosen,
     Claimed,
     Condition,
+    CutsOff,
     Deed,
     DefaultAddress,
     Defect,
@@ -44,6 +45,7 @@ from routed.model.reasons import (
     KernelChooses,
     Lack,
     LeftAlone,
+    Lifeline,
     LinkChange,
     LinkDown,
     LinkTaken,
@@ -236,6 +238,16 @@ def _describe_rival(rival: Overruled) -> str:
     return f"{decides}, put there by {actor}" if actor else decides
 
 
+def _describe_cut(cut: CutsOff) -> str:
+    what = {
+        Lifeline.SESSION: f"the SSH session of {format_address(cut.address)}",
+        Lifeline.GATEWAY: f"gateway {format_address(cut.address)} of a route of ours",
+        Lifeline.DEFAULT: "all that only a default route is for",
+    }[cut.lifeline]
+    line = f"{cut.line}: " if cut.line else ""
+    return f"{line}it would take the way to {what}: apply --force lets it"
+
+
 def _describe_difference(difference: Differs) -> str:
     what = ", ".join(difference.fields)
     if difference.is_foreign:
@@ -304,6 +316,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     OwnAddress: lambda it: f"{format_address(it.address)} is an address of this host, so no packet to it is routed",
     OtherSource: _describe_other_source,
     Overruled: _describe_rival,
+    CutsOff: _describe_cut,
     CameTo: lambda it: f"it came to {it.link}",
     InUse: lambda it: f"link {it.link} came into use",
     OtherMark: lambda it: f"the same under another {it.field}",

@@ -280,4 +280,14 @@ def place_of_rule(slot: RuleSlot, rule: RuleMember) -> bytes:
     return rule.destination or DEFAULT[slot.family]
 
 
+def is_dead_end(_prefix: bytes, value: RouteValue) -> bool:
+    """Is a route there to drop packets?"""
+    return value.type in DEAD_ENDS
+
+
+def is_rule_that_drops(rule: RuleMember, _value: RuleValue) -> bool:
+    """Is a rule there to drop packets?"""
+    return rule.action in RULE_ERRORS
+
+
 AskAbout: TypeAlias = Callable[[View, Any, Any, Any, int], Questions]

@@ -15,7 +15,7 @@ from routed.model.change import Drift, Nature, Operation, Refusal, Verb
 from routed.model.entries import OnConflict
 from routed.model.objects import Key, Kind, Member, Slot
 from routed.model.owner import Owner, Stamp
-from routed.model.reasons import LeftAlone, Reason, TooMany
+from routed.model.reasons import FirstContact, LeftAlone, Reason, TooMany
 from routed.model.text import differs_in_mark
 
 FEW: Final = 10  # so many deletions are always allowed
@@ -28,6 +28,7 @@ class Limits:
     max_deletes: float = 0.5  # share of the owned objects
     is_forced: bool = False  # ``apply --force``: the deletions were asked for by name
     ssh_peers: frozenset[bytes] = frozenset()
+    carriers: Mapping[bytes, Key] | None = None  # peer → the route that carries it; None: what contains it counts
     contacted: Container[Key] = field(default_factory=frozenset)  # keys that were ours before
     # (kind, slot, members that nobody wants) → how many of them which entry wanted before
     count_former: Callable[[Kind, Slot, Sequence[Member]], Mapping[str, int]] = lambda *_: {}
@@ -48,10 +49,19 @@ def find_lifeline(drift: Drift, limits: Limits, stamp: Stamp) -> Reason | None:
     if not lifelines or differs_in_mark(drift.kind, first, drift.want.value):
         return None
     for member in drift.members:
-        why = lifelines.get(member)
-        if why and Key(drift.kind, drift.slot, member) not in limits.contacted:
+        key = Key(drift.kind, drift.slot, member)
+        why = lifelines.get(member) if key not in limits.contacted else None
+        if why and (why := _find_carried(key, why, limits)):
             return why
     return None
+
+
+def _find_carried(key: Key, why: Reason, limits: Limits) -> Reason | None:
+    """Whose packets go by this route, where it is known: to contain an address is not to carry it."""
+    if limits.carriers is None or why == FirstContact():
+        return why
+    carried = (peer for peer in sorted(limits.ssh_peers) if limits.carriers.get(peer) == key)
+    return next(map(FirstContact, carried), None)
 
 
 def limit_deletions(

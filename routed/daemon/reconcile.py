@@ -22,6 +22,7 @@ from routed.daemon.dataplane import Dataplanes
 from routed.daemon.effect import look_at_effect
 from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import Host
+from routed.daemon.lifelines import find_carriers, guard_lifelines
 from routed.daemon.observe import Comparison, find_all_scopes, observe
 from routed.daemon.ports import HostKernel
 from routed.daemon.report import Announced, PassStep, Report
@@ -150,7 +151,14 @@ class Reconciler:
             host.schedule.note_questions(began, self.clock())
             self._choose_news()
         comparison = yield from observe(self.dataplanes, host, dirt)
-        return comparison, make_plan(comparison.drifts, comparison.notes, self._policy(comparison, is_forced=is_forced))
+        policy = self._policy(comparison, is_forced=is_forced)
+        plan = make_plan(comparison.drifts, comparison.notes, policy)
+        carriers = find_carriers(self.kernel, plan, policy.limits)
+        if carriers is not None:  # then to contain an SSH peer is not enough
+            policy = replace(policy, limits=replace(policy.limits, carriers=carriers))
+            plan = make_plan(comparison.drifts, comparison.notes, policy)
+        plan = yield from guard_lifelines(self.kernel, self.dataplanes, host, plan, dirt, policy.limits)
+        return comparison, plan
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""

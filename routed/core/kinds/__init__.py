@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from errno import EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENODEV
 from typing import Any, Final, NamedTuple
 
-from routed.core.effect import AskAbout, ask_about_route, ask_about_rule, place_of_route, place_of_rule
+from routed.core.effect import (
+    AskAbout,
+    ask_about_route,
+    ask_about_rule,
+    is_dead_end,
+    is_rule_that_drops,
+    place_of_route,
+    place_of_rule,
+)
 from routed.core.kinds.address import (
     blame_kernel_for_address,
     cure_address,
@@ -90,6 +98,10 @@ def _is_no_way(_watched: frozenset[bytes], _members: Iterable[Member]) -> bool:
     return False
 
 
+def _drops_nothing(_member: Member, _value: Value) -> bool:
+    return False
+
+
 def _find_no_place(_slot: Slot, _member: Member) -> bytes:
     return b""
 
@@ -134,6 +146,7 @@ class KindRow(NamedTuple):
     opens_network: Callable[[Any], bool] = _opens_nothing  # may a value bring a gateway into reach?
     # (slot, value, reason) → why it went, where the kernel says that it was the kernel
     blame_kernel: Callable[[Any, Any, Reason], Cause] = _blame_kernel
+    drops: Callable[[Any, Any], bool] = _drops_nothing  # (member, value): is it there to drop packets?
     # (slot, member) → the prefix about whose packets such an object may decide, whoever put it there; b"" for none
     find_place: Callable[[Any, Any], bytes] = _find_no_place
     # (slot, member) → the prefixes of the routes that the kernel makes for such an object
@@ -181,6 +194,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         list_lifelines=list_lifelines,
         is_way_to=is_way_to,
         opens_network=opens_network,
+        drops=is_dead_end,
         find_place=place_of_route,
         ask_about=ask_about_route,
     ),
@@ -194,6 +208,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         stands_for=find_default_rule,
         rank_within=rank_rule,
         is_way_to=is_way_to_anything,
+        drops=is_rule_that_drops,
         find_place=place_of_rule,
         ask_about=ask_about_rule,
     ),

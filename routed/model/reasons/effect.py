@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 from routed.model.process import Process
 from routed.model.reasons.value import Detailed, Reason
 
@@ -14,6 +16,22 @@ class Overruled(Detailed):
     dead_end: int  # the type of a route that the kernel does not name; 0 for none
     port: int | None = None  # of who put it there, as far as an event told
     process: Process | None = None
+
+
+class Lifeline(Enum):
+    """What this host lives by."""
+
+    SESSION = auto()  # the peer of a live SSH session
+    GATEWAY = auto()  # the gateway of a route of ours
+    DEFAULT = auto()  # the default route
+
+
+class CutsOff(Detailed):
+    """It would take the way to what this host lives by."""
+
+    lifeline: Lifeline
+    address: bytes  # of the peer, or the gateway
+    line: str = ""  # of the file that lists it, where that is known
 
 
 def is_same(reason: Reason | None, other: Reason | None) -> bool:

@@ -20,6 +20,7 @@ from routed.model.reasons import (
     Chosen,
     Claimed,
     Condition,
+    CutsOff,
     DefaultAddress,
     Defect,
     Differs,
@@ -35,6 +36,7 @@ from routed.model.reasons import (
     InUse,
     KernelChooses,
     Lack,
+    Lifeline,
     LinkChange,
     LinkDown,
     LinkTaken,
@@ -148,6 +150,21 @@ SAID: list[tuple[Reason, str]] = [
     (
         Overruled("", "", UNREACHABLE, 7, Process(7, "ip", "ip route add unreachable default")),
         'a unreachable route decides, put there by "ip route add unreachable default" (pid 7)',
+    ),
+    (
+        CutsOff(Lifeline.SESSION, HOST),
+        "it would take the way to the SSH session of 192.0.2.1: apply --force lets it",
+    ),
+    (
+        CutsOff(Lifeline.GATEWAY, HOST, "/etc/routed.d/drop.txt:17"),
+        (
+            "/etc/routed.d/drop.txt:17: it would take the way to gateway 192.0.2.1 of a route of ours:"
+            " apply --force lets it"
+        ),
+    ),
+    (
+        CutsOff(Lifeline.DEFAULT, bytes(4)),
+        "it would take the way to all that only a default route is for: apply --force lets it",
     ),
     (CameTo("v0"), "it came to v0"),
     (InUse("v0"), "link v0 came into use"),

@@ -1,0 +1,128 @@
+"""Keeping lifelines: asking what the guard has to know before a plan is carried out.
+
+Only a plan that may do harm costs a question, and one of single objects, which were in force before, costs none: what
+was held back once stays so without asking. Here must never live: what would decide (``core.lifelines``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from typing import Any, Final
+
+from routed.core.dirt import Dirt
+from routed.core.guard import Limits
+from routed.core.kinds import KINDS
+from routed.core.lifelines import MOST, Around, Guarded, Lived, hold_back, keep_lifelines, may_cut_off
+from routed.daemon.dataplane import Dataplanes
+from routed.daemon.host import Host
+from routed.daemon.ports import HostKernel
+from routed.model.change import Operation, Plan
+from routed.model.lookup import Exact, Question
+from routed.model.net import DEFAULT, FAMILIES, family_of, format_destination, format_prefix, network_of
+from routed.model.objects import AlikeRoutes, Key, Kind, Member, RuleMember, Scope, Standing
+from routed.model.reasons import CutsOff, FirstContact, Lifeline
+
+_PREFIXES: Final = "prefixes"  # the role of a file that lists them
+
+
+def find_carriers(kernel: HostKernel, plan: Plan, limits: Limits) -> dict[bytes, Key] | None:
+    """Which route carries each SSH peer, where a plan leaves one alone that contains a peer. None: nobody has to know.
+
+    Raises OSError.
+    """
+    if not any(isinstance(one.reason, FirstContact) and one.reason.peer for one in plan.refusals):
+        return None
+    found = {peer: kernel.find_winner(Question(peer), {}).winner for peer in limits.ssh_peers}
+    return {peer: Key(Kind.ROUTE, one.slot, one.member) for peer, one in found.items() if one is not None}
+
+
+def guard_lifelines(
+    kernel: HostKernel, dataplanes: Dataplanes, host: Host, plan: Plan, dirt: Dirt, limits: Limits
+) -> Generator[None, None, Plan]:
+    """The plan without what would cut off what this host lives by. Raises OSError."""
+    if limits.is_forced or not may_cut_off(plan):
+        return plan
+    if not dirt.needs_dump:
+        return hold_back(plan, lambda key: _find_known(host, key))
+    rules: dict[int, list[RuleMember]] = {}
+    for family in FAMILIES:
+        dump = yield from dataplanes.by_kind[Kind.RULE].read_dump(Scope(Kind.RULE, family))
+        rules[family] = [one.member for one in _spread(dump.chunks())]  # type: ignore[misc]
+    desired = host.wanted.desired
+
+    def is_wanted(key: Key, entry: str) -> bool:
+        want = desired.get(key)
+        return want is not None and want.entry.name == entry
+
+    guarded = Guarded(
+        rules.__getitem__,
+        is_wanted,
+        lambda operation, member: find_line(host, operation, member),
+        lambda key: key in limits.contacted,
+    )
+    keeping = keep_lifelines(plan, list(_find_lived(host, limits)), guarded)
+    try:
+        asked = next(keeping)
+        while True:
+            asked = keeping.send((yield from _answer(kernel, dataplanes, asked)))
+    except StopIteration as end:
+        kept: Plan = end.value
+        return kept
+
+
+def _find_known(host: Host, key: Key) -> CutsOff | None:
+    trouble = host.ledger.troubles.get(key)
+    return trouble.reason if trouble and isinstance(trouble.reason, CutsOff) else None
+
+
+def _find_lived(host: Host, limits: Limits) -> Iterator[Lived]:
+    yield from (Lived(peer, Lifeline.SESSION) for peer in sorted(limits.ssh_peers))
+    yield from (Lived(DEFAULT[family][:-1], Lifeline.DEFAULT) for family in FAMILIES)
+    gateways = {
+        hop.gateway
+        for members in host.wanted.desired.wants[Kind.ROUTE].values()
+        for want in (*members.single.values(), *(crowd.want for crowd in members.crowds))
+        if want.value is not None
+        for hop in want.value.hops
+        if hop.gateway
+    }
+    yield from (Lived(gateway, Lifeline.GATEWAY) for gateway in sorted(gateways)[:MOST])
+
+
+def _answer(kernel: HostKernel, dataplanes: Dataplanes, asked: Question | Exact | Around) -> Generator[None, None, Any]:
+    if isinstance(asked, Question):
+        return kernel.find_winner(asked, {})
+    if isinstance(asked, Exact):
+        return [one for one in kernel.read_default_routes() if one.slot[:2] == asked]  # type: ignore[index]
+    family, width = family_of(asked.address), len(asked.address) * 8
+    sought = {network_of(asked.address, length) for length in range(width + 1)}
+    dump = yield from dataplanes.by_kind[Kind.ROUTE].read_dump(Scope(Kind.ROUTE, family, asked.table))
+    found: list[Standing] = []
+    for chunk in dump.chunks():
+        if isinstance(chunk, AlikeRoutes):
+            found += [Standing(chunk.slot, prefix, chunk.value) for prefix in sought if prefix in chunk.members]
+        else:
+            found += [one for one in chunk if one.member in sought]
+        yield None
+    return found
+
+
+def _spread(chunks: Any) -> Iterator[Standing]:
+    for chunk in chunks:
+        yield from chunk.spread() if isinstance(chunk, AlikeRoutes) else chunk
+
+
+def find_line(host: Host, operation: Operation, member: Member) -> str:
+    """The line of a prefix file that lists this member, ``/etc/routed.d/drop.txt:17``; empty where none does."""
+    if operation.entry is None or not KINDS[operation.kind].are_prefixes:
+        return ""
+    assert isinstance(member, bytes)
+    forms = "|".join(re.escape(form) for form in {format_prefix(member), format_destination(member)})
+    line = re.compile(rf"^[ \t]*(?:{forms})[ \t\r]*(?:[#;].*)?$".encode(), re.MULTILINE)
+    for source in host.wanted.intent.sources:
+        match = line.search(source.content) if source.role == _PREFIXES else None
+        if match:
+            before = source.content.count(b"\n", 0, match.start())
+            return f"{source.path}:{before + 1}"
+    return ""
