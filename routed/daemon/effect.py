@@ -165,7 +165,8 @@ def _look_around(
     for family in families:
         dump = yield from dataplanes.by_kind[Kind.RULE].read_dump(Scope(Kind.RULE, family))
         standings = (one for chunk in dump.chunks() if not isinstance(chunk, AlikeRoutes) for one in chunk)
-        rules[family] = [StandingRule(one.member, stamps[Kind.RULE](one.value)) for one in standings]  # type: ignore[arg-type]
+        found = [StandingRule(one.member, stamps[Kind.RULE](one.value)) for one in standings]  # type: ignore[arg-type]
+        rules[family] = sorted(found, key=lambda rule: rule.member.priority)  # equals as they come
     own = {address.address for address in facts.addresses.values()}
     if not own and any(rule.member.source for those in rules.values() for rule in those):
         own = {member.address for member in (yield from kernel.read_addresses())}
