@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from routed.model import names
 from routed.model.lookup import Decision, Question
-from routed.model.net import family_of, is_inside
-from routed.model.objects import Kind, RouteSlot, RuleMember, Standing
+from routed.model.net import family_of, is_inside, network_of
+from routed.model.objects import Kind, Member, RouteSlot, RuleMember, Standing, Value
 
 if TYPE_CHECKING:
     from tests.property.fake_kernel import FakeKernel
@@ -59,19 +59,17 @@ def _selects(rule: RuleMember, question: Question) -> bool:
 
 
 def _find_best(kernel: FakeKernel, question: Question, family: int, table: int) -> Standing | None:
-    best: Standing | None = None
-    for one in kernel.stand(Kind.ROUTE):
-        slot, prefix = one.slot, one.member
-        assert isinstance(slot, RouteSlot)
-        assert isinstance(prefix, bytes)
-        fits = (slot.family, slot.table) == (family, table) and is_inside(question.destination, prefix)
-        if not fits or slot.tos not in {0, question.flow.tos} or slot.source:
-            continue
-        if best is None or _rank(one) > _rank(best):  # of aliases the first
-            best = one
-    return best
-
-
-def _rank(one: Standing) -> tuple[int, int, int]:
-    assert isinstance(one.slot, RouteSlot)
-    return one.member[-1], one.slot.tos, -one.slot.metric
+    """The longest prefix, then the type of service, then the lowest metric; of aliases the first."""
+    here: list[tuple[RouteSlot, dict[Member, list[Value]]]] = [
+        (slot, members)
+        for slot, members in kernel.objects[Kind.ROUTE].items()
+        if isinstance(slot, RouteSlot) and (slot.family, slot.table) == (family, table) and not slot.source
+    ]
+    here = [one for one in here if one[0].tos in {0, question.flow.tos}]
+    here.sort(key=lambda one: (-one[0].tos, one[0].metric))
+    for length in range(len(question.destination) * 8, -1, -1):
+        prefix = network_of(question.destination, length)
+        for slot, members in here:
+            if values := members.get(prefix):
+                return Standing(slot, prefix, values[0])
+    return None
