@@ -164,9 +164,10 @@ def _ask(view: View, claim: _Claim, samples: int) -> Questions:
         if verdict is None:
             return None
         if isinstance(verdict, Rival):
-            if verdict.route and is_within(claim.target, _prefix_of(verdict)):
-                return verdict
             parts.append(verdict)
+    whole = next((part for part in parts if part.route and is_within(claim.target, _prefix_of(part))), None)
+    if whole is not None:
+        return whole
     if len(parts) == len(sought) and _are_all_of_it(claim.target, parts):
         return parts[0]
     if claim.slot and claim.target == DEFAULT[claim.slot.family]:

@@ -222,6 +222,19 @@ def test_a_route_that_the_kernel_does_not_use_is_not_shadowed_by_what_is_less_sp
     assert Host(family).about(ours) is None
 
 
+def test_a_hole_in_what_another_has_in_front_leaves_a_part_to_ours(family: Family, ours: Standing) -> None:
+    tunnel = route(family.number, DEFAULT_TEXT[family.number], table=52)
+    hole = find_samples(parse_prefix(family.network), 3)[2]
+    through = Standing(ours.slot, ours.member, ours.value)
+
+    class Holed(Host):
+        def decide(self, question: Question | Exact) -> Any:
+            assert isinstance(question, Question)
+            return Decision(through if question.destination == hole else tunnel)
+
+    assert Holed(family, [], [rule(5270, 52)]).about(ours) is None
+
+
 @pytest.mark.parametrize("is_covering", [True, False])
 def test_a_rule_is_shadowed_by_one_in_front_whose_table_decides_about_all(family: Family, is_covering: bool) -> None:
     ours = rule(1000, 100, by=Owner.OURS, source=parse_prefix(family.own))
