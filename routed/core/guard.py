@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from routed.core.kinds import KINDS
-from routed.model.change import Drift, Nature, Operation, Refusal, Verb
+from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import OnConflict
 from routed.model.objects import Key, Kind, Member, Slot
 from routed.model.owner import Owner, Stamp
@@ -62,6 +62,16 @@ def _find_carried(key: Key, why: Reason, limits: Limits) -> Reason | None:
         return why
     carried = (peer for peer in sorted(limits.ssh_peers) if limits.carriers.get(peer) == key)
     return next(map(FirstContact, carried), None)
+
+
+def may_cut_off(plan: Plan) -> bool:
+    """Does a plan put anything that drops packets, or take anything away? Else no lifeline is in danger."""
+    return any(operation.verb is Verb.DELETE or is_dead_end(operation) for operation in plan.operations)
+
+
+def is_dead_end(operation: Operation) -> bool:
+    """Does an operation put something that drops packets?"""
+    return operation.verb is not Verb.DELETE and KINDS[operation.kind].drops(operation.members[0], operation.value)
 
 
 def limit_deletions(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from routed.core.kinds import KINDS
+from routed.core.guard import is_dead_end
 from routed.core.rules import DEAD_ENDS, RULE_ERRORS, selects
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb, Want
@@ -91,16 +91,6 @@ class _Fate(NamedTuple):
     candidate: _Candidate | None = None
     rule: RuleMember | None = None
     operation: Operation | None = None
-
-
-def may_cut_off(plan: Plan) -> bool:
-    """Does a plan put anything that drops packets, or take anything away?"""
-    return any(operation.verb is Verb.DELETE or is_dead_end(operation) for operation in plan.operations)
-
-
-def is_dead_end(operation: Operation) -> bool:
-    """Does an operation put something that drops packets?"""
-    return operation.verb is not Verb.DELETE and KINDS[operation.kind].drops(operation.members[0], operation.value)
 
 
 def keep_lifelines(plan: Plan, lived: Iterable[Lived], guarded: Guarded) -> Asked:

@@ -31,7 +31,7 @@ from routed.model.text import Vocabulary, format_key, format_object
 
 FEW: Final = 21  # members of a set that are asked about with three addresses each, as an entry of one prefix is
 MOST: Final = 64  # members of a larger set that are asked about when others did something …
-MORE: Final = 256  # … and on a full pass
+MORE: Final = 128  # … and on a full pass
 SLICE: Final = 32  # questions between two breaths of the loop: a millisecond
 
 

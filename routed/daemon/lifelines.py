@@ -13,7 +13,7 @@ from typing import Any, Final
 from routed.core.dirt import Dirt
 from routed.core.guard import Limits
 from routed.core.kinds import KINDS
-from routed.core.lifelines import MOST, Around, Guarded, Lived, hold_back, keep_lifelines, may_cut_off
+from routed.core.lifelines import MOST, Around, Guarded, Lived, hold_back, keep_lifelines
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.ports import HostKernel
@@ -21,18 +21,13 @@ from routed.model.change import Operation, Plan
 from routed.model.lookup import Exact, Question
 from routed.model.net import DEFAULT, FAMILIES, family_of, format_destination, format_prefix, network_of
 from routed.model.objects import AlikeRoutes, Key, Kind, Member, RuleMember, Scope, Standing
-from routed.model.reasons import CutsOff, FirstContact, Lifeline
+from routed.model.reasons import CutsOff, Lifeline
 
 _PREFIXES: Final = "prefixes"  # the role of a file that lists them
 
 
-def find_carriers(kernel: HostKernel, plan: Plan, limits: Limits) -> dict[bytes, Key] | None:
-    """Which route carries each SSH peer, where a plan leaves one alone that contains a peer. None: nobody has to know.
-
-    Raises OSError.
-    """
-    if not any(isinstance(one.reason, FirstContact) and one.reason.peer for one in plan.refusals):
-        return None
+def find_carriers(kernel: HostKernel, limits: Limits) -> dict[bytes, Key]:
+    """Which route carries each SSH peer, where a plan leaves one alone that contains a peer. Raises OSError."""
     found = {peer: kernel.find_winner(Question(peer), {}).winner for peer in limits.ssh_peers}
     return {peer: Key(Kind.ROUTE, one.slot, one.member) for peer, one in found.items() if one is not None}
 
@@ -41,8 +36,6 @@ def guard_lifelines(
     kernel: HostKernel, dataplanes: Dataplanes, host: Host, plan: Plan, dirt: Dirt, limits: Limits
 ) -> Generator[None, None, Plan]:
     """The plan without what would cut off what this host lives by. Raises OSError."""
-    if limits.is_forced or not may_cut_off(plan):
-        return plan
     if not dirt.needs_dump:
         return hold_back(plan, lambda key: _find_known(host, key))
     rules: dict[int, list[RuleMember]] = {}

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from routed.core.dirt import Dirt
 from routed.core.entries import find_needs
-from routed.core.guard import Limits
+from routed.core.guard import Limits, may_cut_off
 from routed.core.interest import find_interest
 from routed.core.plan import Policy, make_plan
 from routed.core.sources import ROUTE, ask_for
@@ -22,7 +22,6 @@ from routed.daemon.dataplane import Dataplanes
 from routed.daemon.effect import look_at_effect
 from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import Host
-from routed.daemon.lifelines import find_carriers, guard_lifelines
 from routed.daemon.observe import Comparison, find_all_scopes, observe
 from routed.daemon.ports import HostKernel
 from routed.daemon.report import Announced, PassStep, Report
@@ -31,7 +30,7 @@ from routed.model.change import Cause, Nature, Plan
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
 from routed.model.objects import Key, Value
-from routed.model.reasons import Look
+from routed.model.reasons import FirstContact, Look
 
 POLLED: Final = Cause(None, Look.POLLED)
 
@@ -153,11 +152,17 @@ class Reconciler:
         comparison = yield from observe(self.dataplanes, host, dirt)
         policy = self._policy(comparison, is_forced=is_forced)
         plan = make_plan(comparison.drifts, comparison.notes, policy)
-        carriers = find_carriers(self.kernel, plan, policy.limits)
-        if carriers is not None:  # then to contain an SSH peer is not enough
+        is_by_containment = any(isinstance(one.reason, FirstContact) and one.reason.peer for one in plan.refusals)
+        if not is_by_containment and (is_forced or not may_cut_off(plan)):
+            return comparison, plan
+        from routed.daemon import lifelines  # noqa: PLC0415  nearly no plan needs it
+
+        if is_by_containment:
+            carriers = lifelines.find_carriers(self.kernel, policy.limits)
             policy = replace(policy, limits=replace(policy.limits, carriers=carriers))
             plan = make_plan(comparison.drifts, comparison.notes, policy)
-        plan = yield from guard_lifelines(self.kernel, self.dataplanes, host, plan, dirt, policy.limits)
+        if not is_forced:
+            plan = yield from lifelines.guard_lifelines(self.kernel, self.dataplanes, host, plan, dirt, policy.limits)
         return comparison, plan
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:

@@ -158,14 +158,14 @@ def test_of_very_many_the_one_that_a_stranger_named_is_asked_about_and_few_other
     rig = Rig(a_host())
     rig.start(a_route("list", prefixes, metric=50, is_file=True))
     rig.kernel.asked.clear()
-    rig.kernel.request(Verb.ADD, route_key(prefixes[700], metric=7), TUNNEL)
+    rig.kernel.request(Verb.ADD, route_key(prefixes[300], metric=7), TUNNEL)
     rig.run(1.0)
-    assert is_shadowed(rig, route_key(prefixes[700], metric=50))
+    assert is_shadowed(rig, route_key(prefixes[300], metric=50))
     assert len(rig.kernel.asked) <= MOST + 1
     for _ in range(3):
         rig.resync()
-        assert is_shadowed(rig, route_key(prefixes[700], metric=50))
-    rig.kernel.request(Verb.DELETE, route_key(prefixes[700], metric=7), TUNNEL)
+        assert is_shadowed(rig, route_key(prefixes[300], metric=50))
+    rig.kernel.request(Verb.DELETE, route_key(prefixes[300], metric=7), TUNNEL)
     rig.run(1.0)
     assert not rig.host.ledger.shadowed
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from routed.core.lifelines import Around, Guarded, Lived, hold_back, keep_lifelines, leave_out, may_cut_off
+from routed.core.guard import may_cut_off
+from routed.core.lifelines import Around, Guarded, Lived, hold_back, keep_lifelines, leave_out
 from routed.model import names
 from routed.model.change import Nature, Operation, Plan, Verb
 from routed.model.lookup import Decision, Exact
