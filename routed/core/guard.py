@@ -28,7 +28,8 @@ class Limits:
     max_deletes: float = 0.5  # share of the owned objects
     is_forced: bool = False  # ``apply --force``: the deletions were asked for by name
     ssh_peers: frozenset[bytes] = frozenset()
-    carriers: Mapping[bytes, Key] | None = None  # peer → the route that carries it; None: what contains it counts
+    # peer → the routes that carry it; None: what contains it counts
+    carriers: Mapping[bytes, Container[Key]] | None = None
     contacted: Container[Key] = field(default_factory=frozenset)  # keys that were ours before
     # (kind, slot, members that nobody wants) → how many of them which entry wanted before
     count_former: Callable[[Kind, Slot, Sequence[Member]], Mapping[str, int]] = lambda *_: {}
@@ -60,7 +61,7 @@ def _find_carried(key: Key, why: Reason, limits: Limits) -> Reason | None:
     """Whose packets go by this route, where it is known: to contain an address is not to carry it."""
     if limits.carriers is None or why == FirstContact():
         return why
-    carried = (peer for peer in sorted(limits.ssh_peers) if limits.carriers.get(peer) == key)
+    carried = (peer for peer in sorted(limits.ssh_peers) if key in limits.carriers.get(peer, ()))
     return next(map(FirstContact, carried), None)
 
 

@@ -19,8 +19,8 @@ from routed.core.guard import is_dead_end
 from routed.core.rules import DEAD_ENDS, RULE_ERRORS, selects
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb, Want
-from routed.model.lookup import Decision, Exact, Question
-from routed.model.net import DEFAULT, family_of, network_of
+from routed.model.lookup import PLAIN, Decision, Exact, Flow, Question
+from routed.model.net import DEFAULT, family_of, is_inside, network_of
 from routed.model.objects import Key, Kind, Member, RouteSlot, RuleMember, Standing
 from routed.model.prefixes import Packed
 from routed.model.reasons import CutsOff, Lifeline, Reason
@@ -41,6 +41,7 @@ class Lived(NamedTuple):
 
     address: bytes
     why: Lifeline
+    flow: Flow = PLAIN  # of the packets to it: those of a session have a source, which rules may select by
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,18 @@ def keep_lifelines(plan: Plan, lived: Iterable[Lived], guarded: Guarded) -> Aske
     return draft.finish(plan)
 
 
+def find_flows(rules: Iterable[RuleMember], own: Iterable[bytes]) -> list[Flow]:
+    """The packets of sessions as far as rules tell them apart by their source: it may be any address of this host.
+
+    One stands for all that are alike; where no rule asks for a source, the plain one does.
+    """
+    sources = list(dict.fromkeys(rule.source for rule in rules if rule.source))
+    alike: dict[tuple[bool, ...], Flow] = {}
+    for address in own if sources else ():
+        alike.setdefault(tuple(is_inside(address, source) for source in sources), Flow(address))
+    return list(alike.values()) or [PLAIN]
+
+
 def hold_back(plan: Plan, find_reason: Callable[[Key], Reason | None]) -> Plan:
     """The plan without the dead ends that there is a reason against."""
     draft = _Draft(list(plan.operations))
@@ -128,8 +141,8 @@ def _hold_back_one(draft: _Draft, lived: Lived, guarded: Guarded) -> Generator[Q
     prefixes = _prefixes_for(lived)
     added = list(_find_added(draft, family, prefixes, guarded))
     is_touched = any(is_dead_end(one.operation) for one in added if one.operation)
-    rule_operations = list(_of_kind(draft.operations, Kind.RULE, family))
-    removals = [one for one in _of_kind(draft.operations, Kind.ROUTE, family) if one.verb is Verb.DELETE]
+    rule_operations = list(of_kind(draft.operations, Kind.RULE, family))
+    removals = [one for one in of_kind(draft.operations, Kind.ROUTE, family) if one.verb is Verb.DELETE]
     if lived.why is not Lifeline.SESSION:
         removals = []
     if not (is_touched or rule_operations or removals):
@@ -159,7 +172,7 @@ def _hold_back_one(draft: _Draft, lived: Lived, guarded: Guarded) -> Generator[Q
 def _find_present(lived: Lived) -> Generator[Question | Exact | Around, Any, Standing | None]:
     """What decides for it now; None where nothing does."""
     if lived.why is not Lifeline.DEFAULT:
-        decision: Decision = yield Question(lived.address)
+        decision: Decision = yield Question(lived.address, lived.flow)
         return decision.winner
     defaults: Sequence[Standing] = yield Exact(family_of(lived.address), names.TABLE_MAIN)
     best = min(
@@ -182,7 +195,7 @@ def _prefixes_for(lived: Lived) -> list[bytes]:
 
 def _find_added(draft: _Draft, family: int, prefixes: Sequence[bytes], guarded: Guarded) -> Iterator[_Candidate]:
     """What the plan puts that could decide."""
-    for operation in _of_kind(draft.operations, Kind.ROUTE, family):
+    for operation in of_kind(draft.operations, Kind.ROUTE, family):
         if operation.verb is Verb.DELETE:
             continue
         name = operation.entry.name if operation.entry else ""
@@ -192,7 +205,8 @@ def _find_added(draft: _Draft, family: int, prefixes: Sequence[bytes], guarded: 
                 yield _Candidate(Standing(operation.slot, prefix, operation.value), operation)
 
 
-def _of_kind(operations: Iterable[Operation], kind: Kind, family: int) -> Iterator[Operation]:
+def of_kind(operations: Iterable[Operation], kind: Kind, family: int) -> Iterator[Operation]:
+    """Those about one kind of object of one family."""
     return (one for one in operations if one.kind is kind and one.slot.family == family)
 
 
@@ -222,7 +236,7 @@ def _decide(
     lived: Lived, rules: Sequence[tuple[RuleMember, Operation | None]], candidates: Sequence[_Candidate]
 ) -> _Fate:
     """What the kernel would do: fib_rules_lookup in net/core/fib_rules.c, fib_table_lookup in net/ipv4/fib_trie.c."""
-    question, jump = Question(lived.address), 0
+    question, jump = Question(lived.address, lived.flow), 0
     for rule, operation in rules:
         if rule.priority < jump or rule.l3mdev or not selects(rule, question):
             continue

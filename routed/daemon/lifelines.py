@@ -13,23 +13,40 @@ from typing import Any, Final
 from routed.core.dirt import Dirt
 from routed.core.guard import Limits
 from routed.core.kinds import KINDS
-from routed.core.lifelines import MOST, Around, Guarded, Lived, hold_back, keep_lifelines
+from routed.core.lifelines import MOST, Around, Guarded, Lived, find_flows, hold_back, keep_lifelines, of_kind
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.ports import HostKernel
 from routed.model.change import Operation, Plan
-from routed.model.lookup import Exact, Question
-from routed.model.net import DEFAULT, FAMILIES, family_of, format_destination, format_prefix, network_of
+from routed.model.lookup import Exact, Flow, Question
+from routed.model.net import (
+    DEFAULT,
+    FAMILIES,
+    family_of,
+    format_destination,
+    format_prefix,
+    is_inside,
+    network_of,
+    parse_prefix,
+)
 from routed.model.objects import AlikeRoutes, Key, Kind, Member, RuleMember, Scope, Standing
 from routed.model.reasons import CutsOff, Lifeline
 
+_LOOPBACK: Final = parse_prefix("127.0.0.0/8")
 _PREFIXES: Final = "prefixes"  # the role of a file that lists them
 
 
-def find_carriers(kernel: HostKernel, limits: Limits) -> dict[bytes, Key]:
-    """Which route carries each SSH peer, where a plan leaves one alone that contains a peer. Raises OSError."""
-    found = {peer: kernel.find_winner(Question(peer), {}).winner for peer in limits.ssh_peers}
-    return {peer: Key(Kind.ROUTE, one.slot, one.member) for peer, one in found.items() if one is not None}
+def find_carriers(
+    kernel: HostKernel, dataplanes: Dataplanes, plan: Plan, limits: Limits
+) -> Generator[None, None, dict[bytes, set[Key]]]:
+    """Which routes carry each SSH peer, where a plan leaves one alone that contains a peer. Raises OSError."""
+    rules = yield from _read_rules(dataplanes)
+    carriers: dict[bytes, set[Key]] = {}
+    for peer, flow in (yield from _find_sessions(kernel, plan, rules, limits)):
+        winner = kernel.find_winner(Question(peer, flow), {}).winner
+        if winner is not None:
+            carriers.setdefault(peer, set()).add(Key(Kind.ROUTE, winner.slot, winner.member))
+    return carriers
 
 
 def guard_lifelines(
@@ -38,10 +55,7 @@ def guard_lifelines(
     """The plan without what would cut off what this host lives by. Raises OSError."""
     if not dirt.needs_dump:
         return hold_back(plan, lambda key: _find_known(host, key))
-    rules: dict[int, list[RuleMember]] = {}
-    for family in FAMILIES:
-        dump = yield from dataplanes.by_kind[Kind.RULE].read_dump(Scope(Kind.RULE, family))
-        rules[family] = [one.member for one in _spread(dump.chunks())]  # type: ignore[misc]
+    rules = yield from _read_rules(dataplanes)
     desired = host.wanted.desired
 
     def is_wanted(key: Key, entry: str) -> bool:
@@ -54,7 +68,9 @@ def guard_lifelines(
         lambda operation, member: find_line(host, operation, member),
         lambda key: key in limits.contacted,
     )
-    keeping = keep_lifelines(plan, list(_find_lived(host, limits)), guarded)
+    sessions = yield from _find_sessions(kernel, plan, rules, limits)
+    lived = [*(Lived(peer, Lifeline.SESSION, flow) for peer, flow in sessions), *_find_others(host)]
+    keeping = keep_lifelines(plan, lived, guarded)
     try:
         asked = next(keeping)
         while True:
@@ -64,13 +80,38 @@ def guard_lifelines(
         return kept
 
 
+def _read_rules(dataplanes: Dataplanes) -> Generator[None, None, dict[int, list[RuleMember]]]:
+    rules: dict[int, list[RuleMember]] = {}
+    for family in FAMILIES:
+        dump = yield from dataplanes.by_kind[Kind.RULE].read_dump(Scope(Kind.RULE, family))
+        rules[family] = [one.member for one in _spread(dump.chunks())]  # type: ignore[misc]
+    return rules
+
+
+def _find_sessions(
+    kernel: HostKernel, plan: Plan, rules: dict[int, list[RuleMember]], limits: Limits
+) -> Generator[None, None, list[tuple[bytes, Flow]]]:
+    """The peers of SSH sessions, each with the packets to it that rules tell apart, those of the plan as well."""
+    found: list[tuple[bytes, Flow]] = []
+    own: list[bytes] | None = None
+    for peer in sorted(limits.ssh_peers):
+        family = family_of(peer)
+        every: list[Any] = [*rules[family]]
+        for operation in of_kind(plan.operations, Kind.RULE, family):
+            every += operation.members
+        if own is None and any(rule.source for rule in every):
+            own = [member.address for member in (yield from kernel.read_addresses())]
+        mine = [address for address in own or () if len(address) == len(peer) and not is_inside(address, _LOOPBACK)]
+        found += [(peer, flow) for flow in find_flows(every, mine)]
+    return found
+
+
 def _find_known(host: Host, key: Key) -> CutsOff | None:
     trouble = host.ledger.troubles.get(key)
     return trouble.reason if trouble and isinstance(trouble.reason, CutsOff) else None
 
 
-def _find_lived(host: Host, limits: Limits) -> Iterator[Lived]:
-    yield from (Lived(peer, Lifeline.SESSION) for peer in sorted(limits.ssh_peers))
+def _find_others(host: Host) -> Iterator[Lived]:
     yield from (Lived(DEFAULT[family][:-1], Lifeline.DEFAULT) for family in FAMILIES)
     gateways = {
         hop.gateway

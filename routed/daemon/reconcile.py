@@ -158,7 +158,7 @@ class Reconciler:
         from routed.daemon import lifelines  # noqa: PLC0415  nearly no plan needs it
 
         if is_by_containment:
-            carriers = lifelines.find_carriers(self.kernel, policy.limits)
+            carriers = yield from lifelines.find_carriers(self.kernel, self.dataplanes, plan, policy.limits)
             policy = replace(policy, limits=replace(policy.limits, carriers=carriers))
             plan = make_plan(comparison.drifts, comparison.notes, policy)
         if not is_forced:

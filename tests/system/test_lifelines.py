@@ -163,6 +163,18 @@ def test_a_rule_that_drops_the_packets_of_the_session_is_held(
     assert session.fileno() >= 0
 
 
+def test_a_list_in_a_table_that_only_the_packets_of_the_session_reach_is_held(
+    daemon: Daemon, family: Family, session: socket.socket
+) -> None:
+    family.ip(f"rule add pref 100 from {family.own} lookup 77")
+    family.ip(f"route add default via {family.gateway} dev v0 table 77")
+    daemon.start(blackholes(family.around, more="table = 77\n"), daemon=QUIET)
+    assert daemon.ask("apply").code == 4
+    shown = ip_json(f"{family.option}route get {family.peer} from {family.own}")
+    assert shown[0]["dev"] == "v0"
+    assert session.fileno() >= 0
+
+
 def test_what_is_held_stays_so_when_somebody_puts_it_and_takes_it_away(
     daemon: Daemon, family: Family, session: socket.socket
 ) -> None:

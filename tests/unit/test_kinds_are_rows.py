@@ -76,8 +76,8 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
     ("daemon/effect.py", "_look_around", "stamps[Kind.RULE]"): "likewise",
     ("daemon/effect.py", "_look_around", "stamps[Kind.ROUTE]"): "likewise",
     ("daemon/effect.py", "is_our_dead_end", "desired.wants[Kind.ROUTE]"): "no route is named that drops a packet",
-    ("daemon/lifelines.py", "guard_lifelines", "dataplanes.by_kind[Kind.RULE]"): "likewise: packets go by routes",
-    ("daemon/lifelines.py", "_find_lived", "host.wanted.desired.wants[Kind.ROUTE]"): "likewise",
+    ("daemon/lifelines.py", "_read_rules", "dataplanes.by_kind[Kind.RULE]"): "likewise: packets go by routes",
+    ("daemon/lifelines.py", "_find_others", "host.wanted.desired.wants[Kind.ROUTE]"): "likewise",
     ("daemon/lifelines.py", "_answer", "dataplanes.by_kind[Kind.ROUTE]"): "likewise",
     ("kernel/defaults.py", "_decode_zeros", "isinstance(route.member, bytes)"): "tells mypy what a route's member is",
     ("kernel/kernel.py", "Kernel.read_addresses", "CODECS[Kind.ADDRESS]"): (

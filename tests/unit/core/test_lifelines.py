@@ -8,10 +8,10 @@ from typing import Any, Final
 import pytest
 
 from routed.core.guard import may_cut_off
-from routed.core.lifelines import Around, Guarded, Lived, hold_back, keep_lifelines, leave_out
+from routed.core.lifelines import Around, Guarded, Lived, find_flows, hold_back, keep_lifelines, leave_out
 from routed.model import names
 from routed.model.change import Nature, Operation, Plan, Verb
-from routed.model.lookup import Decision, Exact
+from routed.model.lookup import PLAIN, Decision, Exact, Flow
 from routed.model.net import IPV4, parse_address, parse_prefix
 from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue, RuleMember, RuleSlot, RuleValue, Standing
 from routed.model.prefixes import Packed
@@ -128,6 +128,23 @@ def test_a_rule_that_drops_is_held_back_where_it_would_come_first() -> None:
     assert held(keep(put_rule(drops), now=via("0.0.0.0/0"))) == [drops]
     assert not held(keep(put_rule(drops._replace(priority=40000)), now=via("0.0.0.0/0")))
     assert not held(keep(put_rule(drops._replace(destination=parse_prefix("192.0.2.0/24"))), now=via("0.0.0.0/0")))
+
+
+def test_the_packets_of_a_session_are_told_apart_by_the_sources_that_rules_ask_for() -> None:
+    own = [parse_address(text) for text in ("10.0.0.1", "10.0.0.2", "10.1.0.1")]
+    assert find_flows(RULES, own) == [PLAIN]
+    selecting = RuleMember(50, table=100, source=parse_prefix("10.0.0.0/24"))
+    assert find_flows([*RULES, selecting], own) == [Flow(own[0]), Flow(own[2])]
+    assert find_flows([*RULES, selecting], []) == [PLAIN]
+
+
+def test_a_dead_end_in_the_table_of_a_source_is_held_back_and_one_that_such_packets_never_meet_is_not() -> None:
+    selecting = RuleMember(50, table=100, source=parse_prefix("10.0.0.0/24"))
+    table = RouteSlot(IPV4, 100, 0)
+    mine = Lived(PEER, Lifeline.SESSION, Flow(parse_address("10.0.0.1")))
+    now, rules = via("0.0.0.0/0", slot=table), (RULES[0], selecting, *RULES[1:])
+    assert held(keep(put("10.0.0.0/8", slot=table), now=now, lived=mine, rules=rules))
+    assert not held(keep(put("10.0.0.0/8"), now=now, lived=mine, rules=rules))
 
 
 def test_what_has_no_way_now_has_none_to_lose() -> None:
