@@ -12,7 +12,7 @@ default routes of a table of an ``Exact``, and what stands in a table for an add
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from routed.core.guard import is_dead_end
@@ -76,7 +76,7 @@ class _Draft:
         """The plan as it is now."""
         if not self.refusals:
             return plan
-        return Plan(tuple(self.operations), (*plan.refusals, *self.refusals), plan.held, plan.notes)
+        return replace(plan, operations=tuple(self.operations), refusals=(*plan.refusals, *self.refusals))
 
 
 class _Candidate(NamedTuple):

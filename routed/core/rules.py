@@ -1,7 +1,7 @@
 """Policy rules as the kernel goes through them: which packets one selects, and which packet one could be tried with.
 
 Here must never live: whose a rule is, or what a table holds. Source: fib_rule_match in net/core/fib_rules.c,
-fib4_rule_match in net/ipv4/fib_rules.c, fib6_rule_match in net/ipv6/fib6_rules.c; fib-rules(7) does not exist.
+fib4_rule_match in net/ipv4/fib_rules.c, fib6_rule_match in net/ipv6/fib6_rules.c.
 """
 
 from __future__ import annotations
