@@ -322,7 +322,7 @@ def test_a_vip_that_is_a_network_of_this_host_leaves_the_kernels_route_to_it_alo
     monitor.heard()
     daemon.start(FILE.replace(VIP, "192.168.160.0/23"))
     assert [change for change in monitor.heard() if change.port] == []  # 0: the kernel itself
-    assert daemon.entry(ENTRY)["state"] == "shadowed"
+    assert daemon.entry(ENTRY)["state"] == "conflict"
     assert "the kernel's own object stands in its place" in reason(daemon)
 
 
