@@ -47,6 +47,7 @@ class Message(StrEnum):
     SELECTOR_CHANGED = "selector-changed"
     VIP_CONDITION = "vip-condition"
     VIP_BYPASSED = "vip-bypassed"
+    SHADOWED = "shadowed"
     VIP_ANNOUNCED = "vip-announced"
     VIP_NOT_ANNOUNCED = "vip-not-announced"
     REPEATED = "repeated"
@@ -155,6 +156,7 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.VIP_BYPASSED: Row(
         "a694a200eea44fbd9de38bbab6e7fcb5", WARNING, "{subject} stands, but {reason}", is_state=True
     ),
+    Message.SHADOWED: Row("d035952e571346ac9a1caca53506e375", WARNING, "{subject} stands, but {reason}", is_state=True),
     Message.VIP_ANNOUNCED: Row(
         "a46ee642f34e4672b9ecd80bf684b61a", INFO, "{subject} announced to its neighbours: {reason}"
     ),

@@ -15,7 +15,7 @@ from routed.audit.reasons import describe_reason
 from routed.audit.records import Record, make_record
 from routed.audit.wording import Absence
 from routed.model.checks import Ruling
-from routed.model.reasons import CallFailed, Defect, Fought, Paused, Reason
+from routed.model.reasons import CallFailed, Defect, Fought, Overruled, Paused, Reason
 
 EVERYTHING: Final = "everything"  # the subject of a pause that names no entry
 
@@ -174,6 +174,17 @@ def note_vip_bypassed(entry: str, key: str, why: Reason | None) -> Record:
         Message.VIP_BYPASSED,
         {"subject": f"{entry} {key}", "reason": reason},
         {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason},
+    )
+
+
+def note_shadowed(entry: str, key: str, why: Reason | None) -> Record:
+    """An object stands, and something that is not ours decides in its place."""
+    reason = describe_reason(why)
+    actor = name_actor(why.port, why.process).fields if isinstance(why, Overruled) else {}
+    return make_record(
+        Message.SHADOWED,
+        {"subject": f"{entry} {key}", "reason": reason},
+        {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason} | actor,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from routed.audit.actors import name_actor
 from routed.model.entries import How, Matcher
+from routed.model.names import ROUTE_TYPES
 from routed.model.net import format_address, format_destination, format_prefix
 from routed.model.reasons import (
     AddressChange,
@@ -25,6 +26,7 @@ from routed.model.reasons import (
     Chosen,
     Claimed,
     Condition,
+    CutsOff,
     Deed,
     DefaultAddress,
     Defect,
@@ -46,6 +48,7 @@ from routed.model.reasons import (
     KernelChooses,
     Lack,
     LeftAlone,
+    Lifeline,
     LinkChange,
     LinkDown,
     LinkTaken,
@@ -71,6 +74,7 @@ from routed.model.reasons import (
     OtherMark,
     OtherSource,
     Outdated,
+    Overruled,
     OwnAddress,
     Paused,
     Plain,
@@ -250,6 +254,24 @@ def _describe_other_source(bypass: OtherSource) -> str:
     return f"packets to {format_address(bypass.address)} leave from {source}{why}"
 
 
+def _describe_rival(rival: Overruled) -> str:
+    what = rival.route or (f"a {ROUTE_TYPES[rival.dead_end]} route" if rival.dead_end else "")
+    rule = f"rule {rival.rule}" if rival.rule else ""
+    decides = f"{what} decides" + (f", by {rule}" if rule else "") if what else f"{rule} decides"
+    actor = name_actor(rival.port, rival.process).words
+    return f"{decides}, put there by {actor}" if actor else decides
+
+
+def _describe_cut(cut: CutsOff) -> str:
+    what = {
+        Lifeline.SESSION: f"the SSH session of {format_address(cut.address)}",
+        Lifeline.GATEWAY: f"gateway {format_address(cut.address)} of a route of ours",
+        Lifeline.DEFAULT: "all that only a default route is for",
+    }[cut.lifeline]
+    line = f"{cut.line}: " if cut.line else ""
+    return f"{line}it would take the way to {what}: apply --force lets it"
+
+
 def _describe_difference(difference: Differs) -> str:
     what = ", ".join(difference.fields)
     if difference.is_foreign:
@@ -371,6 +393,8 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     NoWay: lambda it: f"the kernel finds no way to {format_address(it.address)}",
     OwnAddress: lambda it: f"{format_address(it.address)} is an address of this host, so no packet to it is routed",
     OtherSource: _describe_other_source,
+    Overruled: _describe_rival,
+    CutsOff: _describe_cut,
     CameTo: lambda it: f"it came to {it.link}",
     InUse: lambda it: f"link {it.link} came into use",
     OtherMark: lambda it: f"the same under another {it.field}",

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
-from routed.cli.plan_text import render_refusals, render_waiting
+from routed.cli.plan_text import render_refusals, render_shadowed, render_waiting
 from routed.cli.problems import read_problems, show_problems
 from routed.cli.terminal import complain, say, say_json, wants_color
 from routed.model.documents import ApplyDocument
@@ -72,6 +72,7 @@ def render_result(result: ApplyDocument, *, is_colored: bool) -> Iterator[str]:
         return
     yield from render_refusals("Left alone:", result["refusals"], is_colored=is_colored)
     yield from render_waiting(result["waiting"], is_colored=is_colored)
+    yield from render_shadowed(result.get("shadowed", []), is_colored=is_colored)
     counts = {"changed": result["changed"], "in sync": result["in_sync"], **_count_others(result)}
     told = [f"{count} {what}" for what, count in counts.items() if count or what in {"changed", "in sync"}]
     subject = f"Revision {result['revision']} is" if result["revision"] else "The files are"
@@ -100,7 +101,7 @@ def _count_others(result: ApplyDocument) -> dict[str, int]:
         }
     left_alone = counts.get("drift", 0) + counts.get("conflict", 0) + result.get("leftovers", 0)
     return {"failed": counts.get("failed", 0), "left alone": left_alone} | {
-        state: counts.get(state, 0) for state in ("waiting", "withheld", "degraded", "held", "paused")
+        state: counts.get(state, 0) for state in ("waiting", "withheld", "shadowed", "degraded", "held", "paused")
     }
 
 
@@ -108,7 +109,8 @@ def judge(result: ApplyDocument) -> Exit:
     """The exit code of a result."""
     if result["problems"]:
         return Exit.INVALID
-    if result["failures"] or "unknown" in result or "unsaved" in result or result.get("counts", {}).get("degraded"):
+    is_bad = bool(result["failures"] or result.get("shadowed") or result.get("counts", {}).get("degraded"))
+    if is_bad or "unknown" in result or "unsaved" in result:
         return Exit.FAILED
     return Exit.REFUSED if any(refusal["by_guard"] for refusal in result["refusals"]) else Exit.DONE
 

@@ -34,7 +34,7 @@ class CommandError(Exception):
 
 MEANINGS: Final[dict[Exit, str]] = {
     Exit.DONE: "done; all is in sync or waiting, and what waits is listed",
-    Exit.FAILED: "an error, or in force but some objects failed",
+    Exit.FAILED: "an error, or in force but some objects failed or are shadowed",
     Exit.DRIFT: "the kernel differs from the files; only with --exit-code",
     Exit.TIMED_OUT: "timed out",
     Exit.REFUSED: "refused, or held by a guard",

@@ -12,7 +12,14 @@ from typing import Final
 from routed.audit.figures import format_count
 from routed.audit.printable import make_printable
 from routed.cli.terminal import BOLD, CYAN, GREEN, RED, YELLOW, paint
-from routed.model.documents import AbsenceDocument, PlanDocument, RefusalDocument, StepDocument, WaitingDocument
+from routed.model.documents import (
+    AbsenceDocument,
+    FailureDocument,
+    PlanDocument,
+    RefusalDocument,
+    StepDocument,
+    WaitingDocument,
+)
 
 COLORS: Final = {"+": GREEN, "~": YELLOW, "-": RED, "!": CYAN}
 TOTALS: Final = {"+": "to add", "~": "to change", "!": "to repair", "-": "to remove"}
@@ -25,6 +32,7 @@ def render_plan(plan: PlanDocument, *, is_colored: bool) -> list[str]:
     lines += render_refusals("Left alone:", plan["refusals"], is_colored=is_colored)
     lines += render_refusals("Worth knowing:", plan["notes"], is_colored=is_colored)
     lines += render_waiting(plan["waiting"], is_colored=is_colored)
+    lines += render_shadowed(plan.get("shadowed", []), is_colored=is_colored)
     lines += render_absent(plan.get("absent", []))
     return [*lines, _render_total(plan)]
 
@@ -46,6 +54,14 @@ def render_waiting(waiting: Iterable[WaitingDocument], *, is_colored: bool) -> I
         if number == 0:
             yield paint("Waiting:", BOLD, is_colored=is_colored)
         yield make_printable(f"  {wait['entry']} ({wait['origin']}): {wait['reason']}")
+
+
+def render_shadowed(shadowed: Iterable[FailureDocument], *, is_colored: bool) -> Iterator[str]:
+    """What stands, and something that is not ours decides. Nothing at all when there is none."""
+    for number, one in enumerate(shadowed):
+        if number == 0:
+            yield paint("Shadowed:", BOLD, is_colored=is_colored)
+        yield make_printable(f"  {one['entry']} {one['object']} ({one['origin']}): {one['reason']}")
 
 
 def render_absent(absent: Iterable[AbsenceDocument]) -> Iterator[str]:
@@ -75,6 +91,7 @@ def _render_total(plan: PlanDocument) -> str:
     left_alone = sum(refusal["count"] for refusal in plan["refusals"])
     others = [f"{left_alone} left alone"] if left_alone else []
     others += [f"{len(plan['waiting'])} waiting"] if plan["waiting"] else []
+    others += [f"{len(shadowed)} shadowed"] if (shadowed := plan.get("shadowed")) else []
     if parts:
         return f"Plan: {', '.join(parts + others)}."
     return f"Nothing to do: {', '.join(others)}." if others else NOTHING

@@ -32,6 +32,7 @@ COLORS: Final = {
     "paused": CYAN,
     "drift": YELLOW,
     "held": RED,
+    "shadowed": RED,
     "conflict": RED,
     "failed": RED,
     "unknown": RED,

@@ -14,6 +14,7 @@ from typing import Final
 
 from routed.core.desired import scope_of
 from routed.core.reasons import is_unexplained
+from routed.core.rivals import Rivals
 from routed.model.change import Cause
 from routed.model.objects import Key, Kind, Member, Scope, Slot, SlotKey, Value
 from routed.model.reasons import Look
@@ -40,6 +41,7 @@ class Dirt:
     distinct: dict[Cause, Cause] = field(default_factory=dict)  # each cause once, however many keys share it
     sources: set[str] = field(default_factory=set)  # of facts, of which something is new: see ``core.sources``
     regained: set[int] = field(default_factory=set)  # ifindexes of links that came into use: up, with carrier
+    rivals: Rivals | None = None  # what others did, which may decide in place of ours: no matter of a comparison
 
     def __bool__(self) -> bool:
         return bool(self.everything or self.scopes or self.keys or self.sources)
@@ -94,6 +96,14 @@ class Dirt:
                 mine.setdefault(member, self.distinct.setdefault(cause, cause))
         self.sources |= other.sources
         self.regained |= other.regained
+        self.take_rivals(other)
+
+    def take_rivals(self, other: Dirt) -> None:
+        """Take over what is known of rivals there, and leave nothing of it."""
+        taken, other.rivals = other.rivals, None
+        if taken is not None:
+            self.rivals = self.rivals or Rivals()
+            self.rivals.absorb(taken)
 
     def explain(self, scopes: Iterable[Scope], cause: Cause) -> None:
         """Give this cause to what the kernel took away in these dumps without saying why."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from routed.core.kinds import KINDS
-from routed.model.change import Drift, Nature, Operation, Refusal, Verb
+from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import OnConflict
 from routed.model.objects import Key, Kind, Member, Slot
 from routed.model.owner import Owner, Stamp, Stamps
-from routed.model.reasons import CarriesSession, Flaw, LeftAlone, Reason, TooMany, WouldFall
+from routed.model.reasons import CarriesSession, FirstContact, Flaw, LeftAlone, Reason, TooMany, WouldFall
 from routed.model.text import differs_in_mark
 
 LineKey = tuple[Kind, Slot, Hashable]
@@ -31,6 +31,8 @@ class Limits:
     max_deletes: float = 0.5  # share of the owned objects
     is_forced: bool = False  # ``apply --force``: the deletions were asked for by name
     ssh_peers: frozenset[bytes] = frozenset()
+    # peer → the routes that carry it; None: what contains it counts
+    carriers: Mapping[bytes, Container[Key]] | None = None
     contacted: Container[Key] = field(default_factory=frozenset)  # keys that were ours before
     ssh_addresses: frozenset[bytes] = frozenset()  # of this host, on which SSH sessions are
     # (kind, slot, members that nobody wants) → how many of them which entry wanted before
@@ -53,8 +55,9 @@ def find_lifeline(drift: Drift, limits: Limits, stamp: Stamp) -> Reason | None:
     if not lifelines or differs_in_mark(drift.kind, first, drift.want.value):
         return None
     for member in drift.members:
-        why = lifelines.get(member)
-        if why and Key(drift.kind, drift.slot, member) not in limits.contacted:
+        key = Key(drift.kind, drift.slot, member)
+        why = lifelines.get(member) if key not in limits.contacted else None
+        if why and (why := _find_carried(key, why, limits)):
             return why
     return None
 
@@ -96,6 +99,24 @@ def _find_why_stuck(
     moved = {line.address(member) for drift in drifts for member in drift.members}
     carrying = sorted(moved & limits.ssh_addresses)
     return CarriesSession(carrying[0]) if carrying else None
+
+
+def _find_carried(key: Key, why: Reason, limits: Limits) -> Reason | None:
+    """Whose packets go by this route, where it is known: to contain an address is not to carry it."""
+    if limits.carriers is None or why == FirstContact():
+        return why
+    carried = (peer for peer in sorted(limits.ssh_peers) if key in limits.carriers.get(peer, ()))
+    return next(map(FirstContact, carried), None)
+
+
+def may_cut_off(plan: Plan) -> bool:
+    """Does a plan put anything that drops packets, or take anything away? Else no lifeline is in danger."""
+    return any(operation.verb is Verb.DELETE or is_dead_end(operation) for operation in plan.operations)
+
+
+def is_dead_end(operation: Operation) -> bool:
+    """Does an operation put something that drops packets?"""
+    return operation.verb is not Verb.DELETE and KINDS[operation.kind].drops(operation.members[0], operation.value)
 
 
 def limit_deletions(

@@ -22,6 +22,7 @@ from routed.core.reasons import (
     find_link_change,
     is_unexplained,
 )
+from routed.core.rivals import Rivals
 from routed.core.sources import BEHIND
 from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, FactEvent, Ipv6Event, LinkEvent, ObjectEvent
@@ -147,6 +148,10 @@ def _hear_unwanted(dirt: Dirt, event: ObjectEvent, desired: Desired, stamp: Stam
         dirt.add_scopes([scope_of(kind, slot)], IN_LINE)
         if not event.is_removal:
             dirt.note_cause(kind, slot, members, blame(event, identify, Deed.ADDED))
+    if not stamp(event.value).is_ours:
+        rivals = dirt.rivals = dirt.rivals or Rivals()
+        is_worth_it = not event.is_removal and not rivals.is_full
+        rivals.note(kind, slot, members, blame(event, identify, Deed.CHANGED) if is_worth_it else None)
     made_by_kernel = row.made_by_kernel.get(slot)
     if made_by_kernel and not made_by_kernel.isdisjoint(map(row.stands_for, members)):
         dirt.add_scopes([scope_of(kind, slot)], blame(event, identify, Sign.DEFAULT_RULE))

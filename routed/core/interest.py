@@ -7,15 +7,15 @@ event could tell: what stands under a wanted key, what a fact speaks of, and wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import nlargest
 from itertools import chain, pairwise
 from typing import Any, Final
 
-from routed.core.desired import Desired
+from routed.core.desired import Desired, Members
 from routed.core.kinds import KINDS
 from routed.model.events import PLACE_SIZE, Interest, Span, place_of
-from routed.model.net import ADDRESS_LENGTH, FAMILIES
+from routed.model.net import ADDRESS_LENGTH, DEFAULT, FAMILIES, network_of
 
 MOST: Final = 64  # spans of one family; the kernel goes through them for each event
 MANY: Final = 4096  # places; to sort more of them takes longer than others should wait
@@ -41,12 +41,20 @@ def join_spans(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple((joined[start][0], joined[stop - 1][1]) for start, stop in pairwise(cuts))
 
 
+def _find_halves(slots: Iterable[Members]) -> Iterator[bytes]:
+    """Two routes to half of all addresses decide in place of a default route, under another destination each."""
+    for family in FAMILIES:
+        if any(DEFAULT[family] in members for members in slots):
+            yield network_of(bytes(ADDRESS_LENGTH[family]), 1)
+            yield network_of(b"\x80" + bytes(ADDRESS_LENGTH[family] - 1), 1)
+
+
 def _find_spans(desired: Desired, watched: Iterable[bytes], family: int) -> set[Span]:
     """The places of all that is wanted or watched. A crowd is one span, from its first to its last, and so are many."""
     width = ADDRESS_LENGTH[family] + 1
     kinds = [kind for kind, row in KINDS.items() if row.are_prefixes]
     slots = [members for kind in kinds for slot, members in desired.wants[kind].items() if slot.family == family]
-    singles: Iterable[Any] = chain(watched, *(members.single for members in slots))
+    singles: Iterable[Any] = chain(watched, *(members.single for members in slots), _find_halves(slots))
     heads = {prefix[:PLACE_SIZE] for prefix in singles if len(prefix) == width}
     if len(heads) > MANY:
         spans = {(place_of(min(heads)), place_of(max(heads)))}

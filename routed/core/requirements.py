@@ -26,7 +26,7 @@ def need_for_requirements(entry: Entry) -> Needs:
     return Needs(facts=frozenset(key_of(one.check) for one in asked), has_addresses=any(one.src for one in asked))
 
 
-class Decision(NamedTuple):
+class InForce(NamedTuple):
     """What of an entry is in force."""
 
     variant: Entry | None  # None: nothing of it
@@ -36,20 +36,20 @@ class Decision(NamedTuple):
     note: Reason | None = None  # why it is another one than the file says
 
 
-def decide(entry: Entry, facts: Facts) -> Decision:
+def decide(entry: Entry, facts: Facts) -> InForce:
     """By what the checks say that it requires."""
     reads = frozenset().union(*(_list_reads(one, facts) for one in _list_asked(entry)))
     unmet = _join_unmet(entry.requires, facts)
     variant, without = _leave_out_legs(entry, facts)
     if unmet is None and variant is not None:
-        return Decision(variant, reads, note=without)
+        return InForce(variant, reads, note=without)
     why, when_down = unmet or without, entry.when_down or WhenDown()
     if when_down.down_metric is not None:
-        return Decision(replace(entry, metric=when_down.down_metric), reads, note=why)  # type: ignore[call-arg]
+        return InForce(replace(entry, metric=when_down.down_metric), reads, note=why)  # type: ignore[call-arg]
     are_all_down = all(_join_unmet(other, facts) is not None for other in when_down.alternatives)
     if when_down.keeps and when_down.is_preferred and are_all_down:
-        return Decision(entry, reads, degraded=why)
-    return Decision(None, reads, withheld=why)
+        return InForce(entry, reads, degraded=why)
+    return InForce(None, reads, withheld=why)
 
 
 def _list_asked(entry: Entry) -> Iterator[Requirement]:

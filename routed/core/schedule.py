@@ -18,11 +18,13 @@ from routed.core.desired import Desired, scope_of
 from routed.core.dirt import STORM, Dirt
 from routed.core.hear import hear_address, hear_behind, hear_link, hear_object, may_open_a_way
 from routed.core.reasons import Identify, identify_nobody
+from routed.core.rivals import Rivals
 from routed.core.sources import CLOCK, ROUTE
 from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause
 from routed.model.events import AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts
+from routed.model.net import FAMILIES
 from routed.model.owner import Stamps
 from routed.model.reasons import Look
 
@@ -37,7 +39,18 @@ PATIENCE: Final = 0.5
 PERSEVERANCE: Final = 2.0
 CHEAP: Final = 0.01  # seconds; no rest is needed after questions to the host that take no longer
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
-PASSES: Final = frozenset({Deadline.KEYS, Deadline.QUESTION, Deadline.DUMP, Deadline.LOOK_AGAIN, Deadline.RESYNC})
+PASSES: Final = frozenset(
+    {
+        Deadline.KEYS,
+        Deadline.QUESTION,
+        Deadline.EFFECT,
+        Deadline.DUMP,
+        Deadline.LOOK_AGAIN,
+        Deadline.RESYNC,
+    }
+)
+CALM: Final = 0.05  # seconds from what others did until it is asked what that means: repairs come first
+RETRY: Final = 5.0  # seconds from an asking that failed to the next one
 
 
 @dataclass(slots=True)
@@ -51,6 +64,7 @@ class Schedule:
     events: int = 0  # of those
     rest_until: float = 0.0  # no dump before
     facts_rest_until: float = 0.0  # no question to the host before
+    effect_rest_until: float = 0.0  # it is not asked before whether ours decides
     timetable: Timetable = field(default_factory=Timetable)
     follows_addresses: bool = True  # do the files need to know them?
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
@@ -107,6 +121,10 @@ class Schedule:
         dirt, timetable = self.dirt, self.timetable
         timetable.set(Deadline.KEYS, self.find_end_of_storm(now) if dirt.keys else None)
         timetable.set(Deadline.QUESTION, self._find_due_question(now) if dirt.sources else None)
+        if not dirt.rivals:
+            timetable.cancel(Deadline.EFFECT)
+        elif timetable.find(Deadline.EFFECT) is None:
+            timetable.set(Deadline.EFFECT, max(now + CALM, self.effect_rest_until))
         timetable.set(Deadline.DUMP, self._find_due_dump(now) if dirt.needs_dump else None)
 
     def find_end_of_storm(self, now: float) -> float:
@@ -118,6 +136,9 @@ class Schedule:
 
     def take(self, now: float) -> Dirt:
         """Hand over what is due now."""
+        rivals = Dirt()
+        if self.dirt.rivals and (self.timetable.find(Deadline.EFFECT) or now) > now:
+            rivals.take_rivals(self.dirt)
         may_ask = self._find_due_question(now) <= now
         may_dump = self._find_due_dump(now) <= now
         if may_dump if self.dirt.needs_dump else may_ask or not self.dirt.sources:
@@ -127,6 +148,8 @@ class Schedule:
             if may_ask:
                 taken.sources, self.dirt.sources = self.dirt.sources, set()
                 taken.regained, self.dirt.regained = self.dirt.regained, set()
+            taken.take_rivals(self.dirt)
+        self.dirt.take_rivals(rivals)
         if self.timetable.take(Deadline.LOOK_AGAIN, now):
             taken.sources.add(CLOCK)
         if self.timetable.take(Deadline.RESYNC, now):
@@ -167,6 +190,20 @@ class Schedule:
         """The host was asked what events do not tell: rest in proportion to what that cost, if it was much."""
         cost = ended - began
         self.facts_rest_until = ended + SHARE * cost if cost > CHEAP else 0.0
+
+    def note_effect(self, began: float, ended: float) -> None:
+        """It was asked whether ours decides: rest in proportion to what that cost, if it was much."""
+        cost = ended - began
+        self.effect_rest_until = ended + SHARE * cost if cost > CHEAP else 0.0
+
+    def retry_effect(self, dirt: Dirt, now: float) -> None:
+        """It could not be asked: what others did meanwhile is kept for the next time."""
+        self.dirt.take_rivals(dirt)
+        if dirt.everything:
+            self.dirt.rivals = self.dirt.rivals or Rivals()
+            self.dirt.rivals.families.update(FAMILIES)
+        self.effect_rest_until = now + RETRY
+        self.timetable.cancel(Deadline.EFFECT)
 
     def note_pass(self, dirt: Dirt, began: float, ended: float) -> None:
         """A pass is over: rest in proportion to what it cost, and count the next resync from here."""

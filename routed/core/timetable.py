@@ -22,6 +22,7 @@ class Deadline(StrEnum):
     ANNOUNCE = "announce"  # neighbours of a VIP are told
     KEYS = "keys"  # single objects are looked at, of which events told
     QUESTION = "question"  # the host is asked again what events do not tell
+    EFFECT = "effect"  # it is asked whether ours decides, since others did something
     DUMP = "dump"  # whole dumps are looked at
     LOOK_AGAIN = "look-again"  # time alone makes a fact, or an entry, another one
     POLL = "poll"  # what tells of no changes is read again

@@ -31,6 +31,7 @@ class State(StrEnum):
     PAUSED = "paused"
     DRIFT = "drift"  # seen, and left alone because the entry says observe or once
     HELD = "held"
+    SHADOWED = "shadowed"  # it stands, and something that is not ours decides in its place
     CONFLICT = "conflict"
     DEGRADED = "degraded"  # what it requires is not so, and neither is what every alternative requires
     FAILED = "failed"

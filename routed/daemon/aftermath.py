@@ -13,7 +13,7 @@ from typing import Final
 from routed.core.desired import scope_of
 from routed.core.holds import GROUP, Hold, Subject, Why
 from routed.core.troubles import State, Trouble, Troubled
-from routed.core.vip import find_unproved
+from routed.core.vip import find_unproved, key_of
 from routed.core.waiting import PASSING, is_waiting
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison
@@ -105,17 +105,20 @@ def note_troubles(host: Host, report: Report, comparison: Comparison, now: float
     left_out = host.under_way.overtaken - dirt.keys.keys()  # another pass knew these better
     over = host.ledger.note_troubles(_find_troubles(host, report, now), scopes, dirt.keys, left_out)
     ended = {(one.entry, one.subject): one for troubled in over for one in _end(host, troubled)}  # an entry once
-    _note_unproved(host, now)
+    host.ledger.forget_shadowed(host.wanted.desired.get)
+    _note_vips(host, now)
     if dirt.needs_dump:  # single keys may be put right before anybody has looked at the others
         host.note_in_order()
     return list(ended.values())
 
 
-def _note_unproved(host: Host, now: float) -> None:
+def _note_vips(host: Host, now: float) -> None:
     """The proof of every VIP whose route is in order: does the kernel take the node's address for a source?"""
     vips = host.wanted.needs.vips
-    found = find_unproved(vips, host.wanted.desired.resolutions, host.world.facts, vocabulary_of(host)) if vips else {}
-    host.ledger.note_unproved(found, now)
+    if vips:
+        found = find_unproved(vips, host.wanted.desired.resolutions, host.world.facts, vocabulary_of(host))
+        in_order = {key: why for key, why in found.items() if key not in host.ledger.troubles}
+        host.ledger.note_shadowed({key_of(vip) for vip in vips}, in_order, now)
 
 
 def _end(host: Host, over: Troubled) -> Iterator[Ended]:

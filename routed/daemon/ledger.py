@@ -6,9 +6,10 @@ all of the state that cannot be built again from the files and the kernel: the r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Final
 
 from routed.core.announce import Announcements
 from routed.core.desired import scope_of
@@ -16,8 +17,11 @@ from routed.core.holds import Holds, Why
 from routed.core.kinds import KINDS
 from routed.core.timetable import Timetable
 from routed.core.troubles import State, Trouble, Troubled, Troubles
-from routed.model.objects import Key, Scope, Value
-from routed.model.reasons import Reason
+from routed.model.change import Cause
+from routed.model.objects import Key, Scope, Slot, Value
+from routed.model.reasons import Reason, is_same
+
+MAKERS: Final = 256  # objects of others of which it is remembered who put them there
 
 
 @dataclass(slots=True)
@@ -27,7 +31,9 @@ class Ledger:
     holds: Holds = field(default_factory=Holds)
     announcements: Announcements = field(default_factory=Announcements)
     troubles: Troubles = field(default_factory=Troubles)
-    unproved: dict[Key, Trouble] = field(default_factory=dict)  # routes of VIPs that the kernel does not follow
+    shadowed: dict[Key, Trouble] = field(default_factory=dict)  # what stands, and something that is not ours decides
+    makers: dict[Key, Cause] = field(default_factory=dict)  # who put objects of others there; the last comes last
+    turns: dict[tuple[str, Slot], int] = field(default_factory=dict)  # where to go on asking in a large set
     since: dict[str, float] = field(default_factory=dict)  # entry → when it came into sync or was first seen
     displaced: dict[Key, Value] = field(default_factory=dict)  # what our objects took the place of
     established: set[Key] = field(default_factory=set)  # lifelines that were ours before
@@ -39,6 +45,7 @@ class Ledger:
             self.holds.copy(),
             since=dict(self.since),
             displaced=dict(self.displaced),
+            shadowed=dict(self.shadowed),
             established=set(self.established),
             postponed=set(self.postponed),
         )
@@ -85,14 +92,52 @@ class Ledger:
         """All that is not in sync in these scopes and of these keys. Returns what is over: see ``Troubles.update``."""
         return self.troubles.update(found, scopes, keys, left_out)
 
-    def note_unproved(self, found: Mapping[Key, Reason], now: float) -> None:
-        """These routes of VIPs are not followed; where one is in trouble anyway that says enough."""
-        former = self.unproved
-        self.unproved = {
-            key: former[key] if key in former and former[key].reason == why else Trouble(State.CONFLICT, why, now)
+    def note_shadowed(self, asked: Container[Key], found: Mapping[Key, Reason], now: float) -> None:
+        """Of these objects it was asked what decides in their place, and of these it is known.
+
+        Of what was not asked about nothing is known that was not known before. It is shadowed since it was first seen,
+        and who is behind that is who was found then.
+        """
+        former = self.shadowed
+        self.shadowed = {key: trouble for key, trouble in former.items() if key not in asked} | {
+            key: former[key]
+            if key in former and is_same(former[key].reason, why)
+            else Trouble(State.SHADOWED, why, now)
             for key, why in found.items()
-            if key not in self.troubles
         }
+
+    def forget_shadowed(self, is_wanted: Callable[[Key], object]) -> None:
+        """Nobody asks any more about what nobody wants."""
+        if self.shadowed:
+            self.shadowed = {key: trouble for key, trouble in self.shadowed.items() if is_wanted(key) is not None}
+
+    def note_makers(self, makers: Mapping[Key, Cause | None]) -> None:
+        """Who did the last thing to these objects of others, as events told; None: they are gone."""
+        for key, cause in makers.items():
+            self.makers.pop(key, None)
+            if cause is not None:
+                self.makers[key] = cause
+        for key in list(self.makers)[: -MAKERS or None]:
+            del self.makers[key]
+
+    def find_maker(self, key: Key) -> Cause | None:
+        """Who put this object of others there. The kernel puts a route for somebody who gave this host an address."""
+        cause = self.makers.get(key)
+        if cause is not None and cause.port:
+            return cause
+        place = KINDS[key.kind].find_place(key.slot, key.member)
+        behind = (
+            made
+            for other, made in reversed(self.makers.items())
+            if made.port and place in {*KINDS[other.kind].list_made(other.slot, other.member)}
+        )
+        return next(behind, cause)
+
+    def take_turn(self, entry: str, slot: Slot, count: int, total: int) -> int:
+        """Where in a large set to go on asking: so many members from here are asked about now."""
+        start = self.turns.get((entry, slot), 0)
+        self.turns[entry, slot] = start + count if start + count < total else 0
+        return start
 
     def note_established(self, lifelines: Iterable[Key]) -> None:
         """Remember those that are ours and in order now."""

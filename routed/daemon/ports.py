@@ -10,6 +10,7 @@ from typing import Protocol
 
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
+from routed.model.lookup import Decision, Question
 from routed.model.objects import AddressMember, Chunk, Standing
 from routed.model.process import Process
 
@@ -59,6 +60,12 @@ class HostKernel(Protocol):
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
         """How the kernel would send a packet to these addresses; those it cannot reach are left out."""
+
+    def find_winner(self, question: Question, links: Mapping[str, int]) -> Decision:
+        """Which route the kernel would send this packet by now. ``links`` are the ifindexes of those it names.
+
+        Raises OSError where it gives no answer.
+        """
 
     def read_default_routes(self) -> tuple[Standing, ...]:
         """The routes to destination zero, of any length, in the kernel's order."""

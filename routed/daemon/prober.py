@@ -21,7 +21,7 @@ from routed.model.checks import Check, Ruling, Target, key_of
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey, Facts, Freshness
 from routed.model.reasons import Finding, Paused, Probed
-from routed.probes.ask import Asked, ask
+from routed.probes.ask import Answered, ask
 from routed.probes.sockets import Path
 
 AT_ONCE: Final = 64  # questions on the way
@@ -126,7 +126,7 @@ class Prober:
 
     async def _ask(self, probing: Probing, target: Target) -> None:
         path = find_path(probing.check, self._find_facts())
-        told = await ask(probing.check, target, path) if isinstance(path, Path) else Asked(path, 0.0)
+        told = await ask(probing.check, target, path) if isinstance(path, Path) else Answered(path, 0.0)
         self._tasks.pop((probing.check.name, target), None)
         if self.probings.get(probing.check.name) is not probing:
             return

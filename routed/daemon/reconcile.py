@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 
 from routed.core.dirt import Dirt
 from routed.core.entries import find_needs
-from routed.core.guard import Limits
+from routed.core.guard import Limits, may_cut_off
 from routed.core.interest import find_interest
 from routed.core.plan import Policy, make_plan
 from routed.core.sources import ROUTE, ask_for
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, remember_displaced, verify
 from routed.daemon.dataplane import Dataplanes
+from routed.daemon.effect import look_at_effect
 from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, find_all_scopes, observe
@@ -31,7 +32,7 @@ from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
 from routed.model.lifetime import BootTime
 from routed.model.objects import Key, Value
-from routed.model.reasons import Look
+from routed.model.reasons import FirstContact, Look
 
 POLLED: Final = Cause(None, Look.POLLED)
 
@@ -102,6 +103,7 @@ class Reconciler:
         self._draw_conclusions(report, comparison)
         if len(ledger.displaced) != displaced:  # some were put back
             self.save_displaced(ledger.displaced)
+        yield from look_at_effect(kernel, dataplanes, host, dirt, clock)
         yield report
 
     def propose(self, intent: Intent) -> Generator[None, None, Proposal]:
@@ -117,6 +119,7 @@ class Reconciler:
         observed = replace(self, kernel=Spectator(self.kernel), dataplanes=self.dataplanes.observed(), host=host)
         comparison, plan = yield from observed.decide(dirt, began, is_initial=True)
         host.world.note_absent(comparison.absent)
+        yield from look_at_effect(observed.kernel, observed.dataplanes, host, dirt, self.clock)
         return Proposal(plan, host, began)
 
     def poll(self) -> None:
@@ -153,6 +156,17 @@ class Reconciler:
         comparison = yield from observe(self.dataplanes, host, dirt)
         policy = self._policy(comparison, dirt, is_forced=is_forced)
         plan = make_plan(comparison.drifts, comparison.notes, policy)
+        is_by_containment = any(isinstance(one.reason, FirstContact) and one.reason.peer for one in plan.refusals)
+        if not is_by_containment and (is_forced or not may_cut_off(plan)):
+            return comparison, replace(plan, former=tuple(comparison.stays))
+        from routed.daemon import lifelines  # noqa: PLC0415  nearly no plan needs it
+
+        if is_by_containment:
+            carriers = yield from lifelines.find_carriers(self.kernel, self.dataplanes, plan, policy.limits)
+            policy = replace(policy, limits=replace(policy.limits, carriers=carriers))
+            plan = make_plan(comparison.drifts, comparison.notes, policy)
+        if not is_forced:
+            plan = yield from lifelines.guard_lifelines(self.kernel, self.dataplanes, host, plan, dirt, policy.limits)
         return comparison, replace(plan, former=tuple(comparison.stays))
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:

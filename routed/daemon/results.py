@@ -46,7 +46,7 @@ from routed.model.documents import (
     TrialDocument,
 )
 from routed.model.reasons import Flaw
-from routed.model.text import Vocabulary
+from routed.model.text import Vocabulary, format_key
 
 SCHEMA = "routed.apply/1"
 MOST = 100  # failures and refusals of one kind that are spelled out
@@ -71,6 +71,7 @@ def describe_result(
         failures=list(islice(_find_failures(host, vocabulary), MOST)),
         refusals=make_refusal_documents(_last_refusals(request.reports), vocabulary)[:MOST],
         waiting=[make_waiting_document(wait) for wait in islice(find_waiting(host), MOST)],
+        shadowed=list(islice(_find_shadowed(host, vocabulary), MOST)),
         notices=list(notices),
         counts=counts,
         leftovers=count_leftovers(host),
@@ -136,6 +137,8 @@ def describe_plan(proposal: Proposal) -> PlanDocument:
     document = make_plan_document(proposal.plan, waiting, vocabulary, _find_held(proposal))
     if absent := describe_absent(host):
         document["absent"] = absent
+    if shadowed := list(islice(_find_shadowed(host, vocabulary_of(host)), MOST)):
+        document["shadowed"] = shadowed
     return document
 
 
@@ -177,6 +180,19 @@ def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocume
                 origin=str(resolution.entry.origin) if resolution else "",
                 object=name if resolution else f"{one.kind} {name}",
                 reason=describe_reason(one.trouble.reason),
+            )
+
+
+def _find_shadowed(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocument]:
+    """What stands, and something that is not ours decides."""
+    for key, trouble in host.ledger.shadowed.items():
+        want = host.wanted.desired.get(key)
+        if want is not None and key not in host.ledger.troubles:
+            yield FailureDocument(
+                entry=want.entry.name,
+                origin=str(want.entry.origin),
+                object=format_key(key, vocabulary),
+                reason=describe_reason(trouble.reason),
             )
 
 

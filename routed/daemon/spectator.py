@@ -11,6 +11,7 @@ from typing import NoReturn
 from routed.daemon.ports import HostKernel
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
+from routed.model.lookup import Decision, Question
 from routed.model.objects import AddressMember, Standing
 from routed.model.process import Process
 
@@ -39,6 +40,9 @@ class Spectator:
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:  # noqa: D102
         return self._kernel.look_up(addresses)
+
+    def find_winner(self, question: Question, links: Mapping[str, int]) -> Decision:  # noqa: D102
+        return self._kernel.find_winner(question, links)
 
     def read_default_routes(self) -> tuple[Standing, ...]:  # noqa: D102
         return self._kernel.read_default_routes()

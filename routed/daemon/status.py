@@ -230,7 +230,7 @@ def _group_by_entry(host: Host) -> Wrong:
     by_entry: defaultdict[str, list[Troubled]] = defaultdict(list)
     for one in host.ledger.troubles:
         by_entry[one.trouble.entry].append(one)
-    for key, trouble in host.ledger.unproved.items():
+    for key, trouble in host.ledger.shadowed.items():
         want = host.wanted.desired.get(key)
         if want is not None and key not in host.ledger.troubles:
             by_entry[want.entry.name].append(Troubled(key.kind, key.slot, (key.member,), trouble))

@@ -58,7 +58,7 @@ class Voice:
         self._waiting: dict[str, Reason | None] = {}  # entry → the reason that was said
         self._conditions: dict[str, Reason | None] = {}  # entry of a VIP → what was said
         self._chosen: dict[str, str] = {}  # [[interface]] → its link
-        self._bypassed: dict[Key, Reason | None] = {}
+        self._shadowed: dict[Key, Reason | None] = {}
         self._turns: dict[str, deque[float]] = {}  # check → when its last turns were told
 
     def say(self, *records: Record) -> None:
@@ -124,6 +124,7 @@ class Voice:
 
     def _tell(self, report: Report, host: Host) -> None:
         self._tell_vips(host)
+        self._tell_shadowed(host)
         plan, ends = report.plan, (*report.ended, *report.calmed)
         if report.outcomes or plan.refusals or plan.notes or report.fights or ends:
             vocabulary = vocabulary_of(host)
@@ -202,7 +203,7 @@ class Voice:
             self.say(notices.note_fight_over(subject, ""))
 
     def _tell_vips(self, host: Host) -> None:
-        """What the interfaces of the files come to, which VIPs need their route, and whether the kernel follows it."""
+        """What the interfaces of the files come to, and which VIPs need their route."""
         chosen = {name: choice.name for name, choice in host.world.facts.chosen.items()}
         for name, choice in host.world.facts.chosen.items():
             if self._chosen.get(name) != choice.name:
@@ -214,14 +215,22 @@ class Voice:
             if note and self._conditions.get(name) != note:
                 self.say(notices.note_vip_condition(name, str(vip.origin), note))
         self._conditions = {name: note or self._conditions.get(name) for name, (_, note) in notes.items()}
-        bypassed = {key: trouble.reason for key, trouble in host.ledger.unproved.items()}
-        if bypassed != self._bypassed:
-            vocabulary = vocabulary_of(host)
-            for key, reason in bypassed.items():
-                want = host.wanted.desired.get(key)
-                if want and self._bypassed.get(key) != reason:
-                    self.say(notices.note_vip_bypassed(want.entry.name, format_key(key, vocabulary), reason))
-            self._bypassed = bypassed
+
+    def _tell_shadowed(self, host: Host) -> None:
+        """What stands, and something else decides. Said when it begins, and once more when that is something else."""
+        shadowed = {key: one.reason for key, one in host.ledger.shadowed.items() if key not in host.ledger.troubles}
+        if shadowed == self._shadowed:
+            return
+        vocabulary, vips = vocabulary_of(host), {vip.name for vip in host.wanted.needs.vips}
+        for key in self._shadowed.keys() - shadowed.keys():
+            want = host.wanted.desired.get(key)
+            self._repeat.resolve(want.entry.name if want else "", format_key(key, vocabulary))
+        for key, reason in shadowed.items():
+            want = host.wanted.desired.get(key)
+            if want and self._shadowed.get(key) != reason:
+                note = notices.note_vip_bypassed if want.entry.name in vips else notices.note_shadowed
+                self.say(note(want.entry.name, format_key(key, vocabulary), reason))
+        self._shadowed = shadowed
 
     def _tell_waiting_soon(self) -> None:
         """What waits for a moment only, as in a flap, is not worth a word."""

@@ -18,9 +18,9 @@ from routed.model.net import IPV4, IPV6, family_of, is_inside
 
 _NEW_ROUTE, _GET_ROUTE = 24, 26
 _DST, _OIF, _GATEWAY, _PREFSRC, _TABLE, _VIA = 1, 4, 5, 7, 15, 18
-# RTM_F_FIB_MATCH: answer with the route itself, as a dump would show it. IPv4 needs RTM_F_LOOKUP_TABLE as well, or says
+# RTM_FFIB_MATCH: answer with the route itself, as a dump would show it. IPv4 needs RTM_F_LOOKUP_TABLE as well, or says
 # that every route is in main; IPv6 refuses that flag, and names the table without.
-_FIB_MATCH: Final = {IPV4: 0x2000 | 0x1000, IPV6: 0x2000}
+FIB_MATCH: Final = {IPV4: 0x2000 | 0x1000, IPV6: 0x2000}
 # RTM_F_LOOKUP_TABLE: name the table that decided; IPv6 always does.
 _LOOKUP_TABLE: Final = {IPV4: 0x1000, IPV6: 0}
 _MOST_LINKS: Final = 64  # that are asked for one by one
@@ -71,7 +71,7 @@ def _find_way(requests: RequestSocket, address: bytes) -> Way | None:
     attributes = walk(answer, HEADER_SIZE + HEAD.size, len(answer))
     gateway = attributes.get(_GATEWAY) or attributes.get(_VIA, b"")[2:]
     source, dev = attributes.get(_PREFSRC, b""), number(attributes.get(_OIF, bytes(4)))
-    match = _get_route(requests, address, _FIB_MATCH[family_of(address)])
+    match = _get_route(requests, address, FIB_MATCH[family_of(address)])
     winner = decode_route(match, 0, len(match)) if match else None
     return Way(dev, gateway, source, type_, winner)
 

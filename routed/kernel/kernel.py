@@ -13,7 +13,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Final, Self
 
-from routed.kernel import announce, apply, defaults, drivers, dump, filters, gateways, sockets, stamp
+from routed.kernel import announce, apply, defaults, drivers, dump, filters, gateways, lookup, sockets, stamp
 from routed.kernel.codec import CODECS, Decoder, MalformedMessage, has_lifetime, messages
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.link import LINKS_REQUEST, decode_link
@@ -28,6 +28,7 @@ from routed.model.change import Drift, Failure, Operation
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.lifetime import Lifetime
+from routed.model.lookup import Decision, Question
 from routed.model.names import PROTOCOL_KERNEL
 from routed.model.net import FAMILIES
 from routed.model.objects import AddressMember, Kind, Member, Scope, Slot, Standing, Value
@@ -152,6 +153,10 @@ class Kernel:
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
         """How the kernel would send a packet to each of these addresses now; what it cannot reach is absent."""
         return gateways.look_up(self._requests, addresses)
+
+    def find_winner(self, question: Question, links: Mapping[str, int]) -> Decision:
+        """Which route the kernel would send this packet by now. ``links`` are the ifindexes of those it names."""
+        return lookup.find_winner(self._requests, question, links)
 
     def read_default_routes(self) -> tuple[Standing, ...]:
         """The routes to destination zero, of any length: of table main for IPv4, of all tables for IPv6."""

@@ -36,7 +36,7 @@ class EntryDocument(TypedDict):
     """One entry of the files. Its state is the worst of its objects'."""
 
     entry: str
-    state: str  # in-sync, waiting, withheld, drift, conflict, held, paused, failed, unknown
+    state: str  # in-sync, withheld, waiting, drift, shadowed, conflict, held, paused, degraded, failed, unknown
     reason: str
     since: str
     origin: str
@@ -161,6 +161,7 @@ class PlanDocument(TypedDict):
     refusals: list[RefusalDocument]
     waiting: list[WaitingDocument]
     notes: list[RefusalDocument]  # in order as far as routed is concerned, but worth a word
+    shadowed: NotRequired[list[FailureDocument]]  # what stands, or would, and something that is not ours decides
     config: NotRequired[str]  # the main file that the daemon read; only in its answer, as is …
     digest: NotRequired[str]  # … the digest of all the files that it read
     absent: NotRequired[list[AbsenceDocument]]
@@ -183,7 +184,7 @@ class TrialDocument(TypedDict):
 
 
 class FailureDocument(TypedDict):
-    """The kernel's own words about one object."""
+    """What is wrong with one object: the kernel's own words, or what decides in its place."""
 
     entry: str
     origin: str
@@ -202,6 +203,7 @@ class ApplyDocument(TypedDict):
     failures: list[FailureDocument]
     refusals: list[RefusalDocument]
     waiting: list[WaitingDocument]
+    shadowed: NotRequired[list[FailureDocument]]  # what stands, and something that is not ours decides
     notices: NotRequired[list[str]]
     unknown: NotRequired[str]  # why the pass did not come to its end, so that what the kernel holds is not known
     unsaved: NotRequired[str]  # why a restart would not know that these files are in force

@@ -63,6 +63,24 @@ class Packed(Sequence[bytes]):
     def __repr__(self) -> str:
         return f"<{len(self)} prefixes of {self.width} bytes>"
 
+    def __contains__(self, prefix: object) -> bool:
+        return self._find(prefix) is not None
+
+    def without(self, prefix: object) -> Packed:
+        """The same without this one."""
+        at = self._find(prefix)
+        if at is None:
+            return self
+        return Packed(self.packed[: at * self.width] + self.packed[(at + 1) * self.width :], self.width)
+
+    def _find(self, prefix: object) -> int | None:
+        if not isinstance(prefix, bytes) or len(prefix) != self.width:
+            return None
+        at = self.packed.find(prefix)
+        while at >= 0 and at % self.width:  # the end of one prefix and the beginning of the next
+            at = self.packed.find(prefix, at + 1)
+        return at // self.width if at >= 0 else None
+
 
 class PrefixSet(AbstractSet[bytes]):
     """A set of prefixes of one family, in the order in which the kernel dumps routes.

@@ -52,14 +52,14 @@ class BadAnswerError(Exception):
         self.detail = detail
 
 
-class Asked(NamedTuple):
+class Answered(NamedTuple):
     """What came of a question, and how long it took in seconds."""
 
     probed: Probed
     seconds: float
 
 
-async def ask(check: Check, target: Target, path: Path) -> Asked:
+async def ask(check: Check, target: Target, path: Path) -> Answered:
     """Put the question once. Raises nothing but CancelledError."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -69,7 +69,7 @@ async def ask(check: Check, target: Target, path: Path) -> Asked:
         finding, detail = Finding.LOCAL, f"this host was busy for {seconds - check.timeout:.1f} s"
     if finding is Finding.SILENCE and drops_answers(target.address, path):
         finding = Finding.FILTERED
-    return Asked(Probed(check.type, finding, detail), seconds)
+    return Answered(Probed(check.type, finding, detail), seconds)
 
 
 async def _try(check: Check, target: Target, path: Path) -> tuple[Finding, str]:

@@ -17,7 +17,7 @@ from routed.model.checks import Check, CheckType, Target
 from routed.model.entries import Origin
 from routed.model.net import parse_address
 from routed.model.reasons import Finding
-from routed.probes.ask import Asked, ask
+from routed.probes.ask import Answered, ask
 from routed.probes.sockets import Path
 from tests.kernel import netns
 from tests.kernel.netns import ip
@@ -29,7 +29,7 @@ TIMEOUT = 0.5
 ANY = Path()
 
 
-def put(type_: str, port: int = 0, address: str = "127.0.0.1", path: Path = ANY, **keys: Any) -> Asked:
+def put(type_: str, port: int = 0, address: str = "127.0.0.1", path: Path = ANY, **keys: Any) -> Answered:
     """Ask once."""
     target = Target(parse_address(address), port)
     check = Check(name="it", origin=Origin("f", 1), type=CheckType(type_), targets=(target,), timeout=TIMEOUT)
@@ -288,7 +288,7 @@ def test_a_file_that_others_may_write_says_nothing(tmp_path: File) -> None:
 def test_without_a_descriptor_left_nothing_is_known() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 
-    async def starve() -> Asked:
+    async def starve() -> Answered:
         target = Target(parse_address("127.0.0.1"), 9)
         check = Check(name="it", origin=Origin("f", 1), type=CheckType.TCP, targets=(target,))
         await ask(check, target, Path())  # everything is imported
@@ -304,7 +304,7 @@ def test_without_a_descriptor_left_nothing_is_known() -> None:
 
 
 def test_a_host_that_was_too_busy_to_notice_knows_nothing() -> None:
-    async def block() -> Asked:
+    async def block() -> Answered:
         target = Target(parse_address("10.0.0.77"))
         check = Check(name="it", origin=Origin("f", 1), type=CheckType.UDP, targets=(target,), send="x", timeout=0.1)
         task = asyncio.create_task(ask(check, Target(target.address, 9), Path()))

@@ -26,6 +26,7 @@ from routed.model.change import Drift, Failure, Operation, Verb
 from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.lifetime import Lifetime
+from routed.model.lookup import Decision, Question
 from routed.model.net import IPV4, IPV6, family_of, host_prefix, is_inside, network_of, parse_prefix
 from routed.model.objects import (
     AddressMember,
@@ -48,6 +49,7 @@ from routed.model.prefixes import Packed
 from routed.model.process import Process
 from tests.property.fake_lines import ORDERS, as_they_came, delete_rule, insert_rule, list_secondaries
 from tests.property.fake_links import delete_link, insert_link, list_links, tell_of_link
+from tests.property.fake_lookup import look_up
 from tests.property.fake_routes import delete_route, insert_route
 
 OUR_PORT: Final = 1000
@@ -123,6 +125,7 @@ class FakeKernel:
     )
     lost: list[Standing] = field(default_factory=list)  # of what ``read_kernel_routes`` tells
     lifetimes: dict[Key, Lifetime] = field(default_factory=dict)  # of what goes by itself; they do not count down
+    asked: list[Question] = field(default_factory=list)  # which route decides
     requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
     inspect: Callable[[Verb, Key, Value], None] = lambda _verb, _key, _value: None  # sees each of them first
     watch: Callable[[], None] = lambda: None  # called after every change of a table
@@ -168,6 +171,12 @@ class FakeKernel:
             for address, value in best.items()
             if value is not None and value.hops
         }
+
+    def find_winner(self, question: Question, links: Mapping[str, int]) -> Decision:
+        """By the rules in their order, the longest prefix, and the lowest metric."""
+        self.mischief.fail("find_winner")
+        self.asked.append(question)
+        return look_up(self, question, links)
 
     def read_default_routes(self) -> tuple[Standing, ...]:
         self.mischief.fail("read_default_routes")

@@ -305,4 +305,4 @@ def test_a_vpn_that_takes_everything_draws_neither_a_route_nor_an_interface_into
         daemon.wait_for_resync()
     assert [(route["dst"], route["dev"]) for route in routes()] == wanted
     assert daemon.records("selector-changed") == daemon.records("selector-changed")[:1]
-    assert {entry["state"] for entry in daemon.ask_json("status")["entries"]} == {"in-sync"}
+    assert {entry["state"] for entry in daemon.ask_json("status")["entries"]} == {"shadowed"}

@@ -214,7 +214,7 @@ def test_who_wins_over_the_route_of_a_vip_is_said_and_that_it_does_no_more(daemo
     ip(f"route add {VIP} via 192.168.160.1 dev ens33 proto static")
     daemon.start(FILE + "metric = 50\n")
     entry = daemon.entry(ENTRY)
-    assert entry["state"] == "conflict"
+    assert entry["state"] == "shadowed"
     said = f"packets to {VIP} leave from {OUTER}, since {VIP} via 192.168.160.1 dev ens33 proto static wins"
     assert entry["reason"] == said
     assert said in daemon.records("vip-bypassed", ENTRY)[0]["message"]
@@ -228,7 +228,7 @@ def test_a_policy_rule_that_wins_over_the_route_of_a_vip_is_found_by_the_table_o
     daemon.start(FILE)
     ip("route add default dev ens33 table 200")
     ip(f"rule add priority 100 to {VIP} lookup 200")
-    wait_until(lambda: daemon.entry(ENTRY)["state"] == "conflict")
+    wait_until(lambda: daemon.entry(ENTRY)["state"] == "shadowed")
     assert reason(daemon) == (
         f"packets to {VIP} leave from {OUTER}, since default dev ens33 table 200 proto boot scope link wins"
     )
@@ -253,7 +253,7 @@ def test_a_vip_that_is_an_address_of_this_host_is_no_destination_until_it_goes(d
     ip(f"route add default via {family.outer_router} dev ens33")
     ip(f"addr add {family.vip} dev ens33")
     daemon.start(family.file)
-    assert daemon.entry(ENTRY)["state"] == "conflict"
+    assert daemon.entry(ENTRY)["state"] == "shadowed"
     said = f"{family.vip} is an address of this host, so no packet to it is routed"
     assert reason(daemon) == said
     assert said in daemon.records("vip-bypassed", ENTRY)[0]["message"]

@@ -76,6 +76,13 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
     ("daemon/facts.py", "_list_wanted_addresses", "host.wanted.desired.wants[Kind.ADDRESS]"): (
         "where a gateway is is decided by the networks of addresses, which are facts of the host as well"
     ),
+    ("daemon/effect.py", "_look_around", "dataplanes.by_kind[Kind.RULE]"): "rules lead to routes, and to nothing else",
+    ("daemon/effect.py", "_look_around", "stamps[Kind.RULE]"): "likewise",
+    ("daemon/effect.py", "_look_around", "stamps[Kind.ROUTE]"): "likewise",
+    ("daemon/effect.py", "is_our_dead_end", "desired.wants[Kind.ROUTE]"): "no route is named that drops a packet",
+    ("daemon/lifelines.py", "_read_rules", "dataplanes.by_kind[Kind.RULE]"): "likewise: packets go by routes",
+    ("daemon/lifelines.py", "_find_others", "host.wanted.desired.wants[Kind.ROUTE]"): "likewise",
+    ("daemon/lifelines.py", "_answer", "dataplanes.by_kind[Kind.ROUTE]"): "likewise",
     ("kernel/defaults.py", "_decode_zeros", "isinstance(route.member, bytes)"): "tells mypy what a route's member is",
     ("kernel/kernel.py", "Kernel.read_addresses", "CODECS[Kind.ADDRESS]"): (
         "addresses are facts of the host as well, and these are read where nobody wants any"

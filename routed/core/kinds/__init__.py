@@ -10,6 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from errno import EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENODEV
 from typing import Any, Final, NamedTuple
 
+from routed.core.effect import (
+    AskAbout,
+    ask_about_route,
+    ask_about_rule,
+    is_dead_end,
+    is_rule_that_drops,
+    place_of_route,
+    place_of_rule,
+)
 from routed.core.kinds.address import (
     ADDRESSES_IN_LINE,
     blame_kernel_for_address,
@@ -17,6 +26,8 @@ from routed.core.kinds.address import (
     cure_address,
     find_links_of_addresses,
     judge_address,
+    list_routes_of_address,
+    place_of_address,
 )
 from routed.core.kinds.cures import Aliases, Cure, Judge, is_as_wanted
 from routed.core.kinds.lines import Line
@@ -90,6 +101,18 @@ def _is_no_way(_watched: frozenset[bytes], _members: Iterable[Member]) -> bool:
     return False
 
 
+def _drops_nothing(_member: Member, _value: Value) -> bool:
+    return False
+
+
+def _find_no_place(_slot: Slot, _member: Member) -> bytes:
+    return b""
+
+
+def _list_nothing_made(_slot: Slot, _member: Member) -> Iterable[bytes]:
+    return ()
+
+
 def _opens_nothing(_value: Value) -> bool:
     return False
 
@@ -134,6 +157,13 @@ class KindRow(NamedTuple):
     opens_network: Callable[[Any], bool] = _opens_nothing  # may a value bring a gateway into reach?
     # (slot, value, reason) → why it went, where the kernel says that it was the kernel
     blame_kernel: Callable[[Any, Any, Reason], Cause] = _blame_kernel
+    drops: Callable[[Any, Any], bool] = _drops_nothing  # (member, value): is it there to drop packets?
+    # (slot, member) → the prefix about whose packets such an object may decide, whoever put it there; b"" for none
+    find_place: Callable[[Any, Any], bytes] = _find_no_place
+    # (slot, member) → the prefixes of the routes that the kernel makes for such an object
+    list_made: Callable[[Any, Any], Iterable[bytes]] = _list_nothing_made
+    # (view, slot, member, value, samples) → what decides in its place; None: nobody asks that
+    ask_about: AskAbout | None = None
     # May an object have gone for the reason for which its dump is dirty? No, where that reason may be its own change.
     is_explained_by_dump: bool = True
     line: Line | None = None  # in which its objects stand, where it matters which comes first
@@ -160,6 +190,8 @@ KINDS: Final[dict[Kind, KindRow]] = {
         choose_verb=choose_verb_for_address,
         find_links=find_links_of_addresses,
         blame_kernel=blame_kernel_for_address,
+        find_place=place_of_address,
+        list_made=list_routes_of_address,
         is_explained_by_dump=False,
         line=ADDRESSES_IN_LINE,
     ),
@@ -177,6 +209,9 @@ KINDS: Final[dict[Kind, KindRow]] = {
         list_lifelines=list_lifelines,
         is_way_to=is_way_to,
         opens_network=opens_network,
+        drops=is_dead_end,
+        find_place=place_of_route,
+        ask_about=ask_about_route,
     ),
     Kind.RULE: KindRow(
         rank=3,
@@ -188,5 +223,8 @@ KINDS: Final[dict[Kind, KindRow]] = {
         stands_for=find_default_rule,
         line=RULES_IN_LINE,
         is_way_to=is_way_to_anything,
+        drops=is_rule_that_drops,
+        find_place=place_of_rule,
+        ask_about=ask_about_rule,
     ),
 }

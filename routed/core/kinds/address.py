@@ -9,7 +9,7 @@ from routed.core.kinds.cures import add_or_delete, operate, take_away, wanted_of
 from routed.core.kinds.lines import Line
 from routed.model.change import Cause, Drift, Nature, Operation, Verb, Want
 from routed.model.events import KERNEL
-from routed.model.net import IPV4, IPV6, network_of
+from routed.model.net import IPV4, IPV6, host_prefix, network_of
 from routed.model.objects import AddressMember, AddressSlot, AddressValue
 from routed.model.owner import Stamp
 from routed.model.reasons import Flaw, Reason, Sign
@@ -57,6 +57,16 @@ def blame_kernel_for_address(slot: AddressSlot, value: AddressValue, reason: Rea
     if slot.family != IPV4:
         return Cause(None, Sign.UNTOLD)
     return Cause(KERNEL, Sign.EXPIRED if value.dynamic else reason)
+
+
+def place_of_address(_slot: AddressSlot, member: AddressMember) -> bytes:
+    """The kernel routes to the network of an address, and to the address itself, which lies in it."""
+    return network_of(member.address, member.prefixlen)
+
+
+def list_routes_of_address(_slot: AddressSlot, member: AddressMember) -> tuple[bytes, ...]:
+    """The prefixes of the routes that the kernel makes for an address."""
+    return network_of(member.address, member.prefixlen), host_prefix(member.address)
 
 
 def _network_on_link(member: AddressMember) -> tuple[int, bytes]:

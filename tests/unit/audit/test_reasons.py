@@ -6,6 +6,7 @@ import pytest
 
 from routed.audit.reasons import DETAILED, PLAIN, describe_paused, describe_reason
 from routed.model.entries import How, Matcher
+from routed.model.names import UNREACHABLE
 from routed.model.net import parse_address, parse_prefix
 from routed.model.process import Process
 from routed.model.reasons import (
@@ -20,6 +21,7 @@ from routed.model.reasons import (
     Chosen,
     Claimed,
     Condition,
+    CutsOff,
     DefaultAddress,
     Defect,
     Differs,
@@ -39,6 +41,7 @@ from routed.model.reasons import (
     KernelChooses,
     Lack,
     LeftAlone,
+    Lifeline,
     LinkChange,
     LinkDown,
     LinkTaken,
@@ -62,6 +65,7 @@ from routed.model.reasons import (
     OtherMark,
     OtherSource,
     Outdated,
+    Overruled,
     OwnAddress,
     Paused,
     Probed,
@@ -165,6 +169,31 @@ SAID: list[tuple[Reason, str]] = [
     (
         OtherSource(HOST, OTHER, "default dev v0"),
         "packets to 192.0.2.1 leave from 192.0.2.9, since default dev v0 wins",
+    ),
+    (Overruled("default dev v0", "", 0), "default dev v0 decides"),
+    (
+        Overruled("default dev v0", "10: from all lookup 52", 0),
+        "default dev v0 decides, by rule 10: from all lookup 52",
+    ),
+    (Overruled("", "10: from all blackhole", 0), "rule 10: from all blackhole decides"),
+    (
+        Overruled("", "", UNREACHABLE, 7, Process(7, "ip", "ip route add unreachable default")),
+        'a unreachable route decides, put there by "ip route add unreachable default" (pid 7)',
+    ),
+    (
+        CutsOff(Lifeline.SESSION, HOST),
+        "it would take the way to the SSH session of 192.0.2.1: apply --force lets it",
+    ),
+    (
+        CutsOff(Lifeline.GATEWAY, HOST, "/etc/routed.d/drop.txt:17"),
+        (
+            "/etc/routed.d/drop.txt:17: it would take the way to gateway 192.0.2.1 of a route of ours:"
+            " apply --force lets it"
+        ),
+    ),
+    (
+        CutsOff(Lifeline.DEFAULT, bytes(4)),
+        "it would take the way to all that only a default route is for: apply --force lets it",
     ),
     (CameTo("v0"), "it came to v0"),
     (InUse("v0"), "link v0 came into use"),

@@ -155,13 +155,12 @@ def test_whoever_touches_ours_is_asked_for_at_once() -> None:
     assert ask_about(appeared(WANTED, "add", route_key("10.77.0.0/16")))[1] == [STRANGER]
 
 
-def test_nobody_is_asked_for_the_kernel_ourselves_a_strangers_affairs_and_what_is_as_wanted() -> None:
+def test_nobody_is_asked_for_the_kernel_ourselves_what_a_stranger_takes_away_and_what_is_as_wanted() -> None:
     elsewhere = route_key("10.99.0.0/16")
     for event in (
         deleted(port=0),
         appeared(WANTED, "add", port=OUR_PORT),
         deleted(THEIR, elsewhere),
-        appeared(THEIR, "add", elsewhere),
         appeared(WANTED, "add"),
     ):
         assert ask_about(event)[1] == []

@@ -33,6 +33,13 @@ def wanted(*prefixes: str, is_file: bool = False) -> Desired:
     return desired
 
 
+@pytest.mark.parametrize(("prefix", "half"), [("0.0.0.0/0", "128.0.0.0/1"), ("::/0", "8000::/1"), ("::/0", "::/1")])
+def test_of_the_halves_over_a_wanted_default_route_is_heard(prefix: str, half: str) -> None:
+    interest = find_interest(wanted(prefix), (), frozenset({OURS}))
+    assert interest.covers(parse_prefix(half), THEIRS)
+    assert not find_interest(wanted("10.0.0.0/8", "fd00::/8"), (), frozenset({OURS})).covers(parse_prefix(half), THEIRS)
+
+
 @pytest.mark.parametrize("is_file", [False, True])
 @pytest.mark.parametrize("prefix", ["10.1.0.0/16", "0.0.0.0/0", "2001:db8::/48", "::/0"])
 def test_what_stands_under_a_wanted_key_is_heard_of_whoever_puts_it(prefix: str, is_file: bool) -> None:

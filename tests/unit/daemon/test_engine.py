@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routed.core.dirt import STORM, Dirt
+from routed.core.rivals import Rivals
 from routed.core.schedule import PASSES, QUIET
 from routed.core.timetable import HANDED_ON, Deadline
 from routed.core.troubles import State
@@ -342,6 +343,9 @@ def test_each_reason_for_a_pass_begins_one_at_its_moment(work: Work, engine: Eng
             work.schedule.events, work.schedule.first_event, work.schedule.last_event = STORM + 1, 100.0, 100.0
         case Deadline.QUESTION:
             work.schedule.dirt.sources, work.schedule.facts_rest_until = {"link"}, 100.0 + QUIET
+        case Deadline.EFFECT:
+            work.schedule.dirt.rivals = Rivals()
+            work.timetable.set(name, 100.0 + QUIET)
         case Deadline.DUMP:
             work.schedule.dirt.add_scopes([Scope(Kind.ROUTE, 2, 254)], Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0")))
             work.schedule.rest_until = 100.0 + QUIET

@@ -23,7 +23,8 @@ from routed.model.entries import Entry, HopSpec, Intent, Settings
 from routed.model.events import LinkEvent, ObjectEvent
 from routed.model.facts import Facts, Link
 from routed.model.objects import Key, Kind, Scope
-from routed.model.reasons import LeftAlone, LinkDown, Look, SaidNo
+from routed.model.process import Process
+from routed.model.reasons import LeftAlone, LinkDown, Look, Overruled, SaidNo
 from tests.property.rig import OURS, a_host, a_route, hop, route_key, route_value
 
 NEXT = 115
@@ -195,14 +196,31 @@ def test_a_lifeline_in_trouble_is_not_established() -> None:
     assert ledger.established == {OTHER}
 
 
-def test_a_route_that_is_not_followed_is_so_since_it_was_found_first() -> None:
+def test_what_is_shadowed_is_so_since_it_was_found_first() -> None:
     ledger = Ledger()
     for moment in (1.0, 2.0):
-        ledger.note_unproved({KEY: LinkDown("v0")}, moment)
-    assert ledger.unproved == {KEY: Trouble(State.CONFLICT, LinkDown("v0"), 1.0)}
-    ledger.note_troubles([a_trouble()], {SCOPE}, (), frozenset())
-    ledger.note_unproved({KEY: LinkDown("v0")}, 3.0)
-    assert ledger.unproved == {}
+        ledger.note_shadowed({KEY}, {KEY: LinkDown("v0")}, moment)
+    assert ledger.shadowed == {KEY: Trouble(State.SHADOWED, LinkDown("v0"), 1.0)}
+    ledger.note_shadowed({OTHER}, {}, 3.0)  # which says nothing of the first
+    assert ledger.shadowed == {KEY: Trouble(State.SHADOWED, LinkDown("v0"), 1.0)}
+    ledger.note_shadowed({KEY}, {}, 4.0)
+    assert ledger.shadowed == {}
+
+
+def test_who_is_behind_what_shadows_is_who_was_found_first() -> None:
+    ledger, stranger = Ledger(), Process(4242, "ip")
+    ledger.note_shadowed({KEY}, {KEY: Overruled("default dev v0", "", 0, 4242, stranger)}, 1.0)
+    ledger.note_shadowed({KEY}, {KEY: Overruled("default dev v0", "", 0)}, 2.0)
+    assert ledger.shadowed[KEY] == Trouble(State.SHADOWED, Overruled("default dev v0", "", 0, 4242, stranger), 1.0)
+    ledger.note_shadowed({KEY}, {KEY: Overruled("default dev v1", "", 0)}, 3.0)
+    assert ledger.shadowed[KEY].since == 3.0
+
+
+def test_what_nobody_wants_any_more_is_not_shadowed() -> None:
+    ledger = Ledger()
+    ledger.note_shadowed({KEY, OTHER}, {KEY: LinkDown("v0"), OTHER: LinkDown("v0")}, 1.0)
+    ledger.forget_shadowed({OTHER: "wanted"}.get)
+    assert ledger.shadowed.keys() == {OTHER}
 
 
 # --- what is under way ----------------------------------------------------------------------------------------------

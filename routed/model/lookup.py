@@ -1,0 +1,52 @@
+"""What is asked of the kernel about one packet, and what it answers: which route decides.
+
+Here must never live: which questions are worth asking, or what an answer means for an entry.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from routed.model.objects import Standing
+
+
+class Flow(NamedTuple):
+    """By what rules tell one packet from another, beside its destination. The plain one is sent by this host itself."""
+
+    source: bytes = b""  # packed address; b"": the kernel has yet to choose one
+    iif: str = ""  # the link that it came in by; "" where this host sends it
+    oif: str = ""  # the link that its socket is bound to
+    mark: int = 0
+    tos: int = 0
+    ipproto: int = 0
+    sport: int = 0
+    dport: int = 0
+    uid: int | None = None  # of who sends it; None: root
+
+
+PLAIN = Flow()
+
+
+class Question(NamedTuple):
+    """What would decide about a packet of this flow to this address (packed)?"""
+
+    destination: bytes
+    flow: Flow = PLAIN
+
+
+class Decision(NamedTuple):
+    """The route that decides (RTM_F_FIB_MATCH), or the error that stands for what drops the packet.
+
+    The kernel names no route that drops packets, and no rule: all that it tells is EINVAL for a blackhole, EHOSTUNREACH
+    for an unreachable route, EACCES for a prohibition, and ENETUNREACH for what no route is for (Linux 6.18).
+    """
+
+    winner: Standing | None = None
+    errno: int = 0
+
+
+class Exact(NamedTuple):
+    """Which routes of this table are default routes? Asked where others that are more specific answer every packet."""
+
+    family: int
+    table: int
