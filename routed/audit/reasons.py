@@ -43,7 +43,6 @@ from routed.model.reasons import (
     HasDefaultRoute,
     HasDriver,
     HasMac,
-    InFront,
     InUse,
     KernelChooses,
     Lack,
@@ -98,7 +97,6 @@ from routed.model.reasons import (
     Withdrawn,
     WouldFall,
 )
-from routed.model.text import Vocabulary, format_object
 
 LEAST_MTU: Final = 1280  # IPV6_MIN_MTU, RFC 8200
 
@@ -407,7 +405,6 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
         f"out of order, and {format_address(it.address)}, to which an SSH session goes, would be gone for a moment:"
         " apply --force does it"
     ),
-    InFront: lambda it: f"{format_object(it.key, it.value, Vocabulary())} stands in front of it",
     Withdrawn: _describe_withdrawal,
     Observed: lambda it: f"{describe_reason(it.word)}: {describe_reason(it.flaw)}",
     FirstContact: _describe_first_contact,

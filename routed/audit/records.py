@@ -134,7 +134,6 @@ _NEWS: Final[dict[Nature, Message]] = {
     Nature.EXTRA: Message.REMOVED,
     Nature.IN_FRONT: Message.CHANGED,
     Nature.OUT_OF_ORDER: Message.CHANGED,
-    Nature.OVERRULED: Message.CHANGED,
     Nature.SURPLUS: Message.REMOVED,
 }
 

@@ -174,7 +174,6 @@ CURES: Final[dict[Nature, str]] = {
     Nature.EXTRA: "taken away",
     Nature.IN_FRONT: "put behind it",
     Nature.OUT_OF_ORDER: "in order again",
-    Nature.OVERRULED: "first again",
     Nature.SURPLUS: "removed",
 }
 

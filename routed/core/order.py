@@ -153,7 +153,7 @@ def find_disorder(
         if len(ours) > 1:
             yield from _find_misplaced(kind, slot, ours, there[where], stamp, arrives)
         if line.can_be_overruled and not all(stamp(one.value).is_ours for one in there[where]):
-            yield from _find_overruled(kind, slot, ours, there[where], stamp)
+            yield from _find_in_place(kind, slot, ours, there[where], stamp)
 
 
 def mark_taken(kind: Kind, drifts: Sequence[Drift], standing: Iterable[Standing], stamp: Stamp) -> list[Drift]:
@@ -240,7 +240,7 @@ def _find_misplaced(
         yield Drift(Nature.OUT_OF_ORDER, kind, slot, (member,), ours[member], (one.value,), others)
 
 
-def _find_overruled(
+def _find_in_place(
     kind: Kind, slot: Slot, ours: Mapping[Member, Want], there: Sequence[Standing], stamp: Stamp
 ) -> Iterator[Drift]:
     line = KINDS[kind].line
@@ -249,9 +249,6 @@ def _find_overruled(
     for member, want in ours.items():
         in_front = strangers.find_in_front(member)
         in_place = tuple(one for one in in_front if line.place(one.member) == line.place(member))
-        before = tuple(one for one in in_front if one not in in_place)
         if in_place:
             values = tuple(map(itemgetter(2), in_place))
             yield Drift(Nature.FOREIGN, kind, slot, (member,), want, values, in_place)
-        if before:
-            yield Drift(Nature.OVERRULED, kind, slot, (member,), want, (want.value,), before)

@@ -20,7 +20,7 @@ from routed.model.entries import Enforce, OnConflict
 from routed.model.lifetime import BootTime, Passing
 from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.owner import Stamps
-from routed.model.reasons import Flaw, InFront, LeftAlone, Observed, Reason
+from routed.model.reasons import Flaw, LeftAlone, Observed, Reason
 
 NO_BOOT: Final = BootTime("", 0.0)
 
@@ -122,10 +122,7 @@ def _is_left(policy: Policy, drift: Drift) -> bool:
 
 
 def _find_stuck(drift: Drift, stuck: Mapping[LineKey, Reason]) -> Refusal | None:
-    """Why what is out of order, or behind something foreign, stays there."""
-    if drift.nature is Nature.OVERRULED:
-        first = drift.others[0]
-        return Refusal(drift, InFront(Key(drift.kind, first.slot, first.member), first.value), by_guard=False)
+    """Why what is out of order stays so."""
     reason = stuck.get(line_of(drift)) if stuck and drift.nature is Nature.OUT_OF_ORDER else None
     return None if reason is None else Refusal(drift, reason, by_guard=not isinstance(reason, Flaw))
 

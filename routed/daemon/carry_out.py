@@ -213,7 +213,7 @@ def _list_keys(drifts: Iterable[Drift]) -> set[Key]:
     return {
         Key(drift.kind, drift.slot, member)
         for drift in drifts
-        if not (drift.others and drift.nature in {Nature.FOREIGN, Nature.OVERRULED})
+        if not (drift.others and drift.nature is Nature.FOREIGN)
         for member in drift.members
     }
 

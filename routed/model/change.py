@@ -38,7 +38,6 @@ class Nature(StrEnum):
     EXTRA = "extra"  # ours is right, but carries something more: an alias or a leg of a multipath route
     IN_FRONT = "in front"  # ours, as wanted, but in front of what has to come first
     OUT_OF_ORDER = "out of order"  # ours, as wanted, but not in the order of the files among those of its line
-    OVERRULED = "overruled"  # ours, as wanted, but behind something foreign that decides for it and is not in its place
     SURPLUS = "surplus"  # ours by its mark, and no entry wants it
     FORMER = "former"  # ours of before, while what shall stand in its place is not known yet
 

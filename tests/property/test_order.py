@@ -9,13 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routed.core.kinds.rule import overrules
 from routed.core.troubles import State
 from routed.model.change import Nature, Verb
 from routed.model.entries import AddressEntry, Enforce, Entry, Intent, OnConflict, RuleEntry
 from routed.model.net import IPV4, IPV6, format_address, parse_address
 from routed.model.objects import AddressMember, AddressSlot, AddressValue, Key, Kind, RuleMember, RuleSlot, RuleValue
-from routed.model.reasons import CarriesSession, Flaw, InFront, WouldFall
+from routed.model.reasons import CarriesSession, Flaw, WouldFall
 from tests.property.fake_kernel import STRANGER, FakeKernel
 from tests.property.rig import OURS, THEIRS, Rig, a_host, a_rule, a_rule_value, an_address, rule_key
 
@@ -274,20 +273,6 @@ def test_a_rule_of_others_in_our_place_stays_where_the_entry_refuses_a_conflict(
 
 
 @FAMILIES
-def test_a_wider_rule_of_others_in_front_of_ours_is_left_and_named_until_it_goes(family: int) -> None:
-    source = "10.0.0.1" if family == IPV4 else "2001:db8::1"
-    rig, rule = Rig(a_host()), a_rule("a", 1000, 100, (family,), source)
-    stranger = put(rig.kernel, RuleMember(1000, table=900), family)
-    rig.start(rule)
-    assert tables(rig.kernel, family) == [900, 100]
-    trouble = next(iter(rig.host.ledger.troubles)).trouble
-    assert (trouble.state, trouble.reason) == (State.CONFLICT, InFront(stranger, a_rule_value(THEIRS)))
-    delete(rig.kernel, stranger)
-    rig.run(1.0)
-    assert not list(rig.host.ledger.troubles)
-
-
-@FAMILIES
 def test_a_rule_swapped_for_a_strangers_in_one_batch_decides_again(family: int) -> None:
     rig, rule = Rig(a_host()), a_rule("a", 1000, 100, (family,))
     rig.start(rule)
@@ -357,7 +342,7 @@ def replace_rule(entry: RuleEntry, table: int) -> RuleMember:
 
 
 @given(histories())
-def test_after_whatever_history_the_order_is_the_files_and_what_is_said_is_what_decides(
+def test_after_whatever_history_the_order_is_that_of_the_files(
     history: list[tuple[str, int]],
 ) -> None:
     rig = Rig(a_host())
@@ -370,11 +355,7 @@ def test_after_whatever_history_the_order_is_the_files_and_what_is_said_is_what_
     rig.run(120.0)
     line = [one.member for one in rig.kernel.stand(Kind.RULE) if one.member.priority == 1000]  # type: ignore[union-attr]
     assert [member for member in line if member.table < 900] == [rule.rule for rule in kept]  # type: ignore[union-attr]
-    troubled = {one.trouble.entry for one in rig.host.ledger.troubles}
-    for rule in kept:
-        before = line[: line.index(rule.rule)]
-        foreign = [member for member in before if member.table >= 900]  # type: ignore[union-attr]
-        assert (rule.name in troubled) == any(overrules(member, rule.rule) for member in foreign)  # type: ignore[arg-type]
+    assert not list(rig.host.ledger.troubles)  # whether ours decides is another question
     assert rig.errors == 0
     writes = rig.kernel.writes
     rig.resync()

@@ -190,12 +190,14 @@ def test_a_rule_of_others_in_our_place_stays_where_the_entry_refuses_a_conflict(
 @FAMILIES
 def test_a_wider_rule_of_others_in_front_of_ours_is_left_and_told(daemon: Daemon, family: str) -> None:
     ip(f"-{family} rule add priority 1000 table 900 protocol 77")
+    ip(f"-{family} route add default dev v0 table 100")
     daemon.start(rules(family, 100))
     assert tables(family) == ["900", "100"]
-    entry = daemon.entry("rule/r100")
-    assert entry["state"] == "conflict"
-    assert "from all lookup 900" in entry["reason"]
-    assert "from all lookup 900" in daemon.wait_for("conflict", "rule/r100")["message"]
+    assert daemon.entry("rule/r100")["state"] == "in-sync"  # that table is empty: the next one has its turn
+    ip(f"-{family} route add default dev v1 table 900")
+    assert daemon.ask("apply").code == 1
+    assert daemon.entry("rule/r100")["state"] == "shadowed"
+    daemon.wait_for("shadowed", "rule/r100")
     ip(f"-{family} rule del priority 1000 table 900 protocol 77")
     wait_until(lambda: daemon.entry("rule/r100")["state"] == "in-sync")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from enum import auto
 
-from routed.model.objects import Key, Value
 from routed.model.process import Process
 from routed.model.reasons.value import Detailed, Plain, Reason
 
@@ -60,13 +59,6 @@ class CarriesSession(Detailed):
     """It is out of order, and the operator may be logged in over one that would be put anew for that."""
 
     address: bytes
-
-
-class InFront(Detailed):
-    """Something foreign stands in front of it, and decides for all that it selects."""
-
-    key: Key
-    value: Value
 
 
 class Withdrawn(Detailed):

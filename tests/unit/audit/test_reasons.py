@@ -36,7 +36,6 @@ from routed.model.reasons import (
     HasDefaultRoute,
     HasDriver,
     HasMac,
-    InFront,
     InUse,
     KernelChooses,
     Lack,
@@ -87,7 +86,6 @@ from routed.model.reasons import (
     Withdrawn,
     WouldFall,
 )
-from tests.property.rig import THEIRS, a_rule_value, rule_key
 
 HOST, OTHER = parse_address("192.0.2.1"), parse_address("192.0.2.9")
 VIP, NETWORK = parse_prefix("10.103.97.2"), parse_prefix("192.0.2.0/24")
@@ -215,10 +213,6 @@ SAID: list[tuple[Reason, str]] = [
             "out of order, and 192.0.2.1, to which an SSH session goes, would be gone for a moment:"
             " apply --force does it"
         ),
-    ),
-    (
-        InFront(rule_key(1000, 200), a_rule_value(THEIRS)),
-        "1000: from all lookup 200 proto static stands in front of it",
     ),
     (FirstContact(), 'first contact with a foreign default route: say on_conflict = "replace" to take it over'),
     (
