@@ -191,6 +191,7 @@ def test_a_rule_of_others_in_our_place_stays_where_the_entry_refuses_a_conflict(
 def test_a_wider_rule_of_others_in_front_of_ours_is_left_and_told(daemon: Daemon, family: str) -> None:
     ip(f"-{family} rule add priority 1000 table 900 protocol 77")
     ip(f"-{family} route add default dev v0 table 100")
+    ip(f"address add {FROM[family]} dev lo")  # the host forwards nothing: of others no packet asks the rules
     daemon.start(rules(family, 100))
     assert tables(family) == ["900", "100"]
     assert daemon.entry("rule/r100")["state"] == "in-sync"  # that table is empty: the next one has its turn
