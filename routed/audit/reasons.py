@@ -277,8 +277,11 @@ def _describe_difference(difference: Differs) -> str:
     return f"{what} differ" if len(difference.fields) > 1 else f"{what} differs"
 
 
+_WITHDRAWALS: Final[Mapping[type[Reason], str]] = {Condition: "is ", Required: "is not wanted: "}
+
+
 def _describe_withdrawal(withdrawal: Withdrawn) -> str:
-    verb = "is " if isinstance(withdrawal.why, Condition) else "waits: "
+    verb = _WITHDRAWALS.get(type(withdrawal.why), "waits: ")
     return f"{withdrawal.entry} {verb}{describe_reason(withdrawal.why)}"
 
 

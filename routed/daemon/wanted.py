@@ -21,7 +21,7 @@ from routed.model.entries import Intent
 from routed.model.facts import FactKey, Facts
 from routed.model.objects import Key, Kind, Member, Scope, Slot
 from routed.model.owner import Marks
-from routed.model.reasons import Reason, Withdrawn, join_reasons
+from routed.model.reasons import Reason, Required, Withdrawn, join_reasons
 
 SLICE: Final = 256  # entries that are resolved or put in one go: a few milliseconds
 
@@ -165,6 +165,9 @@ class Wanted:
         resolution = self.desired.resolutions.get(name)
         if resolution is None or counts[name] != len(members):
             return None
+        unmet = resolution.withheld or resolution.note
+        if resolution.withheld or isinstance(unmet, Required):  # it may stand elsewhere meanwhile: demoted
+            return Withdrawn(name, unmet) if unmet else None
         why = join_reasons(waiting.reason for waiting in resolution.waiting) or resolution.note
         return Withdrawn(name, why) if why and not resolution.sets else None
 

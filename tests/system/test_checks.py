@@ -51,6 +51,8 @@ def test_a_route_is_there_while_what_it_requires_answers(daemon: Daemon, to: str
     wait_until(lambda: shown(to) == [])
     down = daemon.wait_for("check-down", "check/web")
     assert down["fields"]["ROUTED_REASON"] == "tcp: connection refused, 2 in a row"
+    removed = daemon.wait_for("removed")
+    assert "route/lan is not wanted: check/web is down (tcp: connection refused" in removed["message"]
     entry = daemon.entry("route/lan")
     assert entry["state"] == "withheld"
     assert entry["reason"] == "check/web is down (tcp: connection refused, 2 in a row)"
