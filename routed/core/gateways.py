@@ -1,11 +1,9 @@
 """Where a gateway is, as far as the networks on this host's own interfaces tell it. All else is asked of the kernel.
 
-A route without ``dev`` keeps the link that was found for it, as one that ``ip route add`` has put there would: another
-link in whose network the gateway lies as well is no reason to move. Where addresses of the files on two links fit
-equally well, the kernel asks the network that came first, which is another one after each repair; the first in the
-files is meant. Where the kernel does not look at links without carrier (``ignore_routes_with_linkdown``), it finds no
-gateway there, and takes the route all the same (FIB_LOOKUP_IGNORE_LINKSTATE in fib_check_nh_v4_gw,
-net/ipv4/fib_semantics.c).
+Where addresses of the files on two links fit equally well, the kernel asks the network that came first, which is
+another one after each repair; the first in the files is meant. Where the kernel does not look at links without carrier
+(``ignore_routes_with_linkdown``), it finds no gateway there, and takes the route all the same
+(FIB_LOOKUP_IGNORE_LINKSTATE in fib_check_nh_v4_gw, net/ipv4/fib_semantics.c).
 """
 
 from __future__ import annotations
@@ -22,23 +20,15 @@ Turn = tuple[bool, int]
 Networks = Mapping[int, Mapping[bytes, list[int]]]  # bytes of an address → prefix → the links with an address in it
 
 
-def find_held(gateways: Iterable[bytes], facts: Facts) -> dict[bytes, GatewayLink]:
-    """The gateways that are still where they were: in a network of a link that is up."""
-    networks = _list_networks(facts)
-    return {
-        gateway: where
-        for gateway in gateways
-        if (where := facts.gateways.get(gateway)) and where.is_onlink and where.dev in _links_of(gateway, networks)
-    }
-
-
 def find_without_carrier(gateways: Iterable[bytes], facts: Facts) -> dict[bytes, GatewayLink]:
-    """Gateways in a network of a link that is up and has no carrier. Of several the first address decides."""
+    """Gateways in a network of a link that is up and has no carrier. Where one was before it is still."""
     networks = _list_networks(facts)
     found = {}
     for gateway in gateways:
-        links = (dev for dev in _links_of(gateway, networks) if not facts.links[dev].has_carrier)
-        if (dev := next(links, 0)) and not facts.links[dev].master:
+        links = [dev for dev in _links_of(gateway, networks) if not facts.links[dev].has_carrier]
+        former = facts.gateways.get(gateway)
+        dev = former.dev if former and former.dev in links else next(iter(links), 0)
+        if dev and not facts.links[dev].master:
             found[gateway] = GatewayLink(dev, is_onlink=True)
     return found
 

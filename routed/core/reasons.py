@@ -6,6 +6,7 @@ Pure: events and facts in, causes out. Here must never live: what an event makes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from routed.core.kinds import KINDS
 from routed.model.change import Cause, Nature
@@ -67,9 +68,15 @@ def is_unexplained(cause: Cause) -> bool:
     return not cause.port and cause.reason in {Deed.DELETED, Sign.UNTOLD}
 
 
+_LOSSES: Final = frozenset({Sign.EXPIRED, Sign.DELETED_BELOW, Deed.DELETED})
+
+
 def is_loss(cause: Cause) -> bool:
-    """Did the kernel drop something since what it stood on went, or its time was over?"""
-    is_lost = isinstance(cause.reason, (AddressChange, LinkChange)) or cause.reason is Sign.EXPIRED
+    """Did the kernel drop something since what it stood on went, or its time was over?
+
+    Of some routes it says so by an event of its own, before anybody knows about the link.
+    """
+    is_lost = isinstance(cause.reason, (AddressChange, LinkChange)) or cause.reason in _LOSSES
     return cause.port == KERNEL and is_lost
 
 

@@ -8,7 +8,7 @@ Here must never live: what an event makes dirty (``hear``), or what is done when
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
@@ -25,6 +25,7 @@ from routed.model.change import Cause
 from routed.model.events import AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun
 from routed.model.facts import Facts
 from routed.model.net import FAMILIES
+from routed.model.objects import Scope
 from routed.model.owner import Stamps
 from routed.model.reasons import Look
 
@@ -49,6 +50,7 @@ PASSES: Final = frozenset(
         Deadline.RESYNC,
     }
 )
+AFTERMATH: Final = 0.1  # seconds from the event of a link until its routes are gone
 CALM: Final = 0.05  # seconds from what others did until it is asked what that means: repairs come first
 RETRY: Final = 5.0  # seconds from an asking that failed to the next one
 
@@ -110,6 +112,16 @@ class Schedule:
                 self.last_event = now
                 self.events += STORM  # there were at least so many that nobody could keep up
                 self.dirt.everything = Cause(None, Look.OVERRUN)
+
+    def look_behind(self, scopes: Collection[Scope], cause: Cause, now: float) -> None:
+        """Look at these dumps when the kernel has done what an event tells of.
+
+        It tells that a link goes down before it takes the routes over it away (__dev_notify_flags in net/core/dev.c),
+        and of these it tells nothing.
+        """
+        if scopes:
+            self.dirt.add_scopes(scopes, cause)
+            self.rest_until = max(self.rest_until, now + AFTERMATH)
 
     def find_due(self, now: float) -> float | None:
         """When there is something to do: a moment (``now`` or earlier is at once), None for never."""

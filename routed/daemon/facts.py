@@ -6,10 +6,10 @@ asked. What other sources tell comes by ``host.deliver``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator
 from typing import Any, Final, NamedTuple, TypeVar
 
-from routed.core.gateways import find_held, find_without_carrier, prefer_first
+from routed.core.gateways import find_without_carrier, prefer_first
 from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
 from routed.core.sources import BEHIND, SOURCES, TOLD, expire, list_asked
@@ -93,19 +93,14 @@ def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:
     facts = it.host.world.facts
     own = {fact.address: fact.dev for fact in facts.addresses.values()}
     links = [link.ifindex for link in facts.links.values() if link.is_up]
-    held = find_held(it.host.wanted.needs.gateways - own.keys(), facts)
-    located = it.kernel.locate_gateways(it.host.wanted.needs.gateways - held.keys(), own, links)
+    wanted = it.host.wanted.needs.gateways
+    before = {gateway: where.dev for gateway, where in facts.gateways.items() if where.is_onlink}
+    located = it.kernel.locate_gateways(wanted, own, links, before)
     # a link that was not heard of yet will be news, and then the gateways are asked for again
     known = {gateway: where for gateway, where in located.items() if where.dev in facts.links}
-    elsewhere = [
-        gateway for gateway in it.host.wanted.needs.gateways if gateway not in held and not _is_near(known, gateway)
-    ]
-    found = {**known, **find_without_carrier(elsewhere, facts), **held}
+    elsewhere = [gateway for gateway in wanted if gateway not in known or not known[gateway].is_onlink]
+    found = known | find_without_carrier(elsewhere, facts)
     return prefer_first(found, _list_wanted_addresses(it.host), facts)
-
-
-def _is_near(known: Mapping[bytes, GatewayLink], gateway: bytes) -> bool:
-    return gateway in known and known[gateway].is_onlink
 
 
 def _list_wanted_addresses(host: Host) -> Iterator[tuple[AddressMember, Entry]]:

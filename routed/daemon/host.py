@@ -95,12 +95,12 @@ class Host:
         facts, desired, schedule, mine = self.world.hear(events), self.wanted.desired, self.schedule, kernel.port
         for event in events:
             if isinstance(event, LinkEvent | AddressEvent) and len(self.ledger.troubles):
-                self._look_at_others(event)
+                self._look_at_others(event, now)
             schedule.note(event, facts, desired, stamps, mine, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == mine:
                 self.under_way.hear(event)
 
-    def _look_at_others(self, event: LinkEvent | AddressEvent) -> None:
+    def _look_at_others(self, event: LinkEvent | AddressEvent, now: float) -> None:
         """What stands in place of what is wanted may go with its link or address, of which that need not know."""
         facts = self.world.facts
         if isinstance(event, AddressEvent):
@@ -111,7 +111,7 @@ class Host:
             dev, is_loss = event.link.ifindex, event.is_removal or not event.link.is_up
             reason = find_link_change(facts.links.get(dev), None if event.is_removal else event.link)
         if is_loss:
-            self.schedule.dirt.add_scopes(self.ledger.find_scopes_of_others(dev), Cause(KERNEL, reason))
+            self.schedule.look_behind(self.ledger.find_scopes_of_others(dev), Cause(KERNEL, reason), now)
 
     def deliver(self, told: Mapping[FactKey, Fact], now: float) -> None:
         """A source told this: who reads it is resolved again, unless it is what was told before."""

@@ -51,11 +51,16 @@ class HostKernel(Protocol):
         """
 
     def locate_gateways(
-        self, gateways: Iterable[bytes], own: Mapping[bytes, int], links: Collection[int]
+        self,
+        gateways: Iterable[bytes],
+        own: Mapping[bytes, int],
+        links: Collection[int],
+        before: Mapping[bytes, int] | None = None,
     ) -> dict[bytes, GatewayLink]:
         """The links on which these gateways are, by table main; those that it does not reach are left out.
 
-        ``own`` are the addresses of this host and the links that hold them, ``links`` those that are up.
+        ``own`` are the addresses of this host and the links that hold them, ``links`` those that are up, ``before``
+        those where gateways were: they stay there while they can.
         """
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:

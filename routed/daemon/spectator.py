@@ -34,9 +34,13 @@ class Spectator:
         return self._kernel.read_addresses()
 
     def locate_gateways(  # noqa: D102
-        self, gateways: Iterable[bytes], own: Mapping[bytes, int], links: Collection[int]
+        self,
+        gateways: Iterable[bytes],
+        own: Mapping[bytes, int],
+        links: Collection[int],
+        before: Mapping[bytes, int] | None = None,
     ) -> dict[bytes, GatewayLink]:
-        return self._kernel.locate_gateways(gateways, own, links)
+        return self._kernel.locate_gateways(gateways, own, links, before)
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:  # noqa: D102
         return self._kernel.look_up(addresses)

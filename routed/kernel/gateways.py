@@ -29,7 +29,11 @@ _ANSWER: Final = 1 << 16  # bytes
 
 
 def locate(
-    requests: RequestSocket, gateways: Iterable[bytes], own: Mapping[bytes, int], links: Collection[int]
+    requests: RequestSocket,
+    gateways: Iterable[bytes],
+    own: Mapping[bytes, int],
+    links: Collection[int],
+    before: Mapping[bytes, int],
 ) -> dict[bytes, GatewayLink]:
     """Ask the kernel for each gateway (a packed address). What it cannot reach is absent.
 
@@ -39,12 +43,15 @@ def locate(
     Where a gateway is is a matter of table main. A tunnel with a default route, and a rule that leads everything into
     its table, makes every address look on-link. So where another table answers, each of ``links`` is asked for: with an
     interface in the question a route that leads elsewhere does not fit (fib_table_lookup in net/ipv4/fib_trie.c,
-    rt6_device_match in net/ipv6/route.c), and table main has its turn. Raises OSError.
+    rt6_device_match in net/ipv6/route.c), and table main has its turn. ``before`` says on which link gateways were: one
+    that can still be there is not looked for elsewhere. Raises OSError.
     """
     located: dict[bytes, GatewayLink] = {}
     for gateway in gateways:
         if gateway in own:
             located[gateway] = GatewayLink(own[gateway], is_onlink=True)
+        elif (former := before.get(gateway)) and (held := _find_in_main(requests, gateway, [former])):
+            located[gateway] = held
         elif not _is_link_local(gateway):
             answer = _ask(requests, gateway)
             if answer is None:

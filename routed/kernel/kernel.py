@@ -141,14 +141,19 @@ class Kernel:
         return found
 
     def locate_gateways(
-        self, wanted: Iterable[bytes], own: Mapping[bytes, int], links: Collection[int]
+        self,
+        wanted: Iterable[bytes],
+        own: Mapping[bytes, int],
+        links: Collection[int],
+        before: Mapping[bytes, int] | None = None,
     ) -> dict[bytes, GatewayLink]:
         """The link of each gateway (a packed address) by table main; what that does not reach is absent.
 
         ``own`` are the addresses of this host: such a one is on the link that holds it. A link-local gateway is absent:
-        it says no link. ``links`` are those that are up.
+        it says no link. ``links`` are those that are up. ``before`` are the links where gateways were: they stay
+        there while they can.
         """
-        return gateways.locate(self._requests, wanted, own, links)
+        return gateways.locate(self._requests, wanted, own, links, before or {})
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
         """How the kernel would send a packet to each of these addresses now; what it cannot reach is absent."""

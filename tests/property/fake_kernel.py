@@ -152,10 +152,14 @@ class FakeKernel:
         return seen | {member: fact for member, fact in self.addresses().items() if member not in seen}
 
     def locate_gateways(
-        self, gateways: Iterable[bytes], own: Mapping[bytes, int], links: Collection[int] = ()
+        self,
+        gateways: Iterable[bytes],
+        own: Mapping[bytes, int],
+        links: Collection[int] = (),
+        before: Mapping[bytes, int] | None = None,
     ) -> dict[bytes, GatewayLink]:
         self.mischief.fail("locate_gateways")
-        del links  # one table is all that there is
+        del links, before  # one table is all that there is, and a link has its own networks
         found = {gateway: GatewayLink(own[gateway], is_onlink=True) for gateway in gateways if gateway in own}
         for gateway in gateways:
             best = self._look_up(gateway)

@@ -223,7 +223,7 @@ def test_a_reload_to_a_number_that_another_daemon_holds_is_refused_and_changes_n
     assert ip_json("route show table all") == before
 
     other.write(f'{LAN}via = "10.0.0.3"\nmetric = 8\n', daemon="protocol = 116")
-    assert other.ask("apply").code == 0
+    assert other.ask("apply").code == 1  # in force, and shadowed by the route of the first daemon
     assert (len(routes("114")), len(routes("115")), len(routes("116"))) == (1, 0, 1)
 
 
