@@ -37,7 +37,7 @@ _VOLATILE = (
     # Whoever ends before he is looked at is not named: a race that no document can decide.
     (r'\b(by|was) (port id \d+(, whose process is not known)?|"(\\.|[^"\\])*" \([^)]*\))', r"\1 <somebody>"),
     (r"\d+(\.\d+)? (ms|µs)", "<ms>"),
-    (r"\d+ in a row", "<row>"),
+    (r", \d+ in a row", ""),
     (r"\b\d+ (s|min)\b", "<age>"),
     (r" +", " "),  # columns are as wide as what is in them
 )
