@@ -17,6 +17,7 @@ from routed.model.net import format_address, format_destination, format_prefix
 from routed.model.reasons import (
     AddressChange,
     AddressTurn,
+    AlsoStands,
     Ambiguous,
     But,
     Called,
@@ -381,6 +382,9 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     Probed: _describe_probed,
     TooFew: _describe_too_few,
     Required: _describe_required,
+    AlsoStands: lambda it: (
+        f"also on {it.link} as {format_address(it.address)}/{it.prefixlen}, which may make it a source of this host"
+    ),
     NoHolder: lambda it: f"the link of {format_address(it.address)} (node) is not known yet",
     LinkTaken: lambda it: f"link {it.link} is there already, and is {f'a {it.kind}' if it.kind else 'another one'}",
     NotFirst: _describe_not_first,

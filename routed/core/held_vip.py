@@ -19,7 +19,7 @@ from routed.model.facts import Facts, HostAddress, Link
 from routed.model.names import CREATABLE
 from routed.model.net import IPV4, family_of, network_of
 from routed.model.objects import AddressMember
-from routed.model.reasons import NotFirst, Reason, Stuck
+from routed.model.reasons import AlsoStands, NotFirst, Reason, Stuck, join_reasons
 
 
 class Place(Enum):
@@ -57,6 +57,17 @@ def find_place(entry: HeldVipEntry, link: Link, facts: Facts) -> Placement:
     if is_host:
         return Placement(Place.IN_FRONT)
     return Placement(Place.STUCK, Stuck(network, link.name, first.address))
+
+
+def find_other_lengths(entry: HeldVipEntry, facts: Facts) -> Reason | None:
+    """Where this VIP stands under another length as well: the kernel takes that for an address of the host.
+
+    Of IPv6 no link has an address twice.
+    """
+    others = (
+        held for held in facts.addresses.values() if held.address == entry.address and held.prefixlen != entry.prefixlen
+    )
+    return join_reasons(AlsoStands(held.address, held.prefixlen, facts.name_of(held.dev)) for held in others)
 
 
 def _stands_in_front(vip: AddressMember, own: HostAddress, facts: Facts) -> bool:

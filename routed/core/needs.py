@@ -22,6 +22,7 @@ class Needs:
     gateways: frozenset[bytes] = frozenset()  # whose link is asked for
     destinations: frozenset[bytes] = frozenset()  # addresses whose way is asked for
     vips: tuple[VipEntry, ...] = ()
+    held: tuple[HeldVipEntry, ...] = ()  # VIPs held as addresses
     has_addresses: bool = False
     has_selectors: bool = False
     has_default_routes: bool = False
@@ -62,7 +63,7 @@ def need_behind(entry: AddressEntry) -> Needs:
 
 def need_own_address(entry: HeldVipEntry) -> Needs:
     """The same, and that it never stands for the host itself."""
-    return replace(need_behind(entry), service_addresses=frozenset({entry.address}))
+    return replace(need_behind(entry), service_addresses=frozenset({entry.address}), held=(entry,))
 
 
 def need_way(entry: VipEntry) -> Needs:
@@ -103,6 +104,7 @@ def join_needs(parts: Sequence[Needs]) -> Needs:
         gateways=frozenset().union(*(part.gateways for part in asking)),
         destinations=destinations,
         vips=tuple(vip for part in asking for vip in part.vips),
+        held=tuple(vip for part in asking for vip in part.held),
         has_addresses=any(part.has_addresses for part in asking),
         has_selectors=any(part.has_selectors for part in asking),
         has_default_routes=has_default_routes,

@@ -11,7 +11,7 @@ from typing import Final
 
 from routed.core.behind import find_missing, list_behind_reads
 from routed.core.desired import ObjectSet, Resolution, Waiting
-from routed.core.held_vip import Place, find_place
+from routed.core.held_vip import Place, find_other_lengths, find_place
 from routed.core.references import (
     find_address,
     find_link,
@@ -160,7 +160,8 @@ def resolve_held_vip(entry: HeldVipEntry, facts: Facts, protocol: int) -> Resolu
     if link is None or found.waiting:
         return found
     place, why = find_place(entry, link, facts)
-    reads = found.reads | {FactKey("address", link.ifindex)}
+    reads = found.reads | {FactKey("address", link.ifindex), FactKey("address", entry.address)}
+    found = found._replace(note=find_other_lengths(entry, facts))
     group, *behind = found.sets
     match place:
         case Place.FREE:

@@ -210,7 +210,8 @@ class Voice:
                 before = self._chosen.get(name, "")
                 self.say(notices.note_selector_changed(name, before, choice.name, choice.reason))
         self._chosen = chosen
-        notes = {vip.name: (vip, host.wanted.desired.resolutions[vip.name].note) for vip in host.wanted.needs.vips}
+        vips = (*host.wanted.needs.vips, *host.wanted.needs.held)
+        notes = {vip.name: (vip, host.wanted.desired.resolutions[vip.name].note) for vip in vips}
         for name, (vip, note) in notes.items():
             if note and self._conditions.get(name) != note:
                 self.say(notices.note_vip_condition(name, str(vip.origin), note))

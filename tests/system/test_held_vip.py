@@ -50,6 +50,17 @@ def reason(daemon: Daemon) -> str:
 # --- announcements ------------------------------------------------------------------------------------------------
 
 
+def test_a_vip_that_also_stands_with_another_length_is_told_until_it_does_not(daemon: Daemon) -> None:
+    daemon.start(FILE)
+    ip(f"address add {VIP}/24 dev v1")
+    said = f"also on v1 as {VIP}/24, which may make it a source of this host"
+    assert said in daemon.wait_for("vip-condition", ENTRY)["message"]
+    wait_until(lambda: daemon.entry(ENTRY)["reason"] == said)
+    assert daemon.entry(ENTRY)["state"] == "in-sync"
+    ip(f"address del {VIP}/24 dev v1")
+    wait_until(lambda: daemon.entry(ENTRY)["reason"] == "")
+
+
 @pytest.mark.parametrize(("file", "vip"), [(FILE, VIP), (FILE6, VIP6)])
 def test_the_neighbours_are_told_as_often_as_the_file_says(
     neighbour: Neighbour, daemon: Daemon, file: str, vip: str

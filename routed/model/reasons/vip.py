@@ -78,3 +78,11 @@ class InUse(Detailed):
     """The link of a VIP came into use."""
 
     link: str
+
+
+class AlsoStands(Detailed):
+    """The address of a VIP stands once more, under another length."""
+
+    address: bytes
+    prefixlen: int
+    link: str

@@ -12,6 +12,7 @@ from routed.model.process import Process
 from routed.model.reasons import (
     AddressChange,
     AddressTurn,
+    AlsoStands,
     Ambiguous,
     But,
     Called,
@@ -135,6 +136,7 @@ SAID: list[tuple[Reason, str]] = [
     (Unusable(HOST, "src", Lack.ABSENT), "address 192.0.2.1 (src) is not on this host"),
     (Unusable(HOST, "node", Lack.TENTATIVE), "address 192.0.2.1 (node) is tentative"),
     (Unusable(HOST, "src", Lack.FAILED_DAD), "address 192.0.2.1 (src) failed duplicate address detection"),
+    (AlsoStands(HOST, 24, "eth0"), "also on eth0 as 192.0.2.1/24, which may make it a source of this host"),
     (NoCarrier("eth0"), "link eth0 has no carrier"),
     (Probed("tcp", Finding.REFUSED, "Connection refused", 3), "tcp: connection refused, 3 in a row"),
     (Probed("icmp", Finding.SILENCE, "2 s"), "icmp: no answer in 2 s"),
