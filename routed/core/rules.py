@@ -10,7 +10,7 @@ from collections.abc import Collection, Container
 from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
 from typing import Final
 
-from routed.model import names
+from routed.model import names, selection
 from routed.model.lookup import PLAIN, Flow, Question
 from routed.model.net import IPV4, family_of, is_inside
 from routed.model.objects import RuleMember
@@ -60,36 +60,17 @@ def covers(rule: RuleMember, other: RuleMember) -> bool:
     An inverted rule is taken to be for all that it does not name: it leaves out what is special, as the packets of the
     tunnel itself, by their mark.
     """
-    if rule.extra or (other.inverted and _selector_of(rule) != RuleMember(0)):
-        return _selector_of(rule) == _selector_of(other)
+    one, two = _selector_of(rule), _selector_of(other)
+    if rule.extra or (other.inverted and one != RuleMember(0)):
+        return one == two
     if rule.inverted:
-        return not _is_narrower(other, rule)
-    return _is_narrower(other, rule)
-
-
-def _is_narrower(rule: RuleMember, other: RuleMember) -> bool:
-    return (
-        is_within(rule.source, other.source)
-        and is_within(rule.destination, other.destination)
-        and other.iif in {"", rule.iif}
-        and other.oif in {"", rule.oif}
-        and rule.fwmask & other.fwmask == other.fwmask
-        and not (rule.fwmark ^ other.fwmark) & other.fwmask
-        and other.tos in {0, rule.tos}
-        and other.ipproto in {0, rule.ipproto}
-        and _is_in_range(rule.sport, other.sport)
-        and _is_in_range(rule.dport, other.dport)
-        and (other.uidrange is None or (rule.uidrange is not None and _is_in_range(rule.uidrange, other.uidrange)))
-    )
-
-
-def _is_in_range(ports: tuple[int, int], others: tuple[int, int]) -> bool:
-    return others == _ANY_PORT or (ports != _ANY_PORT and others[0] <= ports[0] and ports[1] <= others[1])
+        return not selection.covers(one._replace(inverted=False), two)
+    return selection.covers(one, two._replace(inverted=False))
 
 
 def _selector_of(rule: RuleMember) -> RuleMember:
     """The rule without what it does and when."""
-    return rule._replace(priority=0, action=1, table=0, target=0, suppress_prefixlength=-1, suppress_ifgroup=-1)
+    return selection.strip_action(rule)._replace(priority=0)
 
 
 def make_flow(rule: RuleMember, family: int, own: Collection[bytes], links: Container[str]) -> Flow | None:
