@@ -88,8 +88,8 @@ async def _try(check: Check, target: Target, path: Path) -> tuple[Finding, str]:
     except EOFError:
         return Finding.CLOSED, ""
     except OSError as error:
-        words = strerror(error.errno) if error.errno else str(error)
-        return MEANINGS.get(error.errno or 0, Finding.LOCAL), words
+        number = error.errno or (errno.ECONNRESET if isinstance(error, ConnectionError) else 0)  # asyncio's has none
+        return MEANINGS.get(number, Finding.LOCAL), strerror(number) if number else str(error)
     except Exception as error:  # noqa: BLE001  a defect of ours says nothing of the target
         return Finding.LOCAL, f"{type(error).__name__}: {error}"
     return Finding.GOOD, ""

@@ -111,11 +111,15 @@ def ip_json(command: str) -> list[dict[str, Any]]:
 
 
 def wait_until(is_so: Callable[[], bool], within: float = 5.0) -> None:
-    """Return as soon as the condition holds; fail the test when it does not hold in time (seconds)."""
-    end = time.monotonic() + within * SLOWNESS
+    """Return soon after the condition holds; fail the test when it does not hold in time (seconds).
+
+    To ask costs the processor that whoever is waited for needs as well, so it is asked more and more seldom.
+    """
+    end, pause = time.monotonic() + within * SLOWNESS, 0.002
     while not is_so():
         assert time.monotonic() < end, f"{is_so} did not become true within {within} s"
-        time.sleep(0.002)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
 
 
 def _open_own() -> int:
