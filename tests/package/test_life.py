@@ -69,7 +69,7 @@ CHECKS = """
 [[check]]
 name = "echo"
 type = "icmp"
-target = "10.0.0.1"
+target = "127.0.0.1"
 dev = "lo"
 
 [[check]]
