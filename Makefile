@@ -8,8 +8,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 BIN := .venv/bin
 READY := .venv/.ready
-# Three at a time, since most wait for something; what must not run beside its like shares a mark, xdist_group.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
+# Two at a time; what must not run beside its like shares a mark, xdist_group.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Tests that speak to a kernel get network namespaces of their own; this one keeps even a wrong test off the host.
 # Without root it takes a user namespace, in which the tests are root.

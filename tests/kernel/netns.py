@@ -119,7 +119,7 @@ def wait_until(is_so: Callable[[], bool], within: float = 5.0) -> None:
     while not is_so():
         assert time.monotonic() < end, f"{is_so} did not become true within {within} s"
         time.sleep(pause)
-        pause = min(pause * 1.5, 0.05)
+        pause = min(pause * 1.5, 0.02)
 
 
 def _open_own() -> int:
