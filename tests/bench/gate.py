@@ -116,7 +116,7 @@ RATIOS: Final = (
         "a hundred repairs : python -c 'import argparse, tomllib'",
         lambda: cpu_of_repair(Routed, Routes(10)) * 100,
         cpu_of_python,
-        1.95,
+        2.6,
     ),
     Ratio("`routed check` : python -c 'import argparse, tomllib'", cpu_of_check, cpu_of_python, 8.0),
 )
