@@ -76,10 +76,12 @@ def find_stuck_lines(
 
     Unasked nothing goes that is not ours, and nothing over which the operator may be logged in.
     """
+    wrong = [drift for drift in drifts if drift.nature is Nature.OUT_OF_ORDER]
+    if not wrong:
+        return {}
     lines: defaultdict[LineKey, list[Drift]] = defaultdict(list)
-    for drift in drifts:
-        if drift.nature is Nature.OUT_OF_ORDER:
-            lines[line_of(drift)].append(drift)
+    for drift in wrong:
+        lines[line_of(drift)].append(drift)
     return {where: why for where, some in lines.items() if (why := _find_why_stuck(some, is_left, limits, stamps))}
 
 

@@ -85,6 +85,9 @@ class Troubles:
     def __len__(self) -> int:
         return len(self.single) + sum(len(group.members) for group in self.groups.values())
 
+    def __bool__(self) -> bool:
+        return bool(self.single or self.groups)
+
     def __iter__(self) -> Iterator[Troubled]:
         """The single ones first, then the groups."""
         for (kind, slot, member), trouble in self.single.items():

@@ -93,8 +93,9 @@ class Host:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
         events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.wanted.marks)
         facts, desired, schedule, mine = self.world.hear(events), self.wanted.desired, self.schedule, kernel.port
+        is_troubled = bool(self.ledger.troubles)
         for event in events:
-            if isinstance(event, LinkEvent | AddressEvent) and len(self.ledger.troubles):
+            if is_troubled and isinstance(event, LinkEvent | AddressEvent):
                 self._look_at_others(event, now)
             schedule.note(event, facts, desired, stamps, mine, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == mine:

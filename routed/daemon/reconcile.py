@@ -158,7 +158,7 @@ class Reconciler:
         plan = make_plan(comparison.drifts, comparison.notes, policy)
         is_by_containment = any(isinstance(one.reason, FirstContact) and one.reason.peer for one in plan.refusals)
         if not is_by_containment and (is_forced or not may_cut_off(plan)):
-            return comparison, replace(plan, former=tuple(comparison.stays))
+            return comparison, _with_former(plan, comparison)
         from routed.daemon import lifelines  # noqa: PLC0415  nearly no plan needs it
 
         if is_by_containment:
@@ -167,7 +167,7 @@ class Reconciler:
             plan = make_plan(comparison.drifts, comparison.notes, policy)
         if not is_forced:
             plan = yield from lifelines.guard_lifelines(self.kernel, self.dataplanes, host, plan, dirt, policy.limits)
-        return comparison, replace(plan, former=tuple(comparison.stays))
+        return comparison, _with_former(plan, comparison)
 
     def _refresh_facts(self, dirt: Dirt, *, is_initial: bool) -> Iterator[None]:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
@@ -255,3 +255,7 @@ class Reconciler:
         wants = self.host.wanted.desired.wants
         polled = [(one.name, any(map(wants.get, one.kinds)), interval) for one, interval in self.dataplanes.polled]
         self.host.plan_polls(polled, now, is_all_read=report.dirt.everything is not None)
+
+
+def _with_former(plan: Plan, comparison: Comparison) -> Plan:
+    return replace(plan, former=tuple(comparison.stays)) if comparison.stays else plan

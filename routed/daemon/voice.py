@@ -219,6 +219,8 @@ class Voice:
 
     def _tell_shadowed(self, host: Host) -> None:
         """What stands, and something else decides. Said when it begins, and once more when that is something else."""
+        if not (host.ledger.shadowed or self._shadowed):
+            return
         shadowed = {key: one.reason for key, one in host.ledger.shadowed.items() if key not in host.ledger.troubles}
         if shadowed == self._shadowed:
             return
