@@ -156,8 +156,7 @@ def _hold_back_one(draft: _Draft, lived: Lived, guarded: Guarded) -> Generator[Q
     if removal:
         for table in dict.fromkeys(rule.table for rule, _ in rules if rule.action == names.TO_TABLE):
             left: Sequence[Standing] = yield Around(table, lived.address)
-            gone = [*removals]
-            standing += [_Candidate(one) for one in left if one != now and not _find_removal(gone, one)]
+            standing += [_Candidate(one) for one in left if one != now and not _find_removal(removals, one)]
     fate = _decide(lived, rules, [*added, *standing])
     culprit = _find_culprit(fate, removal, now)
     if culprit is None:

@@ -34,11 +34,21 @@ class Deadline(StrEnum):
     READY = "ready"  # that could not be told
     KEEP = "keep"  # state that could not be kept on disk
     PROBE = "probe"  # a check is asked
+    HEALTHS = "healths"  # what checks found is kept
     TRIAL = "trial"  # a deployment on trial that nobody confirmed ends
 
 
 HANDED_ON: Final = frozenset(
-    {Deadline.FLOOD, Deadline.WAITING, Deadline.STATUS, Deadline.READY, Deadline.KEEP, Deadline.TRIAL, Deadline.PROBE}
+    {
+        Deadline.FLOOD,
+        Deadline.WAITING,
+        Deadline.STATUS,
+        Deadline.READY,
+        Deadline.KEEP,
+        Deadline.TRIAL,
+        Deadline.PROBE,
+        Deadline.HEALTHS,
+    }
 )
 # These wait for a retry, however long they are due.
 _REGULAR: Final = frozenset({Deadline.LOOK_AGAIN, Deadline.POLL, Deadline.RESYNC})

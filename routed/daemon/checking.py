@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from routed.audit.reasons import describe_reason
 from routed.core.holds import Hold
@@ -22,6 +22,9 @@ from routed.model.net import format_endpoint
 
 if TYPE_CHECKING:  # only files with checks pay for it
     from routed.daemon.prober import Prober, Probing
+
+
+SAVE_EVERY: Final = 1.0  # seconds between two writings of what was found
 
 
 class Checking:
@@ -41,6 +44,7 @@ class Checking:
         self._tell = tell
         self._intent: Intent | None = None  # whose checks are asked
         self._prober: Prober | None = None
+        self._saved = 0.0
 
     def follow(self, intent: Intent) -> None:
         """Ask what these files require from now on."""
@@ -60,7 +64,7 @@ class Checking:
         """Ask nothing more. What was found is kept for the next start."""
         if self._prober is not None:
             await self._prober.stop()
-            self._save()
+            self.save()
 
     def list_names(self) -> set[str]:
         """The checks of the files in force, as ``check/wan1``."""
@@ -95,13 +99,19 @@ class Checking:
             self._host.timetable.bring_forward(Deadline.PROBE, moment)
 
     def _tell_turn(self, check: Check, ruling: Ruling) -> None:
-        self._save()  # what was told is known after a restart
+        due = self._saved + SAVE_EVERY
+        if time.monotonic() >= due:
+            self.save()  # what was told is known after a restart
+        else:  # very many may turn at once
+            self._host.timetable.bring_forward(Deadline.HEALTHS, due)
         self._tell(check, ruling)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Keep what was found for the next start."""
         from routed.daemon.healths import save_healths  # noqa: PLC0415
 
         if self._prober is not None:
+            self._saved = time.monotonic()
             save_healths(self._kept, self._prober.list_healths(), time.monotonic())
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from routed.core.health import Health
 from routed.daemon.record import read_boot
-from routed.daemon.storage import DAMAGES, NEW, NewerFormatError, leave_newer, read_document, replace_file
+from routed.daemon.storage import DAMAGES, NEW, NewerFormatError, StateError, leave_newer, read_document, replace_file
 from routed.model.checks import CheckState, Target
 
 _LOGGER = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ def save_healths(path: Path, healths: Mapping[str, Mapping[Target, Health]], now
         ]
         content = json.dumps({"version": VERSION, "boot": boot, "healths": kept}).encode() + b"\n"
         replace_file(path, content, new=path.with_name(path.name + NEW))
-    except OSError as error:
-        _LOGGER.warning("what checks found cannot be kept: %s: %s", path, error.strerror)
+    except (OSError, StateError) as error:
+        _LOGGER.warning("what checks found cannot be kept: %s: %s", path, error)
 
 
 def _encode(name: str, target: Target, health: Health, shift: float) -> dict[str, object]:

@@ -40,6 +40,10 @@ class Probing:
     freshness: Freshness = Freshness.LOADING
     lateness: float = 0.0  # seconds after its moment that the last question was asked
 
+    def make_fact(self) -> Fact:
+        """What is known of it, for whoever requires it."""
+        return Fact(self.ruling, self.freshness)
+
     def find_health(self, target: Target) -> Health:
         """What is known of a target."""
         return self.healths.get(target, Health())
@@ -86,6 +90,8 @@ class Prober:
                 self.probings[name].check = check  # it may stand on another line
             else:
                 self._begin(check)
+        # files that never came to a pass of their own may have had what is known forgotten
+        self._deliver({key_of(name): one.make_fact() for name, one in self.probings.items() if one.ruling})
         self._arm()
 
     def advance(self) -> None:
@@ -136,12 +142,14 @@ class Prober:
         probing.seconds[target] = told.seconds
         pause = find_pause(health, probing.check, now) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret
         heapq.heappush(self._queue, (now + pause, probing.check.name, target))
-        self._judge(probing, Freshness.LIVE)
-        if self._starved:
-            self._starved = False
-            self.advance()
-        else:
-            self._arm()
+        try:
+            self._judge(probing, Freshness.LIVE)
+        finally:  # whatever becomes of the news, all checks are asked on
+            if self._starved:
+                self._starved = False
+                self.advance()
+            else:
+                self._arm()
 
     def judge_again(self) -> None:
         """The operator paused a check, said what it is, or let it go again."""
@@ -153,21 +161,23 @@ class Prober:
         before, found = probing.ruling, judge(probing.check, probing.healths)
         pause = self._find_pause(probing.check)
         if pause is not None:
-            found = _find_said(pause, before)
-            freshness = Freshness.LIVE
-        if found is None:
+            found, freshness = _find_said(pause, before), Freshness.LIVE
+        elif found is None and before is not None and isinstance(before.why, Paused):
+            freshness = Freshness.LOADING  # what the operator said is over, and nothing else was ever known
+        elif found is None:
             return
-        has_turned = before is None or before.is_up is not found.is_up
-        if pause is None:
-            found = found._replace(since=self._clock() if before is None or has_turned else before.since)
-        if freshness is Freshness.CACHED:
-            found = found._replace(since=max(one.since for one in probing.healths.values()))
-        probing.ruling = found
-        if has_turned and freshness is Freshness.LIVE:
+        has_turned = found is not None and (before is None or before.is_up is not found.is_up)
+        if found is not None and pause is None:
+            since = self._clock() if before is None or has_turned else before.since
+            if freshness is Freshness.CACHED:
+                since = max(one.since for one in probing.healths.values())
+            found = found._replace(since=since)
+        if found == before and freshness is probing.freshness:
+            return
+        probing.ruling, probing.freshness = found, freshness
+        if found is not None and has_turned and freshness is Freshness.LIVE:
             self._tell(probing.check, found)
-        if found != before or freshness is not probing.freshness:
-            probing.freshness = freshness
-            self._deliver({key_of(probing.check.name): Fact(found, freshness, self._clock())})
+        self._deliver({key_of(probing.check.name): probing.make_fact()})
 
     def _arm(self) -> None:
         is_full = len(self._tasks) >= AT_ONCE  # then whoever comes back first asks on

@@ -152,6 +152,7 @@ class Service:
             Deadline.READY: self.tell_ready,
             Deadline.KEEP: self._keep_again,
             Deadline.PROBE: self.checking.advance,
+            Deadline.HEALTHS: self.checking.save,
             Deadline.TRIAL: lambda: self._start(self.deployer.end_trial()),
         }
 
@@ -360,7 +361,7 @@ class Service:
         """Checks found this: whoever requires them is looked at, at once."""
         self.engine.deliver(told)
         self._remind(Deadline.STATUS, STATUS_DELAY)
-        self.loop.pump()
+        asyncio.get_running_loop().call_soon(self.loop.pump)  # it may be told amid the news of a pass
 
     def on_files_changed(self) -> None:
         """The watch saw something: look at it in a task of its own."""

@@ -19,6 +19,7 @@ from routed.core.holds import GROUP
 from routed.core.troubles import State, Trouble, Troubled
 from routed.daemon.host import Host
 from routed.model.change import Drift
+from routed.model.checks import find_ruling
 from routed.model.documents import AbsenceDocument, EntryDocument, ObjectDocument, PauseDocument
 from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.prefixes import Packed, PrefixSet
@@ -299,8 +300,9 @@ def _describe_entry(
 
 
 def _find_withheld_since(host: Host, resolution: Resolution) -> float:
-    told = [host.world.facts.told[key].since for key in resolution.reads & host.world.facts.told.keys()]
-    return max([host.ledger.since.get(resolution.entry.name, 0.0), *told])
+    told = map(host.world.facts.find, resolution.reads & host.world.facts.told.keys())
+    turns = [ruling.since for fact in told if (ruling := find_ruling(fact))]
+    return max([host.ledger.since.get(resolution.entry.name, 0.0), *turns])
 
 
 def _describe_worst(worst: Trouble, resolution: Resolution, vocabulary: Vocabulary) -> str:

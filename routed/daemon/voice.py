@@ -215,7 +215,13 @@ class Voice:
         for name, (vip, note) in notes.items():
             if note and self._conditions.get(name) != note:
                 self.say(notices.note_vip_condition(name, str(vip.origin), note))
-        self._conditions = {name: note or self._conditions.get(name) for name, (_, note) in notes.items()}
+        held = {vip.name for vip in host.wanted.needs.held}  # of these no note says that it is over, not that it waits
+        for name in held:
+            if self._conditions.get(name) and not notes[name][1]:
+                self._repeat.resolve(name)
+        self._conditions = {
+            name: note or (None if name in held else self._conditions.get(name)) for name, (_, note) in notes.items()
+        }
 
     def _tell_shadowed(self, host: Host) -> None:
         """What stands, and something else decides. Said when it begins, and once more when that is something else."""

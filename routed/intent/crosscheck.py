@@ -55,8 +55,8 @@ def _clashing_routes(routes: list[RouteEntry | VipEntry]) -> Iterator[Clash]:
     slots: defaultdict[tuple[int, int, int, int], list[_Routes]] = defaultdict(list)
     for route in routes:
         for family, prefixes in route.prefixes.items():
-            metric = route.metric or DEFAULT_METRIC[family]
-            slots[family, route.table, metric, route.tos].append(_Routes(route, prefixes))
+            for metric in _list_metrics(route, family):
+                slots[family, route.table, metric, route.tos].append(_Routes(route, prefixes))
     for (_, _, metric, _), alike in slots.items():
         crowds = [one for one in alike if isinstance(one.prefixes, PrefixSet)]
         owners: dict[bytes, RouteEntry | VipEntry] = {}
@@ -68,6 +68,13 @@ def _clashing_routes(routes: list[RouteEntry | VipEntry]) -> Iterator[Clash]:
                 twice = list(_find_owned(route, prefixes, crowds, owners))
             if twice:
                 yield _route_clash(route, metric, twice)
+
+
+def _list_metrics(route: RouteEntry | VipEntry, family: int) -> set[int]:
+    """Those under which it may come to stand."""
+    down_metric = route.when_down.down_metric if route.when_down else None
+    written = (route.metric, route.metric if down_metric is None else down_metric)
+    return {metric or DEFAULT_METRIC[family] for metric in written}
 
 
 def _find_owned(

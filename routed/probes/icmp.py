@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import sys
 from struct import Struct
 from typing import Final
 
@@ -60,7 +61,7 @@ def checksum(data: bytes) -> int:
 
 def _hear_replies_alone(one: socket.socket, width: int) -> None:
     if width == 4:
-        one.setsockopt(_SOL_RAW, _FILTER, (~(1 << _REPLY[4]) & 0xFFFFFFFF).to_bytes(4, "little"))
+        one.setsockopt(_SOL_RAW, _FILTER, (~(1 << _REPLY[4]) & 0xFFFFFFFF).to_bytes(4, sys.byteorder))
         return
     blocked = bytearray(b"\xff" * 32)
     blocked[_REPLY[16] // 8] &= ~(1 << _REPLY[16] % 8) & 0xFF

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path as Folder
+from struct import pack
 from typing import Final, NamedTuple
 
 from routed.model.net import IPV4, family_of, format_address
 
 FAMILY: Final = {4: socket.AF_INET, 16: socket.AF_INET6}  # by the length of an address
-LINGER_0: Final = b"\x01\x00\x00\x00\x00\x00\x00\x00"  # struct linger: close at once, by a reset
+LINGER_0: Final = pack("=ii", 1, 0)  # struct linger: close at once, by a reset
 
 
 class Path(NamedTuple):

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from pathlib import Path as File
 from typing import Final, NamedTuple
 
 from routed.model.checks import Check, CheckType, Target
@@ -59,7 +60,7 @@ async def connect(check: Check, target: Target, path: Path) -> AsyncIterator[Str
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
         await asyncio.get_running_loop().sock_connect(one, endpoint(target.address, target.port, path))
-        security = _make_context(check.verify, check.ca) if check.type in ENCRYPTED else None
+        security = _make_context(check.verify, check.ca, _read_age(check.ca)) if check.type in ENCRYPTED else None
         host = check.host or None
         reader, writer = await asyncio.open_connection(
             sock=one, ssl=security, server_hostname=(host or "") if security else None, limit=MOST
@@ -73,8 +74,13 @@ async def connect(check: Check, target: Target, path: Path) -> AsyncIterator[Str
         writer.transport.abort()
 
 
+def _read_age(ca: str) -> int:
+    """Which state of a file of issuers this is: one that was renewed counts from the next question on."""
+    return File(ca).stat().st_mtime_ns if ca else 0
+
+
 @lru_cache(maxsize=16)
-def _make_context(verify: bool, ca: str) -> ssl.SSLContext:  # noqa: FBT001  as the file has it
+def _make_context(verify: bool, ca: str, _age: int) -> ssl.SSLContext:  # noqa: FBT001  as the file has it
     """What is believed of the far end. Sessions are never resumed: a check proves the handshake."""
     if verify:
         return ssl.create_default_context(cafile=ca or None)

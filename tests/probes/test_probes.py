@@ -105,6 +105,18 @@ def test_tls_shakes_hands_and_the_certificate_is_checked_where_a_name_is_given(a
         assert "other.example.org" in words
 
 
+def test_a_file_of_issuers_that_was_renewed_counts_from_the_next_question_on(
+    authority: Authority, tmp_path: File
+) -> None:
+    (tmp_path / "other").mkdir()
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(Authority(tmp_path / "other").certificate.read_bytes())
+    with serving(encrypted(authority.issue("new.example.org"), servers.hang)) as port:
+        assert found("tls", port, host="new.example.org", verify=True, ca=str(ca))[0] == "CERTIFICATE"
+        ca.write_bytes(authority.certificate.read_bytes())
+        assert found("tls", port, host="new.example.org", verify=True, ca=str(ca))[0] == "GOOD"
+
+
 def test_an_expired_certificate_is_called_expired(authority: Authority) -> None:
     with serving(encrypted(authority.issue("old.example.org", is_expired=True), servers.hang)) as port:
         found_ = found("tls", port, host="old.example.org", verify=True, ca=str(authority.certificate))

@@ -2,8 +2,7 @@
 
 It answers ``daemon.ports.HostKernel`` and, as rtnetlink does, ``daemon.dataplane.Dataplane``. Here belongs what the
 kernel does, never what routed should do about it: nothing of ``routed.core`` is used, and of ``routed.kernel`` only
-what a protocol number means, and which values go by themselves. What it leaves out: next hop objects, secondary
-addresses, VRFs, DAD.
+what a protocol number means, and which values go by themselves. What it leaves out: next hop objects, VRFs, DAD.
 
 Sources: fib_table_insert and fib_table_delete in net/ipv4/fib_trie.c, fib_sync_down_dev in net/ipv4/fib_semantics.c,
 fib6_add_rt2node in net/ipv6/ip6_fib.c, ip6_route_del in net/ipv6/route.c, fib_nl_newrule in net/core/fib_rules.c; all
@@ -159,8 +158,12 @@ class FakeKernel:
         before: Mapping[bytes, int] | None = None,
     ) -> dict[bytes, GatewayLink]:
         self.mischief.fail("locate_gateways")
-        del links, before  # one table is all that there is, and a link has its own networks
+        del links  # one table is all that there is
         found = {gateway: GatewayLink(own[gateway], is_onlink=True) for gateway in gateways if gateway in own}
+        networks = {(one.dev, network_of(one.address, one.prefixlen)) for one in self.addresses()}
+        for gateway, former in (before or {}).items():
+            if any(dev == former and self.links[dev].is_up and is_inside(gateway, net) for dev, net in networks):
+                found.setdefault(gateway, GatewayLink(former, is_onlink=True))
         for gateway in gateways:
             best = self._look_up(gateway)
             if gateway not in found and best is not None and best.hops and not is_inside(gateway, LINK_LOCAL):

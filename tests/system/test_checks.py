@@ -15,6 +15,7 @@ from tests.system.daemon import Daemon
 from tests.system.host import shown
 from tests.system.monitor import Monitor
 
+OTHER = '[[route]]\nname = "other"\nto = "192.0.2.0/24"\ndev = "v1"\nmetric = 9\n'
 TO, TO6 = "192.0.2.0/24", "2001:db8::/48"
 PORT = 8080
 
@@ -226,6 +227,10 @@ def test_a_paused_check_counts_as_it_did(daemon: Daemon) -> None:
         (a_check(target="127.0.0.1"), "`target` has no port"),
         (a_check() + a_route().replace("when_all", "# "), "this route stands alone"),
         (a_route().replace("requires", "# "), "`when_all_down` goes with `requires` only"),
+        (
+            a_check() + a_route().replace('when_all_down = "withdraw"', "down_metric = 9") + OTHER,
+            "192.0.2.0/24 with metric 9 in this table is also in route/lan",
+        ),
         (a_check('via = "fd00::2"'), "different families"),
         (
             a_check('via = "10.0.0.2"') + a_route() + '[[rule]]\npriority = 10\nfamily = "ipv4"\ntable = 7\n',

@@ -59,6 +59,8 @@ def test_a_vip_that_also_stands_with_another_length_is_told_until_it_does_not(da
     assert daemon.entry(ENTRY)["state"] == "in-sync"
     ip(f"address del {VIP}/24 dev v1")
     wait_until(lambda: daemon.entry(ENTRY)["reason"] == "")
+    ip(f"address add {VIP}/24 dev v1")
+    wait_until(lambda: len(daemon.records("vip-condition", ENTRY)) == 2)
 
 
 @pytest.mark.parametrize(("file", "vip"), [(FILE, VIP), (FILE6, VIP6)])

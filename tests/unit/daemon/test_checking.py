@@ -1,0 +1,75 @@
+"""What is done with the turns of checks: told each, and kept for the next start."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from routed.core.timetable import Deadline
+from routed.daemon import healths, prober
+from routed.daemon.checking import Checking
+from routed.daemon.host import Host
+from routed.daemon.wanted import Wanted
+from routed.model.checks import Check, CheckType, Ruling, Target
+from routed.model.entries import Intent, Origin, Requirement
+from routed.model.reasons import Finding, Probed
+from routed.probes.ask import Answered
+from tests.property.rig import a_route
+
+MANY = 60
+
+
+def test_very_many_checks_that_turn_at_once_are_told_each_and_kept_by_few_writings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = (Target(bytes((192, 0, 2, 1)), 80),)
+    checks = tuple(
+        Check(name=f"c{number}", origin=Origin("f", 1), type=CheckType.TCP, targets=targets) for number in range(MANY)
+    )
+    entry = replace(a_route(), requires=tuple(Requirement(check.name) for check in checks))
+    intent = Intent(entries=(entry,), checks=checks)
+    file, told, writings = tmp_path / "checks.json", list[str](), list[int]()
+    save = healths.save_healths
+
+    async def ask(check: Check, _target: Target, _path: object) -> Answered:
+        await asyncio.sleep(0)
+        return Answered(Probed(check.type, Finding.GOOD), 0.001)
+
+    def count(path: Path, kept: healths.Healths, now: float) -> None:
+        writings.append(len(kept))
+        save(path, kept, now)
+
+    def tell(check: Check, _ruling: Ruling) -> None:
+        told.append(check.name)
+
+    async def play() -> None:
+        host = Host(Wanted(intent))
+        checking = Checking(file, host, lambda _: None, tell)
+        checking.follow(intent)
+        while len(told) < MANY:
+            checking.advance()
+            await asyncio.sleep(0.001)
+        assert host.timetable.find(Deadline.HEALTHS) is not None
+        await checking.stop()
+
+    monkeypatch.setattr(prober, "ask", ask)
+    monkeypatch.setattr(prober, "FIRST", 0.0)
+    monkeypatch.setattr(healths, "save_healths", count)
+    asyncio.run(play())
+    assert sorted(told) == sorted(check.name for check in checks)
+    assert len(writings) == 2  # the first turn, and the stop
+    assert len(healths.load_healths(file, 1000.0)) == MANY
+
+
+def test_where_what_was_found_cannot_be_kept_or_is_of_a_newer_routed_the_checks_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "checks.json"
+    file.write_text('{"version": 99, "boot": "", "healths": []}')
+    assert healths.load_healths(file, 0.0) == {}
+    healths.save_healths(file, {}, 0.0)
+    assert '"version": 99' in file.read_text()
+    healths.save_healths(tmp_path / "nowhere" / "checks.json", {}, 0.0)
+    file.write_text('{"version": 1, "healths": 7')
+    assert healths.load_healths(file, 0.0) == {}

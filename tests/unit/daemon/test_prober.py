@@ -1,0 +1,172 @@
+"""Who asks the checks: what is asked and when, and that no news is lost. What is found is played."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from routed.core.health import Health
+from routed.core.holds import Hold, Why
+from routed.daemon import prober
+from routed.daemon.prober import AT_ONCE, Prober
+from routed.model.checks import Check, CheckState, CheckType, Ruling, Target, key_of
+from routed.model.entries import Intent, Origin, Requirement
+from routed.model.facts import Fact, FactKey, Facts, Freshness
+from routed.model.reasons import Finding, Paused, Probed
+from routed.probes.ask import Answered
+from tests.property.rig import a_route
+
+TARGETS = tuple(Target(bytes((192, 0, 2, number)), 80) for number in range(200))
+
+
+def a_check(name: str = "web", count: int = 1) -> Check:
+    return Check(name=name, origin=Origin("f", 1), type=CheckType.TCP, targets=TARGETS[:count], fall=1, rise=1)
+
+
+def files(*checks: Check) -> Intent:
+    requires = tuple(Requirement(check.name) for check in checks)
+    return Intent(entries=(replace(a_route(), requires=requires),), checks=checks)
+
+
+@dataclass
+class Stage:
+    """A prober, what it is told by the far end, and what it tells."""
+
+    finding: Finding = Finding.GOOD
+    now: float = 100.0
+    due: float | None = None
+    pause: Hold | None = None
+    fails: bool = False  # does whoever is told of a turn fail?
+    asked: int = 0
+    most: int = 0  # questions at once
+    told: list[bool] = field(default_factory=list)
+    facts: dict[FactKey, Fact] = field(default_factory=dict)
+    kept: dict[str, dict[Target, Health]] = field(default_factory=dict)
+
+    def make(self) -> Prober:
+        return Prober(Facts, self._deliver, self._tell, self._remind, lambda _: self.pause, lambda: self.now, self.kept)
+
+    async def ask(self, check: Check, _target: Target, _path: Any) -> Answered:
+        self.asked += 1
+        running = self.asked
+        await asyncio.sleep(0)
+        self.most = max(self.most, self.asked - running + 1)
+        return Answered(Probed(check.type, self.finding), 0.001)
+
+    def _deliver(self, told: Mapping[FactKey, Fact]) -> None:
+        self.facts.update(told)
+
+    def _tell(self, _check: Check, ruling: Ruling) -> None:
+        self.told.append(ruling.is_up)
+        if self.fails:
+            raise RuntimeError("nobody can be told")
+
+    def _remind(self, moment: float | None) -> None:
+        self.due = moment
+
+    async def play(self, asking: Prober, seconds: float) -> None:
+        """Let it ask whatever is due within so many seconds."""
+        end = self.now + seconds
+        while self.due is not None and self.due <= end:
+            self.now = max(self.now, self.due)
+            asking.advance()
+            for _ in range(8):
+                await asyncio.sleep(0)
+        self.now = end
+
+    def find(self, name: str = "web") -> tuple[bool | None, Freshness]:
+        fact = self.facts[key_of(name)]
+        return fact.value and fact.value.is_up, fact.state
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    stage = Stage()
+    monkeypatch.setattr(prober, "ask", stage.ask)
+    return stage
+
+
+def playing(story: Callable[[Stage], Coroutine[None, None, None]]) -> Callable[[Stage], None]:
+    """A story with a loop, as a test."""
+
+    def test(stage: Stage) -> None:
+        asyncio.run(story(stage))
+
+    return test
+
+
+@playing
+async def test_a_turn_is_told_once_and_delivered(stage: Stage) -> None:
+    asking = stage.make()
+    asking.follow(files(a_check()))
+    await stage.play(asking, 20.0)
+    stage.finding = Finding.REFUSED
+    await stage.play(asking, 20.0)
+    assert stage.told == [True, False]
+    assert stage.find() == (False, Freshness.LIVE)
+    assert 6 <= stage.asked <= 10  # every five seconds
+
+
+@playing
+async def test_files_that_are_followed_again_get_what_is_known_again(stage: Stage) -> None:
+    asking = stage.make()
+    asking.follow(files(a_check()))
+    await stage.play(asking, 2.0)
+    stage.facts.clear()  # other files had been put in force in between, and none of their passes came to its end
+    asking.follow(files(a_check()))
+    assert stage.find() == (True, Freshness.LIVE)
+    assert stage.told == [True]
+
+
+@playing
+async def test_what_the_operator_said_is_over_where_nothing_else_is_known(stage: Stage) -> None:
+    stage.finding = Finding.LOCAL
+    stage.pause = Hold(Why.PAUSED, 1000.0, Paused("tests", ruling=True), 100.0)
+    asking = stage.make()
+    asking.follow(files(a_check()))
+    await stage.play(asking, 2.0)
+    assert stage.find() == (True, Freshness.LIVE)
+    stage.pause = None
+    asking.judge_again()
+    assert stage.find() == (None, Freshness.LOADING)
+    assert asking.probings["web"].ruling is None
+
+
+@playing
+async def test_where_nobody_can_be_told_it_is_asked_on(stage: Stage) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    stage.fails = True
+    asking = stage.make()
+    asking.follow(files(a_check()))
+    await stage.play(asking, 30.0)
+    assert stage.asked >= 5
+
+
+@playing
+async def test_no_more_than_so_many_are_asked_at_once_and_all_of_them(stage: Stage) -> None:
+    asking = stage.make()
+    asking.follow(files(a_check(count=200)))
+    stage.now += 1.0  # all are due
+    asking.advance()
+    for _ in range(40):
+        await asyncio.sleep(0)
+    assert stage.asked == 200
+    assert stage.most <= AT_ONCE
+    assert len(asking.probings["web"].healths) == 200
+
+
+@playing
+async def test_what_was_known_before_the_start_is_delivered_as_such_until_it_is_asked(stage: Stage) -> None:
+    stage.kept = {"web": {TARGETS[0]: Health(CheckState.DOWN, since=50.0)}}
+    asking = stage.make()
+    asking.follow(files(a_check()))
+    assert stage.find() == (False, Freshness.CACHED)
+    assert stage.facts[key_of("web")].value.since == 50.0
+    stage.finding = Finding.REFUSED
+    await stage.play(asking, 2.0)
+    assert stage.find() == (False, Freshness.LIVE)
+    assert stage.told == []
