@@ -166,8 +166,8 @@ class Wanted:
         if resolution is None or counts[name] != len(members):
             return None
         unmet = resolution.withheld or resolution.note
-        if resolution.withheld or isinstance(unmet, Required):  # it may stand elsewhere meanwhile: demoted
-            return Withdrawn(name, unmet) if unmet else None
+        if unmet and (resolution.withheld or isinstance(unmet, Required)):  # demoted, it stands elsewhere meanwhile
+            return Withdrawn(name, unmet)
         why = join_reasons(waiting.reason for waiting in resolution.waiting) or resolution.note
         return Withdrawn(name, why) if why and not resolution.sets else None
 

@@ -301,6 +301,10 @@ class _Assembly:
             return None
         from routed.intent.ways import derive_ways  # noqa: PLC0415
 
+        used = {requirement.check for entry in entries for requirement in entry.conditions}
+        for check in (one for one in checks if one.name not in used):
+            message = f"no entry requires {check.entry}, so it is not asked"
+            self.notices.append(Problem(check.origin.file, check.origin.line, 1, message))
         return derive_ways(checks, entries, settings.probe)
 
     def _convert(self, table: WrittenTable, others: OtherFiles) -> Draft | None:

@@ -244,3 +244,10 @@ def test_what_cannot_be_is_said_before_it_is_tried(daemon: Daemon, toml: str, sa
     answer = daemon.ask("check")
     assert answer.code == 78
     assert said in answer.err
+
+
+def test_a_check_that_nothing_requires_is_a_notice(daemon: Daemon) -> None:
+    daemon.write(a_check())
+    answer = daemon.ask("check")
+    assert answer.code == 0
+    assert "no entry requires check/web, so it is not asked" in answer.out + answer.err
