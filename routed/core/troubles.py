@@ -191,9 +191,10 @@ class Troubles:
                 self._fold(alike, troubles)
 
     def _put_many(self, one: Troubled, before: Troubles) -> AbstractSet[Member]:
+        """Put them into their group. Returns them, without what was in it before."""
         alike = _alike(one.kind, one.slot, one.trouble)
         former = before.groups.get(alike)
-        members = _pack(one.kind, one.members, former.members if former else frozenset())
+        found = members = _pack(one.kind, one.members, former.members if former else frozenset())
         self._drop([key for key in self.single if key[:2] == alike[:2] and key.member in members])
         for other, group in [(other, group) for other, group in self.groups.items() if other[:2] == alike[:2]]:
             self._keep(other, group._replace(members=_less(group.members, members)))
@@ -207,7 +208,7 @@ class Troubles:
         self.groups[alike] = Group(members, trouble)
         if self._counts[alike]:
             self._fold(alike, self.single)
-        return members
+        return found
 
     def _fold(self, alike: Alike, among: dict[Key, Trouble]) -> None:
         """Put those of these single ones that are alike into their group, or all there are into a new one."""

@@ -73,6 +73,17 @@ def test_what_is_kept_and_what_is_over_is_what_a_plain_dictionary_says(
         compare(history)
 
 
+def test_what_is_found_by_itself_stays_so_beside_a_group_that_it_was_in() -> None:
+    failed, held = (Trouble(state, SaidNo(1, "no"), 1.0, (), "route/a") for state in (State.FAILED, State.HELD))
+    first = [Troubled(Kind.ROUTE, MAIN, tuple(ROUTES[: 2 * FEW + 2]), failed)]
+    then = [
+        Troubled(Kind.ROUTE, MAIN, (ROUTES[0],), held),
+        Troubled(Kind.ROUTE, MAIN, tuple(ROUTES[1 : FEW + 2]), failed),
+    ]
+    with patch.object(of_troubles, "GROUP", FEW):
+        compare([(first, set(), set(), set()), (then, set(), set(), set())])
+
+
 def compare(history: list[tuple[list[Troubled], set[Scope], set[Key], set[Key]]]) -> None:
     troubles, plain = Troubles(), dict[Key, Trouble]()
     for found, scopes, keys, left_out in history:
