@@ -29,12 +29,13 @@ test: $(READY)
 test-faults: $(READY)
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/faults'
 
-# What takes too long for each change: many of these calls fail (with POSITIONS=all each of them, which takes hours); and hosts
-# that never come to rest.
+# What takes too long for each change: many of these calls fail (with POSITIONS=all each of them, which takes hours), hosts
+# that never come to rest, and examples that no run before had.
 POSITIONS ?= many
 test-long: $(READY)
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/faults --positions $(POSITIONS)'
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/long'
+	$(PYTEST) --hypothesis-profile searching tests/unit tests/property
 
 # Format, lint, types, import rules, unit and property tests: all that needs neither root nor a kernel of its own.
 CHECKS := check-format check-lint check-types check-imports check-tests

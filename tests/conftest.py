@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-# A machine that is busy with something else must not fail a property: time is pytest-timeout's to judge.
-settings.register_profile("routed", deadline=None, print_blob=True)
+# A machine that is busy with something else must not fail a property: time is pytest-timeout's to judge. A change is
+# judged by the same examples each time: what others may find is no matter of that change.
+settings.register_profile("routed", deadline=None, print_blob=True, derandomize=True)
+# Other examples each time, and more of them: make test-long.
+settings.register_profile("searching", deadline=None, print_blob=True, max_examples=500)
 # For a processor in software: --hypothesis-profile=emulated.
 settings.register_profile("emulated", settings.get_profile("routed"), max_examples=10)
 settings.load_profile("routed")
