@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from routed.audit.actors import name_actor
 from routed.model.entries import How, Matcher
-from routed.model.names import ROUTE_TYPES
 from routed.model.net import format_address, format_destination, format_prefix
 from routed.model.reasons import (
     AddressChange,
@@ -254,7 +253,7 @@ def _describe_other_source(bypass: OtherSource) -> str:
 
 
 def _describe_rival(rival: Overruled) -> str:
-    what = rival.route or (f"a {ROUTE_TYPES[rival.dead_end]} route" if rival.dead_end else "")
+    what = rival.route
     rule = f"rule {rival.rule}" if rival.rule else ""
     decides = f"{what} decides" + (f", by {rule}" if rule else "") if what else f"{rule} decides"
     actor = name_actor(rival.port, rival.process).words

@@ -6,8 +6,8 @@ over a default route. What covers only a part of it is no matter of the object, 
 packets reach: those are the packets that are asked about. A route that stands by behind a better one of ours is in
 effect as it is meant to be.
 
-Nothing is asked here. Each question is yielded, and answered by what is sent back (``Decision`` of a ``Question``, the
-default routes of a table of an ``Exact``), so that whoever asks may do so when he likes. Here must never live: which
+Nothing is asked here. Each question is yielded, and answered by what is sent back (``Decision`` of a ``Question``,
+routes of an ``Exact`` and of an ``Around``), so that whoever asks may do so when he likes. Here must never live: which
 objects are asked about, or when (``daemon.effect``).
 """
 
@@ -21,12 +21,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from routed.core.rules import DEAD_ENDS, RULE_ERRORS, covers, is_within, make_flow, selects
 from routed.model import names
-from routed.model.lookup import Decision, Exact, Flow, Question
-from routed.model.net import DEFAULT, is_inside
+from routed.model.lookup import Around, Decision, Exact, Flow, Lookup, Question
+from routed.model.net import DEFAULT, family_of, is_inside
 from routed.model.objects import RouteSlot, RouteValue, RuleMember, RuleSlot, RuleValue, Standing
 from routed.model.owner import Owner, Stamp
 
 MOST_WAYS: Final = 4  # rules that lead to a table, by which its routes are tried
+MOST_HOLES: Final = 5  # tries to cover a prefix with what others have of it
 SIXTEENTHS: Final = (3, 9, 13)  # where the addresses lie that stand for a prefix: in both halves, and never at its ends
 
 
@@ -40,9 +41,15 @@ class StandingRule(NamedTuple):
 class Rival(NamedTuple):
     """What decides in place of an object of ours."""
 
-    route: Standing | None = None  # None where a rule does so by itself, or the kernel names none
+    route: Standing | None = None  # None where a rule does so by itself
     rule: RuleMember | None = None  # that leads to the route; None where both stand in one table
-    dead_end: int = 0  # the type of a route that the kernel does not name, since it drops packets
+
+    def find_place(self, family: int) -> bytes:
+        """The destinations about which it decides."""
+        if self.route is None:
+            return (self.rule and self.rule.destination) or DEFAULT[family]
+        assert isinstance(self.route.member, bytes)
+        return self.route.member
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ class View:
     flows: dict[tuple[int, RuleMember], Flow | None] = field(default_factory=dict)  # made once for many objects
 
 
-Questions: TypeAlias = Generator[Question | Exact, Any, Rival | None]
+Questions: TypeAlias = Generator[Lookup, Any, Rival | None]
 
 
 class _Claim(NamedTuple):
@@ -155,21 +162,29 @@ def _find_rule_that_drops(view: View, family: int, claim: _Claim) -> Rival | Non
 
 
 def _ask(view: View, claim: _Claim, samples: int) -> Questions:
-    """Ask for a few packets. The first that one of ours decides about says that not all is lost."""
-    parts: list[Rival] = []
+    """Ask for a few packets. The first that one of ours decides about says that not all is lost.
+
+    Where others have all of them, but none of these all of the target, it is asked about what these leave of it.
+    """
+    parts: list[tuple[bytes, Rival]] = []  # the place of each, and itself
     sought = find_samples(claim.target, samples)
     for address in sought:
-        answer: Decision = yield Question(address, claim.flow)
-        verdict = _judge_answer(view, claim, address, answer)
+        verdict = yield from _ask_one(view, claim, address)
         if verdict is None:
             return None
         if isinstance(verdict, Rival):
-            parts.append(verdict)
-    whole = next((part for part in parts if part.route and is_within(claim.target, _prefix_of(part))), None)
+            parts.append((verdict.find_place(family_of(address)), verdict))
+    whole = next((part for place, part in parts if is_within(claim.target, place)), None)
     if whole is not None:
         return whole
-    if len(parts) == len(sought) and _are_all_of_it(claim.target, parts):
-        return parts[0]
+    for _ in range(MOST_HOLES if len(parts) == len(sought) else 0):
+        hole = find_hole(claim.target, [place for place, _ in parts])
+        if hole is None:
+            return parts[0][1]
+        verdict = yield from _ask_one(view, claim, hole)
+        if not isinstance(verdict, Rival):
+            break
+        parts.append((verdict.find_place(family_of(hole)), verdict))
     if claim.slot and claim.target == DEFAULT[claim.slot.family]:
         return (yield from _ask_for_the_default_itself(view, claim.slot))
     return None
@@ -179,22 +194,36 @@ class _Verdict(Enum):
     PART_OF_OURS = "one of ours that is more specific decides, and says nothing of the rest"
 
 
-def _judge_answer(view: View, claim: _Claim, address: bytes, answer: Decision) -> Rival | _Verdict | None:
+def _ask_one(view: View, claim: _Claim, address: bytes) -> Generator[Lookup, Any, Rival | _Verdict | None]:
     """What decides about one packet in place of the object; None where ours does, or where nothing can be said."""
+    answer: Decision = yield Question(address, claim.flow)
     if answer.winner is None:
-        is_known = answer.errno in _TYPES and not claim.flow.iif and not _is_as_wanted(answer, claim)
-        if not is_known or view.is_our_dead_end(address, answer.errno):
+        if claim.flow.iif or _is_as_wanted(answer, claim):
             return None
-        return Rival(dead_end=_TYPES[answer.errno])
+        return (yield from _find_what_drops(view, claim, address, answer.errno))
     if _is_part_of_ours(view, claim, answer.winner):
         return _Verdict.PART_OF_OURS
     return _judge(view, claim, address, answer.winner)
 
 
-def _are_all_of_it(target: bytes, parts: Sequence[Rival]) -> bool:
-    """Do these leave nothing of the target? What the kernel does not name is taken at its word for all of it."""
-    named = [_prefix_of(part) for part in parts if part.route]
-    return _is_covered(target, named) if named else bool(parts)
+def _find_what_drops(view: View, claim: _Claim, address: bytes, errno: int) -> Questions:
+    """The first rule or route on the way of this packet that drops it with this error; None where that is none."""
+    question, family = Question(address, claim.flow), family_of(address)
+    type_ = _TYPES.get(errno, 0)
+    if type_ and view.is_our_dead_end(address, errno):
+        return None
+    dead_ends: Sequence[Standing] = (yield Around(address, type=type_)) if type_ else ()
+    for place, rule in enumerate(view.rules.get(family, ())[: claim.at + 1]):
+        member = rule.member
+        if not selects(member, question):
+            continue
+        if RULE_ERRORS.get(member.action) == errno:
+            return None if rule.owner.is_ours or place == claim.at else Rival(rule=member)
+        here = [one for one in dead_ends if _is_reached(one, member, claim.flow)]
+        first = min(here, key=_rank, default=None)
+        if first is not None and _length_of(first) > member.suppress_prefixlength:
+            return _judge(view, claim, address, first)
+    return None
 
 
 def _ask_for_the_default_itself(view: View, slot: RouteSlot) -> Questions:
@@ -256,19 +285,39 @@ def _find_leading(view: View, slot: RouteSlot, length: int, question: Question) 
     return 0, None
 
 
-def _prefix_of(rival: Rival) -> bytes:
-    assert rival.route is not None
-    assert isinstance(rival.route.member, bytes)
-    return rival.route.member
+def _rank(one: Standing) -> tuple[int, int, int]:
+    """Of the routes of one table for an address the kernel takes the least by this."""
+    assert isinstance(one.slot, RouteSlot)
+    return -_length_of(one), -one.slot.tos, one.slot.metric
 
 
-def _is_covered(target: bytes, prefixes: Iterable[bytes]) -> bool:
-    """Do these prefixes together leave nothing of the target?"""
-    outer: list[bytes] = []
-    for prefix in sorted(set(prefixes), key=lambda one: one[-1]):
-        if is_within(prefix, target) and not any(is_within(prefix, other) for other in outer):
-            outer.append(prefix)
-    return sum(2.0 ** (target[-1] - prefix[-1]) for prefix in outer) >= 1.0
+def _length_of(one: Standing) -> int:
+    assert isinstance(one.member, bytes)
+    return one.member[-1]
+
+
+def _is_reached(one: Standing, rule: RuleMember, flow: Flow) -> bool:
+    """Does this rule lead packets of this flow to this route?"""
+    assert isinstance(one.slot, RouteSlot)
+    is_for_it = one.slot.tos in {0, flow.tos} and (not one.slot.source or is_inside(flow.source, one.slot.source))
+    return is_for_it and (rule.action, rule.table) == (names.TO_TABLE, one.slot.table)
+
+
+def find_hole(target: bytes, prefixes: Iterable[bytes]) -> bytes | None:
+    """The first address of the target that lies in none of these prefixes; None where they leave nothing of it."""
+    width = len(target) - 1
+    free, end = _span(target)
+    for start, after in sorted(map(_span, prefixes)):
+        if start > free:
+            break
+        free = max(free, after)
+    return free.to_bytes(width, "big") if free < end else None
+
+
+def _span(prefix: bytes) -> tuple[int, int]:
+    """The first address of a prefix, and the first behind it."""
+    start = int.from_bytes(prefix[:-1], "big")
+    return start, start + (1 << (len(prefix) * 8 - 8 - prefix[-1]))
 
 
 def place_of_route(_slot: RouteSlot, prefix: bytes) -> bytes:

@@ -19,7 +19,7 @@ from routed.core.guard import is_dead_end
 from routed.core.rules import DEAD_ENDS, RULE_ERRORS, selects
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb, Want
-from routed.model.lookup import PLAIN, Decision, Exact, Flow, Question
+from routed.model.lookup import PLAIN, Around, Decision, Exact, Flow, Lookup, Question
 from routed.model.net import DEFAULT, family_of, is_inside, network_of
 from routed.model.objects import Key, Kind, Member, RouteSlot, RuleMember, Standing
 from routed.model.prefixes import Packed
@@ -27,13 +27,6 @@ from routed.model.reasons import CutsOff, Lifeline, Reason
 
 MOST: Final = 64  # addresses that are asked about
 ROUNDS: Final = 40  # objects that are held back for one address: a list may have it in many lengths
-
-
-class Around(NamedTuple):
-    """Which routes of this table are for this address? Asked where the one that decides now is to go."""
-
-    table: int
-    address: bytes
 
 
 class Lived(NamedTuple):
@@ -55,7 +48,7 @@ class Guarded:
     spared: Callable[[Key], bool] = lambda _key: False  # was it ours before, with this lifeline there?
 
 
-Asked: TypeAlias = Generator[Question | Exact | Around, Any, Plan]
+Keeping: TypeAlias = Generator[Lookup, Any, Plan]
 
 
 @dataclass(slots=True)
@@ -94,7 +87,7 @@ class _Fate(NamedTuple):
     operation: Operation | None = None
 
 
-def keep_lifelines(plan: Plan, lived: Iterable[Lived], guarded: Guarded) -> Asked:
+def keep_lifelines(plan: Plan, lived: Iterable[Lived], guarded: Guarded) -> Keeping:
     """The plan without what would cut off one of these."""
     draft = _Draft(list(plan.operations))
     for one in lived:
@@ -135,7 +128,7 @@ def leave_out(members: Sequence[Member], member: Member) -> Sequence[Member]:
     return tuple(other for other in members if other != member)
 
 
-def _hold_back_one(draft: _Draft, lived: Lived, guarded: Guarded) -> Generator[Question | Exact | Around, Any, bool]:
+def _hold_back_one(draft: _Draft, lived: Lived, guarded: Guarded) -> Generator[Lookup, Any, bool]:
     """Hold back what would cut off this lifeline. False: nothing would."""
     family = family_of(lived.address)
     prefixes = _prefixes_for(lived)
@@ -155,7 +148,7 @@ def _hold_back_one(draft: _Draft, lived: Lived, guarded: Guarded) -> Generator[Q
     rules = _merge_rules(guarded.rules(family), rule_operations)
     if removal:
         for table in dict.fromkeys(rule.table for rule, _ in rules if rule.action == names.TO_TABLE):
-            left: Sequence[Standing] = yield Around(table, lived.address)
+            left: Sequence[Standing] = yield Around(lived.address, table)
             standing += [_Candidate(one) for one in left if one != now and not _find_removal(removals, one)]
     fate = _decide(lived, rules, [*added, *standing])
     culprit = _find_culprit(fate, removal, now)
@@ -168,7 +161,7 @@ def _hold_back_one(draft: _Draft, lived: Lived, guarded: Guarded) -> Generator[Q
     return True
 
 
-def _find_present(lived: Lived) -> Generator[Question | Exact | Around, Any, Standing | None]:
+def _find_present(lived: Lived) -> Generator[Lookup, Any, Standing | None]:
     """What decides for it now; None where nothing does."""
     if lived.why is not Lifeline.DEFAULT:
         decision: Decision = yield Question(lived.address, lived.flow)

@@ -15,16 +15,16 @@ from typing import Any, Final
 
 from routed.core.desired import Desired, ObjectSet
 from routed.core.dirt import Dirt
-from routed.core.effect import Questions, Rival, StandingRule, View
+from routed.core.effect import Rival, StandingRule, View
 from routed.core.kinds import KINDS
 from routed.core.rivals import Overlap
 from routed.core.rules import DEAD_ENDS
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
+from routed.daemon.lookups import Lookups
 from routed.daemon.ports import HostKernel
-from routed.model.lookup import Exact
 from routed.model.net import family_of, network_of
-from routed.model.objects import AlikeRoutes, Key, Kind, Member, RuleSlot, Scope, Standing
+from routed.model.objects import AlikeRoutes, Key, Kind, Member, RuleSlot, Scope
 from routed.model.prefixes import PrefixSet
 from routed.model.reasons import Overruled, Reason
 from routed.model.text import Vocabulary, format_key, format_object
@@ -57,42 +57,19 @@ def _look(kernel: HostKernel, dataplanes: Dataplanes, host: Host, dirt: Dirt, no
     if not sought:
         return
     view = yield from _look_around(kernel, dataplanes, host, {key.slot.family for key in sought})
-    links = {link.name: link.ifindex for link in host.world.facts.links.values()}
-    defaults: list[tuple[Standing, ...]] = []
-
-    def answer(question: Any) -> Any:
-        if not isinstance(question, Exact):
-            return kernel.find_winner(question, links)
-        if not defaults:
-            defaults.append(kernel.read_default_routes())
-        return [one for one in defaults[0] if one.slot[:2] == question]  # type: ignore[index]
-
+    lookups = Lookups(kernel, dataplanes, {link.name: link.ifindex for link in host.world.facts.links.values()})
     found: dict[Key, Reason] = {}
-    asked = 0
+    breath = SLICE
     for key, (value, samples) in sought.items():
         ask_about = KINDS[key.kind].ask_about
         assert ask_about is not None
-        asking = ask_about(view, key.slot, key.member, value, samples)
-        rival, count = _drive(asking, answer)
+        rival = yield from lookups.drive(ask_about(view, key.slot, key.member, value, samples))
         if rival is not None:
             found[key] = _explain(host, key, rival)
-        asked += count
-        if asked >= SLICE:
-            asked = 0
+        if lookups.count >= breath:
+            breath = lookups.count + SLICE
             yield None
     host.ledger.note_shadowed(sought.keys(), found, now)
-
-
-def _drive(asking: Questions, answer: Callable[[Any], Any]) -> tuple[Rival | None, int]:
-    """Answer every question. Returns what decides, and how many there were."""
-    count = 0
-    try:
-        question = next(asking)
-        while True:
-            count += 1
-            question = asking.send(answer(question))
-    except StopIteration as end:
-        return end.value, count
 
 
 def _choose(host: Host, dirt: Dirt) -> Iterator[tuple[Key, tuple[Any, int]]]:
@@ -204,4 +181,4 @@ def _explain(host: Host, key: Key, rival: Rival) -> Reason:
         rule = format_key(keys[-1], vocabulary)
     makers = (host.ledger.find_maker(one) for one in keys)
     maker = next((cause for cause in makers if cause is not None), None)
-    return Overruled(route, rule, rival.dead_end, *((maker.port, maker.process) if maker else ()))
+    return Overruled(route, rule, *((maker.port, maker.process) if maker else ()))

@@ -13,12 +13,13 @@ from typing import Any, Final
 from routed.core.dirt import Dirt
 from routed.core.guard import Limits
 from routed.core.kinds import KINDS
-from routed.core.lifelines import MOST, Around, Guarded, Lived, find_flows, hold_back, keep_lifelines, of_kind
+from routed.core.lifelines import MOST, Guarded, Lived, find_flows, hold_back, keep_lifelines, of_kind
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
+from routed.daemon.lookups import Lookups
 from routed.daemon.ports import HostKernel
 from routed.model.change import Operation, Plan
-from routed.model.lookup import Exact, Flow, Question
+from routed.model.lookup import Flow, Question
 from routed.model.net import (
     DEFAULT,
     FAMILIES,
@@ -26,7 +27,6 @@ from routed.model.net import (
     format_destination,
     format_prefix,
     is_inside,
-    network_of,
     parse_prefix,
 )
 from routed.model.objects import AlikeRoutes, Key, Kind, Member, RuleMember, Scope, Standing
@@ -70,14 +70,7 @@ def guard_lifelines(
     )
     sessions = yield from _find_sessions(kernel, plan, rules, limits)
     lived = [*(Lived(peer, Lifeline.SESSION, flow) for peer, flow in sessions), *_find_others(host)]
-    keeping = keep_lifelines(plan, lived, guarded)
-    try:
-        asked = next(keeping)
-        while True:
-            asked = keeping.send((yield from _answer(kernel, dataplanes, asked)))
-    except StopIteration as end:
-        kept: Plan = end.value
-        return kept
+    return (yield from Lookups(kernel, dataplanes, {}).drive(keep_lifelines(plan, lived, guarded)))
 
 
 def _read_rules(dataplanes: Dataplanes) -> Generator[None, None, dict[int, list[RuleMember]]]:
@@ -122,24 +115,6 @@ def _find_others(host: Host) -> Iterator[Lived]:
         if hop.gateway
     }
     yield from (Lived(gateway, Lifeline.GATEWAY) for gateway in sorted(gateways)[:MOST])
-
-
-def _answer(kernel: HostKernel, dataplanes: Dataplanes, asked: Question | Exact | Around) -> Generator[None, None, Any]:
-    if isinstance(asked, Question):
-        return kernel.find_winner(asked, {})
-    if isinstance(asked, Exact):
-        return [one for one in kernel.read_default_routes() if one.slot[:2] == asked]  # type: ignore[index]
-    family, width = family_of(asked.address), len(asked.address) * 8
-    sought = {network_of(asked.address, length) for length in range(width + 1)}
-    dump = yield from dataplanes.by_kind[Kind.ROUTE].read_dump(Scope(Kind.ROUTE, family, asked.table))
-    found: list[Standing] = []
-    for chunk in dump.chunks():
-        if isinstance(chunk, AlikeRoutes):
-            found += [Standing(chunk.slot, prefix, chunk.value) for prefix in sought if prefix in chunk.members]
-        else:
-            found += [one for one in chunk if one.member in sought]
-        yield None
-    return found
 
 
 def _spread(chunks: Any) -> Iterator[Standing]:

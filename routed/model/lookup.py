@@ -5,7 +5,7 @@ Here must never live: which questions are worth asking, or what an answer means 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from routed.model.objects import Standing
 
@@ -38,7 +38,8 @@ class Decision(NamedTuple):
     """The route that decides (RTM_F_FIB_MATCH), or the error that stands for what drops the packet.
 
     The kernel names no route that drops packets, and no rule: all that it tells is EINVAL for a blackhole, EHOSTUNREACH
-    for an unreachable route, EACCES for a prohibition, and ENETUNREACH for what no route is for (Linux 6.18).
+    for an unreachable route, EACCES for a prohibition, and ENETUNREACH for what no route is for (Linux 6.18). Which one
+    it was says ``Around``.
     """
 
     winner: Standing | None = None
@@ -50,3 +51,14 @@ class Exact(NamedTuple):
 
     family: int
     table: int
+
+
+class Around(NamedTuple):
+    """Which routes are for this address, whether or not they decide? Asked where the kernel does not say."""
+
+    address: bytes
+    table: int = 0  # 0: of all tables
+    type: int = 0  # 0: of all types
+
+
+Lookup: TypeAlias = Question | Exact | Around  # what the core may ask

@@ -200,12 +200,13 @@ SlotKey: TypeAlias = tuple[Kind, Slot]  # what the keys of a slot have in common
 
 
 class Scope(NamedTuple):
-    """What one dump reads: a kind and a family, and for routes one table or (table 0) one protocol in all tables."""
+    """What one dump reads: a kind and a family, and for routes one table, protocol and type, where they are not 0."""
 
     kind: Kind
     family: int
     table: int = 0
     protocol: int = 0
+    type: int = 0
 
 
 class Standing(NamedTuple):

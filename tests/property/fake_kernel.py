@@ -540,7 +540,8 @@ def _is_in(standing: Standing, scope: Scope) -> bool:
         slot.family == scope.family
         and scope.table in {0, table}
         and scope.protocol in {0, standing.value.protocol}
-    )  # fmt: skip
+        and (not scope.type or scope.type == standing.value.type)
+    )
 
 
 def _as_fact(member: AddressMember, value: AddressValue) -> HostAddress:

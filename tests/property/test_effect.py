@@ -220,6 +220,18 @@ def their_rules(draw: st.DrawFn) -> list[RuleMember]:
     return [RuleMember(priority, table=52, **selector) for priority, selector in drawn]  # type: ignore[arg-type]
 
 
+def test_dead_ends_that_leave_a_hole_do_not_shadow_though_every_sample_falls_into_one() -> None:
+    rig = Rig(a_host())
+    for to in ("10.64.0.0/30", "10.64.0.8/29"):
+        rig.kernel.request(Verb.ADD, route_key(to), route_value(type_=names.BLACKHOLE))
+    rig.start(a_route("lan", "10.64.0.0/28", (via("192.0.2.2", "v0"),), metric=50))
+    lan = route_key("10.64.0.0/28", metric=50)
+    assert not is_shadowed(rig, lan)
+    rig.kernel.request(Verb.ADD, route_key("10.64.0.4/30"), route_value(type_=names.BLACKHOLE))
+    rig.resync()
+    assert is_shadowed(rig, lan)  # now nothing is left
+
+
 @given(
     st.lists(st.sampled_from(PIECES[:7]), min_size=1, max_size=3, unique=True),
     st.sampled_from([20, 50]),

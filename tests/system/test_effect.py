@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 import pytest
@@ -206,10 +207,20 @@ def test_what_events_do_not_tell_of_is_seen_within_one_resync(daemon: Daemon, fa
     assert wide in wait_for_state(daemon, "route/lan", "shadowed")["reason"]
 
 
-def test_a_dead_end_of_another_is_told_by_its_type(daemon: Daemon, family: Family) -> None:
+def test_a_dead_end_of_another_is_named_though_the_kernel_names_it_not(daemon: Daemon, family: Family) -> None:
     daemon.start(family.network_file, daemon=QUIET)
     family.ip(f"route add unreachable {family.network} metric 7")
-    assert "unreachable route" in wait_for_state(daemon, "route/lan", "shadowed")["reason"]
+    assert f"unreachable {family.network}" in wait_for_state(daemon, "route/lan", "shadowed")["reason"]
+
+
+def test_dead_ends_of_another_that_leave_a_hole_do_not_shadow(daemon: Daemon, family: Family) -> None:
+    pieces = list(ip_network(family.network).subnets(prefixlen_diff=2))
+    for piece in (pieces[0], pieces[2], pieces[3]):  # every address that is asked about lies in one
+        family.ip(f"route add blackhole {piece}")
+    daemon.start(family.network_file, daemon=QUIET)
+    assert daemon.entry("route/lan")["state"] == "in-sync"
+    family.ip(f"route add blackhole {family.network} metric 7")
+    assert "blackhole" in wait_for_state(daemon, "route/lan", "shadowed")["reason"]
 
 
 def test_what_is_shadowed_stays_so_over_a_repair_and_a_restart(daemon: Daemon, family: Family) -> None:

@@ -82,7 +82,7 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
     ("daemon/effect.py", "is_our_dead_end", "desired.wants[Kind.ROUTE]"): "no route is named that drops a packet",
     ("daemon/lifelines.py", "_read_rules", "dataplanes.by_kind[Kind.RULE]"): "likewise: packets go by routes",
     ("daemon/lifelines.py", "_find_others", "host.wanted.desired.wants[Kind.ROUTE]"): "likewise",
-    ("daemon/lifelines.py", "_answer", "dataplanes.by_kind[Kind.ROUTE]"): "likewise",
+    ("daemon/lookups.py", "Lookups._read_around", "self._dataplanes.by_kind[Kind.ROUTE]"): "likewise",
     ("kernel/defaults.py", "_decode_zeros", "isinstance(route.member, bytes)"): "tells mypy what a route's member is",
     ("kernel/kernel.py", "Kernel.read_addresses", "CODECS[Kind.ADDRESS]"): (
         "addresses are facts of the host as well, and these are read where nobody wants any"

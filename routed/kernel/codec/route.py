@@ -412,6 +412,6 @@ def route_requests(
 
 
 def dump_routes(scope: Scope) -> bytes:
-    """The body of a request for a dump of one table, or of one protocol, or of everything."""
-    head = HEAD.pack(scope.family, 0, 0, 0, 0, scope.protocol, 0, 0, 0)
+    """The body of a request for a dump of what a scope names, or of everything."""
+    head = HEAD.pack(scope.family, 0, 0, 0, 0, scope.protocol, 0, scope.type, 0)
     return head + attribute_u32(_TABLE, scope.table) if scope.table else head

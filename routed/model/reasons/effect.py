@@ -11,9 +11,8 @@ from routed.model.reasons.value import Detailed, Reason
 class Overruled(Detailed):
     """Something that is not ours decides for all that an object is for."""
 
-    route: str  # as ``ip route`` has it; empty where a rule decides by itself, or the kernel names no route
+    route: str  # as ``ip route`` has it; empty where a rule decides by itself
     rule: str  # that leads to it, as ``ip rule`` has it; empty where both are in one table
-    dead_end: int  # the type of a route that the kernel does not name; 0 for none
     port: int | None = None  # of who put it there, as far as an event told
     process: Process | None = None
 
@@ -37,5 +36,5 @@ class CutsOff(Detailed):
 def is_same(reason: Reason | None, other: Reason | None) -> bool:
     """Do these say the same, whoever is behind it? Who that is is told once, and not known again later."""
     if isinstance(reason, Overruled) and isinstance(other, Overruled):
-        return (reason.route, reason.rule, reason.dead_end) == (other.route, other.rule, other.dead_end)
+        return (reason.route, reason.rule) == (other.route, other.rule)
     return reason == other

@@ -6,7 +6,6 @@ import pytest
 
 from routed.audit.reasons import DETAILED, PLAIN, describe_paused, describe_reason
 from routed.model.entries import How, Matcher
-from routed.model.names import UNREACHABLE
 from routed.model.net import parse_address, parse_prefix
 from routed.model.process import Process
 from routed.model.reasons import (
@@ -170,15 +169,15 @@ SAID: list[tuple[Reason, str]] = [
         OtherSource(HOST, OTHER, "default dev v0"),
         "packets to 192.0.2.1 leave from 192.0.2.9, since default dev v0 wins",
     ),
-    (Overruled("default dev v0", "", 0), "default dev v0 decides"),
+    (Overruled("default dev v0", ""), "default dev v0 decides"),
     (
-        Overruled("default dev v0", "10: from all lookup 52", 0),
+        Overruled("default dev v0", "10: from all lookup 52"),
         "default dev v0 decides, by rule 10: from all lookup 52",
     ),
-    (Overruled("", "10: from all blackhole", 0), "rule 10: from all blackhole decides"),
+    (Overruled("", "10: from all blackhole"), "rule 10: from all blackhole decides"),
     (
-        Overruled("", "", UNREACHABLE, 7, Process(7, "ip", "ip route add unreachable default")),
-        'a unreachable route decides, put there by "ip route add unreachable default" (pid 7)',
+        Overruled("unreachable default", "", 7, Process(7, "ip", "ip route add unreachable default")),
+        'unreachable default decides, put there by "ip route add unreachable default" (pid 7)',
     ),
     (
         CutsOff(Lifeline.SESSION, HOST),

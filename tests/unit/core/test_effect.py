@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from errno import EHOSTUNREACH, EINVAL, ENETUNREACH
+from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from routed.core.effect import Questions, Rival, StandingRule, View, ask_about_route, ask_about_rule, find_samples
+from routed.core.effect import (
+    Questions,
+    Rival,
+    StandingRule,
+    View,
+    ask_about_route,
+    ask_about_rule,
+    find_hole,
+    find_samples,
+)
 from routed.model import names
-from routed.model.lookup import Decision, Exact, Flow, Question
+from routed.model.lookup import Around, Decision, Exact, Flow, Lookup, Question
 from routed.model.net import DEFAULT, IPV4, IPV6, format_address, is_inside, parse_address, parse_prefix
 from routed.model.objects import Hop, RouteSlot, RouteValue, RuleMember, RuleSlot, RuleValue, Standing
 from routed.model.owner import Owner, Stamp
@@ -57,6 +69,12 @@ LOCAL = rule(0, names.TABLE_LOCAL, by=Owner.KERNEL)
 LAST = rule(32766, by=Owner.KERNEL)
 
 
+def is_for(one: Standing, question: Around) -> bool:
+    """Would a kernel answer so?"""
+    assert isinstance(one.member, bytes)
+    return question.type == one.value.type and is_inside(question.address, one.member)
+
+
 class Host:
     """A kernel of few routes: each packet goes by the first of them that is for it."""
 
@@ -65,15 +83,18 @@ class Host:
     ) -> None:
         self.family = family
         self.routes = routes
-        self.asked: list[Question | Exact] = []
+        self.asked: list[Lookup] = []
         self.defaults: list[Standing] = []
+        self.dead_ends: list[Standing] = []
         rules = sorted([LOCAL, *rules, LAST], key=lambda one: one.member.priority)
         self.view = View({family.number: rules}, STAMP, {parse_address(family.own)})
 
-    def decide(self, question: Question | Exact) -> Any:
+    def decide(self, question: Lookup) -> Any:
         self.asked.append(question)
         if isinstance(question, Exact):
             return self.defaults
+        if isinstance(question, Around):
+            return [one for one in self.dead_ends if is_for(one, question)]
         for one in self.routes:
             if isinstance(one, int):
                 return Decision(errno=one)
@@ -203,15 +224,47 @@ def test_a_rule_of_another_that_drops_all_shadows_without_a_question(family: Fam
     assert host.asked == []
 
 
-def test_what_drops_packets_is_told_by_its_type_unless_it_is_as_wanted_or_our_own(
+def test_what_drops_packets_is_sought_by_its_type_unless_it_is_as_wanted_or_our_own(
     family: Family, ours: Standing
 ) -> None:
-    assert Host(family, [EHOSTUNREACH]).about(ours) == Rival(dead_end=names.UNREACHABLE)
+    host = Host(family, [EHOSTUNREACH])
+    assert host.about(ours) is None  # nothing is said of what has gone meanwhile
+    foreign = RouteValue(names.UNREACHABLE, THEIRS)
+    there, elsewhere = (Standing(RouteSlot(family.number, table, 7), ours.member, foreign) for table in (MAIN, 52))
+    worse = Standing(RouteSlot(family.number, MAIN, 90), ours.member, foreign)
+    host.dead_ends = [worse, elsewhere, there]
+    assert host.about(ours) == Rival(there)
+    host = Host(family, [EHOSTUNREACH], [rule(5270, 52)])
+    host.dead_ends = [there, elsewhere]
+    assert host.about(ours) == Rival(elsewhere, rule(5270, 52).member)
     dropping = Standing(ours.slot, ours.member, RouteValue(names.UNREACHABLE, OURS))
     assert Host(family, [EHOSTUNREACH]).about(dropping) is None
     host = Host(family, [EHOSTUNREACH])
     host.view = View(host.view.rules, STAMP, is_our_dead_end=lambda _address, errno: errno == EHOSTUNREACH)
     assert host.about(ours) is None
+
+
+def test_dead_ends_that_leave_a_hole_do_not_shadow_though_every_sample_falls_into_one(
+    family: Family, ours: Standing
+) -> None:
+    host = Host(family, [EINVAL])
+    network = ip_network(family.network)
+    quarters = list(network.subnets(prefixlen_diff=2))
+    pieces = [quarters[0], next(iter(network.subnets(prefixlen_diff=1))), quarters[2], quarters[3]]
+    foreign = RouteValue(names.BLACKHOLE, THEIRS)
+    dead_ends = [Standing(RouteSlot(family.number, MAIN, 0), parse_prefix(str(one)), foreign) for one in pieces]
+    host.dead_ends = dead_ends
+    assert host.about(ours) == Rival(dead_ends[0])
+    host.dead_ends = [dead_ends[0], *dead_ends[2:]]
+    assert host.about(ours) is None
+
+
+def test_a_rule_that_drops_a_part_shadows_no_more_than_that(family: Family) -> None:
+    ours = route(family.number, family.network, 50, by=OURS)
+    drops = StandingRule(
+        RuleMember(10, action=names.UNREACHABLE, destination=parse_prefix(family.inside)), Owner.FOREIGN
+    )
+    assert Host(family, [ENETUNREACH], [drops]).about(ours) is None
 
 
 def test_a_route_that_the_kernel_does_not_use_is_not_shadowed_by_what_is_less_specific(
@@ -228,7 +281,7 @@ def test_a_hole_in_what_another_has_in_front_leaves_a_part_to_ours(family: Famil
     through = Standing(ours.slot, ours.member, ours.value)
 
     class Holed(Host):
-        def decide(self, question: Question | Exact) -> Any:
+        def decide(self, question: Lookup) -> Any:
             assert isinstance(question, Question)
             return Decision(through if question.destination == hole else tunnel)
 
@@ -258,3 +311,14 @@ def test_the_addresses_that_stand_for_a_prefix_lie_in_it_and_in_both_halves(text
     samples = find_samples(prefix, 3)
     assert all(is_inside(one, prefix) for one in samples)
     assert len(samples) == len(set(samples)) == min(3, 2 ** (len(prefix) * 8 - 8 - prefix[-1]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 31), st.integers(24, 32)), max_size=8), st.integers(28, 30))
+def test_what_prefixes_leave_of_a_target_begins_at_its_first_free_address(
+    drawn: list[tuple[int, int]], length: int
+) -> None:
+    target = ip_network(f"10.0.0.16/{length}")
+    others = [ip_network((f"10.0.0.{last}", size), strict=False) for last, size in drawn]
+    free = [one for one in target if not any(one in other for other in others)]
+    hole = find_hole(parse_prefix(str(target)), [parse_prefix(str(one)) for one in others])
+    assert (hole and ip_address(hole)) == (free[0] if free else None)

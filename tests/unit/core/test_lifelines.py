@@ -8,10 +8,10 @@ from typing import Any, Final
 import pytest
 
 from routed.core.guard import may_cut_off
-from routed.core.lifelines import Around, Guarded, Lived, find_flows, hold_back, keep_lifelines, leave_out
+from routed.core.lifelines import Guarded, Lived, find_flows, hold_back, keep_lifelines, leave_out
 from routed.model import names
 from routed.model.change import Nature, Operation, Plan, Verb
-from routed.model.lookup import PLAIN, Decision, Exact, Flow
+from routed.model.lookup import PLAIN, Around, Decision, Exact, Flow
 from routed.model.net import IPV4, parse_address, parse_prefix
 from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue, RuleMember, RuleSlot, RuleValue, Standing
 from routed.model.prefixes import Packed

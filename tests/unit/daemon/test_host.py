@@ -209,10 +209,10 @@ def test_what_is_shadowed_is_so_since_it_was_found_first() -> None:
 
 def test_who_is_behind_what_shadows_is_who_was_found_first() -> None:
     ledger, stranger = Ledger(), Process(4242, "ip")
-    ledger.note_shadowed({KEY}, {KEY: Overruled("default dev v0", "", 0, 4242, stranger)}, 1.0)
-    ledger.note_shadowed({KEY}, {KEY: Overruled("default dev v0", "", 0)}, 2.0)
-    assert ledger.shadowed[KEY] == Trouble(State.SHADOWED, Overruled("default dev v0", "", 0, 4242, stranger), 1.0)
-    ledger.note_shadowed({KEY}, {KEY: Overruled("default dev v1", "", 0)}, 3.0)
+    ledger.note_shadowed({KEY}, {KEY: Overruled("default dev v0", "", 4242, stranger)}, 1.0)
+    ledger.note_shadowed({KEY}, {KEY: Overruled("default dev v0", "")}, 2.0)
+    assert ledger.shadowed[KEY] == Trouble(State.SHADOWED, Overruled("default dev v0", "", 4242, stranger), 1.0)
+    ledger.note_shadowed({KEY}, {KEY: Overruled("default dev v1", "")}, 3.0)
     assert ledger.shadowed[KEY].since == 3.0
 
 
