@@ -37,6 +37,8 @@ class Kind(str):
     ADDRESS: ClassVar[Kind]
     ROUTE: ClassVar[Kind]
     RULE: ClassVar[Kind]
+    SERVICE: ClassVar[Kind]
+    SERVER: ClassVar[Kind]
 
     def __new__(cls, word: str) -> Kind:
         """Always the same for the same word."""
@@ -49,6 +51,8 @@ Kind.LINK = Kind("link")
 Kind.ADDRESS = Kind("address")
 Kind.ROUTE = Kind("route")
 Kind.RULE = Kind("rule")
+Kind.SERVICE = Kind("service")
+Kind.SERVER = Kind("server")
 
 
 class LinkSlot(NamedTuple):
