@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from routed.audit.actors import name_actor
 from routed.model.entries import How, Matcher
-from routed.model.net import format_address, format_destination, format_prefix
+from routed.model.net import format_address, format_destination, format_endpoint, format_prefix
 from routed.model.reasons import (
     AddressChange,
     AddressTurn,
@@ -83,6 +83,7 @@ from routed.model.reasons import (
     Required,
     RolledBack,
     SaidNo,
+    ServerOut,
     Several,
     Sign,
     Skipped,
@@ -137,6 +138,7 @@ PLAIN: Final[Mapping[Plain, str]] = {
     NoHostAddress.NO_DEFAULT_ROUTE: "this host has no default route",
     NoHostAddress.NO_INTERFACE: "a default route comes first that has no interface",
     NoHostAddress.NO_GLOBAL_ADDRESS: "no interface of a default route has a global address",
+    NoHostAddress.NONE_AT_ALL: "this host has no address of its own in the family of the servers",
     Needed.ALWAYS: "the file says always",
     Needed.UNCERTAIN: "it stands already, and what the kernel would choose without it is not certain",
     Flaw.MISSING: "missing",
@@ -381,6 +383,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     Probed: _describe_probed,
     TooFew: _describe_too_few,
     Required: _describe_required,
+    ServerOut: lambda it: f"server {format_endpoint(it.address, it.port)} is out: {describe_reason(it.why)}",
     AlsoStands: lambda it: (
         f"also on {it.link} as {format_address(it.address)}/{it.prefixlen}, which may make it a source of this host"
     ),

@@ -162,6 +162,8 @@ WORDS: Final[dict[Kind, WordRow]] = {
     Kind.ADDRESS: WordRow(find_link=_find_link_of_address),
     Kind.ROUTE: WordRow(find_link=_find_link_of_route),
     Kind.RULE: WordRow(describe_absent=_describe_absent_rules),
+    Kind.SERVICE: WordRow(),
+    Kind.SERVER: WordRow(),
 }
 
 _COMPARED: Final = frozenset({Nature.DIFFERENT, Nature.FOREIGN})

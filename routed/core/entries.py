@@ -20,14 +20,23 @@ from routed.core.needs import (
     need_own_address,
     need_way,
 )
-from routed.core.requirements import decide, need_for_requirements
+from routed.core.requirements import START_WITHIN, decide, need_for_requirements
 from routed.core.resolve import resolve_address, resolve_held_vip, resolve_link, resolve_route, resolve_rule
+from routed.core.services import need_for_service, resolve_service
 from routed.core.vip import resolve_vip
-from routed.model.entries import AddressEntry, Entry, HeldVipEntry, Intent, LinkEntry, RouteEntry, RuleEntry, VipEntry
+from routed.model.entries import (
+    AddressEntry,
+    Entry,
+    HeldVipEntry,
+    Intent,
+    LinkEntry,
+    RouteEntry,
+    RuleEntry,
+    ServiceEntry,
+    VipEntry,
+)
 from routed.model.facts import Facts, Freshness
 from routed.model.reasons import NotTold, Outdated, join_reasons
-
-START_WITHIN: Final = 5.0  # seconds that a route waits for the first word of its checks where it is rather kept
 
 
 class EntryRow(NamedTuple):
@@ -36,6 +45,7 @@ class EntryRow(NamedTuple):
     resolve: Callable[[Any, Facts, int], Resolution]  # (entry, facts, our protocol) → objects, or what they wait for
     find_needs: Callable[[Any], Needs] = need_nothing  # what it asks of the host beyond links
     is_announced: bool = False  # are the neighbours told when its addresses come?
+    waits_for_itself: bool = False  # does it say itself what of it waits for checks, and is the rest there meanwhile?
 
 
 ENTRIES: Final[dict[type[Entry], EntryRow]] = {
@@ -44,6 +54,7 @@ ENTRIES: Final[dict[type[Entry], EntryRow]] = {
     LinkEntry: EntryRow(resolve_link),
     RouteEntry: EntryRow(resolve_route, need_for_route),
     RuleEntry: EntryRow(resolve_rule, need_for_rule),
+    ServiceEntry: EntryRow(resolve_service, need_for_service, waits_for_itself=True),
     VipEntry: EntryRow(resolve_vip, need_way),
 }
 
@@ -62,8 +73,9 @@ def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
         return Resolution(entry, reads=reads, withheld=withheld)
     found = row.resolve(variant, facts, protocol)
     notes = join_reasons(one for one in (found.note, note) if one is not None)
+    degraded = degraded or found.degraded
     found = found._replace(entry=entry, reads=found.reads | reads, degraded=degraded, note=notes)
-    return _judge_freshness(found, facts)
+    return found if row.waits_for_itself else _judge_freshness(found, facts)
 
 
 def _judge_freshness(found: Resolution, facts: Facts) -> Resolution:

@@ -63,12 +63,17 @@ def list_addresses(link: Link, families: Iterable[int], facts: Facts) -> list[Ho
     return [
         fact
         for fact in facts.addresses.values()
-        if fact.dev == link.ifindex
-        and family_of(fact.address) in families
-        and fact.scope == names.UNIVERSE
+        if fact.dev == link.ifindex and family_of(fact.address) in families and is_own_address(fact, facts)
+    ]
+
+
+def is_own_address(fact: HostAddress, facts: Facts) -> bool:
+    """Does it stand for the host: global, not deprecated, usable, and no VIP of ours?"""
+    return (
+        fact.scope == names.UNIVERSE
         and not (fact.is_deprecated or fact.is_tentative or fact.has_failed_dad)
         and fact.address not in facts.service_addresses
-    ]
+    )
 
 
 def find_address(selector: str, family: int, facts: Facts, near: bytes = b"") -> FoundAddress:

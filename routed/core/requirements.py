@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from routed.core.needs import Needs
 from routed.core.references import find_link, is_reference, list_reads
@@ -18,6 +18,8 @@ from routed.model.checks import find_ruling, key_of
 from routed.model.entries import Entry, HopSpec, Requirement, WhenDown
 from routed.model.facts import FactKey, Facts
 from routed.model.reasons import Lack, LinkDown, NoCarrier, NoLink, Reason, Required, Unusable, join_reasons
+
+START_WITHIN: Final = 5.0  # seconds that what is rather kept waits for the first word of its checks
 
 
 def need_for_requirements(entry: Entry) -> Needs:
@@ -38,7 +40,7 @@ class InForce(NamedTuple):
 
 def decide(entry: Entry, facts: Facts) -> InForce:
     """By what the checks say that it requires."""
-    reads = frozenset().union(*(_list_reads(one, facts) for one in _list_asked(entry)))
+    reads = list_requirement_reads(_list_asked(entry), facts)
     unmet = _join_unmet(entry.requires, facts)
     variant, without = _leave_out_legs(entry, facts)
     if unmet is None and variant is not None:
@@ -95,6 +97,11 @@ def _find_lost_way(requirement: Requirement, facts: Facts) -> Reason | None:
     if requirement.src and not any(held.address == requirement.src for held in facts.addresses.values()):
         return Unusable(requirement.src, "src", Lack.ABSENT)
     return None
+
+
+def list_requirement_reads(requires: Iterable[Requirement], facts: Facts) -> frozenset[FactKey]:
+    """The facts that tell whether these are met."""
+    return frozenset(read for requirement in requires for read in _list_reads(requirement, facts))
 
 
 def _list_reads(requirement: Requirement, facts: Facts) -> set[FactKey]:

@@ -45,8 +45,10 @@ def _list_changed_links(old: Mapping[int, Link], new: Mapping[int, Link]) -> Ite
 
 def _list_changed_addresses(
     old: Mapping[AddressMember, HostAddress], new: Mapping[AddressMember, HostAddress]
-) -> Iterator[bytes | int]:
+) -> Iterator[str | bytes | int]:
     changed = {member for member, _ in old.items() ^ new.items()}  # a host may have thousands, and few change
+    if changed:
+        yield ""  # any of them
     for member in changed:
         yield member.address
         yield member.dev

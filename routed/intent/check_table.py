@@ -65,7 +65,6 @@ def convert_check(
         faults.append(Fault(("need",), f"`need` is {need}, and there are {len(targets)} targets"))
     if faults:
         return tuple(faults)
-    ranges = [spec.status] if isinstance(spec.status, tuple) else (spec.status or [(200, 399)])
     return Check(
         name=spec.name or "",
         origin=origin,
@@ -84,7 +83,7 @@ def convert_check(
         host=spec.host or "",
         path=spec.path or "/",
         method=spec.method or "GET",
-        status=tuple(ranges),
+        status=spec.status or ((200, 399),),
         body=spec.body or "",
         verify=bool(spec.host or spec.ca) if spec.verify is None else spec.verify,
         ca=spec.ca or "",

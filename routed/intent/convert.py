@@ -78,13 +78,13 @@ def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
     faults = list(find_unknown_references(spec, others.interfaces))
     if spec.requires:
         faults += find_unknown_checks(("requires",), spec.requires, others.checks)
-        head["requires"] = _require(spec.requires, others)
+        head["requires"] = require(spec.requires, others)
     if faults:
         raise FaultsError(*faults)
     return CONVERTERS[kind](head, spec, others)
 
 
-def _require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[Requirement, ...]:
+def require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[Requirement, ...]:
     """Requirements with the way of the questions, which is known where the checks are."""
     return tuple(
         Requirement(name, is_inverted, known.dev, known.src)
@@ -129,7 +129,7 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         scope=route.scope,
         src=src,
         src_of=src_of,
-        hops=tuple(hop._replace(requires=_require(requires, others)) for hop, requires in checks.list_hops(route)),
+        hops=tuple(hop._replace(requires=require(requires, others)) for hop, requires in checks.list_hops(route)),
         when_down=_say_when_down(route),
         metrics=_metrics(route),
         lock=sum(1 << names.METRICS[word] for word in set(route.lock)),
@@ -404,9 +404,17 @@ def _tos(known: Names, word: str | int | None) -> int:
     return number
 
 
+def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: OtherFiles) -> Draft:
+    """``[[service]]``."""
+    from routed.intent import service_table  # noqa: PLC0415  only files with services pay for it
+
+    return service_table.convert_service(head, spec, others)
+
+
 CONVERTERS: Final[dict[str, Callable[[dict[str, Any], Any, OtherFiles], Draft]]] = {
     "route": convert_route,
     "rule": convert_rule,
     "address": convert_address,
     "vip": convert_vip,
+    "service": convert_service,
 }

@@ -16,7 +16,16 @@ from routed.intent.convert import Draft
 from routed.intent.overlaps import find_overlaps
 from routed.intent.problems import KeyPath
 from routed.model import net
-from routed.model.entries import AddressEntry, Entry, HeldVipEntry, RouteEntry, RuleEntry, VipEntry
+from routed.model.entries import (
+    AddressEntry,
+    Entry,
+    HeldVipEntry,
+    Listen,
+    RouteEntry,
+    RuleEntry,
+    ServiceEntry,
+    VipEntry,
+)
 from routed.model.names import DEFAULT_METRIC, KERNEL_PRIORITIES
 from routed.model.net import FAMILY_NAME
 from routed.model.objects import RuleMember
@@ -98,6 +107,17 @@ def _route_clash(route: Entry, metric: int, twice: list[tuple[bytes, RouteEntry 
     return Clash(route, (), f"{key} is also in {other.name} at {other.origin}{more}")
 
 
+def _clashing_services(services: list[ServiceEntry]) -> Iterator[Clash]:
+    """Two services under one kernel key (ip_vs_svc_hash)."""
+    owners: dict[Listen, ServiceEntry] = {}
+    for service in services:
+        for listen in service.listens:
+            other = owners.setdefault(listen, service)
+            if other is not service:
+                yield Clash(service, (), f"what it listens to is also in {other.name} at {other.origin}")
+                break
+
+
 def _clashing_rules(rules: list[RuleEntry]) -> Iterator[Clash]:
     """Two rules with one selector and action, a ``goto`` to nowhere, and two of which the first decides."""
     for rule, earlier in find_overlaps(rules):
@@ -177,4 +197,5 @@ CLASHES: Final[dict[type[Entry], Find]] = {
     RuleEntry: _clashing_rules,
     AddressEntry: _clashing_addresses,
     HeldVipEntry: _clashing_addresses,
+    ServiceEntry: _clashing_services,
 }

@@ -11,8 +11,11 @@ from typing import Any, Final, NamedTuple
 
 import tomli_w
 
+from routed.intent.export_service import describe_service, export_service
+from routed.intent.exporting import Surroundings, UnspeakableError
 from routed.model import names, net
 from routed.model.facts import Facts
+from routed.model.ipvs import ServiceSlot
 from routed.model.names import name_or_number
 from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
 from routed.model.objects import (
@@ -45,33 +48,50 @@ class Exported(NamedTuple):
     left_out: tuple[str, ...]
 
 
-class _UnspeakableError(Exception):
-    """The file has no word for this."""
-
-
 class Exporter(NamedTuple):
     """How objects of a kind are written, that share everything but their member."""
 
-    # (slot, value, members, facts, names of tables) → a table of the file; None for what nobody wrote
-    write: Callable[[Any, Any, Sequence[Any], Facts, Mapping[int, str]], dict[str, Any] | None]
+    # (slot, value, members, what is around them) → a table of the file; None for what nobody wrote
+    write: Callable[[Any, Any, Sequence[Any], Surroundings], dict[str, Any] | None]
     describe: Callable[[Any, Sequence[Any]], str]  # (slot, members) → what they are called where they are left out
     may_list: bool = False  # has the table a list for very many?
+    # objects of another kind that are written within its table, and (slot of such) → the slot and member of its own
+    parts: Kind | None = None
+    owner_of: Callable[[Any], tuple[Any, Any]] = lambda _slot: (None, None)
 
 
 def export(objects: Iterable[tuple[Kind, Standing]], facts: Facts, tables: Mapping[int, str]) -> Exported:
     """The file that makes these objects; ``tables`` are the host's names for table numbers."""
     written: dict[Kind, list[str]] = {kind: [] for kind in EXPORTERS}
     left_out: list[str] = []
-    for kind, slot, value, members in _group(objects):
+    whole, parts = _split_parts(objects)
+    for kind, slot, value, members in _group(whole):
         exporter = EXPORTERS[kind]
         try:
-            table = exporter.write(slot, value, members, facts, tables)
+            around = Surroundings(facts, tables, parts.get((kind, slot, members[0]), ()))
+            table = exporter.write(slot, value, members, around)
             if table is not None:
                 written[kind].append(_render(table))
-        except _UnspeakableError as reason:
+        except UnspeakableError as reason:
             left_out.append(f"{exporter.describe(slot, members)}: {reason}")
     texts = [f"\n[[{word}]]\n{entry}" for word, entries in written.items() for entry in entries]
     return Exported("version = 1\n" + "".join(texts), tuple(left_out))
+
+
+def _split_parts(
+    objects: Iterable[tuple[Kind, Standing]],
+) -> tuple[list[tuple[Kind, Standing]], dict[tuple[Kind, Slot, Member], list[Standing]]]:
+    """What has a table of its own, and what is written within one, by the key of that."""
+    owners = {one.parts: (kind, one.owner_of) for kind, one in EXPORTERS.items() if one.parts}
+    whole: list[tuple[Kind, Standing]] = []
+    parts: dict[tuple[Kind, Slot, Member], list[Standing]] = {}
+    for kind, standing in objects:
+        if kind in owners:
+            owner, owner_of = owners[kind]
+            parts.setdefault((owner, *owner_of(standing.slot)), []).append(standing)
+        else:
+            whole.append((kind, standing))
+    return whole, parts
 
 
 def _group(objects: Iterable[tuple[Kind, Standing]]) -> Iterator[tuple[Kind, Slot, Value, list[Member]]]:
@@ -93,15 +113,22 @@ def _render(table: dict[str, Any]) -> str:
     for key, value in table.items():
         if _is_left_out(value):
             continue
-        if key == "hops":
-            hops = (", ".join(tomli_w.dumps({word: item}).strip() for word, item in hop.items()) for hop in value)
-            lines.append("hops = [\n" + "".join(f"    {{ {hop} }},\n" for hop in hops) + "]\n")
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            lines.append(f"{key} = [\n" + "".join(f"    {_render_inline(item)},\n" for item in value) + "]\n")
+        elif isinstance(value, dict):
+            lines.append(f"{key} = {_render_inline(value)}\n")
         else:
             lines.append(tomli_w.dumps({key: value}))
     text = "".join(lines)
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise _UnspeakableError("it bears the name of an interface that is no UTF-8, which the file cannot hold")
+        raise UnspeakableError("it bears the name of an interface that is no UTF-8, which the file cannot hold")
     return text
+
+
+def _render_inline(value: object) -> str:
+    if not isinstance(value, dict):
+        return tomli_w.dumps({"_": value}).removeprefix("_ = ").strip()
+    return "{ " + ", ".join(tomli_w.dumps({word: item}).strip() for word, item in value.items()) + " }"
 
 
 def _is_left_out(item: object) -> bool:
@@ -129,7 +156,7 @@ def _is_nobodys_route(slot: RouteSlot, value: RouteValue) -> bool:
 
 
 def _route(
-    slot: RouteSlot, value: RouteValue, prefixes: Sequence[bytes], facts: Facts, tables: Mapping[int, str]
+    slot: RouteSlot, value: RouteValue, prefixes: Sequence[bytes], around: Surroundings
 ) -> dict[str, Any] | None:
     if _is_nobodys_route(slot, value):
         return None
@@ -145,10 +172,10 @@ def _route(
     if value.type != names.UNICAST:
         table["type"] = names.ROUTE_TYPES[value.type]
     if value.type not in names.TYPES_WITHOUT_HOP:
-        table |= _hops(value.hops, facts)
+        table |= _hops(value.hops, around.facts)
     table["src"] = value.src and net.format_address(value.src)
     if slot.table != names.TABLE_MAIN:
-        table["table"] = _table(slot.table, tables)
+        table["table"] = _table(slot.table, around.tables)
     if slot.metric != names.DEFAULT_METRIC[slot.family]:
         table["metric"] = slot.metric
     table["tos"] = f"0x{slot.tos:02x}" if slot.tos else None
@@ -159,9 +186,9 @@ def _route(
 
 def _refuse_unspeakable(slot: RouteSlot, value: RouteValue) -> None:
     if slot.source:
-        raise _UnspeakableError("it has a source prefix (from), which the file has no word for")
+        raise UnspeakableError("it has a source prefix (from), which the file has no word for")
     if value.extra or any(hop.extra for hop in value.hops):
-        raise _UnspeakableError("it carries an attribute that the file has no word for")
+        raise UnspeakableError("it carries an attribute that the file has no word for")
 
 
 def _tells_family(slot: RouteSlot, value: RouteValue) -> bool:
@@ -174,7 +201,7 @@ def _metrics(value: RouteValue) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for number, amount in value.metrics:
         if number not in names.METRIC_NAMES:
-            raise _UnspeakableError(f"it carries the metric {number}, which the file has no word for")
+            raise UnspeakableError(f"it carries the metric {number}, which the file has no word for")
         word = names.METRIC_NAMES[number]
         table[word] = bool(amount) if word in {"quickack", "fastopen_no_cookie"} else amount
     table["lock"] = [word for word, number in names.METRICS.items() if value.lock >> number & 1] or None
@@ -210,7 +237,7 @@ def _hops(hops: tuple[Hop, ...], facts: Facts) -> dict[str, Any]:
 
 def _dev(index: int, facts: Facts) -> str:
     if index not in facts.links:
-        raise _UnspeakableError(f"its interface {index} is not known")
+        raise UnspeakableError(f"its interface {index} is not known")
     return facts.links[index].name
 
 
@@ -219,13 +246,13 @@ def _table(number: int, tables: Mapping[int, str]) -> str | int:
 
 
 def _rule(
-    slot: RuleSlot, value: RuleValue, members: Sequence[RuleMember], _facts: Facts, tables: Mapping[int, str]
+    slot: RuleSlot, value: RuleValue, members: Sequence[RuleMember], around: Surroundings
 ) -> dict[str, Any] | None:
     (rule,) = members
     if rule.priority in names.KERNEL_PRIORITIES or value.protocol in {names.PROTOCOL_RA, names.PROTOCOL_REDIRECT}:
         return None
     if rule.extra or value.extra:
-        raise _UnspeakableError("it carries an attribute that the file has no word for")
+        raise UnspeakableError("it carries an attribute that the file has no word for")
     table: dict[str, Any] = {
         "priority": rule.priority,
         "family": None if rule.source or rule.destination else FAMILY_NAME[slot.family],
@@ -241,7 +268,7 @@ def _rule(
         "uidrange": f"{rule.uidrange[0]}-{rule.uidrange[1]}" if rule.uidrange else None,
         "tos": f"0x{rule.tos:02x}" if rule.tos else None,
         "l3mdev": rule.l3mdev,
-        "table": _table(rule.table, tables) if rule.action == names.TO_TABLE and rule.table else None,
+        "table": _table(rule.table, around.tables) if rule.action == names.TO_TABLE and rule.table else None,
         "goto": rule.target if rule.action == names.GOTO else None,
         "type": names.name_or_number(names.ACTIONS, rule.action) if rule.action > names.GOTO else None,
     }
@@ -260,12 +287,12 @@ def _range(ends: tuple[int, int]) -> int | str:
 
 
 def _address(
-    _slot: AddressSlot, value: AddressValue, members: Sequence[AddressMember], facts: Facts, _tables: Mapping[int, str]
+    _slot: AddressSlot, value: AddressValue, members: Sequence[AddressMember], around: Surroundings
 ) -> dict[str, Any] | None:
     (member,) = members
-    if value.dynamic or value.protocol in names.KERNEL_ADDRESS_PROTOCOLS or _is_kernels_address(member, facts):
+    if value.dynamic or value.protocol in names.KERNEL_ADDRESS_PROTOCOLS or _is_kernels_address(member, around.facts):
         return None
-    dev = _dev(member.dev, facts)
+    dev = _dev(member.dev, around.facts)
     is_ipv4 = len(member.address) == 4
     return {
         "address": f"{net.format_address(member.address)}/{member.prefixlen}",
@@ -293,4 +320,10 @@ EXPORTERS: Final[dict[Kind, Exporter]] = {  # in the order of the file
     Kind.ADDRESS: Exporter(_address, _describe_address),
     Kind.ROUTE: Exporter(_route, _describe_routes, may_list=True),
     Kind.RULE: Exporter(_rule, _describe_rule),
+    Kind.SERVICE: Exporter(
+        export_service,
+        describe_service,
+        parts=Kind.SERVER,
+        owner_of=lambda slot: (ServiceSlot(slot.family), slot.service),
+    ),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from routed.intent import words
 from routed.model.names import METRICS
@@ -17,6 +17,10 @@ from routed.model.names import METRICS
 
 def _text(pattern: str = "", **more: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **({"pattern": pattern} if pattern else {}), **more})
+
+
+def _one_or_more(item: dict[str, Any], **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item, **more}]})
 
 
 def _text_or_number(maximum: int, minimum: int = 0, pattern: str = "") -> WithJsonSchema:
@@ -75,33 +79,50 @@ Number = Annotated[int, Field(ge=0, le=words.UINT32)]
 Positive = Annotated[int, Field(ge=1, le=words.UINT32)]
 Family = Literal["ipv4", "ipv6", "both"]
 Lockable: TypeAlias = Literal[tuple(METRICS)]  # type: ignore[valid-type]
-
-
 Requires = Annotated[
     tuple[tuple[str, bool], ...],
     PlainValidator(words.requirements),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": "^!?@[A-Za-z0-9._-]+$"},
-                {"type": "array", "items": {"type": "string", "pattern": "^!?@[A-Za-z0-9._-]+$"}, "minItems": 1},
-            ]
-        }
-    ),
+    _one_or_more({"type": "string", "pattern": "^!?@[A-Za-z0-9._-]+$"}, minItems=1),
 ]
 AddressAndPort = Annotated[
     tuple[bytes, int],
     PlainValidator(words.address_and_port),
     _text(r"^([0-9A-Fa-f:.]+|[0-9.]+:[0-9]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)$"),
 ]
-StatusRange = Annotated[
-    tuple[int, int],
-    PlainValidator(words.status_range),
-    _text_or_number(599, minimum=100, pattern="^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"),
+StatusRanges = Annotated[
+    tuple[tuple[int, int], ...],
+    PlainValidator(words.one_or_more(words.status_range)),
+    _one_or_more(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"},
+                {"type": "integer", "minimum": 100, "maximum": 599},
+            ]
+        }
+    ),
 ]
 HostName = Annotated[str, PlainValidator(words.host_name), _text("^[A-Za-z0-9._-]+$", maxLength=253)]
 AbsolutePath = Annotated[str, PlainValidator(words.absolute_path), _text("^/")]
 HttpPath = Annotated[str, PlainValidator(words.http_path), _text("^/[!-~]*$")]
+
+
+Listens = Annotated[
+    tuple[tuple[int, bytes, int, str], ...],
+    PlainValidator(words.one_or_more(words.listen)),
+    _one_or_more(
+        {
+            "type": "string",
+            "pattern": r"^(@[A-Za-z0-9._-]+:[0-9]+|[0-9.]+(:[0-9]+)?|[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\]:[0-9]+)"
+            r"(/(tcp|udp|sctp))?$",
+        }
+    ),
+]
+Scheduler: TypeAlias = Literal[
+    "rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos"
+]
+Forward: TypeAlias = Literal["masq", "direct", "tunnel"]
+Weight = Annotated[int, Field(ge=0, le=0x7FFFFFFF)]  # IP_VS_DEST: more is refused
+Connections = Annotated[int, Field(ge=1, le=0x7FFFFFFF)]
 
 
 class Table(BaseModel):
@@ -373,7 +394,7 @@ class CheckTable(Table):
     host: HostName | None = Field(None, description="TLS and HTTP: the name that is meant, for Host and SNI.")
     path: HttpPath | None = Field(None, description="HTTP: the path. /")
     method: Literal["GET", "HEAD", "OPTIONS"] | None = Field(None, description="HTTP: the method. GET.")
-    status: StatusRange | list[StatusRange] | None = Field(None, description='HTTP: the good ones. "200-399".')
+    status: StatusRanges | None = Field(None, description='HTTP: the good ones. "200-399".')
     body: Annotated[str, Field(min_length=1)] | None = Field(None, description="HTTP: a text that has to be in it.")
     verify: bool | None = Field(None, description="TLS: check the certificate. Yes where `host` or `ca` is given.")
     ca: AbsolutePath | None = Field(None, description="TLS: a file with the certificates of the issuers to trust.")
@@ -385,6 +406,69 @@ class CheckTable(Table):
     record: Literal["A", "AAAA", "NS", "SOA", "SRV", "TXT"] | None = Field(None, description="DNS: the record. A.")
     file: AbsolutePath | None = Field(None, description="FILE: up while it exists and its first word is not `down`.")
     disabled: bool = Field(default=False, description="Take the check of this name away.")
+
+
+class Server(Table):
+    """One server of a service."""
+
+    address: AddressAndPort | None = Field(None, description="The server's address, with its port: 10.0.0.11:443.")
+    weight: Weight = Field(1, description="Its share of new connections; 0: none. 1.")
+    max_connections: Connections | None = Field(None, description="From so many connections on it gets no more.")
+    min_connections: Connections | None = Field(
+        None, description="… until it has fewer than these. Three quarters of `max_connections`."
+    )
+    forward: Forward | None = Field(None, description="How packets come to it. As the service says.")
+    requires: Requires | None = Field(None, description="A [[check]] without which it gets no new connections.")
+    disabled: bool = Field(default=False, description="Leave this server out.")
+
+
+# A server by its address alone, or as a table.
+ServerOrAddress = Annotated[Server, BeforeValidator(words.server, json_schema_input_type=AddressAndPort | Server)]
+
+
+class Tunnel(Table):
+    """``tunnel``: the form of packets to servers with ``forward = "tunnel"``."""
+
+    type: Literal["ipip", "gue", "gre"] = Field("ipip", description="ipip, gue or gre.")
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, description="gue: the UDP port of the servers.")
+    checksum: bool = Field(default=False, description="gue and gre: with a checksum.")
+    remote_checksum: bool = Field(default=False, description="gue: with remote checksum offload.")
+
+
+class ServiceTable(EntryTable):
+    """``[[service]]``: a virtual service of IPVS and its servers."""
+
+    listen: Listens | None = Field(
+        None, description='address:port[/udp|/sctp]; "@local:PORT" for each address of this host, "@name:PORT".'
+    )
+    fwmark: Annotated[int, Field(ge=1, le=words.UINT32)] | None = Field(
+        None, description="In place of listen: the firewall mark of its packets."
+    )
+    family: Family | None = Field(None, description="Of a fwmark. ipv4.")
+    scheduler: Scheduler = Field("wrr", description="How a new connection finds its server. wrr.")
+    flags: list[Literal["fallback", "port", "one-packet"]] = Field(
+        [], description="sh and mh: fallback, port; of UDP: one-packet."
+    )
+    persistence: Duration | None = Field(
+        None, description='How long a client stays with its server: "3h". At most 31d.'
+    )
+    persistence_prefix: Annotated[int, Field(ge=1, le=128)] | None = Field(
+        None, description="Clients whose addresses begin alike, by so many bits, are one."
+    )
+    persistence_engine: Literal["sip"] | None = Field(None, description="What else tells clients apart: sip.")
+    forward: Forward = Field("masq", description="How packets come to the servers: masq, direct or tunnel.")
+    tunnel: Tunnel | None = Field(None, description="The form of packets in a tunnel.")
+    servers: list[ServerOrAddress] | None = Field(
+        None, description='The servers: "10.0.0.11:443", or tables. Without a port it is that of the service.'
+    )
+    on_fail: Literal["drain", "remove"] = Field(
+        "drain", description="A server whose check is down: no new connections and gone later, or gone at once."
+    )
+    remove_after: Duration = Field(30.0, description='After so long a server that is down goes: "30s".')
+    when_all_down: Literal["keep", "refuse", "remove"] = Field(
+        "keep", description="Without a server that is up: keep all as written, refuse clients, or remove the service."
+    )
+    others: Literal["remove", "keep"] = Field("remove", description="Servers that somebody else puts into it.")
 
 
 class File(Table):
@@ -399,6 +483,7 @@ class File(Table):
     rule: list[Rule] = Field([], description="A policy rule.")
     address: list[AddressTable] = Field([], description="An address on an interface.")
     vip: list[Vip] = Field([], description="A service address.")
+    service: list[ServiceTable] = Field([], description="A virtual service of IPVS.")
 
 
 # The tables of the file by their word. What stands in ENTRY_TABLES is written with two brackets.
@@ -410,4 +495,5 @@ ENTRY_TABLES: Final[dict[str, type[Table]]] = {
     "rule": Rule,
     "address": AddressTable,
     "vip": Vip,
+    "service": ServiceTable,
 }

@@ -7,10 +7,13 @@ with its neighbours stands in ``checks``.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
-from routed.model import names, net
+from routed.model import ipvs, names, net
 from routed.model.names import IP_PROTOCOLS, SCOPES
+
+T = TypeVar("T")
 
 UINT32: Final = 0xFFFFFFFF
 MAXIMUM_PORT: Final = 65534  # the kernel refuses ranges that end in 65535 (fib_rule_port_range_valid, fib_rules.h)
@@ -160,6 +163,15 @@ def congctl(value: object) -> str:
     return text
 
 
+def one_or_more(parse: Callable[[object], T]) -> Callable[[object], tuple[T, ...]]:
+    """The parser of one value, or of an array of such."""
+
+    def parse_each(value: object) -> tuple[T, ...]:
+        return tuple(map(parse, value)) if isinstance(value, list) else (parse(value),)
+
+    return parse_each
+
+
 def requirements(value: object) -> tuple[tuple[str, bool], ...]:
     """``"@name"``, ``"!@name"`` or an array of such: (name, whether it has to be down)."""
     listed = value if isinstance(value, list) else [value]
@@ -186,6 +198,26 @@ def address_and_port(value: object) -> tuple[bytes, int]:
     if head == text:
         return net.parse_address(text), 0
     return net.parse_address(head), within(number(port, UINT32, "a port"), 1, 65535)
+
+
+def listen(value: object) -> tuple[int, bytes, int, str]:
+    """``192.0.2.1:443``, ``[2001:db8::1]:53/udp``, ``@local:30080``: IP protocol, address, port, whose addresses."""
+    text = text_of(value, "192.0.2.1:443")
+    place, slash, protocol = text.partition("/")
+    if slash and protocol not in ipvs.IPPROTOS.values():
+        raise ValueError(f'"{protocol}" is no protocol of IPVS: write {one_of(ipvs.IPPROTOS.values())}')
+    ipproto = next((number for number, word in ipvs.IPPROTOS.items() if word == protocol), ipvs.TCP)
+    if not place.startswith("@"):
+        return ipproto, *address_and_port(place), ""
+    name, colon, port = place[1:].partition(":")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f'"{place}" names no interface: write "@local:443" or "@name:443"')
+    return ipproto, b"", within(number(port, UINT32, "a port"), 1, 65535) if colon else 0, f"@{name}"
+
+
+def server(value: object) -> object:
+    """A server that is written as its address alone is a table with nothing else."""
+    return {"address": value} if isinstance(value, str) else value
 
 
 def status_range(value: object) -> tuple[int, int]:

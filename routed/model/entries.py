@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from routed.model.ipvs import ServerValue
 from routed.model.names import TABLE_MAIN, UNICAST
 from routed.model.net import family_of
 from routed.model.objects import RuleMember
@@ -201,6 +202,71 @@ class HeldVipEntry(AddressEntry):
         return True, self.place
 
 
+LOCAL: Final = "@local"  # where a service is: at each address of this host
+
+
+class Listen(NamedTuple):
+    """Where a service is: an address of this host or of anybody, or a mark of packets."""
+
+    ipproto: int = 0
+    address: bytes = b""
+    port: int = 0
+    own: str = (
+        ""  # in place of the address each own one: "@NAME" of an [[interface]], or "@local" for those of all links
+    )
+    fwmark: int = 0
+    family: int = 0  # of a mark, where the address does not tell it
+
+
+class ServerSpec(NamedTuple):
+    """A server as written, with what the service says of all of them."""
+
+    address: bytes
+    port: int
+    value: ServerValue  # nobody's yet
+    requires: tuple[Requirement, ...] = ()  # unmet, it gets no new connections
+
+
+class OnFail(StrEnum):
+    """What becomes of a server whose requirements are not met."""
+
+    DRAIN = "drain"  # weight 0: what is connected stays; it goes after ``remove_after``
+    REMOVE = "remove"  # at once
+
+
+class WhenAllDown(StrEnum):
+    """What becomes of a service without a server that is up."""
+
+    KEEP = "keep"  # all servers stay with the weight that is written
+    REFUSE = "refuse"  # clients are refused
+    REMOVE = "remove"  # it goes
+
+
+DEFAULT_REMOVE_AFTER: Final = 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceEntry(Entry):
+    """``[[service]]``: services of IPVS that share their servers."""
+
+    listens: tuple[Listen, ...]
+    scheduler: str
+    servers: tuple[ServerSpec, ...]
+    flags: int = 0
+    timeout: int = 0  # seconds of persistence
+    prefixlen: int | None = None  # of the clients that persistence takes for one; None: of one client
+    engine: str = ""
+    is_shared: bool = False  # servers of others in it are left alone
+    on_fail: OnFail = OnFail.DRAIN
+    remove_after: float = DEFAULT_REMOVE_AFTER
+    when_all_down: WhenAllDown = WhenAllDown.KEEP
+
+    @property
+    def conditions(self) -> tuple[Requirement, ...]:
+        """Everything that it, or one of its servers, requires."""
+        return (*self.requires, *(one for server in self.servers for one in server.requires))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkEntry(Entry):
     """A link that entries want to be created. No table of the file: it comes from the ``create`` of these."""
@@ -222,6 +288,7 @@ FORMS: Final[dict[type[Entry], Form]] = {
     LinkEntry: Form(""),
     RouteEntry: Form("route", (HopSpec,)),
     RuleEntry: Form("rule", (RuleMember,)),
+    ServiceEntry: Form("service", (Listen, ServerSpec, ServerValue, OnFail, WhenAllDown)),
     VipEntry: Form("vip", (When,)),
 }
 

@@ -11,6 +11,14 @@ from typing import Any, Final, NamedTuple
 
 from routed.model import names
 from routed.model.facts import Facts
+from routed.model.ipvs_text import (
+    format_server,
+    format_server_key,
+    format_service,
+    format_service_key,
+    server_to_json,
+    service_to_json,
+)
 from routed.model.net import IPV4, format_address, format_destination
 from routed.model.objects import (
     AddressMember,
@@ -300,6 +308,8 @@ TEXTS: Final[dict[Kind, TextRow]] = {
     Kind.ADDRESS: TextRow(format_address_key, format_held_address, address_to_json),
     Kind.ROUTE: TextRow(format_route_key, format_route, route_to_json),
     Kind.RULE: TextRow(format_rule_key, format_rule, rule_to_json),
+    Kind.SERVICE: TextRow(format_service_key, format_service, service_to_json),
+    Kind.SERVER: TextRow(format_server_key, format_server, server_to_json),
 }
 
 

@@ -30,6 +30,7 @@ from routed.core.kinds.address import (
     place_of_address,
 )
 from routed.core.kinds.cures import Aliases, Cure, Judge, is_as_wanted
+from routed.core.kinds.ipvs import cure_ipvs, judge_ipvs
 from routed.core.kinds.lines import Line
 from routed.core.kinds.link import cure_link, judge_link
 from routed.core.kinds.route import (
@@ -52,6 +53,7 @@ from routed.core.kinds.rule import (
 )
 from routed.model.change import Cause, Verb
 from routed.model.events import KERNEL
+from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
 from routed.model.net import FAMILIES
 from routed.model.objects import (
     AddressMember,
@@ -179,8 +181,24 @@ KINDS: Final[dict[Kind, KindRow]] = {
         families=(0,),
         is_written=False,
     ),
-    Kind.ADDRESS: KindRow(
+    # A service without servers refuses its clients: they come before the way to its address, and go after it.
+    Kind.SERVICE: KindRow(
         rank=1,
+        aliases=Aliases.ALONE,
+        judge=judge_ipvs,
+        cure=cure_ipvs,
+        types=(ServiceSlot, ServiceMember, ServiceValue),
+    ),
+    Kind.SERVER: KindRow(
+        rank=2,
+        aliases=Aliases.ALONE,
+        judge=judge_ipvs,
+        cure=cure_ipvs,
+        types=(ServerSlot, ServiceMember, ServerMember, ServerValue),
+        is_written=False,
+    ),
+    Kind.ADDRESS: KindRow(
+        rank=3,
         aliases=Aliases.ALONE,
         judge=judge_address,
         cure=cure_address,
@@ -196,7 +214,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         line=ADDRESSES_IN_LINE,
     ),
     Kind.ROUTE: KindRow(
-        rank=2,
+        rank=4,
         aliases=Aliases.ORDERED,
         judge=judge_route,
         cure=cure_route,
@@ -214,7 +232,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         ask_about=ask_about_route,
     ),
     Kind.RULE: KindRow(
-        rank=3,
+        rank=5,
         aliases=Aliases.BESIDE,
         judge=judge_rule,
         cure=cure_rule,

@@ -48,6 +48,14 @@ class TooFew(Detailed):
     why: Reason | None  # of the first that is down
 
 
+class ServerOut(Detailed):
+    """A server gets no new connections."""
+
+    address: bytes
+    port: int
+    why: Reason
+
+
 class Required(Detailed):
     """A check is not as an entry requires it."""
 

@@ -13,6 +13,7 @@ class NoHostAddress(Plain):
     NO_DEFAULT_ROUTE = auto()
     NO_INTERFACE = auto()
     NO_GLOBAL_ADDRESS = auto()
+    NONE_AT_ALL = auto()  # of those of Kubernetes and of IPVS alike
 
 
 class Needed(Plain):

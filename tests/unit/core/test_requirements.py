@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from routed.core.desired import Resolution
-from routed.core.entries import START_WITHIN, find_needs, resolve
+from routed.core.entries import find_needs, resolve
+from routed.core.requirements import START_WITHIN
 from routed.model.checks import Ruling, key_of
 from routed.model.entries import Intent, Requirement, RouteEntry, WhenDown
 from routed.model.facts import Fact, Facts, Freshness, Link

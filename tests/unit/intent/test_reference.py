@@ -28,6 +28,7 @@ def documented(section: str) -> list[str]:
      ("[[rule]]", schema.Rule), ("[[address]]", schema.AddressTable), ("[[vip]]", schema.Vip),
      ("announce", schema.Announce), ("[[interface]]", schema.InterfaceTable), ("match", schema.Match),
      ("[[check]]", schema.CheckTable), ("probe", schema.ProbeTable),
+     ("[[service]]", schema.ServiceTable), ("servers", schema.Server), ("tunnel", schema.Tunnel),
      ("Keys of every entry", schema.EntryTable)],
 )  # fmt: skip
 def test_every_key_of_a_table_is_documented_and_no_other(heading: str, model: type[BaseModel]) -> None:

@@ -1,0 +1,168 @@
+"""``[[service]]`` as the model has it.
+
+Here stand the rules between its keys, and what the kernel would take without meaning it: it stores one-packet for TCP,
+a port 0 without persistence and flags of schedulers that have none, and none of them works (research of Linux 6.1,
+ip_vs_ctl.c). Which servers are up is no concern of this floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from routed.intent import schema
+from routed.intent.convert import Draft, FaultsError, OtherFiles, require
+from routed.intent.problems import Fault
+from routed.intent.selectors import find_unknown_checks
+from routed.intent.words import one_of
+from routed.model import ipvs, net
+from routed.model.entries import LOCAL, Listen, OnFail, ServerSpec, ServiceEntry, WhenAllDown
+from routed.model.ipvs import ServerValue
+from routed.model.net import FAMILY_NAME, family_of
+
+_FORWARDS: Final = {word: number for number, word in ipvs.FORWARDS.items()}
+_TUNNELS: Final = {word: number for number, word in ipvs.TUNNELS.items()}
+_HASHING: Final = frozenset({"sh", "mh"})  # schedulers with flags: IP_VS_SVC_F_SCHED_SH_FALLBACK and its like
+_FLAGS: Final = {"fallback": ipvs.SCHEDULER_1, "port": ipvs.SCHEDULER_2, "one-packet": ipvs.ONE_PACKET}
+_FAMILIES: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": net.FAMILIES}
+
+
+def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: OtherFiles) -> Draft:
+    """One ``[[service]]``. Raises FaultsError with everything that is wrong with it."""
+    listens = _list_listens(spec)
+    faults = [*_check_listens(spec, listens, others), *_check_keys(spec, listens), *_check_tunnel(spec.tunnel)]
+    faults += _check_servers(spec, listens)
+    for index, server in enumerate(spec.servers or ()):
+        faults += find_unknown_checks(("servers", index, "requires"), server.requires or (), others.checks)
+    if faults:
+        raise FaultsError(*faults)
+    entry = ServiceEntry(
+        **head,
+        listens=listens,
+        scheduler=spec.scheduler,
+        servers=tuple(
+            ServerSpec(*server.address, _value_of(spec, server), require(server.requires or (), others))
+            for server in spec.servers or ()
+            if server.address is not None and not server.disabled
+        ),
+        flags=sum({_FLAGS[word] for word in spec.flags}) | (ipvs.PERSISTENT if spec.persistence else 0),
+        timeout=int(spec.persistence or 0),
+        prefixlen=spec.persistence_prefix,
+        engine=spec.persistence_engine or "",
+        is_shared=spec.others == "keep",
+        on_fail=OnFail(spec.on_fail),
+        remove_after=spec.remove_after,
+        when_all_down=WhenAllDown(spec.when_all_down),
+    )
+    return Draft(entry, tuple(map(_label_of, listens)))
+
+
+def _list_listens(spec: schema.ServiceTable) -> tuple[Listen, ...]:
+    if spec.fwmark is not None:
+        return tuple(Listen(fwmark=spec.fwmark, family=family) for family in _FAMILIES[spec.family or "ipv4"])
+    return tuple(Listen(*listen) for listen in spec.listen or ())
+
+
+def _label_of(listen: Listen) -> str:
+    if listen.fwmark:
+        return f"fwmark-{listen.fwmark}"
+    place = listen.own.removeprefix("@") or net.format_address(listen.address)
+    more = "" if listen.ipproto == ipvs.TCP else f"-{ipvs.IPPROTOS[listen.ipproto]}"
+    return f"{place}-{listen.port}{more}"
+
+
+def _check_listens(spec: schema.ServiceTable, listens: tuple[Listen, ...], others: OtherFiles) -> Iterator[Fault]:
+    if (spec.listen is None) is (spec.fwmark is None):
+        yield Fault((), "a service needs `listen` or `fwmark`, and one of them only")
+    elif not listens:
+        yield Fault(("listen",), "`listen` is empty")
+    if spec.family is not None and spec.fwmark is None:
+        yield Fault(("family",), "`family` goes with `fwmark`: an address tells its own")
+    if len(set(listens)) < len(listens):
+        yield Fault(("listen",), "`listen` names one twice")
+    for listen in listens:
+        name = listen.own.removeprefix("@")
+        if listen.own not in {"", LOCAL} and others.interfaces is not None and name not in others.interfaces:
+            yield Fault(("listen",), f"`listen`: there is no [[interface]] named {name}")
+        if not (listen.fwmark or listen.port or spec.persistence):
+            hint = 'write "192.0.2.1:443"; every port at once goes with `persistence` only'
+            yield Fault(("listen",), "`listen` has no port", hint)
+
+
+def _check_keys(spec: schema.ServiceTable, listens: tuple[Listen, ...]) -> Iterator[Fault]:
+    if spec.persistence is not None and not 1 <= spec.persistence <= ipvs.LONGEST:
+        yield Fault(("persistence",), "`persistence` must be from 1s to 31d: the kernel counts whole seconds")
+    for key in ("persistence_prefix", "persistence_engine"):
+        if getattr(spec, key) is not None and spec.persistence is None:
+            yield Fault((key,), f"`{key}` goes with `persistence`")
+    families = {_family_of(listen) for listen in listens} - {0}
+    if spec.persistence_prefix is not None and spec.persistence_prefix > 32 and net.IPV4 in families:
+        yield Fault(("persistence_prefix",), "`persistence_prefix` of an IPv4 service must be 32 or less")
+    if {"fallback", "port"} & set(spec.flags) and spec.scheduler not in _HASHING:
+        yield Fault(("flags",), f"`flags`: a scheduler {spec.scheduler} has none", f"they go with {one_of(_HASHING)}")
+    if "one-packet" in spec.flags and (
+        any(listen.ipproto != ipvs.UDP for listen in listens) or _FORWARDS[spec.forward] == ipvs.MASQ
+    ):
+        hint = 'the kernel means it for UDP, and for forward = "direct" or "tunnel": answers are not translated back'
+        yield Fault(("flags",), "`flags`: one-packet does not go with this", hint)
+    if spec.persistence_engine and any(listen.ipproto != ipvs.UDP for listen in listens):
+        yield Fault(("persistence_engine",), "`persistence_engine`: sip is of UDP")
+
+
+def _check_tunnel(tunnel: schema.Tunnel | None) -> Iterator[Fault]:
+    if tunnel is None:
+        return
+    if tunnel.type == "gue" and tunnel.port is None:
+        yield Fault(("tunnel",), "`tunnel`: gue needs `port`")
+    if tunnel.type != "gue" and (tunnel.port is not None or tunnel.remote_checksum):
+        yield Fault(("tunnel",), f"`tunnel`: {tunnel.type} has neither `port` nor `remote_checksum`")
+    if tunnel.type == "ipip" and tunnel.checksum:
+        yield Fault(("tunnel",), "`tunnel`: ipip has no `checksum`")
+
+
+def _check_servers(spec: schema.ServiceTable, listens: tuple[Listen, ...]) -> Iterator[Fault]:
+    if spec.servers is None:
+        yield Fault((), "`servers` is missing")
+        return
+    families = {family for listen in listens if (family := _family_of(listen))}
+    seen: set[tuple[bytes, int]] = set()
+    for index, server in enumerate(spec.servers):
+        place = ("servers", index)
+        if server.address is None:
+            yield Fault(place, "a server needs `address`")
+            continue
+        if server.address in seen:
+            yield Fault(place, "`servers` names one twice")
+        seen.add(server.address)
+        address, port = server.address
+        forward = server.forward or spec.forward
+        if families - {family_of(address)} and forward != "tunnel":
+            hint = 'only forward = "tunnel" leads to another family'
+            word = FAMILY_NAME[family_of(address)]
+            yield Fault(place, f"this server is {word}, and the service is not", hint)
+        if forward != "masq" and port and any(listen.port not in {0, port} for listen in listens):
+            hint = f"packets come to a server as they are with {forward}: leave its port out"
+            yield Fault(place, "the port of this server is not that of the service", hint)
+        if (server.min_connections or 0) > (server.max_connections or 0):
+            yield Fault(place, "`min_connections` must not be more than `max_connections`")
+
+
+def _family_of(listen: Listen) -> int:
+    """0 where only the host tells."""
+    return listen.family or (family_of(listen.address) if listen.address else 0)
+
+
+def _value_of(spec: schema.ServiceTable, server: schema.Server) -> ServerValue:
+    forward = _FORWARDS[server.forward or spec.forward]
+    value = ServerValue(
+        protocol=0,
+        forward=forward,
+        weight=server.weight,
+        upper=server.max_connections or 0,
+        lower=server.min_connections or 0,
+    )
+    tunnel = spec.tunnel
+    if forward != ipvs.TUNNEL or tunnel is None:
+        return value
+    flags = (ipvs.CHECKSUM if tunnel.checksum else 0) | (ipvs.REMOTE_CHECKSUM if tunnel.remote_checksum else 0)
+    return value._replace(tunnel=_TUNNELS[tunnel.type], tunnel_port=tunnel.port or 0, tunnel_flags=flags)

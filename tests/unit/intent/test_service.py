@@ -1,0 +1,123 @@
+"""``[[service]]``: what it may say, and what the kernel would take without meaning it."""
+
+from __future__ import annotations
+
+import pytest
+
+from routed.model import ipvs
+from routed.model.entries import Listen, Requirement, ServiceEntry
+from routed.model.ipvs import ServerValue
+from routed.model.net import IPV4, IPV6, parse_address
+from tests.unit.intent.intent_help import complaint, entry, read
+
+SERVERS = 'servers = ["10.0.0.11:443"]'
+SIX = 'servers = ["2001:db8::11"]'
+
+
+def service(text: str) -> ServiceEntry:
+    found = entry(f"[[service]]\n{text}")
+    assert isinstance(found, ServiceEntry)
+    return found
+
+
+def test_a_service_says_all_that_ipvsadm_says() -> None:
+    found = service("""
+        listen = ["10.0.0.1:443", "10.0.0.2:5060/udp", "10.0.0.3:9/sctp"]
+        scheduler = "sh"
+        flags = ["fallback", "port"]
+        persistence = "3h"
+        persistence_prefix = 24
+        servers = [
+            "10.0.0.11:443",
+            { address = "10.0.0.12", weight = 0, max_connections = 100, min_connections = 50 },
+            { address = "10.0.0.13", disabled = true },
+        ]
+    """)
+    assert found.listens == (
+        Listen(ipvs.TCP, parse_address("10.0.0.1"), 443),
+        Listen(ipvs.UDP, parse_address("10.0.0.2"), 5060),
+        Listen(ipvs.SCTP, parse_address("10.0.0.3"), 9),
+    )
+    assert (found.scheduler, found.timeout, found.prefixlen) == ("sh", 10800, 24)
+    assert found.flags == ipvs.PERSISTENT | ipvs.SCHEDULER_1 | ipvs.SCHEDULER_2
+    first, second = found.servers
+    assert (first.address, first.port, first.value) == (parse_address("10.0.0.11"), 443, ServerValue(0))
+    assert (second.port, second.value) == (0, ServerValue(0, weight=0, upper=100, lower=50))
+
+
+def test_a_service_is_called_after_what_it_listens_to() -> None:
+    assert service(f'listen = "10.0.0.1:443"\n{SERVERS}').name == "service/10.0.0.1-443"
+    assert service(f'listen = "[2001:db8::1]:53/udp"\n{SIX}').name == "service/2001:db8::1-53-udp"
+    assert service(f'listen = "@local:80"\n{SERVERS}').name == "service/local-80"
+    assert service(f"fwmark = 7\n{SERVERS}").name == "service/fwmark-7"
+
+
+def test_a_mark_may_stand_for_packets_of_both_families() -> None:
+    marks = service('fwmark = 7\nfamily = "both"\nforward = "tunnel"\nservers = ["10.0.0.11"]').listens
+    assert marks == (Listen(fwmark=7, family=IPV4), Listen(fwmark=7, family=IPV6))
+
+
+def test_a_tunnel_has_a_form() -> None:
+    text = 'listen = "10.0.0.1:443"\nforward = "tunnel"\nservers = ["10.0.0.11"]\n'
+    gue = service(text + 'tunnel = { type = "gue", port = 6080, checksum = true }').servers[0].value
+    assert gue == ServerValue(0, ipvs.TUNNEL, tunnel=ipvs.GUE, tunnel_port=6080, tunnel_flags=ipvs.CHECKSUM)
+
+
+def test_a_server_may_require_checks() -> None:
+    check = '[[check]]\nname = "a"\ntype = "tcp"\ntarget = "10.0.0.11:443"\n'
+    text = '[[service]]\nlisten = "10.0.0.1:443"\nservers = [{ address = "10.0.0.11", requires = "@a" }]\n'
+    (found,) = read(check + text).entries
+    assert isinstance(found, ServiceEntry)
+    assert found.servers[0].requires == found.conditions == (Requirement("a"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SERVERS, "`listen` or `fwmark`"),
+        (f'listen = "10.0.0.1:443"\nfwmark = 7\n{SERVERS}', "one of them only"),
+        (f"listen = []\n{SERVERS}", "`listen` is empty"),
+        (f'listen = "10.0.0.1"\n{SERVERS}', "no port"),
+        (f'listen = "10.0.0.1:443/icmp"\n{SERVERS}', "no protocol of IPVS"),
+        (f'listen = "10.0.0.1:70000"\n{SERVERS}', "from 1 to 65535"),
+        (f'listen = "@:80"\n{SERVERS}', "names no interface"),
+        (f'listen = "@lan:80"\n{SERVERS}', "no [[interface]] named lan"),
+        (f'listen = ["10.0.0.1:1", "10.0.0.1:1"]\n{SERVERS}', "names one twice"),
+        (f"fwmark = 0\n{SERVERS}", "must be 1 or more"),
+        ('listen = "10.0.0.1:443"', "`servers` is missing"),
+        ('listen = "10.0.0.1:443"\nservers = [{ weight = 1 }]', "a server needs `address`"),
+        ('listen = "10.0.0.1:443"\nservers = ["10.0.0.11", "10.0.0.11"]', "names one twice"),
+        (f'listen = "10.0.0.1:443"\nfamily = "ipv4"\n{SERVERS}', "goes with `fwmark`"),
+        (f'listen = "10.0.0.1:443"\nscheduler = "best"\n{SERVERS}', "must be"),
+        (f'listen = "10.0.0.1:443"\nflags = ["fallback"]\n{SERVERS}', "they go with"),
+        (f'listen = "10.0.0.1:443"\nflags = ["one-packet"]\nforward = "direct"\n{SERVERS}', "one-packet"),
+        (f'listen = "10.0.0.1:443/udp"\nflags = ["one-packet"]\n{SERVERS}', "one-packet"),
+        (f'listen = "10.0.0.1:443"\npersistence = "32d"\n{SERVERS}', "1s to 31d"),
+        (f'listen = "10.0.0.1:443"\npersistence = "500ms"\n{SERVERS}', "1s to 31d"),
+        (f'listen = "10.0.0.1:443"\npersistence_prefix = 24\n{SERVERS}', "goes with `persistence`"),
+        (f'listen = "10.0.0.1:443"\npersistence = "1h"\npersistence_prefix = 33\n{SERVERS}', "32 or less"),
+        (f'listen = "10.0.0.1:443"\npersistence = "1h"\npersistence_engine = "sip"\n{SERVERS}', "of UDP"),
+        (f'listen = "10.0.0.1:443"\ntunnel = {{ type = "gue" }}\n{SERVERS}', "gue needs `port`"),
+        (f'listen = "10.0.0.1:443"\ntunnel = {{ type = "gre", port = 6080 }}\n{SERVERS}', "has neither"),
+        (f'listen = "10.0.0.1:443"\n{SIX}', "this server is ipv6"),
+        ('listen = "10.0.0.1:443"\nforward = "direct"\nservers = ["10.0.0.11:8443"]', "leave its port out"),
+        (
+            'listen = "10.0.0.1:443"\nservers = [{ address = "10.0.0.11", min_connections = 5 }]',
+            "must not be more",
+        ),
+        (
+            'listen = "10.0.0.1:443"\nservers = [{ address = "10.0.0.11", weight = 2147483648 }]',
+            "2147483647 or less",
+        ),
+        ('listen = "10.0.0.1:443"\nservers = [{ address = "10.0.0.11", wait = 1 }]', "did you mean `weight`"),
+        ('listen = "10.0.0.1:443"\nservers = [{ address = "10.0.0.11", requires = "@a" }]', "no [[check]]"),
+        ('listen = "10.0.0.1:443"\nservers = [7]', "must be a table"),
+    ],
+)
+def test_what_would_do_nothing_or_something_else_is_refused(text: str, message: str) -> None:
+    assert message in complaint(f"[[service]]\n{text}")
+
+
+def test_two_services_with_one_key_are_a_contradiction() -> None:
+    text = f'[[service]]\nname = "a"\nlisten = "10.0.0.1:443"\n{SERVERS}\n'
+    assert "also in service/a" in complaint(text + text.replace('"a"', '"b"'))
