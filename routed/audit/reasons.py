@@ -18,6 +18,7 @@ from routed.model.reasons import (
     AddressTurn,
     AlsoStands,
     Ambiguous,
+    Assumed,
     But,
     Called,
     CallFailed,
@@ -54,6 +55,7 @@ from routed.model.reasons import (
     LinkTurn,
     Look,
     ManyAddresses,
+    Misfit,
     NameFits,
     Needed,
     NoAddress,
@@ -90,6 +92,7 @@ from routed.model.reasons import (
     Stuck,
     TooFew,
     TooMany,
+    Unassumable,
     Unchosen,
     Unfit,
     Unreadable,
@@ -102,6 +105,7 @@ from routed.model.reasons import (
 LEAST_MTU: Final = 1280  # IPV6_MIN_MTU, RFC 8200
 
 PLAIN: Final[Mapping[Plain, str]] = {
+    Assumed.IN_PLAN: "assumed",
     Deed.DELETED: "deleted",
     Deed.ADDED: "added",
     Deed.REPLACED: "replaced",
@@ -333,7 +337,21 @@ _FINDINGS: Final[Mapping[Finding, str]] = {
     Finding.NO_LINK: "there is no link {0}",
     Finding.NO_CARRIER: "link {0} is down, or has no carrier",
     Finding.LOCAL: "it could not be asked: {0}",
+    Finding.NO_HEADERS: "{0}",
 }
+
+
+_MISFITS: Final[Mapping[Misfit, str]] = {
+    Misfit.FORM: "write {0}",
+    Misfit.WORD: "it is {0}",
+    Misfit.NAME: "none that is asked has this name; there is {0}",
+    Misfit.CONTRADICTION: "the opposite is assumed as well",
+}
+
+
+def _describe_unassumable(it: Unassumable) -> str:
+    known = " or ".join(it.known) or "none"
+    return f'"{it.given}" cannot be assumed: {_MISFITS[it.misfit].format(known)}'
 
 
 def _describe_pause(pause: Paused) -> str:
@@ -381,6 +399,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     Unusable: lambda it: f"address {format_address(it.address)} ({it.word}) {_LACKS[it.lack]}",
     NoCarrier: lambda it: f"link {it.link} has no carrier",
     Probed: _describe_probed,
+    Unassumable: _describe_unassumable,
     TooFew: _describe_too_few,
     Required: _describe_required,
     ServerOut: lambda it: f"server {format_endpoint(it.address, it.port)} is out: {describe_reason(it.why)}",

@@ -31,6 +31,7 @@ class Argument(NamedTuple):
     action: str = "store_true"  # of a switch
     completes: str = ""  # "file" or "directory": what a shell offers
     convert: Callable[[str], Any] = str
+    is_repeated: bool = False  # it gives a list each time, and all of them count
 
     @property
     def is_option(self) -> bool:
@@ -80,6 +81,19 @@ def _read_moment(text: str) -> float:
         return parse_moment(text, datetime.now().astimezone()).timestamp()
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _read_assumptions(text: str) -> list[str]:
+    from routed.audit.reasons import describe_reason  # few commands take one
+    from routed.core.assumptions import AssumptionError, split_assumption
+
+    given = text.split(",")
+    try:
+        for one in given:
+            split_assumption(one)
+    except AssumptionError as error:
+        raise argparse.ArgumentTypeError(describe_reason(error.why)) from None
+    return given
 
 
 def _read_number(text: str) -> int:
@@ -147,7 +161,18 @@ VERBS: Final[dict[str, Command]] = {
     "check": Command("read the files and say what is wrong with them", (_FILE,)),
     "plan": Command(
         "show what would be done to the kernel, and change nothing",
-        (_FILE, Argument(("--exit-code",), f"exit {Exit.DRIFT} when there is something to do", False)),
+        (
+            _FILE,
+            Argument(("--exit-code",), f"exit {Exit.DRIFT} when there is something to do", False),
+            Argument(
+                ("--if",),
+                "what would be done then: check:NAME=up or check:NAME=down; may be given several times",
+                (),
+                metavar="ASSUMPTION",
+                convert=_read_assumptions,
+                is_repeated=True,
+            ),
+        ),
     ),
     "apply": Command(
         "put the files in force now and wait for the verified result",
@@ -300,6 +325,7 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
             if argument.metavar is None
             else {"metavar": argument.metavar, "type": argument.convert}
         )
+        given |= {"action": "extend"} if argument.is_repeated else {}
     else:
         # A default that is a string would have to be one of the choices.
         given |= {"metavar": argument.metavar, "type": argument.convert} | (

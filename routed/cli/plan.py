@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -20,6 +21,7 @@ from routed.intent.load import load
 from routed.intent.problems import IntentError
 from routed.model.documents import PlanDocument, StatusDocument
 from routed.model.entries import Intent
+from routed.model.facts import Fact, FactKey
 
 PATIENCE: Final = 2.0  # seconds for a daemon to say what it knows
 LONG_PATIENCE: Final = 90.0  # seconds for it to read its files and the kernel, which a storm may put off
@@ -33,7 +35,7 @@ def run(options: Namespace) -> Exit:
         show_problems(error.problems)
         return Exit.INVALID
     try:
-        document = _ask_daemon(options, intent) or _make_plan(options, intent)
+        document = _make_document(options, intent)
     except ClientError as error:
         complain(str(error))
         return error.code
@@ -44,10 +46,30 @@ def run(options: Namespace) -> Exit:
     return judge(document, tells_drift=options.exit_code)
 
 
+def _make_document(options: Namespace, intent: Intent) -> PlanDocument:
+    """The plan. Raises ClientError and CommandError."""
+    assumed = getattr(options, "if")  # a word of Python
+    facts = _read_assumptions(assumed, intent) if assumed else {}
+    document = _ask_daemon(options, intent) or _make_plan(options, intent, facts)
+    return {**document, "assumed": assumed} if assumed else document
+
+
+def _read_assumptions(assumed: Sequence[str], intent: Intent) -> Mapping[FactKey, Fact]:
+    from routed.audit.reasons import describe_reason  # few plans need it
+    from routed.core.assumptions import AssumptionError, read_assumptions  # likewise
+
+    try:
+        return read_assumptions(assumed, intent)
+    except AssumptionError as error:
+        raise CommandError(describe_reason(error.why), Exit.USAGE) from None
+
+
 def _ask_daemon(options: Namespace, intent: Intent) -> PlanDocument | None:
     """The daemon's plan, if it has one for these files. Raises ClientError where it would refuse to apply them."""
+    assumed = getattr(options, "if")
+    parameters = {"assumed": assumed} if assumed else {}
     try:
-        answer = cast(PlanDocument, call(options.runtime_dir, "Plan", timeout=LONG_PATIENCE))
+        answer = cast(PlanDocument, call(options.runtime_dir, "Plan", parameters=parameters, timeout=LONG_PATIENCE))
     except ClientError as error:
         if error.code is Exit.UNAVAILABLE:
             return None
@@ -89,7 +111,7 @@ def _find_status(options: Namespace) -> StatusDocument | None:
         return None
 
 
-def _make_plan(options: Namespace, intent: Intent) -> PlanDocument:
+def _make_plan(options: Namespace, intent: Intent, assumed: Mapping[FactKey, Fact]) -> PlanDocument:
     from routed.daemon import direct  # a daemon's plan needs nothing of this
     from routed.daemon.results import describe_plan  # likewise
     from routed.daemon.storage import StateError  # likewise
@@ -102,7 +124,7 @@ def _make_plan(options: Namespace, intent: Intent) -> PlanDocument:
             "and routed apply may put back what this plan removes"
         )
     try:
-        return describe_plan(direct.propose(intent, state_dir, find_marks(options)))
+        return describe_plan(direct.propose(intent, state_dir, find_marks(options), assumed))
     except StateError as error:  # then nobody knows what an apply would do, and it would refuse as well
         raise CommandError(str(error), Exit.FAILED) from None
 

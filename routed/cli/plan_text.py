@@ -28,7 +28,8 @@ NOTHING: Final = "Nothing to do: the kernel is as the files say."
 
 def render_plan(plan: PlanDocument, *, is_colored: bool) -> list[str]:
     """All lines of a plan."""
-    lines = [line for step in plan["steps"] for line in _render_step(step, is_colored=is_colored)]
+    lines = [make_printable(f"Assumed: {', '.join(assumed)}")] if (assumed := plan.get("assumed")) else []
+    lines += [line for step in plan["steps"] for line in _render_step(step, is_colored=is_colored)]
     lines += render_refusals("Left alone:", plan["refusals"], is_colored=is_colored)
     lines += render_refusals("Worth knowing:", plan["notes"], is_colored=is_colored)
     lines += render_waiting(plan["waiting"], is_colored=is_colored)

@@ -118,7 +118,7 @@ class Checking:
 def _describe(check: Check, probing: Probing | None, moment: Callable[[float], str]) -> CheckDocument:
     ruling = probing.ruling if probing else None
     state = CheckState.UNKNOWN if ruling is None else CheckState.UP if ruling.is_up else CheckState.DOWN
-    reason = describe_reason(ruling.why) if ruling else "" if probing else "no entry requires it, so it is not asked"
+    reason = describe_reason(ruling.why) if ruling else "" if probing else _tell_why_not_asked(check)
     return CheckDocument(
         check=check.entry,
         type=check.type,
@@ -129,6 +129,10 @@ def _describe(check: Check, probing: Probing | None, moment: Callable[[float], s
         late=round(probing.lateness, 3) if probing else 0.0,
         targets=_describe_targets(check, probing, moment) if probing else [],
     )
+
+
+def _tell_why_not_asked(check: Check) -> str:
+    return "it has no target, so it is a template" if check.is_template else "no entry requires it, so it is not asked"
 
 
 def _describe_targets(check: Check, probing: Probing, moment: Callable[[float], str]) -> list[TargetDocument]:

@@ -13,7 +13,7 @@ import grp
 import json
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from math import inf
@@ -79,8 +79,8 @@ class Backend(Protocol):
     def status(self) -> StatusDocument:
         """Every entry and its state."""
 
-    async def plan(self) -> PlanDocument:
-        """What would be done. Raises IntentError when the files are invalid."""
+    async def plan(self, assumed: Sequence[str]) -> PlanDocument:
+        """What would be done, if these were so: ``check:wan1=down``. Raises IntentError when the files are invalid."""
 
     async def reload(self, *, force: bool, confirm: float | None, comment: str, asker: Peer) -> ApplyDocument:
         """Read the files, enforce them, verify. After ``confirm`` seconds it undoes itself unless it is confirmed."""
@@ -216,10 +216,13 @@ class RoutedInterface(VarlinkInterface, name=NAME):
         return status if self._shows_text else discretion.withhold_from_status(status)
 
     @answering(PlanDocument)
-    async def Plan(self) -> PlanDocument:  # noqa: N802
-        """What would be done about the files on disk, in order, with reasons. Changes nothing."""
+    async def Plan(self, *, assumed: list[str] | None) -> PlanDocument:  # noqa: N802
+        """What would be done about the files on disk, in order, with reasons. Changes nothing.
+
+        With ``assumed`` as if these facts were so, such as ``check:wan1=down``.
+        """
         try:
-            return await self._backend.plan()
+            return await self._backend.plan(assumed or ())
         except IntentError as error:
             problems = [describe_problem(problem) for problem in error.problems]
             shown: list[Any] = problems if self._shows_text else discretion.withhold_text(problems)

@@ -7,7 +7,7 @@ whose daemon does not run. Here must never live: the loader; the intent comes fr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from routed.daemon.host import Host
 from routed.daemon.ledger import Ledger
 from routed.daemon.ownership import Ownership
 from routed.daemon.pauses import PausesFile, take_up
-from routed.daemon.reconcile import Proposal, Reconciler
+from routed.daemon.reconcile import NOTHING_ASSUMED, Proposal, Reconciler
 from routed.daemon.record import RecordFile, read_boot
 from routed.daemon.results import describe_result, has_failed
 from routed.daemon.revisions import Revisions
@@ -35,7 +35,7 @@ from routed.kernel.kernel import Kernel
 from routed.model.change import Cause
 from routed.model.documents import ApplyDocument
 from routed.model.entries import Intent, Selector
-from routed.model.facts import Facts
+from routed.model.facts import Fact, FactKey, Facts
 from routed.model.objects import AlikeRoutes, Key, Kind, Scope, Standing, Value
 from routed.model.reasons import Look
 
@@ -63,7 +63,12 @@ def open_reconciler(intent: Intent, former: frozenset[int], displaced: dict[Key,
         yield reconciler
 
 
-def propose(intent: Intent, state_dir: Path, marks: frozenset[int] = frozenset()) -> Proposal:
+def propose(
+    intent: Intent,
+    state_dir: Path,
+    marks: frozenset[int] = frozenset(),
+    assumed: Mapping[FactKey, Fact] = NOTHING_ASSUMED,
+) -> Proposal:
     """What ``apply_once`` would do for this intent, where these protocol numbers mark what is ours until now.
 
     Of the state only what this user may read is known: see ``find_hidden``. Raises StateError and OSError.
@@ -73,7 +78,7 @@ def propose(intent: Intent, state_dir: Path, marks: frozenset[int] = frozenset()
     with open_reconciler(intent, marks - {intent.settings.protocol}, displaced) as reconciler:
         if not is_hidden:
             _pause_again(reconciler, state_dir)
-        return finish(reconciler.propose(intent))
+        return finish(reconciler.propose(intent, assumed))
 
 
 def _pause_again(reconciler: Reconciler, state_dir: Path) -> None:

@@ -54,9 +54,10 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Inquiry:
-    """A plan that somebody waits for: what would putting these files in force do?"""
+    """A plan that somebody waits for: what would putting these files in force do, if this were so?"""
 
     intent: Intent
+    assumed: Mapping[FactKey, Fact] = field(default_factory=dict)
     on_over: Callable[[], None] = lambda: None
     proposal: Proposal | None = None
     error: Exception | None = None  # why there is none
@@ -181,7 +182,7 @@ class Engine:
                 inquiry.attempts += 1
                 self.began = self.reconciler.clock()
                 self.reconciler.host.under_way.begin()
-                self._proposal = self.reconciler.propose(inquiry.intent)
+                self._proposal = self.reconciler.propose(inquiry.intent, inquiry.assumed)
             next(self._proposal)
         except StopIteration as end:
             inquiry.proposal = end.value

@@ -35,6 +35,7 @@ from routed.model.objects import Key, Value
 from routed.model.reasons import FirstContact, Look
 
 POLLED: Final = Cause(None, Look.POLLED)
+NOTHING_ASSUMED: Final[Mapping[FactKey, Fact]] = {}
 
 
 class Proposal(NamedTuple):
@@ -106,14 +107,17 @@ class Reconciler:
         yield from look_at_effect(kernel, dataplanes, host, dirt, clock)
         yield report
 
-    def propose(self, intent: Intent) -> Generator[None, None, Proposal]:
-        """The plan of the first pass if these files, read from the disk, were put in force now.
+    def propose(
+        self, intent: Intent, assumed: Mapping[FactKey, Fact] = NOTHING_ASSUMED
+    ) -> Generator[None, None, Proposal]:
+        """The plan of the first pass if these files, read from the disk, were put in force now, and this were so.
 
         Neither the kernel nor the host is changed. May be abandoned, and may be interrupted by passes that look at
         single keys: see ``under_way``.
         """
         host = self.host.copy()
         host.wanted.let_surplus_go()
+        host.world.assume(assumed)
         yield from host.enforce_in_slices(intent, self.clock())
         dirt, began = Dirt(everything=Cause(None, Look.PLAN)), self.clock()
         observed = replace(self, kernel=Spectator(self.kernel), dataplanes=self.dataplanes.observed(), host=host)

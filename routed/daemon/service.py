@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +19,7 @@ from routed import __version__
 from routed.audit import notices
 from routed.audit.reasons import describe_reason
 from routed.audit.sinks import Sink
+from routed.core.assumptions import AssumptionError, read_assumptions
 from routed.core.reasons import find_failure
 from routed.core.timetable import Deadline
 from routed.daemon import discretion, memory, peers, systemd
@@ -246,13 +247,19 @@ class Service:
             document["trial"] = describe_trial(self.keeper.deployment)
         return document
 
-    async def plan(self) -> PlanDocument:
-        """What ``reload`` would do now. Raises IntentError, and whatever kept the plan from being made."""
+    async def plan(self, assumed: Sequence[str]) -> PlanDocument:
+        """What ``reload`` would do now, if these were so.
+
+        Raises IntentError, Refused for what cannot be assumed, and whatever kept the plan from being made.
+        """
         await self.has_begun.wait()
         intent, problems, *_ = (await self.readings.read()).reading
         if intent is None:
             raise IntentError(problems)
-        inquiry = Inquiry(intent)
+        try:
+            inquiry = Inquiry(intent, read_assumptions(assumed, intent))
+        except AssumptionError as error:
+            raise Refused(reason=describe_reason(error.why)) from None
         await self.loop.make_plan(inquiry)
         if inquiry.proposal is None:
             raise inquiry.error or RuntimeError("no plan was made")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from routed.core.assumptions import lay
 from routed.core.desired import scope_of
 from routed.core.select import SettledChoice
 from routed.core.sources import deliver
@@ -33,6 +34,7 @@ class World:
     unenforced: Trouble | None = None  # while the files in force were not all carried out yet, and seen to be
     absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
     news: list[FactEvent] | None = None  # heard while all links or addresses are being read; else None
+    assumed: Mapping[FactKey, Fact] = field(default_factory=dict)  # in place of what is known; of a copy for a plan
 
     def copy(self) -> World:
         """The same, to be changed by itself. Which dumps were seen, and could not be, starts anew."""
@@ -55,11 +57,16 @@ class World:
 
     def note(self, **answers: Any) -> None:
         """The host was asked, and these are the answers: fields of ``Facts``."""
-        self.facts = self.facts.put(**answers)
+        self.facts = lay(self.facts.put(**answers), self.assumed)
+
+    def assume(self, assumed: Mapping[FactKey, Fact]) -> None:
+        """From now on these facts stand in place of what is known, whatever is told."""
+        self.assumed = assumed
+        self.facts = lay(self.facts, assumed)
 
     def deliver(self, told: Mapping[FactKey, Fact], now: float) -> bool:
         """A source told this. Is any of it not what was told before?"""
-        before, self.facts = self.facts, deliver(self.facts, told, now)
+        before, self.facts = self.facts, lay(deliver(self.facts, told, now), self.assumed)
         return any(before.find(key)[:2] != self.facts.find(key)[:2] for key in told)
 
     def note_chosen(self, choices: dict[str, SettledChoice]) -> None:

@@ -28,7 +28,7 @@ class _Words(NamedTuple):
 _PATH: Final = frozenset({"target", "targets", "need", "dev", "src", "via"})
 _TEXT: Final = _PATH | {"send", "expect"}
 _TLS: Final = frozenset({"host", "verify", "ca"})
-_HTTP: Final = _PATH | {"host", "path", "method", "status", "body"}
+_HTTP: Final = _PATH | {"host", "path", "method", "status", "body", "headers_file"}
 _EVERY: Final = frozenset({"name", "type", "every", "timeout", "fall", "rise", "fast", "hold", "disabled"})
 
 TYPES: Final[dict[CheckType, _Words]] = {
@@ -60,7 +60,7 @@ def convert_check(
     timeout = spec.timeout or min(2.0, every / 2)
     if timeout > every:
         faults.append(Fault(("timeout",), "`timeout` must not be longer than `every`"))
-    need = {"any": 1, "all": len(targets)}.get(str(spec.need), spec.need)
+    need = {"any": 1, "all": max(1, len(targets))}.get(str(spec.need), spec.need)
     if isinstance(need, int) and targets and need > len(targets):
         faults.append(Fault(("need",), f"`need` is {need}, and there are {len(targets)} targets"))
     if faults:
@@ -85,6 +85,7 @@ def convert_check(
         method=spec.method or "GET",
         status=spec.status or ((200, 399),),
         body=spec.body or "",
+        headers_file=spec.headers_file or "",
         verify=bool(spec.host or spec.ca) if spec.verify is None else spec.verify,
         ca=spec.ca or "",
         send=spec.send or "",
@@ -103,24 +104,26 @@ def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
     for key in words.needed:
         if getattr(spec, key) is None:
             yield Fault((), f"`{key}` is missing: a check of type {type_} needs it")
+    if spec.target is not None and spec.targets is not None:
+        yield Fault(("targets",), "`target` and `targets` exclude each other")
     if spec.method == "HEAD" and spec.body:
         yield Fault(("body",), "`body`: an answer to HEAD has none")
     if spec.verify is False and spec.ca:
         yield Fault(("ca",), "`ca` and `verify = false` exclude each other")
     if spec.verify and not spec.host and type_ in {CheckType.TLS, CheckType.HTTPS}:
         yield Fault(("verify",), "`verify` needs `host`: the name that the certificate has to be for")
-    if spec.file and spec.file.startswith(_HIDDEN):
-        yield Fault(("file",), "`file`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)", "use /run")
+    for key in ("file", "headers_file"):
+        if (getattr(spec, key) or "").startswith(_HIDDEN):
+            yield Fault((key,), f"`{key}`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)", "use /run")
 
 
 def _list_targets(spec: schema.CheckTable, type_: CheckType, faults: list[Fault]) -> tuple[Target, ...]:
     if type_ is CheckType.FILE:
         return (Target(b""),)
-    if (spec.target is None) is (spec.targets is None):
-        faults.append(Fault((), "a check needs `target` or `targets`, and one of them only"))
-        return ()
     key = "target" if spec.targets is None else "targets"
-    written = [spec.target] if spec.target is not None else (spec.targets or [])
+    written = [spec.target] if spec.target is not None else spec.targets
+    if written is None:
+        return ()  # a template
     if not written:
         faults.append(Fault((key,), "`targets` is empty"))
     default = TYPES[type_].port

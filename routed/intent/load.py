@@ -303,7 +303,8 @@ class _Assembly:
 
         used = {requirement.check for entry in entries for requirement in entry.conditions}
         for check in (one for one in checks if one.name not in used):
-            message = f"no entry requires {check.entry}, so it is not asked"
+            template = f"{check.entry} has no `target`, so it is a template for services: it is not asked itself"
+            message = template if check.is_template else f"no entry requires {check.entry}, so it is not asked"
             self.notices.append(Problem(check.origin.file, check.origin.line, 1, message))
         return derive_ways(checks, entries, settings.probe)
 

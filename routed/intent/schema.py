@@ -103,6 +103,7 @@ StatusRanges = Annotated[
 ]
 HostName = Annotated[str, PlainValidator(words.host_name), _text("^[A-Za-z0-9._-]+$", maxLength=253)]
 AbsolutePath = Annotated[str, PlainValidator(words.absolute_path), _text("^/")]
+PathOrCredential = Annotated[str, PlainValidator(words.path_or_credential), _text("^(/|[A-Za-z0-9_-][A-Za-z0-9._-]*$)")]
 HttpPath = Annotated[str, PlainValidator(words.http_path), _text("^/[!-~]*$")]
 
 
@@ -396,6 +397,9 @@ class CheckTable(Table):
     method: Literal["GET", "HEAD", "OPTIONS"] | None = Field(None, description="HTTP: the method. GET.")
     status: StatusRanges | None = Field(None, description='HTTP: the good ones. "200-399".')
     body: Annotated[str, Field(min_length=1)] | None = Field(None, description="HTTP: a text that has to be in it.")
+    headers_file: PathOrCredential | None = Field(
+        None, description="HTTP: a file with headers, a line each; a path, or the name of a credential of the unit."
+    )
     verify: bool | None = Field(None, description="TLS: check the certificate. Yes where `host` or `ca` is given.")
     ca: AbsolutePath | None = Field(None, description="TLS: a file with the certificates of the issuers to trust.")
     send: Annotated[str, Field(min_length=1)] | None = Field(None, description="TCP, TLS, UDP: a text to send.")

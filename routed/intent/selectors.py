@@ -6,13 +6,14 @@ Which link a selector means is a fact of the host, and no concern of this floor.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from routed.intent import schema
 from routed.intent.problems import Fault, KeyPath
 from routed.intent.words import one_of
 from routed.model import net
+from routed.model.checks import Check
 from routed.model.entries import DEFAULT_HOLD, DEFAULT_SKIP, How, Matcher, Origin, Selector
 
 _REFERRING: Final = ("dev", "iif", "oif", "node", "src", "source")  # fields in which @name may stand
@@ -75,13 +76,21 @@ def find_unknown_references(spec: schema.Table, known: frozenset[str] | None) ->
 
 
 def find_unknown_checks(
-    path: KeyPath, requires: Iterable[tuple[str, bool]], known: Collection[str] | None
+    path: KeyPath, requires: Iterable[tuple[str, bool]], known: Mapping[str, Check] | None
 ) -> Iterator[Fault]:
-    """Every ``requires`` that names no ``[[check]]``. ``known`` None: not all of them could be read."""
+    """Every ``requires`` that names no ``[[check]]``, or one that nobody asks.
+
+    ``known`` None: not all of them could be read.
+    """
+    if known is None:
+        return
     for name, _ in requires:
-        if known is not None and name not in known:
+        if name not in known:
             hint = f"there is {one_of(sorted(known))}" if known else "the files have no [[check]]"
             yield Fault(path, f'`requires`: no [[check]] is named "{name}"', hint)
+        elif known[name].is_template:
+            message = f"`requires`: check/{name} has no `target`, so it is a template, and nobody asks it"
+            yield Fault(path, message, f"give the check at {known[name].origin} a `target`")
 
 
 def _references(spec: schema.Table) -> Iterator[tuple[KeyPath, str]]:

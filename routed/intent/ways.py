@@ -6,15 +6,15 @@ rule, the rule the table, and the table has one route. So a remedy never takes t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from routed.intent.alternatives import find_lonely, join_alternatives
 from routed.intent.crosscheck import Clash
+from routed.intent.loops import find_loops
 from routed.model import net
-from routed.model.checks import Check, CheckType, Target
+from routed.model.checks import Check
 from routed.model.entries import Entry, HopSpec, ProbeWays, RouteEntry, RuleEntry, VipEntry
 from routed.model.objects import RuleMember
 
@@ -32,7 +32,7 @@ class Ways(NamedTuple):
     def find_clashes(self) -> Iterator[Clash]:
         """What contradicts these ways, or the checks, among the entries of the files."""
         yield from _find_overlaps(self)
-        yield from _find_severed(self.checks, self.written)
+        yield from find_loops(self.checks, self.written)
         yield from find_lonely(self.written)
 
 
@@ -68,18 +68,16 @@ def _make_way(check: Check, base: ProbeWays) -> Iterator[Entry]:
 
 
 class _Place(NamedTuple):
-    """What an entry takes, as far as a check may need it."""
+    """What an entry takes that these ways may have for themselves."""
 
     table: int = 0
     priority: int = 0
-    prefixes: Mapping[int, AbstractSet[bytes]] = {}
-    gateways: AbstractSet[bytes] = frozenset()  # neighbours of this host, whatever the entry leads to
 
 
 # An entry of another kind takes nothing of this.
 PLACES: Final[dict[type[Entry], Callable[[Any], _Place]]] = {
-    RouteEntry: lambda it: _Place(it.table, 0, it.prefixes, frozenset(hop.via for hop in it.hops)),
-    VipEntry: lambda it: _Place(it.table, 0, it.prefixes),
+    RouteEntry: lambda it: _Place(it.table),
+    VipEntry: lambda it: _Place(it.table),
     RuleEntry: lambda it: _Place(priority=it.rule.priority),
 }
 
@@ -97,42 +95,3 @@ def _find_overlaps(ways: Ways) -> Iterator[Clash]:
                 yield Clash(
                     entry, (key,), f"`{key}`: this one is for the questions of checks: [daemon] probe says which"
                 )
-
-
-def _find_severed(checks: Iterable[Check], entries: Iterable[Entry]) -> Iterator[Clash]:
-    """Entries whose withdrawal would take the questions of the very check away that they wait for.
-
-    A gateway of the route itself is a neighbour, and a longer prefix that stays leads there as well.
-    """
-    asked = {check.name: check for check in checks if not check.via and check.type is not CheckType.ARP}
-    places = _find_places(entries) if asked else []
-    for entry, place in places:
-        for requirement in entry.requires:
-            check = asked.get(requirement.check)
-            if check is None or requirement.is_inverted:
-                continue
-            staying = [other for one, other in places if requirement not in one.requires]
-            severed = (target for target in check.targets if _is_severed(target.address, place, staying))
-            if (target := next(severed, None)) is not None:
-                yield Clash(entry, ("requires",), _tell_severed(check, target))
-
-
-def _is_severed(address: bytes, place: _Place, staying: Iterable[_Place]) -> bool:
-    length = _find_length(address, place)
-    if length < 0 or address in place.gateways:
-        return False
-    return not any(_find_length(address, other) > length for other in staying)
-
-
-def _find_length(address: bytes, place: _Place) -> int:
-    """The length of the longest prefix there that holds the address; -1 where none does."""
-    prefixes = place.prefixes.get(net.family_of(address)) if address else None
-    lengths = range(len(address) * 8, -1, -1) if prefixes else ()
-    return next((length for length in lengths if net.network_of(address, length) in (prefixes or ())), -1)
-
-
-def _tell_severed(check: Check, target: Target) -> str:
-    return (
-        f"`requires`: {check.entry} asks {net.format_address(target.address)}, and its questions would go with this"
-        " route: once withdrawn it never came back. Give the check a way of its own: `via`"
-    )

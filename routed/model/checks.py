@@ -60,7 +60,7 @@ class Check:
     name: str
     origin: Origin
     type: CheckType
-    targets: tuple[Target, ...]  # in the order of the file; of a file one without an address
+    targets: tuple[Target, ...]  # in the order of the file; of a file one without an address; a template has none
     need: int = 1  # how many of them have to be up
     every: float = 5.0
     timeout: float = 2.0
@@ -77,6 +77,7 @@ class Check:
     method: str = "GET"
     status: tuple[tuple[int, int], ...] = ((200, 399),)
     body: str = ""
+    headers_file: str = ""  # a path, or the name of a credential of the unit; what is in it nobody is told
     verify: bool = False
     ca: str = ""
     send: str = ""
@@ -84,6 +85,11 @@ class Check:
     query: str = ""
     record: str = "A"
     file: str = ""
+
+    @property
+    def is_template(self) -> bool:
+        """Is nobody named whom it asks? Then it says how, for services that name their own."""
+        return not self.targets
 
     @property
     def entry(self) -> str:

@@ -162,6 +162,7 @@ class PlanDocument(TypedDict):
     waiting: list[WaitingDocument]
     notes: list[RefusalDocument]  # in order as far as routed is concerned, but worth a word
     shadowed: NotRequired[list[FailureDocument]]  # what stands, or would, and something that is not ours decides
+    assumed: NotRequired[list[str]]  # what the plan takes for so: check:wan1=down
     config: NotRequired[str]  # the main file that the daemon read; only in its answer, as is …
     digest: NotRequired[str]  # … the digest of all the files that it read
     absent: NotRequired[list[AbsenceDocument]]

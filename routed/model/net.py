@@ -22,6 +22,7 @@ ANY_V4: Final = bytes(5)
 ANY_V6: Final = bytes(17)
 DEFAULT: Final = {IPV4: ANY_V4, IPV6: ANY_V6}
 
+_LOOPBACK_V6 = (1).to_bytes(16, "big")
 _PREFIX_LENGTH = re.compile(r"[0-9]{1,3}", re.ASCII)
 
 
@@ -64,6 +65,11 @@ def network_of(address: bytes, length: int) -> bytes:
 def host_prefix(address: bytes) -> bytes:
     """The /32 or /128 of a packed address."""
     return address + bytes((len(address) * 8,))
+
+
+def is_loopback(address: bytes) -> bool:
+    """Is it an address that every host has for itself: 127.0.0.0/8, ::1?"""
+    return address[:1] == b"\x7f" if len(address) == ADDRESS_LENGTH[IPV4] else address == _LOOPBACK_V6
 
 
 def is_inside(address: bytes, prefix: bytes) -> bool:

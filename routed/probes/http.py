@@ -13,22 +13,34 @@ from routed.model.checks import Check, Target
 from routed.model.net import IPV6, family_of, format_address
 from routed.model.reasons import Finding
 from routed.probes.ask import BadAnswerError
+from routed.probes.headers import read_headers
 from routed.probes.sockets import Path
 from routed.probes.stream import ENCRYPTED, MOST, Stream, connect
 
 
 async def probe(check: Check, target: Target, path: Path) -> None:
     """Ask once. Raises BadAnswerError, EOFError, OSError, ssl.SSLError."""
+    request = _make_request(check, target)
     async with connect(check, target, path) as stream:
         connection = h11.Connection(h11.CLIENT)
-        headers = [("Host", _name_host(check, target)), ("User-Agent", "routed"), ("Connection", "close")]
-        request = h11.Request(method=check.method, target=check.path, headers=headers)
         for event in (request, h11.EndOfMessage()):
             stream.writer.write(connection.send(event) or b"")
         try:
             await _judge(check, connection, stream)
         except h11.RemoteProtocolError as error:
-            raise BadAnswerError(Finding.MALFORMED, str(error)) from None
+            words = "it may repeat what nobody shall read" if check.headers_file else str(error)
+            raise BadAnswerError(Finding.MALFORMED, words) from None
+
+
+def _make_request(check: Check, target: Target) -> h11.Request:
+    headers = [(b"Host", _name_host(check, target).encode()), (b"User-Agent", b"routed"), (b"Connection", b"close")]
+    secret = read_headers(check.headers_file)
+    theirs = {name.lower() for name, _ in secret}
+    kept = [(name, value) for name, value in headers if name.lower() not in theirs]
+    try:
+        return h11.Request(method=check.method, target=check.path, headers=[*kept, *secret])
+    except h11.LocalProtocolError:  # its words have the value in them
+        raise BadAnswerError(Finding.NO_HEADERS, f"what {check.headers_file} has cannot be sent") from None
 
 
 async def _judge(check: Check, connection: h11.Connection, stream: Stream) -> None:

@@ -60,7 +60,22 @@ _TWO_LINES = (
     "ip address add $net.10/24 dev eth$n; ip -n $ns address add $net.1/24 dev eth0;"
     "ip -n $ns address add 9.9.9.9 dev lo; ip -n $ns address add 1.1.1.1 dev lo; done"
 )
+# A node with two cards, and the masters behind the one without the default route.
+_NODE = (
+    "ip link set lo up; ip netns add far; ip netns add lan;"
+    "ip -n lan link add br0 type bridge; ip -n lan link set br0 up;"
+    "ip link add ens33 type veth peer far0 netns far; ip -n far link set far0 up; ip link set ens33 up;"
+    "ip link add ens32 type veth peer port0 netns lan; ip -n lan link set port0 master br0 up; ip link set ens32 up;"
+    "ip address add 192.168.160.246/23 dev ens33; ip address add 192.168.253.131/24 dev ens32;"
+    "ip route add default via 192.168.160.1 dev ens33;"
+    "for line in m1:129 m2:128; do IFS=: read ns last <<< $line; ip netns add $ns;"
+    "ip -n lan link add $ns type veth peer eth0 netns $ns; ip -n lan link set $ns master br0 up;"
+    "ip -n $ns link set lo up; ip -n $ns link set eth0 up; ip -n $ns address add 192.168.253.$last/24 dev eth0; done;"
+    f"ip netns exec m1 {shlex.quote(sys.executable)} -m tests.system.apiserver 192.168.253.129 &"
+    f"ip netns exec m2 {shlex.quote(sys.executable)} -m tests.system.apiserver 192.168.253.128 &"
+)
 HOSTS = {
+    "docs/how-to/apiserver-vip.md": _NODE,
     "docs/how-to/follow-what-works.md": _TWO_LINES,
     "docs/tutorial/first-route.md": "",
     "docs/how-to/from-sealos-route.md": _TWO_CARDS,

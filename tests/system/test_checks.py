@@ -222,7 +222,7 @@ def test_a_paused_check_counts_as_it_did(daemon: Daemon) -> None:
     ("toml", "said"),
     [
         (a_route("@other"), 'no [[check]] is named "other"'),
-        (a_check(target="192.0.2.7:80") + a_route(), "its questions would go with this route"),
+        (a_check(target="192.0.2.7:80") + a_route(), "its questions would go with route/lan, which requires check/web"),
         (a_check('path = "/"'), "a check of type tcp has none"),
         (a_check(target="127.0.0.1"), "`target` has no port"),
         (a_check() + a_route().replace("when_all", "# "), "this route stands alone"),

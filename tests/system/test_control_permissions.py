@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,8 @@ class Daemon:
         problems = [problem._asdict() for problem in self.problems]
         return {"schema": "routed.status/1", "files": {"state": self.padding, "problems": problems}}
 
-    async def plan(self) -> Any:
+    async def plan(self, assumed: Sequence[str]) -> Any:
+        del assumed
         if self.problems:
             raise IntentError(self.problems)
         return {"schema": "routed.plan/1"}

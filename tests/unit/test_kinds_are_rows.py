@@ -40,6 +40,7 @@ TABLES: Final = {
     ("audit/wording.py", "WORDS"),
     ("intent/crosscheck.py", "CLASHES"),
     ("intent/export.py", "EXPORTERS"),
+    ("intent/loops.py", "ROADS"),
     ("intent/ways.py", "PLACES"),
     ("kernel/codec/__init__.py", "CODECS"),
     ("kernel/stamp.py", "STAMPS"),

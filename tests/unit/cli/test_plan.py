@@ -9,7 +9,7 @@ import pytest
 from routed.cli import plan as verb
 from routed.cli.arguments import parse
 from routed.cli.client import ClientError
-from routed.cli.exits import Exit
+from routed.cli.exits import CommandError, Exit
 from routed.cli.plan import judge
 from routed.cli.plan_text import NOTHING, render_plan
 from routed.intent.load import load
@@ -183,3 +183,58 @@ def test_that_the_daemons_own_files_are_invalid_is_no_matter_of_other_files(
     monkeypatch.setattr(verb, "_make_plan", lambda *_: dict(EMPTY))
     assert verb.run(parse(["plan", str(config)])) is Exit.DONE
     assert capsys.readouterr() == (NOTHING + "\n", "")
+
+
+CHECKED = """version = 1
+[[check]]
+name = "wan1"
+type = "icmp"
+target = "192.0.2.1"
+dev = "eth1"
+[[check]]
+name = "wan2"
+type = "icmp"
+target = "192.0.2.2"
+dev = "eth2"
+"""
+
+
+def test_what_is_assumed_is_sent_to_the_daemon_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "routed.toml"
+    config.write_text(CHECKED)
+    sent: list[Any] = []
+
+    def call(_folder: str, _method: str, parameters: Any, **_: Any) -> Any:
+        sent.append(parameters)
+        return EMPTY | {"config": str(config), "digest": load(config).intent.digest}
+
+    monkeypatch.setattr(verb, "call", call)
+    words = ["--if", "check:wan1=down,check:wan2=up", "--if", "check:wan1=down"]
+    assert verb.run(parse(["plan", *words, str(config)])) is Exit.DONE
+    assumed = ["check:wan1=down", "check:wan2=up", "check:wan1=down"]
+    assert sent == [{"assumed": assumed}]
+    assert capsys.readouterr().out.splitlines()[0] == f"Assumed: {', '.join(assumed)}"
+    assert verb.run(parse(["plan", str(config)])) is Exit.DONE
+    assert sent[1:] == [{}]  # a daemon of before knows no such word
+    assert capsys.readouterr().out.splitlines() == [NOTHING]
+
+
+def test_a_check_that_is_not_in_the_files_is_wrong_usage_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "routed.toml"
+    config.write_text(CHECKED)
+    monkeypatch.setattr(verb, "call", lambda *_, **__: pytest.fail("the daemon was asked"))
+    with pytest.raises(CommandError, match="there is wan1 or wan2") as raised:
+        verb.run(parse(["plan", "--if", "check:wan9=down", str(config)]))
+    assert raised.value.code is Exit.USAGE
+
+
+@pytest.mark.parametrize("word", ["check:wan1", "check:wan1=gone", "wan1=down", "check:wan1=down,", "nat:x=down"])
+def test_an_assumption_of_another_form_is_wrong_usage(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        parse(["plan", "--if", word])
+    assert raised.value.code == Exit.USAGE
+    assert "--if" in capsys.readouterr().err

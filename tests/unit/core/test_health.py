@@ -43,6 +43,13 @@ def test_what_could_not_be_asked_neither_counts_nor_breaks_a_row() -> None:
     assert play("+-?-?-").verdict is CheckState.DOWN
 
 
+def test_what_cannot_be_made_here_says_nothing_of_who_is_asked() -> None:
+    health = note(play("+--"), Probed("http", Finding.NO_HEADERS, "/etc/x does not exist"), CHECK, 9.0)
+    assert (health.verdict, health.doubts) == (CheckState.UP, 2)
+    assert health.last is not None
+    assert health.last.finding is Finding.NO_HEADERS
+
+
 def test_while_it_is_in_doubt_the_next_question_comes_sooner() -> None:
     assert find_pause(play("+"), CHECK, 1.0) == 5.0
     assert find_pause(play("+-"), CHECK, 2.0) == 1.0

@@ -6,7 +6,7 @@ import json
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,8 @@ class Daemon:
         }  # fmt: skip
         return document  # type: ignore[no-any-return]
 
-    async def plan(self) -> PlanDocument:
+    async def plan(self, assumed: Sequence[str]) -> PlanDocument:
+        self.told += [("assumed", one) for one in assumed]
         if self.problems:
             raise IntentError(self.problems)
         return {"schema": "routed.plan/1", "steps": [], "refusals": [], "waiting": [], "notes": []}

@@ -1,0 +1,144 @@
+"""Loops: checks whose questions go with what waits for them, be it by way of other checks.
+
+A check leans on another one where its questions take a route that requires the other one: while that is down the route
+is withdrawn, and these questions with it. A circle of such checks, of one or of many, is never up again once one of
+them is down, so it is an error of the files. Here must never live how a question is given a way of its own (``ways``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import takewhile
+from typing import Any, Final, NamedTuple
+
+from routed.intent.crosscheck import Clash
+from routed.model import net
+from routed.model.checks import Check, CheckType
+from routed.model.entries import AddressEntry, Entry, HopSpec, RouteEntry, VipEntry
+from routed.model.prefixes import PrefixSet
+
+
+class Road(NamedTuple):
+    """What questions may take to somewhere."""
+
+    entry: Entry
+    prefixes: Mapping[int, AbstractSet[bytes]]
+    hops: tuple[HopSpec, ...] = ()
+
+
+class Lean(NamedTuple):
+    """Why a check leans on another one."""
+
+    check: Check
+    address: bytes  # that it asks
+    entry: Entry  # by which its questions go
+    other: str  # the check that this entry requires
+
+
+def _lead_on_link(entry: AddressEntry) -> Road:
+    network = net.network_of(entry.address, entry.prefixlen)
+    return Road(entry, {net.family_of(network): {network}}, (HopSpec(dev=entry.dev),))
+
+
+# An entry of another kind leads nowhere.
+ROADS: Final[dict[type[Entry], Callable[[Any], Road]]] = {
+    RouteEntry: lambda it: Road(it, it.prefixes, it.hops),
+    VipEntry: lambda it: Road(it, it.prefixes),
+    AddressEntry: _lead_on_link,
+}
+
+
+class _Map:
+    """Which roads lead to an address. Small sets are looked up together, large ones one by one."""
+
+    def __init__(self, roads: Iterable[Road]) -> None:
+        self._by_prefix: dict[bytes, list[Road]] = {}
+        self._large: list[Road] = []
+        self._gateways: set[bytes] = set()
+        for road in roads:
+            self._gateways.update(hop.via for hop in road.hops)
+            for prefixes in road.prefixes.values():
+                if isinstance(prefixes, PrefixSet):
+                    self._large.append(road)
+                    continue
+                for prefix in prefixes:
+                    self._by_prefix.setdefault(prefix, []).append(road)
+
+    def find(self, address: bytes, dev: str) -> Iterator[tuple[int, Road]]:
+        """Those that hold the address and may leave by this link, with their lengths, the longest first.
+
+        None leads to a gateway, which is a neighbour, or to this host itself.
+        """
+        if not address or address in self._gateways or net.is_loopback(address):
+            return
+        for length in range(len(address) * 8, -1, -1):
+            prefix = net.network_of(address, length)
+            large = (road for road in self._large if prefix in road.prefixes.get(net.family_of(prefix), ()))
+            for road in (*self._by_prefix.get(prefix, ()), *large):
+                if not dev or not road.hops or any(_may_be_same(dev, hop.dev) for hop in road.hops):
+                    yield length, road
+
+
+def _may_be_same(dev: str, other: str) -> bool:
+    """May these words mean one link? An ``@name`` may mean any link, but not the one of another ``@name``."""
+    return dev == other or not other or dev.startswith("@") is not other.startswith("@")
+
+
+def find_loops(checks: Iterable[Check], entries: Iterable[Entry]) -> Iterator[Clash]:
+    """Every circle of checks that lean on each other, each told once, at the first entry in it."""
+    asking = [check for check in checks if not check.via and check.type is not CheckType.ARP]
+    if not asking:
+        return
+    map_ = _Map(ROADS[type(entry)](entry) for entry in entries if type(entry) in ROADS)
+    leans = {check.name: found for check in asking if (found := _find_leans(check, map_))}
+    for number, start in enumerate(leans):
+        others = list(leans)[number:]  # a circle through an earlier one was told there
+        if circle := _find_circle(start, {name: leans[name] for name in others}):
+            yield Clash(circle[0].entry, ("requires",), _tell(circle))
+
+
+def _find_leans(check: Check, map_: _Map) -> dict[str, Lean]:
+    """The checks that this one leans on, by name."""
+    leans: dict[str, Lean] = {}
+    for target in check.targets:
+        roads = list(map_.find(target.address, check.dev))
+        for length, road in roads:
+            # bound to a link, a question finds a route of any metric there
+            if check.dev and road.entry.when_down and road.entry.when_down.down_metric is not None:
+                continue
+            longer = [other for _, other in takewhile(lambda pair, length=length: pair[0] > length, roads)]  # type: ignore[misc]
+            for requirement in road.entry.requires:
+                is_led = any(requirement not in other.entry.requires for other in longer)
+                if not (is_led or requirement.is_inverted):
+                    leans.setdefault(requirement.check, Lean(check, target.address, road.entry, requirement.check))
+    return leans
+
+
+def _find_circle(start: str, leans: Mapping[str, Mapping[str, Lean]]) -> Sequence[Lean]:
+    """The shortest way from a check back to itself; empty where there is none."""
+    came_by: dict[str, Lean] = {}
+    ahead = deque([start])
+    while ahead and start not in came_by:
+        name = ahead.popleft()
+        for other, lean in leans[name].items():
+            if other in leans and other not in came_by:
+                came_by[other] = lean
+                ahead.append(other)
+    if start not in came_by:
+        return ()
+    circle = [came_by[start]]
+    while (name := circle[0].check.name) != start:
+        circle.insert(0, came_by[name])
+    return circle
+
+
+def _tell(circle: Sequence[Lean]) -> str:
+    each = (
+        f"{one.check.entry} asks {net.format_address(one.address)}, and its questions would go with {one.entry.name},"
+        f" which requires check/{one.other}"
+        for one in circle
+    )
+    cure = "down once, none of this would ever be up again. Give a check a way of its own: `via`"
+    return f"`requires`: {'; '.join(each)}: {cure}"
