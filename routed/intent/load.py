@@ -165,6 +165,7 @@ class _Assembly:
             )
         ]
         entries = name_entries(draft for _, draft in drafts)
+        checks, entries = self._server_checks(checks, entries)
         ways = self._ways(checks, entries, settings)
         self._crosscheck([table for table, _ in drafts], entries, ways)
         if self.problems:
@@ -295,6 +296,16 @@ class _Assembly:
                 checks.append(found)
         return tuple(checks)
 
+    def _server_checks(
+        self, checks: tuple[Check, ...], entries: tuple[Entry, ...]
+    ) -> tuple[tuple[Check, ...], tuple[Entry, ...]]:
+        """With the checks of servers, and the servers that require them."""
+        if not any(entry.templates for entry in entries):
+            return checks, entries
+        from routed.intent.server_checks import derive_server_checks  # noqa: PLC0415
+
+        return derive_server_checks(checks, entries)
+
     def _ways(self, checks: tuple[Check, ...], entries: tuple[Entry, ...], settings: Settings) -> Ways | None:
         """How the questions of the checks go; None where there is none."""
         if not checks:
@@ -302,6 +313,7 @@ class _Assembly:
         from routed.intent.ways import derive_ways  # noqa: PLC0415
 
         used = {requirement.check for entry in entries for requirement in entry.conditions}
+        used |= {name for entry in entries for name in entry.templates}
         for check in (one for one in checks if one.name not in used):
             template = f"{check.entry} has no `target`, so it is a template for services: it is not asked itself"
             message = template if check.is_template else f"no entry requires {check.entry}, so it is not asked"

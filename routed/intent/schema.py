@@ -412,6 +412,10 @@ class CheckTable(Table):
     disabled: bool = Field(default=False, description="Take the check of this name away.")
 
 
+# A template by its name, or a check of its own: then a table without `name`, since the service has one.
+ServerCheck = Annotated[CheckTable, BeforeValidator(words.check_of_servers, json_schema_input_type=CheckTable | str)]
+
+
 class Server(Table):
     """One server of a service."""
 
@@ -423,6 +427,7 @@ class Server(Table):
     )
     forward: Forward | None = Field(None, description="How packets come to it. As the service says.")
     requires: Requires | None = Field(None, description="A [[check]] without which it gets no new connections.")
+    check: ServerCheck | None = Field(None, description="How it is asked. As the service says.")
     disabled: bool = Field(default=False, description="Leave this server out.")
 
 
@@ -464,6 +469,9 @@ class ServiceTable(EntryTable):
     tunnel: Tunnel | None = Field(None, description="The form of packets in a tunnel.")
     servers: list[ServerOrAddress] | None = Field(
         None, description='The servers: "10.0.0.11:443", or tables. Without a port it is that of the service.'
+    )
+    check: ServerCheck | None = Field(
+        None, description='How each server is asked: "@name" of a [[check]] without target, or such a table.'
     )
     on_fail: Literal["drain", "remove"] = Field(
         "drain", description="A server whose check is down: no new connections and gone later, or gone at once."

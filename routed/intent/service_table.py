@@ -8,15 +8,19 @@ ip_vs_ctl.c). Which servers are up is no concern of this floor.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from routed.intent import schema
+from routed.intent.check_table import TYPES, convert_check
 from routed.intent.convert import Draft, FaultsError, OtherFiles, require
-from routed.intent.problems import Fault
+from routed.intent.problems import Fault, KeyPath
 from routed.intent.selectors import find_unknown_checks
+from routed.intent.server_checks import find_target
 from routed.intent.words import one_of
 from routed.model import ipvs, net
-from routed.model.entries import LOCAL, Listen, OnFail, ServerSpec, ServiceEntry, WhenAllDown
+from routed.model.checks import Check, Target
+from routed.model.entries import LOCAL, Listen, OnFail, Origin, ServerSpec, ServiceEntry, WhenAllDown
 from routed.model.ipvs import ServerValue
 from routed.model.net import FAMILY_NAME, family_of
 
@@ -34,6 +38,7 @@ def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: Oth
     faults += _check_servers(spec, listens)
     for index, server in enumerate(spec.servers or ()):
         faults += find_unknown_checks(("servers", index, "requires"), server.requires or (), others.checks)
+    checked = list(_find_checks(spec, listens, head["origin"], others, faults))
     if faults:
         raise FaultsError(*faults)
     entry = ServiceEntry(
@@ -41,8 +46,8 @@ def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: Oth
         listens=listens,
         scheduler=spec.scheduler,
         servers=tuple(
-            ServerSpec(*server.address, _value_of(spec, server), require(server.requires or (), others))
-            for server in spec.servers or ()
+            ServerSpec(*server.address, _value_of(spec, server), require(server.requires or (), others), check)
+            for server, check in zip(spec.servers or (), checked, strict=True)
             if server.address is not None and not server.disabled
         ),
         flags=sum({_FLAGS[word] for word in spec.flags}) | (ipvs.PERSISTENT if spec.persistence else 0),
@@ -55,6 +60,53 @@ def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: Oth
         when_all_down=WhenAllDown(spec.when_all_down),
     )
     return Draft(entry, tuple(map(_label_of, listens)))
+
+
+def _find_checks(
+    spec: schema.ServiceTable, listens: tuple[Listen, ...], origin: Origin, others: OtherFiles, faults: list[Fault]
+) -> Iterator[tuple[Check, Target] | None]:
+    """For each server the template of its check, and who is asked."""
+    whole = _find_template(("check",), spec.check, origin, others, faults) if spec.check else None
+    for index, server in enumerate(spec.servers or ()):
+        place = ("servers", index, "check") if server.check else ("check",)
+        template = _find_template(place, server.check, origin, others, faults) if server.check else whole
+        if template is None or server.address is None:
+            yield None
+            continue
+        has_port = TYPES[template.type].port != 0
+        target = find_target(server.address, [listen.port for listen in listens], has_port=has_port)
+        if target is None:
+            faults.append(Fault(("servers", index), "this server has no port, so its check has none", "write it"))
+        elif any(one and family_of(one) != family_of(target.address) for one in (template.src, template.via)):
+            faults.append(Fault(place, "`check`: its `src` or `via` is of another family than the server"))
+        yield target and (template, target)
+
+
+def _find_template(
+    place: KeyPath, spec: schema.CheckTable, origin: Origin, others: OtherFiles, faults: list[Fault]
+) -> Check | None:
+    """A ``[[check]]`` without a target, or the table that stands here."""
+    if spec.name is None or spec.type is not None:
+        found = convert_check(spec.model_copy(update={"name": "_"}), origin, others.interfaces)
+        if isinstance(found, tuple):
+            faults += (fault._replace(path=(*place, *fault.path)) for fault in found)
+            return None
+        if spec.name is not None:
+            faults.append(Fault((*place, "name"), "`name`: a check of a service has none", "leave it out"))
+        found = replace(found, name="")
+    elif others.checks is None:
+        return None  # not all of them could be read, which is told elsewhere
+    elif spec.name not in others.checks:
+        hint = f"there is {one_of(sorted(others.checks))}" if others.checks else "the files have no [[check]]"
+        faults.append(Fault(place, f'`check`: no [[check]] is named "{spec.name}"', hint))
+        return None
+    else:
+        found = others.checks[spec.name]
+    if not found.is_template:
+        hint = "leave its `target` out, or write `requires`"
+        faults.append(Fault(place, "`check` has a target of its own, which is not the server", hint))
+        return None
+    return found
 
 
 def _list_listens(spec: schema.ServiceTable) -> tuple[Listen, ...]:

@@ -216,6 +216,16 @@ def listen(value: object) -> tuple[int, bytes, int, str]:
     return ipproto, b"", within(number(port, UINT32, "a port"), 1, 65535) if colon else 0, f"@{name}"
 
 
+def check_of_servers(value: object) -> object:
+    """``"@name"`` of a template is a table with that name and nothing else."""
+    if not isinstance(value, str):
+        return value
+    at, name = value[:1], value[1:]
+    if at != "@" or not _NAME.fullmatch(name):
+        raise ValueError(f'"{value}" names no check: write "@name"')
+    return {"name": name}
+
+
 def server(value: object) -> object:
     """A server that is written as its address alone is a table with nothing else."""
     return {"address": value} if isinstance(value, str) else value

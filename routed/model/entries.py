@@ -16,7 +16,7 @@ from routed.model.net import family_of
 from routed.model.objects import RuleMember
 
 if TYPE_CHECKING:  # it has the origin of an entry
-    from routed.model.checks import Check
+    from routed.model.checks import Check, Target
 
 
 class Enforce(StrEnum):
@@ -74,6 +74,11 @@ class Entry:
     def conditions(self) -> tuple[Requirement, ...]:
         """Everything that it, or a part of it, requires."""
         return self.requires
+
+    @property
+    def templates(self) -> frozenset[str]:
+        """The checks without a target that it has for parts of its own; "" for those that stand within it."""
+        return frozenset()
 
     @property
     def size(self) -> int:
@@ -225,6 +230,7 @@ class ServerSpec(NamedTuple):
     port: int
     value: ServerValue  # nobody's yet
     requires: tuple[Requirement, ...] = ()  # unmet, it gets no new connections
+    check: tuple[Check, Target] | None = None  # the template of a check of its own, and who is asked
 
 
 class OnFail(StrEnum):
@@ -265,6 +271,11 @@ class ServiceEntry(Entry):
     def conditions(self) -> tuple[Requirement, ...]:
         """Everything that it, or one of its servers, requires."""
         return (*self.requires, *(one for server in self.servers for one in server.requires))
+
+    @property
+    def templates(self) -> frozenset[str]:
+        """Those of its servers."""
+        return frozenset(server.check[0].name for server in self.servers if server.check)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routed.model import ipvs
+from routed.model.checks import Target
 from routed.model.entries import Listen, Requirement, ServiceEntry
 from routed.model.ipvs import ServerValue
 from routed.model.net import IPV4, IPV6, parse_address
@@ -121,3 +122,62 @@ def test_what_would_do_nothing_or_something_else_is_refused(text: str, message: 
 def test_two_services_with_one_key_are_a_contradiction() -> None:
     text = f'[[service]]\nname = "a"\nlisten = "10.0.0.1:443"\n{SERVERS}\n'
     assert "also in service/a" in complaint(text + text.replace('"a"', '"b"'))
+
+
+TEMPLATE = '[[check]]\nname = "ready"\ntype = "http"\npath = "/ready"\n'
+
+
+def test_each_server_has_a_check_of_its_own_by_the_template_and_one_for_all_services_that_share_it() -> None:
+    text = """
+        [[service]]
+        listen = ["10.0.0.1:443", "10.0.0.2:443"]
+        servers = ["10.0.0.11:8080", "10.0.0.12"]
+        check = "@ready"
+        [[service]]
+        listen = "10.0.0.3:443"
+        servers = ["10.0.0.11:8080"]
+        check = "@ready"
+    """
+    intent = read(TEMPLATE + text)
+    checks = {check.name: check.targets for check in intent.checks}
+    assert checks == {
+        "ready": (),
+        "ready[10.0.0.11:8080]": (Target(parse_address("10.0.0.11"), 8080),),
+        "ready[10.0.0.12:443]": (Target(parse_address("10.0.0.12"), 443),),
+    }
+    assert {check.path for check in intent.checks} == {"/ready"}
+    names = [requirement.check for one in intent.entries for requirement in one.conditions]
+    assert names == ["ready[10.0.0.11:8080]", "ready[10.0.0.12:443]", "ready[10.0.0.11:8080]"]
+
+
+def test_a_check_may_stand_within_a_service_or_one_of_its_servers() -> None:
+    text = """
+        [[service]]
+        name = "api"
+        listen = "10.0.0.1:443"
+        servers = ["10.0.0.11", { address = "10.0.0.12", check = { type = "icmp" } }]
+        check = { type = "tcp", every = "1s" }
+    """
+    checks = read(text).checks
+    assert [(check.name, check.type, check.every) for check in checks] == [
+        ("api[10.0.0.11:443]", "tcp", 1.0),
+        ("api[10.0.0.12]", "icmp", 5.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('listen = "10.0.0.1:443"\ncheck = "@none"', 'no [[check]] is named "none"'),
+        ('listen = "10.0.0.1:443"\ncheck = "none"', 'names no check: write "@name"'),
+        ('listen = "10.0.0.1:443"\ncheck = { type = "tcp", target = "10.0.0.9:1" }', "a target of its own"),
+        ('listen = "10.0.0.1:443"\ncheck = { type = "tcp", name = "x" }', "leave it out"),
+        ('listen = "10.0.0.1:443"\ncheck = { every = "1s" }', "`type` is missing"),
+        ('listen = "10.0.0.1:443"\ncheck = { type = "tcp", path = "/" }', "a check of type tcp has none"),
+        ('listen = "10.0.0.1:443"\ncheck = { type = "tcp", src = "2001:db8::1" }', "another family"),
+        ("fwmark = 7\ncheck = { type = 'tcp' }", "this server has no port"),
+        ('listen = ["10.0.0.1:443", "10.0.0.1:80"]\ncheck = { type = "tcp" }', "this server has no port"),
+    ],
+)
+def test_a_check_of_servers_has_to_be_one(text: str, message: str) -> None:
+    assert message in complaint(f'[[service]]\n{text}\nservers = ["10.0.0.11"]')
