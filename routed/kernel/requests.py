@@ -35,7 +35,7 @@ class RequestSocket:
     """Asks one question at a time, and takes no answer but its own. Raises OSError throughout.
 
     ``port`` is the port id of the socket, and of each that takes its place. Should somebody else have it by then, it
-    becomes another one and ``on_new_port`` is called. ``deadline`` is in seconds.
+    becomes another one and ``on_new_port`` is called. ``deadline`` is in seconds. ``bus`` is one of ``sockets``.
     """
 
     def __init__(
@@ -43,13 +43,15 @@ class RequestSocket:
         buffer: int = sockets.REQUEST_BUFFER,
         deadline: float = DEADLINE,
         on_new_port: Callable[[], None] = lambda: None,
+        bus: int = sockets.ROUTE,
     ) -> None:
         self.deadline = deadline
         self._buffer = buffer
         self._on_new_port = on_new_port
         self._next_number = 1
         self._is_answered = True  # is no question open?
-        self._socket: socket = sockets.open_request_socket(buffer, deadline)
+        self._bus = bus
+        self._socket: socket = sockets.open_request_socket(buffer, deadline, bus=bus)
         self.port = _read_port(self._socket)
         self.receive_buffer = self._socket.getsockopt(SOL_SOCKET, SO_RCVBUF)  # bytes
 
@@ -108,11 +110,11 @@ class RequestSocket:
         """Replace the socket. The new one is known by the same port id, by which our changes are told from others'."""
         self._socket.close()  # first: it holds the port id
         try:
-            self._socket = sockets.open_request_socket(self._buffer, self.deadline, self.port)
+            self._socket = sockets.open_request_socket(self._buffer, self.deadline, self.port, self._bus)
         except OSError as error:
             if error.errno != EADDRINUSE:
                 raise
-            self._socket = sockets.open_request_socket(self._buffer, self.deadline)
+            self._socket = sockets.open_request_socket(self._buffer, self.deadline, bus=self._bus)
         port = _read_port(self._socket)
         if port != self.port:
             self.port = port

@@ -26,6 +26,8 @@ _SO_RCVBUFFORCE: Final = 33
 REQUEST_BUFFER: Final = 4 << 20  # bytes; answers wait here while the kernel works through a batch
 EVENT_BUFFER: Final = 32 << 20  # bytes; an event of a route takes about 830 of them
 _TIME: Final = Struct("@ll")  # struct timeval
+ROUTE: Final = netlink.NETLINK_ROUTE
+GENERIC: Final = netlink.NETLINK_GENERIC
 
 _IPV6_IFINFO: Final = 0x800  # RTMGRP_IPV6_IFINFO, linux/rtnetlink.h
 _GROUPS: Final = (
@@ -40,13 +42,13 @@ _GROUPS: Final = (
 )
 
 
-def open_request_socket(buffer: int, deadline: float, port: int = 0) -> socket.socket:
+def open_request_socket(buffer: int, deadline: float, port: int = 0, bus: int = ROUTE) -> socket.socket:
     """A blocking socket for requests, with extended acknowledgements and strict checks.
 
     ``send`` and ``recv`` raise BlockingIOError after ``deadline`` seconds. ``port`` is its port id; 0 leaves that to
-    the kernel. Raises OSError: EADDRINUSE where somebody else has the port id.
+    the kernel. ``bus`` is ROUTE or GENERIC. Raises OSError: EADDRINUSE where somebody else has the port id.
     """
-    opened = _open(buffer)
+    opened = _open(buffer, bus)
     try:
         for option in (netlink.NETLINK_EXT_ACK, netlink.NETLINK_GET_STRICT_CHK, _NETLINK_CAP_ACK):
             opened.setsockopt(netlink.SOL_NETLINK, option, 1)
@@ -68,8 +70,8 @@ def open_event_socket(buffer: int = EVENT_BUFFER) -> socket.socket:
     return opened
 
 
-def _open(buffer: int) -> socket.socket:
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, netlink.NETLINK_ROUTE)
+def _open(buffer: int, bus: int = ROUTE) -> socket.socket:
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, bus)
     _set_buffer(opened, socket.SO_RCVBUF, _SO_RCVBUFFORCE, buffer)
     _set_buffer(opened, socket.SO_SNDBUF, _SO_SNDBUFFORCE, buffer)
     return opened

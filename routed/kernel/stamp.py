@@ -56,10 +56,13 @@ STAMPS: Final[Mapping[Kind, StampRow]] = {
 @lru_cache(maxsize=16)  # a plan for other files has marks of its own
 def make_stamp(kind: Kind, marks: Marks) -> Stamp:
     """The stamp of a kind while these numbers are ours."""
+    return stamp_by_number(marks, STAMPS[kind].kernels)
+
+
+def stamp_by_number(marks: Marks, kernels: frozenset[int] = frozenset()) -> Stamp:
+    """The stamp of whatever says a protocol number in its value; ``kernels`` are those of the kernel itself."""
     owners = (
-        dict.fromkeys(STAMPS[kind].kernels, Owner.KERNEL)
-        | dict.fromkeys(marks.former, Owner.FORMER)
-        | {marks.protocol: Owner.OURS}
+        dict.fromkeys(kernels, Owner.KERNEL) | dict.fromkeys(marks.former, Owner.FORMER) | {marks.protocol: Owner.OURS}
     )
 
     def stamp(value: Value) -> Owner:

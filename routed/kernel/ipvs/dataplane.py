@@ -1,0 +1,261 @@
+"""IPVS as a dataplane: its services and servers, read, changed, and known for ours by claims.
+
+It answers ``daemon.dataplane.Dataplane``. IPVS tells of no change, so it has to be polled; a look costs little while
+nothing has changed. Here belongs only what ties connection, survey and claims together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from errno import EINVAL
+from itertools import count
+from os import strerror
+from time import monotonic
+from typing import Any, Final
+
+from routed.kernel import stamp
+from routed.kernel.ipvs import codec
+from routed.kernel.ipvs.claims import Claims, Origin, Store, place_of, read_origin
+from routed.kernel.ipvs.codec import Timeouts
+from routed.kernel.ipvs.connection import Connection, Requests, open_socket
+from routed.kernel.ipvs.kinds import GONE, ROWS, STEPS, Step, encode
+from routed.kernel.ipvs.refusals import find_server_fault, find_service_fault, is_misled
+from routed.kernel.ipvs.survey import Survey, read_traffic
+from routed.kernel.ipvs.table import Files, Outside
+from routed.model.change import Drift, Failure, Operation, Verb
+from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue, Traffic
+from routed.model.lifetime import Lifetime
+from routed.model.objects import Chunk, Key, Kind, Member, Scope, Slot, Standing, Value
+from routed.model.owner import Marks, Stamp
+
+MOST: Final = 32  # messages in one sendmsg
+TRUST: Final = 60.0  # seconds after which all is read anew, whatever /proc says
+_CHUNK: Final = 512  # objects in one piece of a dump
+_instances = count()  # so that the dumps of one are never taken for those of another
+
+
+class Dump:
+    """What stood in one scope. The fingerprint is the same as long as nothing of that has changed."""
+
+    def __init__(self, fingerprint: bytes, standings: Sequence[Standing], version: tuple[int, int]) -> None:
+        self.fingerprint = fingerprint
+        self.standings = standings
+        self.version = version  # of what it was made from
+
+    def chunks(self) -> Iterator[Chunk]:
+        """What stands, in no order that means anything."""
+        for start in range(0, len(self.standings), _CHUNK):
+            yield list(self.standings[start : start + _CHUNK])
+
+    def discard(self) -> Iterator[None]:
+        """Nothing to give back: the next dump may be the same."""
+        yield from ()
+
+
+class Ipvs:
+    """Services and servers of one network namespace, that of the thread which reads or applies first.
+
+    One thread at a time. Raises OSError throughout: ENOENT where this kernel has no IPVS.
+    """
+
+    name: Final = "ipvs"
+    kinds: Final = tuple(ROWS)
+    poll_interval: Final = 5.0
+    has_echo: Final = False
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        connect: Callable[[], Requests] = open_socket,
+        outside: Outside | None = None,
+        find_origin: Callable[[], Origin] = read_origin,
+        clock: Callable[[], float] = monotonic,
+        trust: float = TRUST,
+    ) -> None:
+        """``store`` keeps the claims; who only reads gives one that keeps nothing of what it is told."""
+        self._connection = Connection(connect)
+        self._claims = Claims(store, find_origin)
+        self._survey = Survey(self._connection, self._claims, outside or Files(), clock, trust)
+        self._instance = next(_instances)
+        self._dumps: dict[Scope, Dump] = {}
+        self._lists: dict[Kind, Callable[[int], Iterator[Standing]]] = {
+            Kind.SERVICE: self._list_services,
+            Kind.SERVER: self._list_servers,
+        }
+        self._faults: dict[Kind, Callable[[Any, Any, Any], str]] = {
+            Kind.SERVICE: self._find_service_fault,
+            Kind.SERVER: self._find_server_fault,
+        }
+
+    def close(self) -> None:
+        """Close the socket. May be called twice."""
+        self._connection.close()
+
+    @property
+    def malformed(self) -> int:
+        """Messages that were skipped because they could not be read."""
+        return self._survey.malformed
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
+        """All services of a family, or all servers of all services of a family."""
+        yield from self._survey.look()
+        version = (self._survey.changes, self._claims.changes)
+        known = self._dumps.get(scope)
+        if known is not None and known.version == version:
+            return known
+        standings = list(self._lists[scope.kind](scope.family))
+        if known is not None and known.standings == standings:
+            fingerprint = known.fingerprint
+        else:
+            fingerprint = f"{self._instance} {version}".encode()
+        self._dumps[scope] = dump = Dump(fingerprint, standings, version)
+        return dump
+
+    def _list_services(self, family: int) -> Iterator[Standing]:
+        slot = ServiceSlot(family)
+        for place, service in self._survey.services.items():
+            if place.family == family:
+                claim = self._claims.of_service(place)
+                value = service.value
+                if claim is not None:
+                    value = value._replace(protocol=claim.protocol, is_shared=claim.is_shared)
+                yield Standing(slot, place.service, value)
+
+    def _list_servers(self, family: int) -> Iterator[Standing]:
+        shared: dict[ServerValue, ServerValue] = {}  # one value for all that are alike
+        for place, service in self._survey.services.items():
+            if place.family == family:
+                owner = self._claims.of_service(place)
+                whole = owner.protocol if owner is not None and not owner.is_shared else 0
+                claimed = self._claims.servers_of(place)
+                for member, value in service.servers.items():
+                    claim = claimed.get(member)
+                    stamped = value._replace(protocol=claim.protocol if claim else whole)
+                    yield Standing(place, member, shared.setdefault(stamped, stamped))
+
+    def read_traffic(self, place: ServerSlot) -> tuple[Traffic, Mapping[ServerMember, Traffic]]:
+        """What the kernel counts of a service and of each of its servers, asked now. ESRCH where it is not there."""
+        return read_traffic(self._connection, place)
+
+    def read_timeouts(self) -> Timeouts:
+        """After how long connections are forgotten in this network namespace."""
+        return codec.decode_timeouts(*self._connection.get(codec.encode_timeouts_request()))
+
+    def write_timeouts(self, timeouts: Timeouts) -> None:
+        """Set them; 0 leaves one as it is."""
+        [error] = self._connection.request([codec.encode_timeouts(timeouts)])
+        if error:
+            raise OSError(error, strerror(error))
+
+    # --- ownership ------------------------------------------------------------------------------------------------
+
+    def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
+        """Whose the objects of a kind are while these protocol numbers are ours."""
+        del kind
+        return stamp.stamp_by_number(marks)
+
+    def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
+        """The dumps that show everything of a kind that is ours."""
+        del marks
+        return [Scope(kind, family) for family in families]
+
+    def must_keep_mark(self, drift: Drift) -> bool:
+        """Is nothing wrong but a mark that cannot be changed? A claim always can."""
+        del drift
+        return False
+
+    def has_lifetime(self, kind: Kind, value: Value) -> bool:
+        """Does an object go by itself? None does."""
+        del kind, value
+        return False
+
+    def read_lifetimes(self, scope: Scope, slot: Slot, members: Collection[Member]) -> Mapping[Member, Lifetime]:
+        """What is left of objects that go by themselves."""
+        del scope, slot, members
+        return {}
+
+    # --- changing -------------------------------------------------------------------------------------------------
+
+    def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
+        """Carry out one operation, batch by batch: the claims of a batch first, then its requests in one go.
+
+        What differs in the owner alone is a matter of the claim, and sends nothing.
+        """
+        self._connection.prepare()
+        self._claims.load()
+        steps = self._find_steps(operation)
+        size = MOST // max(1, len(steps))
+        for start in range(0, len(operation.members), size):
+            yield tuple(self._apply_batch(operation, steps, operation.members[start : start + size]))
+
+    def _find_steps(self, operation: Operation) -> tuple[Step, ...]:
+        """What has to be asked for; nothing where the content is there already."""
+        steps, before = STEPS[operation.verb], operation.before
+        if before is not None and steps == STEPS[Verb.REPLACE]:
+            form, slot = ROWS[operation.kind].form, operation.slot
+            if form(slot, before) == form(slot, operation.value):
+                return ()
+        return steps
+
+    def _apply_batch(self, operation: Operation, steps: tuple[Step, ...], members: Sequence[Any]) -> Iterator[Failure]:
+        kind, slot, value = operation.kind, operation.slot, operation.value
+        if steps and not steps[-1].is_removal:
+            faults = {member: self._faults[kind](slot, member, value) for member in members}
+            yield from (Failure(member, EINVAL, fault) for member, fault in faults.items() if fault)
+            members = [member for member, fault in faults.items() if not fault]
+        keys = {member: Key(kind, slot, member) for member in members}
+        before = {key: self._claims.get(key) for key in keys.values()}
+        is_claimed = bool(value.protocol) and operation.verb is not Verb.DELETE
+        if is_claimed:
+            try:
+                self._claims.put(dict.fromkeys(keys.values(), value))
+            except OSError as error:
+                said = error.strerror or str(error)
+                yield from (
+                    Failure(member, error.errno or EINVAL, f"no claim can be kept: {said}") for member in members
+                )
+                return
+        if steps:
+            self._survey.touch(map(place_of, keys.values()))
+        failures = self._send(operation, steps, members)
+        after: dict[Key, Value | None] = {}
+        for member, key in keys.items():
+            if member in failures:
+                after[key] = before[key]
+            elif not is_claimed:
+                after[key] = None
+                if operation.verb is Verb.DELETE and key.slot != (place := place_of(key)):  # its servers went with it
+                    after |= dict.fromkeys(self._claims.keys_of(place))
+        self._claims.settle(after)
+        yield from failures.values()
+
+    def _send(self, operation: Operation, steps: tuple[Step, ...], members: Sequence[Any]) -> dict[Member, Failure]:
+        """Ask for all steps of all members; the first failure of each."""
+        kind, slot, value = operation.kind, operation.slot, operation.value
+        asked = [(member, step) for member in members for step in steps]
+        failures: dict[Member, Failure] = {}
+        if not asked:
+            return failures
+        errors = self._connection.request([encode(kind, step, slot, member, value) for member, step in asked])
+        for (member, step), error in zip(asked, errors, strict=True):
+            if error and not (step.is_removal and error in GONE) and member not in failures:
+                failures[member] = Failure(member, error, ROWS[kind].explain(error, slot, member, value))
+        return failures
+
+    # --- what the kernel would swallow ----------------------------------------------------------------------------
+
+    def _find_service_fault(self, slot: ServiceSlot, member: ServiceMember, value: ServiceValue) -> str:
+        if fault := find_service_fault(slot, member, value):
+            return fault
+        known = self._survey.services.get(ServerSlot(slot.family, member))
+        if known and any(is_misled(value, server) for server in known.servers.values()):
+            return "with one-packet clients would get answers from the own addresses of its masq servers"
+        return ""
+
+    def _find_server_fault(self, slot: ServerSlot, _member: ServerMember, value: ServerValue) -> str:
+        known = self._survey.services.get(slot)
+        service = self._claims.of_service(slot) or (known.value if known else None)
+        return find_server_fault(service, value)

@@ -1,0 +1,222 @@
+"""What stands: all services and servers of the network namespace, read anew only where something may have changed.
+
+A dump of IPVS has no generation, and goes on by counting over a table that changes meanwhile: what it shows was there,
+what it lacks may be there as well. So nothing counts as gone before it was asked for by its key, or, as a server has no
+such question, before two dumps lacked it. Whole reads are seldom; in between, /proc says where to look (``table``).
+
+Here must never live: whose an object is, beyond giving up the claim of what is gone.
+Source: ip_vs_genl_dump_services, ip_vs_genl_dump_dests in net/netfilter/ipvs/ip_vs_ctl.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterable
+from errno import EPROTO, ESRCH
+from typing import Final, NamedTuple
+
+from routed.kernel.codec.attributes import MalformedMessage
+from routed.kernel.ipvs import codec
+from routed.kernel.ipvs.claims import Claims, server_key
+from routed.kernel.ipvs.connection import Connection, Message
+from routed.kernel.ipvs.table import Outside, Table, parse_table
+from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceValue, Traffic
+from routed.model.objects import Key
+
+_SLICE: Final = 32  # questions between two breaths of the caller, some 2 ms
+_MESSAGES: Final = 128  # messages that are decoded in between
+Servers = dict[ServerMember, ServerValue]
+
+
+class Service(NamedTuple):
+    """One service as it was read; nothing here has an owner."""
+
+    value: ServiceValue
+    servers: Servers
+
+
+class Look(NamedTuple):
+    """What /proc said, and when everything was read."""
+
+    raw: bytes | None
+    references: bytes | None
+    table: Table | None
+    since: float  # when all was read
+
+
+class Survey:
+    """Remembers what was read. One thread at a time. Raises OSError where IPVS cannot be asked."""
+
+    def __init__(
+        self, connection: Connection, claims: Claims, outside: Outside, clock: Callable[[], float], trust: float
+    ) -> None:
+        """Everything is read anew after ``trust`` seconds, whatever /proc says."""
+        self._connection = connection
+        self._claims = claims
+        self._outside = outside
+        self._clock = clock
+        self._trust = trust
+        self._last: Look | None = None
+        self._touched: set[ServerSlot] = set()
+        self.services: dict[ServerSlot, Service] = {}
+        self.changes = 0  # ever: what was listed before is outdated where this has grown
+        self.malformed = 0
+
+    def touch(self, places: Iterable[ServerSlot]) -> None:
+        """We are about to change these services, or servers of them."""
+        self._touched.update(places)
+
+    def look(self) -> Generator[None, None, None]:
+        """Bring ``services`` up to date, in slices."""
+        self._claims.load()
+        references = self._outside.read_references()
+        raw = yield from self._outside.read_table()
+        now, last = self._clock(), self._last
+        is_fresh = last is not None and last.table is not None and now - last.since < self._trust
+        if last and is_fresh and (raw, references) == (last.raw, last.references) and not self._touched:
+            return
+        table = _parse(raw)
+        if last is None or not is_fresh or table is None or last.table is None:
+            yield from self._read_all(table or {})
+            self._last = Look(raw, references, table, now)
+        else:
+            changed = {place for place in table.keys() | last.table.keys() if table.get(place) != last.table.get(place)}
+            if references != last.references:
+                changed |= yield from self._find_other_services()
+            yield from self._read_each(changed | self._touched)
+            self._last = Look(raw, references, table, last.since)
+        while self._touched:  # changed by us meanwhile
+            yield from self._read_each(set(self._touched))
+
+    def _read_all(self, table: Table) -> Generator[None, None, None]:
+        found = yield from self._dump_services()
+        for count, (place, value) in enumerate(found.items()):
+            if place in self._touched:  # by us, after the dump
+                self._read_one(place)
+            else:
+                self._read_servers(place, value)
+            if not count % _SLICE:
+                yield
+        missing = (self.services.keys() | set(self._claims.places()) | table.keys()) - found.keys()
+        yield from self._read_each(missing)
+
+    def _dump_services(self) -> Generator[None, None, dict[ServerSlot, ServiceValue]]:
+        found: dict[ServerSlot, ServiceValue] = {}
+        for count, message in enumerate(self._connection.dump(codec.encode_services_request())):
+            if (decoded := self._decode_service(message)) is not None:
+                found[decoded[0]] = decoded[1]
+            if not count % _MESSAGES:
+                yield
+        return found
+
+    def _find_other_services(self) -> Generator[None, None, set[ServerSlot]]:
+        """The services that a dump shows otherwise than they were read, and those that it lacks."""
+        found = yield from self._dump_services()
+        return {
+            place
+            for place in found.keys() | self.services.keys()
+            if place not in self.services or found.get(place) != self.services[place].value
+        }
+
+    def _read_each(self, places: Collection[ServerSlot]) -> Generator[None, None, None]:
+        for count, place in enumerate(places):
+            self._read_one(place)
+            if not count % _SLICE:
+                yield
+
+    def _read_one(self, place: ServerSlot) -> None:
+        value = self._ask_service(place)
+        if value is None:
+            self._touched.discard(place)
+            self._drop(place)
+        else:
+            self._read_servers(place, value)
+
+    def _ask_service(self, place: ServerSlot) -> ServiceValue | None:
+        """The content of one service; None where it is not there."""
+        try:
+            message = self._connection.get(codec.encode_service_key(codec.GET_SERVICE, place, place.service))
+        except OSError as error:
+            if error.errno == ESRCH:
+                return None
+            raise
+        decoded = self._decode_service(message)
+        if decoded is None:
+            raise OSError(EPROTO, "the answer about a service cannot be read")
+        return decoded[1]
+
+    def _read_servers(self, place: ServerSlot, value: ServiceValue) -> None:
+        """Read the servers of a service that was just seen. Nobody comes in between: it is one step."""
+        claimed = self._claims.servers_of(place)
+        before = self.services.get(place)
+        known = claimed.keys() | (before.servers.keys() if before else set())
+        found = self._dump_servers(place)
+        if known - found.keys():
+            again = None if found else self._ask_service(place)  # of an absent service the list is empty, and no error
+            if not found and again is None:
+                self._touched.discard(place)
+                self._drop(place)
+                return
+            value = again or value
+            found = self._dump_servers(place) | found
+        self._touched.discard(place)
+        service = Service(value, found)
+        if service != before:
+            self.services[place] = service
+            self.changes += 1
+        self._give_up(server_key(place, member) for member in claimed.keys() - found.keys())
+
+    def _dump_servers(self, place: ServerSlot) -> Servers:
+        found: Servers = {}
+        for message in self._connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service)):
+            try:
+                member, value = codec.decode_server(codec.open_server(*message), place.family)
+            except MalformedMessage:
+                self.malformed += 1
+            else:
+                found[member] = value
+        return found
+
+    def _decode_service(self, message: Message) -> tuple[ServerSlot, ServiceValue] | None:
+        try:
+            return codec.decode_service(codec.open_service(*message))
+        except MalformedMessage:
+            self.malformed += 1
+            return None
+
+    def _drop(self, place: ServerSlot) -> None:
+        """A service is gone, and its servers with it."""
+        if self.services.pop(place, None) is not None:
+            self.changes += 1
+        self._give_up(self._claims.keys_of(place))
+
+    def _give_up(self, keys: Iterable[Key]) -> None:
+        """What somebody puts there from now on is theirs."""
+        if given_up := dict.fromkeys(keys):
+            self._claims.settle(given_up)
+
+
+def read_traffic(connection: Connection, place: ServerSlot) -> tuple[Traffic, dict[ServerMember, Traffic]]:
+    """What is counted of a service, and of each of its servers. Raises OSError: ESRCH where it is not there."""
+    try:
+        asked = connection.get(codec.encode_service_key(codec.GET_SERVICE, place, place.service))
+        service = codec.decode_service_traffic(codec.open_service(*asked))
+        servers: dict[ServerMember, Traffic] = {}
+        for message in connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service)):
+            attributes = codec.open_server(*message)
+            servers[codec.decode_server(attributes, place.family)[0]] = codec.decode_server_traffic(attributes)
+    except MalformedMessage as error:
+        raise OSError(EPROTO, str(error)) from error
+    counted = servers.values()
+    return service._replace(
+        active=sum(one.active for one in counted),
+        inactive=sum(one.inactive for one in counted),
+        persistent=sum(one.persistent for one in counted),
+    ), servers
+
+
+def _parse(raw: bytes | None) -> Table | None:
+    """The table, where it is one that we can read."""
+    try:
+        return None if raw is None else parse_table(raw)
+    except (ValueError, LookupError):
+        return None
