@@ -41,6 +41,7 @@ class Policy:
     find_withdrawal: Callable[[Kind, Slot, Sequence[Member]], Reason | None] = lambda _kind, _slot, _members: None
     find_moment: Callable[[], BootTime] = lambda: NO_BOOT  # by which lifetimes are counted
     is_place_wanted: Callable[[Kind, Slot, Hashable], bool] = lambda *_: False  # of something that stands in a line
+    find_conflict: Callable[[Key], Reason | None] = lambda _key: None  # why somebody else has the place of ours
 
 
 def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -> Plan:
@@ -57,6 +58,7 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
         if remaining is None:
             continue
         refusal = _find_stuck(remaining, stuck) or _find_refusal(remaining, policy)
+        refusal = refusal or _refuse_part(remaining, given, refusals, policy)
         if refusal is not None:
             refusals.append(refusal)
         elif remaining.nature is Nature.SURPLUS:
@@ -119,6 +121,23 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
 def _is_left(policy: Policy, drift: Drift) -> bool:
     """Is any of this held, or left alone by the word of its entry?"""
     return _split_held(drift, policy)[1] is not None or _find_refusal(drift, policy) is not None
+
+
+def _refuse_part(drift: Drift, given: Iterable[Drift], refusals: Iterable[Refusal], policy: Policy) -> Refusal | None:
+    """Nothing is put into what somebody else has in the place of ours."""
+    find_whole = KINDS[drift.kind].find_whole
+    if find_whole is None or drift.want is None:
+        return None
+    whole = find_whole(drift.slot)
+    if any(_speaks_of(one, whole) for one in given):
+        reason = next((one.reason for one in refusals if _speaks_of(one.drift, whole)), None)
+    else:
+        reason = policy.find_conflict(whole)
+    return None if reason is None else Refusal(drift, reason, by_guard=False)
+
+
+def _speaks_of(drift: Drift, key: Key) -> bool:
+    return (drift.kind, drift.slot) == key[:2] and key.member in drift.members
 
 
 def _find_stuck(drift: Drift, stuck: Mapping[LineKey, Reason]) -> Refusal | None:

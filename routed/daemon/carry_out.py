@@ -51,6 +51,7 @@ def remember_displaced(
     for operation in plan.operations:
         if (
             operation.nature is Nature.FOREIGN
+            and KINDS[operation.kind].is_given_back
             and _takes_a_place(operation)
             and operation.before is not None
             and not stamps[operation.kind](operation.before).is_ours

@@ -18,6 +18,7 @@ from errno import EIO, ENOSPC
 from pathlib import Path
 from typing import Final
 
+from routed.daemon.ipvs import CLAIMS
 from routed.daemon.storage import (
     DAMAGES,
     NEW,
@@ -42,7 +43,7 @@ class ClaimsFile:
 
     def __init__(self, state_dir: Path, complain: Callable[[str], None] = _LOGGER.warning) -> None:
         """``complain`` is told, in a sentence, why a file that is there says nothing."""
-        self._path = state_dir / "ipvs.jsonl"
+        self._path = state_dir / CLAIMS
         self._complain = complain
 
     def read(self, origin: Origin) -> list[Claim]:
@@ -91,6 +92,20 @@ class ClaimsFile:
         self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         content = json.dumps(head).encode() + b"\n" + _encode(claims)
         replace_file(self._path, content, new=self._path.with_name(self._path.name + NEW))
+
+
+class NoClaims:
+    """Nothing is ours, for who only looks around."""
+
+    def read(self, _origin: Origin) -> list[Claim]:
+        """None."""
+        return []
+
+    def append(self, claims: Iterable[Claim]) -> None:
+        """Nothing."""
+
+    def replace(self, origin: Origin, claims: Iterable[Claim]) -> None:
+        """Nothing."""
 
 
 class SeenClaims:

@@ -8,13 +8,17 @@ never live: what one of them is made of, or a question for one by its name.
 from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
-from typing import NoReturn, Protocol
+from pathlib import Path
+from typing import Final, NoReturn, Protocol
 
+from routed.daemon.ipvs import SeldomIpvs
 from routed.daemon.ports import ReadableDump
 from routed.model.change import Drift, Failure, Operation
 from routed.model.lifetime import Lifetime
 from routed.model.objects import Kind, Member, Scope, Slot, Value
 from routed.model.owner import Marks, Stamp, Stamps
+
+POLL_INTERVAL: Final = 5.0  # seconds
 
 
 class Dataplane(Protocol):
@@ -93,9 +97,12 @@ class Dataplanes:
         return Dataplanes(*map(ReadOnly, self._dataplanes))
 
 
-def find_dataplanes(kernel: Dataplane) -> Dataplanes:
-    """Every dataplane that there is, beside that of ``kernel``. Who makes another one adds it here."""
-    return Dataplanes(kernel)
+def find_dataplanes(kernel: Dataplane, state_dir: Path | None = None, *, may_write: bool = False) -> Dataplanes:
+    """Every dataplane that there is, beside that of ``kernel``. Who makes another one adds it here.
+
+    ``state_dir`` has what is known of ours beside the kernel; who does not write it changes nothing either.
+    """
+    return Dataplanes(kernel, SeldomIpvs(state_dir, may_write=may_write, poll_interval=POLL_INTERVAL))
 
 
 class ReadOnly:

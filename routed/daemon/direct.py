@@ -43,7 +43,9 @@ REVISIONS: Final = "revisions"  # the folder of them in the state folder
 
 
 @contextmanager
-def open_reconciler(intent: Intent, former: frozenset[int], displaced: dict[Key, Value]) -> Iterator[Reconciler]:
+def open_reconciler(
+    intent: Intent, former: frozenset[int], displaced: dict[Key, Value], state_dir: Path, *, may_write: bool
+) -> Iterator[Reconciler]:
     """A reconciler that has read the facts for these files, which are not in force yet.
 
     What carries a ``former`` protocol number is ours too; ``displaced`` is what our objects took the place of.
@@ -53,7 +55,7 @@ def open_reconciler(intent: Intent, former: frozenset[int], displaced: dict[Key,
         host = Host(Wanted(intent, former_protocols=former), ledger=Ledger(displaced=displaced))
         reconciler = Reconciler(
             kernel,
-            find_dataplanes(kernel),
+            find_dataplanes(kernel, state_dir, may_write=may_write),
             host,
             time.monotonic,
             find_ssh_peers=peers.find_ssh_peers,
@@ -75,7 +77,8 @@ def propose(
     """
     is_hidden = find_hidden(state_dir) is not None
     displaced = {} if is_hidden else _open_revisions(state_dir).load_displaced()
-    with open_reconciler(intent, marks - {intent.settings.protocol}, displaced) as reconciler:
+    former = marks - {intent.settings.protocol}
+    with open_reconciler(intent, former, displaced, state_dir, may_write=False) as reconciler:
         if not is_hidden:
             _pause_again(reconciler, state_dir)
         return finish(reconciler.propose(intent, assumed))
@@ -106,7 +109,9 @@ def apply_once(
     revisions = _open_revisions(state_dir)
     with (
         own_alone(intent.settings.protocol, state_dir, runtime_dir) as ownership,
-        open_reconciler(intent, ownership.marks.former, revisions.load_displaced()) as reconciler,
+        open_reconciler(
+            intent, ownership.marks.former, revisions.load_displaced(), state_dir, may_write=True
+        ) as reconciler,
     ):
         ownership.keep()
         record = RecordFile(state_dir / REVISIONS)
@@ -160,14 +165,14 @@ def judge_links(intent: Intent, asked: Selector) -> Judgement:
 
 
 def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
-    """All addresses, routes and rules, but what the kernel keeps for itself in table local. Raises OSError."""
+    """All that the file has words for, but what the kernel keeps for itself in table local. Raises OSError."""
     with Kernel() as kernel:
         facts = Facts(links=finish(kernel.read_links()), addresses=finish(kernel.read_addresses()))
         dataplanes = find_dataplanes(kernel).by_kind
         found: list[tuple[Kind, Standing]] = [
             (kind, standing)
             for kind, row in KINDS.items()
-            if row.is_written
+            if row.is_written or row.is_part
             for family in row.families
             for chunk in finish(dataplanes[kind].read_dump(Scope(kind, family))).chunks()
             for standing in (chunk.spread() if isinstance(chunk, AlikeRoutes) else chunk)

@@ -65,6 +65,11 @@ class Ledger:
         self.displaced |= new
         return bool(new)
 
+    def find_conflict(self, key: Key) -> Reason | None:
+        """Why the place of an object is left to somebody else; None where it is not."""
+        trouble = self.troubles.get(key)
+        return trouble.reason if trouble and trouble.state is State.CONFLICT else None
+
     def take_up_displaced(self, kept: Mapping[Key, Value]) -> None:
         """These were displaced when we last ran."""
         self.displaced |= kept

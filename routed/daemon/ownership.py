@@ -31,6 +31,7 @@ class Ownership:
         """
         self._runtime_dir = runtime_dir
         self._locks = {protocol: wait_for(protocol, runtime_dir, patience)}
+        self.state_dir = state_dir
         self._file = MarksFile(state_dir)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.kept = self._file.load()

@@ -229,6 +229,7 @@ class Reconciler:
             else None,
             displaced=ledger.displaced,
             is_place_wanted=wanted.desired.is_place_wanted,
+            find_conflict=ledger.find_conflict,
             find_withdrawal=wanted.find_withdrawal,
             find_moment=self.find_moment,
         )

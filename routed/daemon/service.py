@@ -118,7 +118,7 @@ class Service:
         self.keep_pause = FIRST_KEEP
         self.reconciler = Reconciler(
             kernel,
-            find_dataplanes(kernel),
+            find_dataplanes(kernel, ownership.state_dir, may_write=True),
             self.host,
             time.monotonic,
             jitter=random.random,

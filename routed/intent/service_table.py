@@ -20,7 +20,7 @@ from routed.intent.server_checks import find_target
 from routed.intent.words import one_of
 from routed.model import ipvs, net
 from routed.model.checks import Check, Target
-from routed.model.entries import LOCAL, Listen, OnFail, Origin, ServerSpec, ServiceEntry, WhenAllDown
+from routed.model.entries import LOCAL, Listen, OnConflict, OnFail, Origin, ServerSpec, ServiceEntry, WhenAllDown
 from routed.model.ipvs import ServerValue
 from routed.model.net import FAMILY_NAME, family_of
 
@@ -41,6 +41,7 @@ def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: Oth
     checked = list(_find_checks(spec, listens, head["origin"], others, faults))
     if faults:
         raise FaultsError(*faults)
+    head["on_conflict"] = head["on_conflict"] or OnConflict.REFUSE  # services of others are not touched
     entry = ServiceEntry(
         **head,
         listens=listens,

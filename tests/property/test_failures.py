@@ -14,7 +14,6 @@ from os import strerror
 import pytest
 
 from routed.core.dirt import STORM, Dirt
-from routed.core.kinds import KINDS
 from routed.core.troubles import State
 from routed.daemon.engine import Request
 from routed.daemon.status import describe_entries, summarise
@@ -188,7 +187,7 @@ def is_right(rig: Rig) -> bool:
 
 
 def surplus_of(rig: Rig) -> Iterator[tuple[Key, Value]]:
-    for kind in KINDS:
+    for kind in FakeKernel.kinds:
         for slot, member, value in rig.kernel.stand(kind):
             key = Key(kind, slot, member)
             if value.protocol == 114 and rig.host.wanted.desired.get(key) is None:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from routed.core.kinds import KINDS
 from routed.model import names
 from routed.model.change import Verb
 from routed.model.entries import Entry, HopSpec
@@ -273,7 +272,7 @@ def all_that_stands(kernel: FakeKernel) -> dict[Key, tuple[Value, ...]]:
     """Everything in the kernel."""
     return {
         Key(kind, slot, member): tuple(values)
-        for kind in KINDS
+        for kind in kernel.kinds
         for slot, members in kernel.objects[kind].items()
         for member, values in members.items()
     }

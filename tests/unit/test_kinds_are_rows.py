@@ -20,8 +20,10 @@ import pytest
 from routed.audit.wording import WORDS
 from routed.core.entries import ENTRIES
 from routed.core.kinds import KINDS
+from routed.daemon.ipvs import SeldomIpvs
 from routed.intent.export import EXPORTERS
 from routed.kernel.codec import CODECS, Decoder
+from routed.kernel.ipvs.dataplane import Ipvs
 from routed.kernel.kernel import Kernel
 from routed.kernel.stamp import STAMPS
 from routed.model import entries, objects
@@ -141,7 +143,8 @@ def test_every_table_of_kinds_has_a_row_for_each_kind(table: Mapping[Kind, objec
 
 @pytest.mark.usefixtures("_known")
 def test_every_kind_has_one_dataplane(tmp_path: Path) -> None:
-    served = [*FakeKernel.kinds, *(kind for kind in Lamps(tmp_path).kinds if kind in KINDS)]
+    served = [*FakeKernel.kinds, *SeldomIpvs.kinds, *(kind for kind in Lamps(tmp_path).kinds if kind in KINDS)]
+    assert SeldomIpvs.kinds == Ipvs.kinds
     assert sorted(served) == sorted(KINDS)
     assert set(FakeKernel.kinds) == set(Kernel.kinds)
 
@@ -163,6 +166,9 @@ def test_every_mark_is_a_field_of_the_value_of_its_kind() -> None:
 
 def test_what_may_be_imported_is_what_may_be_written() -> None:
     assert EXPORTERS.keys() == {kind for kind, row in KINDS.items() if row.is_written}
+    assert {one.parts for one in EXPORTERS.values() if one.parts} == {
+        kind for kind, row in KINDS.items() if row.is_part
+    }
 
 
 def test_a_kind_is_a_word_of_which_there_is_one_value() -> None:

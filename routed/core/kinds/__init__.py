@@ -30,7 +30,7 @@ from routed.core.kinds.address import (
     place_of_address,
 )
 from routed.core.kinds.cures import Aliases, Cure, Judge, is_as_wanted
-from routed.core.kinds.ipvs import cure_ipvs, judge_ipvs
+from routed.core.kinds.ipvs import cure_ipvs, find_service, judge_ipvs
 from routed.core.kinds.lines import Line
 from routed.core.kinds.link import cure_link, judge_link
 from routed.core.kinds.route import (
@@ -60,6 +60,7 @@ from routed.model.objects import (
     AddressSlot,
     AddressValue,
     Hop,
+    Key,
     Kind,
     LinkMember,
     LinkSlot,
@@ -142,6 +143,10 @@ class KindRow(NamedTuple):
     are_prefixes: bool = False
     is_announced: bool = False  # may neighbours be told where it is?
     is_written: bool = True  # is there a table of the file for it?
+    is_part: bool = False  # is it written within the table of another kind?
+    # (slot) → the object in which what is in it stands; while that is left alone, nothing is put into it
+    find_whole: Callable[[Any], Key] | None = None
+    is_given_back: bool = True  # is what ours took the place of put back when ours goes?
     not_yet: frozenset[int] = frozenset()  # errnos that mean: something that it stands on is missing
     made_by_kernel: Mapping[Slot, frozenset[Member]] = {}  # what a new namespace has, and what is missed if it has gone
     # member → the one of those that it does the work of, wherever somebody moved it; itself if it does of none
@@ -188,6 +193,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         judge=judge_ipvs,
         cure=cure_ipvs,
         types=(ServiceSlot, ServiceMember, ServiceValue),
+        is_given_back=False,
     ),
     Kind.SERVER: KindRow(
         rank=2,
@@ -196,6 +202,9 @@ KINDS: Final[dict[Kind, KindRow]] = {
         cure=cure_ipvs,
         types=(ServerSlot, ServiceMember, ServerMember, ServerValue),
         is_written=False,
+        is_part=True,
+        find_whole=find_service,
+        is_given_back=False,
     ),
     Kind.ADDRESS: KindRow(
         rank=3,

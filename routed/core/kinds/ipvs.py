@@ -5,6 +5,7 @@ from __future__ import annotations
 from routed.core.kinds.cures import add_or_delete, is_as_wanted, operate
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.ipvs import ServerSlot, ServerValue, ServiceSlot, ServiceValue
+from routed.model.objects import Key, Kind
 from routed.model.owner import Stamp
 
 
@@ -25,3 +26,8 @@ def cure_ipvs(drift: Drift, _stamp: Stamp) -> list[Operation]:
         return add_or_delete(drift)
     (before,) = drift.standing
     return [operate(Verb.REPLACE, drift, before)]
+
+
+def find_service(slot: ServerSlot) -> Key:
+    """The service of these servers."""
+    return Key(Kind.SERVICE, ServiceSlot(slot.family), slot.service)

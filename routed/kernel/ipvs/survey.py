@@ -70,6 +70,9 @@ class Survey:
         self._claims.load()
         references = self._outside.read_references()
         raw = yield from self._outside.read_table()
+        if raw == b"" and not self._touched:
+            self._forget_all()  # the module is not there, and asking would load it
+            return
         now, last = self._clock(), self._last
         is_fresh = last is not None and last.table is not None and now - last.since < self._trust
         if last and is_fresh and (raw, references) == (last.raw, last.references) and not self._touched:
@@ -86,6 +89,11 @@ class Survey:
             self._last = Look(raw, references, table, last.since)
         while self._touched:  # changed by us meanwhile
             yield from self._read_each(set(self._touched))
+
+    def _forget_all(self) -> None:
+        self._last = None
+        for place in self.services.keys() | set(self._claims.places()):
+            self._drop(place)
 
     def _read_all(self, table: Table) -> Generator[None, None, None]:
         found = yield from self._dump_services()

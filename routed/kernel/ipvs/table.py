@@ -32,7 +32,7 @@ class Outside(Protocol):
     """What can be read of IPVS without asking it."""
 
     def read_table(self) -> Generator[None, None, bytes | None]:
-        """The list of all services and servers, in slices; None where there is none."""
+        """The list of all services and servers, in slices; empty without the module, None where it cannot be read."""
 
     def read_references(self) -> bytes | None:
         """How many services and other users the module has, in all network namespaces; None where that is unknown."""
@@ -42,9 +42,11 @@ class Files:
     """``Outside`` by the files of the kernel, of the network namespace of the calling thread."""
 
     def read_table(self) -> Generator[None, None, bytes | None]:
-        """The list of all services and servers, in slices; None where there is none."""
+        """The list of all services and servers, in slices; empty without the module, None where it cannot be read."""
         try:
             handle = os.open(_TABLE, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return b""
         except OSError:
             return None
         pieces: list[bytes] = []

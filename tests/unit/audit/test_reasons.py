@@ -75,6 +75,7 @@ from routed.model.reasons import (
     Required,
     RolledBack,
     SaidNo,
+    ServerOut,
     Several,
     Skipped,
     Stuck,
@@ -145,6 +146,10 @@ SAID: list[tuple[Reason, str]] = [
     (TooFew(1, 2, 3, Probed("http", Finding.STATUS, "503")), "1 of 3 targets up, 2 needed, http: status 503"),
     (Required("wan1", is_up=False, why=LinkDown("eth0")), "check/wan1 is down (link eth0 is down)"),
     (Required("wan1", is_up=True, why=None), "check/wan1 is up"),
+    (
+        ServerOut(HOST, 443, Required("a", is_up=False, why=None)),
+        "server 192.0.2.1:443 is out: check/a is down",
+    ),
     (Required("wan1", is_up=False, why=Assumed.IN_PLAN), "check/wan1 is down (assumed)"),
     (Unassumable("wan1", Misfit.FORM, ("a", "b")), '"wan1" cannot be assumed: write a or b'),
     (NoHolder(HOST), "the link of 192.0.2.1 (node) is not known yet"),
