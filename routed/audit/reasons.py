@@ -334,24 +334,11 @@ _FINDINGS: Final[Mapping[Finding, str]] = {
     Finding.NO_RECORD: "{0}",
     Finding.ABSENT: "{0} does not exist",
     Finding.SAYS_DOWN: "{0} says down",
+    Finding.NO_HEADERS: "{0}",
     Finding.NO_LINK: "there is no link {0}",
     Finding.NO_CARRIER: "link {0} is down, or has no carrier",
     Finding.LOCAL: "it could not be asked: {0}",
-    Finding.NO_HEADERS: "{0}",
 }
-
-
-_MISFITS: Final[Mapping[Misfit, str]] = {
-    Misfit.FORM: "write {0}",
-    Misfit.WORD: "it is {0}",
-    Misfit.NAME: "none that is asked has this name; there is {0}",
-    Misfit.CONTRADICTION: "the opposite is assumed as well",
-}
-
-
-def _describe_unassumable(it: Unassumable) -> str:
-    known = " or ".join(it.known) or "none"
-    return f'"{it.given}" cannot be assumed: {_MISFITS[it.misfit].format(known)}'
 
 
 def _describe_pause(pause: Paused) -> str:
@@ -373,6 +360,19 @@ def _describe_too_few(lack: TooFew) -> str:
 def _describe_required(unmet: Required) -> str:
     why = f" ({describe_reason(unmet.why)})" if unmet.why else ""
     return f"check/{unmet.check} is {'up' if unmet.is_up else 'down'}{why}"
+
+
+_MISFITS: Final[Mapping[Misfit, str]] = {
+    Misfit.FORM: "write {0}",
+    Misfit.WORD: "it is {0}",
+    Misfit.NAME: "none that is asked has this name; there is {0}",
+    Misfit.CONTRADICTION: "the opposite is assumed as well",
+}
+
+
+def _describe_unassumable(it: Unassumable) -> str:
+    known = " or ".join(it.known) or "none"
+    return f'"{it.given}" cannot be assumed: {_MISFITS[it.misfit].format(known)}'
 
 
 def _list(addresses: Iterable[bytes]) -> str:

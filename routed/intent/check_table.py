@@ -106,15 +106,17 @@ def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
             yield Fault((), f"`{key}` is missing: a check of type {type_} needs it")
     if spec.target is not None and spec.targets is not None:
         yield Fault(("targets",), "`target` and `targets` exclude each other")
+    if spec.headers_file and spec.headers_file.startswith(_HIDDEN):
+        message = "`headers_file`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)"
+        yield Fault(("headers_file",), message, "use /etc/routed")
     if spec.method == "HEAD" and spec.body:
         yield Fault(("body",), "`body`: an answer to HEAD has none")
     if spec.verify is False and spec.ca:
         yield Fault(("ca",), "`ca` and `verify = false` exclude each other")
     if spec.verify and not spec.host and type_ in {CheckType.TLS, CheckType.HTTPS}:
         yield Fault(("verify",), "`verify` needs `host`: the name that the certificate has to be for")
-    for key in ("file", "headers_file"):
-        if (getattr(spec, key) or "").startswith(_HIDDEN):
-            yield Fault((key,), f"`{key}`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)", "use /run")
+    if spec.file and spec.file.startswith(_HIDDEN):
+        yield Fault(("file",), "`file`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)", "use /run")
 
 
 def _list_targets(spec: schema.CheckTable, type_: CheckType, faults: list[Fault]) -> tuple[Target, ...]:

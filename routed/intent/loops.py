@@ -93,10 +93,10 @@ def find_loops(checks: Iterable[Check], entries: Iterable[Entry]) -> Iterator[Cl
         return
     map_ = _Map(ROADS[type(entry)](entry) for entry in entries if type(entry) in ROADS)
     leans = {check.name: found for check in asking if (found := _find_leans(check, map_))}
-    for number, start in enumerate(leans):
-        others = list(leans)[number:]  # a circle through an earlier one was told there
-        if circle := _find_circle(start, {name: leans[name] for name in others}):
+    for start in list(leans):  # of the circles through a check the shortest is told
+        if circle := _find_circle(start, leans):
             yield Clash(circle[0].entry, ("requires",), _tell(circle))
+        del leans[start]
 
 
 def _find_leans(check: Check, map_: _Map) -> dict[str, Lean]:
@@ -105,8 +105,7 @@ def _find_leans(check: Check, map_: _Map) -> dict[str, Lean]:
     for target in check.targets:
         roads = list(map_.find(target.address, check.dev))
         for length, road in roads:
-            # bound to a link, a question finds a route of any metric there
-            if check.dev and road.entry.when_down and road.entry.when_down.down_metric is not None:
+            if _stays(road.entry, check):
                 continue
             longer = [other for _, other in takewhile(lambda pair, length=length: pair[0] > length, roads)]  # type: ignore[misc]
             for requirement in road.entry.requires:
@@ -114,6 +113,18 @@ def _find_leans(check: Check, map_: _Map) -> dict[str, Lean]:
                 if not (is_led or requirement.is_inverted):
                     leans.setdefault(requirement.check, Lean(check, target.address, road.entry, requirement.check))
     return leans
+
+
+def _stays(entry: Entry, check: Check) -> bool:
+    """Do the questions of the check still go there while what the entry requires is not so?
+
+    Bound to a link they find a route of any metric; else another one that is better would be taken.
+    """
+    when_down = entry.when_down
+    if when_down is None:
+        return False
+    is_demoted = when_down.down_metric is not None
+    return is_demoted and bool(check.dev) if when_down.alternatives else is_demoted or bool(when_down.keeps)
 
 
 def _find_circle(start: str, leans: Mapping[str, Mapping[str, Lean]]) -> Sequence[Lean]:

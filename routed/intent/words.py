@@ -22,9 +22,9 @@ INTERFACE_NAME_LENGTH: Final = 15  # IFNAMSIZ - 1, linux/if.h
 _NOT_IN_A_NAME: Final = frozenset(b"/:\0\t\n\v\f\r \xa0")  # dev_valid_name, whose isspace() knows bytes, not characters
 CONGCTL_LENGTH: Final = 15  # TCP_CA_NAME_MAX - 1, net/tcp.h
 
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
-_CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
 _HTTP_PATH = re.compile(r"/[!-~]*", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -247,14 +247,6 @@ def host_name(value: object) -> str:
     return text
 
 
-def absolute_path(value: object) -> str:
-    """A path that begins at the root."""
-    text = text_of(value, "/run/maintenance")
-    if not text.startswith("/") or "\0" in text:
-        raise ValueError(f'"{text}" is not a path that begins with "/"')
-    return text
-
-
 def path_or_credential(value: object) -> str:
     """A path that begins at the root, or the name of a credential (LoadCredential= in systemd.exec(5))."""
     text = text_of(value, "/etc/routed/headers")
@@ -262,6 +254,14 @@ def path_or_credential(value: object) -> str:
         return text
     if not text.startswith("/") or "\0" in text:
         raise ValueError(f'"{text}" is neither a path that begins with "/" nor the name of a credential')
+    return text
+
+
+def absolute_path(value: object) -> str:
+    """A path that begins at the root."""
+    text = text_of(value, "/run/maintenance")
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError(f'"{text}" is not a path that begins with "/"')
     return text
 
 

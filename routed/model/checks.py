@@ -60,7 +60,7 @@ class Check:
     name: str
     origin: Origin
     type: CheckType
-    targets: tuple[Target, ...]  # in the order of the file; of a file one without an address; a template has none
+    targets: tuple[Target, ...]  # in the order of the file; of a file one without an address
     need: int = 1  # how many of them have to be up
     every: float = 5.0
     timeout: float = 2.0
@@ -87,14 +87,14 @@ class Check:
     file: str = ""
 
     @property
-    def is_template(self) -> bool:
-        """Is nobody named whom it asks? Then it says how, for services that name their own."""
-        return not self.targets
-
-    @property
     def entry(self) -> str:
         """Its name among those of the entries."""
         return f"check/{self.name}"
+
+    @property
+    def is_template(self) -> bool:
+        """Is nobody named whom it asks? Then it says how, for services that name their own."""
+        return not self.targets
 
 
 CHECK: Final = "check"  # what the facts of checks are keys of

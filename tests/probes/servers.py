@@ -45,12 +45,16 @@ def answering(answer: Callable[[bytes], bytes], address: str = "127.0.0.1") -> I
         server.bind((address, 0))
         threading.Thread(target=_answer, args=(server, answer), daemon=True).start()
         yield server.getsockname()[1]
+        with suppress(OSError):  # it wakes whoever waits there, who else might read from what gets the same number next
+            server.shutdown(socket.SHUT_RDWR)
 
 
 def _answer(server: socket.socket, answer: Callable[[bytes], bytes]) -> None:
     with suppress(OSError):
         while True:
             question, who = server.recvfrom(65536)
+            if not who:
+                return
             if text := answer(question):
                 server.sendto(text, who)
 

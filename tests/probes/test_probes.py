@@ -164,6 +164,7 @@ def test_the_name_that_is_meant_is_sent_in_the_handshake_and_in_the_head(authori
         (http("503 Service Unavailable"), "STATUS", "http: status 503"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "MALFORMED", ""),
         (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "MALFORMED", ""),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 2_000_000, "MALFORMED", ""),
         (b"", "CLOSED", ""),
     ],
 )

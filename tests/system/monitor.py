@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from errno import ENOBUFS
@@ -36,6 +37,10 @@ class Monitor:
 
     def close(self) -> None:
         self._socket.close()
+
+    def wait(self, seconds: float = 20.0) -> bool:
+        """Wait for the first change since the last call of ``heard``; no change is taken. Has one come in time?"""
+        return bool(select.select([self._socket], [], [], seconds)[0])
 
     def heard(self) -> list[Change]:
         """Every change since the last call. A lost one fails the test."""

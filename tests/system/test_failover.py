@@ -155,10 +155,11 @@ def test_where_every_line_is_down_the_preferred_one_stays_and_is_called_degraded
     assert daemon.ask("apply").code == 0
 
 
+@FAMILIES
 def test_a_switch_shows_the_new_route_before_the_old_one_goes(
-    daemon: Daemon, uplinks: Uplinks, monitor: Monitor
+    daemon: Daemon, uplinks: Uplinks, monitor: Monitor, family: int
 ) -> None:
-    daemon.start(with_both_checked(4))
+    daemon.start(with_both_checked(family))
     wait_until(lambda: metrics() == [100, 200])
     uplinks.cut(0)
     wait_until(lambda: metrics() == [200])
@@ -220,12 +221,15 @@ def test_a_filter_that_drops_the_answers_is_named(daemon: Daemon, uplinks: Uplin
     daemon.wait_for("check-up", "check/wan2")
 
 
-def test_a_new_address_of_the_line_is_followed(daemon: Daemon, uplinks: Uplinks) -> None:
-    daemon.start(a_file(4))
+@pytest.mark.parametrize(("family", "old", "new"), [(4, "10.0.0.1/24", "10.0.0.7/24"), (6, "fd00::1/64", "fd00::7/64")])
+def test_a_new_address_of_the_line_is_followed(
+    daemon: Daemon, uplinks: Uplinks, family: int, old: str, new: str
+) -> None:
+    daemon.start(a_file(family))
     wait_until(lambda: metrics() == [100, 200])
-    ip("address del 10.0.0.1/24 dev v0")
+    ip(f"address del {old} dev v0")
     wait_until(lambda: metrics() == [200])
-    ip("address add 10.0.0.7/24 dev v0")
+    ip(f"address add {new} dev v0 {'nodad' if family == 6 else ''}")
     wait_until(lambda: metrics() == [100, 200])
     uplinks.cut(0)
     wait_until(lambda: metrics() == [200])

@@ -99,3 +99,17 @@ def test_without_a_daemon_it_is_what_apply_direct_would_do_then(daemon: Daemon, 
     daemon.stop()
     assert steps(daemon.ask_json(*DOWN)) == [("-", "", "default metric 100")]
     assert metrics() == [100, 200]
+
+
+def test_of_a_check_that_is_not_in_force_yet_it_is_what_the_files_would_come_to(
+    daemon: Daemon, uplinks: Uplinks
+) -> None:
+    daemon.start("")
+    daemon.write(a_file(4))
+    for word, added in (("up", {"route/first", "route/second"}), ("down", {"route/second"})):
+        plan = daemon.ask_json("plan", "--if", f"check:wan1={word}")
+        assert {entry for symbol, entry, _ in steps(plan) if symbol == "+"} - {
+            "check/wan1[route]",
+            "check/wan1[rule]",
+        } == added
+    assert metrics() == []

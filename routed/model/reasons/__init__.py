@@ -11,6 +11,7 @@ Each module has the reasons of one question; everybody imports them from here.
 """
 
 # F403: the package is one list of reasons, and each is named in its module alone.
+from routed.model.reasons.assumption import *  # noqa: F403
 from routed.model.reasons.check import *  # noqa: F403
 from routed.model.reasons.choice import *  # noqa: F403
 from routed.model.reasons.drift import *  # noqa: F403

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
-from routed.model.reasons.value import Detailed, Plain, Reason
+from routed.model.reasons.value import Detailed, Reason
 
 
 class Finding(Enum):
@@ -26,37 +26,14 @@ class Finding(Enum):
     NO_RECORD = auto()
     ABSENT = auto()  # no such file
     SAYS_DOWN = auto()  # the file says so
+    NO_HEADERS = auto()  # the file with the headers of the question is not as it has to be
     NO_LINK = auto()  # the link of the check is not there
     NO_CARRIER = auto()  # or cannot carry anything
     LOCAL = auto()  # this host could not even ask: nothing is known
-    NO_HEADERS = auto()  # the file with the headers of the question is not as it has to be
 
 
 # Until somebody changes something on this host the check cannot be made. Like LOCAL this says nothing of who is asked.
 IMPOSSIBLE: Final = frozenset({Finding.NO_HEADERS})
-
-
-class Assumed(Plain):
-    """Why a plan takes a check for up or down."""
-
-    IN_PLAN = auto()  # whoever asked for the plan said so
-
-
-class Misfit(Enum):
-    """What is wrong with an assumption."""
-
-    FORM = auto()
-    WORD = auto()
-    NAME = auto()  # nothing that is asked has it
-    CONTRADICTION = auto()  # with another one
-
-
-class Unassumable(Detailed):
-    """A plan was to assume this, and cannot."""
-
-    given: str
-    misfit: Misfit
-    known: tuple[str, ...] = ()  # what could stand there
 
 
 class Probed(Detailed):

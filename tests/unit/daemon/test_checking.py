@@ -73,3 +73,20 @@ def test_where_what_was_found_cannot_be_kept_or_is_of_a_newer_routed_the_checks_
     healths.save_healths(tmp_path / "nowhere" / "checks.json", {}, 0.0)
     file.write_text('{"version": 1, "healths": 7')
     assert healths.load_healths(file, 0.0) == {}
+
+
+def test_a_template_is_shown_as_one_and_nobody_asks_it(tmp_path: Path) -> None:
+    check = Check(name="ready", origin=Origin("f", 1), type=CheckType.HTTPS, targets=())
+    intent = Intent(checks=(check,))
+
+    async def play() -> None:
+        host = Host(Wanted(intent))
+        checking = Checking(tmp_path / "checks.json", host, lambda _: None, lambda _check, _ruling: None)
+        checking.follow(intent)
+        checking.advance()
+        assert host.timetable.find(Deadline.PROBE) is None
+        (shown,) = checking.describe(str)
+        assert (shown["state"], shown["reason"]) == ("unknown", "it has no target, so it is a template")
+        assert shown["targets"] == []
+
+    asyncio.run(play())

@@ -76,8 +76,13 @@ NO_LOOPS = {
     "leaves by another interface": a_check("a", "10.0.0.9", 'dev = "@two"')
     + a_route("10.0.0.0/16", "@a", dev="@one")
     + "".join(f'[[interface]]\nname = "{name}"\nmatch = [{{ name = "{name}" }}]\n' for name in ("one", "two")),
-    "bound to a link it finds the route of any metric": a_check("a", "10.0.0.9", 'dev = "eth1"')
+    "it is kept, and stands alone": a_check("a", "10.0.0.9")
+    + a_route("10.0.0.0/16", "@a").replace('"withdraw"', '"keep"'),
+    "demoted it is still the only one": a_check("a", "10.0.0.9")
     + a_route("10.0.0.0/16", "@a", "down_metric = 900").replace('when_all_down = "withdraw"\n', ""),
+    "bound to a link it finds the route of any metric": a_check("a", "10.0.0.9", 'dev = "eth1"')
+    + a_route("10.0.0.0/16", "@a", "down_metric = 900").replace('when_all_down = "withdraw"\n', "")
+    + a_route("10.0.0.0/16", "", "metric = 500", via="198.51.100.1", dev="eth2").replace('name = "', 'name = "second-'),
 }
 
 
@@ -97,7 +102,8 @@ LOOPS = {
     + a_route("10.0.0.0/16", "@a")
     + a_route("10.0.0.0/24", dev="eth2", via="198.51.100.1"),
     "not bound to a link it follows the better metric": a_check("a", "10.0.0.9")
-    + a_route("10.0.0.0/16", "@a", "down_metric = 900").replace('when_all_down = "withdraw"\n', ""),
+    + a_route("10.0.0.0/16", "@a", "down_metric = 900").replace('when_all_down = "withdraw"\n', "")
+    + a_route("10.0.0.0/16", "", "metric = 500", via="198.51.100.1", dev="eth2").replace('name = "', 'name = "second-'),
     "IPv6": a_check("a", "2001:db8::9") + a_route("2001:db8::/32", "@a", via="fe80::1"),
     "the longer prefix requires it as well": a_check("a", "10.0.0.9")
     + a_route("10.0.0.0/16", "@a")
