@@ -76,7 +76,8 @@ class Ipvs:
         """``store`` keeps the claims; who only reads gives one that keeps nothing of what it is told."""
         self._connection = Connection(connect)
         self._claims = Claims(store, find_origin)
-        self._survey = Survey(self._connection, self._claims, outside or Files(), clock, trust)
+        self._reading = Connection(connect)  # in slices, between which something else may be asked
+        self._survey = Survey(self._reading, self._claims, outside or Files(), clock, trust)
         self._instance = next(_instances)
         self._dumps: dict[Scope, Dump] = {}
         self._lists: dict[Kind, Callable[[int], Iterator[Standing]]] = {
@@ -89,8 +90,9 @@ class Ipvs:
         }
 
     def close(self) -> None:
-        """Close the socket. May be called twice."""
+        """Close the sockets. May be called twice."""
         self._connection.close()
+        self._reading.close()
 
     @property
     def malformed(self) -> int:

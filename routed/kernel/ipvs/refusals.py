@@ -44,6 +44,8 @@ _ANYWHERE: Final = {
 
 def find_service_fault(slot: ServiceSlot, member: ServiceMember, value: ServiceValue) -> str:
     """What the kernel would swallow of a service, in words; empty where there is nothing."""
+    if not (0 <= member.fwmark <= 0xFFFFFFFF and 0 <= member.port <= 0xFFFF):
+        return "a mark has 32 bits, and a port 16"
     if not member.fwmark:
         if not member.address:
             return "a service takes an address, or a mark that is not 0"

@@ -15,6 +15,7 @@ from errno import EPROTO, ESRCH
 from typing import Final, NamedTuple
 
 from routed.kernel.codec.attributes import MalformedMessage
+from routed.kernel.dump import finish
 from routed.kernel.ipvs import codec
 from routed.kernel.ipvs.claims import Claims, server_key
 from routed.kernel.ipvs.connection import Connection, Message
@@ -49,7 +50,7 @@ class Survey:
     def __init__(
         self, connection: Connection, claims: Claims, outside: Outside, clock: Callable[[], float], trust: float
     ) -> None:
-        """Everything is read anew after ``trust`` seconds, whatever /proc says."""
+        """Everything is read anew after ``trust`` seconds, whatever /proc says. ``connection`` is for nothing else."""
         self._connection = connection
         self._claims = claims
         self._outside = outside
@@ -101,7 +102,8 @@ class Survey:
 
     def _dump_services(self) -> Generator[None, None, dict[ServerSlot, ServiceValue]]:
         found: dict[ServerSlot, ServiceValue] = {}
-        for count, message in enumerate(self._connection.dump(codec.encode_services_request())):
+        messages = yield from self._connection.dump(codec.encode_services_request())
+        for count, message in enumerate(messages):
             if (decoded := self._decode_service(message)) is not None:
                 found[decoded[0]] = decoded[1]
             if not count % _MESSAGES:
@@ -167,7 +169,7 @@ class Survey:
 
     def _dump_servers(self, place: ServerSlot) -> Servers:
         found: Servers = {}
-        for message in self._connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service)):
+        for message in finish(self._connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service))):
             try:
                 member, value = codec.decode_server(codec.open_server(*message), place.family)
             except MalformedMessage:
@@ -201,7 +203,7 @@ def read_traffic(connection: Connection, place: ServerSlot) -> tuple[Traffic, di
         asked = connection.get(codec.encode_service_key(codec.GET_SERVICE, place, place.service))
         service = codec.decode_service_traffic(codec.open_service(*asked))
         servers: dict[ServerMember, Traffic] = {}
-        for message in connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service)):
+        for message in finish(connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service))):
             attributes = codec.open_server(*message)
             servers[codec.decode_server(attributes, place.family)[0]] = codec.decode_server_traffic(attributes)
     except MalformedMessage as error:
