@@ -27,7 +27,7 @@ from routed.daemon.storage import (
     read_document,
     replace_file,
 )
-from routed.kernel.ipvs.claims import TYPES, Claim, Origin
+from routed.kernel.ipvs.claims import TYPES, Claim, ClaimOrigin
 from routed.model.handover import make_codec
 from routed.model.objects import Key, Kind
 
@@ -45,7 +45,7 @@ class ClaimsFile:
         self._path = state_dir / "ipvs.jsonl"
         self._complain = complain
 
-    def read(self, origin: Origin) -> list[Claim]:
+    def read(self, origin: ClaimOrigin) -> list[Claim]:
         """What is kept under this origin. Nothing where that is of another one, or damaged, which is complained of.
 
         Raises OSError where it is there and cannot be read just now.
@@ -78,7 +78,7 @@ class ClaimsFile:
         finally:
             os.close(handle)
 
-    def replace(self, origin: Origin, claims: Iterable[Claim]) -> None:
+    def replace(self, origin: ClaimOrigin, claims: Iterable[Claim]) -> None:
         """Keep these and nothing else. Raises OSError, and then what was kept before still is."""
         try:
             _read_head(self._path.read_bytes())
@@ -102,7 +102,7 @@ class SeenClaims:
     def append(self, claims: Iterable[Claim]) -> None:
         """Nothing."""
 
-    def replace(self, origin: Origin, claims: Iterable[Claim]) -> None:
+    def replace(self, origin: ClaimOrigin, claims: Iterable[Claim]) -> None:
         """Nothing."""
 
 
@@ -113,13 +113,13 @@ def _write_at(handle: int, content: bytes, start: int) -> None:
     os.ftruncate(handle, start + len(content))
 
 
-def _read_head(content: bytes) -> Origin:
+def _read_head(content: bytes) -> ClaimOrigin:
     """Where what follows the first line holds. Raises NewerFormatError, and one of ``DAMAGES`` for anything else."""
     document = read_document(content.partition(_LINE_END)[0], VERSION)
-    return Origin(str(document["boot"]), str(document["namespace"]))
+    return ClaimOrigin(str(document["boot"]), str(document["namespace"]))
 
 
-def _decode(content: bytes, origin: Origin) -> list[Claim]:
+def _decode(content: bytes, origin: ClaimOrigin) -> list[Claim]:
     """What is kept under this origin, without a last line that is not whole. Raises as ``_read_head`` does."""
     if _read_head(content) != origin:
         return []

@@ -1,8 +1,8 @@
 """IPVS in memory, as Linux 6.1 was seen to behave, spoken to in the bytes of generic netlink.
 
-It is a ``Requests`` and an ``Outside`` of ``routed.kernel.ipvs``. It reads and writes messages by itself, so that a
-mistake of the codec does not cancel out. Here belongs what the kernel does, never what routed should do about it. What
-it leaves out: the trash, connections, the synchronisation of connections.
+It is a ``GenericSocket`` and an ``Outside`` of ``routed.kernel.ipvs``. It reads and writes messages by itself, so that
+a mistake of the codec does not cancel out. Here belongs what the kernel does, never what routed should do about it.
+What it leaves out: the trash, connections, the synchronisation of connections.
 
 Sources: ip_vs_genl_set_cmd, ip_vs_genl_dump_services and ip_vs_genl_dump_dests in net/netfilter/ipvs/ip_vs_ctl.c.
 """

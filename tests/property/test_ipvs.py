@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.kernel.dump import finish
-from routed.kernel.ipvs.claims import Claim, Origin
+from routed.kernel.ipvs.claims import Claim, ClaimOrigin
 from routed.kernel.ipvs.codec import Timeouts
 from routed.kernel.ipvs.dataplane import Ipvs
 from routed.model.change import Failure, Operation, Verb
@@ -51,7 +51,7 @@ from tests.property.fake_ipvs import FakeIpvs
 
 V4, V6 = int(AF_INET), int(AF_INET6)
 OURS: Final = 114
-HERE: Final = Origin("this boot", "this namespace")
+HERE: Final = ClaimOrigin("this boot", "this namespace")
 SLOT: Final = ServiceSlot(V4)
 WEB: Final = ServiceMember(TCP, bytes((10, 0, 0, 9)), 80)
 DNS: Final = ServiceMember(UDP, bytes((10, 0, 0, 9)), 53)
@@ -69,19 +69,19 @@ class Killed(BaseException):
 class MemoryStore:
     """Claims that outlive a daemon, and not the test."""
 
-    origin: Origin | None = None
+    origin: ClaimOrigin | None = None
     kept: list[Claim] = field(default_factory=list)
     is_full: bool = False
     writes: int = 0
 
-    def read(self, origin: Origin) -> list[Claim]:
+    def read(self, origin: ClaimOrigin) -> list[Claim]:
         return list(self.kept) if origin == self.origin else []
 
     def append(self, claims: Iterable[Claim]) -> None:
         self._check()
         self.kept += claims
 
-    def replace(self, origin: Origin, claims: Iterable[Claim]) -> None:
+    def replace(self, origin: ClaimOrigin, claims: Iterable[Claim]) -> None:
         self._check()
         self.origin, self.kept = origin, list(claims)
 
@@ -101,7 +101,7 @@ class Scene:
     peer: FakeIpvs = field(default_factory=FakeIpvs)
     store: MemoryStore = field(default_factory=MemoryStore)
     now: float = 0.0
-    origin: Origin = HERE
+    origin: ClaimOrigin = HERE
     ipvs: Ipvs = field(init=False)
 
     def __post_init__(self) -> None:
@@ -650,8 +650,10 @@ def test_what_is_put_for_somebody_else_is_theirs(web: Scene) -> None:
     assert Key(Kind.SERVICE, SLOT, WEB) not in web.store.claimed()
 
 
-@pytest.mark.parametrize("other", [Origin("another boot", HERE.namespace), Origin(HERE.boot, "another namespace")])
-def test_claims_of_another_boot_or_namespace_are_void(web: Scene, other: Origin) -> None:
+@pytest.mark.parametrize(
+    "other", [ClaimOrigin("another boot", HERE.namespace), ClaimOrigin(HERE.boot, "another namespace")]
+)
+def test_claims_of_another_boot_or_namespace_are_void(web: Scene, other: ClaimOrigin) -> None:
     web.origin = other
     web.start()
     assert web.services() == {WEB: RR._replace(protocol=0)}

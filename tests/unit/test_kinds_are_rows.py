@@ -42,6 +42,8 @@ TABLES: Final = {
     ("intent/export.py", "EXPORTERS"),
     ("intent/ways.py", "PLACES"),
     ("kernel/codec/__init__.py", "CODECS"),
+    ("kernel/ipvs/claims.py", "PLACES"),
+    ("kernel/ipvs/kinds.py", "ROWS"),
     ("kernel/stamp.py", "STAMPS"),
 }
 

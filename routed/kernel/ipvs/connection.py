@@ -44,7 +44,7 @@ _HEAD_SIZE: Final = 4  # struct genlmsghdr
 _result: Final = Struct("=i").unpack_from
 
 
-class Requests(Protocol):
+class GenericSocket(Protocol):
     """What of a ``RequestSocket`` is needed."""
 
     def take_numbers(self, count: int) -> int:
@@ -63,7 +63,7 @@ class Requests(Protocol):
         """Close the socket."""
 
 
-class Message(NamedTuple):
+class IpvsMessage(NamedTuple):
     """One message of an answer, where it stands in its datagram."""
 
     data: bytes
@@ -71,7 +71,7 @@ class Message(NamedTuple):
     end: int
 
 
-def open_socket() -> Requests:
+def open_socket() -> GenericSocket:
     """A socket for requests of generic netlink. Raises OSError."""
     return RequestSocket(_BUFFER, DEADLINE, bus=sockets.GENERIC)
 
@@ -79,9 +79,9 @@ def open_socket() -> Requests:
 class Connection:
     """Asks IPVS, in the network namespace of the thread that asks first. Raises OSError throughout."""
 
-    def __init__(self, connect: Callable[[], Requests] = open_socket) -> None:
+    def __init__(self, connect: Callable[[], GenericSocket] = open_socket) -> None:
         self._connect = connect
-        self._requests: Requests | None = None
+        self._requests: GenericSocket | None = None
         self._family = 0  # not known yet
 
     def close(self) -> None:
@@ -105,21 +105,21 @@ class Connection:
                 errors[place] = error
         return errors
 
-    def get(self, body: bytes) -> Message:
+    def get(self, body: bytes) -> IpvsMessage:
         """The answer to a question that has one message for an answer."""
         found = finish(self._ask(body, 0))
         if not found:
             raise OSError(EPROTO, "an answer without a message")
         return found[0]
 
-    def dump(self, body: bytes) -> Generator[None, None, list[Message]]:
+    def dump(self, body: bytes) -> Generator[None, None, list[IpvsMessage]]:
         """All messages of a dump, in slices; nothing else may be asked meanwhile.
 
         Nothing says whether it is complete: see ``survey``.
         """
         return (yield from self._ask(body, DUMP))
 
-    def _ask(self, body: bytes, flags: int) -> Generator[None, None, list[Message]]:
+    def _ask(self, body: bytes, flags: int) -> Generator[None, None, list[IpvsMessage]]:
         self.prepare()
         try:
             return (yield from self._collect(self._family, body, flags))
@@ -144,7 +144,7 @@ class Connection:
         attributes = walk(found.data, found.start + HEADER_SIZE + _HEAD_SIZE, found.end)
         return number(attributes.get(_FAMILY_ID, b""), 2)
 
-    def _open(self) -> Requests:
+    def _open(self) -> GenericSocket:
         if self._requests is None:
             self._requests = self._connect()
         return self._requests
@@ -164,7 +164,7 @@ class Connection:
         requests.conclude()
         return [errors[place] for place in range(len(bodies))]
 
-    def _collect(self, type_: int, body: bytes, flags: int) -> Generator[None, None, list[Message]]:
+    def _collect(self, type_: int, body: bytes, flags: int) -> Generator[None, None, list[IpvsMessage]]:
         requests = self._open()
         sequence = requests.take_numbers(1)
         requests.ask(message(type_, REQUEST | flags, sequence, body))
@@ -182,11 +182,11 @@ class Connection:
         return found
 
 
-def _split(datagram: bytes) -> tuple[list[Message], int | None]:
+def _split(datagram: bytes) -> tuple[list[IpvsMessage], int | None]:
     """The objects in a datagram, and the errno by which the answer ends there, if it does."""
-    objects: list[Message] = []
+    objects: list[IpvsMessage] = []
     for type_, _, start, end in messages(datagram):
         if type_ in (DONE, ERROR):
             return objects, -_result(datagram, start + HEADER_SIZE)[0] if end - start > HEADER_SIZE else 0
-        objects.append(Message(datagram, start, end))
+        objects.append(IpvsMessage(datagram, start, end))
     return objects, None

@@ -18,8 +18,8 @@ from routed.kernel.codec.attributes import MalformedMessage
 from routed.kernel.dump import finish
 from routed.kernel.ipvs import codec
 from routed.kernel.ipvs.claims import Claims, server_key
-from routed.kernel.ipvs.connection import Connection, Message
-from routed.kernel.ipvs.table import Outside, Table, parse_table
+from routed.kernel.ipvs.connection import Connection, IpvsMessage
+from routed.kernel.ipvs.table import Outside, ProcTable, parse_table
 from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceValue, Traffic
 from routed.model.objects import Key
 
@@ -28,19 +28,19 @@ _MESSAGES: Final = 128  # messages that are decoded in between
 Servers = dict[ServerMember, ServerValue]
 
 
-class Service(NamedTuple):
+class SeenService(NamedTuple):
     """One service as it was read; nothing here has an owner."""
 
     value: ServiceValue
     servers: Servers
 
 
-class Look(NamedTuple):
+class Glance(NamedTuple):
     """What /proc said, and when everything was read."""
 
     raw: bytes | None
     references: bytes | None
-    table: Table | None
+    table: ProcTable | None
     since: float  # when all was read
 
 
@@ -56,9 +56,9 @@ class Survey:
         self._outside = outside
         self._clock = clock
         self._trust = trust
-        self._last: Look | None = None
+        self._last: Glance | None = None
         self._touched: set[ServerSlot] = set()
-        self.services: dict[ServerSlot, Service] = {}
+        self.services: dict[ServerSlot, SeenService] = {}
         self.changes = 0  # ever: what was listed before is outdated where this has grown
         self.malformed = 0
 
@@ -78,17 +78,17 @@ class Survey:
         table = _parse(raw)
         if last is None or not is_fresh or table is None or last.table is None:
             yield from self._read_all(table or {})
-            self._last = Look(raw, references, table, now)
+            self._last = Glance(raw, references, table, now)
         else:
             changed = {place for place in table.keys() | last.table.keys() if table.get(place) != last.table.get(place)}
             if references != last.references:
                 changed |= yield from self._find_other_services()
             yield from self._read_each(changed | self._touched)
-            self._last = Look(raw, references, table, last.since)
+            self._last = Glance(raw, references, table, last.since)
         while self._touched:  # changed by us meanwhile
             yield from self._read_each(set(self._touched))
 
-    def _read_all(self, table: Table) -> Generator[None, None, None]:
+    def _read_all(self, table: ProcTable) -> Generator[None, None, None]:
         found = yield from self._dump_services()
         for count, (place, value) in enumerate(found.items()):
             if place in self._touched:  # by us, after the dump
@@ -161,7 +161,7 @@ class Survey:
             value = again or value
             found = self._dump_servers(place) | found
         self._touched.discard(place)
-        service = Service(value, found)
+        service = SeenService(value, found)
         if service != before:
             self.services[place] = service
             self.changes += 1
@@ -178,7 +178,7 @@ class Survey:
                 found[member] = value
         return found
 
-    def _decode_service(self, message: Message) -> tuple[ServerSlot, ServiceValue] | None:
+    def _decode_service(self, message: IpvsMessage) -> tuple[ServerSlot, ServiceValue] | None:
         try:
             return codec.decode_service(codec.open_service(*message))
         except MalformedMessage:
@@ -216,7 +216,7 @@ def read_traffic(connection: Connection, place: ServerSlot) -> tuple[Traffic, di
     ), servers
 
 
-def _parse(raw: bytes | None) -> Table | None:
+def _parse(raw: bytes | None) -> ProcTable | None:
     """The table, where it is one that we can read."""
     try:
         return None if raw is None else parse_table(raw)

@@ -25,7 +25,7 @@ _IPPROTOS: Final = {b"TCP": TCP, b"UDP": UDP, b"SCTP": SCTP, b"ICMP": 1, b"ICMPv
 _MARK: Final = b"FWM"
 _OTHER: Final = b"IP_"
 
-Table = dict[ServerSlot, bytes]
+ProcTable = dict[ServerSlot, bytes]
 
 
 class Outside(Protocol):
@@ -38,7 +38,7 @@ class Outside(Protocol):
         """How many services and other users the module has, in all network namespaces; None where that is unknown."""
 
 
-class Files:
+class ProcFiles:
     """``Outside`` by the files of the kernel, of the network namespace of the calling thread."""
 
     def read_table(self) -> Generator[None, None, bytes | None]:
@@ -67,12 +67,12 @@ class Files:
             return None
 
 
-def parse_table(raw: bytes) -> Table:
+def parse_table(raw: bytes) -> ProcTable:
     """How each service looks with its servers, without what is counted. A mark stands for both families.
 
     Raises ValueError where it is written otherwise than we know.
     """
-    table: Table = {}
+    table: ProcTable = {}
     places: list[ServerSlot] = []
     for line in raw.splitlines()[_HEAD:]:
         words = line.split()

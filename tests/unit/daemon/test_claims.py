@@ -10,11 +10,11 @@ from unittest.mock import patch
 import pytest
 
 from routed.daemon.claims import VERSION, ClaimsFile, SeenClaims
-from routed.kernel.ipvs.claims import Claim, Claims, Origin, read_origin, server_key, service_key
+from routed.kernel.ipvs.claims import Claim, ClaimOrigin, Claims, read_origin, server_key, service_key
 from routed.model.ipvs import TCP, ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceValue
 from routed.model.net import IPV4
 
-HERE: Final = Origin("5f0c", "cookie 1")
+HERE: Final = ClaimOrigin("5f0c", "cookie 1")
 WEB: Final = ServerSlot(IPV4, ServiceMember(TCP, bytes((10, 0, 0, 9)), 80))
 MARK: Final = ServerSlot(IPV4, ServiceMember(fwmark=7))
 SERVICE: Final = Claim(service_key(WEB), ServiceValue(114, "sh", 0x18, is_shared=True))
@@ -48,8 +48,10 @@ def test_what_is_kept_comes_back_in_order(tmp_path: Path) -> None:
     assert said == []
 
 
-@pytest.mark.parametrize("other", [Origin("another", "cookie 1"), Origin("5f0c", "cookie 2")])
-def test_what_was_claimed_elsewhere_or_before_the_boot_is_nothing_and_no_damage(tmp_path: Path, other: Origin) -> None:
+@pytest.mark.parametrize("other", [ClaimOrigin("another", "cookie 1"), ClaimOrigin("5f0c", "cookie 2")])
+def test_what_was_claimed_elsewhere_or_before_the_boot_is_nothing_and_no_damage(
+    tmp_path: Path, other: ClaimOrigin
+) -> None:
     file, said = make(tmp_path)
     file.replace(HERE, [SERVICE])
     assert (file.read(other), said) == ([], [])
