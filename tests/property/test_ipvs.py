@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routed.daemon.dataplane import Dataplane
 from routed.kernel.dump import finish
 from routed.kernel.ipvs.claims import Claim, ClaimOrigin
 from routed.kernel.ipvs.codec import Timeouts
@@ -166,6 +167,10 @@ def apply(
     kind = Kind.SERVER if isinstance(slot, ServerSlot) else Kind.SERVICE
     operation = Operation(verb, kind, slot, tuple(members), value, None, Flaw.MISSING, before)
     return [failure for batch in ipvs.apply(operation) for failure in batch]
+
+
+def as_dataplane(ipvs: Ipvs) -> Dataplane:
+    return ipvs
 
 
 @pytest.fixture
@@ -375,7 +380,7 @@ def test_nothing_is_opened_before_the_first_read(scene: Scene) -> None:
         return scene.peer.connect()
 
     ipvs = Ipvs(scene.store, connect=connect, outside=scene.peer, find_origin=lambda: HERE)
-    ipvs.make_stamp(Kind.SERVICE, Marks(OURS))
+    as_dataplane(ipvs).make_stamp(Kind.SERVICE, Marks(OURS))
     assert opened == []
     list(read(ipvs, Kind.SERVICE))
     assert opened == [1]
@@ -419,7 +424,7 @@ def test_what_is_gone_already_is_no_failure_of_a_deletion(web: Scene) -> None:
 
 
 def test_a_batch_is_one_datagram_of_at_most_32_messages(scene: Scene) -> None:
-    scene.ipvs.read_timeouts()  # so that the family is known
+    assert scene.do(Verb.ADD, SLOT, [DNS], RR) == []  # so that the family is known
     before = scene.peer.datagrams
     members = [WEB._replace(port=port) for port in range(1, 101)]
     assert scene.do(Verb.ADD, SLOT, members, RR) == []

@@ -29,6 +29,7 @@ from routed.model.owner import Marks, Stamp
 
 MOST: Final = 32  # messages in one sendmsg
 TRUST: Final = 60.0  # seconds after which all is read anew, whatever /proc says
+_SLICE: Final = 512  # services that are listed between two breaths of the caller
 _CHUNK: Final = 512  # objects in one piece of a dump
 _instances = count()  # so that the dumps of one are never taken for those of another
 
@@ -54,7 +55,8 @@ class IpvsDump:
 class Ipvs:
     """Services and servers of one network namespace, that of the thread which reads or applies first.
 
-    One thread at a time. Raises OSError throughout: ENOENT where this kernel has no IPVS.
+    One thread at a time, but for what is counted and the timeouts, which another may ask for meanwhile. Raises OSError
+    throughout: ENOENT where this kernel has no IPVS.
     """
 
     name: Final = "ipvs"
@@ -76,14 +78,15 @@ class Ipvs:
         self._connection = Connection(connect)
         self._claims = Claims(store, find_origin)
         self._reading = Connection(connect)  # in slices, between which something else may be asked
+        self._beside = Connection(connect)  # for who asks while a thread applies
         self._survey = Survey(self._reading, self._claims, outside or ProcFiles(), clock, trust)
         self._instance = next(_instances)
         self._dumps: dict[Scope, IpvsDump] = {}
 
     def close(self) -> None:
         """Close the sockets. May be called twice."""
-        self._connection.close()
-        self._reading.close()
+        for connection in (self._connection, self._reading, self._beside):
+            connection.close()
 
     @property
     def malformed(self) -> int:
@@ -94,12 +97,15 @@ class Ipvs:
 
     def read_dump(self, scope: Scope) -> Generator[None, None, IpvsDump]:
         """All services of a family, or all servers of all services of a family."""
-        yield from self._survey.look()
-        version = (self._survey.changes, self._claims.changes)
         known = self._dumps.get(scope)
-        if known is not None and known.version == version:
-            return known
-        standings = list(ROWS[scope.kind].list(self._survey, self._claims, scope.family))
+        while True:
+            yield from self._survey.look()
+            version = (self._survey.changes, self._claims.changes)
+            if known is not None and known.version == version:
+                return known
+            standings = yield from self._list(scope)
+            if version == (self._survey.changes, self._claims.changes) and not self._survey.is_touched:
+                break  # else we changed something meanwhile
         if known is not None and known.standings == standings:
             fingerprint = known.fingerprint
         else:
@@ -107,17 +113,27 @@ class Ipvs:
         self._dumps[scope] = dump = IpvsDump(fingerprint, standings, version)
         return dump
 
+    def _list(self, scope: Scope) -> Generator[None, None, list[Standing]]:
+        list_ = ROWS[scope.kind].list
+        standings: list[Standing] = []
+        for place, (service, seen) in enumerate(list(self._survey.services.items())):
+            if service.family == scope.family:
+                standings += list_(self._claims, service, seen)
+            if not place % _SLICE:
+                yield
+        return standings
+
     def read_traffic(self, place: ServerSlot) -> tuple[Traffic, Mapping[ServerMember, Traffic]]:
         """What the kernel counts of a service and of each of its servers, asked now. ESRCH where it is not there."""
-        return read_traffic(self._connection, place)
+        return read_traffic(self._beside, place)
 
     def read_timeouts(self) -> Timeouts:
         """After how long connections are forgotten in this network namespace."""
-        return codec.decode_timeouts(*self._connection.get(codec.encode_timeouts_request()))
+        return codec.decode_timeouts(*self._beside.get(codec.encode_timeouts_request()))
 
     def write_timeouts(self, timeouts: Timeouts) -> None:
         """Set them; 0 leaves one as it is."""
-        [error] = self._connection.request([codec.encode_timeouts(timeouts)])
+        [error] = self._beside.request([codec.encode_timeouts(timeouts)])
         if error:
             raise OSError(error, strerror(error))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from errno import ENOENT, ESRCH
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from routed.kernel.ipvs import codec
@@ -19,7 +20,7 @@ from routed.kernel.ipvs.refusals import (
     find_service_fault,
     is_misled,
 )
-from routed.kernel.ipvs.survey import Survey
+from routed.kernel.ipvs.survey import SeenService, Survey
 from routed.model.change import Verb
 from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
 from routed.model.objects import Kind, Standing, Value
@@ -30,7 +31,7 @@ GONE: Final = frozenset({ENOENT, ESRCH})  # of a removal these mean "done"
 class IpvsRow(NamedTuple):
     """What is needed to read and change objects of one kind."""
 
-    list: Callable[[Survey, Claims, int], Iterator[Standing]]  # all of a family, each with its owner
+    list: Callable[[Claims, ServerSlot, SeenService], Iterator[Standing]]  # what there is of a service
     find_fault: Callable[[Survey, Claims, Any, Any, Any], str]  # (…, slot, member, value) → what would be swallowed
     new: int  # commands
     set: int
@@ -47,30 +48,28 @@ class IpvsStep(NamedTuple):
     is_new: bool = False
 
 
-def list_services(survey: Survey, claims: Claims, family: int) -> Iterator[Standing]:
-    """All services of a family, as the claims have it."""
-    slot = ServiceSlot(family)
-    for place, service in survey.services.items():
-        if place.family == family:
-            claim = claims.of_service(place)
-            value = service.value
-            if claim is not None:
-                value = value._replace(protocol=claim.protocol, is_shared=claim.is_shared)
-            yield Standing(slot, place.service, value)
+def list_service(claims: Claims, place: ServerSlot, service: SeenService) -> Iterator[Standing]:
+    """A service as an object, with its owner as the claims have it."""
+    claim = claims.of_service(place)
+    value = service.value
+    if claim is not None:
+        value = value._replace(protocol=claim.protocol, is_shared=claim.is_shared)
+    yield Standing(ServiceSlot(place.family), place.service, value)
 
 
-def list_servers(survey: Survey, claims: Claims, family: int) -> Iterator[Standing]:
-    """All servers of all services of a family, as the claims have it."""
-    alike: dict[ServerValue, ServerValue] = {}  # one value for all that are
-    for place, service in survey.services.items():
-        if place.family == family:
-            owner = claims.of_service(place)
-            whole = owner.protocol if owner is not None and not owner.is_shared else 0
-            claimed = claims.servers_of(place)
-            for member, value in service.servers.items():
-                claim = claimed.get(member)
-                owned = value._replace(protocol=claim.protocol if claim else whole)
-                yield Standing(place, member, alike.setdefault(owned, owned))
+def list_servers(claims: Claims, place: ServerSlot, service: SeenService) -> Iterator[Standing]:
+    """The servers of a service as objects, with their owners as the claims have it."""
+    owner = claims.of_service(place)
+    whole = owner.protocol if owner is not None and not owner.is_shared else 0
+    claimed = claims.servers_of(place)
+    for member, value in service.servers.items():
+        claim = claimed.get(member)
+        yield Standing(place, member, _own(value, claim.protocol if claim else whole))
+
+
+@lru_cache(maxsize=1024)  # one value for all that are alike
+def _own(value: ServerValue, protocol: int) -> ServerValue:
+    return value._replace(protocol=protocol)
 
 
 def _find_service_fault(
@@ -91,7 +90,7 @@ def _find_server_fault(
 
 ROWS: Final[Mapping[Kind, IpvsRow]] = {
     Kind.SERVICE: IpvsRow(
-        list_services,
+        list_service,
         _find_service_fault,
         codec.NEW_SERVICE,
         codec.SET_SERVICE,

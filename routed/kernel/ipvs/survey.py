@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable
 from errno import EPROTO, ESRCH
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from routed.kernel.codec.attributes import MalformedMessage
@@ -66,6 +67,11 @@ class Survey:
         """We are about to change these services, or servers of them."""
         self._touched.update(places)
 
+    @property
+    def is_touched(self) -> bool:
+        """Have we changed something that was not read since?"""
+        return bool(self._touched)
+
     def look(self) -> Generator[None, None, None]:
         """Bring ``services`` up to date, in slices."""
         self._claims.load()
@@ -75,7 +81,7 @@ class Survey:
         is_fresh = last is not None and last.table is not None and now - last.since < self._trust
         if last and is_fresh and (raw, references) == (last.raw, last.references) and not self._touched:
             return
-        table = _parse(raw)
+        table = yield from _parse(raw)
         if last is None or not is_fresh or table is None or last.table is None:
             yield from self._read_all(table or {})
             self._last = Glance(raw, references, table, now)
@@ -175,7 +181,7 @@ class Survey:
             except MalformedMessage:
                 self.malformed += 1
             else:
-                found[member] = value
+                found[member] = _only(value)
         return found
 
     def _decode_service(self, message: IpvsMessage) -> tuple[ServerSlot, ServiceValue] | None:
@@ -216,9 +222,15 @@ def read_traffic(connection: Connection, place: ServerSlot) -> tuple[Traffic, di
     ), servers
 
 
-def _parse(raw: bytes | None) -> ProcTable | None:
+def _parse(raw: bytes | None) -> Generator[None, None, ProcTable | None]:
     """The table, where it is one that we can read."""
     try:
-        return None if raw is None else parse_table(raw)
+        return None if raw is None else (yield from parse_table(raw))
     except (ValueError, LookupError):
         return None
+
+
+@lru_cache(maxsize=1024)
+def _only(value: ServerValue) -> ServerValue:
+    """One value for all that are alike."""
+    return value
