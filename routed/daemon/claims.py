@@ -27,7 +27,7 @@ from routed.daemon.storage import (
     read_document,
     replace_file,
 )
-from routed.kernel.ipvs.claims import TYPES, Claim, ClaimOrigin
+from routed.kernel.ipvs.claims import TYPES, Claim, ClaimOrigin, place_of
 from routed.model.handover import make_codec
 from routed.model.objects import Key, Kind
 
@@ -127,8 +127,17 @@ def _decode(content: bytes, origin: ClaimOrigin) -> list[Claim]:
     claims = []
     for line in content.split(_LINE_END)[1:-1]:
         kind, slot, member, value = json.loads(line)
-        claims.append(Claim(Key(Kind(kind), decode(slot), decode(member)), decode(value)))
+        claims.append(_check(Claim(Key(Kind(kind), decode(slot), decode(member)), decode(value))))
     return claims
+
+
+def _check(claim: Claim) -> Claim:
+    """The same. Raises one of ``DAMAGES`` where it is none."""
+    key, value = claim
+    hash((key, place_of(key).family, value))
+    if value is not None and type(value.protocol) is not int:
+        raise ValueError(f"{value.protocol!r} is no protocol number")
+    return claim
 
 
 def _encode(claims: Iterable[Claim]) -> bytes:

@@ -23,6 +23,9 @@ MARKED: Final = Claim(service_key(MARK), ServiceValue(115, "rr"))
 GIVEN_UP: Final = Claim(SERVER.key, None)
 
 
+HEAD: Final = '{"version": 1, "boot": "5f0c", "namespace": "cookie 1"}\n'
+
+
 def make(folder: Path) -> tuple[ClaimsFile, list[str]]:
     said: list[str] = []
     return ClaimsFile(folder / "state", said.append), said
@@ -64,9 +67,13 @@ def test_what_was_claimed_elsewhere_or_before_the_boot_is_nothing_and_no_damage(
         "[]",
         '{"version": 1}',
         '{"version": 0, "boot": "5f0c", "namespace": "cookie 1"}',
-        '{"version": 1, "boot": "5f0c", "namespace": "cookie 1"}\n["service"]\n',
-        '{"version": 1, "boot": "5f0c", "namespace": "cookie 1"}\n["service", {"Path": {}}, null, null]\n',
-        '{"version": 1, "boot": "5f0c", "namespace": "cookie 1"}\n{{{\n',
+        HEAD + '["service"]\n',
+        HEAD + '["service", {"Path": {}}, null, null]\n',
+        HEAD + "{{{\n",
+        HEAD + '["service", null, null, null]\n',
+        HEAD + '["lamp", {"ServiceSlot": {"family": 2}}, null, null]\n',
+        HEAD + '["service", {"ServiceSlot": {"family": 2}}, 7, 7]\n',
+        HEAD + '["server", {"ServiceSlot": {"family": 2}}, {"dict": []}, null]\n',
         "\x00\x00",
     ],
 )
