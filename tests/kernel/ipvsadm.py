@@ -29,7 +29,7 @@ from routed.model.ipvs import (
     ServerValue,
     ServiceValue,
 )
-from routed.model.net import IPV4, IPV6, format_endpoint
+from routed.model.net import IPV4, IPV6, format_address
 
 NO_IPVS: Final = "no IPVS, ipvsadm or right here: these run in the virtual machine, make test-vm"
 
@@ -83,7 +83,13 @@ def key_words(slot: ServerSlot) -> str:
     service = slot.service
     if service.fwmark:
         return f"-f {service.fwmark}{' -6' * (slot.family == IPV6)}"
-    return f"{_IPPROTOS[service.ipproto]} {format_endpoint(service.address, service.port)}"
+    return f"{_IPPROTOS[service.ipproto]} {endpoint(service.address, service.port)}"
+
+
+def endpoint(address: bytes, port: int) -> str:
+    """An address and a port, which may be 0."""
+    name = format_address(address)
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 
 def service_line(slot: ServerSlot, value: ServiceValue) -> str:
@@ -109,8 +115,8 @@ def service_line(slot: ServerSlot, value: ServiceValue) -> str:
 
 def server_line(slot: ServerSlot, member: ServerMember, value: ServerValue) -> str:
     """The line that makes a server, as ``ipvsadm -Sn`` prints it."""
-    endpoint = format_endpoint(member.address, member.port)
-    words = [f"-a {key_words(slot)} -r {endpoint} {_FORWARDS[value.forward]} -w {value.weight}"]
+    at = endpoint(member.address, member.port)
+    words = [f"-a {key_words(slot)} -r {at} {_FORWARDS[value.forward]} -w {value.weight}"]
     if value.forward == TUNNEL:
         words.append(f"--tun-type {_TUNNELS[value.tunnel]}")
         if value.tunnel == GUE:

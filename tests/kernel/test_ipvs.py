@@ -109,7 +109,8 @@ def make_services(family: int, address: str) -> Services:
         at(0): persistent("rr", 1, width),
         at(5060, UDP): persistent("rr", 600, width, engine="sip"),
         ServerSlot(family, ServiceMember(fwmark=7)): plain("rr"),
-        ServerSlot(family, ServiceMember(fwmark=0xFFFFFFFF)): persistent("mh", 300, 24, SCHEDULER_2),
+        # ipvsadm prints a mark with the highest bit as a negative number
+        ServerSlot(family, ServiceMember(fwmark=0x7FFFFFFF)): persistent("mh", 300, 24, SCHEDULER_2),
     }
 
 

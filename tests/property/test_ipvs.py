@@ -603,6 +603,14 @@ def test_ten_thousand_services(scene: Scene) -> None:
     assert scene.peer.asked == []
 
 
+def test_where_nothing_is_claimed_nothing_has_to_be_read(scene: Scene) -> None:
+    assert list(scene.ipvs.find_owned(Kind.SERVICE, (V4, V6), Marks(OURS))) == []
+    assert scene.do(Verb.ADD, SLOT, [WEB], RR) == []
+    scene.start()
+    assert list(scene.ipvs.find_owned(Kind.SERVICE, (V4, V6), Marks(OURS))) == [Scope(Kind.SERVICE, V4)]
+    assert list(scene.ipvs.find_owned(Kind.SERVER, (V4, V6), Marks(OURS))) == [Scope(Kind.SERVER, V4)]
+
+
 # --- whose it is ------------------------------------------------------------------------------------------------------
 
 

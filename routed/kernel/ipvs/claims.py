@@ -108,7 +108,8 @@ class Claims:
         return found
 
     def places(self) -> Collection[ServerSlot]:
-        """Every service that is claimed itself, or has a claimed server."""
+        """Every service that is claimed itself, or has a claimed server. Raises OSError."""
+        self.load()
         return self._claimed.keys()
 
     def keys_of(self, service: ServerSlot) -> Collection[Key]:

@@ -7,6 +7,7 @@ nothing has changed. Here belongs only what ties connection, survey and claims t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from errno import EINVAL
 from itertools import count
 from os import strerror
@@ -145,9 +146,15 @@ class Ipvs:
         return stamp.stamp_by_number(marks)
 
     def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
-        """The dumps that show everything of a kind that is ours."""
+        """The dumps that show everything of a kind that is ours: none where nothing is claimed.
+
+        So on a host that has nothing to do with IPVS its module is not loaded by our looking.
+        """
         del marks
-        return [Scope(kind, family) for family in families]
+        with suppress(OSError):
+            claimed = {place.family for place in self._claims.places()}
+            return [Scope(kind, family) for family in families if family in claimed]
+        return [Scope(kind, family) for family in families]  # not known: a dump will say why
 
     def must_keep_mark(self, drift: Drift) -> bool:
         """Is nothing wrong but a mark that cannot be changed? A claim always can."""
