@@ -28,7 +28,7 @@ from routed.daemon.storage import (
     read_document,
     replace_file,
 )
-from routed.kernel.ipvs.claims import TYPES, Claim, Origin
+from routed.kernel.ipvs.claims import TYPES, Claim, ClaimOrigin, place_of
 from routed.model.handover import make_codec
 from routed.model.objects import Key, Kind
 
@@ -46,7 +46,7 @@ class ClaimsFile:
         self._path = state_dir / CLAIMS
         self._complain = complain
 
-    def read(self, origin: Origin) -> list[Claim]:
+    def read(self, origin: ClaimOrigin) -> list[Claim]:
         """What is kept under this origin. Nothing where that is of another one, or damaged, which is complained of.
 
         Raises OSError where it is there and cannot be read just now.
@@ -79,7 +79,7 @@ class ClaimsFile:
         finally:
             os.close(handle)
 
-    def replace(self, origin: Origin, claims: Iterable[Claim]) -> None:
+    def replace(self, origin: ClaimOrigin, claims: Iterable[Claim]) -> None:
         """Keep these and nothing else. Raises OSError, and then what was kept before still is."""
         try:
             _read_head(self._path.read_bytes())
@@ -95,30 +95,29 @@ class ClaimsFile:
 
 
 class NoClaims:
-    """Nothing is ours, for who only looks around."""
+    """For who only looks around: nothing is ours, and nothing is kept."""
 
-    def read(self, _origin: Origin) -> list[Claim]:
+    def read(self, origin: ClaimOrigin) -> list[Claim]:
         """None."""
+        del origin
         return []
 
     def append(self, claims: Iterable[Claim]) -> None:
         """Nothing."""
 
-    def replace(self, origin: Origin, claims: Iterable[Claim]) -> None:
+    def replace(self, origin: ClaimOrigin, claims: Iterable[Claim]) -> None:
         """Nothing."""
 
 
-class SeenClaims:
-    """The same for who only reads: it keeps nothing of what it is told."""
+class SeenClaims(NoClaims):
+    """For who only reads: it keeps nothing of what it is told."""
 
     def __init__(self, file: ClaimsFile) -> None:
-        self.read = file.read
+        self._file = file
 
-    def append(self, claims: Iterable[Claim]) -> None:
-        """Nothing."""
-
-    def replace(self, origin: Origin, claims: Iterable[Claim]) -> None:
-        """Nothing."""
+    def read(self, origin: ClaimOrigin) -> list[Claim]:
+        """What is kept. Raises OSError as ``ClaimsFile`` does."""
+        return self._file.read(origin)
 
 
 def _write_at(handle: int, content: bytes, start: int) -> None:
@@ -128,13 +127,13 @@ def _write_at(handle: int, content: bytes, start: int) -> None:
     os.ftruncate(handle, start + len(content))
 
 
-def _read_head(content: bytes) -> Origin:
+def _read_head(content: bytes) -> ClaimOrigin:
     """Where what follows the first line holds. Raises NewerFormatError, and one of ``DAMAGES`` for anything else."""
     document = read_document(content.partition(_LINE_END)[0], VERSION)
-    return Origin(str(document["boot"]), str(document["namespace"]))
+    return ClaimOrigin(str(document["boot"]), str(document["namespace"]))
 
 
-def _decode(content: bytes, origin: Origin) -> list[Claim]:
+def _decode(content: bytes, origin: ClaimOrigin) -> list[Claim]:
     """What is kept under this origin, without a last line that is not whole. Raises as ``_read_head`` does."""
     if _read_head(content) != origin:
         return []
@@ -142,8 +141,17 @@ def _decode(content: bytes, origin: Origin) -> list[Claim]:
     claims = []
     for line in content.split(_LINE_END)[1:-1]:
         kind, slot, member, value = json.loads(line)
-        claims.append(Claim(Key(Kind(kind), decode(slot), decode(member)), decode(value)))
+        claims.append(_check(Claim(Key(Kind(kind), decode(slot), decode(member)), decode(value))))
     return claims
+
+
+def _check(claim: Claim) -> Claim:
+    """The same. Raises one of ``DAMAGES`` where it is none."""
+    key, value = claim
+    hash((key, place_of(key).family, value))
+    if value is not None and type(value.protocol) is not int:
+        raise ValueError(f"{value.protocol!r} is no protocol number")
+    return claim
 
 
 def _encode(claims: Iterable[Claim]) -> bytes:

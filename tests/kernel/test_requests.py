@@ -72,8 +72,8 @@ def trouble(monkeypatch: pytest.MonkeyPatch) -> Trouble:
     made = Trouble()
     open_ = sockets.open_request_socket
 
-    def open_troubled(buffer: int, deadline: float, port: int = 0) -> socket.socket:
-        return cast("socket.socket", TroubledSocket(open_(buffer, deadline, port), made))
+    def open_troubled(buffer: int, deadline: float, port: int = 0, bus: int = sockets.ROUTE) -> socket.socket:
+        return cast("socket.socket", TroubledSocket(open_(buffer, deadline, port, bus), made))
 
     monkeypatch.setattr(sockets, "open_request_socket", open_troubled)
     return made

@@ -1,8 +1,8 @@
 """IPVS in memory, as Linux 6.1 was seen to behave, spoken to in the bytes of generic netlink.
 
-It is a ``Requests`` and an ``Outside`` of ``routed.kernel.ipvs``. It reads and writes messages by itself, so that a
-mistake of the codec does not cancel out. Here belongs what the kernel does, never what routed should do about it. What
-it leaves out: the trash, connections, the synchronisation of connections.
+It is a ``GenericSocket`` and an ``Outside`` of ``routed.kernel.ipvs``. It reads and writes messages by itself, so that
+a mistake of the codec does not cancel out. Here belongs what the kernel does, never what routed should do about it.
+What it leaves out: the trash, connections, the synchronisation of connections.
 
 Sources: ip_vs_genl_set_cmd, ip_vs_genl_dump_services and ip_vs_genl_dump_dests in net/netfilter/ipvs/ip_vs_ctl.c.
 """
@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from errno import EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESRCH
+from functools import partial
+from itertools import islice
 from socket import AF_INET, AF_INET6
 from struct import pack, unpack
 from typing import Final
@@ -30,7 +32,6 @@ ENGINES: Final = frozenset({"sip"})
 TUNNEL: Final = 2
 GUE: Final = 1
 HASHED: Final = 2
-PIECE: Final = 3  # messages in one datagram of a dump: few, so that much can happen in between
 FORWARDS: Final = {0: "Masq", 1: "Local", 2: "Tunnel", 3: "Route"}
 STATS: Final = b"".join(attribute(one, pack("=Q", 0)) for one in range(1, 11))
 
@@ -73,6 +74,7 @@ class FakeIpvs:
     asked: list[int] = field(default_factory=list)  # the commands
     datagrams: int = 0  # sent to the kernel
     timeouts: list[int] = field(default_factory=lambda: [900, 120, 300])
+    piece: int = 3  # messages in one datagram of a dump: few, so that much can happen in between
     users: int = 0  # references of the module beside services
 
     def connect(self) -> FakeSocket:
@@ -144,22 +146,24 @@ class FakeIpvs:
         """It goes on by counting, over what stands there by then."""
         done = 0
         while True:
-            if command == GET_SERVICE:
-                bodies = [_fill_service(key, one) for key, one in reversed(self.services.items())]
-            elif command == GET_DEST:
-                key, _ = _parse_service(attributes)
-                service = self.services.get(key)
-                dests = service.dests.items() if service else ()
-                bodies = [_fill_dest(dest, values, self.counted.get(dest, (0, 0, 0))) for dest, values in dests]
-            else:
-                raise RefusedError(EOPNOTSUPP)
-            piece = bodies[done : done + PIECE]
-            done += PIECE
-            if not piece:
+            bodies = [fill() for fill in self._list(command, attributes, done, done + self.piece)]
+            done += len(bodies)
+            if not bodies:
                 yield [(DONE, bytes(4))]
                 return
-            yield [(self.family, body) for body in piece]
+            yield [(self.family, body) for body in bodies]
             self.meanwhile()
+
+    def _list(self, command: int, attributes: dict[int, bytes], start: int, stop: int) -> Iterator[Callable[[], bytes]]:
+        if command == GET_SERVICE:
+            for key, one in islice(reversed(self.services.items()), start, stop):
+                yield partial(_fill_service, key, one)
+        elif command == GET_DEST:
+            service = self.services.get(_parse_service(attributes)[0])
+            for dest, values in islice(service.dests.items() if service else (), start, stop):
+                yield partial(_fill_dest, dest, values, self.counted.get(dest, (0, 0, 0)))
+        else:
+            raise RefusedError(EOPNOTSUPP)
 
     def _change(self, command: int, attributes: dict[int, bytes]) -> None:
         if command == SET_CONFIG:

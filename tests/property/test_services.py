@@ -16,7 +16,7 @@ import pytest
 from routed.core.troubles import State
 from routed.daemon.claims import ClaimsFile
 from routed.daemon.ipvs import CLAIMS, SeldomIpvs
-from routed.kernel.ipvs.claims import Origin
+from routed.kernel.ipvs.claims import ClaimOrigin
 from routed.kernel.ipvs.dataplane import Ipvs
 from routed.model import ipvs
 from routed.model.checks import Ruling, key_of
@@ -32,7 +32,7 @@ VIP, ONE, TWO = (parse_address(text) for text in ("10.0.0.1", "10.0.0.11", "10.0
 PORT = 443
 KEY = (int(AF_INET), ipvs.TCP, VIP, PORT, 0)
 MEMBER = ServiceMember(ipvs.TCP, VIP, PORT)
-HERE = Origin("this boot", "this namespace")
+HERE = ClaimOrigin("this boot", "this namespace")
 NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, GET_DEST = range(1, 9)
 CHANGES = {NEW_SERVICE, SET_SERVICE, DEL_SERVICE, NEW_DEST, SET_DEST, DEL_DEST}
 

@@ -45,6 +45,8 @@ TABLES: Final = {
     ("intent/loops.py", "ROADS"),
     ("intent/ways.py", "PLACES"),
     ("kernel/codec/__init__.py", "CODECS"),
+    ("kernel/ipvs/claims.py", "PLACES"),
+    ("kernel/ipvs/kinds.py", "ROWS"),
     ("kernel/stamp.py", "STAMPS"),
 }
 
@@ -86,6 +88,9 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
     ("daemon/lifelines.py", "_read_rules", "dataplanes.by_kind[Kind.RULE]"): "likewise: packets go by routes",
     ("daemon/lifelines.py", "_find_others", "host.wanted.desired.wants[Kind.ROUTE]"): "likewise",
     ("daemon/lookups.py", "Lookups._read_around", "self._dataplanes.by_kind[Kind.ROUTE]"): "likewise",
+    ("intent/server_checks.py", "derive_server_checks", "isinstance(entry, ServiceEntry)"): (
+        "the one table whose parts have checks of their own; more than one would be a column"
+    ),
     ("kernel/defaults.py", "_decode_zeros", "isinstance(route.member, bytes)"): "tells mypy what a route's member is",
     ("kernel/kernel.py", "Kernel.read_addresses", "CODECS[Kind.ADDRESS]"): (
         "addresses are facts of the host as well, and these are read where nobody wants any"

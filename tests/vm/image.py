@@ -27,7 +27,7 @@ RELEASE: Final = "bookworm"
 PYTHON: Final = "3.11"  # of that release
 PACKAGES: Final = (
     *("systemd-sysv", "dbus", "udev", "kmod", "linux-image-cloud-amd64"),
-    *("iproute2", "netbase", "procps", "python3", "strace", "network-manager"),
+    *("iproute2", "ipvsadm", "netbase", "procps", "python3", "strace", "network-manager"),
 )
 DISABLED: Final = "NetworkManager NetworkManager-wait-online e2scrub_reap systemd-pstore"  # a test starts what it needs
 MASKED: Final = " ".join(  # what no test looks at: it makes an emulated boot a third longer
@@ -41,7 +41,7 @@ MASKED: Final = " ".join(  # what no test looks at: it makes an emulated boot a 
             "systemd-logind.service",
         ),
         *("modprobe@configfs.service", "modprobe@drm.service", "modprobe@fuse.service", "modprobe@dm_mod.service"),
-        *("modprobe@loop.service", "modprobe@efi_pstore.service", "getty.target", "user@.service"),
+        *("modprobe@loop.service", "modprobe@efi_pstore.service", "getty.target", "user@.service", "ipvsadm.service"),
     )
 )
 TOOLS: Final = ("hypothesis", "pytest", "pytest-timeout", "pytest-xdist")  # they run tests/kernel inside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kernel.ipvsadm import NO_IPVS
 from tests.system.drivers import NO_DUMMY
 from tests.vm.host import Host
 
@@ -25,3 +26,4 @@ def test_what_passes_elsewhere_passes_on_debians_kernel(host: Host) -> None:
     )
     assert done.code == 0, done.out + done.err
     assert NO_DUMMY not in done.out  # what is skipped elsewhere
+    assert NO_IPVS not in done.out

@@ -28,7 +28,7 @@ _NAMESPACE: Final = Path("/proc/thread-self/ns/net")
 _SPARE: Final = 1024  # changes more than there are claims, after which all are written anew
 
 
-class Origin(NamedTuple):
+class ClaimOrigin(NamedTuple):
     """Where a claim holds."""
 
     boot: str
@@ -45,7 +45,7 @@ class Claim(NamedTuple):
 class Store(Protocol):
     """Keeps claims. Who may not change anything takes one that keeps nothing of what it is told."""
 
-    def read(self, origin: Origin) -> Iterable[Claim]:
+    def read(self, origin: ClaimOrigin) -> Iterable[Claim]:
         """What was kept under this origin, in order; nothing where that is of another one, or damaged. OSError."""
 
     def append(self, claims: Iterable[Claim]) -> None:
@@ -54,27 +54,27 @@ class Store(Protocol):
         Raises OSError, and then none of them is kept: FileNotFoundError where nothing is kept any more.
         """
 
-    def replace(self, origin: Origin, claims: Iterable[Claim]) -> None:
+    def replace(self, origin: ClaimOrigin, claims: Iterable[Claim]) -> None:
         """Keep these and nothing else. Raises OSError, and then what was kept before still is."""
 
 
-def read_origin() -> Origin:
+def read_origin() -> ClaimOrigin:
     """That of this boot, and of the network namespace of the calling thread. Raises OSError."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
             namespace = f"cookie {int.from_bytes(asked.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), byteorder)}"
     except OSError:
         namespace = f"inode {_NAMESPACE.stat().st_ino}"
-    return Origin(_BOOT_ID.read_text(encoding="ascii").strip(), namespace)
+    return ClaimOrigin(_BOOT_ID.read_text(encoding="ascii").strip(), namespace)
 
 
 class Claims:
     """All claims, read from the store at their first use. One thread at a time."""
 
-    def __init__(self, store: Store, find_origin: Callable[[], Origin] = read_origin) -> None:
+    def __init__(self, store: Store, find_origin: Callable[[], ClaimOrigin] = read_origin) -> None:
         self._store = store
         self._find_origin = find_origin
-        self._origin: Origin | None = None
+        self._origin: ClaimOrigin | None = None
         self._claimed: dict[ServerSlot, dict[Key, Value]] = {}  # by the service that each belongs to
         self._count = 0
         self._unwritten: dict[Key, Value | None] = {}  # what the store could not take
@@ -108,7 +108,8 @@ class Claims:
         return found
 
     def places(self) -> Collection[ServerSlot]:
-        """Every service that is claimed itself, or has a claimed server."""
+        """Every service that is claimed itself, or has a claimed server. Raises OSError."""
+        self.load()
         return self._claimed.keys()
 
     def keys_of(self, service: ServerSlot) -> Collection[Key]:
@@ -166,7 +167,7 @@ class Claims:
 
 
 # The service that a key of each kind names, or in which the server stands that it names.
-_PLACES: Final[Mapping[Kind, Callable[[Any, Any], ServerSlot]]] = {
+PLACES: Final[Mapping[Kind, Callable[[Any, Any], ServerSlot]]] = {
     Kind.SERVICE: lambda slot, member: ServerSlot(slot.family, member),
     Kind.SERVER: lambda slot, _member: slot,
 }
@@ -184,4 +185,4 @@ def server_key(service: ServerSlot, member: ServerMember) -> Key:
 
 def place_of(key: Key) -> ServerSlot:
     """The service that belongs to a key."""
-    return _PLACES[key.kind](key.slot, key.member)
+    return PLACES[key.kind](key.slot, key.member)

@@ -9,7 +9,7 @@ Sources: genl_rcv_msg in net/netlink/genetlink.c; include/uapi/linux/genetlink.h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from errno import ENOENT, EPROTO
 from os import strerror
 from struct import Struct
@@ -30,11 +30,13 @@ from routed.kernel.codec.attributes import (
     number,
     walk,
 )
+from routed.kernel.dump import finish
 from routed.kernel.ipvs.refusals import NO_IPVS
 from routed.kernel.requests import DEADLINE, RequestSocket
 
 _BUFFER: Final = 256 << 10  # bytes: the answers to one batch, or two pieces of a dump
 _DATAGRAM: Final = 1 << 16  # bytes; the kernel fills at most 32 KiB of a dump at a time
+_SLICE: Final = 8  # datagrams between two breaths of the caller
 _CONTROL: Final = 16  # GENL_ID_CTRL
 _GET_FAMILY: Final = Struct("=BBH").pack(3, 1, 0) + attribute_text(2, "IPVS")  # CTRL_CMD_GETFAMILY by its name
 _FAMILY_ID: Final = 1  # CTRL_ATTR_FAMILY_ID
@@ -42,7 +44,7 @@ _HEAD_SIZE: Final = 4  # struct genlmsghdr
 _result: Final = Struct("=i").unpack_from
 
 
-class Requests(Protocol):
+class GenericSocket(Protocol):
     """What of a ``RequestSocket`` is needed."""
 
     def take_numbers(self, count: int) -> int:
@@ -61,7 +63,7 @@ class Requests(Protocol):
         """Close the socket."""
 
 
-class Message(NamedTuple):
+class IpvsMessage(NamedTuple):
     """One message of an answer, where it stands in its datagram."""
 
     data: bytes
@@ -69,7 +71,7 @@ class Message(NamedTuple):
     end: int
 
 
-def open_socket() -> Requests:
+def open_socket() -> GenericSocket:
     """A socket for requests of generic netlink. Raises OSError."""
     return RequestSocket(_BUFFER, DEADLINE, bus=sockets.GENERIC)
 
@@ -77,9 +79,9 @@ def open_socket() -> Requests:
 class Connection:
     """Asks IPVS, in the network namespace of the thread that asks first. Raises OSError throughout."""
 
-    def __init__(self, connect: Callable[[], Requests] = open_socket) -> None:
+    def __init__(self, connect: Callable[[], GenericSocket] = open_socket) -> None:
         self._connect = connect
-        self._requests: Requests | None = None
+        self._requests: GenericSocket | None = None
         self._family = 0  # not known yet
 
     def close(self) -> None:
@@ -103,25 +105,28 @@ class Connection:
                 errors[place] = error
         return errors
 
-    def get(self, body: bytes) -> Message:
+    def get(self, body: bytes) -> IpvsMessage:
         """The answer to a question that has one message for an answer."""
-        found = self._ask(body, 0)
+        found = finish(self._ask(body, 0))
         if not found:
             raise OSError(EPROTO, "an answer without a message")
         return found[0]
 
-    def dump(self, body: bytes) -> list[Message]:
-        """All messages of a dump. Nothing says whether it is complete: see ``survey``."""
-        return self._ask(body, DUMP)
+    def dump(self, body: bytes) -> Generator[None, None, list[IpvsMessage]]:
+        """All messages of a dump, in slices; nothing else may be asked meanwhile.
 
-    def _ask(self, body: bytes, flags: int) -> list[Message]:
+        Nothing says whether it is complete: see ``survey``.
+        """
+        return (yield from self._ask(body, DUMP))
+
+    def _ask(self, body: bytes, flags: int) -> Generator[None, None, list[IpvsMessage]]:
         self.prepare()
         try:
-            return self._collect(self._family, body, flags)
+            return (yield from self._collect(self._family, body, flags))
         except OSError as error:
             if error.errno != ENOENT or not self._has_moved():
                 raise
-            return self._collect(self._family, body, flags)
+            return (yield from self._collect(self._family, body, flags))
 
     def _has_moved(self) -> bool:
         """Has the family another id than we thought? Then the module was loaded anew."""
@@ -131,7 +136,7 @@ class Connection:
 
     def _find_family(self) -> int:
         try:
-            [found] = self._collect(_CONTROL, _GET_FAMILY, 0)
+            [found] = finish(self._collect(_CONTROL, _GET_FAMILY, 0))
         except OSError as error:
             if error.errno == ENOENT:
                 raise OSError(ENOENT, NO_IPVS) from None
@@ -139,7 +144,7 @@ class Connection:
         attributes = walk(found.data, found.start + HEADER_SIZE + _HEAD_SIZE, found.end)
         return number(attributes.get(_FAMILY_ID, b""), 2)
 
-    def _open(self) -> Requests:
+    def _open(self) -> GenericSocket:
         if self._requests is None:
             self._requests = self._connect()
         return self._requests
@@ -159,27 +164,29 @@ class Connection:
         requests.conclude()
         return [errors[place] for place in range(len(bodies))]
 
-    def _collect(self, type_: int, body: bytes, flags: int) -> list[Message]:
+    def _collect(self, type_: int, body: bytes, flags: int) -> Generator[None, None, list[IpvsMessage]]:
         requests = self._open()
         sequence = requests.take_numbers(1)
         requests.ask(message(type_, REQUEST | flags, sequence, body))
-        found: list[Message] = []
-        while True:
+        found, error = _split(requests.receive(_DATAGRAM, sequence))
+        received = 1
+        while flags and error is None:
+            if not received % _SLICE:
+                yield
             objects, error = _split(requests.receive(_DATAGRAM, sequence))
             found += objects
-            if error is not None or not flags:
-                break
+            received += 1
         requests.conclude()
         if error:
             raise OSError(error, strerror(error))
         return found
 
 
-def _split(datagram: bytes) -> tuple[list[Message], int | None]:
+def _split(datagram: bytes) -> tuple[list[IpvsMessage], int | None]:
     """The objects in a datagram, and the errno by which the answer ends there, if it does."""
-    objects: list[Message] = []
+    objects: list[IpvsMessage] = []
     for type_, _, start, end in messages(datagram):
         if type_ in (DONE, ERROR):
             return objects, -_result(datagram, start + HEADER_SIZE)[0] if end - start > HEADER_SIZE else 0
-        objects.append(Message(datagram, start, end))
+        objects.append(IpvsMessage(datagram, start, end))
     return objects, None

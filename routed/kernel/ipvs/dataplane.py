@@ -7,6 +7,7 @@ nothing has changed. Here belongs only what ties connection, survey and claims t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from errno import EINVAL
 from itertools import count
 from os import strerror
@@ -15,26 +16,26 @@ from typing import Any, Final
 
 from routed.kernel import stamp
 from routed.kernel.ipvs import codec
-from routed.kernel.ipvs.claims import Claims, Origin, Store, place_of, read_origin
+from routed.kernel.ipvs.claims import ClaimOrigin, Claims, Store, place_of, read_origin
 from routed.kernel.ipvs.codec import Timeouts
-from routed.kernel.ipvs.connection import Connection, Requests, open_socket
-from routed.kernel.ipvs.kinds import GONE, ROWS, STEPS, Step, encode
-from routed.kernel.ipvs.refusals import find_server_fault, find_service_fault, is_misled
+from routed.kernel.ipvs.connection import Connection, GenericSocket, open_socket
+from routed.kernel.ipvs.kinds import GONE, ROWS, STEPS, IpvsStep, encode
 from routed.kernel.ipvs.survey import Survey, read_traffic
-from routed.kernel.ipvs.table import Files, Outside
+from routed.kernel.ipvs.table import Outside, ProcFiles
 from routed.model.change import Drift, Failure, Operation, Verb
-from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue, Traffic
+from routed.model.ipvs import ServerMember, ServerSlot, Traffic
 from routed.model.lifetime import Lifetime
 from routed.model.objects import Chunk, Key, Kind, Member, Scope, Slot, Standing, Value
 from routed.model.owner import Marks, Stamp
 
 MOST: Final = 32  # messages in one sendmsg
 TRUST: Final = 60.0  # seconds after which all is read anew, whatever /proc says
+_SLICE: Final = 512  # services that are listed between two breaths of the caller
 _CHUNK: Final = 512  # objects in one piece of a dump
 _instances = count()  # so that the dumps of one are never taken for those of another
 
 
-class Dump:
+class IpvsDump:
     """What stood in one scope. The fingerprint is the same as long as nothing of that has changed."""
 
     def __init__(self, fingerprint: bytes, standings: Sequence[Standing], version: tuple[int, int]) -> None:
@@ -55,7 +56,8 @@ class Dump:
 class Ipvs:
     """Services and servers of one network namespace, that of the thread which reads or applies first.
 
-    One thread at a time. Raises OSError throughout: ENOENT where this kernel has no IPVS.
+    One thread at a time, but for what is counted and the timeouts, which another may ask for meanwhile. Raises OSError
+    throughout: ENOENT where this kernel has no IPVS.
     """
 
     name: Final = "ipvs"
@@ -67,30 +69,25 @@ class Ipvs:
         self,
         store: Store,
         *,
-        connect: Callable[[], Requests] = open_socket,
+        connect: Callable[[], GenericSocket] = open_socket,
         outside: Outside | None = None,
-        find_origin: Callable[[], Origin] = read_origin,
+        find_origin: Callable[[], ClaimOrigin] = read_origin,
         clock: Callable[[], float] = monotonic,
         trust: float = TRUST,
     ) -> None:
         """``store`` keeps the claims; who only reads gives one that keeps nothing of what it is told."""
         self._connection = Connection(connect)
         self._claims = Claims(store, find_origin)
-        self._survey = Survey(self._connection, self._claims, outside or Files(), clock, trust)
+        self._reading = Connection(connect)  # in slices, between which something else may be asked
+        self._beside = Connection(connect)  # for who asks while a thread applies
+        self._survey = Survey(self._reading, self._claims, outside or ProcFiles(), clock, trust)
         self._instance = next(_instances)
-        self._dumps: dict[Scope, Dump] = {}
-        self._lists: dict[Kind, Callable[[int], Iterator[Standing]]] = {
-            Kind.SERVICE: self._list_services,
-            Kind.SERVER: self._list_servers,
-        }
-        self._faults: dict[Kind, Callable[[Any, Any, Any], str]] = {
-            Kind.SERVICE: self._find_service_fault,
-            Kind.SERVER: self._find_server_fault,
-        }
+        self._dumps: dict[Scope, IpvsDump] = {}
 
     def close(self) -> None:
-        """Close the socket. May be called twice."""
-        self._connection.close()
+        """Close the sockets. May be called twice."""
+        for connection in (self._connection, self._reading, self._beside):
+            connection.close()
 
     @property
     def malformed(self) -> int:
@@ -99,54 +96,45 @@ class Ipvs:
 
     # --- reading --------------------------------------------------------------------------------------------------
 
-    def read_dump(self, scope: Scope) -> Generator[None, None, Dump]:
+    def read_dump(self, scope: Scope) -> Generator[None, None, IpvsDump]:
         """All services of a family, or all servers of all services of a family."""
-        yield from self._survey.look()
-        version = (self._survey.changes, self._claims.changes)
         known = self._dumps.get(scope)
-        if known is not None and known.version == version:
-            return known
-        standings = list(self._lists[scope.kind](scope.family))
+        while True:
+            yield from self._survey.look()
+            version = (self._survey.changes, self._claims.changes)
+            if known is not None and known.version == version:
+                return known
+            standings = yield from self._list(scope)
+            if version == (self._survey.changes, self._claims.changes) and not self._survey.is_touched:
+                break  # else we changed something meanwhile
         if known is not None and known.standings == standings:
             fingerprint = known.fingerprint
         else:
             fingerprint = f"{self._instance} {version}".encode()
-        self._dumps[scope] = dump = Dump(fingerprint, standings, version)
+        self._dumps[scope] = dump = IpvsDump(fingerprint, standings, version)
         return dump
 
-    def _list_services(self, family: int) -> Iterator[Standing]:
-        slot = ServiceSlot(family)
-        for place, service in self._survey.services.items():
-            if place.family == family:
-                claim = self._claims.of_service(place)
-                value = service.value
-                if claim is not None:
-                    value = value._replace(protocol=claim.protocol, is_shared=claim.is_shared)
-                yield Standing(slot, place.service, value)
-
-    def _list_servers(self, family: int) -> Iterator[Standing]:
-        shared: dict[ServerValue, ServerValue] = {}  # one value for all that are alike
-        for place, service in self._survey.services.items():
-            if place.family == family:
-                owner = self._claims.of_service(place)
-                whole = owner.protocol if owner is not None and not owner.is_shared else 0
-                claimed = self._claims.servers_of(place)
-                for member, value in service.servers.items():
-                    claim = claimed.get(member)
-                    stamped = value._replace(protocol=claim.protocol if claim else whole)
-                    yield Standing(place, member, shared.setdefault(stamped, stamped))
+    def _list(self, scope: Scope) -> Generator[None, None, list[Standing]]:
+        list_ = ROWS[scope.kind].list
+        standings: list[Standing] = []
+        for place, (service, seen) in enumerate(list(self._survey.services.items())):
+            if service.family == scope.family:
+                standings += list_(self._claims, service, seen)
+            if not place % _SLICE:
+                yield
+        return standings
 
     def read_traffic(self, place: ServerSlot) -> tuple[Traffic, Mapping[ServerMember, Traffic]]:
         """What the kernel counts of a service and of each of its servers, asked now. ESRCH where it is not there."""
-        return read_traffic(self._connection, place)
+        return read_traffic(self._beside, place)
 
     def read_timeouts(self) -> Timeouts:
         """After how long connections are forgotten in this network namespace."""
-        return codec.decode_timeouts(*self._connection.get(codec.encode_timeouts_request()))
+        return codec.decode_timeouts(*self._beside.get(codec.encode_timeouts_request()))
 
     def write_timeouts(self, timeouts: Timeouts) -> None:
         """Set them; 0 leaves one as it is."""
-        [error] = self._connection.request([codec.encode_timeouts(timeouts)])
+        [error] = self._beside.request([codec.encode_timeouts(timeouts)])
         if error:
             raise OSError(error, strerror(error))
 
@@ -158,9 +146,15 @@ class Ipvs:
         return stamp.stamp_by_number(marks)
 
     def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
-        """The dumps that show everything of a kind that is ours."""
+        """The dumps that show everything of a kind that is ours: none where nothing is claimed.
+
+        So on a host that has nothing to do with IPVS its module is not loaded by our looking.
+        """
         del marks
-        return [Scope(kind, family) for family in families]
+        with suppress(OSError):
+            claimed = {place.family for place in self._claims.places()}
+            return [Scope(kind, family) for family in families if family in claimed]
+        return [Scope(kind, family) for family in families]  # not known: a dump will say why
 
     def must_keep_mark(self, drift: Drift) -> bool:
         """Is nothing wrong but a mark that cannot be changed? A claim always can."""
@@ -191,7 +185,7 @@ class Ipvs:
         for start in range(0, len(operation.members), size):
             yield tuple(self._apply_batch(operation, steps, operation.members[start : start + size]))
 
-    def _find_steps(self, operation: Operation) -> tuple[Step, ...]:
+    def _find_steps(self, operation: Operation) -> tuple[IpvsStep, ...]:
         """What has to be asked for; nothing where the content is there already."""
         steps, before = STEPS[operation.verb], operation.before
         if before is not None and steps == STEPS[Verb.REPLACE]:
@@ -200,10 +194,13 @@ class Ipvs:
                 return ()
         return steps
 
-    def _apply_batch(self, operation: Operation, steps: tuple[Step, ...], members: Sequence[Any]) -> Iterator[Failure]:
+    def _apply_batch(
+        self, operation: Operation, steps: tuple[IpvsStep, ...], members: Sequence[Any]
+    ) -> Iterator[Failure]:
         kind, slot, value = operation.kind, operation.slot, operation.value
         if steps and not steps[-1].is_removal:
-            faults = {member: self._faults[kind](slot, member, value) for member in members}
+            find_fault = ROWS[kind].find_fault
+            faults = {member: find_fault(self._survey, self._claims, slot, member, value) for member in members}
             yield from (Failure(member, EINVAL, fault) for member, fault in faults.items() if fault)
             members = [member for member, fault in faults.items() if not fault]
         keys = {member: Key(kind, slot, member) for member in members}
@@ -232,7 +229,7 @@ class Ipvs:
         self._claims.settle(after)
         yield from failures.values()
 
-    def _send(self, operation: Operation, steps: tuple[Step, ...], members: Sequence[Any]) -> dict[Member, Failure]:
+    def _send(self, operation: Operation, steps: tuple[IpvsStep, ...], members: Sequence[Any]) -> dict[Member, Failure]:
         """Ask for all steps of all members; the first failure of each."""
         kind, slot, value = operation.kind, operation.slot, operation.value
         asked = [(member, step) for member in members for step in steps]
@@ -244,18 +241,3 @@ class Ipvs:
             if error and not (step.is_removal and error in GONE) and member not in failures:
                 failures[member] = Failure(member, error, ROWS[kind].explain(error, slot, member, value))
         return failures
-
-    # --- what the kernel would swallow ----------------------------------------------------------------------------
-
-    def _find_service_fault(self, slot: ServiceSlot, member: ServiceMember, value: ServiceValue) -> str:
-        if fault := find_service_fault(slot, member, value):
-            return fault
-        known = self._survey.services.get(ServerSlot(slot.family, member))
-        if known and any(is_misled(value, server) for server in known.servers.values()):
-            return "with one-packet clients would get answers from the own addresses of its masq servers"
-        return ""
-
-    def _find_server_fault(self, slot: ServerSlot, _member: ServerMember, value: ServerValue) -> str:
-        known = self._survey.services.get(slot)
-        service = self._claims.of_service(slot) or (known.value if known else None)
-        return find_server_fault(service, value)

@@ -34,6 +34,7 @@ from routed.model.net import ADDRESS_LENGTH
 
 MOST: Final = 0x7FFFFFFF  # weight and thresholds: signed in the kernel
 NO_IPVS: Final = "this kernel has no IPVS: its module ip_vs is missing or barred (modprobe ip_vs says more)"
+MISLED: Final = "with one-packet and masq clients would get answers from the own address of the server"
 _GONE: Final = "somebody has deleted it meanwhile"
 _THERE: Final = "somebody else has put it meanwhile"
 _ANYWHERE: Final = {
@@ -44,6 +45,8 @@ _ANYWHERE: Final = {
 
 def find_service_fault(slot: ServiceSlot, member: ServiceMember, value: ServiceValue) -> str:
     """What the kernel would swallow of a service, in words; empty where there is nothing."""
+    if not (0 <= member.fwmark <= 0xFFFFFFFF and 0 <= member.port <= 0xFFFF):
+        return "a mark has 32 bits, and a port 16"
     if not member.fwmark:
         if not member.address:
             return "a service takes an address, or a mark that is not 0"
@@ -72,7 +75,7 @@ def find_server_fault(service: ServiceValue | None, value: ServerValue) -> str:
         if not 0 <= given <= MOST:
             return f"a {name} is a number from 0 to {MOST}"
     if service is not None and is_misled(service, value):
-        return "with one-packet its clients would get answers from its own address: masq takes a service without it"
+        return MISLED
     return ""
 
 

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable
 from errno import EPROTO, ESRCH
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from routed.kernel.codec.attributes import MalformedMessage
+from routed.kernel.dump import finish
 from routed.kernel.ipvs import codec
 from routed.kernel.ipvs.claims import Claims, server_key
-from routed.kernel.ipvs.connection import Connection, Message
-from routed.kernel.ipvs.table import Outside, Table, parse_table
+from routed.kernel.ipvs.connection import Connection, IpvsMessage
+from routed.kernel.ipvs.table import Outside, ProcTable, parse_table
 from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceValue, Traffic
 from routed.model.objects import Key
 
@@ -27,19 +29,19 @@ _MESSAGES: Final = 128  # messages that are decoded in between
 Servers = dict[ServerMember, ServerValue]
 
 
-class Service(NamedTuple):
+class SeenService(NamedTuple):
     """One service as it was read; nothing here has an owner."""
 
     value: ServiceValue
     servers: Servers
 
 
-class Look(NamedTuple):
+class Glance(NamedTuple):
     """What /proc said, and when everything was read."""
 
     raw: bytes | None
     references: bytes | None
-    table: Table | None
+    table: ProcTable | None
     since: float  # when all was read
 
 
@@ -49,21 +51,26 @@ class Survey:
     def __init__(
         self, connection: Connection, claims: Claims, outside: Outside, clock: Callable[[], float], trust: float
     ) -> None:
-        """Everything is read anew after ``trust`` seconds, whatever /proc says."""
+        """Everything is read anew after ``trust`` seconds, whatever /proc says. ``connection`` is for nothing else."""
         self._connection = connection
         self._claims = claims
         self._outside = outside
         self._clock = clock
         self._trust = trust
-        self._last: Look | None = None
+        self._last: Glance | None = None
         self._touched: set[ServerSlot] = set()
-        self.services: dict[ServerSlot, Service] = {}
+        self.services: dict[ServerSlot, SeenService] = {}
         self.changes = 0  # ever: what was listed before is outdated where this has grown
         self.malformed = 0
 
     def touch(self, places: Iterable[ServerSlot]) -> None:
         """We are about to change these services, or servers of them."""
         self._touched.update(places)
+
+    @property
+    def is_touched(self) -> bool:
+        """Have we changed something that was not read since?"""
+        return bool(self._touched)
 
     def look(self) -> Generator[None, None, None]:
         """Bring ``services`` up to date, in slices."""
@@ -77,16 +84,16 @@ class Survey:
         is_fresh = last is not None and last.table is not None and now - last.since < self._trust
         if last and is_fresh and (raw, references) == (last.raw, last.references) and not self._touched:
             return
-        table = _parse(raw)
+        table = yield from _parse(raw)
         if last is None or not is_fresh or table is None or last.table is None:
             yield from self._read_all(table or {})
-            self._last = Look(raw, references, table, now)
+            self._last = Glance(raw, references, table, now)
         else:
             changed = {place for place in table.keys() | last.table.keys() if table.get(place) != last.table.get(place)}
             if references != last.references:
                 changed |= yield from self._find_other_services()
             yield from self._read_each(changed | self._touched)
-            self._last = Look(raw, references, table, last.since)
+            self._last = Glance(raw, references, table, last.since)
         while self._touched:  # changed by us meanwhile
             yield from self._read_each(set(self._touched))
 
@@ -95,7 +102,7 @@ class Survey:
         for place in self.services.keys() | set(self._claims.places()):
             self._drop(place)
 
-    def _read_all(self, table: Table) -> Generator[None, None, None]:
+    def _read_all(self, table: ProcTable) -> Generator[None, None, None]:
         found = yield from self._dump_services()
         for count, (place, value) in enumerate(found.items()):
             if place in self._touched:  # by us, after the dump
@@ -109,7 +116,8 @@ class Survey:
 
     def _dump_services(self) -> Generator[None, None, dict[ServerSlot, ServiceValue]]:
         found: dict[ServerSlot, ServiceValue] = {}
-        for count, message in enumerate(self._connection.dump(codec.encode_services_request())):
+        messages = yield from self._connection.dump(codec.encode_services_request())
+        for count, message in enumerate(messages):
             if (decoded := self._decode_service(message)) is not None:
                 found[decoded[0]] = decoded[1]
             if not count % _MESSAGES:
@@ -167,7 +175,7 @@ class Survey:
             value = again or value
             found = self._dump_servers(place) | found
         self._touched.discard(place)
-        service = Service(value, found)
+        service = SeenService(value, found)
         if service != before:
             self.services[place] = service
             self.changes += 1
@@ -175,16 +183,16 @@ class Survey:
 
     def _dump_servers(self, place: ServerSlot) -> Servers:
         found: Servers = {}
-        for message in self._connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service)):
+        for message in finish(self._connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service))):
             try:
                 member, value = codec.decode_server(codec.open_server(*message), place.family)
             except MalformedMessage:
                 self.malformed += 1
             else:
-                found[member] = value
+                found[member] = _only(value)
         return found
 
-    def _decode_service(self, message: Message) -> tuple[ServerSlot, ServiceValue] | None:
+    def _decode_service(self, message: IpvsMessage) -> tuple[ServerSlot, ServiceValue] | None:
         try:
             return codec.decode_service(codec.open_service(*message))
         except MalformedMessage:
@@ -209,7 +217,7 @@ def read_traffic(connection: Connection, place: ServerSlot) -> tuple[Traffic, di
         asked = connection.get(codec.encode_service_key(codec.GET_SERVICE, place, place.service))
         service = codec.decode_service_traffic(codec.open_service(*asked))
         servers: dict[ServerMember, Traffic] = {}
-        for message in connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service)):
+        for message in finish(connection.dump(codec.encode_service_key(codec.GET_DEST, place, place.service))):
             attributes = codec.open_server(*message)
             servers[codec.decode_server(attributes, place.family)[0]] = codec.decode_server_traffic(attributes)
     except MalformedMessage as error:
@@ -222,9 +230,15 @@ def read_traffic(connection: Connection, place: ServerSlot) -> tuple[Traffic, di
     ), servers
 
 
-def _parse(raw: bytes | None) -> Table | None:
+def _parse(raw: bytes | None) -> Generator[None, None, ProcTable | None]:
     """The table, where it is one that we can read."""
     try:
-        return None if raw is None else parse_table(raw)
+        return None if raw is None else (yield from parse_table(raw))
     except (ValueError, LookupError):
         return None
+
+
+@lru_cache(maxsize=1024)
+def _only(value: ServerValue) -> ServerValue:
+    """One value for all that are alike."""
+    return value

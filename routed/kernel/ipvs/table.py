@@ -19,13 +19,14 @@ _TABLE: Final = Path("/proc/thread-self/net/ip_vs")  # not that of the first thr
 _REFERENCES: Final = Path("/sys/module/ip_vs/refcnt")
 _PAGE: Final = 1 << 16  # bytes asked for; the kernel gives 4 KiB at a time
 _SLICE: Final = 64  # pieces between two breaths of the caller
+_LINES: Final = 2048  # likewise
 _HEAD: Final = 3  # lines
 # Names of protocols, as ip_vs_proto_name has them; those behind the first three are not meant to be there.
 _IPPROTOS: Final = {b"TCP": TCP, b"UDP": UDP, b"SCTP": SCTP, b"ICMP": 1, b"ICMPv6": 58, b"AH": 51, b"ESP": 50}
 _MARK: Final = b"FWM"
 _OTHER: Final = b"IP_"
 
-Table = dict[ServerSlot, bytes]
+ProcTable = dict[ServerSlot, bytes]
 
 
 class Outside(Protocol):
@@ -38,7 +39,7 @@ class Outside(Protocol):
         """How many services and other users the module has, in all network namespaces; None where that is unknown."""
 
 
-class Files:
+class ProcFiles:
     """``Outside`` by the files of the kernel, of the network namespace of the calling thread."""
 
     def read_table(self) -> Generator[None, None, bytes | None]:
@@ -69,14 +70,16 @@ class Files:
             return None
 
 
-def parse_table(raw: bytes) -> Table:
-    """How each service looks with its servers, without what is counted. A mark stands for both families.
+def parse_table(raw: bytes) -> Generator[None, None, ProcTable]:
+    """How each service looks with its servers, without what is counted, in slices. A mark stands for both families.
 
     Raises ValueError where it is written otherwise than we know.
     """
-    table: Table = {}
+    table: ProcTable = {}
     places: list[ServerSlot] = []
-    for line in raw.splitlines()[_HEAD:]:
+    for number, line in enumerate(raw.splitlines()[_HEAD:], 1):
+        if not number % _LINES:
+            yield
         words = line.split()
         if words[0] == b"->":
             look = b" ".join(words[:4])  # address, forward, weight
