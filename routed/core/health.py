@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from routed.model.checks import Check, CheckState, Ruling, Target
-from routed.model.reasons import Finding, Probed, TooFew
+from routed.model.reasons import IMPOSSIBLE, Finding, Probed, TooFew
 
 FLAPPING: Final = 600.0  # seconds in which falls count together, and the longest hold
 OFTEN: Final = 3  # so many falls within that are flapping
@@ -38,7 +38,7 @@ class Health(NamedTuple):
 
 def note(health: Health, found: Probed, check: Check, now: float) -> Health:
     """After one more answer."""
-    if found.finding is Finding.LOCAL:
+    if found.finding is Finding.LOCAL or found.finding in IMPOSSIBLE:
         return health._replace(last=found, asked=now)
     is_good = found.finding is Finding.GOOD
     bad = 0 if is_good else health.bad + 1
@@ -74,6 +74,12 @@ def find_pause(health: Health, check: Check, now: float) -> float:
     """Seconds from an answer to the next question."""
     is_in_doubt = health.doubts > 0 and now >= health.held_until
     return check.fast if is_in_doubt else check.every
+
+
+def find_impossible(check: Check, healths: Mapping[Target, Health]) -> Probed | None:
+    """Why the check cannot be made here at all; None where at least one target could be asked, or was not yet."""
+    lasts = [healths.get(target, Health()).last for target in check.targets]
+    return lasts[0] if all(last is not None and last.finding in IMPOSSIBLE for last in lasts) else None
 
 
 def judge(check: Check, healths: Mapping[Target, Health]) -> Ruling | None:
