@@ -217,7 +217,7 @@ def obey(request: CommandRun, connection: socket.socket) -> CommandResult:
 
 
 def _find_refusal(request: CommandRun) -> CommandResult | None:
-    if request.user:
+    if request.user not in {"", _find_name()}:
         try:
             wanted = pwd.getpwnam(request.user).pw_uid
         except KeyError:
@@ -237,10 +237,11 @@ def _find_refusal(request: CommandRun) -> CommandResult | None:
 
 
 def _find_name() -> str:
+    """Of the user that this runs as: a dynamic one stands in no list, but systemd says its name (systemd.exec(5))."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        return str(os.getuid())
+        return os.environ.get("USER") or str(os.getuid())
 
 
 def _become_command(command: Sequence[str], output: int, failed: int) -> NoReturn:
