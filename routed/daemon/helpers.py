@@ -7,7 +7,6 @@ must never live what a command is asked, or what its end means: that is ``probes
 
 from __future__ import annotations
 
-import os
 import pwd
 import socket
 import subprocess
@@ -69,11 +68,8 @@ class Helpers:
     def _start(self, user: str, path: File) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
             path.unlink(missing_ok=True)
-            mask = os.umask(0o177)
-            try:
-                listening.bind(str(path))
-            finally:
-                os.umask(mask)
+            listening.bind(str(path))
+            path.chmod(0o600)  # before it listens nobody can connect
             listening.listen(64)
             flags = ["-I", "-S", *(["-B"] if sys.dont_write_bytecode else [])]
             command = [sys.executable, *flags, "-c", _CODE, str(len(sys.path)), *sys.path, "--user", user]

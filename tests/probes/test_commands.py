@@ -199,6 +199,20 @@ def test_the_helper_serves_nobody_while_it_has_a_right(tmp_path: File) -> None:
     assert done.returncode == 77
 
 
+def test_where_no_helper_can_give_up_its_rights_the_check_cannot_be_made(
+    helper: Helpers, folder: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(helpers, "_CODE", "import sys; sys.exit(77)")
+    program = a_program(folder, "exit 0")
+    assert found(helper, program)[0] in {"LOCAL", "NO_HELPER"}
+    (process,) = helper._started.values()
+    process.wait()
+    for _ in range(2):
+        assert found(helper, program) == (
+            "NOT_HARMLESS", "exec: it cannot be run as nobody without rights: run routed by its unit",
+        )  # fmt: skip
+
+
 def test_the_helper_serves_root_alone(helper: Helpers, folder: File) -> None:
     path = helper.find_path(a_check(a_program(folder, "exit 0")))
     assert isinstance(path, Path)

@@ -131,12 +131,30 @@ def test_a_command_that_others_may_write_later_is_not_run_any_more_and_changes_n
     assert len(daemon.records("check-failed")) == 1
 
 
+def test_what_was_known_of_a_check_that_cannot_be_made_any_more_outlives_a_kill(daemon: Daemon, folder: Path) -> None:
+    program = a_program(folder, "exit 0")
+    daemon.start(a_command(program) + a_route())
+    wait_until(lambda: shown(TO) != [])
+    program.unlink()
+    daemon.wait_for("check-failed", "check/web")
+    daemon.kill()
+    daemon.forget()
+    daemon.start()
+    daemon.wait_for("check-failed", "check/web")
+    assert the_check(daemon)["state"] == "failed"
+    assert shown(TO) != []
+    a_program(folder, "exit 1")
+    wait_until(lambda: shown(TO) == [])
+
+
 def test_what_waits_for_a_command_that_is_not_there_says_so(daemon: Daemon, folder: Path) -> None:
     daemon.start(a_command(folder / "check") + a_route())
     wait_until(lambda: the_check(daemon)["state"] == "failed")
     assert shown(TO) == []
     wait_until(lambda: "does not exist: install it" in daemon.entry("route/lan")["reason"])
     assert daemon.entry("route/lan")["state"] == "waiting"
+    assert daemon.ask("apply").code == 0  # as for all that waits
+    assert "check/web  failed" in daemon.ask("status").out
     checked = daemon.ask("check")
     assert checked.code == 0
     assert "does not exist, so check/web cannot be made" in checked.out + checked.err
