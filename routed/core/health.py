@@ -79,7 +79,8 @@ def find_pause(health: Health, check: Check, now: float) -> float:
 def find_impossible(check: Check, healths: Mapping[Target, Health]) -> Probed | None:
     """Why the check cannot be made here at all; None where at least one target could be asked, or was not yet."""
     lasts = [healths.get(target, Health()).last for target in check.targets]
-    return lasts[0] if all(last is not None and last.finding in IMPOSSIBLE for last in lasts) else None
+    is_impossible = all(last is not None and last.finding in IMPOSSIBLE for last in lasts)
+    return lasts[0] if lasts and is_impossible else None
 
 
 def judge(check: Check, healths: Mapping[Target, Health]) -> Ruling | None:

@@ -12,7 +12,7 @@ from typing import Final
 from routed.model.checks import Check, Target
 from routed.model.reasons import Finding
 from routed.probes.ask import BadAnswerError
-from routed.probes.packets import MOST, CommandEnd, CommandResult, CommandRun, pack_run, unpack_result
+from routed.probes.dialogue import MOST, CommandEnd, CommandResult, CommandRun, pack_run, unpack_result
 from routed.probes.sockets import Path
 
 MOST_WORDS: Final = 160  # characters of the first line of the output that are told

@@ -28,7 +28,7 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from routed.model.trust import find_writable
-from routed.probes.packets import MOST, MOST_OUTPUT, CommandEnd, CommandResult, CommandRun, pack_result, unpack_run
+from routed.probes.dialogue import MOST, MOST_OUTPUT, CommandEnd, CommandResult, CommandRun, pack_result, unpack_run
 
 MOST_KEEPERS: Final = 64  # the daemon asks for fewer
 PATIENCE: Final = 2.0  # seconds for what was killed to be gone, and for a request to come
@@ -175,18 +175,34 @@ def _keep(listening: socket.socket, connection: socket.socket) -> NoReturn:
         connection.settimeout(PATIENCE)
         packet = connection.recv(MOST)
         if packet:
-            _answer(connection, obey(unpack_run(packet), connection))
+            obey(unpack_run(packet), connection)
     except (OSError, ValueError):
         pass  # whoever asked sees the end of the connection
     finally:
         os._exit(0)
 
 
-def obey(request: CommandRun, connection: socket.socket) -> CommandResult:
-    """Run the command, unless there is something against it."""
-    refusal = _find_refusal(request)
-    if refusal is not None:
-        return refusal
+def obey(request: CommandRun, connection: socket.socket) -> None:
+    """Run the command, unless there is something against it, and say what became of it. Raises OSError."""
+    begun = _find_refusal(request) or _begin(request.command)
+    if isinstance(begun, CommandResult):
+        _answer(connection, begun)
+        return
+    pid, reading = begun
+    try:
+        output, is_over = _await_end(pid, reading, connection, request.timeout)
+        if not is_over:  # at once: what hangs in the kernel may take long to be killed
+            _answer(connection, CommandResult(CommandEnd.SILENT, output=output.decode(errors="replace")))
+    finally:
+        status = _end_all(pid)
+    if is_over and status is not None:
+        code = os.waitstatus_to_exitcode(status)
+        end = CommandEnd.ENDED if code >= 0 else CommandEnd.SIGNALLED
+        _answer(connection, CommandResult(end, abs(code), output=output.decode(errors="replace")))
+
+
+def _begin(command: Sequence[str]) -> tuple[int, int] | CommandResult:
+    """The process of the command, and where its output is read; or why there is none."""
     reading, writing = os.pipe()
     failing, failed = os.pipe()  # closed by a command that begins
     try:
@@ -194,26 +210,14 @@ def obey(request: CommandRun, connection: socket.socket) -> CommandResult:
     except OSError as error:
         return CommandResult(CommandEnd.STUCK, error.errno or 0)
     if not pid:
-        _become_command(request.command, writing, failed)
+        _become_command(command, writing, failed)
     os.close(writing)
     os.close(failed)
     said = os.read(failing, 16)
-    if said:
-        os.waitpid(pid, 0)
-        return CommandResult(CommandEnd.NOT_EXECUTABLE, int(said))
-    try:
-        output, is_over = _await_end(pid, reading, connection, request.timeout)
-    finally:
-        status = _end_all(pid)
-    text = output.decode(errors="replace")
-    if not is_over or status is None:
-        return CommandResult(CommandEnd.SILENT, output=text)
-    code = os.waitstatus_to_exitcode(status)
-    return (
-        CommandResult(CommandEnd.ENDED, code, output=text)
-        if code >= 0
-        else CommandResult(CommandEnd.SIGNALLED, -code, output=text)
-    )
+    if not said:
+        return pid, reading
+    os.waitpid(pid, 0)
+    return CommandResult(CommandEnd.NOT_EXECUTABLE, int(said))
 
 
 def _find_refusal(request: CommandRun) -> CommandResult | None:
