@@ -245,6 +245,19 @@ def test_what_is_no_request_gets_no_answer(helper: Helpers, folder: File, packet
             assert one.recv(99) == b""
 
 
+def list_modules(name: str) -> set[str]:
+    """What a fresh Python has imported for this module."""
+    code = f"import sys, {name}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_helper_is_small_and_a_daemon_without_commands_has_none_of_it() -> None:
+    assert not list_modules("routed.probes.helper") & {"asyncio", "logging", "pathlib", "pydantic", "subprocess", "h11"}
+    used = {"routed.daemon.helpers", "routed.probes.command", "routed.probes.dialogue", "routed.probes.helper"}
+    assert not list_modules("routed.daemon.prober") & used
+
+
 # --- what is not run --------------------------------------------------------------------------------------------------
 
 
