@@ -64,6 +64,7 @@ class Message(StrEnum):
     CHECK_UP = "check-up"
     CHECK_DOWN = "check-down"
     CHECK_FLAPPING = "check-flapping"
+    CHECK_FAILED = "check-failed"
 
 
 class Row(NamedTuple):
@@ -205,6 +206,9 @@ CATALOGUE: Final[dict[Message, Row]] = {
     ),
     Message.CHECK_UP: Row("4c344ac07ac64622a5a04230105f5133", NOTICE, "{subject} is up"),
     Message.CHECK_DOWN: Row("da89832aacf8496dbb65af17642da123", WARNING, "{subject} is down: {reason}"),
+    Message.CHECK_FAILED: Row(
+        "ef5164e69fb64380967152c16121c0a5", ERR, "{subject} cannot be made: {reason}", is_state=True
+    ),
     Message.CHECK_FLAPPING: Row(
         "217245344cb54806945a03783f26f746", WARNING, "{subject} goes up and down: not every turn is told", is_state=True
     ),

@@ -296,6 +296,13 @@ def note_check_turned(entry: str, origin: str, ruling: Ruling) -> Record:
     return make_record(message, {"subject": entry, "reason": describe_reason(ruling.why)}, fields)
 
 
+def note_check_failed(entry: str, origin: str, why: Reason) -> Record:
+    """A check cannot be made here, and what it takes to make it."""
+    reason = describe_reason(why)
+    fields = {"ROUTED_ENTRY": entry, "ROUTED_ORIGIN": origin, "ROUTED_REASON": reason}
+    return make_record(Message.CHECK_FAILED, {"subject": entry, "reason": reason}, fields)
+
+
 def note_check_flapping(entry: str, origin: str) -> Record:
     """A check turns so often that not every turn is told."""
     return make_record(Message.CHECK_FLAPPING, {"subject": entry}, {"ROUTED_ENTRY": entry, "ROUTED_ORIGIN": origin})

@@ -319,7 +319,7 @@ def _describe_ambiguity(choice: Ambiguous) -> str:
 
 # What was found, with the detail that it has.
 _FINDINGS: Final[Mapping[Finding, str]] = {
-    Finding.GOOD: "answered",
+    Finding.GOOD: "answered {0}",
     Finding.SILENCE: "no answer in {0}",
     Finding.FILTERED: "no answer in {0}, and rp_filter of the link is 1: the kernel drops what comes in by another way",
     Finding.REFUSED: "connection refused",
@@ -338,6 +338,15 @@ _FINDINGS: Final[Mapping[Finding, str]] = {
     Finding.NO_LINK: "there is no link {0}",
     Finding.NO_CARRIER: "link {0} is down, or has no carrier",
     Finding.LOCAL: "it could not be asked: {0}",
+    Finding.EXITED: "exit code {0}",
+    Finding.SIGNALLED: "ended by {0}",
+    Finding.NO_HELPER: "nobody runs commands at {0}: systemctl start routed-exec.socket",
+    Finding.NOT_HARMLESS: "it cannot be run as {0} without rights: run routed by its unit",
+    Finding.NO_USER: "this host has no user {0}, or it is root: make it, or change `user`",
+    Finding.OTHER_USER: "commands run as {0} here: leave `user` out, or set User= in a drop-in of routed-exec.service",
+    Finding.NO_COMMAND: "{0} does not exist: install it, or change `command`",
+    Finding.NOT_EXECUTABLE: "it cannot be run: {0}",
+    Finding.WRITABLE: "somebody else than root may write {0}: chown root and chmod go-w",
 }
 
 
@@ -349,7 +358,12 @@ def _describe_pause(pause: Paused) -> str:
 
 def _describe_probed(probed: Probed) -> str:
     row = f", {probed.times} in a row" if probed.times > 1 else ""
-    return f"{probed.check}: {_FINDINGS[probed.finding].format(probed.detail)}{row}"
+    return f"{probed.check}: {_FINDINGS[probed.finding].format(probed.detail).rstrip()}{row}"
+
+
+def _describe_not_told(lack: NotTold) -> str:
+    why = f": {describe_reason(lack.why)}" if lack.why else " yet"
+    return f"{lack.what} {lack.which!s} is not known{why}"
 
 
 def _describe_too_few(lack: TooFew) -> str:
@@ -386,7 +400,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     Chosen: lambda it: f"@{it.selector} is {it.link or 'nothing'} now",
     FileChanged: lambda it: f"{it.file} changed",
     FactChanged: lambda it: f"{it.what} {it.which!s} changed",
-    NotTold: lambda it: f"{it.what} {it.which!s} is not known yet",
+    NotTold: _describe_not_told,
     Outdated: lambda it: f"{it.what} {it.which!s} is {it.freshness}",
     RolledBack: lambda it: f"rolled back to revision {it.revision}",
     NoLink: _describe_no_link,

@@ -24,6 +24,7 @@ from routed.core.requirements import START_WITHIN, decide, need_for_requirements
 from routed.core.resolve import resolve_address, resolve_held_vip, resolve_link, resolve_route, resolve_rule
 from routed.core.services import need_for_service, resolve_service
 from routed.core.vip import resolve_vip
+from routed.model.checks import find_failure
 from routed.model.entries import (
     AddressEntry,
     Entry,
@@ -85,7 +86,7 @@ def _judge_freshness(found: Resolution, facts: Facts) -> Resolution:
     if found.entry.when_down and found.entry.when_down.keeps and facts.moment >= patience:
         loading = {}  # nobody knows for so long that it counts as up: the file says that the entry is rather kept
     if loading:
-        waiting = [Waiting(NotTold(key.what, key.which)) for key in loading]
+        waiting = [Waiting(NotTold(key.what, key.which, find_failure(fact))) for key, fact in loading.items()]
         sets = tuple(group._replace(value=None, also=()) for group in found.sets)
         again = min(patience, found.again or patience) if found.entry.when_down else found.again
         return found._replace(sets=sets, waiting=(*found.waiting, *waiting), again=again)

@@ -76,6 +76,13 @@ def find_pause(health: Health, check: Check, now: float) -> float:
     return check.fast if is_in_doubt else check.every
 
 
+def find_impossible(check: Check, healths: Mapping[Target, Health]) -> Probed | None:
+    """Why the check cannot be made here at all; None where at least one target could be asked, or was not yet."""
+    lasts = [healths.get(target, Health()).last for target in check.targets]
+    is_impossible = all(last is not None and last.finding in IMPOSSIBLE for last in lasts)
+    return lasts[0] if lasts and is_impossible else None
+
+
 def judge(check: Check, healths: Mapping[Target, Health]) -> Ruling | None:
     """What all targets come to; None while nobody knows. Since when, says who keeps the ruling before.
 

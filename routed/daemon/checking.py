@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +20,10 @@ from routed.model.documents import CheckDocument, TargetDocument
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
 from routed.model.net import format_endpoint
+from routed.model.reasons import Paused, Probed
 
 if TYPE_CHECKING:  # only files with checks pay for it
+    from routed.daemon.helpers import Helpers
     from routed.daemon.prober import Prober, Probing
 
 
@@ -35,9 +38,9 @@ class Checking:
         kept: Path,
         host: Host,
         deliver: Callable[[Mapping[FactKey, Fact]], None],
-        tell: Callable[[Check, Ruling], None],
+        tell: Callable[[Check, Ruling | Probed], None],
     ) -> None:
-        """``kept`` is the file for what was found, over a restart."""
+        """``kept`` is the file for what was found, over a restart; helpers of commands listen in its folder."""
         self._kept = kept
         self._host = host
         self._deliver = deliver
@@ -86,7 +89,8 @@ class Checking:
 
         kept = load_healths(self._kept, time.monotonic())
         find_facts, find_pause = (lambda: self._host.world.facts), self._find_pause
-        return Prober(find_facts, self._deliver, self._tell_turn, self._remind, find_pause, time.monotonic, kept)
+        tell, clock, make_helpers = self._tell_turn, time.monotonic, partial(_make_helpers, self._kept.parent)
+        return Prober(find_facts, self._deliver, tell, self._remind, find_pause, clock, kept, make_helpers)
 
     def _find_pause(self, check: Check) -> Hold | None:
         hold = self._host.ledger.holds.active.get(check.entry)
@@ -98,13 +102,13 @@ class Checking:
         else:
             self._host.timetable.bring_forward(Deadline.PROBE, moment)
 
-    def _tell_turn(self, check: Check, ruling: Ruling) -> None:
+    def _tell_turn(self, check: Check, found: Ruling | Probed) -> None:
         due = self._saved + SAVE_EVERY
         if time.monotonic() >= due:
             self.save()  # what was told is known after a restart
         else:  # very many may turn at once
             self._host.timetable.bring_forward(Deadline.HEALTHS, due)
-        self._tell(check, ruling)
+        self._tell(check, found)
 
     def save(self) -> None:
         """Keep what was found for the next start."""
@@ -115,10 +119,18 @@ class Checking:
             save_healths(self._kept, self._prober.list_healths(), time.monotonic())
 
 
+def _make_helpers(folder: Path) -> Helpers:
+    from routed.daemon.helpers import Helpers  # noqa: PLC0415  only checks that run commands pay for it
+
+    return Helpers(folder)
+
+
 def _describe(check: Check, probing: Probing | None, moment: Callable[[float], str]) -> CheckDocument:
     ruling = probing.ruling if probing else None
     state = CheckState.UNKNOWN if ruling is None else CheckState.UP if ruling.is_up else CheckState.DOWN
     reason = describe_reason(ruling.why) if ruling else "" if probing else _tell_why_not_asked(check)
+    if probing and probing.failure and not (ruling and isinstance(ruling.why, Paused)):
+        state, reason = CheckState.FAILED, describe_reason(probing.failure)
     return CheckDocument(
         check=check.entry,
         type=check.type,
@@ -141,7 +153,7 @@ def _describe_targets(check: Check, probing: Probing, moment: Callable[[float], 
         health = probing.find_health(target)
         documents.append(
             TargetDocument(
-                target=format_endpoint(*target) if target.address else check.file,
+                target=format_endpoint(*target) if target.address else check.subject,
                 state=health.verdict,
                 since=moment(health.since) if health.verdict is not CheckState.UNKNOWN else "",
                 last=describe_reason(health.last),

@@ -12,17 +12,21 @@ import heapq
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from routed.core.health import Health, find_pause, judge, note
+from routed.core.health import Health, find_impossible, find_pause, judge, note
 from routed.core.holds import Hold
 from routed.core.references import find_link
-from routed.model.checks import Check, Ruling, Target, key_of
+from routed.daemon.lane import Item, Lane
+from routed.model.checks import Check, CheckType, Ruling, Target, key_of
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey, Facts, Freshness
 from routed.model.reasons import Finding, Paused, Probed
 from routed.probes.ask import Answered, ask
 from routed.probes.sockets import Path
+
+if TYPE_CHECKING:  # only checks that run commands pay for it
+    from routed.daemon.helpers import Helpers
 
 AT_ONCE: Final = 64  # questions on the way
 FIRST: Final = 1.0  # seconds within which every check is asked first
@@ -37,12 +41,18 @@ class Probing:
     healths: dict[Target, Health] = field(default_factory=dict)
     seconds: dict[Target, float] = field(default_factory=dict)  # that the last answer took
     ruling: Ruling | None = None
+    failure: Probed | None = None  # why it cannot be made here
     freshness: Freshness = Freshness.LOADING
     lateness: float = 0.0  # seconds after its moment that the last question was asked
 
+    @property
+    def is_known(self) -> bool:
+        """Is there anything to tell whoever requires it?"""
+        return self.ruling is not None or self.failure is not None
+
     def make_fact(self) -> Fact:
         """What is known of it, for whoever requires it."""
-        return Fact(self.ruling, self.freshness)
+        return Fact(self.ruling or self.failure, self.freshness)
 
     def find_health(self, target: Target) -> Health:
         """What is known of a target."""
@@ -56,11 +66,12 @@ class Prober:
         self,
         find_facts: Callable[[], Facts],
         deliver: Callable[[Mapping[FactKey, Fact]], None],
-        tell: Callable[[Check, Ruling], None],
+        tell: Callable[[Check, Ruling | Probed], None],
         remind: Callable[[float | None], None],
         find_pause: Callable[[Check], Hold | None],
         clock: Callable[[], float],
         kept: Mapping[str, Mapping[Target, Health]],
+        make_helpers: Callable[[], Helpers] | None = None,
     ) -> None:
         """``remind`` is told when ``advance`` is to be called next. ``kept`` is what was known before the start."""
         self.probings: dict[str, Probing] = {}
@@ -71,6 +82,9 @@ class Prober:
         self._find_pause = find_pause
         self._clock = clock
         self._kept = dict(kept)
+        self._make_helpers = make_helpers
+        self._helpers: Helpers | None = None  # made at the first need
+        self._lane = Lane()
         self._queue: list[tuple[float, str, Target]] = []
         self._tasks: dict[tuple[str, Target], asyncio.Task[None]] = {}
         self._starved = False  # was something due while too many were on the way?
@@ -85,37 +99,58 @@ class Prober:
                 self._tasks.pop(key).cancel()
         self._queue = [item for item in self._queue if item[1] in self.probings]
         heapq.heapify(self._queue)
+        self._lane.keep(self.probings)
+        if self._helpers and not any(one.check.type is CheckType.EXEC for one in self.probings.values()):
+            self._helpers.close()
+            self._helpers = None
         for name, check in checks.items():
             if name in self.probings:
                 self.probings[name].check = check  # it may stand on another line
             else:
                 self._begin(check)
         # files that never came to a pass of their own may have had what is known forgotten
-        self._deliver({key_of(name): one.make_fact() for name, one in self.probings.items() if one.ruling})
+        self._deliver({key_of(name): one.make_fact() for name, one in self.probings.items() if one.is_known})
         self._arm()
 
     def advance(self) -> None:
         """Ask whatever is due."""
         now = self._clock()
+        while len(self._tasks) < AT_ONCE and (item := self._take_command(now)) is not None:
+            self._put(item, now)
         while self._queue and self._queue[0][0] <= now:
             if len(self._tasks) >= AT_ONCE:
                 self._starved = True
                 break
-            due, name, target = heapq.heappop(self._queue)
-            self.probings[name].lateness = now - due
-            task = asyncio.get_running_loop().create_task(self._ask(self.probings[name], target))
-            self._tasks[name, target] = task
+            item = heapq.heappop(self._queue)
+            is_command = self.probings[item[1]].check.type is CheckType.EXEC
+            if not is_command or self._lane.admit(item, now, self._count_commands()):
+                self._put(item, now)
         self._arm()
+
+    def _take_command(self, now: float) -> Item | None:
+        return self._lane.take(now, self._count_commands()) if self._lane.is_waiting else None
+
+    def _put(self, item: Item, now: float) -> None:
+        due, name, target = item
+        self.probings[name].lateness = now - due
+        task = asyncio.get_running_loop().create_task(self._ask(self.probings[name], target))
+        self._tasks[name, target] = task
+
+    def _count_commands(self) -> int:
+        return sum(self.probings[name].check.type is CheckType.EXEC for name, _ in self._tasks)
 
     async def stop(self) -> None:
         """Ask nothing more."""
         self._queue.clear()
+        self._lane.keep(())
         self._remind(None)
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
+        if self._helpers:
+            self._helpers.close()
 
     def list_healths(self) -> dict[str, dict[Target, Health]]:
         """What is known of every target, for the next start."""
@@ -131,7 +166,7 @@ class Prober:
             heapq.heappush(self._queue, (now + random.uniform(0, min(FIRST, check.every)), check.name, target))  # noqa: S311  no secret
 
     async def _ask(self, probing: Probing, target: Target) -> None:
-        path = find_path(probing.check, self._find_facts())
+        path = self._find_path(probing.check)
         told = await ask(probing.check, target, path) if isinstance(path, Path) else Answered(path, 0.0)
         self._tasks.pop((probing.check.name, target), None)
         if self.probings.get(probing.check.name) is not probing:
@@ -145,11 +180,17 @@ class Prober:
         try:
             self._judge(probing, Freshness.LIVE)
         finally:  # whatever becomes of the news, all checks are asked on
-            if self._starved:
+            if self._starved or self._lane.is_waiting:
                 self._starved = False
                 self.advance()
             else:
                 self._arm()
+
+    def _find_path(self, check: Check) -> Path | Probed:
+        if check.type is not CheckType.EXEC or self._make_helpers is None:
+            return find_path(check, self._find_facts())
+        self._helpers = self._helpers or self._make_helpers()
+        return self._helpers.find_path(check)
 
     def judge_again(self) -> None:
         """The operator paused a check, said what it is, or let it go again."""
@@ -160,6 +201,7 @@ class Prober:
         """Deliver what the answers come to now, or what the operator says, where it is news."""
         before, found = probing.ruling, judge(probing.check, probing.healths)
         pause = self._find_pause(probing.check)
+        self._note_failure(probing, find_impossible(probing.check, probing.healths), found)
         if pause is not None:
             found, freshness = _find_said(pause, before), Freshness.LIVE
         elif found is None and before is not None and isinstance(before.why, Paused):
@@ -179,9 +221,23 @@ class Prober:
             self._tell(probing.check, found)
         self._deliver({key_of(probing.check.name): probing.make_fact()})
 
+    def _note_failure(self, probing: Probing, failure: Probed | None, found: Ruling | None) -> None:
+        """It cannot be made here, or it can again: told, and whoever waits for it is told why. Else nothing changes."""
+        before, probing.failure = probing.failure, failure
+        if failure == before:
+            return
+        if failure is not None:
+            self._tell(probing.check, failure)
+        elif probing.ruling is not None and found is not None and found.is_up is probing.ruling.is_up:
+            self._tell(probing.check, probing.ruling)  # else it is told as a turn
+        self._deliver({key_of(probing.check.name): probing.make_fact()})
+
     def _arm(self) -> None:
         is_full = len(self._tasks) >= AT_ONCE  # then whoever comes back first asks on
-        self._remind(self._queue[0][0] if self._queue and not is_full else None)
+        moments = [] if is_full or not self._queue else [self._queue[0][0]]
+        if self._lane.is_waiting and not is_full and (opens := self._lane.find_due(self._count_commands())) is not None:
+            moments.append(opens)
+        self._remind(min(moments, default=None))
 
 
 def _find_said(pause: Hold, before: Ruling | None) -> Ruling | None:

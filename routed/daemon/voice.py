@@ -34,7 +34,7 @@ from routed.model.checks import Check, Ruling
 from routed.model.documents import OutcomeDocument
 from routed.model.net import family_of
 from routed.model.objects import AddressSlot, Key, Kind
-from routed.model.reasons import Fought, Reason, join_reasons
+from routed.model.reasons import Fought, Probed, Reason, join_reasons
 from routed.model.text import Vocabulary, format_key
 
 TURNS: Final = 4  # of one check that are told …
@@ -170,14 +170,17 @@ class Voice:
                 if is_first:
                     self.say(notices.note_announced(entry, key, link, why))
 
-    def tell_check(self, check: Check, ruling: Ruling) -> None:
-        """A check turned. One that flaps is told a few times a minute."""
+    def tell_check(self, check: Check, found: Ruling | Probed) -> None:
+        """A check turned, or cannot be made. One that flaps is told a few times a minute."""
         told, now = self._turns.setdefault(check.name, deque(maxlen=TURNS)), time.monotonic()
         if len(told) == TURNS and told[0] > now - MINUTE:
             self.say(notices.note_check_flapping(check.entry, str(check.origin)))
             return
         told.append(now)
-        self.say(notices.note_check_turned(check.entry, str(check.origin), ruling))
+        if isinstance(found, Ruling):
+            self.say(notices.note_check_turned(check.entry, str(check.origin), found))
+        else:
+            self.say(notices.note_check_failed(check.entry, str(check.origin), found))
 
     def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
         """A queue that gets every record from now on, until it is full."""

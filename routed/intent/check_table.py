@@ -5,7 +5,9 @@ Here stand the rules between its keys, by type in one table. How a check is aske
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from routed.intent import schema
@@ -15,6 +17,7 @@ from routed.intent.words import one_of
 from routed.model.checks import Check, CheckType, Target
 from routed.model.entries import Origin
 from routed.model.net import family_of
+from routed.model.trust import find_writable
 
 
 class _Words(NamedTuple):
@@ -41,6 +44,7 @@ TYPES: Final[dict[CheckType, _Words]] = {
     CheckType.DNS: _Words(_PATH | {"query", "record"}, 53, ("query",)),
     CheckType.UDP: _Words(_TEXT, None, ("send",)),
     CheckType.FILE: _Words(frozenset({"file"}), 0, ("file",)),
+    CheckType.EXEC: _Words(frozenset({"command", "user"}), 0, ("command",)),
 }
 _HIDDEN: Final = ("/tmp/", "/var/tmp/", "/home/", "/root/")  # noqa: S108  the shipped unit does not see them
 
@@ -93,7 +97,18 @@ def convert_check(
         query=spec.query or "",
         record=spec.record or "A",
         file=spec.file or "",
+        command=spec.command or (),
+        user=spec.user or "",
     )
+
+
+def find_lack(check: Check) -> str:
+    """What a check of this file system will want once it is asked; empty where nothing."""
+    path = check.command[0] if check.command else ""
+    if not path or os.access(path, os.X_OK):
+        return ""
+    state = "cannot be executed" if Path(path).exists() else "does not exist"
+    return f"{path} {state}, so {check.entry} cannot be made"
 
 
 def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
@@ -106,21 +121,41 @@ def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
             yield Fault((), f"`{key}` is missing: a check of type {type_} needs it")
     if spec.target is not None and spec.targets is not None:
         yield Fault(("targets",), "`target` and `targets` exclude each other")
-    if spec.headers_file and spec.headers_file.startswith(_HIDDEN):
-        message = "`headers_file`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)"
-        yield Fault(("headers_file",), message, "use /etc/routed")
     if spec.method == "HEAD" and spec.body:
         yield Fault(("body",), "`body`: an answer to HEAD has none")
     if spec.verify is False and spec.ca:
         yield Fault(("ca",), "`ca` and `verify = false` exclude each other")
     if spec.verify and not spec.host and type_ in {CheckType.TLS, CheckType.HTTPS}:
         yield Fault(("verify",), "`verify` needs `host`: the name that the certificate has to be for")
-    if spec.file and spec.file.startswith(_HIDDEN):
-        yield Fault(("file",), "`file`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)", "use /run")
+    for key, (path, who, instead) in _list_paths(spec).items():
+        if path.startswith(_HIDDEN):
+            yield Fault(
+                (key,), f"`{key}`: {who} does not see this folder (PrivateTmp=, ProtectHome=)", f"use {instead}"
+            )
+
+
+def _list_paths(spec: schema.CheckTable) -> dict[str, tuple[str, str, str]]:
+    """Key → the path that it names, who has to see it, and a folder where it is seen."""
+    return {
+        "headers_file": (spec.headers_file or "", "the daemon", "/etc/routed"),
+        "file": (spec.file or "", "the daemon", "/run"),
+        "command": (spec.command[0] if spec.command else "", "whoever runs it", "/usr/local/libexec"),
+    }
+
+
+def find_untrusted(check: Check) -> Fault | None:
+    """Why others than root could say what this check finds; None where nobody could, and of what is not there yet."""
+    key, path = ("command", check.command[0]) if check.command else ("file", check.file)
+    try:
+        writable = find_writable(path, os.lstat, os.readlink) if path else ""
+    except OSError:
+        return None
+    message = f"`{key}`: somebody else than root may write {writable}"
+    return Fault((key,), message, f"chown root {writable}; chmod go-w {writable}") if writable else None
 
 
 def _list_targets(spec: schema.CheckTable, type_: CheckType, faults: list[Fault]) -> tuple[Target, ...]:
-    if type_ is CheckType.FILE:
+    if "target" not in TYPES[type_].keys:
         return (Target(b""),)
     key = "target" if spec.targets is None else "targets"
     written = [spec.target] if spec.target is not None else spec.targets

@@ -9,12 +9,13 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from routed.intent.locate import Places, locate
 from routed.intent.problems import Fault, IntentError, KeyPath, Problem
 from routed.model.entries import Origin, Source
 
+UNQUOTED: Final = frozenset({"command"})  # keys whose values may hold secrets, which no complaint repeats
 _PLACE_IN_MESSAGE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 
@@ -43,7 +44,8 @@ class Document:
     def problem(self, path: KeyPath, message: str, hint: str = "") -> Problem:
         """A complaint about the key at ``path``."""
         line, column = self.places.find(path)
-        return Problem(self.source.path, line, column, message, self.lines[line - 1], hint)
+        quoted = "" if UNQUOTED.intersection(path) else self.lines[line - 1]
+        return Problem(self.source.path, line, column, message, quoted, hint)
 
     def problem_of(self, table: KeyPath, fault: Fault) -> Problem:
         """A complaint about something inside ``table``."""

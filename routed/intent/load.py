@@ -69,7 +69,8 @@ def gather_files(path: Path, *, root: Path = Path("/"), read: Read = read_for_co
 def load_gathered(gathered: Gathered, note: Callable[[str], None] = lambda _: None) -> Loaded:
     """The intent of these files. ``note`` is told of each file before the work on it. Raises IntentError."""
     failed = gathered.unread + gathered.invalid
-    return _assemble(_Assembly(gathered.sources, gathered.documents, failed, gathered.unread_prefixes, note))
+    unread = gathered.unread_prefixes
+    return _assemble(_Assembly(gathered.sources, gathered.documents, failed, unread, note, is_of_now=True))
 
 
 def load_kept(sources: tuple[Source, ...]) -> Loaded:
@@ -128,8 +129,12 @@ class _Assembly:
         failed: tuple[Problem, ...],
         unread_prefixes: tuple[Problem, ...] = (),
         note: Callable[[str], None] = lambda _: None,
+        *,
+        is_of_now: bool = False,
     ) -> None:
+        """``is_of_now``: not of a revision, so what the files name may be looked at."""
         self.note = note
+        self.is_of_now = is_of_now
         self.sources = sources
         self.documents = documents
         self.problems = [*failed, *unread_prefixes]
@@ -294,6 +299,7 @@ class _Assembly:
                 self.is_every_check_read = False
             else:
                 checks.append(found)
+                self._look_at(found, table)
         return tuple(checks)
 
     def _server_checks(
@@ -305,6 +311,18 @@ class _Assembly:
         from routed.intent.server_checks import derive_server_checks  # noqa: PLC0415
 
         return derive_server_checks(checks, entries)
+
+    def _look_at(self, check: Check, table: WrittenTable) -> None:
+        """Others than root must not say what a check finds; what it will want is only worth a word."""
+        from routed.intent.check_table import find_lack, find_untrusted  # noqa: PLC0415
+
+        if not self.is_of_now:
+            return
+        if fault := find_untrusted(check):
+            self.problems.append(table.document.problem_of(table.path, fault))
+            self.is_every_check_read = False
+        elif lack := find_lack(check):
+            self.notices.append(table.document.problem((*table.path, "command"), lack))
 
     def _ways(self, checks: tuple[Check, ...], entries: tuple[Entry, ...], settings: Settings) -> Ways | None:
         """How the questions of the checks go; None where there is none."""

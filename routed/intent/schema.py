@@ -102,6 +102,12 @@ StatusRanges = Annotated[
     ),
 ]
 HostName = Annotated[str, PlainValidator(words.host_name), _text("^[A-Za-z0-9._-]+$", maxLength=253)]
+CommandWords = Annotated[
+    tuple[str, ...],
+    PlainValidator(words.command),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+]
+UserName = Annotated[str, PlainValidator(words.user), _text(r"^[A-Za-z_][A-Za-z0-9_.-]*\$?$", maxLength=32)]
 AbsolutePath = Annotated[str, PlainValidator(words.absolute_path), _text("^/")]
 PathOrCredential = Annotated[str, PlainValidator(words.path_or_credential), _text("^(/|[A-Za-z0-9_-][A-Za-z0-9._-]*$)")]
 HttpPath = Annotated[str, PlainValidator(words.http_path), _text("^/[!-~]*$")]
@@ -373,7 +379,7 @@ class CheckTable(Table):
     """``[[check]]``: a question that is asked again and again; entries require that it is answered well."""
 
     name: Name | None = Field(None, description='The name; entries write requires = "@name". Required.')
-    type: Literal["icmp", "arp", "tcp", "tls", "http", "https", "dns", "udp", "file"] | None = Field(
+    type: Literal["icmp", "arp", "tcp", "tls", "http", "https", "dns", "udp", "file", "exec"] | None = Field(
         None, description="What is asked. Required."
     )
     target: AddressAndPort | None = Field(None, description='Who is asked: "192.0.2.1", "192.0.2.1:443".')
@@ -409,6 +415,10 @@ class CheckTable(Table):
     query: HostName | None = Field(None, description="DNS: the name to ask for.")
     record: Literal["A", "AAAA", "NS", "SOA", "SRV", "TXT"] | None = Field(None, description="DNS: the record. A.")
     file: AbsolutePath | None = Field(None, description="FILE: up while it exists and its first word is not `down`.")
+    command: CommandWords | None = Field(
+        None, description="EXEC: a program and its arguments; up while it ends with 0."
+    )
+    user: UserName | None = Field(None, description="EXEC: who runs it. Whoever runs commands here.")
     disabled: bool = Field(default=False, description="Take the check of this name away.")
 
 

@@ -25,6 +25,8 @@ CONGCTL_LENGTH: Final = 15  # TCP_CA_NAME_MAX - 1, net/tcp.h
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?", re.ASCII)
+MOST_OF_A_COMMAND: Final = 8192
 _HTTP_PATH = re.compile(r"/[!-~]*", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -263,6 +265,29 @@ def absolute_path(value: object) -> str:
     if not text.startswith("/") or "\0" in text:
         raise ValueError(f'"{text}" is not a path that begins with "/"')
     return text
+
+
+def command(value: object) -> tuple[str, ...]:
+    """A command: its absolute path and its arguments. No shell reads it. What is wrong is said without its words."""
+    if not (isinstance(value, list) and value and all(isinstance(word, str) for word in value)):
+        raise ValueError(
+            'must be an array of texts, such as ["/usr/lib/nagios/plugins/check_ntp_time", "-H", "192.0.2.1"]'
+        )
+    if not value[0].startswith("/"):
+        raise ValueError('must begin with the path of a program, and the path with "/"')
+    if any("\0" in word for word in value) or sum(map(len, value)) > MOST_OF_A_COMMAND:
+        raise ValueError(f"must have no NUL, and no more than {MOST_OF_A_COMMAND} characters")
+    return tuple(value)
+
+
+def user(value: object) -> str:
+    """The name of a user, who is not root (useradd(8))."""
+    name = text_of(value, "nobody")
+    if not _USER.fullmatch(name):
+        raise ValueError(f'"{name}" is not the name of a user')
+    if name == "root":
+        raise ValueError("no command runs as root")
+    return name
 
 
 def http_path(value: object) -> str:

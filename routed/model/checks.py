@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from routed.model.entries import Origin
 from routed.model.facts import Fact, FactKey, Freshness
-from routed.model.reasons import Reason
+from routed.model.reasons import Probed, Reason
 
 
 class CheckType(StrEnum):
@@ -28,10 +28,11 @@ class CheckType(StrEnum):
     DNS = "dns"
     UDP = "udp"
     FILE = "file"
+    EXEC = "exec"  # a command
 
 
 class Target(NamedTuple):
-    """Who is asked. A file has no address."""
+    """Who is asked. A file and a command have no address."""
 
     address: bytes
     port: int = 0
@@ -43,6 +44,7 @@ class CheckState(StrEnum):
     UP = "up"
     DOWN = "down"
     UNKNOWN = "unknown"
+    FAILED = "failed"  # it cannot be made here, until somebody changes something
 
 
 class Ruling(NamedTuple):
@@ -60,7 +62,7 @@ class Check:
     name: str
     origin: Origin
     type: CheckType
-    targets: tuple[Target, ...]  # in the order of the file; of a file one without an address
+    targets: tuple[Target, ...]  # in the order of the file; of a file or a command one without an address
     need: int = 1  # how many of them have to be up
     every: float = 5.0
     timeout: float = 2.0
@@ -85,6 +87,13 @@ class Check:
     query: str = ""
     record: str = "A"
     file: str = ""
+    command: tuple[str, ...] = ()  # its absolute path and its arguments, which may hold secrets: shown to nobody
+    user: str = ""  # who runs it; empty: whoever runs commands here
+
+    @property
+    def subject(self) -> str:
+        """What is asked where no address is."""
+        return self.file or self.command[0]
 
     @property
     def entry(self) -> str:
@@ -110,6 +119,11 @@ def find_ruling(fact: Fact) -> Ruling | None:
     if fact.state is Freshness.LOADING or not isinstance(fact.value, Ruling):
         return None
     return fact.value
+
+
+def find_failure(fact: Fact) -> Reason | None:
+    """Why the check of this fact cannot be made, where nothing else is known of it."""
+    return fact.value if isinstance(fact.value, Probed) else None
 
 
 def format_status(ranges: Sequence[tuple[int, int]]) -> str:

@@ -27,7 +27,8 @@ MODULES: Final[dict[CheckType, str]] = {
     CheckType.DNS: "datagram",
     CheckType.UDP: "datagram",
     CheckType.FILE: "file",
-}  # of routed.probes; each has a coroutine ``probe``
+    CheckType.EXEC: "command",
+}  # of routed.probes; each has a coroutine ``probe``, which may return what is worth telling of a good answer
 
 # What the target, or the way to it, is the reason of. Every other error is this host's own.
 MEANINGS: Final[dict[int, Finding]] = {
@@ -40,6 +41,8 @@ MEANINGS: Final[dict[int, Finding]] = {
     errno.ETIMEDOUT: Finding.SILENCE,
     errno.EPROTO: Finding.MALFORMED,
 }
+# Seconds more than the time of a check, where another process watches over that time.
+PATIENCE: Final[dict[CheckType, float]] = {CheckType.EXEC: 5.0}
 SLACK: Final = 0.5  # seconds after the end of the time in which this host has to notice it
 
 
@@ -67,7 +70,7 @@ async def ask(check: Check, target: Target, path: Path) -> Answered:
     seconds = loop.time() - began
     if finding is Finding.SILENCE and seconds > check.timeout + SLACK:
         finding, detail = Finding.LOCAL, f"this host was busy for {seconds - check.timeout:.1f} s"
-    if finding is Finding.SILENCE and drops_answers(target.address, path):
+    if finding is Finding.SILENCE and target.address and drops_answers(target.address, path):
         finding = Finding.FILTERED
     return Answered(Probed(check.type, finding, detail), seconds)
 
@@ -75,8 +78,8 @@ async def ask(check: Check, target: Target, path: Path) -> Answered:
 async def _try(check: Check, target: Target, path: Path) -> tuple[Finding, str]:
     try:
         probe = import_module(f"routed.probes.{MODULES[check.type]}").probe
-        async with asyncio.timeout(check.timeout):
-            await probe(check, target, path)
+        async with asyncio.timeout(check.timeout + PATIENCE.get(check.type, 0.0)):
+            said = await probe(check, target, path)
     except BadAnswerError as bad:
         return bad.finding, bad.detail
     except TimeoutError:
@@ -92,4 +95,4 @@ async def _try(check: Check, target: Target, path: Path) -> tuple[Finding, str]:
         return MEANINGS.get(number, Finding.LOCAL), strerror(number) if number else str(error)
     except Exception as error:  # noqa: BLE001  a defect of ours says nothing of the target
         return Finding.LOCAL, f"{type(error).__name__}: {error}"
-    return Finding.GOOD, ""
+    return Finding.GOOD, said or ""

@@ -8,6 +8,7 @@ from typing import Final
 
 from routed.model.checks import Check, Target
 from routed.model.reasons import Finding
+from routed.model.trust import find_writable
 from routed.probes.ask import BadAnswerError
 from routed.probes.sockets import Path
 
@@ -30,8 +31,8 @@ def look_at(path: str) -> None:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise OSError(0, f"{path} is no ordinary file")
-        if about.st_uid not in {0, os.geteuid()} or about.st_mode & 0o022:
-            raise OSError(0, f"somebody else than root may write {path}")
+        if writable := find_writable(path, os.lstat, os.readlink, {0, os.geteuid()}):
+            raise BadAnswerError(Finding.WRITABLE, writable)
         words = os.read(descriptor, MOST).split(maxsplit=1)
     finally:
         os.close(descriptor)

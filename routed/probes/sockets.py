@@ -20,6 +20,7 @@ class Path(NamedTuple):
     ifindex: int = 0
     source: bytes = b""
     mark: int = 0
+    helper: str = ""  # of a command: the socket of whoever runs it
 
 
 def open_socket(address: bytes, kind: int, path: Path, protocol: int = 0) -> socket.socket:

@@ -22,9 +22,12 @@ REGISTRIES = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "o
 FILES = (
     "etc/iproute2/rt_protos.d/routed.conf",
     "etc/routed.toml",
+    "lib/systemd/system/routed-exec.service",
+    "lib/systemd/system/routed-exec.socket",
     "lib/systemd/system/routed.service",
     "usr/bin/routed",
     "usr/lib/systemd/catalog/routed.catalog",
+    "usr/libexec/routed-exec",
     "usr/share/bash-completion/completions/routed",
     "usr/share/doc/routed/CHANGELOG.md",
     "usr/share/doc/routed/copyright",

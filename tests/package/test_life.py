@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.kernel.netns import ip, wait_until
 from tests.package.machine import Machine
@@ -109,6 +110,96 @@ def test_confined_it_can_ask_whatever_checks_ask(host: Machine) -> None:
     assert "could not be asked" not in str(checks)
     host.path("/run/maintenance").touch()
     wait_until(lambda: "198.51.100.0/24" not in [route["dst"] for route in routes()], within=20.0)
+
+
+COMMAND = """
+[[check]]
+name = "command"
+type = "exec"
+command = ["/usr/local/bin/check"]
+every = "500ms"
+fall = 1
+
+[[route]]
+to = "198.51.100.0/24"
+dev = "v0"
+requires = "@command"
+when_all_down = "withdraw"
+"""
+LEAVES_ONE = """#!/bin/sh
+setsid sleep 4711 &
+echo "$(id -u) $(grep CapEff /proc/self/status)"
+test ! -e /run/bad
+"""
+
+
+def install_command(host: Machine, text: str = LEAVES_ONE) -> None:
+    host.path("/usr/local/bin/check").write_text(text)
+    host.path("/usr/local/bin/check").chmod(0o755)
+
+
+def find_check(host: Machine) -> dict[str, Any]:
+    (check,) = json.loads(host.ask("routed", "status", "--json"))["checks"]
+    assert isinstance(check, dict)
+    return check
+
+
+def test_commands_of_checks_run_as_a_user_of_their_own_without_rights(host: Machine) -> None:
+    install_command(host)
+    write(host, more=COMMAND)
+    host.run("systemctl", "enable", "--now", "--quiet", "routed")
+    wait_until(lambda: "198.51.100.0/24" in [route["dst"] for route in routes()], within=20.0)
+    last = find_check(host)["targets"][0]["last"]
+    user, _, held = last.removeprefix("exec: answered ").split()
+    assert 61184 <= int(user) <= 65519  # DynamicUser= of systemd.exec(5)
+    assert int(held, 16) == 0
+    wait_until(lambda: host.run("pgrep", "--full", "sleep 4711", may_fail=True).stdout == "")
+    assert host.ask("stat", "--format=%U %a", "/run/routed/exec") == "root 600"
+    host.path("/run/bad").touch()
+    wait_until(lambda: "198.51.100.0/24" not in [route["dst"] for route in routes()], within=20.0)
+    assert host.journal("_SYSTEMD_UNIT=routed-exec.service") == []
+
+
+def test_a_user_that_the_helper_is_not_is_refused_until_a_drop_in_names_it(host: Machine) -> None:
+    install_command(host)
+    write(host, more=COMMAND.replace("fall = 1", 'fall = 1\nuser = "daemon"'))
+    host.run("systemctl", "enable", "--now", "--quiet", "routed")
+    wait_until(lambda: bool(find_check(host)["state"] == "failed"), within=20.0)
+    assert "commands run as routed-exec here" in find_check(host)["reason"]
+    drop_in = host.path("/etc/systemd/system/routed-exec.service.d/user.conf")
+    drop_in.parent.mkdir()
+    drop_in.write_text("[Service]\nUser=daemon\n")
+    host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "stop", "routed-exec.service")
+    wait_until(lambda: bool(find_check(host)["state"] == "up"), within=20.0)
+
+
+def test_without_the_socket_a_command_is_failed_and_says_what_to_do(host: Machine) -> None:
+    install_command(host)
+    write(host, more=COMMAND)
+    host.run("systemctl", "mask", "--quiet", "--now", "routed-exec.socket")
+    host.run("systemctl", "enable", "--now", "--quiet", "routed")
+    wait_until(lambda: bool(find_check(host)["state"] == "failed"), within=20.0)
+    assert "systemctl start routed-exec.socket" in find_check(host)["reason"]
+    host.run("systemctl", "unmask", "--quiet", "routed-exec.socket")
+    host.run("systemctl", "start", "routed-exec.socket")
+    wait_until(lambda: bool(find_check(host)["state"] == "up"), within=20.0)
+
+
+def test_the_socket_and_the_helper_come_and_go_with_the_daemon(host: Machine) -> None:
+    install_command(host, "#!/bin/sh\nsetsid sleep 4711 &\nexec sleep 4711\n")
+    write(host, more=COMMAND.replace("fall = 1", 'fall = 1\ntimeout = "60s"').replace("500ms", "60s"))
+    host.run("systemctl", "enable", "--now", "--quiet", "routed")
+    for end in (("kill", "-KILL", host.show("routed", "MainPID")), ("systemctl", "restart", "routed")):
+        wait_until(lambda: len(host.run("pgrep", "--full", "sleep 4711", may_fail=True).stdout.split()) == 2, 30)
+        host.run(*end)
+    wait_until(lambda: len(host.run("pgrep", "--full", "sleep 4711", may_fail=True).stdout.split()) == 2, 30)
+    host.run("systemctl", "stop", "routed")
+    assert host.run("pgrep", "--full", "sleep 4711|routed-exec", may_fail=True).stdout == ""
+    assert host.show("routed-exec.socket", "ActiveState") == "inactive"
+    assert not host.path("/run/routed").exists()
+    host.run("systemctl", "start", "routed")
+    assert host.show("routed-exec.socket", "ActiveState") == "active"
 
 
 def test_a_reload_returns_when_the_new_file_is_in_force(host: Machine) -> None:

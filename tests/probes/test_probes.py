@@ -289,7 +289,16 @@ def test_a_file_that_others_may_write_says_nothing(tmp_path: File) -> None:
     file = tmp_path / "state"
     file.write_text("up")
     file.chmod(0o666)
-    assert found("file", file=str(file))[0] == "LOCAL"
+    assert found("file", file=str(file)) == (
+        "WRITABLE",
+        f"file: somebody else than root may write {file}: chown root and chmod go-w",
+    )
+    file.chmod(0o644)
+    tmp_path.chmod(0o777)
+    assert found("file", file=str(file))[0] == "WRITABLE"
+    tmp_path.chmod(0o1777)
+    assert found("file", file=str(file))[0] == "GOOD"  # sticky, as /run/lock
+    tmp_path.chmod(0o700)
     file.unlink()
     file.mkdir()
     assert found("file", file=str(file))[0] == "LOCAL"

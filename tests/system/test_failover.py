@@ -202,9 +202,8 @@ def test_a_leg_leaves_its_route_by_one_replace(daemon: Daemon, uplinks: Uplinks,
 def test_what_is_rather_kept_counts_as_up_when_nobody_knows_for_long(daemon: Daemon) -> None:
     entries = a_file(4, second_route='requires = "@wan2"').split("[[route]]", 1)[1]
     with TemporaryDirectory(dir="/dev/shm") as folder:
-        file = Path(folder, "anybody-may-write-it")
-        file.touch()
-        file.chmod(0o666)
+        file = Path(folder, "no-file-but-a-folder")
+        file.mkdir()
         checks = [f'[[check]]\nname = "{name}"\ntype = "file"\nfile = "{file}"\n' for name in ("wan1", "wan2")]
         daemon.start("".join(checks) + "[[route]]" + entries)
         assert metrics() == []

@@ -30,10 +30,30 @@ class Finding(Enum):
     NO_LINK = auto()  # the link of the check is not there
     NO_CARRIER = auto()  # or cannot carry anything
     LOCAL = auto()  # this host could not even ask: nothing is known
+    EXITED = auto()  # the command ended, and not with 0
+    SIGNALLED = auto()  # a signal ended it
+    NO_HELPER = auto()  # nobody runs commands here
+    NOT_HARMLESS = auto()  # whoever would run commands here cannot give up the rights of this process
+    NO_USER = auto()  # the host has no such user
+    OTHER_USER = auto()  # commands are run by this one, who cannot become another
+    NO_COMMAND = auto()
+    NOT_EXECUTABLE = auto()
+    WRITABLE = auto()  # somebody else than root may write what is asked
 
 
 # Until somebody changes something on this host the check cannot be made. Like LOCAL this says nothing of who is asked.
-IMPOSSIBLE: Final = frozenset({Finding.NO_HEADERS})
+IMPOSSIBLE: Final = frozenset(
+    {
+        Finding.NO_HELPER,
+        Finding.NOT_HARMLESS,
+        Finding.NO_USER,
+        Finding.OTHER_USER,
+        Finding.NO_COMMAND,
+        Finding.NOT_EXECUTABLE,
+        Finding.WRITABLE,
+        Finding.NO_HEADERS,
+    }
+)
 
 
 class Probed(Detailed):

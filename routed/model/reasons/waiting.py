@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from routed.model.reasons.value import Detailed
+from routed.model.reasons.value import Detailed, Reason
 
 
 class NotTold(Detailed):
@@ -12,6 +12,7 @@ class NotTold(Detailed):
 
     what: str
     which: str | bytes | int
+    why: Reason | None = None
 
 
 class Outdated(Detailed):

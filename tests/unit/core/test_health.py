@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from routed.core.health import FLAPPING, Health, find_pause, judge, note
+from routed.core.health import FLAPPING, Health, find_impossible, find_pause, judge, note
 from routed.model.checks import Check, CheckState, CheckType, Ruling, Target
 from routed.model.entries import Origin
 from routed.model.reasons import Finding, Probed, TooFew
@@ -127,3 +127,12 @@ def test_the_reason_of_what_is_down_stays_until_it_is_another_one() -> None:
     silent = note(down, Probed("tcp", Finding.SILENCE, "2 s"), CHECK, 9.0)
     assert silent.why == Probed("tcp", Finding.SILENCE, "2 s", times=4)
     assert play("++", health=silent).why is None
+
+
+def test_what_cannot_be_made_here_changes_no_verdict_and_is_known_as_that() -> None:
+    up = note(Health(), Probed("exec", Finding.GOOD), CHECK, 0.0)
+    failed = note(up, Probed("exec", Finding.NO_COMMAND, "/x"), CHECK, 5.0)
+    assert (failed.verdict, failed.doubts, failed.bad) == (CheckState.UP, 0, 0)
+    assert find_impossible(CHECK, {ONE: failed}) == Probed("exec", Finding.NO_COMMAND, "/x")
+    assert find_impossible(CHECK, {ONE: up}) is None
+    assert find_impossible(CHECK, {}) is None

@@ -42,7 +42,7 @@ def test_very_many_checks_that_turn_at_once_are_told_each_and_kept_by_few_writin
         writings.append(len(kept))
         save(path, kept, now)
 
-    def tell(check: Check, _ruling: Ruling) -> None:
+    def tell(check: Check, _found: Ruling | Probed) -> None:
         told.append(check.name)
 
     async def play() -> None:

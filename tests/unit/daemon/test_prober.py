@@ -12,8 +12,9 @@ import pytest
 from routed.core.health import Health
 from routed.core.holds import Hold, Why
 from routed.daemon import prober
+from routed.daemon.lane import AT_ONCE as LANE
 from routed.daemon.prober import AT_ONCE, Prober
-from routed.model.checks import Check, CheckState, CheckType, Ruling, Target, key_of
+from routed.model.checks import Check, CheckState, CheckType, Ruling, Target, find_failure, key_of
 from routed.model.entries import Intent, Origin, Requirement
 from routed.model.facts import Fact, FactKey, Facts, Freshness
 from routed.model.reasons import Finding, Paused, Probed
@@ -44,6 +45,9 @@ class Stage:
     asked: int = 0
     most: int = 0  # questions at once
     told: list[bool] = field(default_factory=list)
+    failures: list[Finding] = field(default_factory=list)
+    hanging: CheckType | None = None  # who never answers
+    most_hanging: int = 0
     facts: dict[FactKey, Fact] = field(default_factory=dict)
     kept: dict[str, dict[Target, Health]] = field(default_factory=dict)
 
@@ -52,6 +56,9 @@ class Stage:
 
     async def ask(self, check: Check, _target: Target, _path: Any) -> Answered:
         self.asked += 1
+        if check.type is self.hanging:
+            self.most_hanging += 1
+            await asyncio.Event().wait()
         running = self.asked
         await asyncio.sleep(0)
         self.most = max(self.most, self.asked - running + 1)
@@ -60,8 +67,11 @@ class Stage:
     def _deliver(self, told: Mapping[FactKey, Fact]) -> None:
         self.facts.update(told)
 
-    def _tell(self, _check: Check, ruling: Ruling) -> None:
-        self.told.append(ruling.is_up)
+    def _tell(self, _check: Check, found: Ruling | Probed) -> None:
+        if isinstance(found, Probed):
+            self.failures.append(found.finding)
+        else:
+            self.told.append(found.is_up)
         if self.fails:
             raise RuntimeError("nobody can be told")
 
@@ -170,3 +180,50 @@ async def test_what_was_known_before_the_start_is_delivered_as_such_until_it_is_
     await stage.play(asking, 2.0)
     assert stage.find() == (False, Freshness.LIVE)
     assert stage.told == []
+
+
+@playing
+async def test_a_check_that_cannot_be_made_is_told_once_changes_nothing_and_says_why(stage: Stage) -> None:
+    stage.finding = Finding.NO_HELPER
+    asking = stage.make()
+    asking.follow(files(a_check()))
+    await stage.play(asking, 30.0)
+    assert stage.failures == [Finding.NO_HELPER]
+    fact = stage.facts[key_of("web")]
+    assert fact.state is Freshness.LOADING
+    assert find_failure(fact) == Probed(CheckType.TCP, Finding.NO_HELPER)
+    stage.finding = Finding.GOOD
+    await stage.play(asking, 6.0)
+    assert stage.told == [True]
+    stage.finding = Finding.NO_HELPER
+    await stage.play(asking, 6.0)
+    assert stage.failures == [Finding.NO_HELPER] * 2
+    assert stage.find() == (True, Freshness.LIVE)
+    stage.finding = Finding.GOOD
+    await stage.play(asking, 6.0)
+    assert stage.told == [True, True]  # it can be made again
+
+
+@playing
+async def test_commands_that_hang_keep_neither_others_waiting_nor_come_to_a_verdict(stage: Stage) -> None:
+    commands = [replace(a_check(f"c{number}"), type=CheckType.EXEC, targets=TARGETS[:1]) for number in range(100)]
+    stage.hanging = CheckType.EXEC
+    asking = stage.make()
+    asking.follow(files(*commands, a_check()))
+    await stage.play(asking, 30.0)
+    assert stage.most_hanging == LANE
+    assert stage.find() == (True, Freshness.LIVE)
+    assert asking.probings["web"].lateness < 1.0
+    assert all(asking.probings[one.name].ruling is None for one in commands)
+    await asking.stop()
+
+
+@playing
+async def test_no_more_than_twenty_commands_begin_in_a_second(stage: Stage) -> None:
+    commands = [replace(a_check(f"c{number}"), type=CheckType.EXEC, every=1.0) for number in range(100)]
+    asking = stage.make()
+    asking.follow(files(*commands))
+    await stage.play(asking, 60.0)
+    assert 1100 <= stage.asked <= 1200 + 1
+    assert max(one.lateness for one in asking.probings.values()) > 3.0  # which is shown
+    assert min(one.seconds[TARGETS[0]] for one in asking.probings.values()) > 0.0  # and all had their turn
