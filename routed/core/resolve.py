@@ -161,6 +161,7 @@ def resolve_held_vip(entry: HeldVipEntry, facts: Facts, protocol: int) -> Resolu
         return found
     place, why = find_place(entry, link, facts)
     reads = found.reads | {FactKey("address", link.ifindex), FactKey("address", entry.address)}
+    reads |= {FactKey("link", fact.dev) for fact in facts.addresses.values() if fact.address == entry.address}
     found = found._replace(note=find_other_lengths(entry, facts))
     group, *behind = found.sets
     match place:

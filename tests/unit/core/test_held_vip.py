@@ -13,7 +13,7 @@ from routed.core.held_vip import Place, find_place
 from routed.core.sources import find_changed_facts
 from routed.model.change import Cause, Operation, Outcome, Verb
 from routed.model.entries import HeldVipEntry, LinkEntry
-from routed.model.facts import Facts, HostAddress, Link
+from routed.model.facts import FactKey, Facts, HostAddress, Link
 from routed.model.net import parse_address
 from routed.model.objects import AddressMember, AddressSlot, Kind, LinkMember, LinkValue
 from routed.model.reasons import Flaw, LinkTaken, Look
@@ -168,3 +168,10 @@ def test_a_link_that_went_away_is_no_reason_to_fail() -> None:
     announcements = Announcements()
     announcements.note([put(vip())], {9}, wanting(vip()), replace(HOST, links={}), 100.0)
     assert announcements.find_next() is None
+
+
+def test_what_is_said_of_another_length_is_said_anew_when_its_link_has_another_name() -> None:
+    entry = vip(dev="routed0")
+    held = facts("10.0.0.1/24", f"{VIP}/24", dev=2)
+    held = replace(held, addresses=held.addresses | facts("192.0.2.10/24", dev=3).addresses)
+    assert FactKey("link", LO.ifindex) in resolve(entry, held, OURS).reads
