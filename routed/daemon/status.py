@@ -251,14 +251,24 @@ def _find_wrong(host: Host, resolution: Resolution, by_entry: Wrong) -> list[Tro
             known.append(group)
         else:
             wrong.append(Troubled(group.kind, group.slot, group.members, unknown))
-    slots = {(one.kind, one.slot) for one in wrong}
-    wrong += [one for one in by_entry.get(name, ()) if (one.kind, one.slot) not in slots]
+    whole = {(one.kind, one.slot) for one in wrong} - {(group.kind, group.slot) for group in known}
+    beside = [one for one in by_entry.get(name, ()) if (one.kind, one.slot) not in whole]
+    wrong += _leave_out(beside, list(wrong)) if wrong else beside
     clash = host.wanted.desired.clashes.get(name)
     if clash is not None:
         conflict = Trouble(State.CONFLICT, Claimed(clash), since)
         taken = ((group, host.wanted.desired.find_taken(group, name)) for group in known)
         wrong += [Troubled(group.kind, group.slot, members, conflict) for group, members in taken if members]
     return wrong
+
+
+def _leave_out(some: Iterable[Troubled], counted: Sequence[Troubled]) -> Iterator[Troubled]:
+    """Those that are not counted yet, where a slot has both."""
+    for one in some:
+        there = [other.members for other in counted if (other.kind, other.slot) == (one.kind, one.slot)]
+        left = tuple(m for m in one.members if not any(m in members for members in there)) if there else one.members
+        if left:
+            yield one._replace(members=left)
 
 
 def _why_it_waits(resolution: Resolution) -> Reason | None:

@@ -16,6 +16,7 @@ import pytest
 from routed.core.troubles import State
 from routed.daemon.claims import ClaimsFile
 from routed.daemon.ipvs import CLAIMS, SeldomIpvs
+from routed.daemon.status import count_states
 from routed.kernel.ipvs.claims import ClaimOrigin
 from routed.kernel.ipvs.dataplane import Ipvs
 from routed.model import ipvs
@@ -268,3 +269,11 @@ def test_a_restart_in_which_nobody_knows_yet_leaves_servers_as_they_are(scene: S
     scene.rig.start(entry)
     assert scene.weights() == {ONE: 0, TWO: 1}
     assert scene.take_changes() == []
+
+
+def test_a_server_that_fails_is_not_hidden_by_another_of_which_nothing_is_known_yet(scene: Scene) -> None:
+    bad = ServerSpec(parse_address("224.0.0.1"), PORT, ServerValue(0))  # the kernel takes no such address
+    entry = a_service(server(ONE, "one"), bad)
+    scene.rig.start(entry)
+    states = count_states(scene.rig.host)
+    assert (states["in-sync"], states["waiting"], states["failed"]) == (1, 1, 1)
