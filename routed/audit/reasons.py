@@ -323,6 +323,7 @@ _FINDINGS: Final[Mapping[Finding, str]] = {
     Finding.UNREACHABLE: "unreachable ({0})",
     Finding.CERTIFICATE: "certificate: {0}",
     Finding.HANDSHAKE: "handshake: {0}",
+    Finding.NO_GATEWAY: "gateway {0} does not answer",
     Finding.STATUS: "status {0}",
     Finding.MALFORMED: "not understood: {0}",
     Finding.UNEXPECTED: 'no "{0}" in the answer',

@@ -16,10 +16,12 @@ from typing import Final
 
 from routed.core.health import Health, find_pause, judge, note
 from routed.core.holds import Hold
+from routed.core.paths import find_link_towards, find_source
 from routed.core.references import find_link
-from routed.model.checks import Check, Ruling, Target, key_of
+from routed.model.checks import HANDED_OVER, Check, Ruling, Target, key_of
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey, Facts, Freshness
+from routed.model.net import format_address
 from routed.model.reasons import Finding, Paused, Probed
 from routed.probes.ask import Answered, ask
 from routed.probes.sockets import Path
@@ -193,14 +195,22 @@ def _find_said(pause: Hold, before: Ruling | None) -> Ruling | None:
 
 def find_path(check: Check, facts: Facts) -> Path | Probed:
     """The way that a question takes, or what kept it from being asked."""
-    if not check.dev:
+    gateway = check.via if check.type in HANDED_OVER else b""
+    if not (check.dev or gateway):
         return Path(source=check.src, mark=check.mark)
-    link = find_link(check.dev, facts).link
+    link = find_link(check.dev, facts).link if check.dev else find_link_towards(gateway, facts)
+    if link is None and not check.dev:
+        return Probed(check.type, Finding.LOCAL, f"gateway {format_address(gateway)} is on no network of this host")
     if link is None:
         return Probed(check.type, Finding.NO_LINK, check.dev)
     if not (link.is_up and link.has_carrier):
         return Probed(check.type, Finding.NO_CARRIER, link.name)
-    return Path(link.name, link.ifindex, check.src, check.mark)
+    if not gateway:
+        return Path(link.name, link.ifindex, check.src, check.mark)
+    source = find_source(gateway, link, facts, check.src)
+    if not source:
+        return Probed(check.type, Finding.LOCAL, f"link {link.name} has no address to ask from")
+    return Path(link.name, link.ifindex, source, gateway=gateway)
 
 
 def _is_same(old: Check, new: Check | None) -> bool:

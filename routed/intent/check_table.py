@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from routed.intent import schema
+from routed.intent.checks import LINK_LOCAL
 from routed.intent.problems import Fault
 from routed.intent.selectors import find_unknown_references
 from routed.intent.words import one_of
 from routed.model.checks import Check, CheckType, Target
 from routed.model.entries import Origin
-from routed.model.net import family_of
+from routed.model.net import family_of, format_address, is_inside
 
 
 class _Words(NamedTuple):
@@ -112,6 +113,8 @@ def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
         yield Fault(("verify",), "`verify` needs `host`: the name that the certificate has to be for")
     if spec.file and spec.file.startswith(_HIDDEN):
         yield Fault(("file",), "`file`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)", "use /run")
+    if spec.via and is_inside(spec.via, LINK_LOCAL) and not spec.dev:
+        yield Fault(("via",), f"`via`: {format_address(spec.via)} is on every link", "write `dev` too")
 
 
 def _list_targets(spec: schema.CheckTable, type_: CheckType, faults: list[Fault]) -> tuple[Target, ...]:

@@ -1,7 +1,8 @@
 """Ways: the routes and rules that lead the questions of checks with ``via`` to their own gateways.
 
 They are entries like any other, and nobody writes them: a check has them while an entry requires it. A mark selects the
-rule, the rule the table, and the table has one route. So a remedy never takes the way of a question away.
+rule, the rule the table, and the table has one route. So a remedy never takes the way of a question away. What is
+handed to the gateway as a whole packet needs none of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from routed.intent.alternatives import find_lonely, join_alternatives
 from routed.intent.crosscheck import Clash
 from routed.model import net
-from routed.model.checks import Check, CheckType, Target
+from routed.model.checks import HANDED_OVER, Check, CheckType, Target
 from routed.model.entries import Entry, HopSpec, ProbeWays, RouteEntry, RuleEntry, VipEntry
 from routed.model.objects import RuleMember
 
@@ -40,10 +41,11 @@ def derive_ways(checks: Iterable[Check], entries: Sequence[Entry], base: ProbeWa
     """Checks that share gateway and link share a way. What no entry requires has none."""
     checks = tuple(checks)
     used = {requirement.check for entry in entries for requirement in entry.conditions}
-    ways = sorted({(check.dev, check.via) for check in checks if check.via and check.name in used})
+    by_route = [check for check in checks if check.via and check.type not in HANDED_OVER]
+    ways = sorted({(check.dev, check.via) for check in by_route if check.name in used})
+    marks = {way: base.mark + number for number, way in enumerate(ways)}
     marked = tuple(
-        replace(check, mark=base.mark + ways.index((check.dev, check.via))) if (check.dev, check.via) in ways else check
-        for check in checks
+        replace(check, mark=marks.get((check.dev, check.via), 0)) if check in by_route else check for check in checks
     )
     firsts = {check.mark: check for check in reversed(marked) if check.mark and check.name in used}
     made = [entry for mark in sorted(firsts) for entry in _make_way(firsts[mark], base)]
@@ -74,11 +76,18 @@ class _Place(NamedTuple):
     priority: int = 0
     prefixes: Mapping[int, AbstractSet[bytes]] = {}
     gateways: AbstractSet[bytes] = frozenset()  # neighbours of this host, whatever the entry leads to
+    links: AbstractSet[str] = frozenset()  # to which it leads without a gateway
 
 
 # An entry of another kind takes nothing of this.
 PLACES: Final[dict[type[Entry], Callable[[Any], _Place]]] = {
-    RouteEntry: lambda it: _Place(it.table, 0, it.prefixes, frozenset(hop.via for hop in it.hops)),
+    RouteEntry: lambda it: _Place(
+        it.table,
+        0,
+        it.prefixes,
+        frozenset(hop.via for hop in it.hops),
+        frozenset(hop.dev for hop in it.hops if not hop.via),
+    ),
     VipEntry: lambda it: _Place(it.table, 0, it.prefixes),
     RuleEntry: lambda it: _Place(priority=it.rule.priority),
 }
@@ -112,9 +121,19 @@ def _find_severed(checks: Iterable[Check], entries: Iterable[Entry]) -> Iterator
             if check is None or requirement.is_inverted:
                 continue
             staying = [other for one, other in places if requirement not in one.requires]
-            severed = (target for target in check.targets if _is_severed(target.address, place, staying))
+            leaving = (target for target in check.targets if not _stays_on_its_link(check, target, place))
+            severed = (target for target in leaving if _is_severed(target.address, place, staying))
             if (target := next(severed, None)) is not None:
                 yield Clash(entry, ("requires",), _tell_severed(check, target))
+
+
+def _stays_on_its_link(check: Check, target: Target, place: _Place) -> bool:
+    """Does the question go by the link of the check all the same, as the route itself would lead it there?
+
+    IPv4 takes what no route leads to as a neighbour on the link of a bound socket (ip_route_output_key_hash_rcu in
+    net/ipv4/route.c), and on a link to one far end alone that is all there is. IPv6 says that there is no route.
+    """
+    return check.dev in place.links and net.family_of(target.address) == net.IPV4
 
 
 def _is_severed(address: bytes, place: _Place, staying: Iterable[_Place]) -> bool:

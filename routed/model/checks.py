@@ -30,6 +30,13 @@ class CheckType(StrEnum):
     FILE = "file"
 
 
+# They go to their gateway as packets that are whole, and need no route, rule or mark.
+HANDED_OVER: Final = frozenset({CheckType.ICMP})
+
+# Of these it is measured how many answers are missing, and how late the others are.
+MEASURED: Final = frozenset({CheckType.ICMP})
+
+
 class Target(NamedTuple):
     """Who is asked. A file has no address."""
 
@@ -71,7 +78,7 @@ class Check:
     dev: str = ""  # a link or @name: the question leaves there
     src: bytes = b""
     via: bytes = b""  # a way of its own, whatever the routes of the host are
-    mark: int = 0  # of its packets, where it has a way of its own
+    mark: int = 0  # of its packets, where routes and rules make the way of its own
     host: str = ""  # of TLS and HTTP: who is meant at that address
     path: str = "/"
     method: str = "GET"

@@ -20,16 +20,25 @@ _ETH_P_ARP: Final = 0x0806
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 _ND: Final = Struct("!BBHI16s")
 _SOURCE_LINK_ADDRESS: Final = b"\x01\x01"  # the option, and its length in eights of bytes
+_TARGET_LINK_ADDRESS: Final = b"\x02\x01"
 _HOPS: Final = 255  # RFC 4861 7.1.1: anything less comes from elsewhere
 
 
 async def probe(check: Check, target: Target, path: Path) -> None:
     """Ask once. Raises OSError."""
     del check
-    await (_ask_arp if family_of(target.address) == IPV4 else _ask_neighbour)(target.address, path)
+    await find_neighbour(target.address, path)
 
 
-async def _ask_arp(address: bytes, path: Path) -> None:
+async def find_neighbour(address: bytes, path: Path) -> bytes:
+    """The link-layer address of a neighbour, as soon as it says so; empty where it says that it is there, and no more.
+
+    Raises OSError.
+    """
+    return await (_ask_arp if family_of(address) == IPV4 else _ask_neighbour)(address, path)
+
+
+async def _ask_arp(address: bytes, path: Path) -> bytes:
     loop = asyncio.get_running_loop()
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_PACKET, kind, socket.htons(_ETH_P_ARP)) as one:
@@ -38,18 +47,20 @@ async def _ask_arp(address: bytes, path: Path) -> None:
         source = path.source or bytes(4)  # without an address it is the probe of RFC 5227, which is answered as well
         asked = _ARP.pack(1, 0x0800, 6, 4, 1, mac, source, bytes(6), address)
         one.send(_ETHERNET.pack(b"\xff" * 6, mac, _ETH_P_ARP) + asked)
-        while not _is_from(await loop.sock_recv(one, 2048), address):
+        while not (found := _read_reply(await loop.sock_recv(one, 2048), address)):
             pass
+        return found
 
 
-def _is_from(frame: bytes, address: bytes) -> bool:
+def _read_reply(frame: bytes, address: bytes) -> bytes:
+    """The link-layer address of whoever says that it has the address; empty where this frame does not."""
     if len(frame) < _ETHERNET.size + _ARP.size:
-        return False
-    *_, operation, _, sender, _, _ = _ARP.unpack_from(frame, _ETHERNET.size)
-    return bool(operation == 2 and sender == address)
+        return b""
+    *_, operation, hardware, sender, _, _ = _ARP.unpack_from(frame, _ETHERNET.size)
+    return hardware if operation == 2 and sender == address else b""
 
 
-async def _ask_neighbour(address: bytes, path: Path) -> None:
+async def _ask_neighbour(address: bytes, path: Path) -> bytes:
     loop = asyncio.get_running_loop()
     with open_socket(address, socket.SOCK_RAW, path, socket.IPPROTO_ICMPV6) as one:
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
@@ -60,8 +71,18 @@ async def _ask_neighbour(address: bytes, path: Path) -> None:
         group = format_address(bytes.fromhex("ff0200000000000000000001ff") + address[-3:])
         asked = _ND.pack(_SOLICITATION, 0, 0, 0, address) + _SOURCE_LINK_ADDRESS + _read_mac(path.link)
         one.sendto(asked, (group, 0, 0, path.ifindex))
-        while (await loop.sock_recv(one, 2048))[8:24] != address:
+        while (answer := await loop.sock_recv(one, 2048))[8:24] != address:
             pass
+        return _read_option(answer[_ND.size :])
+
+
+def _read_option(options: bytes) -> bytes:
+    """The link-layer address of the target among the options of an advertisement, as it stands on Ethernet."""
+    while len(options) >= 8 and options[1]:
+        if options[:2] == _TARGET_LINK_ADDRESS:
+            return options[2:8]
+        options = options[options[1] * 8 :]
+    return b""
 
 
 def _read_mac(link: str) -> bytes:

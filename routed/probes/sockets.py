@@ -20,6 +20,7 @@ class Path(NamedTuple):
     ifindex: int = 0
     source: bytes = b""
     mark: int = 0
+    gateway: bytes = b""  # the question itself is handed to it; else the kernel routes it
 
 
 def open_socket(address: bytes, kind: int, path: Path, protocol: int = 0) -> socket.socket:

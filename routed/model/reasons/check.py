@@ -17,6 +17,7 @@ class Finding(Enum):
     RESET = auto()
     CLOSED = auto()  # the far end said less than was expected, and closed
     UNREACHABLE = auto()  # a router, or the neighbour's silence, says so
+    NO_GATEWAY = auto()  # whom the question was to be handed to says nothing
     CERTIFICATE = auto()
     HANDSHAKE = auto()
     STATUS = auto()
