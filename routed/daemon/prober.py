@@ -139,7 +139,7 @@ class Prober:
         if self.probings.get(probing.check.name) is not probing:
             return
         now = self._clock()
-        health = note(probing.find_health(target), told.probed, probing.check, now)
+        health = note(probing.find_health(target), told.probed, probing.check, now, told.seconds)
         probing.healths[target] = health
         probing.seconds[target] = told.seconds
         pause = find_pause(health, probing.check, now) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret

@@ -13,7 +13,7 @@ from routed.intent.checks import LINK_LOCAL
 from routed.intent.problems import Fault
 from routed.intent.selectors import find_unknown_references
 from routed.intent.words import one_of
-from routed.model.checks import Check, CheckType, Target
+from routed.model.checks import KEPT, Check, CheckType, Target
 from routed.model.entries import Origin
 from routed.model.net import family_of, format_address, is_inside
 
@@ -27,13 +27,16 @@ class _Words(NamedTuple):
 
 
 _PATH: Final = frozenset({"target", "targets", "need", "dev", "src", "via"})
+_QUALITY: Final = frozenset({"loss", "rtt", "window"})
 _TEXT: Final = _PATH | {"send", "expect"}
 _TLS: Final = frozenset({"host", "verify", "ca"})
 _HTTP: Final = _PATH | {"host", "path", "method", "status", "body"}
 _EVERY: Final = frozenset({"name", "type", "every", "timeout", "fall", "rise", "fast", "hold", "disabled"})
 
+FEWEST: Final = 12  # questions of a window, so that ten of them have been answered
+
 TYPES: Final[dict[CheckType, _Words]] = {
-    CheckType.ICMP: _Words(_PATH, 0),
+    CheckType.ICMP: _Words(_PATH | _QUALITY, 0),
     CheckType.ARP: _Words(_PATH - {"via"}, 0, ("dev",)),
     CheckType.TCP: _Words(_TEXT),
     CheckType.TLS: _Words(_TEXT | _TLS, 443),
@@ -64,6 +67,8 @@ def convert_check(
     need = {"any": 1, "all": len(targets)}.get(str(spec.need), spec.need)
     if isinstance(need, int) and targets and need > len(targets):
         faults.append(Fault(("need",), f"`need` is {need}, and there are {len(targets)} targets"))
+    window = spec.window or 60.0
+    faults += _check_window(spec, every, window)
     if faults:
         return tuple(faults)
     ranges = [spec.status] if isinstance(spec.status, tuple) else (spec.status or [(200, 399)])
@@ -79,6 +84,9 @@ def convert_check(
         rise=spec.rise,
         fast=spec.fast or max(every / 5, min(every, 0.5)),
         hold=(30.0 if spec.via else 0.0) if spec.hold is None else spec.hold,
+        loss=spec.loss,
+        rtt=spec.rtt,
+        window=window,
         dev=spec.dev or "",
         src=spec.src or b"",
         via=spec.via or b"",
@@ -105,6 +113,8 @@ def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
     for key in words.needed:
         if getattr(spec, key) is None:
             yield Fault((), f"`{key}` is missing: a check of type {type_} needs it")
+    if spec.via and is_inside(spec.via, LINK_LOCAL) and not spec.dev:
+        yield Fault(("via",), f"`via`: {format_address(spec.via)} is on every link", "write `dev` too")
     if spec.method == "HEAD" and spec.body:
         yield Fault(("body",), "`body`: an answer to HEAD has none")
     if spec.verify is False and spec.ca:
@@ -113,8 +123,16 @@ def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
         yield Fault(("verify",), "`verify` needs `host`: the name that the certificate has to be for")
     if spec.file and spec.file.startswith(_HIDDEN):
         yield Fault(("file",), "`file`: the daemon does not see this folder (PrivateTmp=, ProtectHome=)", "use /run")
-    if spec.via and is_inside(spec.via, LINK_LOCAL) and not spec.dev:
-        yield Fault(("via",), f"`via`: {format_address(spec.via)} is on every link", "write `dev` too")
+
+
+def _check_window(spec: schema.CheckTable, every: float, window: float) -> Iterator[Fault]:
+    if spec.loss is None and spec.rtt is None:
+        return
+    if window < every * FEWEST:
+        hint = f'write window = "{every * FEWEST:g}s", or a shorter `every`'
+        yield Fault(("window",), f"`window` has to be at least {FEWEST} times as long as `every`", hint)
+    if window > every * KEPT:
+        yield Fault(("window",), f"`window` must not be longer than {KEPT} times `every`: so many answers are kept")
 
 
 def _list_targets(spec: schema.CheckTable, type_: CheckType, faults: list[Fault]) -> tuple[Target, ...]:

@@ -75,6 +75,9 @@ class Check:
     rise: int = 2  # good ones that make it up again
     fast: float = 1.0  # between two questions while it is in doubt
     hold: float = 0.0  # least time that it stays down
+    loss: float | None = None  # down above this share of questions without an answer, 0 to 1
+    rtt: float | None = None  # or above this median time of an answer
+    window: float = 60.0  # over so long
     dev: str = ""  # a link or @name: the question leaves there
     src: bytes = b""
     via: bytes = b""  # a way of its own, whatever the routes of the host are
@@ -98,6 +101,7 @@ class Check:
         return f"check/{self.name}"
 
 
+KEPT: Final = 600  # answers of a target, of which loss and time are measured, at most
 CHECK: Final = "check"  # what the facts of checks are keys of
 
 

@@ -40,6 +40,22 @@ class Probed(Detailed):
     times: int = 1  # in a row
 
 
+class Lossy(Detailed):
+    """Too many questions to a target got no answer."""
+
+    share: float  # 0 to 1
+    most: float
+    window: float  # seconds
+
+
+class Slow(Detailed):
+    """The answers of a target take too long."""
+
+    rtt: float  # the median, in seconds
+    most: float
+    window: float
+
+
 class TooFew(Detailed):
     """Not enough of the targets are up."""
 
