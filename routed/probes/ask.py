@@ -40,8 +40,10 @@ MEANINGS: Final[dict[int, Finding]] = {
     errno.ETIMEDOUT: Finding.SILENCE,
     errno.EPROTO: Finding.MALFORMED,
 }
-SLACK: Final = 0.5  # seconds after the end of the time in which this host has to notice it
-SHARES: Final = {Finding.SILENCE: 1.0, Finding.NO_GATEWAY: 0.5}  # of its time, after which each is found
+SLACK: Final = (
+    0.25  # seconds after the end of the time in which this host has to notice it: later it may have missed one
+)
+SHARES: Final = {Finding.SILENCE: 1.0, Finding.NO_GATEWAY: 0.9}  # of its time, after which each is found
 
 
 class BadAnswerError(Exception):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from struct import Struct
 from typing import Final
 
@@ -30,15 +32,15 @@ async def probe(check: Check, target: Target, path: Path) -> None:
     await find_neighbour(target.address, path)
 
 
-async def find_neighbour(address: bytes, path: Path) -> bytes:
+async def find_neighbour(address: bytes, path: Path, again: float = 0.0) -> bytes:
     """The link-layer address of a neighbour, as soon as it says so; empty where it says that it is there, and no more.
 
-    Raises OSError.
+    It is asked for once, or every ``again`` seconds. Raises OSError.
     """
-    return await (_ask_arp if family_of(address) == IPV4 else _ask_neighbour)(address, path)
+    return await (_ask_arp if family_of(address) == IPV4 else _ask_neighbour)(address, path, again)
 
 
-async def _ask_arp(address: bytes, path: Path) -> bytes:
+async def _ask_arp(address: bytes, path: Path, again: float) -> bytes:
     loop = asyncio.get_running_loop()
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     with socket.socket(socket.AF_PACKET, kind, socket.htons(_ETH_P_ARP)) as one:
@@ -46,9 +48,11 @@ async def _ask_arp(address: bytes, path: Path) -> bytes:
         mac = one.getsockname()[4]
         source = path.source or bytes(4)  # without an address it is the probe of RFC 5227, which is answered as well
         asked = _ARP.pack(1, 0x0800, 6, 4, 1, mac, source, bytes(6), address)
-        one.send(_ETHERNET.pack(b"\xff" * 6, mac, _ETH_P_ARP) + asked)
-        while not (found := _read_reply(await loop.sock_recv(one, 2048), address)):
-            pass
+        frame = _ETHERNET.pack(b"\xff" * 6, mac, _ETH_P_ARP) + asked
+        one.send(frame)
+        with _repeating(lambda: one.send(frame), again):
+            while not (found := _read_reply(await loop.sock_recv(one, 2048), address)):
+                pass
         return found
 
 
@@ -60,7 +64,7 @@ def _read_reply(frame: bytes, address: bytes) -> bytes:
     return hardware if operation == 2 and sender == address else b""
 
 
-async def _ask_neighbour(address: bytes, path: Path) -> bytes:
+async def _ask_neighbour(address: bytes, path: Path, again: float) -> bytes:
     loop = asyncio.get_running_loop()
     with open_socket(address, socket.SOCK_RAW, path, socket.IPPROTO_ICMPV6) as one:
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
@@ -70,9 +74,11 @@ async def _ask_neighbour(address: bytes, path: Path) -> bytes:
         one.setsockopt(socket.IPPROTO_ICMPV6, 1, bytes(blocked))
         group = format_address(bytes.fromhex("ff0200000000000000000001ff") + address[-3:])
         asked = _ND.pack(_SOLICITATION, 0, 0, 0, address) + _SOURCE_LINK_ADDRESS + _read_mac(path.link)
-        one.sendto(asked, (group, 0, 0, path.ifindex))
-        while (answer := await loop.sock_recv(one, 2048))[8:24] != address:
-            pass
+        place = (group, 0, 0, path.ifindex)
+        one.sendto(asked, place)
+        with _repeating(lambda: one.sendto(asked, place), again):
+            while (answer := await loop.sock_recv(one, 2048))[8:24] != address:
+                pass
         return _read_option(answer[_ND.size :])
 
 
@@ -83,6 +89,26 @@ def _read_option(options: bytes) -> bytes:
             return options[2:8]
         options = options[options[1] * 8 :]
     return b""
+
+
+@contextmanager
+def _repeating(ask: Callable[[], object], again: float) -> Iterator[None]:
+    """Ask every so many seconds; the answer to any of them will do."""
+    loop = asyncio.get_running_loop()
+    handles: list[asyncio.TimerHandle] = []
+
+    def repeat() -> None:
+        with suppress(OSError):  # whoever waits for the answer finds out
+            ask()
+        handles[:] = [loop.call_later(again, repeat)]
+
+    if again:
+        handles.append(loop.call_later(again, repeat))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.cancel()
 
 
 def _read_mac(link: str) -> bytes:

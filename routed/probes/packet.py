@@ -74,11 +74,11 @@ async def echo(address: bytes, path: Path, seconds: float) -> None:
 
 
 async def _find_gateway(path: Path, seconds: float) -> bytes:
-    for _ in range(TRIES):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds * SHARES[Finding.NO_GATEWAY] / TRIES):
-                if found := await find_neighbour(path.gateway, path):
-                    return found
+    most = seconds * SHARES[Finding.NO_GATEWAY]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(most):
+            if found := await find_neighbour(path.gateway, path, most / TRIES):
+                return found
     raise BadAnswerError(Finding.NO_GATEWAY, format_address(path.gateway))
 
 
