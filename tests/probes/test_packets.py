@@ -156,7 +156,7 @@ def test_an_answer_that_is_lost_is_a_question_without_an_answer(lines: Lines, fa
     chain = "chain input { type filter hook input priority 0; %s type echo-request numgen random mod 100 < 50 drop; }"
     nft(f"table inet loss {{ {chain % kind}\n }}", lines.first)
     answers = [found("icmp", address=FAR[family], path=path, timeout=0.1)[0] for _ in range(40)]
-    assert set(answers) == {"GOOD", "SILENCE"}
+    assert set(answers) - {"LOCAL"} == {"GOOD", "SILENCE"}  # a busy host knows nothing of some
     assert 5 <= answers.count("SILENCE") <= 35
 
 
