@@ -6,6 +6,7 @@ It proves the neighbour alone, whatever its routes and filters do. Source of the
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import Final
 
 from routed.model.checks import Check, Target
 from routed.model.net import IPV4, family_of, format_address
-from routed.probes.sockets import Path, open_socket
+from routed.probes.sockets import Path, open_packet_socket, open_socket
 
 _ETHERNET: Final = Struct("!6s6sH")
 _ARP: Final = Struct("!HHBBH6s4s6s4s")
@@ -23,6 +24,8 @@ _SOLICITATION, _ADVERTISEMENT = 135, 136
 _ND: Final = Struct("!BBHI16s")
 _SOURCE_LINK_ADDRESS: Final = b"\x01\x01"  # the option, and its length in eights of bytes
 _TARGET_LINK_ADDRESS: Final = b"\x02\x01"
+_SIOCGIFHWADDR: Final = 0x8927
+_IFREQ: Final = Struct("16s24x")
 _HOPS: Final = 255  # RFC 4861 7.1.1: anything less comes from elsewhere
 
 
@@ -42,8 +45,7 @@ async def find_neighbour(address: bytes, path: Path, again: float = 0.0) -> byte
 
 async def _ask_arp(address: bytes, path: Path, again: float) -> bytes:
     loop = asyncio.get_running_loop()
-    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-    with socket.socket(socket.AF_PACKET, kind, socket.htons(_ETH_P_ARP)) as one:
+    with open_packet_socket(socket.SOCK_RAW, _ETH_P_ARP) as one:
         one.bind((path.link, _ETH_P_ARP))
         mac = one.getsockname()[4]
         source = path.source or bytes(4)  # without an address it is the probe of RFC 5227, which is answered as well
@@ -51,12 +53,12 @@ async def _ask_arp(address: bytes, path: Path, again: float) -> bytes:
         frame = _ETHERNET.pack(b"\xff" * 6, mac, _ETH_P_ARP) + asked
         one.send(frame)
         with _repeating(lambda: one.send(frame), again):
-            while not (found := _read_reply(await loop.sock_recv(one, 2048), address)):
+            while not (found := read_reply(await loop.sock_recv(one, 2048), address)):
                 pass
         return found
 
 
-def _read_reply(frame: bytes, address: bytes) -> bytes:
+def read_reply(frame: bytes, address: bytes) -> bytes:
     """The link-layer address of whoever says that it has the address; empty where this frame does not."""
     if len(frame) < _ETHERNET.size + _ARP.size:
         return b""
@@ -73,16 +75,16 @@ async def _ask_neighbour(address: bytes, path: Path, again: float) -> bytes:
         blocked[_ADVERTISEMENT // 8] &= ~(1 << _ADVERTISEMENT % 8) & 0xFF
         one.setsockopt(socket.IPPROTO_ICMPV6, 1, bytes(blocked))
         group = format_address(bytes.fromhex("ff0200000000000000000001ff") + address[-3:])
-        asked = _ND.pack(_SOLICITATION, 0, 0, 0, address) + _SOURCE_LINK_ADDRESS + _read_mac(path.link)
+        asked = _ND.pack(_SOLICITATION, 0, 0, 0, address) + _SOURCE_LINK_ADDRESS + _read_mac(one, path.link)
         place = (group, 0, 0, path.ifindex)
         one.sendto(asked, place)
         with _repeating(lambda: one.sendto(asked, place), again):
             while (answer := await loop.sock_recv(one, 2048))[8:24] != address:
                 pass
-        return _read_option(answer[_ND.size :])
+        return read_option(answer[_ND.size :])
 
 
-def _read_option(options: bytes) -> bytes:
+def read_option(options: bytes) -> bytes:
     """The link-layer address of the target among the options of an advertisement, as it stands on Ethernet."""
     while len(options) >= 8 and options[1]:
         if options[:2] == _TARGET_LINK_ADDRESS:
@@ -111,8 +113,5 @@ def _repeating(ask: Callable[[], object], again: float) -> Iterator[None]:
             handle.cancel()
 
 
-def _read_mac(link: str) -> bytes:
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC) as one:
-        one.bind((link, 0))
-        mac: bytes = one.getsockname()[4]
-        return mac
+def _read_mac(one: socket.socket, link: str) -> bytes:
+    return fcntl.ioctl(one, _SIOCGIFHWADDR, _IFREQ.pack(link.encode()))[18:24]

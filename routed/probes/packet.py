@@ -23,7 +23,7 @@ from routed.model.reasons import Finding
 from routed.probes.ask import SHARES, BadAnswerError
 from routed.probes.icmp import REPLY, checksum, is_reply, make_request
 from routed.probes.neighbour import find_neighbour
-from routed.probes.sockets import Path
+from routed.probes.sockets import Path, open_packet_socket
 
 TRIES: Final = 3  # to find the gateway: one packet that is lost on the link is not its silence
 REACHABLE: Final = 30.0  # seconds that it is believed to be where it was, as base_reachable_time
@@ -57,9 +57,8 @@ _known: dict[_GatewayPlace, tuple[bytes, float]] = {}
 async def echo(address: bytes, path: Path, seconds: float) -> None:
     """Ask once. ``seconds`` is the time for all of it. Raises BadAnswerError and OSError."""
     width, number, token = len(address), secrets.randbits(16), secrets.token_bytes(16)
-    kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_PACKET, kind, 0) as one:  # it hears nothing before it is bound
+    with open_packet_socket(socket.SOCK_DGRAM) as one:  # it hears nothing before it is bound
         _hear_reply_alone(one, width, number)
         one.bind((path.link, _ETHERTYPE[width]))
         _, _, _, hardware, own = one.getsockname()
