@@ -9,9 +9,11 @@ from pathlib import Path as File
 from typing import NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from routed.model.net import parse_address
-from routed.probes import packet
+from routed.probes import neighbour, packet
 from routed.probes.sockets import Path
 from tests.kernel import netns
 from tests.kernel.netns import ip
@@ -50,6 +52,9 @@ def lines() -> Iterator[Lines]:
         with netns.inside(first):
             for family in FAR.values():
                 ip(f"address add {family} dev lo")
+        for far in (first, second):
+            with netns.inside(far):
+                netns.wait_until_usable()
         yield Lines(first, second)
 
 
@@ -164,6 +169,13 @@ def test_an_answer_that_is_lost_is_a_question_without_an_answer(lines: Lines, fa
 def test_what_others_answer_is_not_heard(lines: Lines, family: int) -> None:
     other = OTHER_GATEWAY[family]  # an address of another host, at which nobody behind the first gateway is
     assert found("icmp", address=other, path=through(family))[0] in {"SILENCE", "NO_GATEWAY"}
+
+
+@given(st.sampled_from([bytes(4), bytes(16)]), st.binary(max_size=120), st.integers(0, 0xFFFF), st.binary(max_size=16))
+def test_what_anybody_may_send_is_read_without_an_error(target: bytes, sent: bytes, number: int, token: bytes) -> None:
+    assert packet.is_answer(sent, target, number, b"%routed%" + token) is False
+    assert neighbour.read_reply(sent, target) in {b"", sent[22:28]}
+    assert len(neighbour.read_option(sent)) in {0, 6}
 
 
 # --- links without neighbours -------------------------------------------------------------------------------------

@@ -20,11 +20,15 @@ _TUNSETIFF: Final = 0x400454CA
 _TUN_WITHOUT_HEAD: Final = 0x1001  # IFF_TUN | IFF_NO_PI
 
 
+def _is_echo(packet: bytes) -> bool:
+    return packet[20] in {0, 8} if packet[0] >> 4 == 4 else packet[40] in {128, 129}
+
+
 class Tunnel:
     """What carries the packets."""
 
     def __init__(self, ends: list[int], until: int) -> None:
-        self.delay = 0.0  # seconds that each packet takes
+        self.delay = 0.0  # seconds that each echo takes
         self._ends = ends
         self._until = until  # a descriptor: the end
 
@@ -37,7 +41,7 @@ class Tunnel:
             for end in readable:
                 with suppress(OSError):
                     packet = os.read(end, 65536)
-                    time.sleep(self.delay)
+                    time.sleep(self.delay if _is_echo(packet) else 0.0)
                     os.write(self._ends[1 - self._ends.index(end)], packet)
 
 
@@ -48,6 +52,7 @@ def tunnel(far: Path) -> Iterator[Tunnel]:
         ends = [_open(stack, 1)]
         with netns.inside(far):
             ends.append(_open(stack, 2))
+            netns.wait_until_usable()
         reading, writing = os.pipe()
         between = Tunnel(ends, reading)
         thread = threading.Thread(target=between.carry, daemon=True)

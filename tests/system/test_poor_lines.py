@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -145,3 +147,20 @@ def test_a_line_that_answers_too_late_is_left_until_it_is_clearly_faster(
     wait_until(lambda: metrics() == [200])
     between.delay = 0.0
     wait_until(lambda: sorted(metrics()) == [100, 200], within=15.0)
+
+
+def test_what_a_busy_host_misses_is_neither_an_answer_that_is_missing_nor_a_loss(
+    daemon: Daemon, uplinks: Uplinks, between: Tunnel
+) -> None:
+    between.delay = 0.3  # there and back: a question is on the way most of the time
+    limits = 'via = "10.9.0.2"\nevery = "1s"\ntimeout = "1s"\nfall = 1\nloss = "1%"\n'
+    daemon.start(over_tunnel(4, "icmp", limits).replace('every = "200ms"\n', "", 1))
+    wait_until(lambda: sorted(metrics()) == [100, 200])
+    for _ in range(4):
+        daemon.signal(signal.SIGSTOP)
+        time.sleep(1.7)  # the host is what is too slow
+        daemon.signal(signal.SIGCONT)
+        before = check(daemon)["targets"][0]["asked"]
+        wait_until(lambda before=before: check(daemon)["targets"][0]["asked"] != before)  # type: ignore[misc]
+    assert daemon.records("check-down") == []
+    assert check(daemon)["targets"][0]["loss"] == 0.0

@@ -73,4 +73,6 @@ def two_lines() -> Iterator[Uplinks]:
         uplinks = Uplinks(namespaces)
         for line in range(2):
             uplinks.mend(line)
+            with netns.inside(namespaces[line]):
+                netns.wait_until_usable()
         yield uplinks
