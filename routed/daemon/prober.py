@@ -209,7 +209,8 @@ def find_path(check: Check, facts: Facts) -> Path | Probed:
         return Path(link.name, link.ifindex, check.src, check.mark)
     source = find_source(gateway, link, facts, check.src)
     if not source:
-        return Probed(check.type, Finding.LOCAL, f"link {link.name} has no address to ask from")
+        lack = f"{format_address(check.src)} is not on this host" if check.src else f"link {link.name} has no address"
+        return Probed(check.type, Finding.LOCAL, lack)
     return Path(link.name, link.ifindex, source, gateway=gateway)
 
 
