@@ -146,11 +146,27 @@ def render_checks(checks: Sequence[CheckDocument], now: datetime, *, is_colored:
 
 def _note_check(check: CheckDocument) -> str:
     asked = [one for one in check["targets"] if one["asked"]]
-    return check["reason"] or (_note_target(asked[0]) if len(asked) == len(check["targets"]) == 1 else "")
+    measured = [one for one in asked if one["state"] == "up" and "rtt" in one]
+    if check["reason"] or measured:
+        return check["reason"] or f"{_format_rtt(measured[0])}, {_format_loss(measured[0])}"
+    return _note_target(asked[0]) if len(asked) == len(check["targets"]) == 1 else ""
 
 
 def _note_target(target: TargetDocument) -> str:
-    return f"{target['last']} in {target['seconds'] * 1000:.1f} ms" if target["state"] == "up" else target["last"]
+    parts = [target["last"]]
+    if target["state"] == "up":
+        parts[0] += f" in {target['seconds'] * 1000:.1f} ms"
+        parts += [f"median {_format_rtt(target)}"] if "rtt" in target else []
+    parts += [_format_loss(target)] if "loss" in target else []
+    return ", ".join(parts)
+
+
+def _format_rtt(target: TargetDocument) -> str:
+    return f"{target['rtt'] * 1000:.3g} ms"
+
+
+def _format_loss(target: TargetDocument) -> str:
+    return f"{target['loss'] * 100:.3g} % loss"
 
 
 def format_age(moment: str, now: datetime) -> str:

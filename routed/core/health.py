@@ -1,8 +1,9 @@
 """Health: what the answers to a check come to. One state machine for every type, with the time as an argument.
 
 A verdict changes after ``fall`` bad or ``rise`` good answers in a row; while it is in doubt the next question comes
-sooner. The first answer of all decides at once. What this host could not even ask changes nothing. Here must never
-live: how anything is asked (``probes``), and what a verdict does (``requirements``).
+sooner. The first answer of all decides at once. What this host could not even ask changes nothing. A target that
+answers is down as well while too many answers are missing or late, and up again when clearly fewer are (``quality``).
+Here must never live: how anything is asked (``probes``), and what a verdict does (``requirements``).
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from routed.model.checks import Check, CheckState, Ruling, Target
-from routed.model.reasons import IMPOSSIBLE, Finding, Probed, TooFew
+from routed.core.quality import Sample, find_fault, is_good_again, keep, measure
+from routed.model.checks import MEASURED, Check, CheckState, Ruling, Target
+from routed.model.reasons import IMPOSSIBLE, Finding, Probed, Reason, TooFew
 
 FLAPPING: Final = 600.0  # seconds in which falls count together, and the longest hold
 OFTEN: Final = 3  # so many falls within that are flapping
@@ -25,10 +27,12 @@ class Health(NamedTuple):
     doubts: int = 0  # answers in a row that say otherwise
     bad: int = 0  # bad answers in a row
     last: Probed | None = None
-    why: Probed | None = None  # it is down: the answer that made it so, or the last of another kind since
+    why: Reason | None = None  # it is down: the answer that made it so, or the last of another kind since
     asked: float | None = None  # when the last answer came
     falls: tuple[float, ...] = ()  # when it went down, of the last ``FLAPPING`` seconds
     held_until: float = 0.0  # not up again before
+    samples: tuple[Sample, ...] = ()  # of the last window, where that is measured
+    is_poor: bool = False  # it is down although it answers: too much is lost or late
 
     @property
     def is_flapping(self) -> bool:
@@ -36,17 +40,36 @@ class Health(NamedTuple):
         return len(self.falls) >= OFTEN
 
 
-def note(health: Health, found: Probed, check: Check, now: float) -> Health:
-    """After one more answer."""
+def note(health: Health, found: Probed, check: Check, now: float, seconds: float = 0.0) -> Health:
+    """After one more answer, which took so many seconds."""
     if found.finding is Finding.LOCAL or found.finding in IMPOSSIBLE:
         return health._replace(last=found, asked=now)
     is_good = found.finding is Finding.GOOD
     bad = 0 if is_good else health.bad + 1
     found = Probed(found.check, found.finding, found.detail, max(1, bad))
     health = health._replace(last=found, asked=now, bad=bad)
+    if check.type in MEASURED:
+        sample = Sample(now, seconds if is_good else None)
+        health = health._replace(samples=keep(health.samples, sample, check.window))
+    return _count(_weigh(health, check, now), found, check, now)
+
+
+def _weigh(health: Health, check: Check, now: float) -> Health:
+    """Down where it answers, and too poorly since it came up. What does not answer at all is counted, not weighed."""
+    if health.verdict is not CheckState.UP or health.bad >= check.fall or (check.loss is None and check.rtt is None):
+        return health
+    fault = find_fault(measure(one for one in health.samples if one.moment >= health.since), check)
+    return health if fault is None else _turn(health, CheckState.DOWN, check, now)._replace(why=fault, is_poor=True)
+
+
+def _count(health: Health, found: Probed, check: Check, now: float) -> Health:
+    is_good = found.finding is Finding.GOOD
     new = CheckState.UP if is_good else CheckState.DOWN
+    if health.is_poor and _stays_poor(health, check, is_good=is_good):
+        return health._replace(doubts=0)
     if new is health.verdict:
-        return health._replace(doubts=0, why=None if is_good else _explain_anew(health.why, found))
+        why = None if is_good else _explain_anew(health.why, found)
+        return health._replace(doubts=0, why=why, is_poor=False)
     doubts = health.doubts + 1
     needed = {CheckState.UNKNOWN: 1, CheckState.UP: check.fall, CheckState.DOWN: check.rise}[health.verdict]
     if doubts < needed or (is_good and now < health.held_until):
@@ -54,8 +77,13 @@ def note(health: Health, found: Probed, check: Check, now: float) -> Health:
     return _turn(health, new, check, now)
 
 
+def _stays_poor(health: Health, check: Check, *, is_good: bool) -> bool:
+    """A missing answer is nothing new, unless none comes any more; a good one is not enough by itself."""
+    return not is_good_again(measure(health.samples), check) if is_good else health.bad < check.fall
+
+
 def _turn(health: Health, new: CheckState, check: Check, now: float) -> Health:
-    turned = health._replace(verdict=new, since=now, doubts=0)
+    turned = health._replace(verdict=new, since=now, doubts=0, is_poor=False)
     if new is CheckState.UP:
         return turned._replace(why=None)
     falls = (*(fall for fall in health.falls if fall > now - FLAPPING), now)
@@ -64,9 +92,9 @@ def _turn(health: Health, new: CheckState, check: Check, now: float) -> Health:
     return turned._replace(why=turned.last, falls=falls[-16:], held_until=now + hold)
 
 
-def _explain_anew(why: Probed | None, found: Probed) -> Probed:
+def _explain_anew(why: Reason | None, found: Probed) -> Reason:
     """The reason of what is down still: as it was, unless it is another kind of answer now."""
-    is_same = why is not None and (why.finding, why.detail) == (found.finding, found.detail)
+    is_same = isinstance(why, Probed) and (why.finding, why.detail) == (found.finding, found.detail)
     return why if why is not None and is_same else found
 
 

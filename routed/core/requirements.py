@@ -25,7 +25,8 @@ START_WITHIN: Final = 5.0  # seconds that what is rather kept waits for the firs
 def need_for_requirements(entry: Entry) -> Needs:
     """What decides whether the entry is in force."""
     asked = tuple(_list_asked(entry))
-    return Needs(facts=frozenset(key_of(one.check) for one in asked), has_addresses=any(one.src for one in asked))
+    has_addresses = any(one.src or one.via for one in asked)
+    return Needs(facts=frozenset(key_of(one.check) for one in asked), has_addresses=has_addresses)
 
 
 class InForce(NamedTuple):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from routed.audit.reasons import describe_reason
 from routed.core.holds import Hold
+from routed.core.quality import measure
 from routed.core.timetable import Deadline
 from routed.daemon.host import Host
 from routed.model.checks import Check, CheckState, Ruling
@@ -151,14 +152,18 @@ def _describe_targets(check: Check, probing: Probing, moment: Callable[[float], 
     documents = []
     for target in check.targets:
         health = probing.find_health(target)
-        documents.append(
-            TargetDocument(
-                target=format_endpoint(*target) if target.address else check.subject,
-                state=health.verdict,
-                since=moment(health.since) if health.verdict is not CheckState.UNKNOWN else "",
-                last=describe_reason(health.last),
-                asked=moment(health.asked) if health.asked is not None else "",
-                seconds=round(probing.seconds.get(target, 0.0), 6),
-            )
+        document = TargetDocument(
+            target=format_endpoint(*target) if target.address else check.subject,
+            state=health.verdict,
+            since=moment(health.since) if health.verdict is not CheckState.UNKNOWN else "",
+            last=describe_reason(health.last),
+            asked=moment(health.asked) if health.asked is not None else "",
+            seconds=round(probing.seconds.get(target, 0.0), 6),
         )
+        quality = measure(health.samples)
+        if quality.asked:
+            document["loss"] = round(quality.loss, 6)
+        if quality.rtt is not None:
+            document["rtt"] = round(quality.rtt, 6)
+        documents.append(document)
     return documents

@@ -36,6 +36,7 @@ def load_healths(path: Path, now: float) -> Healths:
             target = Target(bytes.fromhex(one["address"]), int(one["port"]))
             held_until, falls = float(one["held_until"]) + shift, tuple(float(fall) + shift for fall in one["falls"])
             health = Health(CheckState(one["state"]), float(one["since"]) + shift, falls=falls, held_until=held_until)
+            health = health._replace(is_poor=bool(one.get("is_poor")))  # what wrote it may not know the word
             healths.setdefault(str(one["check"]), {})[target] = health
     except FileNotFoundError:
         pass
@@ -70,4 +71,5 @@ def _encode(name: str, target: Target, health: Health, shift: float) -> dict[str
         "since": health.since + shift,
         "falls": [fall + shift for fall in health.falls],
         "held_until": health.held_until + shift,
+        "is_poor": health.is_poor,
     }

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Final
 
 from routed.core.health import Health, find_impossible, find_pause, judge, note
 from routed.core.holds import Hold
+from routed.core.paths import find_link_towards, find_source
 from routed.core.references import find_link
 from routed.daemon.lane import Item, Lane
-from routed.model.checks import Check, CheckType, Ruling, Target, key_of
+from routed.model.checks import HANDED_OVER, Check, CheckType, Ruling, Target, key_of
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey, Facts, Freshness
+from routed.model.net import format_address
 from routed.model.reasons import Finding, Paused, Probed
 from routed.probes.ask import Answered, ask
 from routed.probes.sockets import Path
@@ -172,7 +174,7 @@ class Prober:
         if self.probings.get(probing.check.name) is not probing:
             return
         now = self._clock()
-        health = note(probing.find_health(target), told.probed, probing.check, now)
+        health = note(probing.find_health(target), told.probed, probing.check, now, told.seconds)
         probing.healths[target] = health
         probing.seconds[target] = told.seconds
         pause = find_pause(health, probing.check, now) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret
@@ -249,14 +251,23 @@ def _find_said(pause: Hold, before: Ruling | None) -> Ruling | None:
 
 def find_path(check: Check, facts: Facts) -> Path | Probed:
     """The way that a question takes, or what kept it from being asked."""
-    if not check.dev:
+    gateway = check.via if check.type in HANDED_OVER else b""
+    if not (check.dev or gateway):
         return Path(source=check.src, mark=check.mark)
-    link = find_link(check.dev, facts).link
+    link = find_link(check.dev, facts).link if check.dev else find_link_towards(gateway, facts)
+    if link is None and not check.dev:
+        return Probed(check.type, Finding.LOCAL, f"gateway {format_address(gateway)} is on no network of this host")
     if link is None:
         return Probed(check.type, Finding.NO_LINK, check.dev)
     if not (link.is_up and link.has_carrier):
         return Probed(check.type, Finding.NO_CARRIER, link.name)
-    return Path(link.name, link.ifindex, check.src, check.mark)
+    if not gateway:
+        return Path(link.name, link.ifindex, check.src, check.mark)
+    source = find_source(gateway, link, facts, check.src)
+    if not source:
+        lack = f"{format_address(check.src)} is not on this host" if check.src else f"link {link.name} has no address"
+        return Probed(check.type, Finding.LOCAL, lack)
+    return Path(link.name, link.ifindex, source, gateway=gateway)
 
 
 def _is_same(old: Check, new: Check | None) -> bool:

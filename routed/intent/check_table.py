@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from routed.intent import schema
+from routed.intent.checks import LINK_LOCAL
 from routed.intent.problems import Fault
 from routed.intent.selectors import find_unknown_references
 from routed.intent.words import one_of
-from routed.model.checks import Check, CheckType, Target
+from routed.model.checks import KEPT, Check, CheckType, Target
 from routed.model.entries import Origin
-from routed.model.net import family_of
+from routed.model.net import family_of, format_address, is_inside
 from routed.model.trust import find_writable
 
 
@@ -29,13 +30,16 @@ class _Words(NamedTuple):
 
 
 _PATH: Final = frozenset({"target", "targets", "need", "dev", "src", "via"})
+_QUALITY: Final = frozenset({"loss", "rtt", "window"})
 _TEXT: Final = _PATH | {"send", "expect"}
 _TLS: Final = frozenset({"host", "verify", "ca"})
 _HTTP: Final = _PATH | {"host", "path", "method", "status", "body", "headers_file"}
 _EVERY: Final = frozenset({"name", "type", "every", "timeout", "fall", "rise", "fast", "hold", "disabled"})
 
+FEWEST: Final = 12  # questions of a window, so that ten of them have been answered
+
 TYPES: Final[dict[CheckType, _Words]] = {
-    CheckType.ICMP: _Words(_PATH, 0),
+    CheckType.ICMP: _Words(_PATH | _QUALITY, 0),
     CheckType.ARP: _Words(_PATH - {"via"}, 0, ("dev",)),
     CheckType.TCP: _Words(_TEXT),
     CheckType.TLS: _Words(_TEXT | _TLS, 443),
@@ -57,7 +61,7 @@ def convert_check(
     if spec.type is None:
         return tuple(faults)
     type_ = CheckType(spec.type)
-    faults += _check_keys(spec, type_)
+    faults += [*_check_keys(spec, type_), *_check_trust(spec, type_)]
     faults += find_unknown_references(spec, interfaces)
     targets = _list_targets(spec, type_, faults)
     every = spec.every or 5.0
@@ -67,6 +71,8 @@ def convert_check(
     need = {"any": 1, "all": max(1, len(targets))}.get(str(spec.need), spec.need)
     if isinstance(need, int) and targets and need > len(targets):
         faults.append(Fault(("need",), f"`need` is {need}, and there are {len(targets)} targets"))
+    window = spec.window or 60.0
+    faults += _check_window(spec, every, window)
     if faults:
         return tuple(faults)
     return Check(
@@ -81,6 +87,9 @@ def convert_check(
         rise=spec.rise,
         fast=spec.fast or max(every / 5, min(every, 0.5)),
         hold=(30.0 if spec.via else 0.0) if spec.hold is None else spec.hold,
+        loss=spec.loss,
+        rtt=spec.rtt,
+        window=window,
         dev=spec.dev or "",
         src=spec.src or b"",
         via=spec.via or b"",
@@ -121,17 +130,22 @@ def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
             yield Fault((), f"`{key}` is missing: a check of type {type_} needs it")
     if spec.target is not None and spec.targets is not None:
         yield Fault(("targets",), "`target` and `targets` exclude each other")
+    if spec.via and is_inside(spec.via, LINK_LOCAL) and not spec.dev:
+        yield Fault(("via",), f"`via`: {format_address(spec.via)} is on every link", "write `dev` too")
     if spec.method == "HEAD" and spec.body:
         yield Fault(("body",), "`body`: an answer to HEAD has none")
-    if spec.verify is False and spec.ca:
-        yield Fault(("ca",), "`ca` and `verify = false` exclude each other")
-    if spec.verify and not spec.host and type_ in {CheckType.TLS, CheckType.HTTPS}:
-        yield Fault(("verify",), "`verify` needs `host`: the name that the certificate has to be for")
     for key, (path, who, instead) in _list_paths(spec).items():
         if path.startswith(_HIDDEN):
             yield Fault(
                 (key,), f"`{key}`: {who} does not see this folder (PrivateTmp=, ProtectHome=)", f"use {instead}"
             )
+
+
+def _check_trust(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
+    if spec.verify is False and spec.ca:
+        yield Fault(("ca",), "`ca` and `verify = false` exclude each other")
+    if spec.verify and not spec.host and type_ in {CheckType.TLS, CheckType.HTTPS}:
+        yield Fault(("verify",), "`verify` needs `host`: the name that the certificate has to be for")
 
 
 def _list_paths(spec: schema.CheckTable) -> dict[str, tuple[str, str, str]]:
@@ -152,6 +166,16 @@ def find_untrusted(check: Check) -> Fault | None:
         return None
     message = f"`{key}`: somebody else than root may write {writable}"
     return Fault((key,), message, f"chown root {writable}; chmod go-w {writable}") if writable else None
+
+
+def _check_window(spec: schema.CheckTable, every: float, window: float) -> Iterator[Fault]:
+    if spec.loss is None and spec.rtt is None:
+        return
+    if window < every * FEWEST:
+        hint = f'write window = "{every * FEWEST:g}s", or a shorter `every`'
+        yield Fault(("window",), f"`window` has to be at least {FEWEST} times as long as `every`", hint)
+    if window > every * KEPT:
+        yield Fault(("window",), f"`window` must not be longer than {KEPT} times `every`: so many answers are kept")
 
 
 def _list_targets(spec: schema.CheckTable, type_: CheckType, faults: list[Fault]) -> tuple[Target, ...]:

@@ -87,7 +87,7 @@ def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
 def require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[Requirement, ...]:
     """Requirements with the way of the questions, which is known where the checks are."""
     return tuple(
-        Requirement(name, is_inverted, known.dev, known.src)
+        Requirement(name, is_inverted, known.dev, known.src, known.via)
         for name, is_inverted in requires
         if (known := (others.checks or {}).get(name))
     )

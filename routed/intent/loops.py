@@ -105,7 +105,7 @@ def _find_leans(check: Check, map_: _Map) -> dict[str, Lean]:
     for target in check.targets:
         roads = list(map_.find(target.address, check.dev))
         for length, road in roads:
-            if _stays(road.entry, check):
+            if _stays(road.entry, check) or _stays_on_link(road, check, target.address):
                 continue
             longer = [other for _, other in takewhile(lambda pair, length=length: pair[0] > length, roads)]  # type: ignore[misc]
             for requirement in road.entry.requires:
@@ -125,6 +125,16 @@ def _stays(entry: Entry, check: Check) -> bool:
         return False
     is_demoted = when_down.down_metric is not None
     return is_demoted and bool(check.dev) if when_down.alternatives else is_demoted or bool(when_down.keeps)
+
+
+def _stays_on_link(road: Road, check: Check, address: bytes) -> bool:
+    """Does the question go by the link of the check all the same, as the route itself would lead it there?
+
+    IPv4 takes what no route leads to as a neighbour on the link of a bound socket (ip_route_output_key_hash_rcu in
+    net/ipv4/route.c), and on a link to one far end alone that is all there is. IPv6 says that there is no route.
+    """
+    is_on_link = any(hop.dev == check.dev and not hop.via for hop in road.hops)
+    return bool(check.dev) and is_on_link and net.family_of(address) == net.IPV4
 
 
 def _find_circle(start: str, leans: Mapping[str, Mapping[str, Lean]]) -> Sequence[Lean]:

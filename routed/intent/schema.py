@@ -393,6 +393,9 @@ class CheckTable(Table):
     rise: Annotated[int, Field(ge=1, le=100)] = Field(2, description="Good answers in a row until it is up again.")
     fast: Duration | None = Field(None, description="Time between two questions while in doubt. A fifth of `every`.")
     hold: Duration | None = Field(None, description="Least time that it stays down; doubled while it flaps. None.")
+    loss: Percentage | None = Field(None, description='ICMP: down above this share without an answer. "20%".')
+    rtt: Duration | None = Field(None, description='ICMP: down above this median time of an answer. "200ms".')
+    window: Duration | None = Field(None, description="ICMP: over so long both are measured. 60 s.")
     dev: Interface | None = Field(None, description="The interface by which the question leaves.")
     src: Address | None = Field(None, description="The source address of the question.")
     via: Address | None = Field(

@@ -1,7 +1,8 @@
 """Ways: the routes and rules that lead the questions of checks with ``via`` to their own gateways.
 
 They are entries like any other, and nobody writes them: a check has them while an entry requires it. A mark selects the
-rule, the rule the table, and the table has one route. So a remedy never takes the way of a question away.
+rule, the rule the table, and the table has one route. So a remedy never takes the way of a question away. What is
+handed to the gateway as a whole packet needs none of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from routed.intent.alternatives import find_lonely, join_alternatives
 from routed.intent.crosscheck import Clash
 from routed.intent.loops import find_loops
 from routed.model import net
-from routed.model.checks import Check
+from routed.model.checks import HANDED_OVER, Check
 from routed.model.entries import Entry, HopSpec, ProbeWays, RouteEntry, RuleEntry, VipEntry
 from routed.model.objects import RuleMember
 
@@ -40,10 +41,11 @@ def derive_ways(checks: Iterable[Check], entries: Sequence[Entry], base: ProbeWa
     """Checks that share gateway and link share a way. What no entry requires has none."""
     checks = tuple(checks)
     used = {requirement.check for entry in entries for requirement in entry.conditions}
-    ways = sorted({(check.dev, check.via) for check in checks if check.via and check.name in used})
+    by_route = [check for check in checks if check.via and check.type not in HANDED_OVER]
+    ways = sorted({(check.dev, check.via) for check in by_route if check.name in used})
+    marks = {way: base.mark + number for number, way in enumerate(ways)}
     marked = tuple(
-        replace(check, mark=base.mark + ways.index((check.dev, check.via))) if (check.dev, check.via) in ways else check
-        for check in checks
+        replace(check, mark=marks.get((check.dev, check.via), 0)) if check in by_route else check for check in checks
     )
     firsts = {check.mark: check for check in reversed(marked) if check.mark and check.name in used}
     made = [entry for mark in sorted(firsts) for entry in _make_way(firsts[mark], base)]

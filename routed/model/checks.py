@@ -31,6 +31,13 @@ class CheckType(StrEnum):
     EXEC = "exec"  # a command
 
 
+# They go to their gateway as packets that are whole, and need no route, rule or mark.
+HANDED_OVER: Final = frozenset({CheckType.ICMP})
+
+# Of these it is measured how many answers are missing, and how late the others are.
+MEASURED: Final = frozenset({CheckType.ICMP})
+
+
 class Target(NamedTuple):
     """Who is asked. A file and a command have no address."""
 
@@ -70,10 +77,13 @@ class Check:
     rise: int = 2  # good ones that make it up again
     fast: float = 1.0  # between two questions while it is in doubt
     hold: float = 0.0  # least time that it stays down
+    loss: float | None = None  # down above this share of questions without an answer, 0 to 1
+    rtt: float | None = None  # or above this median time of an answer
+    window: float = 60.0  # over so long
     dev: str = ""  # a link or @name: the question leaves there
     src: bytes = b""
     via: bytes = b""  # a way of its own, whatever the routes of the host are
-    mark: int = 0  # of its packets, where it has a way of its own
+    mark: int = 0  # of its packets, where routes and rules make the way of its own
     host: str = ""  # of TLS and HTTP: who is meant at that address
     path: str = "/"
     method: str = "GET"
@@ -106,6 +116,7 @@ class Check:
         return not self.targets
 
 
+KEPT: Final = 600  # answers of a target, of which loss and time are measured, at most
 CHECK: Final = "check"  # what the facts of checks are keys of
 
 

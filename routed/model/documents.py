@@ -55,6 +55,8 @@ class TargetDocument(TypedDict):
     last: str  # what the last question found
     asked: str  # when that was answered
     seconds: float  # that it took
+    loss: NotRequired[float]  # share of the questions of the last window without an answer, where that is measured
+    rtt: NotRequired[float]  # median time of the other answers, in seconds
 
 
 class CheckDocument(TypedDict):

@@ -51,6 +51,7 @@ class Requirement(NamedTuple):
     is_inverted: bool = False
     dev: str = ""  # the way of its questions: what takes this away makes the check down at once
     src: bytes = b""
+    via: bytes = b""  # likewise; the way is looked for by the addresses of this host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,10 @@ MEANINGS: Final[dict[int, Finding]] = {
 }
 # Seconds more than the time of a check, where another process watches over that time.
 PATIENCE: Final[dict[CheckType, float]] = {CheckType.EXEC: 5.0}
-SLACK: Final = 0.5  # seconds after the end of the time in which this host has to notice it
+SLACK: Final = (
+    0.25  # seconds after the end of the time in which this host has to notice it: later it may have missed one
+)
+SHARES: Final = {Finding.SILENCE: 1.0, Finding.NO_GATEWAY: 0.9}  # of its time, after which each is found
 
 
 class BadAnswerError(Exception):
@@ -68,8 +71,9 @@ async def ask(check: Check, target: Target, path: Path) -> Answered:
     began = loop.time()
     finding, detail = await _try(check, target, path)
     seconds = loop.time() - began
-    if finding is Finding.SILENCE and seconds > check.timeout + SLACK:
-        finding, detail = Finding.LOCAL, f"this host was busy for {seconds - check.timeout:.1f} s"
+    late = seconds - check.timeout * SHARES.get(finding, 0.0)
+    if finding in SHARES and late > SLACK:
+        finding, detail = Finding.LOCAL, f"this host was busy for {late:.1f} s"
     if finding is Finding.SILENCE and target.address and drops_answers(target.address, path):
         finding = Finding.FILTERED
     return Answered(Probed(check.type, finding, detail), seconds)

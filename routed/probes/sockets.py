@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from errno import EBUSY
+from functools import cache
+from os import strerror
 from pathlib import Path as Folder
 from struct import pack
 from typing import Final, NamedTuple
@@ -11,6 +18,10 @@ from routed.model.net import IPV4, family_of, format_address
 
 FAMILY: Final = {4: socket.AF_INET, 16: socket.AF_INET6}  # by the length of an address
 LINGER_0: Final = pack("=ii", 1, 0)  # struct linger: close at once, by a reset
+
+MOST_CLOSING: Final = 128  # packet sockets; above that this host asks no more for a while
+
+_closing: set[Future[None]] = set()
 
 
 class Path(NamedTuple):
@@ -21,6 +32,7 @@ class Path(NamedTuple):
     source: bytes = b""
     mark: int = 0
     helper: str = ""  # of a command: the socket of whoever runs it
+    gateway: bytes = b""  # the question itself is handed to it; else the kernel routes it
 
 
 def open_socket(address: bytes, kind: int, path: Path, protocol: int = 0) -> socket.socket:
@@ -37,6 +49,29 @@ def open_socket(address: bytes, kind: int, path: Path, protocol: int = 0) -> soc
         one.close()
         raise
     return one
+
+
+@contextmanager
+def open_packet_socket(kind: int, protocol: int = 0) -> Iterator[socket.socket]:
+    """A packet socket that never blocks. Raises OSError.
+
+    Another thread closes it: the kernel waits then until no processor looks at it any more, for twenty milliseconds
+    and at times for a hundred (synchronize_net in packet_release, net/packet/af_packet.c).
+    """
+    if len(_closing) >= MOST_CLOSING:
+        raise OSError(EBUSY, strerror(EBUSY))
+    one = socket.socket(socket.AF_PACKET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.htons(protocol))
+    try:
+        yield one
+    finally:
+        closing = _find_closer().submit(os.close, one.detach())
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
+
+
+@cache
+def _find_closer() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(8, "close")  # they wait side by side
 
 
 def endpoint(address: bytes, port: int, path: Path) -> tuple[str, int] | tuple[str, int, int, int]:

@@ -83,6 +83,11 @@ def wait_until_quiet(links: int) -> None:
     wait_until(is_quiet)
 
 
+def wait_until_usable() -> None:
+    """Wait until every IPv6 address here is: the kernel makes it so later, with nodad as well (addrconf_dad_work)."""
+    wait_until(lambda: not ip("-6 address show tentative"))
+
+
 def index_of(name: str) -> int:
     """The ifindex of a link."""
     return int(ip_json(f"link show {name}")[0]["ifindex"])

@@ -43,17 +43,21 @@ def answering(answer: Callable[[bytes], bytes], address: str = "127.0.0.1") -> I
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as server:
         server.bind((address, 0))
-        threading.Thread(target=_answer, args=(server, answer), daemon=True).start()
-        yield server.getsockname()[1]
-        with suppress(OSError):  # it wakes whoever waits there, who else might read from what gets the same number next
-            server.shutdown(socket.SHUT_RDWR)
+        thread = threading.Thread(target=_answer, args=(server, answer), daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:  # a descriptor that is waited for must not become another one's
+            with socket.socket(family, socket.SOCK_DGRAM) as waker:
+                waker.sendto(b"", server.getsockname())
+            thread.join()
 
 
 def _answer(server: socket.socket, answer: Callable[[bytes], bytes]) -> None:
     with suppress(OSError):
         while True:
             question, who = server.recvfrom(65536)
-            if not who:
+            if not question:
                 return
             if text := answer(question):
                 server.sendto(text, who)

@@ -51,6 +51,7 @@ def network() -> Iterator[None]:
             File("/proc/sys/net/ipv6/conf/v0p/accept_dad").write_text("0")
             for command in ("link set v0p up", "addr add 10.0.0.2/24 dev v0p", "addr add fd00::2/64 dev v0p nodad"):
                 ip(command)
+            netns.wait_until_usable()
         netns.wait_until(lambda: "LOWER_UP" in ip("link show v0"))
         yield
 

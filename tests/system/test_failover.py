@@ -55,6 +55,13 @@ metric = 200
 """
 
 
+def by_routes(toml: str) -> str:
+    """The same with a check of a type that goes by routes, a rule and a mark of its own."""
+    for far in FAR.values():
+        toml = toml.replace(f'"{far}"', f'"[{far}]:80"' if ":" in far else f'"{far}:80"')
+    return toml.replace('"icmp"', '"tcp"')
+
+
 def with_both_checked(family: int) -> str:
     check = a_file(family).split("[[route]]")[0]
     return check.replace("wan1", "wan2").replace("v0", "v1").replace(GATEWAYS[family][0], GATEWAYS[family][1]) + a_file(
@@ -118,17 +125,18 @@ def test_a_lost_carrier_is_followed_at_once_without_a_question(daemon: Daemon, u
 def test_the_way_of_a_question_goes_with_the_last_entry_that_requires_it(
     daemon: Daemon, uplinks: Uplinks, family: int
 ) -> None:
-    daemon.start(a_file(family))
+    toml = by_routes(a_file(family))
+    daemon.start(toml)
     wait_until(lambda: metrics() == [100, 200])
     assert [rule["priority"] for rule in ip_json(f"-{family} rule show fwmark 0x3100")] == [10]
     assert len(shown("default", "table 31000") if family == 4 else ip_json("-6 route show table 31000")) == 1
-    daemon.apply(a_file(family).replace('requires = "@wan1"', ""))
+    daemon.apply(toml.replace('requires = "@wan1"', ""))
     assert ip_json(f"-{family} rule show fwmark 0x3100") == []
     assert daemon.ask_json("status")["checks"][0]["reason"] == "no entry requires it, so it is not asked"
 
 
 def test_a_way_that_somebody_takes_away_is_put_back(daemon: Daemon, uplinks: Uplinks) -> None:
-    daemon.start(a_file(4))
+    daemon.start(by_routes(a_file(4)))
     wait_until(lambda: metrics() == [100, 200])
     ip("rule del pref 10")
     ip("route flush table 31000")
@@ -213,11 +221,60 @@ def test_what_is_rather_kept_counts_as_up_when_nobody_knows_for_long(daemon: Dae
 
 def test_a_filter_that_drops_the_answers_is_named(daemon: Daemon, uplinks: Uplinks) -> None:
     Path("/proc/sys/net/ipv4/conf/v1/rp_filter").write_text("1")
-    daemon.start(with_both_checked(4))
+    daemon.start(by_routes(with_both_checked(4)))
     down = daemon.wait_for("check-down", "check/wan2")
     assert "rp_filter of the link is 1" in down["fields"]["ROUTED_REASON"]
     Path("/proc/sys/net/ipv4/conf/v1/rp_filter").write_text("2")
     daemon.wait_for("check-up", "check/wan2")
+
+
+@FAMILIES
+def test_an_echo_has_a_way_of_its_own_without_a_rule_a_table_or_a_mark(
+    daemon: Daemon, uplinks: Uplinks, family: int
+) -> None:
+    for name in ("all", "v0", "v1"):
+        Path(f"/proc/sys/net/ipv4/conf/{name}/rp_filter").write_text("1")
+    rules = ip_json(f"-{family} rule show")
+    daemon.start(with_both_checked(family))
+    wait_until(lambda: metrics() == [100, 200])
+    for name in ("wan1", "wan2"):
+        assert daemon.wait_for("check-up", f"check/{name}")
+    assert ip_json(f"-{family} rule show") == rules
+    assert [entry["entry"] for entry in daemon.ask_json("status")["entries"]] == ["route/first", "route/second"]
+
+
+def test_an_echo_leaves_from_the_source_that_is_written(daemon: Daemon, uplinks: Uplinks) -> None:
+    ip("address add 10.0.0.9/24 dev v0")
+    ip(f"route add {FAR[4]} via {GATEWAYS[4][1]} dev v1")  # a better route elsewhere
+    uplinks.filter(0, "chain input { type filter hook input priority 0; icmp type echo-request counter drop; }")
+    daemon.start(a_file(4, 'src = "10.0.0.9"'))
+    daemon.wait_for("check-down", "check/wan1")
+    rule = "ip saddr != 10.0.0.9 icmp type echo-request drop"
+    uplinks.filter(0, f"chain input {{ type filter hook input priority 0; {rule}; }}")
+    daemon.wait_for("check-up", "check/wan1")
+    ip("address del 10.0.0.9/24 dev v0")
+    wait_until(lambda: metrics() == [200])
+    assert "10.0.0.9 (src) is not on this host" in daemon.entry("route/first")["reason"]
+
+
+@FAMILIES
+def test_a_gateway_that_is_silent_is_told_from_a_line_that_is_dead_behind_it(
+    daemon: Daemon, uplinks: Uplinks, family: int
+) -> None:
+    daemon.start(a_file(family))
+    wait_until(lambda: metrics() == [100, 200])
+    gateway = f"{GATEWAYS[family][0]}/{24 if family == 4 else 64}"
+    uplinks.cut(0)
+    uplinks.run(0, f"address del {gateway} dev v0p")
+    down = daemon.wait_for("check-down", "check/wan1")
+    wait_until(lambda: metrics() == [200])
+    assert "icmp: " in down["fields"]["ROUTED_REASON"]
+    wait_until(
+        lambda: f"gateway {GATEWAYS[family][0]} does not answer" in daemon.ask_json("status")["checks"][0]["reason"]
+    )
+    uplinks.run(0, f"address add {gateway} dev v0p" + (" nodad" if family == 6 else ""))
+    uplinks.mend(0)
+    wait_until(lambda: metrics() == [100, 200])
 
 
 @pytest.mark.parametrize(("family", "old", "new"), [(4, "10.0.0.1/24", "10.0.0.7/24"), (6, "fd00::1/64", "fd00::7/64")])

@@ -18,6 +18,7 @@ class Finding(Enum):
     RESET = auto()
     CLOSED = auto()  # the far end said less than was expected, and closed
     UNREACHABLE = auto()  # a router, or the neighbour's silence, says so
+    NO_GATEWAY = auto()  # whom the question was to be handed to says nothing
     CERTIFICATE = auto()
     HANDSHAKE = auto()
     STATUS = auto()
@@ -63,6 +64,22 @@ class Probed(Detailed):
     finding: Finding
     detail: str = ""  # the system's or the far end's own words, a status, a path
     times: int = 1  # in a row
+
+
+class Lossy(Detailed):
+    """Too many questions to a target got no answer."""
+
+    share: float  # 0 to 1
+    most: float
+    window: float  # seconds
+
+
+class Slow(Detailed):
+    """The answers of a target take too long."""
+
+    rtt: float  # the median, in seconds
+    most: float
+    window: float
 
 
 class TooFew(Detailed):

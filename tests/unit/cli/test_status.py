@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from routed.cli.exits import Exit
-from routed.cli.status import find_entries, format_age, render_objects, render_status
+from routed.cli.status import find_entries, format_age, render_checks, render_objects, render_status
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 0, UTC)
 
@@ -111,3 +111,41 @@ def test_a_pipe_gets_colour_only_on_demand(routed: Any, serve: Any, replying: An
     serve(replying(status))
     assert "\x1b" not in routed("status").stdout
     assert "\x1b" in routed("status", "--color", "always", NO_COLOR="1").stdout
+
+
+def a_check(*targets: Any, state: str = "up", reason: str = "") -> Any:
+    return {"check": "check/wan1", "type": "icmp", "state": state, "since": "2026-11-21T11:59:00+00:00",
+            "reason": reason, "origin": "f:1", "late": 0.0, "targets": list(targets)}  # fmt: skip
+
+
+def a_target(state: str = "up", last: str = "icmp: answered", **measured: float) -> Any:
+    moment = "2026-11-21T11:59:00+00:00"
+    return {"target": "9.9.9.9", "state": state, "since": moment, "last": last, "asked": moment, "seconds": 0.013,
+            **measured}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "note"),
+    [
+        (a_check(a_target(loss=0.0, rtt=0.01234)), "12.3 ms, 0 % loss"),
+        (a_check(a_target("down", "icmp: no answer in 2 s", loss=1.0), a_target(loss=0.004, rtt=0.2)),
+         "200 ms, 0.4 % loss"),
+        (a_check(a_target("down", loss=0.3, rtt=0.2), state="down", reason="30 % loss over 60 s, at most 20 %"),
+         "30 % loss over 60 s, at most 20 %"),
+        (a_check(a_target(last="tcp: answered")), "tcp: answered in 13.0 ms"),
+    ],
+)  # fmt: skip
+def test_status_of_a_check_tells_the_time_and_loss_of_the_first_target_that_is_up(
+    status: Any, check: Any, note: str
+) -> None:
+    status["checks"] = [check]
+    (line,) = [one for one in render_status(status, NOW, is_colored=False) if one.startswith("check/wan1")]
+    assert line.endswith(f"  {note}")
+    assert f"  {check['state']} " in line
+
+
+def test_status_of_a_check_tells_time_and_loss_of_each_target() -> None:
+    check = a_check(a_target(loss=0.05, rtt=0.012), a_target("down", "icmp: no answer in 2 s", loss=1.0))
+    lines = list(render_checks([check], NOW, is_colored=False))
+    assert lines[-2].endswith("icmp: answered in 13.0 ms, median 12 ms, 5 % loss")
+    assert lines[-1].endswith("icmp: no answer in 2 s, 100 % loss")

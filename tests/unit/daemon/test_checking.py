@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from routed.core.health import Health
 from routed.core.timetable import Deadline
 from routed.daemon import healths, prober
 from routed.daemon.checking import Checking
 from routed.daemon.host import Host
 from routed.daemon.wanted import Wanted
-from routed.model.checks import Check, CheckType, Ruling, Target
+from routed.model.checks import Check, CheckState, CheckType, Ruling, Target
 from routed.model.entries import Intent, Origin, Requirement
 from routed.model.reasons import Finding, Probed
 from routed.probes.ask import Answered
@@ -90,3 +91,13 @@ def test_a_template_is_shown_as_one_and_nobody_asks_it(tmp_path: Path) -> None:
         assert shown["targets"] == []
 
     asyncio.run(play())
+
+
+def test_that_a_line_was_too_lossy_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    file, target = tmp_path / "checks.json", Target(bytes((192, 0, 2, 1)))
+    healths.save_healths(file, {"wan1": {target: Health(CheckState.DOWN, since=5.0, is_poor=True)}}, 10.0)
+    (kept,) = healths.load_healths(file, 10.0)["wan1"].values()
+    assert kept.is_poor
+    file.write_text(file.read_text().replace('"is_poor": true', '"is_sad": true'))  # of a version before
+    (kept,) = healths.load_healths(file, 10.0)["wan1"].values()
+    assert (kept.verdict, kept.is_poor) == (CheckState.DOWN, False)
