@@ -411,7 +411,9 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     LinkDown: _describe_link_down,
     NoIpv6: _describe_no_ipv6,
     OffNetwork: lambda it: f"gateway {format_address(it.gateway)} is on no network of this host",
-    NoAddress: lambda it: f"link {it.link} (@{it.selector}) has no address that stands for this host",
+    NoAddress: lambda it: (
+        f"link {it.link}{f' (@{it.selector})' if it.selector else ''} has no address that stands for this host"
+    ),
     ManyAddresses: lambda it: f"@{it.selector} has several addresses on {it.link}: {_list(it.addresses)}",
     Unusable: lambda it: f"address {format_address(it.address)} ({it.word}) {_LACKS[it.lack]}",
     NoCarrier: lambda it: f"link {it.link} has no carrier",

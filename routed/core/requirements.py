@@ -13,11 +13,23 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from routed.core.needs import Needs
+from routed.core.paths import find_link_towards, find_source
 from routed.core.references import find_link, is_reference, list_reads
 from routed.model.checks import find_ruling, key_of
 from routed.model.entries import Entry, HopSpec, Requirement, WhenDown
 from routed.model.facts import FactKey, Facts
-from routed.model.reasons import Lack, LinkDown, NoCarrier, NoLink, Reason, Required, Unusable, join_reasons
+from routed.model.reasons import (
+    Lack,
+    LinkDown,
+    NoAddress,
+    NoCarrier,
+    NoLink,
+    OffNetwork,
+    Reason,
+    Required,
+    Unusable,
+    join_reasons,
+)
 
 START_WITHIN: Final = 5.0  # seconds that what is rather kept waits for the first word of its checks
 
@@ -97,7 +109,17 @@ def _find_lost_way(requirement: Requirement, facts: Facts) -> Reason | None:
             return NoCarrier(link.name)
     if requirement.src and not any(held.address == requirement.src for held in facts.addresses.values()):
         return Unusable(requirement.src, "src", Lack.ABSENT)
-    return None
+    return _find_lost_address(requirement, facts) if requirement.via and not requirement.src else None
+
+
+def _find_lost_address(requirement: Requirement, facts: Facts) -> Reason | None:
+    """Has the line no address of this host any more? Then nothing that goes by it is answered."""
+    link = find_link(requirement.dev, facts).link if requirement.dev else find_link_towards(requirement.via, facts)
+    if link is None:
+        return OffNetwork(requirement.via)
+    return (
+        None if find_source(requirement.via, link, facts) else NoAddress(link.name, requirement.dev.partition("@")[2])
+    )
 
 
 def list_requirement_reads(requires: Iterable[Requirement], facts: Facts) -> frozenset[FactKey]:
@@ -114,4 +136,6 @@ def _list_reads(requirement: Requirement, facts: Facts) -> set[FactKey]:
             reads.add(FactKey("link", link.ifindex))
     if requirement.src:
         reads.add(FactKey("address", requirement.src))
+    elif requirement.via:
+        reads.add(FactKey("address", ""))
     return reads

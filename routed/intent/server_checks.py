@@ -35,7 +35,9 @@ def _require_own(service: ServiceEntry, server: ServerSpec, made: dict[str, Chec
     base = template.name or service.name.removeprefix("service/")
     name = f"{base}[{format_endpoint(*target)}]"
     made.setdefault(name, replace(template, name=name, targets=(target,), need=1))
-    return server._replace(requires=(*server.requires, Requirement(name, False, template.dev, template.src)))
+    return server._replace(
+        requires=(*server.requires, Requirement(name, False, template.dev, template.src, template.via))
+    )
 
 
 def find_target(server: tuple[bytes, int], ports: Iterable[int], *, has_port: bool) -> Target | None:
