@@ -69,6 +69,7 @@ class FakeIpvs:
     is_permitted: bool = True
     shows_table: bool = True
     before: Callable[[int], None] = lambda _command: None  # before each request; what it raises ends everything
+    after: Callable[[], None] = lambda: None  # before an answer is fetched; likewise
     meanwhile: Callable[[], None] = lambda: None  # between two datagrams of a dump
     counted: dict[DestKey, tuple[int, int, int]] = field(default_factory=dict)  # connections of servers
     asked: list[int] = field(default_factory=list)  # the commands
@@ -255,6 +256,7 @@ class FakeSocket:
             yield message(ERROR, 0x100, sequence, pack("=i", -error.errno) + bytes(16))
 
     def receive(self, size: int, first: int, count: int = 1) -> bytes:
+        self.ipvs.after()
         while self.waiting:
             for datagram in self.waiting[0]:
                 assert 0 <= HEADER.unpack_from(datagram)[3] - first < count

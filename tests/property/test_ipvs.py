@@ -550,6 +550,52 @@ def test_a_dump_that_skips_or_doubles_never_makes_anything_vanish(
         assert set(behind) <= scene.servers(steady[7]).keys()
 
 
+steps = st.tuples(
+    st.sampled_from(("put", "set", "delete", "read", "restart")),
+    st.booleans(),  # by us?
+    st.sampled_from((WEB, DNS, ServiceMember(fwmark=7))),
+    st.sampled_from((None, ONE, TWO)),  # a server of it, or the service itself
+    st.integers(0, 3),
+)
+
+
+@given(st.lists(steps, max_size=40), st.booleans())
+def test_whatever_happens_a_read_shows_what_stands_and_whose_it_is(
+    story: list[tuple[str, bool, ServiceMember, ServerMember | None, int]], shows_table: bool
+) -> None:
+    scene = Scene()
+    scene.peer.shows_table = shows_table
+    ours: set[tuple[Slot, Member]] = set()
+    for what, is_ours, service, server, number in story:
+        slot: Slot = SLOT if server is None else ServerSlot(V4, service)
+        member: Member = service if server is None else server
+        value = (RR._replace(scheduler=("rr", "lc", "wlc", "sed")[number], is_shared=True), UP._replace(weight=number))
+        actor = scene.ipvs if is_ours else Ipvs(MemoryStore(), connect=scene.peer.connect, outside=scene.peer)
+        wanted: Value = value[server is not None]._replace(protocol=OURS if is_ours else 0)
+        if what in {"put", "set", "delete"}:
+            verb = {"put": Verb.ADD, "set": Verb.REPLACE, "delete": Verb.DELETE}[what]
+            failed = apply(actor, verb, slot, [member], wanted) != []
+            if is_ours and not failed:
+                if verb is not Verb.DELETE:
+                    ours.add((slot, member))
+                elif server is None:
+                    ours = {key for key in ours if key != (slot, member) and key[0] != ServerSlot(V4, service)}
+                else:
+                    ours.discard((slot, member))
+        elif what == "restart":
+            scene.start()
+        found = scene.read(Kind.SERVICE) | scene.read(Kind.SERVER) if what == "read" else None
+        if found is not None:
+            ours &= found.keys()
+            assert {key for key, one in found.items() if one.protocol} == ours
+            truth = Ipvs(MemoryStore(), connect=scene.peer.connect, outside=FakeIpvs(shows_table=False))
+            plain = [one for kind in (Kind.SERVICE, Kind.SERVER) for one in read(truth, kind)]
+            assert {(one.slot, one.member): one.value for one in plain} == {
+                key: one._replace(protocol=0, **({"is_shared": False} if key[0] == SLOT else {}))
+                for key, one in found.items()
+            }
+
+
 def test_changes_of_our_own_between_two_slices_are_in_the_dump(scene: Scene) -> None:
     many = [WEB._replace(port=port) for port in range(1, 301)]
     assert scene.do(Verb.ADD, SLOT, many, RR) == []
@@ -700,16 +746,20 @@ def test_what_was_deleted_on_a_full_disk_is_given_up_as_soon_as_there_is_room(we
     assert web.services() == {WEB: RR._replace(protocol=0), DNS: RR}
 
 
-@pytest.mark.parametrize("fatal", range(12))
-def test_a_kill_at_any_request_leaves_nothing_of_ours_without_a_claim(fatal: int) -> None:
+@pytest.mark.parametrize("fatal", range(10))
+@pytest.mark.parametrize("is_carried_out", [False, True])
+def test_a_kill_at_any_request_leaves_nothing_of_ours_without_a_claim(fatal: int, is_carried_out: bool) -> None:
     scene = Scene()
     turns = count()
 
-    def die(_command: int) -> None:
+    def die(*_command: int) -> None:
         if next(turns) == fatal:
             raise Killed
 
-    scene.peer.before = die
+    if is_carried_out:
+        scene.peer.after = die
+    else:
+        scene.peer.before = die
     try:
         scene.do(Verb.ADD, SLOT, [WEB, DNS], RR)
         scene.do(Verb.ADD, IN_WEB, [ONE, TWO], UP)
@@ -719,6 +769,7 @@ def test_a_kill_at_any_request_leaves_nothing_of_ours_without_a_claim(fatal: int
     except Killed:
         pass
     scene.peer.before = lambda _command: None
+    scene.peer.after = lambda: None
     scene.start()
     assert {value.protocol for value in scene.services().values()} <= {OURS}
     assert {value.protocol for value in scene.servers().values()} <= {OURS}
