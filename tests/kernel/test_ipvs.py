@@ -14,6 +14,7 @@ from routed.daemon.claims import ClaimsFile
 from routed.kernel.dump import finish
 from routed.kernel.ipvs.codec import Timeouts
 from routed.kernel.ipvs.dataplane import Ipvs
+from routed.kernel.ipvs.table import ProcFiles, parse_table
 from routed.model.change import Failure, Operation, Verb
 from routed.model.ipvs import (
     CHECKSUM,
@@ -215,6 +216,15 @@ def test_whatever_is_written_ipvsadm_reads_and_it_reads_back_as_ours(ipvs: Ipvs)
     assert uppers == {(value.upper, value.lower) for value in SERVERS.values()}
     assert read_services(ipvs) == {slot: value._replace(protocol=OURS) for slot, value in SERVICES.items()}
     assert read_servers(ipvs) == {key: value._replace(protocol=OURS) for key, value in SERVERS.items()}
+
+
+def test_proc_lists_every_service(ipvs: Ipvs) -> None:
+    restore(service_line(slot, value) for slot, value in SERVICES.items())
+    raw = finish(ProcFiles().read_table())
+    assert raw is not None
+    assert finish(parse_table(raw)).keys() == SERVICES.keys()
+    assert read_services(ipvs) == SERVICES
+    assert ProcFiles().read_references() is not None
 
 
 def test_each_value_can_be_set_in_the_place_of_another(web: Ipvs) -> None:
