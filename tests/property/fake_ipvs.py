@@ -73,6 +73,7 @@ class FakeIpvs:
     meanwhile: Callable[[], None] = lambda: None  # between two datagrams of a dump
     counted: dict[DestKey, tuple[int, int, int]] = field(default_factory=dict)  # connections of servers
     asked: list[int] = field(default_factory=list)  # the commands
+    looks: int = 0  # at the table
     datagrams: int = 0  # sent to the kernel
     timeouts: list[int] = field(default_factory=lambda: [900, 120, 300])
     piece: int = 3  # messages in one datagram of a dump: few, so that much can happen in between
@@ -95,6 +96,7 @@ class FakeIpvs:
     # --- Outside --------------------------------------------------------------------------------------------------
 
     def read_table(self) -> Generator[None, None, bytes | None]:
+        self.looks += 1
         yield
         if not self.shows_table:
             return None

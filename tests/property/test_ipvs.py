@@ -101,7 +101,8 @@ class Scene:
 
     peer: FakeIpvs = field(default_factory=FakeIpvs)
     store: MemoryStore = field(default_factory=MemoryStore)
-    now: float = 0.0
+    now: float = 100.0
+    together: float = 0.0
     origin: ClaimOrigin = HERE
     ipvs: Ipvs = field(init=False)
 
@@ -119,6 +120,7 @@ class Scene:
             outside=self.peer,
             find_origin=lambda: self.origin,
             clock=lambda: self.now,
+            together=self.together,
         )
 
     def read(self, kind: Kind, family: int = V4) -> dict[tuple[Slot, Member], Value]:
@@ -477,6 +479,24 @@ def test_what_others_do_is_seen_by_the_next_read(web: Scene, shows_table: bool) 
     assert (web.services(), web.servers()) == ({}, {})
 
 
+def test_the_scopes_of_one_pass_are_shown_by_one_look() -> None:
+    scene = Scene(together=0.05)
+    assert scene.do(Verb.ADD, SLOT, [WEB], RR) == []
+    scopes = [Scope(kind, family) for kind in (Kind.SERVICE, Kind.SERVER) for family in (V4, V6)]
+    for _ in range(3):
+        before = scene.peer.looks
+        for scope in scopes:
+            finish(scene.ipvs.read_dump(scope))
+        assert scene.peer.looks == before + 1
+    scene.stranger().do(Verb.ADD, IN_WEB, [ONE], UP)
+    assert scene.servers() == {ONE: UP}  # who asks again wants to know it anew
+    assert scene.do(Verb.ADD, IN_WEB, [TWO], UP) == []
+    assert scene.services().keys() == {WEB}
+    scene.stranger().do(Verb.ADD, IN_WEB, [THREE], UP)
+    scene.now += 0.06
+    assert scene.servers().keys() == {ONE, TWO, THREE}
+
+
 def test_what_proc_does_not_show_is_seen_in_the_end(web: Scene) -> None:
     web.stranger().do(Verb.REPLACE, IN_WEB, [ONE], UP._replace(upper=7))
     web.now += 61
@@ -613,6 +633,17 @@ def test_changes_of_our_own_between_two_slices_are_in_the_dump(scene: Scene) -> 
         assert many[7] not in found
         assert scene.do(Verb.ADD, SLOT, many[7:8], RR) == []
         stands = wanted
+
+
+def test_a_reading_that_was_abandoned_is_no_look(web: Scene) -> None:
+    web.together = 1.0
+    web.start()
+    web.services()
+    web.stranger().do(Verb.ADD, IN_WEB, [THREE], UP)
+    reading = web.ipvs.read_dump(Scope(Kind.SERVICE, V4))
+    next(reading)
+    reading.close()
+    assert web.servers().keys() == {ONE, TWO, THREE}
 
 
 def test_a_reading_that_was_abandoned_leaves_nothing_out(web: Scene) -> None:

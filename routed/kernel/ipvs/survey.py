@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterable
 from errno import EPROTO, ESRCH
 from functools import lru_cache
+from math import inf
 from typing import Final, NamedTuple
 
 from routed.kernel.codec.attributes import MalformedMessage
@@ -22,7 +23,7 @@ from routed.kernel.ipvs.claims import Claims, server_key
 from routed.kernel.ipvs.connection import Connection, IpvsMessage
 from routed.kernel.ipvs.table import Outside, ProcTable, parse_table
 from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceValue, Traffic
-from routed.model.objects import Key
+from routed.model.objects import Key, Scope
 
 _SLICE: Final = 32  # questions between two breaths of the caller, some 2 ms
 _MESSAGES: Final = 128  # messages that are decoded in between
@@ -49,14 +50,26 @@ class Survey:
     """Remembers what was read. One thread at a time. Raises OSError where IPVS cannot be asked."""
 
     def __init__(
-        self, connection: Connection, claims: Claims, outside: Outside, clock: Callable[[], float], trust: float
+        self,
+        connection: Connection,
+        claims: Claims,
+        outside: Outside,
+        clock: Callable[[], float],
+        trust: float,
+        together: float,
     ) -> None:
-        """Everything is read anew after ``trust`` seconds, whatever /proc says. ``connection`` is for nothing else."""
+        """Everything is read anew after ``trust`` seconds, whatever /proc says. ``connection`` is for nothing else.
+
+        Different scopes that are asked for within ``together`` seconds, one after another, are shown by one look.
+        """
         self._connection = connection
         self._claims = claims
         self._outside = outside
         self._clock = clock
         self._trust = trust
+        self._together = together
+        self._until = -inf  # when the last look was over; one that is not may never be
+        self._shown: set[Scope] = set()  # by it
         self._last: Glance | None = None
         self._touched: set[ServerSlot] = set()
         self.services: dict[ServerSlot, SeenService] = {}
@@ -72,8 +85,17 @@ class Survey:
         """Have we changed something that was not read since?"""
         return bool(self._touched)
 
-    def look(self) -> Generator[None, None, None]:
-        """Bring ``services`` up to date, in slices."""
+    def look(self, scope: Scope) -> Generator[None, None, None]:
+        """Bring ``services`` up to date for who asks for a scope, in slices."""
+        is_one_more = scope not in self._shown and self._clock() - self._until < self._together
+        if not (is_one_more and self._last and not self._touched):
+            self._shown.clear()
+            self._until = -inf
+            yield from self._look()
+        self._shown.add(scope)
+        self._until = self._clock()
+
+    def _look(self) -> Generator[None, None, None]:
         self._claims.load()
         references = self._outside.read_references()
         raw = yield from self._outside.read_table()
