@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from errno import EEXIST, ENOENT, EPERM, ESRCH
 from pathlib import Path
@@ -324,6 +325,39 @@ def test_many_services_are_added_seen_and_taken_away(ipvs: Ipvs) -> None:
     assert set(ipvs.apply(add._replace(verb=Verb.DELETE))) == {()}
     assert ipvsadm("-Sn") == ""
     assert read_services(ipvs) == {}
+
+
+def test_beside_a_busy_writer_nothing_that_stands_is_missing(ipvs: Ipvs, tmp_path: Path) -> None:
+    slot = ServiceSlot(IPV4)
+    steady = tuple(ServiceMember(TCP, parse_address("10.5.0.9"), port) for port in range(1, 201))
+    churn = tuple(member._replace(address=parse_address("10.6.0.9")) for member in steady)
+    behind = tuple(ServerMember(parse_address("10.5.1.1"), port) for port in range(1, 201))
+    web = ServerSlot(IPV4, steady[99])
+    add = Operation(Verb.ADD, Kind.SERVICE, slot, steady, RR, None, Flaw.MISSING)
+    assert set(ipvs.apply(add)) == {()}
+    assert do(ipvs, Verb.ADD, web, UP, *behind) == []
+    stop = threading.Event()
+
+    def write() -> None:
+        other = Ipvs(ClaimsFile(tmp_path / "other"))
+        while not stop.is_set():
+            for verb in (Verb.ADD, Verb.DELETE):
+                list(other.apply(add._replace(verb=verb, members=churn)))
+        other.close()
+
+    reader = Ipvs(ClaimsFile(tmp_path), trust=0.0)  # all is read each time
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(5):
+            found = read_services(reader)
+            assert {place.service for place in found} >= set(steady)
+            assert {found[ServerSlot(IPV4, member)].protocol for member in steady} == {OURS}
+            assert {member for _, member in read_servers(reader)} == set(behind)
+    finally:
+        stop.set()
+        writer.join()
+        reader.close()
 
 
 def test_timeouts_and_traffic(web: Ipvs) -> None:
