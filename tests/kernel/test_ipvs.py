@@ -332,6 +332,7 @@ def test_beside_a_busy_writer_nothing_that_stands_is_missing(ipvs: Ipvs, tmp_pat
     steady = tuple(ServiceMember(TCP, parse_address("10.5.0.9"), port) for port in range(1, 201))
     churn = tuple(member._replace(address=parse_address("10.6.0.9")) for member in steady)
     behind = tuple(ServerMember(parse_address("10.5.1.1"), port) for port in range(1, 201))
+    others = tuple(member._replace(address=parse_address("10.6.1.1")) for member in behind)
     web = ServerSlot(IPV4, steady[99])
     add = Operation(Verb.ADD, Kind.SERVICE, slot, steady, RR, None, Flaw.MISSING)
     assert set(ipvs.apply(add)) == {()}
@@ -343,17 +344,18 @@ def test_beside_a_busy_writer_nothing_that_stands_is_missing(ipvs: Ipvs, tmp_pat
         while not stop.is_set():
             for verb in (Verb.ADD, Verb.DELETE):
                 list(other.apply(add._replace(verb=verb, members=churn)))
+                do(other, verb, web, UP, *others)
         other.close()
 
     reader = Ipvs(ClaimsFile(tmp_path), trust=0.0)  # all is read each time
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        for _ in range(5):
+        for _ in range(10):
             found = read_services(reader)
             assert {place.service for place in found} >= set(steady)
             assert {found[ServerSlot(IPV4, member)].protocol for member in steady} == {OURS}
-            assert {member for _, member in read_servers(reader)} == set(behind)
+            assert {member for _, member in read_servers(reader)} >= set(behind)
     finally:
         stop.set()
         writer.join()
