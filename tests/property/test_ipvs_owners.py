@@ -108,6 +108,7 @@ def test_with_a_full_disk_nothing_is_sent_and_it_is_said(web: Scene) -> None:
 
 def test_what_was_deleted_on_a_full_disk_is_given_up_as_soon_as_there_is_room(web: Scene) -> None:
     web.store.is_full = True
+    assert web.do(Verb.DELETE, IN_WEB, [ONE], UP) == []
     assert web.do(Verb.DELETE, SLOT, [WEB], RR) == []
     web.stranger().do(Verb.ADD, SLOT, [WEB], RR)
     assert web.services() == {WEB: RR._replace(protocol=0)}
@@ -115,6 +116,7 @@ def test_what_was_deleted_on_a_full_disk_is_given_up_as_soon_as_there_is_room(we
     assert web.do(Verb.ADD, SLOT, [DNS], RR) == []
     web.start()
     assert web.services() == {WEB: RR._replace(protocol=0), DNS: RR}
+    assert web.store.claimed() == {Key(Kind.SERVICE, SLOT, DNS): RR}
 
 
 @pytest.mark.parametrize("fatal", range(10))

@@ -10,6 +10,7 @@ from routed.kernel.dump import finish
 from routed.kernel.ipvs.dataplane import Ipvs
 from routed.model.change import Verb
 from routed.model.ipvs import (
+    SCHEDULER_1,
     TCP,
     ServerMember,
     ServerSlot,
@@ -93,6 +94,34 @@ def test_what_proc_does_not_show_is_seen_in_the_end(web: Scene) -> None:
     web.stranger().do(Verb.REPLACE, IN_WEB, [ONE], UP._replace(upper=7))
     web.now += 61
     assert web.servers()[ONE] == UP._replace(upper=7)
+
+
+def test_when_the_module_has_other_users_all_services_are_looked_at(web: Scene) -> None:
+    flagged = RR._replace(flags=SCHEDULER_1)  # which /proc does not show
+    web.stranger().do(Verb.REPLACE, SLOT, [WEB], flagged)
+    assert web.services() == {WEB: RR}
+    web.peer.users += 1
+    assert web.services() == {WEB: flagged}
+
+
+def test_a_server_that_one_dump_skips_is_still_there_and_still_ours(web: Scene) -> None:
+    behind = [ServerMember(bytes((10, 0, 2, n)), 80) for n in range(9)]
+    assert web.do(Verb.REPLACE, SLOT, [WEB], RR._replace(is_shared=True), RR) == []
+    assert web.do(Verb.DELETE, IN_WEB, [ONE, TWO], UP) == []
+    web.stranger().do(Verb.ADD, IN_WEB, [THREE], UP)
+    assert web.do(Verb.ADD, IN_WEB, behind, UP) == []
+    assert web.servers().keys() == {THREE, *behind}
+
+    def go() -> None:
+        """The first one goes as soon as it was shown: what follows moves up, and one is skipped."""
+        if web.peer.asked[-1] == fake_ipvs.GET_DEST:
+            web.peer.services[V4, TCP, WEB.address, 80, 0].dests.pop((V4, THREE.address, 80), None)
+
+    web.peer.meanwhile = go
+    web.now += 61
+    found = web.servers()
+    assert set(behind) <= found.keys()
+    assert {found[member].protocol for member in behind} == {OURS}
 
 
 def test_a_change_of_ten_of_many_services_costs_what_ten_cost(scene: Scene) -> None:
@@ -212,6 +241,7 @@ def test_changes_of_our_own_between_two_slices_are_in_the_dump(scene: Scene) -> 
     many = [WEB._replace(port=port) for port in range(1, 301)]
     assert scene.do(Verb.ADD, SLOT, many, RR) == []
     stands = RR
+    theirs = RR._replace(protocol=0)
     for stop in range(14):
         scene.now += 61
         reading = scene.ipvs.read_dump(Scope(Kind.SERVICE, V4))
@@ -223,6 +253,14 @@ def test_changes_of_our_own_between_two_slices_are_in_the_dump(scene: Scene) -> 
         found = {one.member: one.value for chunk in finish(reading).chunks() for one in as_list(chunk)}
         assert found[many[5]] == wanted
         assert many[7] not in found
+        scene.stranger().do(Verb.ADD, SLOT, [DNS], RR)
+        scene.services()
+        scene.now += 61
+        reading = scene.ipvs.read_dump(Scope(Kind.SERVICE, V4))
+        for _ in range(stop):
+            next(reading)
+        assert scene.do(Verb.DELETE, SLOT, [DNS], theirs) == []  # of which no claim tells
+        assert DNS not in {one.member for chunk in finish(reading).chunks() for one in as_list(chunk)}
         assert scene.do(Verb.ADD, SLOT, many[7:8], RR) == []
         stands = wanted
 
