@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from errno import EEXIST, ENOENT, EPERM, ESRCH
 from pathlib import Path
@@ -14,6 +15,7 @@ from routed.daemon.claims import ClaimsFile
 from routed.kernel.dump import finish
 from routed.kernel.ipvs.codec import Timeouts
 from routed.kernel.ipvs.dataplane import Ipvs
+from routed.kernel.ipvs.table import ProcFiles, parse_table
 from routed.model.change import Failure, Operation, Verb
 from routed.model.ipvs import (
     CHECKSUM,
@@ -217,6 +219,15 @@ def test_whatever_is_written_ipvsadm_reads_and_it_reads_back_as_ours(ipvs: Ipvs)
     assert read_servers(ipvs) == {key: value._replace(protocol=OURS) for key, value in SERVERS.items()}
 
 
+def test_proc_lists_every_service(ipvs: Ipvs) -> None:
+    restore(service_line(slot, value) for slot, value in SERVICES.items())
+    raw = finish(ProcFiles().read_table())
+    assert raw is not None
+    assert finish(parse_table(raw)).keys() == SERVICES.keys()
+    assert read_services(ipvs) == SERVICES
+    assert ProcFiles().read_references() is not None
+
+
 def test_each_value_can_be_set_in_the_place_of_another(web: Ipvs) -> None:
     for slot, value in SERVICES.items():
         if slot.family == IPV4 and not value.flags & ONE_PACKET:
@@ -314,6 +325,41 @@ def test_many_services_are_added_seen_and_taken_away(ipvs: Ipvs) -> None:
     assert set(ipvs.apply(add._replace(verb=Verb.DELETE))) == {()}
     assert ipvsadm("-Sn") == ""
     assert read_services(ipvs) == {}
+
+
+def test_beside_a_busy_writer_nothing_that_stands_is_missing(ipvs: Ipvs, tmp_path: Path) -> None:
+    slot = ServiceSlot(IPV4)
+    steady = tuple(ServiceMember(TCP, parse_address("10.5.0.9"), port) for port in range(1, 201))
+    churn = tuple(member._replace(address=parse_address("10.6.0.9")) for member in steady)
+    behind = tuple(ServerMember(parse_address("10.5.1.1"), port) for port in range(1, 201))
+    others = tuple(member._replace(address=parse_address("10.6.1.1")) for member in behind)
+    web = ServerSlot(IPV4, steady[99])
+    add = Operation(Verb.ADD, Kind.SERVICE, slot, steady, RR, None, Flaw.MISSING)
+    assert set(ipvs.apply(add)) == {()}
+    assert do(ipvs, Verb.ADD, web, UP, *behind) == []
+    stop = threading.Event()
+
+    def write() -> None:
+        other = Ipvs(ClaimsFile(tmp_path / "other"))
+        while not stop.is_set():
+            for verb in (Verb.ADD, Verb.DELETE):
+                list(other.apply(add._replace(verb=verb, members=churn)))
+                do(other, verb, web, UP, *others)
+        other.close()
+
+    reader = Ipvs(ClaimsFile(tmp_path), trust=0.0)  # all is read each time
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(10):
+            found = read_services(reader)
+            assert {place.service for place in found} >= set(steady)
+            assert {found[ServerSlot(IPV4, member)].protocol for member in steady} == {OURS}
+            assert {member for _, member in read_servers(reader)} >= set(behind)
+    finally:
+        stop.set()
+        writer.join()
+        reader.close()
 
 
 def test_timeouts_and_traffic(web: Ipvs) -> None:

@@ -69,9 +69,11 @@ class FakeIpvs:
     is_permitted: bool = True
     shows_table: bool = True
     before: Callable[[int], None] = lambda _command: None  # before each request; what it raises ends everything
+    after: Callable[[], None] = lambda: None  # before an answer is fetched; likewise
     meanwhile: Callable[[], None] = lambda: None  # between two datagrams of a dump
     counted: dict[DestKey, tuple[int, int, int]] = field(default_factory=dict)  # connections of servers
     asked: list[int] = field(default_factory=list)  # the commands
+    looks: int = 0  # at the table
     datagrams: int = 0  # sent to the kernel
     timeouts: list[int] = field(default_factory=lambda: [900, 120, 300])
     piece: int = 3  # messages in one datagram of a dump: few, so that much can happen in between
@@ -94,6 +96,7 @@ class FakeIpvs:
     # --- Outside --------------------------------------------------------------------------------------------------
 
     def read_table(self) -> Generator[None, None, bytes | None]:
+        self.looks += 1
         yield
         if not self.shows_table:
             return None
@@ -255,6 +258,7 @@ class FakeSocket:
             yield message(ERROR, 0x100, sequence, pack("=i", -error.errno) + bytes(16))
 
     def receive(self, size: int, first: int, count: int = 1) -> bytes:
+        self.ipvs.after()
         while self.waiting:
             for datagram in self.waiting[0]:
                 assert 0 <= HEADER.unpack_from(datagram)[3] - first < count

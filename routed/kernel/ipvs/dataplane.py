@@ -30,6 +30,7 @@ from routed.model.owner import Marks, Stamp
 
 MOST: Final = 32  # messages in one sendmsg
 TRUST: Final = 60.0  # seconds after which all is read anew, whatever /proc says
+TOGETHER: Final = 0.05  # seconds between two scopes of one pass, which are shown by one look
 _SLICE: Final = 512  # services that are listed between two breaths of the caller
 _CHUNK: Final = 512  # objects in one piece of a dump
 _instances = count()  # so that the dumps of one are never taken for those of another
@@ -74,13 +75,14 @@ class Ipvs:
         find_origin: Callable[[], ClaimOrigin] = read_origin,
         clock: Callable[[], float] = monotonic,
         trust: float = TRUST,
+        together: float = TOGETHER,
     ) -> None:
         """``store`` keeps the claims; who only reads gives one that keeps nothing of what it is told."""
         self._connection = Connection(connect)
         self._claims = Claims(store, find_origin)
         self._reading = Connection(connect)  # in slices, between which something else may be asked
         self._beside = Connection(connect)  # for who asks while a thread applies
-        self._survey = Survey(self._reading, self._claims, outside or ProcFiles(), clock, trust)
+        self._survey = Survey(self._reading, self._claims, outside or ProcFiles(), clock, trust, together)
         self._instance = next(_instances)
         self._dumps: dict[Scope, IpvsDump] = {}
 
@@ -100,7 +102,7 @@ class Ipvs:
         """All services of a family, or all servers of all services of a family."""
         known = self._dumps.get(scope)
         while True:
-            yield from self._survey.look()
+            yield from self._survey.look(scope)
             version = (self._survey.changes, self._claims.changes)
             if known is not None and known.version == version:
                 return known
