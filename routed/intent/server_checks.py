@@ -35,9 +35,8 @@ def _require_own(service: ServiceEntry, server: ServerSpec, made: dict[str, Chec
     base = template.name or service.name.removeprefix("service/")
     name = f"{base}[{format_endpoint(*target)}]"
     made.setdefault(name, replace(template, name=name, targets=(target,), need=1))
-    return server._replace(
-        requires=(*server.requires, Requirement(name, False, template.dev, template.src, template.via))
-    )
+    own = Requirement(name, dev=template.dev, src=template.src, via=template.via)
+    return server._replace(requires=(*server.requires, own))
 
 
 def find_target(server: tuple[bytes, int], ports: Iterable[int], *, has_port: bool) -> Target | None:

@@ -9,12 +9,24 @@ import pytest
 from routed.core.desired import Resolution
 from routed.core.entries import find_needs, resolve
 from routed.core.requirements import START_WITHIN
+from routed.core.sources import find_changed_facts
 from routed.model.checks import Ruling, key_of
 from routed.model.entries import Intent, Requirement, RouteEntry, WhenDown
-from routed.model.facts import Fact, Facts, Freshness, Link
+from routed.model.facts import Fact, Facts, Freshness, HostAddress, Link
+from routed.model.names import UNIVERSE
 from routed.model.net import parse_address
-from routed.model.objects import RouteValue
-from routed.model.reasons import LinkDown, NoCarrier, NoLink, NotTold, Outdated, Required, Several
+from routed.model.objects import AddressMember, RouteValue
+from routed.model.reasons import (
+    LinkDown,
+    NoAddress,
+    NoCarrier,
+    NoLink,
+    NotTold,
+    OffNetwork,
+    Outdated,
+    Required,
+    Several,
+)
 from tests.property.rig import OURS, a_route, hop
 
 LINKS = {number: Link(number, f"v{number - 1}", is_up=True, has_carrier=True) for number in (1, 2)}
@@ -151,3 +163,16 @@ def test_what_is_rather_kept_waits_a_few_seconds_for_its_first_word(moment: floa
     assert is_in_force(entry, known) is is_there
     if not is_there:
         assert resolved(entry, known).again == 10.0 + START_WITHIN
+
+
+@pytest.mark.parametrize("dev", ["v0", ""])
+def test_a_line_without_an_address_is_down_whatever_its_check_said_last(dev: str) -> None:
+    entry = requiring(Requirement("a", dev=dev, via=parse_address("192.0.2.2")))
+    own = HostAddress(1, parse_address("192.0.2.1"), 24, UNIVERSE)
+    held = replace(facts(a=UP), addresses={AddressMember(1, own.address, 24): own})
+    assert is_in_force(entry, held)
+    lost = replace(held, addresses={})
+    why = NoAddress("v0", "") if dev else OffNetwork(parse_address("192.0.2.2"))
+    assert resolved(entry, lost).withheld == Required("a", is_up=False, why=why)
+    assert find_changed_facts(held, lost) & resolved(entry, held).reads
+    assert find_needs(Intent(entries=(entry,))).has_addresses
