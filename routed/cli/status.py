@@ -116,11 +116,20 @@ def render_objects(status: StatusDocument, now: datetime, *, is_colored: bool) -
         yield make_printable(f"{entry['entry']} is {entry['state']} since {age}{reason}")
         yield make_printable(f"{entry['origin']}, enforce = {entry['enforce']}, {_count_objects(entry)} in sync")
         rows = [
-            (_name_object(thing), thing["state"], format_age(thing["since"], now), thing["reason"])
+            (_name_object(thing), thing["state"], format_age(thing["since"], now), _note_object(thing))
             for thing in entry["objects"]
         ]
         if rows:
             yield from _render_table(("OBJECT", "STATE", "SINCE", "NOTE"), rows, is_colored=is_colored)
+
+
+def _note_object(thing: ObjectDocument) -> str:
+    """Why it is not in sync; of a service or a server what is connected, as ``ipvsadm -Ln`` counts it."""
+    traffic = thing.get("traffic")
+    if traffic is None:
+        return thing["reason"]
+    counted = f"{traffic['active']} active, {traffic['inactive']} inactive, {traffic['rate']}/s"
+    return f"{counted}: {thing['reason']}" if thing["reason"] else counted
 
 
 def render_checks(checks: Sequence[CheckDocument], now: datetime, *, is_colored: bool) -> Iterator[str]:

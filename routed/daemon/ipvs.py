@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from routed.daemon.ports import ReadableDump
 from routed.kernel.stamp import stamp_by_number
 from routed.model.change import Drift, Failure, Operation
+from routed.model.ipvs import ServerMember, ServerSlot, Traffic
 from routed.model.lifetime import Lifetime
 from routed.model.objects import Kind, Member, Scope, Slot, Value
 from routed.model.owner import Marks, Stamp
@@ -58,6 +59,10 @@ class SeldomIpvs:
     def read_dump(self, scope: Scope) -> Generator[None, None, ReadableDump]:
         """As ``Dataplane`` says; so do all."""
         return self.opened.read_dump(scope)
+
+    def read_traffic(self, place: ServerSlot) -> tuple[Traffic, Mapping[ServerMember, Traffic]]:
+        """What is counted of a service and its servers. Raises OSError."""
+        return self.opened.read_traffic(place)
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:  # noqa: D102
         return self.opened.apply(operation)

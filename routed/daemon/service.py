@@ -33,6 +33,7 @@ from routed.daemon.deployment import Deployer
 from routed.daemon.engine import Engine, Inquiry
 from routed.daemon.files import Files, Start
 from routed.daemon.host import Host
+from routed.daemon.ipvs import SeldomIpvs
 from routed.daemon.keeper import Keeper
 from routed.daemon.loop import Loop
 from routed.daemon.ownership import Ownership
@@ -59,6 +60,7 @@ from routed.daemon.status import (
     summarise_pauses,
 )
 from routed.daemon.storage import StateError
+from routed.daemon.traffic import add_traffic
 from routed.daemon.voice import Voice
 from routed.daemon.wanted import Wanted
 from routed.daemon.watch import FileWatch
@@ -67,6 +69,7 @@ from routed.kernel.kernel import Kernel
 from routed.model.change import Cause, Nature
 from routed.model.documents import (
     ApplyDocument,
+    EntryDocument,
     OutcomeDocument,
     PlanDocument,
     RevisionsDocument,
@@ -75,6 +78,7 @@ from routed.model.documents import (
 )
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
+from routed.model.objects import Kind
 from routed.model.reasons import Look, Paused
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
@@ -235,7 +239,7 @@ class Service:
             repairs=self.repairs,
             overruns=self.kernel.overruns,
             last_resync=moment(self.last_resync),
-            entries=describe_entries(self.host, moment),
+            entries=self._describe_entries(moment),
             leftovers=describe_leftovers(self.host, moment),
             counts=count_states(self.host),
             deployment=str(self.keeper.deployment.phase),
@@ -246,6 +250,13 @@ class Service:
         if self.keeper.deployment.is_trial:
             document["trial"] = describe_trial(self.keeper.deployment)
         return document
+
+    def _describe_entries(self, moment: Callable[[float], str]) -> list[EntryDocument]:
+        documents = describe_entries(self.host, moment)
+        plane = self.reconciler.dataplanes.by_kind[Kind.SERVER]
+        if isinstance(plane, SeldomIpvs):
+            add_traffic(documents, self.host, plane.read_traffic)
+        return documents
 
     async def plan(self, assumed: Sequence[str]) -> PlanDocument:
         """What ``reload`` would do now, if these were so.

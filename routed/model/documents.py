@@ -23,13 +23,14 @@ class ProblemDocument(TypedDict):
 class ObjectDocument(TypedDict):
     """One object of an entry, or a group that shares its state."""
 
-    kind: str  # link, address, route, rule
+    kind: str  # link, address, route, rule, service, server
     object: str  # the key as ``ip`` writes it
     state: str
     reason: str
     since: str
     count: int  # how many objects of the entry share this state; 1 for a single one
     ip: dict[str, Any]  # the keys of ``ip -j``
+    traffic: NotRequired[dict[str, int]]  # of a service or a server: what IPVS counts, as ``model.ipvs.Traffic`` has it
 
 
 class EntryDocument(TypedDict):

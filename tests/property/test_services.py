@@ -16,7 +16,8 @@ import pytest
 from routed.core.troubles import State
 from routed.daemon.claims import ClaimsFile
 from routed.daemon.ipvs import CLAIMS, SeldomIpvs
-from routed.daemon.status import count_states
+from routed.daemon.status import count_states, describe_entries
+from routed.daemon.traffic import add_traffic
 from routed.kernel.ipvs.claims import ClaimOrigin
 from routed.kernel.ipvs.dataplane import Ipvs
 from routed.model import ipvs
@@ -277,3 +278,22 @@ def test_a_server_that_fails_is_not_hidden_by_another_of_which_nothing_is_known_
     scene.rig.start(entry)
     states = count_states(scene.rig.host)
     assert (states["in-sync"], states["waiting"], states["failed"]) == (1, 1, 1)
+
+
+def test_status_shows_what_is_counted_and_nothing_where_it_cannot_be_asked(scene: Scene) -> None:
+    scene.rig.start(BOTH)
+    scene.peer.counted[int(AF_INET), ONE, PORT] = (3, 12, 0)
+    documents = describe_entries(scene.rig.host, str)
+    plane = scene.rig.reconciler.dataplanes.by_kind[Kind.SERVER]
+    assert isinstance(plane, SeldomIpvs)
+    add_traffic(documents, scene.rig.host, plane.read_traffic)
+    shown = {thing["object"]: thing["traffic"]["active"] for thing in documents[0]["objects"]}
+    assert shown == {
+        "TCP 10.0.0.1:443": 3,
+        "TCP 10.0.0.1:443 -> 10.0.0.11:443": 3,
+        "TCP 10.0.0.1:443 -> 10.0.0.12:443": 0,
+    }
+    scene.peer.is_permitted = False
+    documents = describe_entries(scene.rig.host, str)
+    add_traffic(documents, scene.rig.host, plane.read_traffic)
+    assert not any("traffic" in thing for thing in documents[0]["objects"])

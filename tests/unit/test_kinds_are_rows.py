@@ -91,6 +91,9 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
     ("intent/server_checks.py", "derive_server_checks", "isinstance(entry, ServiceEntry)"): (
         "the one table whose parts have checks of their own; more than one would be a column"
     ),
+    ("daemon/service.py", "Service._describe_entries", "self.reconciler.dataplanes.by_kind[Kind.SERVER]"): (
+        "what IPVS counts; no other dataplane does"
+    ),
     ("kernel/defaults.py", "_decode_zeros", "isinstance(route.member, bytes)"): "tells mypy what a route's member is",
     ("kernel/kernel.py", "Kernel.read_addresses", "CODECS[Kind.ADDRESS]"): (
         "addresses are facts of the host as well, and these are read where nobody wants any"

@@ -41,6 +41,15 @@ def test_status_names_each_former_protocol_number(status: Any) -> None:
     ]
 
 
+def test_status_of_a_service_shows_what_is_connected(status: Any) -> None:
+    status["entries"] = find_entries(status, "route/storage-lan")
+    (thing,) = status["entries"][0]["objects"]
+    thing["traffic"] = {"active": 3, "inactive": 12, "rate": 4}
+    assert next(reversed(list(render_objects(status, NOW, is_colored=False)))).endswith("3 active, 12 inactive, 4/s")
+    thing["reason"] = "no"
+    assert next(reversed(list(render_objects(status, NOW, is_colored=False)))).endswith("12 inactive, 4/s: no")
+
+
 def test_colour_changes_no_word_and_paints_the_state_not_the_name(status: Any) -> None:
     plain = list(render_status(status, NOW, is_colored=False))
     colored = list(render_status(status, NOW, is_colored=True))
