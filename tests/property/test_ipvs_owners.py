@@ -114,9 +114,9 @@ def test_what_was_deleted_on_a_full_disk_is_given_up_as_soon_as_there_is_room(we
     assert web.services() == {WEB: RR._replace(protocol=0)}
     web.store.is_full = False
     assert web.do(Verb.ADD, SLOT, [DNS], RR) == []
+    assert web.store.claimed() == {Key(Kind.SERVICE, SLOT, DNS): RR}
     web.start()
     assert web.services() == {WEB: RR._replace(protocol=0), DNS: RR}
-    assert web.store.claimed() == {Key(Kind.SERVICE, SLOT, DNS): RR}
 
 
 @pytest.mark.parametrize("fatal", range(10))
