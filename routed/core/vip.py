@@ -3,6 +3,11 @@
 The route is ``VIP via NODE dev D src NODE`` for IPv4 and ``VIP dev D src NODE`` for IPv6, which refuses a gateway of
 its own host. ``src`` is said as well, since ``via`` alone takes the primary address of NODE's network. Before NODE is
 an address of this host the same words would make a route to a real gateway, so the route waits for it.
+
+Where this host answers for the VIP itself it is ``local VIP dev lo table local src NODE``. In another table that works
+until the first rule is added, by anybody: until then main and local are one trie (fib_unmerge in
+net/ipv4/fib_frontend.c), and after it nothing but forwarded packets finds the route. The kernel keeps it when NODE goes
+(fib_sync_down_addr looks at the table main alone), with a source that no packet can have, so we take it away.
 """
 
 from __future__ import annotations
@@ -21,7 +26,7 @@ from routed.core.references import find_address, find_link, list_address_reads
 from routed.model import names
 from routed.model.entries import VipEntry, When
 from routed.model.facts import FactKey, Facts, HostAddress, Link, Way, WayWithoutOurs
-from routed.model.net import family_of, is_inside
+from routed.model.net import IPV4, family_of, is_inside
 from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue
 from routed.model.owner import Stamp
 from routed.model.reasons import (
@@ -32,6 +37,7 @@ from routed.model.reasons import (
     LinkDown,
     Needed,
     NoHolder,
+    NoLink,
     NoWay,
     NoWayWithout,
     OtherSource,
@@ -40,6 +46,8 @@ from routed.model.reasons import (
     Unusable,
 )
 from routed.model.text import Vocabulary, format_route
+
+LOOPBACK: Final = "lo"
 
 
 class Verdict(NamedTuple):
@@ -61,6 +69,8 @@ def resolve_vip(entry: VipEntry, facts: Facts, protocol: int) -> Resolution:
     holder, why = _find_holder(entry, node, facts)
     if holder is None:
         return _wait(entry, why, reads)
+    if entry.is_local:
+        return _resolve_local(entry, node, facts, protocol, reads)
     verdict = CONDITIONS[entry.when](entry, node, facts)
     reads |= verdict.reads
     note = Condition(verdict.is_needed, verdict.why)
@@ -70,6 +80,21 @@ def resolve_vip(entry: VipEntry, facts: Facts, protocol: int) -> Resolution:
         return _wait(entry, LinkDown(holder.name), reads)
     gateway = node if len(node) == 4 else b""
     value = RouteValue(names.UNICAST, protocol, hops=(Hop(holder.ifindex, gateway),), src=node)
+    group = ObjectSet(Kind.ROUTE, slot_of(entry), frozenset({entry.prefix}), value)
+    return Resolution(entry, (group,), (), frozenset(reads), note)
+
+
+def _resolve_local(entry: VipEntry, node: bytes, facts: Facts, protocol: int, reads: set[FactKey]) -> Resolution:
+    """Whether the link of NODE is up makes no difference to it."""
+    verdict = CONDITIONS[entry.when](entry, node, facts)
+    note, reads = Condition(verdict.is_needed, verdict.why), reads | verdict.reads | {FactKey("link", LOOPBACK)}
+    loopback = facts.link_named(LOOPBACK)
+    if not verdict.is_needed:
+        return Resolution(entry, (), (), frozenset(reads), note)
+    if loopback is None or not loopback.is_up:
+        return _wait(entry, LinkDown(LOOPBACK) if loopback else NoLink(LOOPBACK), reads)
+    scope = names.HOST if family_of(entry.prefix) == IPV4 else names.UNIVERSE
+    value = RouteValue(names.LOCAL, protocol, scope, (Hop(loopback.ifindex),), src=node)
     group = ObjectSet(Kind.ROUTE, slot_of(entry), frozenset({entry.prefix}), value)
     return Resolution(entry, (group,), (), frozenset(reads), note)
 
@@ -136,7 +161,7 @@ def _find_other_way(entry: VipEntry, way: Way | None, vocabulary: Vocabulary) ->
     address = entry.prefix[:-1]
     if way is None:
         return NoWay(address)
-    if way.type == names.LOCAL:
+    if way.type == names.LOCAL and not (entry.is_local and way.winner and way.winner.value.src != address):
         return OwnAddress(address)
     if way.winner is None:
         return OtherSource(address, way.source)
@@ -156,6 +181,8 @@ def _covers(way: Way, prefix: bytes) -> bool:
 
 def _wait(entry: VipEntry, why: Reason | None, reads: set[FactKey]) -> Resolution:
     assert why is not None
+    if entry.is_local:  # it does not go with what it stands on
+        return Resolution(entry, (), (Waiting(why),), frozenset(reads))
     group = ObjectSet(Kind.ROUTE, slot_of(entry), frozenset({entry.prefix}), None)
     return Resolution(entry, (group,), (Waiting(why),), frozenset(reads))
 

@@ -219,19 +219,26 @@ def check_vip(vip: schema.Vip) -> Iterator[Fault]:
     if vip.node is not None and vip.dev is not None:
         yield Fault(("dev",), "`node` and `dev` exclude each other", "`node` routes the VIP over the link of `node`")
     if vip.node is None:
-        for key in ("when", "metric", "table"):
-            if getattr(vip, key) is not None:
+        for key in ("when", "metric", "table", "local"):
+            if getattr(vip, key):
                 yield Fault((key,), f"`{key}` goes with `node` only")
     else:
-        for key in ("create", "announce"):
-            if getattr(vip, key) is not None:
-                yield Fault((key,), f"`{key}` goes with `dev` only")
+        yield from _check_routed_vip(vip)
     if vip.create and vip.dev and vip.dev.startswith("@"):
         yield Fault(("dev",), "`dev`: what is to be created needs a name of its own, not that of an [[interface]]")
     if vip.address is None:
         yield Fault((), "`address` is missing")
     else:
         yield from _check_vip_address(vip, *vip.address)
+
+
+def _check_routed_vip(vip: schema.Vip) -> Iterator[Fault]:
+    for key in ("create", "announce"):
+        if getattr(vip, key) is not None:
+            yield Fault((key,), f"`{key}` goes with `dev` only")
+    if vip.local and vip.table is not None:
+        hint = "in any other table this host would answer for it only until somebody adds a rule"
+        yield Fault(("table",), "`table`: with `local` it is always the table local", hint)
 
 
 def _check_vip_address(vip: schema.Vip, address: bytes, length: int) -> Iterator[Fault]:

@@ -303,9 +303,9 @@ def _convert_routed_vip(head: dict[str, Any], spec: schema.Vip, others: OtherFil
         prefix=net.network_of(address, length),
         node=node,
         node_of=node_of,
-        when=When(spec.when or When.NOT_DEFAULT),
+        when=When(spec.when or (When.ALWAYS if spec.local else When.NOT_DEFAULT)),
         metric=spec.metric,
-        table=table or names.TABLE_MAIN,
+        table=names.TABLE_LOCAL if spec.local else table or names.TABLE_MAIN,
     )
     more = [str(word) for word in (spec.table, spec.metric) if word is not None]
     return Draft(entry, (net.format_address(address), str(length), *more))

@@ -330,6 +330,9 @@ class Vip(EntryTable):
     )
     metric: Number | None = Field(None, description="Route mode: the priority, lower first. IPv4 0, IPv6 1024.")
     table: NameOrNumber | None = Field(None, description="Route mode: the routing table. main.")
+    local: bool = Field(
+        default=False, description="Route mode: this host answers for the VIP itself, without holding it as an address."
+    )
     dev: Interface | None = Field(None, description="Address mode: the interface that holds the address.")
     create: Literal["dummy"] | None = Field(
         None, description="Address mode: make the interface of this kind where it is not there, and keep it."

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from routed.model.ipvs import ServerValue
-from routed.model.names import TABLE_MAIN, UNICAST
+from routed.model.names import TABLE_LOCAL, TABLE_MAIN, UNICAST
 from routed.model.net import family_of
 from routed.model.objects import RuleMember
 
@@ -178,6 +178,11 @@ class VipEntry(Entry):
     when: When = When.NOT_DEFAULT
     metric: int | None = None
     table: int = TABLE_MAIN
+
+    @property
+    def is_local(self) -> bool:
+        """Does this host answer for it, without holding it as an address? Nothing else is put into that table."""
+        return self.table == TABLE_LOCAL
 
     @property
     def prefixes(self) -> dict[int, frozenset[bytes]]:
