@@ -25,7 +25,8 @@ WORDS = tuple(ASSUMABLE["check"].values)
 
 
 def requirements() -> st.SearchStrategy[tuple[Requirement, ...]]:
-    one = st.builds(Requirement, st.sampled_from([check.name for check in CHECKS]), st.booleans())
+    names = st.sampled_from([check.name for check in CHECKS])
+    one = st.builds(lambda name, is_inverted: Requirement(name, is_inverted), names, st.booleans())
     return st.lists(one, max_size=2, unique_by=lambda it: it.check).map(tuple)
 
 
