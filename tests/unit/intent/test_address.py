@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routed.model import names
-from routed.model.entries import AddressEntry, Enforce, HeldVipEntry, LinkEntry
+from routed.model.entries import AddressEntry, Enforce, HeldVipEntry, LinkEntry, VipEntry, When
 from routed.model.net import parse_address
 from tests.unit.intent.intent_help import complaint, entry, read
 
@@ -108,3 +108,17 @@ V6 = '[[address]]\ndev = "eth0"\naddress = "2001:db8::1/65"\n'
 )  # fmt: skip
 def test_what_the_kernel_would_refuse_is_refused_before(text: str, said: str) -> None:
     assert said in complaint(text)
+
+
+def test_a_vip_that_is_answered_for_is_routed_in_table_local_and_always_unless_told() -> None:
+    text = '[[vip]]\naddress = "10.103.97.2"\nnode = "192.0.2.1"\nlocal = true\n'
+    found = entry(text)
+    assert isinstance(found, VipEntry)
+    assert (found.is_local, found.table, found.when) == (True, names.TABLE_LOCAL, When.ALWAYS)
+    told = entry(text + 'when = "not-default"\n')
+    assert isinstance(told, VipEntry)
+    assert told.when is When.NOT_DEFAULT
+    assert "always the table local" in complaint(text + "table = 100\n")
+    assert "`local` goes with `node` only" in complaint(
+        '[[vip]]\naddress = "10.103.97.2"\ndev = "eth0"\nlocal = true\n'
+    )
