@@ -26,7 +26,7 @@ WORDS = tuple(ASSUMABLE["check"].values)
 
 def requirements() -> st.SearchStrategy[tuple[Requirement, ...]]:
     names = st.sampled_from([check.name for check in CHECKS])
-    one = st.builds(lambda name, is_inverted: Requirement(name, is_inverted), names, st.booleans())
+    one = st.tuples(names, st.booleans()).map(lambda it: Requirement(*it))
     return st.lists(one, max_size=2, unique_by=lambda it: it.check).map(tuple)
 
 
