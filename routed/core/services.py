@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from routed.core.desired import ObjectSet, Resolution, Waiting
 from routed.core.needs import Needs
@@ -18,7 +18,15 @@ from routed.core.requirements import START_WITHIN, find_unmet, list_requirement_
 from routed.model.checks import find_ruling, key_of
 from routed.model.entries import LOCAL, Listen, OnConflict, OnFail, Requirement, ServerSpec, ServiceEntry, WhenAllDown
 from routed.model.facts import FactKey, Facts, Freshness
-from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
+from routed.model.ipvs import (
+    SCHEDULER_1,
+    ServerMember,
+    ServerSlot,
+    ServerValue,
+    ServiceMember,
+    ServiceSlot,
+    ServiceValue,
+)
 from routed.model.net import ADDRESS_LENGTH, FAMILIES, family_of
 from routed.model.objects import Kind
 from routed.model.reasons import NoAddress, NoHostAddress, NotTold, Reason, ServerOut, join_reasons
@@ -27,6 +35,9 @@ from routed.model.reasons import NoAddress, NoHostAddress, NotTold, Reason, Serv
 def need_for_service(entry: ServiceEntry) -> Needs:
     """The addresses of the host, where the service is at its own."""
     return Needs(has_addresses=any(listen.own for listen in entry.listens))
+
+
+_HASHING: Final = frozenset({"sh", "mh", "dh"})
 
 
 class _ServerFate(NamedTuple):
@@ -117,12 +128,20 @@ def _judge_server(entry: ServiceEntry, spec: ServerSpec, facts: Facts) -> _Serve
         if patience is not None and facts.moment < patience + START_WITHIN:
             return _ServerFate(spec, None, again=patience + START_WITHIN)
         return _ServerFate(spec, spec.value.weight)
-    if entry.on_fail is OnFail.REMOVE:
+    if entry.on_fail is OnFail.REMOVE or not passes_over_drained(entry.scheduler, entry.flags):
         return _ServerFate(spec, 0, is_there=False, why=why)
     until = _find_fall(spec.requires, facts) + entry.remove_after
     if facts.moment >= until:
         return _ServerFate(spec, 0, is_there=False, why=why)
     return _ServerFate(spec, 0, why=why, again=until)
+
+
+def passes_over_drained(scheduler: str, flags: int) -> bool:
+    """Does a scheduler find another server for a client whose own one has weight 0? Else that client is refused.
+
+    Source: ip_vs_sh_schedule, ip_vs_mh_schedule and ip_vs_dh_schedule in net/netfilter/ipvs; tried on Linux 6.1.
+    """
+    return scheduler not in _HASHING or bool(flags & SCHEDULER_1)
 
 
 def _find_fall(requires: Iterable[Requirement], facts: Facts) -> float:

@@ -148,6 +148,23 @@ def test_on_fail_remove_takes_it_at_once() -> None:
     assert weights(come_to(entry, 10.0, one=down(10.0), two=UP)) == {TWO: 3}
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "flags", "is_drained"),
+    [
+        ("sh", 0, False),
+        ("mh", ipvs.SCHEDULER_2, False),
+        ("dh", 0, False),
+        ("sh", ipvs.SCHEDULER_1, True),
+        ("lc", 0, True),
+    ],
+)
+def test_a_scheduler_that_sends_clients_to_a_drained_server_has_it_taken_out_at_once(
+    scheduler: str, flags: int, is_drained: bool
+) -> None:
+    entry = replace(CHECKED, scheduler=scheduler, flags=flags)
+    assert weights(come_to(entry, 10.0, one=down(10.0), two=UP)) == ({ONE: 0} if is_drained else {}) | {TWO: 3}
+
+
 def test_a_server_of_which_nothing_is_known_is_left_as_it_is_for_a_while_and_then_counts_as_up() -> None:
     found = come_to(CHECKED, 10.0, one=NOT_YET, two=UP)
     assert weights(found) == {ONE: None, TWO: 3}
