@@ -93,6 +93,7 @@ from routed.model.reasons import (
     Slow,
     Stuck,
     TooFew,
+    TooFewServers,
     TooMany,
     Unassumable,
     Unchosen,
@@ -369,14 +370,15 @@ def _describe_not_told(lack: NotTold) -> str:
     return f"{lack.what} {lack.which!s} is not known{why}"
 
 
-def _describe_too_few(lack: TooFew) -> str:
+def _describe_too_few(lack: TooFew | TooFewServers, what: str) -> str:
     why = f", {describe_reason(lack.why)}" if lack.why else ""
-    return f"{lack.up} of {lack.of} targets up, {lack.need} needed{why}"
+    return f"{lack.up} of {lack.of} {what} up, {lack.need} needed{why}"
 
 
 def _describe_required(unmet: Required) -> str:
     why = f" ({describe_reason(unmet.why)})" if unmet.why else ""
-    return f"check/{unmet.check} is {'up' if unmet.is_up else 'down'}{why}"
+    name = unmet.check if "/" in unmet.check else f"check/{unmet.check}"
+    return f"{name} is {'up' if unmet.is_up else 'down'}{why}"
 
 
 _MISFITS: Final[Mapping[Misfit, str]] = {
@@ -421,7 +423,8 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     Unassumable: _describe_unassumable,
     Lossy: lambda it: f"{it.share * 100:.3g} % loss over {it.window:g} s, at most {it.most * 100:.3g} %",
     Slow: lambda it: f"median {it.rtt * 1000:.3g} ms over {it.window:g} s, at most {it.most * 1000:.3g} ms",
-    TooFew: _describe_too_few,
+    TooFew: lambda it: _describe_too_few(it, "targets"),
+    TooFewServers: lambda it: _describe_too_few(it, "servers"),
     Required: _describe_required,
     ServerOut: lambda it: f"server {format_endpoint(it.address, it.port)} is out: {describe_reason(it.why)}",
     AlsoStands: lambda it: (

@@ -27,6 +27,7 @@ from routed.model.reasons import (
     OffNetwork,
     Reason,
     Required,
+    TooFewServers,
     Unusable,
     join_reasons,
 )
@@ -38,7 +39,7 @@ def need_for_requirements(entry: Entry) -> Needs:
     """What decides whether the entry is in force."""
     asked = tuple(_list_asked(entry))
     has_addresses = any(one.src or one.via for one in asked)
-    return Needs(facts=frozenset(key_of(one.check) for one in asked), has_addresses=has_addresses)
+    return Needs(facts=frozenset(key_of(name) for one in asked for name in one.checks), has_addresses=has_addresses)
 
 
 class InForce(NamedTuple):
@@ -89,6 +90,8 @@ def _leave_out_legs(entry: Entry, facts: Facts) -> tuple[Entry | None, Reason | 
 
 def find_unmet(requirement: Requirement, facts: Facts) -> Reason | None:
     """Why a requirement is known not to be met, None where it is, or nobody knows."""
+    if requirement.servers:
+        return _find_unmet_service(requirement, facts)
     lost = _find_lost_way(requirement, facts)
     ruling = find_ruling(facts.find(key_of(requirement.check)))
     if lost is not None:
@@ -96,6 +99,23 @@ def find_unmet(requirement: Requirement, facts: Facts) -> Reason | None:
     if ruling is None or ruling.is_up is not requirement.is_inverted:
         return None
     return Required(requirement.check, ruling.is_up, ruling.why)
+
+
+def _find_unmet_service(requirement: Requirement, facts: Facts) -> Reason | None:
+    """A service is up while enough of its servers are."""
+    whys = [_join_unmet(requires, facts) for requires in requirement.servers]
+    unknown = [
+        why is None and any(find_ruling(facts.find(key_of(name))) is None for one in requires for name in one.checks)
+        for why, requires in zip(whys, requirement.servers, strict=True)
+    ]
+    up = whys.count(None) - sum(unknown)
+    is_up, is_down = up >= requirement.need, up + sum(unknown) < requirement.need
+    if requirement.is_inverted:
+        return Required(requirement.check, is_up=True, why=None) if is_up else None
+    if not is_down:
+        return None
+    first = next((why for why in whys if why is not None), None)
+    return Required(requirement.check, is_up=False, why=TooFewServers(up, requirement.need, len(whys), first))
 
 
 def _find_lost_way(requirement: Requirement, facts: Facts) -> Reason | None:
@@ -128,6 +148,8 @@ def list_requirement_reads(requires: Iterable[Requirement], facts: Facts) -> fro
 
 
 def _list_reads(requirement: Requirement, facts: Facts) -> set[FactKey]:
+    if requirement.servers:
+        return {read for requires in requirement.servers for one in requires for read in _list_reads(one, facts)}
     reads = {key_of(requirement.check)}
     if requirement.dev:
         reads |= list_reads(requirement.dev, facts)

@@ -58,22 +58,30 @@ def resolve_service(entry: ServiceEntry, facts: Facts, protocol: int) -> Resolut
     again = min((fate.again for fate in fates if fate.again is not None), default=None)
     out = join_reasons(ServerOut(f.spec.address, f.spec.port, f.why) for f in fates if f.why is not None)
     degraded = None
-    if fates and all(fate.why is not None for fate in fates):
+    if out is not None and sum(fate.why is None for fate in fates) < entry.min_healthy:
         if entry.when_all_down is WhenAllDown.REMOVE:
             return Resolution(entry, reads=frozenset(reads), withheld=out, again=again)
-        if entry.when_all_down is WhenAllDown.KEEP:
+        if entry.sorry is not None:
+            fates = [*_drain_all(fates, entry.sorry), _ServerFate(entry.sorry, entry.sorry.value.weight)]
+            degraded, out = out, None
+        elif entry.when_all_down is WhenAllDown.KEEP:
             fates = [_ServerFate(fate.spec, fate.spec.value.weight) for fate in fates]
             degraded, out = out, None
     waiting += [
         Waiting(NotTold(key.what, key.which))
         for key in dict.fromkeys(
-            key_of(one.check) for fate in fates if fate.weight is None for one in fate.spec.requires
+            key_of(name) for fate in fates if fate.weight is None for one in fate.spec.requires for name in one.checks
         )
     ]
     sets: list[ObjectSet] = []
     for member in places:
         sets += _make_sets(entry, member, fates, protocol)
     return Resolution(entry, tuple(sets), tuple(waiting), frozenset(reads), out, degraded, again=again)
+
+
+def _drain_all(fates: Iterable[_ServerFate], sorry: ServerSpec) -> Iterator[_ServerFate]:
+    """All but the one that stands in for them, should it be one of them."""
+    return (fate._replace(weight=0) for fate in fates if fate.spec[:2] != sorry[:2])
 
 
 def _find_places(
@@ -121,7 +129,7 @@ def _list_own_reads(listen: Listen, facts: Facts) -> set[FactKey]:
 
 def _judge_server(entry: ServiceEntry, spec: ServerSpec, facts: Facts) -> _ServerFate:
     """By what the checks say. Nobody knows yet: as it is, for a few seconds."""
-    told = [facts.find(key_of(one.check)) for one in spec.requires]
+    told = [facts.find(key_of(name)) for one in spec.requires for name in one.checks]
     patience = max((fact.since for fact in told if fact.state is Freshness.LOADING), default=None)
     why = join_reasons(one for one in (find_unmet(requirement, facts) for requirement in spec.requires) if one)
     if why is None:
@@ -147,7 +155,7 @@ def passes_over_drained(scheduler: str, flags: int) -> bool:
 def _find_fall(requires: Iterable[Requirement], facts: Facts) -> float:
     """Since when the server is out: of the requirements that are not met, the first."""
     unmet = (one for one in requires if find_unmet(one, facts))
-    rulings = (find_ruling(facts.find(key_of(one.check))) for one in unmet)
+    rulings = (find_ruling(facts.find(key_of(name))) for one in unmet for name in one.checks)
     return min((ruling.since if ruling else facts.moment for ruling in rulings), default=facts.moment)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -27,7 +28,7 @@ from routed.daemon.under_way import hearing
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.lifetime import BootTime, Lifetime, Passing
 from routed.model.objects import Key, Kind, Member, Scope, Value
-from routed.model.reasons import Flaw, Look, Reason
+from routed.model.reasons import Flaw, Look, Reason, Withdrawn
 
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
 LONG: Final = 512  # the kernel may take longer for so many members than others should wait
@@ -99,9 +100,9 @@ def _carry_out(
 ) -> Generator[Errand[Any] | None, None, Attempt]:
     outcomes: list[Outcome] = []
     postponed: set[Scope] = set()
-    has_failed = False
+    failed: set[tuple[Kind, Member]] = set()  # what is wanted and could not be put
     for operation in plan.operations:
-        if has_failed and operation.verb is Verb.DELETE and operation.nature in {Nature.SURPLUS, Nature.FOREIGN}:
+        if failed and _has_to_stay(operation, failed):
             postponed.add(scope_of(operation.kind, operation.slot))
             continue
         failures: list[Failure] = []
@@ -122,10 +123,23 @@ def _carry_out(
                 break
             failures += refused
             yield None
-        has_failed = has_failed or (bool(failures) and operation.nature is not Nature.SURPLUS)
+        if failures and operation.nature is not Nature.SURPLUS:
+            failed.update((operation.kind, failure.member) for failure in failures)
         cause = find_fitting(dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0])), operation.nature)
         outcomes.append(Outcome(operation, cause, tuple(failures), clock() - began))
     return Attempt(plan, dirt, outcomes, postponed)
+
+
+def _has_to_stay(operation: Operation, failed: AbstractSet[tuple[Kind, Member]]) -> bool:
+    """Does this take away what may have to do the work of something that could not be put?
+
+    What its own entry does not want just now goes all the same, unless its very place is to be taken by another one.
+    """
+    if operation.verb is not Verb.DELETE or operation.nature not in {Nature.SURPLUS, Nature.FOREIGN}:
+        return False
+    if not isinstance(operation.reason, Withdrawn):
+        return True
+    return any((operation.kind, member) in failed for member in operation.members)
 
 
 def _fail_all(operation: Operation, error: OSError) -> list[Failure]:

@@ -93,7 +93,7 @@ class Prober:
 
     def follow(self, intent: Intent) -> None:
         """Ask what these files require from now on, and nothing else. A check that is as before goes on."""
-        used = {requirement.check for entry in intent.entries for requirement in entry.conditions}
+        used = {name for entry in intent.entries for one in entry.conditions for name in one.checks}
         checks = {check.name: check for check in intent.checks if check.name in used}
         for name in [name for name, probing in self.probings.items() if not _is_same(probing.check, checks.get(name))]:
             del self.probings[name]

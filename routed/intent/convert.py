@@ -40,6 +40,7 @@ from routed.model.objects import RuleMember
 _FAMILIES: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": FAMILIES}
 _RULE_TYPES: Final = {text: number for number, text in names.ACTIONS.items()}
 _ALL: Final = frozenset(net.DEFAULT.values())
+SERVICE: Final = "service/"  # before the name of one that is required
 
 
 class FaultsError(Exception):
@@ -86,11 +87,13 @@ def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
 
 def require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[Requirement, ...]:
     """Requirements with the way of the questions, which is known where the checks are."""
-    return tuple(
-        Requirement(name, is_inverted, known.dev, known.src, known.via)
-        for name, is_inverted in requires
-        if (known := (others.checks or {}).get(name))
-    )
+    found = []
+    for name, is_inverted in requires:
+        if name.startswith(SERVICE):
+            found.append(Requirement(name, is_inverted))  # what its servers require is seen when all entries are known
+        elif known := (others.checks or {}).get(name):
+            found.append(Requirement(name, is_inverted, known.dev, known.src, known.via))
+    return tuple(found)
 
 
 def _say_when_down(route: schema.Route) -> WhenDown | None:

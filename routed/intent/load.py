@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from routed.intent import schema
 from routed.intent.complaints import unknown_key, validate
-from routed.intent.convert import Draft, FaultsError, OtherFiles, convert, derive_links
-from routed.intent.crosscheck import find_clashes, name_entries
+from routed.intent.convert import SERVICE, Draft, FaultsError, OtherFiles, convert, derive_links
+from routed.intent.crosscheck import Clash, find_clashes, name_entries
 from routed.intent.disk import Read, read_for_command
 from routed.intent.documents import Document
 from routed.intent.gather import Gathered, gather, parse_documents, prefix_path
@@ -171,8 +171,9 @@ class _Assembly:
         ]
         entries = name_entries(draft for _, draft in drafts)
         checks, entries = self._server_checks(checks, entries)
+        entries, unmet = self._required_services(entries)
         ways = self._ways(checks, entries, settings)
-        self._crosscheck([table for table, _ in drafts], entries, ways)
+        self._crosscheck([table for table, _ in drafts], entries, ways, unmet)
         if self.problems:
             raise IntentError(self._in_order(self.problems))
         table_names = {number: name for name, number in names.tables.items()}
@@ -312,6 +313,14 @@ class _Assembly:
 
         return derive_server_checks(checks, entries)
 
+    def _required_services(self, entries: tuple[Entry, ...]) -> tuple[tuple[Entry, ...], list[Clash]]:
+        """With what the services that are required come to."""
+        if not any(one.check.startswith(SERVICE) for entry in entries for one in entry.conditions):
+            return entries, []
+        from routed.intent.server_checks import require_services  # noqa: PLC0415
+
+        return require_services(entries)
+
     def _look_at(self, check: Check, table: WrittenTable) -> None:
         """Others than root must not say what a check finds; what it will want is only worth a word."""
         from routed.intent.check_table import find_lack, find_untrusted  # noqa: PLC0415
@@ -330,7 +339,7 @@ class _Assembly:
             return None
         from routed.intent.ways import derive_ways  # noqa: PLC0415
 
-        used = {requirement.check for entry in entries for requirement in entry.conditions}
+        used = {name for entry in entries for one in entry.conditions for name in one.checks}
         used |= {name for entry in entries for name in entry.templates}
         for check in (one for one in checks if one.name not in used):
             template = f"{check.entry} has no `target`, so it is a template for services: it is not asked itself"
@@ -362,13 +371,15 @@ class _Assembly:
                 self.notices.append(Problem(path, 0, 0, "the file has no prefix"))
         return self.prefix_files[path]
 
-    def _crosscheck(self, tables: Iterable[WrittenTable], entries: tuple[Entry, ...], ways: Ways | None) -> None:
+    def _crosscheck(
+        self, tables: Iterable[WrittenTable], entries: tuple[Entry, ...], ways: Ways | None, unmet: Iterable[Clash]
+    ) -> None:
         # A file that could not be read may replace any entry, so nothing certain can be said about pairs of them.
         if not self.is_every_file_read:
             return
         is_whole = not self.problems
         places = {entry.name: table for table, entry in zip(tables, entries, strict=True)}
-        clashes = chain(find_clashes(entries), ways.find_clashes() if ways else ())
+        clashes = chain(unmet, find_clashes(entries), ways.find_clashes() if ways else ())
         for clash in clashes:
             if is_whole or not clash.is_absence:
                 table = places[clash.entry.name]

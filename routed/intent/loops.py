@@ -110,8 +110,10 @@ def _find_leans(check: Check, map_: _Map) -> dict[str, Lean]:
             longer = [other for _, other in takewhile(lambda pair, length=length: pair[0] > length, roads)]  # type: ignore[misc]
             for requirement in road.entry.requires:
                 is_led = any(requirement not in other.entry.requires for other in longer)
-                if not (is_led or requirement.is_inverted):
-                    leans.setdefault(requirement.check, Lean(check, target.address, road.entry, requirement.check))
+                if is_led or requirement.is_inverted or len(requirement.checks) > 1:  # another server may be up
+                    continue
+                (name,) = requirement.checks
+                leans.setdefault(name, Lean(check, target.address, road.entry, name))
     return leans
 
 

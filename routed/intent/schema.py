@@ -82,7 +82,7 @@ Lockable: TypeAlias = Literal[tuple(METRICS)]  # type: ignore[valid-type]
 Requires = Annotated[
     tuple[tuple[str, bool], ...],
     PlainValidator(words.requirements),
-    _one_or_more({"type": "string", "pattern": "^!?@[A-Za-z0-9._-]+$"}, minItems=1),
+    _one_or_more({"type": "string", "pattern": "^!?@(service/)?[A-Za-z0-9._-]+$"}, minItems=1),
 ]
 AddressAndPort = Annotated[
     tuple[bytes, int],
@@ -123,6 +123,11 @@ Listens = Annotated[
             r"(/(tcp|udp|sctp))?$",
         }
     ),
+]
+MinHealthy = Annotated[
+    int | float,
+    PlainValidator(words.min_healthy),
+    _text_or_number(words.UINT32, minimum=1, pattern="^(100|[0-9]{1,2})%$"),
 ]
 Scheduler: TypeAlias = Literal[
     "rr", "wrr", "lc", "wlc", "fo", "ovf", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "twos"
@@ -496,6 +501,10 @@ class ServiceTable(EntryTable):
     when_all_down: Literal["keep", "refuse", "remove"] = Field(
         "keep", description="Without a server that is up: keep all as written, refuse clients, or remove the service."
     )
+    min_healthy: MinHealthy = Field(
+        1, description='With fewer servers up than this they count as all down: a number, or "50%".'
+    )
+    sorry: AddressAndPort | None = Field(None, description="The server that stands in when all are down.")
     others: Literal["remove", "keep"] = Field("remove", description="Servers that somebody else puts into it.")
 
 

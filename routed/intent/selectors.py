@@ -85,6 +85,8 @@ def find_unknown_checks(
     if known is None:
         return
     for name, _ in requires:
+        if name.startswith("service/"):
+            continue  # what services there are is seen when all entries are known
         if name not in known:
             hint = f"there is {one_of(sorted(known))}" if known else "the files have no [[check]]"
             yield Fault(path, f'`requires`: no [[check]] is named "{name}"', hint)

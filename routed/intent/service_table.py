@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import ceil
 from typing import Any, Final
 
 from routed.intent import schema
@@ -34,7 +35,12 @@ _FAMILIES: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": net.FAMILI
 def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: OtherFiles) -> Draft:
     """One ``[[service]]``. Raises FaultsError with everything that is wrong with it."""
     listens = _list_listens(spec)
-    faults = [*_check_listens(spec, listens, others), *_check_keys(spec, listens), *_check_tunnel(spec.tunnel)]
+    faults = [
+        *_check_listens(spec, listens, others),
+        *_check_keys(spec, listens),
+        *_check_tunnel(spec.tunnel),
+        *_check_stand_in(spec),
+    ]
     faults += _check_servers(spec, listens)
     for index, server in enumerate(spec.servers or ()):
         faults += find_unknown_checks(("servers", index, "requires"), server.requires or (), others.checks)
@@ -59,8 +65,35 @@ def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: Oth
         on_fail=OnFail(spec.on_fail),
         remove_after=spec.remove_after,
         when_all_down=WhenAllDown(spec.when_all_down),
+        min_healthy=_count_needed(spec),
+        sorry=_make_sorry(spec),
     )
     return Draft(entry, tuple(map(_label_of, listens)))
+
+
+def _count_needed(spec: schema.ServiceTable) -> int:
+    count = sum(not server.disabled for server in spec.servers or ())
+    return spec.min_healthy if isinstance(spec.min_healthy, int) else max(1, ceil(spec.min_healthy * count))
+
+
+def _make_sorry(spec: schema.ServiceTable) -> ServerSpec | None:
+    if spec.sorry is None:
+        return None
+    return ServerSpec(*spec.sorry, _value_of(spec))
+
+
+def _check_stand_in(spec: schema.ServiceTable) -> Iterator[Fault]:
+    count = sum(not server.disabled for server in spec.servers or ())
+    if isinstance(spec.min_healthy, int) and spec.servers and spec.min_healthy > count:
+        yield Fault(("min_healthy",), f"`min_healthy` is {spec.min_healthy}, and there are {count} servers")
+    if spec.sorry is not None and spec.when_all_down != "keep":
+        yield Fault(("sorry",), "`sorry` and `when_all_down` exclude each other: it stands in for all")
+    if (
+        spec.sorry is not None
+        and spec.servers
+        and any(server.address and family_of(server.address[0]) != family_of(spec.sorry[0]) for server in spec.servers)
+    ):
+        yield Fault(("sorry",), "`sorry` is of another family than the servers")
 
 
 def _find_checks(
@@ -205,15 +238,14 @@ def _family_of(listen: Listen) -> int:
     return listen.family or (family_of(listen.address) if listen.address else 0)
 
 
-def _value_of(spec: schema.ServiceTable, server: schema.Server) -> ServerValue:
-    forward = _FORWARDS[server.forward or spec.forward]
-    value = ServerValue(
-        protocol=0,
-        forward=forward,
-        weight=server.weight,
-        upper=server.max_connections or 0,
-        lower=server.min_connections or 0,
-    )
+def _value_of(spec: schema.ServiceTable, server: schema.Server | None = None) -> ServerValue:
+    """Of a server that is written as its address alone there is nothing to say."""
+    forward = _FORWARDS[(server and server.forward) or spec.forward]
+    value = ServerValue(protocol=0, forward=forward)
+    if server is not None:
+        value = value._replace(
+            weight=server.weight, upper=server.max_connections or 0, lower=server.min_connections or 0
+        )
     tunnel = spec.tunnel
     if forward != ipvs.TUNNEL or tunnel is None:
         return value

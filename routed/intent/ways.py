@@ -40,7 +40,7 @@ class Ways(NamedTuple):
 def derive_ways(checks: Iterable[Check], entries: Sequence[Entry], base: ProbeWays) -> Ways:
     """Checks that share gateway and link share a way. What no entry requires has none."""
     checks = tuple(checks)
-    used = {requirement.check for entry in entries for requirement in entry.conditions}
+    used = {name for entry in entries for one in entry.conditions for name in one.checks}
     by_route = [check for check in checks if check.via and check.type not in HANDED_OVER]
     ways = sorted({(check.dev, check.via) for check in by_route if check.name in used})
     marks = {way: base.mark + number for number, way in enumerate(ways)}

@@ -184,7 +184,7 @@ def requirements(value: object) -> tuple[tuple[str, bool], ...]:
     for one in listed:
         text = text_of(one, "@wan1")
         sign, at, name = text.partition("@")
-        if not at or sign not in {"", "!"} or not _NAME.fullmatch(name):
+        if not at or sign not in {"", "!"} or not _NAME.fullmatch(name.removeprefix("service/")):
             raise ValueError(f'"{text}" names no check: write "@name", or "!@name" where it has to be down')
         found.append((name, sign == "!"))
     return tuple(found)
@@ -226,6 +226,11 @@ def check_of_servers(value: object) -> object:
     if at != "@" or not _NAME.fullmatch(name):
         raise ValueError(f'"{value}" names no check: write "@name"')
     return {"name": name}
+
+
+def min_healthy(value: object) -> int | float:
+    """A number of servers, or a share of them."""
+    return within(value, 1, UINT32) if is_integer(value) else percentage(value)  # type: ignore[arg-type]
 
 
 def server(value: object) -> object:

@@ -47,11 +47,20 @@ class Origin(NamedTuple):
 class Requirement(NamedTuple):
     """A check that has to be up, or down."""
 
-    check: str
+    check: str  # or "service/NAME"
     is_inverted: bool = False
     dev: str = ""  # the way of its questions: what takes this away makes the check down at once
     src: bytes = b""
     via: bytes = b""  # likewise; the way is looked for by the addresses of this host
+    servers: tuple[tuple[Requirement, ...], ...] = ()  # of a service: what each of its servers requires …
+    need: int = 1  # … of which so many have to be up
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The names of all checks that decide it."""
+        if not self.servers:
+            return (self.check,)
+        return tuple(name for requires in self.servers for one in requires for name in one.checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +281,8 @@ class ServiceEntry(Entry):
     on_fail: OnFail = OnFail.DRAIN
     remove_after: float = DEFAULT_REMOVE_AFTER
     when_all_down: WhenAllDown = WhenAllDown.KEEP
+    min_healthy: int = 1  # with fewer servers up than this they count as all down
+    sorry: ServerSpec | None = None  # the server that stands in then
 
     @property
     def conditions(self) -> tuple[Requirement, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from errno import EINVAL
 
 from routed.model.change import Operation, Verb
-from routed.model.entries import HopSpec, Intent, Settings
+from routed.model.checks import Ruling, key_of
+from routed.model.entries import HopSpec, Intent, Requirement, Settings, WhenDown
+from routed.model.facts import Fact, Freshness
 from routed.model.net import parse_prefix
 from routed.model.objects import Member
 from tests.property.rig import OURS, Rig, a_host, a_route, hop, route_key, route_value, via
@@ -50,3 +53,47 @@ def test_ours_goes_with_its_entry_also_where_what_it_displaced_stood_on_a_link_t
     assert not kernel.standing(key)
     assert not rig.host.ledger.displaced
     assert not rig.host.ledger.troubles
+
+
+CHECKED = replace(
+    a_route("wan", "10.2.0.0/16", hops=(via("192.0.2.2"),), metric=20),
+    requires=(Requirement("wan"),),
+    when_down=WhenDown(keeps=False),
+)
+WAN = route_key("10.2.0.0/16", metric=20)
+
+
+def told(rig: Rig, *, is_up: bool) -> None:
+    rig.engine.deliver({key_of("wan"): Fact(Ruling(is_up, since=rig.now), Freshness.LIVE)})
+    rig.run()
+
+
+def test_what_its_check_takes_away_goes_though_another_entry_cannot_be_put() -> None:
+    kernel = a_host()
+    kernel.mischief.refuse = lambda _operation, member: EINVAL if member == parse_prefix("10.1.0.0/16") else 0
+    rig = Rig(kernel)
+    bad = replace(
+        a_route("bad", "10.1.0.0/16", hops=(via("192.0.2.2"),)), requires=(Requirement("wan", is_inverted=True),)
+    )
+    rig.start(bad, CHECKED, settings=Settings(resync=1e9))
+    told(rig, is_up=True)
+    assert kernel.standing(WAN)
+    told(rig, is_up=False)
+    assert not kernel.standing(WAN)
+
+
+def test_it_stays_while_the_one_that_is_to_take_its_place_cannot_be_put() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    second = replace(
+        CHECKED, name="route/second", metric=30, requires=(Requirement("wan", is_inverted=True),), origin=CHECKED.origin
+    )
+    rig.start(CHECKED, second, settings=Settings(resync=1e9))
+    told(rig, is_up=True)
+    kernel.mischief.refuse = lambda operation, _member: EINVAL if operation.verb is Verb.ADD else 0
+    told(rig, is_up=False)
+    assert kernel.standing(WAN)
+    kernel.mischief.refuse = lambda _operation, _member: 0
+    rig.run(70.0)
+    assert not kernel.standing(WAN)
+    assert kernel.standing(route_key("10.2.0.0/16", metric=30))

@@ -91,6 +91,7 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
     ("intent/server_checks.py", "derive_server_checks", "isinstance(entry, ServiceEntry)"): (
         "the one table whose parts have checks of their own; more than one would be a column"
     ),
+    ("intent/server_checks.py", "require_services", "isinstance(entry, ServiceEntry)"): "likewise",
     ("daemon/service.py", "Service._describe_entries", "self.reconciler.dataplanes.by_kind[Kind.SERVER]"): (
         "what IPVS counts; no other dataplane does"
     ),

@@ -91,6 +91,15 @@ class TooFew(Detailed):
     why: Reason | None  # of the first that is down
 
 
+class TooFewServers(Detailed):
+    """Not enough of the servers of a service are up."""
+
+    up: int
+    need: int
+    of: int
+    why: Reason | None  # of the first that is down
+
+
 class ServerOut(Detailed):
     """A server gets no new connections."""
 

@@ -82,6 +82,7 @@ from routed.model.reasons import (
     Slow,
     Stuck,
     TooFew,
+    TooFewServers,
     TooMany,
     Unassumable,
     Unchosen,
@@ -152,6 +153,11 @@ SAID: list[tuple[Reason, str]] = [
     (TooFew(1, 2, 3, Probed("http", Finding.STATUS, "503")), "1 of 3 targets up, 2 needed, http: status 503"),
     (Required("wan1", is_up=False, why=LinkDown("eth0")), "check/wan1 is down (link eth0 is down)"),
     (Required("wan1", is_up=True, why=None), "check/wan1 is up"),
+    (TooFewServers(1, 2, 3, None), "1 of 3 servers up, 2 needed"),
+    (
+        Required("service/a", is_up=False, why=TooFewServers(1, 2, 3, None)),
+        "service/a is down (1 of 3 servers up, 2 needed)",
+    ),
     (
         ServerOut(HOST, 443, Required("a", is_up=False, why=None)),
         "server 192.0.2.1:443 is out: check/a is down",

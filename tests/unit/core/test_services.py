@@ -9,7 +9,7 @@ import pytest
 
 from routed.core.desired import Resolution
 from routed.core.entries import find_needs, resolve
-from routed.core.requirements import START_WITHIN
+from routed.core.requirements import START_WITHIN, find_unmet, list_requirement_reads
 from routed.model import ipvs, names
 from routed.model.checks import Ruling, key_of
 from routed.model.entries import (
@@ -27,7 +27,7 @@ from routed.model.facts import Fact, Facts, Freshness, HostAddress, Link
 from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
 from routed.model.net import IPV4, IPV6, parse_address
 from routed.model.objects import AddressMember, Kind, Value
-from routed.model.reasons import NoHostAddress, NotTold, Required, ServerOut, Several
+from routed.model.reasons import NoHostAddress, NotTold, Required, ServerOut, Several, TooFewServers
 
 OURS = 114
 VIP = Listen(ipvs.TCP, parse_address("10.0.0.1"), 443)
@@ -189,3 +189,48 @@ def test_a_service_that_requires_a_check_goes_whole() -> None:
     entry = replace(a_service(server(ONE)), requires=(Requirement("site"),))
     assert len(come_to(entry, site=UP).sets) == 2
     assert come_to(entry, site=down()).withheld == Required("site", is_up=False, why=None)
+
+
+SORRY = parse_address("10.0.0.99")
+
+
+def test_a_server_stands_in_where_all_are_down_and_goes_again() -> None:
+    entry = replace(CHECKED, sorry=server(SORRY))
+    found = come_to(entry, 20.0, one=down(10.0), two=down(10.0))
+    assert weights(found) == {ONE: 0, TWO: 0, SORRY: 1}
+    assert found.degraded is not None
+    assert weights(come_to(entry, 20.0, one=UP, two=down(10.0))) == {ONE: 1, TWO: 0}
+    itself = replace(CHECKED, sorry=server(ONE))
+    assert weights(come_to(itself, 20.0, one=down(10.0), two=down(10.0))) == {ONE: 1, TWO: 0}
+
+
+def test_with_too_few_servers_up_they_count_as_all_down() -> None:
+    entry = replace(CHECKED, min_healthy=2)
+    found = come_to(entry, 20.0, one=UP, two=down(10.0))
+    assert (weights(found), bool(found.degraded)) == ({ONE: 1, TWO: 3}, True)
+
+
+OF_SERVICE = Requirement("service/a", servers=tuple(spec.requires for spec in CHECKED.servers), need=1)
+
+
+@pytest.mark.parametrize(
+    ("told", "need", "is_up"),
+    [
+        ({"one": UP, "two": down()}, 1, True),
+        ({"one": UP, "two": down()}, 2, False),
+        ({"one": down(), "two": down()}, 1, False),
+        ({"one": NOT_YET, "two": down()}, 1, None),
+        ({"one": NOT_YET, "two": UP}, 1, True),
+    ],
+)
+def test_a_service_is_up_while_enough_of_its_servers_are(told: dict[str, Fact], need: int, is_up: bool | None) -> None:
+    known = Facts(told={key_of(name): fact for name, fact in told.items()})
+    requirement = OF_SERVICE._replace(need=need)
+    why = find_unmet(requirement, known)
+    assert (why is not None) is (is_up is False)
+    if why is not None:
+        up = sum(fact == UP for fact in told.values())
+        first = Required("two", is_up=False, why=None) if up else Required("one", is_up=False, why=None)
+        assert why == Required("service/a", is_up=False, why=TooFewServers(up, need, 2, first))
+    assert (find_unmet(requirement._replace(is_inverted=True), known) is not None) is (is_up is True)
+    assert list_requirement_reads([requirement], known) == {key_of("one"), key_of("two")}

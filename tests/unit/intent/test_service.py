@@ -11,6 +11,7 @@ from routed.model.ipvs import ServerValue
 from routed.model.net import IPV4, IPV6, parse_address
 from tests.unit.intent.intent_help import complaint, entry, read
 
+ROUTE = '[[route]]\nto = "10.30.0.0/16"\ntype = "blackhole"\nrequires = "@service/api"\nwhen_all_down = "withdraw"\n'
 SERVERS = 'servers = ["10.0.0.11:443"]'
 SIX = 'servers = ["2001:db8::11"]'
 
@@ -181,3 +182,53 @@ def test_a_check_may_stand_within_a_service_or_one_of_its_servers() -> None:
 )
 def test_a_check_of_servers_has_to_be_one(text: str, message: str) -> None:
     assert message in complaint(f'[[service]]\n{text}\nservers = ["10.0.0.11"]')
+
+
+def test_what_requires_a_service_requires_enough_of_its_servers() -> None:
+    text = """
+        [[service]]
+        name = "api"
+        listen = "10.0.0.1:443"
+        servers = ["10.0.0.11", "10.0.0.12", "10.0.0.13"]
+        check = { type = "tcp" }
+        min_healthy = "50%"
+        sorry = "10.0.0.99:80"
+        [[route]]
+        to = "10.30.0.0/16"
+        type = "blackhole"
+        requires = "!@service/api"
+        when_all_down = "withdraw"
+    """
+    service, route = sorted(read(text).entries, key=lambda one: one.name, reverse=True)
+    assert isinstance(service, ServiceEntry)
+    assert (service.min_healthy, service.sorry and service.sorry.port) == (2, 80)
+    (requirement,) = route.requires
+    assert (requirement.check, requirement.is_inverted, requirement.need) == ("service/api", True, 2)
+    assert requirement.servers == tuple(server.requires for server in service.servers)
+    assert requirement.checks == tuple(f"api[10.0.0.{n}:443]" for n in (11, 12, 13))
+
+
+CHECKED = '[[service]]\nname = "api"\nlisten = "10.0.0.1:443"\nservers = ["10.0.0.11"]\ncheck = { type = "tcp" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CHECKED + ROUTE.replace("api", "other"), "no [[service]] is named other"),
+        (CHECKED.replace('check = { type = "tcp" }', "") + ROUTE, "servers without a check"),
+        (CHECKED + 'requires = "@service/api"', "cannot require itself"),
+        (
+            CHECKED
+            + CHECKED.replace('"api"', '"b"').replace("10.0.0.1:", "10.0.0.2:")
+            + 'requires = "@service/api"\n'
+            + ROUTE.replace("api", "b"),
+            "require that one",
+        ),
+        (CHECKED + "min_healthy = 2", "there are 1 servers"),
+        (CHECKED + 'min_healthy = "5"', "is not a share"),
+        (CHECKED + 'sorry = "10.0.0.9"\nwhen_all_down = "refuse"', "exclude each other"),
+        (CHECKED + 'sorry = "2001:db8::9"', "another family"),
+    ],
+)
+def test_what_cannot_be_required_of_a_service_is_said(text: str, message: str) -> None:
+    assert message in complaint(text)
