@@ -22,7 +22,7 @@ demo: $(READY)
 # What speaks to a kernel and needs no virtual machine. All that needs neither is in check.
 test: $(READY)
 	@$(ALONE) true 2>/dev/null || { echo "make test needs root, or a kernel that allows unprivileged user namespaces." >&2; exit 1; }
-	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/kernel tests/probes tests/system'
+	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) --durations=25 -m "not long" tests/kernel tests/probes tests/system'
 
 # Calls of libc fail in everything that the daemon does; how, says docs/explanation/architecture.md.
 .PHONY: test-faults test-long
@@ -35,6 +35,7 @@ POSITIONS ?= many
 test-long: $(READY)
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/faults --positions $(POSITIONS)'
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/long'
+	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) -m long tests/kernel tests/probes tests/system'
 	$(PYTEST) --hypothesis-profile searching tests/unit tests/property
 
 # Format, lint, types, import rules, unit and property tests: all that needs neither root nor a kernel of its own.

@@ -41,6 +41,18 @@ def a_mark() -> str:
     return f"100{os.getpid()}.{next(_marks)}"
 
 
+def find_children(parent: int, word: str) -> list[int]:
+    """Those of a process that have this among their arguments."""
+    return [pid for pid in find_processes(word) if _find_parent(pid) == parent]
+
+
+def _find_parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0  # it has ended
+
+
 def find_processes(word: str) -> list[int]:
     """The processes that have this among their arguments."""
     found = []

@@ -162,6 +162,7 @@ def parent_of(pid: int) -> int:
     return int(File(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+@pytest.mark.long
 def test_a_hundred_that_hang_with_children_leave_no_process(helper: Helpers, folder: File) -> None:
     mark = a_mark()
     check = a_check(a_program(folder, f"{LEAVES_MANY}sleep {{mark}}".format(mark=mark)), timeout=0.5)

@@ -18,6 +18,8 @@ from tests.system.test_checks import TO, a_check, a_route
 from tests.system.test_failover import FAMILIES, a_file, metrics, with_both_checked
 from tests.system.uplinks import GATEWAYS, Uplinks, two_lines
 
+pytestmark = pytest.mark.long
+
 DAY = 86400.0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.netns import wait_until
-from tests.probes.programs import LEAVES_MANY, a_folder, a_mark, a_program, find_processes
+from tests.probes.programs import LEAVES_MANY, a_folder, a_mark, a_program, find_children, find_processes
 from tests.system.daemon import Daemon
 from tests.system.host import shown
 from tests.system.test_checks import TO, a_route
@@ -77,13 +77,14 @@ def test_no_command_runs_while_nothing_requires_its_check(daemon: Daemon, folder
     daemon.start(a_command(program) + free)
     assert daemon.ask("apply").code == 0
     assert the_check(daemon)["reason"] == "no entry requires it, so it is not asked"
-    assert find_processes("--user") == []  # of ours, that is the helper
+    assert find_children(daemon.pid, "--user") == []  # that is the helper
     daemon.apply(a_command(program) + a_route())
-    wait_until(lambda: find_processes("--user") != [])
+    wait_until(lambda: find_children(daemon.pid, "--user") != [])
     daemon.apply(free)
-    wait_until(lambda: find_processes("--user") == [])
+    wait_until(lambda: find_children(daemon.pid, "--user") == [])
 
 
+@pytest.mark.long
 def test_a_hundred_checks_that_hang_leave_no_process_and_are_late_not_down_before_their_turn(
     daemon: Daemon, folder: Path
 ) -> None:

@@ -16,6 +16,8 @@ from tests.system.daemon import Daemon
 from tests.system.test_failover import FAMILIES, a_file, metrics
 from tests.system.uplinks import FAR, GATEWAYS, Uplinks, two_lines
 
+pytestmark = pytest.mark.long
+
 WITH_LIMIT = 'loss = "20%"\nwindow = "4s"\ntimeout = "100ms"\nfall = 20\n'
 
 
