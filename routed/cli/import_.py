@@ -17,11 +17,12 @@ from routed.model.entries import Source
 
 def run(options: Namespace) -> Exit:
     """Print the file on stdout, and on stderr what it cannot express."""
-    objects, facts = direct.observe_all()
-    exported = export(objects, facts, _read_table_names())
+    found = direct.observe_all()
+    exported = export(found.objects, found.facts, _read_table_names())
     sys.stdout.write(escape_in_quotes(exported.text))
     if not options.quiet:
-        for line in exported.left_out:
+        unread = (f"{name}, which cannot be read: {why}" for name, why in found.unread.items())
+        for line in (*unread, *exported.left_out):
             complain(f"left out: {line}")
     return Exit.DONE
 

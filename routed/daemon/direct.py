@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from routed.core.deployment import Given, Input, advance
 from routed.core.dirt import Dirt
@@ -164,17 +164,33 @@ def judge_links(intent: Intent, asked: Selector) -> Judgement:
         return choose(asked, reconciler.host.world.facts)
 
 
-def observe_all() -> tuple[list[tuple[Kind, Standing]], Facts]:
-    """All that the file has words for, but what the kernel keeps for itself in table local. Raises OSError."""
+class Everything(NamedTuple):
+    """What stands on this host."""
+
+    objects: list[tuple[Kind, Standing]]
+    facts: Facts
+    unread: dict[str, str]  # dataplane → why it could not be read
+
+
+def observe_all() -> Everything:
+    """All that the file has words for, but what the kernel keeps for itself in table local. Raises OSError.
+
+    A dataplane that has to be polled may be out of order by itself.
+    """
     with Kernel() as kernel:
-        facts = Facts(links=finish(kernel.read_links()), addresses=finish(kernel.read_addresses()))
+        found = Everything([], Facts(links=finish(kernel.read_links()), addresses=finish(kernel.read_addresses())), {})
         dataplanes = find_dataplanes(kernel).by_kind
-        found: list[tuple[Kind, Standing]] = [
-            (kind, standing)
-            for kind, row in KINDS.items()
-            if row.is_written or row.is_part
-            for family in row.families
-            for chunk in finish(dataplanes[kind].read_dump(Scope(kind, family))).chunks()
-            for standing in (chunk.spread() if isinstance(chunk, AlikeRoutes) else chunk)
-        ]
-        return found, facts
+        for kind, family in ((kind, family) for kind, row in KINDS.items() for family in row.families):
+            if not (KINDS[kind].is_written or KINDS[kind].is_part):
+                continue
+            try:
+                dump = finish(dataplanes[kind].read_dump(Scope(kind, family)))
+            except OSError as error:
+                if dataplanes[kind].poll_interval is None:
+                    raise
+                found.unread[dataplanes[kind].name] = error.strerror or str(error)
+                continue
+            for chunk in dump.chunks():
+                standings = chunk.spread() if isinstance(chunk, AlikeRoutes) else chunk
+                found.objects.extend((kind, standing) for standing in standings)
+        return found

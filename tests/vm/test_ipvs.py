@@ -141,6 +141,9 @@ def test_all_that_ipvsadm_writes_is_imported_and_comes_to_the_same(host: Host) -
     ]
     host.do("".join(f"ipvsadm {line} && " for line in lines) + "true")
     before = host.do("ipvsadm -Sn; ipvsadm -Ln --thresholds")
+    without_right = host.run("unshare --map-root-user --net routed import")
+    assert without_right.code == 0
+    assert "left out: ipvs, which cannot be read" in without_right.err
     host.do("routed import > /etc/routed.toml && ipvsadm -C && systemctl start routed", within=SLOW)
     host.wait_until("routed status | grep -q 'in sync'")
     assert sorted(host.do("ipvsadm -Sn; ipvsadm -Ln --thresholds").splitlines()) == sorted(before.splitlines())
