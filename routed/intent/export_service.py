@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from routed.intent.exporting import Surroundings, UnspeakableError
 from routed.model import ipvs, net
@@ -11,9 +11,6 @@ from routed.model.ipvs import ServerMember, ServiceMember, ServiceSlot, ServiceV
 from routed.model.net import IPV6
 from routed.model.objects import Key, Kind, Standing
 from routed.model.text import Vocabulary, format_key
-
-_FLAGS: Final = {"fallback": ipvs.SCHEDULER_1, "port": ipvs.SCHEDULER_2, "one-packet": ipvs.ONE_PACKET}
-_HASHING: Final = frozenset({"sh", "mh"})
 
 
 def export_service(
@@ -27,9 +24,9 @@ def export_service(
     forwards = [one.value.forward for one in servers if one.value.forward in ipvs.FORWARDS]
     forward = max(forwards, key=forwards.count, default=ipvs.MASQ)
     tunnel = next((_form_of(one) for one in servers if one.value.forward == ipvs.TUNNEL), (ipvs.IPIP, 0, 0))
-    flags = [word for word, bit in _FLAGS.items() if value.flags & bit]
-    has_words = value.scheduler in _HASHING or not {"fallback", "port"} & set(flags)
-    is_known = not value.flags & ~(sum(_FLAGS.values()) | ipvs.PERSISTENT)
+    flags = [word for word, bit in ipvs.FLAG_WORDS.items() if value.flags & bit]
+    has_words = value.scheduler in ipvs.HASHING or not {"fallback", "port"} & set(flags)
+    is_known = not value.flags & ~(sum(ipvs.FLAG_WORDS.values()) | ipvs.PERSISTENT)
     if not (has_words and is_known) or value.scheduler == "none":
         raise UnspeakableError("it carries a flag or a scheduler that the file has no word for")
     listen = net.format_endpoint(member.address, member.port) if member.address else None

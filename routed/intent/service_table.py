@@ -27,8 +27,6 @@ from routed.model.net import FAMILY_NAME, family_of
 
 _FORWARDS: Final = {word: number for number, word in ipvs.FORWARDS.items()}
 _TUNNELS: Final = {word: number for number, word in ipvs.TUNNELS.items()}
-_HASHING: Final = frozenset({"sh", "mh"})  # schedulers with flags: IP_VS_SVC_F_SCHED_SH_FALLBACK and its like
-_FLAGS: Final = {"fallback": ipvs.SCHEDULER_1, "port": ipvs.SCHEDULER_2, "one-packet": ipvs.ONE_PACKET}
 _FAMILIES: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": net.FAMILIES}
 
 
@@ -57,7 +55,7 @@ def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: Oth
             for server, check in zip(spec.servers or (), checked, strict=True)
             if server.address is not None and not server.disabled
         ),
-        flags=sum({_FLAGS[word] for word in spec.flags}) | (ipvs.PERSISTENT if spec.persistence else 0),
+        flags=sum({ipvs.FLAG_WORDS[word] for word in spec.flags}) | (ipvs.PERSISTENT if spec.persistence else 0),
         timeout=int(spec.persistence or 0),
         prefixlen=spec.persistence_prefix,
         engine=spec.persistence_engine or "",
@@ -184,8 +182,10 @@ def _check_keys(spec: schema.ServiceTable, listens: tuple[Listen, ...]) -> Itera
     families = {_family_of(listen) for listen in listens} - {0}
     if spec.persistence_prefix is not None and spec.persistence_prefix > 32 and net.IPV4 in families:
         yield Fault(("persistence_prefix",), "`persistence_prefix` of an IPv4 service must be 32 or less")
-    if {"fallback", "port"} & set(spec.flags) and spec.scheduler not in _HASHING:
-        yield Fault(("flags",), f"`flags`: a scheduler {spec.scheduler} has none", f"they go with {one_of(_HASHING)}")
+    if {"fallback", "port"} & set(spec.flags) and spec.scheduler not in ipvs.HASHING:
+        yield Fault(
+            ("flags",), f"`flags`: a scheduler {spec.scheduler} has none", f"they go with {one_of(ipvs.HASHING)}"
+        )
     if "one-packet" in spec.flags and (
         any(listen.ipproto != ipvs.UDP for listen in listens) or _FORWARDS[spec.forward] == ipvs.MASQ
     ):

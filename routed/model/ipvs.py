@@ -15,6 +15,8 @@ FORWARDS: Final = {MASQ: "masq", TUNNEL: "tunnel", DIRECT: "direct"}  # of a ser
 PERSISTENT, ONE_PACKET = 0x1, 0x4  # IP_VS_SVC_F_*
 SCHEDULER_1, SCHEDULER_2, SCHEDULER_3 = 0x8, 0x10, 0x20  # IP_VS_SVC_F_SCHED*: what they mean, says the scheduler
 HASHED: Final = 0x2  # the kernel's own
+HASHING: Final = frozenset({"sh", "mh"})  # schedulers of which these two have words (IP_VS_SVC_F_SCHED_SH_FALLBACK …)
+FLAG_WORDS: Final = {"fallback": SCHEDULER_1, "port": SCHEDULER_2, "one-packet": ONE_PACKET}
 KNOWN_FLAGS: Final = PERSISTENT | ONE_PACKET | SCHEDULER_1 | SCHEDULER_2 | SCHEDULER_3
 
 IPIP, GUE, GRE = 0, 1, 2  # IP_VS_CONN_F_TUNNEL_TYPE_*

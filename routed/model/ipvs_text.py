@@ -14,8 +14,6 @@ from routed.model.net import ADDRESS_LENGTH, IPV6, format_address, format_endpoi
 if TYPE_CHECKING:
     from routed.model.text import Json, Vocabulary
 
-_HASHING = frozenset({"sh", "mh"})
-
 
 def format_service_key(slot: ServiceSlot, member: ServiceMember, _vocabulary: Vocabulary) -> str:
     """``TCP 10.0.0.1:443``, ``FWM 7``, as ``ipvsadm`` has it."""
@@ -103,7 +101,7 @@ def _place_to_json(family: int, member: ServiceMember) -> Json:
 
 def _list_flags(value: ServiceValue) -> list[str]:
     """By the words of the file; those of schedulers that have no words for them as ``ipvsadm`` counts them."""
-    first, second = ("fallback", "port") if value.scheduler in _HASHING else ("flag-1", "flag-2")
+    first, second = ("fallback", "port") if value.scheduler in ipvs.HASHING else ("flag-1", "flag-2")
     named = {
         ipvs.SCHEDULER_1: first, ipvs.SCHEDULER_2: second, ipvs.SCHEDULER_3: "flag-3", ipvs.ONE_PACKET: "one-packet"
     }  # fmt: skip
