@@ -184,7 +184,9 @@ def _check_keys(spec: schema.ServiceTable, listens: tuple[Listen, ...]) -> Itera
         yield Fault(("persistence_prefix",), "`persistence_prefix` of an IPv4 service must be 32 or less")
     if {"fallback", "port"} & set(spec.flags) and spec.scheduler not in ipvs.HASHING:
         yield Fault(
-            ("flags",), f"`flags`: a scheduler {spec.scheduler} has none", f"they go with {one_of(ipvs.HASHING)}"
+            ("flags",),
+            f"`flags`: a scheduler {spec.scheduler} has none",
+            f"they go with {one_of(sorted(ipvs.HASHING))}",
         )
     if "one-packet" in spec.flags and (
         any(listen.ipproto != ipvs.UDP for listen in listens) or _FORWARDS[spec.forward] == ipvs.MASQ
