@@ -49,6 +49,7 @@ def first_free_descriptor(pid: int) -> int:
     return next(number for number in count() if number not in taken)
 
 
+@pytest.mark.long
 def test_who_asks_two_thousand_times_about_an_invalid_file_writes_no_log_and_learns_no_word_of_it(
     open_daemon: Daemon,
 ) -> None:

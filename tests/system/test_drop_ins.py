@@ -76,6 +76,7 @@ def into_force(request: pytest.FixtureRequest, daemon: Daemon) -> IntoForce:
     return way
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # the watch waits for a fifth of a second of silence, a hundred times
 def test_a_hundred_drop_ins_come_change_and_go_one_after_the_other(daemon: Daemon, into_force: IntoForce) -> None:
     for newest in range(COUNT + 2):

@@ -144,7 +144,13 @@ def test_a_route_that_is_deleted_while_very_many_are_put_is_back_before_they_are
         while not reload.done():
             heard += monitor.heard()
     assert reload.result().code == 0
-    heard += monitor.heard()
+
+    def is_heard() -> bool:  # the monitor may be behind
+        heard.extend(monitor.heard())
+        told = [(change.what, change.to) for change in heard]
+        return ("route", "192.0.2.0/24") in told[told.index(("route gone", "192.0.2.0/24")) :]
+
+    wait_until(is_heard)
     told = [(change.what, change.to) for change in heard]
     gone = told.index(("route gone", "192.0.2.0/24"))
     back = told.index(("route", "192.0.2.0/24"), gone)
