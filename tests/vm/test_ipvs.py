@@ -106,6 +106,7 @@ def test_a_kill_changes_nothing_and_what_no_file_wants_any_more_goes(host: Host)
     wait_for(host, *SAVED)
     answers(host, 2)
     connections = "ipvsadm -Ln --stats | awk '{ print $2, $3 }'"  # the last packets of one may still be on the way
+    host.wait_until(f"{connections} | grep -q '^{VIP}:{PORT} 2$'")  # the kernel adds up every two seconds
     counted = host.do(connections)
     host.do("systemctl kill --signal=KILL routed && systemctl start routed", within=SLOW)
     host.wait_until("routed status | grep -q 'in sync'")
