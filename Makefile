@@ -22,7 +22,7 @@ demo: $(READY)
 # What speaks to a kernel and needs no virtual machine. All that needs neither is in check.
 test: $(READY)
 	@$(ALONE) true 2>/dev/null || { echo "make test needs root, or a kernel that allows unprivileged user namespaces." >&2; exit 1; }
-	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) --durations=25 -m "not long" tests/kernel tests/probes tests/system'
+	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) --durations=25 -m "not long" tests/kernel tests/members tests/probes tests/system'
 
 # Calls of libc fail in everything that the daemon does; how, says docs/explanation/architecture.md.
 .PHONY: test-faults test-long
@@ -35,7 +35,7 @@ POSITIONS ?= many
 test-long: $(READY)
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/faults --positions $(POSITIONS)'
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/long'
-	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) -m long tests/kernel tests/probes tests/system'
+	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) -m long tests/kernel tests/members tests/probes tests/system'
 	$(PYTEST) --hypothesis-profile searching tests/unit tests/property
 
 # Format, lint, types, import rules, unit and property tests: all that needs neither root nor a kernel of its own.
@@ -79,7 +79,12 @@ test-package: $(READY) $(DEB)
 EMULATOR := build/.emulator-ready
 IN_TURN := -n 2 --dist loadfile --no-loadscope-reorder
 test-vm: $(READY) $(DEB) $(EMULATOR)
-	ROUTED_PACKAGE=$$(ls $(CURDIR)/dist/*.deb) $(BIN)/python -m pytest $(IN_TURN) --durations=10 tests/vm/test_kernel.py tests/vm
+	ROUTED_PACKAGE=$$(ls $(CURDIR)/dist/*.deb) $(BIN)/python -m pytest $(IN_TURN) --durations=10 -m "not long" tests/vm/test_kernel.py tests/vm
+
+# What takes too long for that.
+.PHONY: test-vm-long
+test-vm-long: $(READY) $(DEB) $(EMULATOR)
+	ROUTED_PACKAGE=$$(ls $(CURDIR)/dist/*.deb) $(BIN)/python -m pytest $(IN_TURN) --durations=10 -m long tests/vm
 
 $(EMULATOR): contrib/bootstrap
 	@mkdir -p build
@@ -95,6 +100,11 @@ BENCH := $(ALONE) --pid --fork --kill-child --mount-proc
 .PHONY: bench bench-gate bench-report
 bench: .bench/.ready .bench/limit
 	$(BENCH) sh -c 'ip link set lo up && $(BIN)/python -m tests.bench $(ARGS)'
+
+# Services of IPVS beside keepalived, in the virtual machine; ARGS="--sizes 10,1000 --idle 30 --times 3" for a first look.
+.PHONY: bench-ipvs
+bench-ipvs: .bench/.ready $(DEB) $(EMULATOR)
+	ROUTED_PACKAGE=$$(ls $(CURDIR)/dist/*.deb) $(BIN)/python -m tests.bench.ipvs $(ARGS)
 
 # Ratios only, in less than a minute: has routed become slower by a factor of two?
 bench-gate: $(READY) .bench/limit
