@@ -6,17 +6,18 @@ route is a group of one; a cold start with a million prefixes is one group of a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+from routed.model.drain import NOTHING_LEAVES, Leaving
 from routed.model.entries import Entry
 from routed.model.lifetime import Lifetime
 from routed.model.objects import Kind, Member, Slot, Standing, Value
 from routed.model.process import Process
-from routed.model.reasons import Reason, SaidNo, Unseen
+from routed.model.reasons import Draining, Reason, SaidNo, Unseen
 
 
 class Want(NamedTuple):
@@ -54,6 +55,13 @@ class Drift(NamedTuple):
     # What stands in line with it under other keys, in the kernel's order: what goes with it where it has to be put
     # anew, or what stands in front of it.
     others: tuple[Standing, ...] = ()
+    whose: Entry | None = None  # of a surplus: the entry that has what it stands in, or does not want it just now
+
+    @property
+    def entry_name(self) -> str:
+        """Of the entry that it belongs to; empty where that is none."""
+        entry = self.want.entry if self.want else self.whose
+        return entry.name if entry else ""
 
 
 class Verb(StrEnum):
@@ -79,6 +87,11 @@ class Operation(NamedTuple):
     before: Value | None = None  # what stood there
     nature: Nature = Nature.MISSING
     lifetime: Lifetime | None = None  # what is left of what is put; None: it stays
+
+    @property
+    def takes_away(self) -> bool:
+        """Does something do less work after this than before? A server that begins to drain does."""
+        return self.verb is Verb.DELETE or isinstance(self.reason, Draining)
 
 
 class Cause(NamedTuple):
@@ -106,6 +119,8 @@ class Plan:
     held: tuple[Drift, ...] = ()  # drift of objects that are left alone for a while
     notes: tuple[Drift, ...] = ()  # in order as far as we are concerned, but worth a word
     former: tuple[Drift, ...] = ()  # what stays, and does its work, until what shall stand there is known
+    draining: tuple[Refusal, ...] = ()  # what no entry wants, and stays until nothing is connected
+    leaving: Leaving = NOTHING_LEAVES  # what of that is to be remembered
 
 
 class Failure(NamedTuple):
@@ -135,6 +150,7 @@ class Outcome:
     cause: Cause
     failures: tuple[Failure, ...] = ()
     elapsed: float = 0.0  # seconds, from the moment the drift was seen
+    flows: Mapping[Member, int] | None = None  # that were ended, of those removed members which clients still sent to
 
     @property
     def done(self) -> Sequence[Member]:

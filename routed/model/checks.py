@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from routed.model.entries import Origin
 from routed.model.facts import Fact, FactKey, Freshness
-from routed.model.reasons import Probed, Reason
+from routed.model.reasons import Assumed, Paused, Probed, Reason
 
 
 class CheckType(StrEnum):
@@ -29,6 +29,7 @@ class CheckType(StrEnum):
     UDP = "udp"
     FILE = "file"
     EXEC = "exec"  # a command
+    AGENT = "agent"  # what a server says of its load; no [[check]] is written so
 
 
 # They go to their gateway as packets that are whole, and need no route, rule or mark.
@@ -60,6 +61,22 @@ class Ruling(NamedTuple):
     is_up: bool
     why: Reason | None = None  # of what is down
     since: float = 0.0  # of the clock
+    share: int | None = None  # of an agent: percent of the written weight; None: it says nothing, and counts as up
+
+    @property
+    def turn(self) -> tuple[bool, bool]:
+        """What is told when it is another one."""
+        return self.is_up, self.is_unanswered
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Does it count as up for want of an answer, which only an agent does?"""
+        return self.is_up and isinstance(self.why, Probed)
+
+    @property
+    def is_said(self) -> bool:
+        """Is it somebody's word, and no answer?"""
+        return isinstance(self.why, (Paused, Assumed))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +116,7 @@ class Check:
     file: str = ""
     command: tuple[str, ...] = ()  # its absolute path and its arguments, which may hold secrets: shown to nobody
     user: str = ""  # who runs it; empty: whoever runs commands here
+    step: int = 1  # of an agent: percent; a share that differs by less waits
 
     @property
     def subject(self) -> str:

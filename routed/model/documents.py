@@ -23,7 +23,7 @@ class ProblemDocument(TypedDict):
 class ObjectDocument(TypedDict):
     """One object of an entry, or a group that shares its state."""
 
-    kind: str  # link, address, route, rule, service, server
+    kind: str  # link, address, route, rule, service, server, timeout
     object: str  # the key as ``ip`` writes it
     state: str
     reason: str
@@ -43,7 +43,7 @@ class EntryDocument(TypedDict):
     origin: str
     enforce: str
     total: int  # objects wanted
-    objects: list[ObjectDocument]  # every object of a small entry, only the exceptions of a large one
+    objects: list[ObjectDocument]  # every object of a small entry, only the exceptions of a large one; see SMALL, WHOLE
     former: NotRequired[list[str]]  # while it waits: what of it is still there as it was before, as ``ip`` writes it
 
 
@@ -65,12 +65,14 @@ class CheckDocument(TypedDict):
 
     check: str  # check/NAME
     type: str
-    state: str  # up, down, unknown
+    state: str  # up, down, unknown, failed
     since: str
     reason: str
+    counts_as: str  # where it is failed: up or down, as it was before; empty where nothing was known
     origin: str
     late: float  # seconds after its moment that the last question was asked
     targets: list[TargetDocument]  # none where it is not asked
+    share: NotRequired[int]  # of an agent that answers: percent of the written weight that counts
 
 
 class PauseDocument(TypedDict):
@@ -82,6 +84,7 @@ class PauseDocument(TypedDict):
     reason: str  # the operator's own words
     author: str  # who said so
     spared: list[str]  # entries that are enforced again although everything is paused
+    drained: NotRequired[bool]  # it is a server, which gets no new connections; all else is enforced
 
 
 class FilesDocument(TypedDict):
@@ -89,6 +92,31 @@ class FilesDocument(TypedDict):
 
     state: str  # "in force", "changed, not in force", "invalid"
     problems: list[ProblemDocument]
+
+
+class SysctlDocument(TypedDict):
+    """A sysctl that stands otherwise than services take it."""
+
+    sysctl: str  # its name, as sysctl(8) reads it
+    value: int
+    wanted: int
+    entry: str  # the first that takes it; empty where the file says so
+    reason: str  # what is lost
+    command: str  # that cures it
+
+
+class FollowingDocument(TypedDict):
+    """Whether it is seen what others ask of IPVS."""
+
+    link: str  # that shows it; empty where none does
+    reason: str  # why not; empty where one does
+
+
+class ServedDocument(TypedDict):
+    """Whether metrics are served at the address of the files."""
+
+    address: str  # with its port
+    reason: str  # why not; empty where they are
 
 
 class StatusDocument(TypedDict):
@@ -116,6 +144,56 @@ class StatusDocument(TypedDict):
     pauses: NotRequired[list[PauseDocument]]
     absent: NotRequired[list[AbsenceDocument]]
     checks: NotRequired[list[CheckDocument]]
+    sysctls: NotRequired[list[SysctlDocument]]
+    following: NotRequired[FollowingDocument]  # with --follow-netlink, while services are wanted
+    metrics: NotRequired[ServedDocument]  # where the files name an address for them
+
+
+class MemberDocument(TypedDict):
+    """One member, as the member document has it."""
+
+    name: str
+    addresses: list[str]
+    prefixes: list[str]
+    ready: bool
+    terminating: bool
+    uid: NotRequired[str]
+    port: NotRequired[int]
+    weight: NotRequired[int]
+    labels: NotRequired[dict[str, str]]
+
+
+class BrokenDocument(TypedDict):
+    """What a source tells of a member that cannot be taken."""
+
+    name: str
+    why: str
+
+
+class MemberSourceDocument(TypedDict):
+    """One ``[[source]]``, and its members."""
+
+    source: str
+    type: str
+    origin: str
+    state: str  # loading, live, stale or cached
+    since: str
+    reason: str  # why it says nothing, or why members stay
+    revision: str  # of the source, in its own words
+    members: list[MemberDocument]
+    own: list[str]  # those that this host is
+    held: list[str]  # those that stay though the source does not tell of them, until the operator lets them go
+    going: list[str]  # those that stay for a while yet
+    broken: list[BrokenDocument]
+    registered: NotRequired[bool]  # is this host a member itself? Where the file wants that
+    unregistered: NotRequired[str]  # why not
+
+
+class MemberSourcesDocument(TypedDict):
+    """Every source that an entry uses."""
+
+    schema: str  # routed.member-sources/1
+    sources: list[MemberSourceDocument]
 
 
 class StepDocument(TypedDict):
@@ -132,6 +210,29 @@ class StepDocument(TypedDict):
     before: str
     after: str
     ip: dict[str, Any]
+
+
+class KernelStepDocument(TypedDict):
+    """Something that the kernel does by itself when what a plan assumes happens."""
+
+    symbol: str  # x it goes, * it comes or changes
+    kind: str
+    entry: str  # whose it is; empty where no entry wants it
+    object: str
+    count: int
+    before: str
+    after: str
+    ip: dict[str, Any]
+
+
+class StateChangeDocument(TypedDict):
+    """An entry that comes into another state."""
+
+    entry: str
+    origin: str
+    before: str  # empty where it is in force only then
+    after: str  # empty where it is in force no more
+    reason: str  # of the state that it comes into
 
 
 class RefusalDocument(TypedDict):
@@ -165,7 +266,12 @@ class PlanDocument(TypedDict):
     waiting: list[WaitingDocument]
     notes: list[RefusalDocument]  # in order as far as routed is concerned, but worth a word
     shadowed: NotRequired[list[FailureDocument]]  # what stands, or would, and something that is not ours decides
-    assumed: NotRequired[list[str]]  # what the plan takes for so: check:wan1=down
+    assumed: NotRequired[list[str]]  # what the plan takes for so: check:wan1=down. Only then are there …
+    case: NotRequired[str]  # … the same in words, …
+    kernel: NotRequired[list[KernelStepDocument]]  # … what the kernel does by itself before, …
+    afterwards: NotRequired[list[KernelStepDocument]]  # … what it does by itself when these steps are done, …
+    refused: NotRequired[list[FailureDocument]]  # … what the kernel would say no to, …
+    changes: NotRequired[list[StateChangeDocument]]  # … and which entries come into another state
     config: NotRequired[str]  # the main file that the daemon read; only in its answer, as is …
     digest: NotRequired[str]  # … the digest of all the files that it read
     absent: NotRequired[list[AbsenceDocument]]
@@ -207,6 +313,7 @@ class ApplyDocument(TypedDict):
     failures: list[FailureDocument]
     refusals: list[RefusalDocument]
     waiting: list[WaitingDocument]
+    held: NotRequired[list[WaitingDocument]]  # entries of members who stay until the operator lets them go
     shadowed: NotRequired[list[FailureDocument]]  # what stands, and something that is not ours decides
     notices: NotRequired[list[str]]
     unknown: NotRequired[str]  # why the pass did not come to its end, so that what the kernel holds is not known
@@ -215,6 +322,13 @@ class ApplyDocument(TypedDict):
     leftovers: NotRequired[int]  # objects of ours that no entry wants and that are still there
     deployment: NotRequired[str]  # how what is in force came into force; a daemon that does not tell knows no trials
     trial: NotRequired[TrialDocument]
+
+
+class ProgressDocument(TypedDict):
+    """How far an apply is that takes long."""
+
+    done: int  # objects that the kernel has answered for …
+    total: int  # … of so many that it is asked for
 
 
 class RevisionDocument(TypedDict):
@@ -254,6 +368,25 @@ class SourcesDocument(TypedDict):
     sources: list[SourceDocument]
 
 
+class ComparisonDocument(TypedDict):
+    """What ``routed diff --json`` prints: what becomes of the objects from one side to the other."""
+
+    schema: str  # routed.diff/1
+    before: int | str  # a revision, or the path of a main file
+    after: int | str
+    steps: list[StepDocument]
+    waiting: list[WaitingDocument]  # what waits on the second side, and not on the first
+
+
+class TextComparisonDocument(TypedDict):
+    """What ``routed diff --text --json`` prints."""
+
+    schema: str  # routed.diff-text/1
+    before: int | str
+    after: int | str
+    lines: list[str]  # of a unified diff
+
+
 class CandidateDocument(TypedDict):
     """One interface of the host, and why it won or lost."""
 
@@ -272,6 +405,58 @@ class SelectDocument(TypedDict):
     reason: str
     ambiguous: bool
     candidates: list[CandidateDocument]
+
+
+class WantDocument(TypedDict):
+    """One route or rule that an entry wants."""
+
+    entry: str
+    origin: str
+    state: str
+    reason: str
+    since: str
+    packed: dict[str, Any]  # the object without loss, in the form of ``model.handover``
+
+
+class MakerDocument(TypedDict):
+    """Who put an object of others there."""
+
+    packed: dict[str, Any]  # its key
+    who: str
+
+
+class WantsDocument(TypedDict):
+    """What entries want of rules and tables for one address: what GetWants answers."""
+
+    schema: str  # routed.wants/1
+    config: str  # the main file by which it is so
+    protocol: int
+    former_protocols: list[int]
+    wants: list[WantDocument]
+    makers: list[MakerDocument]
+    tables: dict[str, str]  # number → name
+
+
+class WhyNodeDocument(TypedDict):
+    """One reason of the tree of an entry."""
+
+    what: str  # the entry, the object, the check
+    origin: NotRequired[str]  # of an entry
+    state: str  # empty of what has none
+    reason: str
+    since: str
+    until: str  # when it ends by itself; empty where nobody knows
+    change: str  # what would change it; empty where nothing has to
+    why: list[Any]  # what it stands on: likewise each a node
+
+
+class WhyEntryDocument(TypedDict):
+    """What ``routed why ENTRY --json`` prints."""
+
+    schema: str  # routed.why-entry/1
+    entry: str
+    entries: list[WhyNodeDocument]  # one for each entry of that name
+    unknown: list[str]
 
 
 class OutcomeDocument(TypedDict):
@@ -307,3 +492,13 @@ class BlameDocument(TypedDict):
     entry: str
     culprits: list[CulpritDocument]  # the most frequent first
     records: list[dict[str, str]]  # journal fields as text, oldest first
+
+
+def name_whole(entry: str) -> str:
+    """The table that an entry is of: ``route/pods`` of ``route/pods[node2]``."""
+    return entry.partition("[")[0]
+
+
+def is_asked(entry: str, asked: str) -> bool:
+    """Is it the entry that is asked for, or a part of that? Its kind may be left out."""
+    return asked in {name for one in (entry, name_whole(entry)) for name in (one, one.partition("/")[2])}

@@ -5,6 +5,7 @@ Entries say nothing about the host as it is now; ``core.resolve`` turns them and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from routed.model.ipvs import ServerValue
 from routed.model.names import TABLE_LOCAL, TABLE_MAIN, UNICAST
-from routed.model.net import family_of
+from routed.model.net import FAMILIES, family_of
 from routed.model.objects import RuleMember
 
 if TYPE_CHECKING:  # it has the origin of an entry
     from routed.model.checks import Check, Target
+    from routed.model.members import MemberSource
+    from routed.model.reasons import Reason
 
 
 class Enforce(StrEnum):
@@ -54,11 +57,12 @@ class Requirement(NamedTuple):
     via: bytes = b""  # likewise; the way is looked for by the addresses of this host
     servers: tuple[tuple[Requirement, ...], ...] = ()  # of a service: what each of its servers requires …
     need: int = 1  # … of which so many have to be up
+    is_empty: bool = False  # of a service that has no server
 
     @property
     def checks(self) -> tuple[str, ...]:
         """The names of all checks that decide it."""
-        if not self.servers:
+        if not (self.servers or self.is_empty):
             return (self.check,)
         return tuple(name for requires in self.servers for one in requires for name in one.checks)
 
@@ -86,9 +90,19 @@ class Entry:
         return self.requires
 
     @property
+    def asked(self) -> frozenset[str]:
+        """The checks that are asked for its sake."""
+        return frozenset(name for one in self.conditions for name in one.checks)
+
+    @property
     def templates(self) -> frozenset[str]:
         """The checks without a target that it has for parts of its own; "" for those that stand within it."""
         return frozenset()
+
+    @property
+    def follows(self) -> str:
+        """The source whose members make it, or make parts of it; empty where it is as it is written."""
+        return ""
 
     @property
     def size(self) -> int:
@@ -246,6 +260,41 @@ class ServerSpec(NamedTuple):
     value: ServerValue  # nobody's yet
     requires: tuple[Requirement, ...] = ()  # unmet, it gets no new connections
     check: tuple[Check, Target] | None = None  # the template of a check of its own, and who is asked
+    agent: str = ""  # the check that asks what share of its weight it takes
+
+
+class Where(NamedTuple):
+    """Which members of a source are meant; None: whatever they are."""
+
+    is_self: bool | None = None  # does this host hold an address of it?
+    on_link: bool | None = None  # is an address of it in a network of this host?
+    is_ready: bool | None = None
+    labels: tuple[tuple[str, str], ...] = ()  # it has each of these
+
+
+class Fill(NamedTuple):
+    """A key that each member fills: ``via = "{address}"``."""
+
+    key: str
+    template: str  # text with at least one field in braces
+
+
+ANY_MEMBER: Final = Where()
+
+
+class EachServer(NamedTuple):
+    """``servers`` with ``for_each``: a server for each member of a source."""
+
+    source: str
+    body: ServerSpec  # the server but for what the members fill
+    fills: tuple[Fill, ...]
+    where: Where = ANY_MEMBER
+    prefixes_within: tuple[bytes, ...] = ()  # nothing that a member fills is outside of these, …
+    addresses_within: tuple[bytes, ...] = ()  # … or of these
+    families: tuple[int, ...] = FAMILIES  # that the service suits
+    share: float | None = None  # of the servers, that have to be up; None: a number is written
+    ports: tuple[int, ...] = ()  # of the service
+    has_port: bool = True  # is its check asked at a port?
 
 
 class OnFail(StrEnum):
@@ -264,6 +313,7 @@ class WhenAllDown(StrEnum):
 
 
 DEFAULT_REMOVE_AFTER: Final = 30.0  # seconds
+DEFAULT_DRAIN: Final = 30.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +333,16 @@ class ServiceEntry(Entry):
     when_all_down: WhenAllDown = WhenAllDown.KEEP
     min_healthy: int = 1  # with fewer servers up than this they count as all down
     sorry: ServerSpec | None = None  # the server that stands in then
+    drain: float = DEFAULT_DRAIN  # seconds that a server that leaves the files keeps what is connected; 0: none
+    slow_start: float = 0.0  # seconds within which a server that comes gets its weight in steps; 0: at once
+    agent: tuple[Check, int] | None = None  # how each server is asked for its share, and at which port
+    each: EachServer | None = None  # members make its servers, which are known once they are, …
+    lacking: tuple[Reason, ...] = ()  # … and so is why they make no more
+
+    @property
+    def follows(self) -> str:
+        """The source of its servers."""
+        return self.each.source if self.each else ""
 
     @property
     def conditions(self) -> tuple[Requirement, ...]:
@@ -290,9 +350,43 @@ class ServiceEntry(Entry):
         return (*self.requires, *(one for server in self.servers for one in server.requires))
 
     @property
+    def asked(self) -> frozenset[str]:
+        """What it requires, and the agents of its servers."""
+        required = (name for one in self.conditions for name in one.checks)
+        return frozenset([*required, *(server.agent for server in self.servers if server.agent)])
+
+    @property
     def templates(self) -> frozenset[str]:
         """Those of its servers."""
-        return frozenset(server.check[0].name for server in self.servers if server.check)
+        agents = [self.agent[0].name] if self.agent else []
+        servers = (*self.servers, *([self.each.body] if self.each else ()))
+        return frozenset([*agents, *(server.check[0].name for server in servers if server.check)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutsEntry(Entry):
+    """``[ipvs] timeouts``: after how long IPVS forgets connections. What is not written is nobody's business."""
+
+    timeouts: tuple[tuple[str, int], ...]  # of model.ipvs.TIMEOUTS, each with its seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EachEntry(Entry):
+    """A table with ``for_each``: an entry for each member of a source."""
+
+    source: str
+    body: Entry  # the entry but for what the members fill
+    fills: tuple[Fill, ...]
+    where: Where = ANY_MEMBER
+    prefixes_within: tuple[bytes, ...] = ()  # nothing that a member fills is outside of these, …
+    addresses_within: tuple[bytes, ...] = ()  # … or of these, where it is one address
+    families: tuple[int, ...] = FAMILIES  # that the rest of the table suits
+    lacking: tuple[Reason, ...] = ()  # why members make no more; known once they are
+
+    @property
+    def follows(self) -> str:
+        """Its source."""
+        return self.source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,6 +395,30 @@ class LinkEntry(Entry):
 
     link: str  # its name
     kind: str
+
+    @property
+    def ends(self) -> tuple[object, ...]:
+        """What no two of its kind may have alike; empty where that is nothing."""
+        return ()
+
+
+IPIP_MTU: Final = 1480  # what the kernel gives a tunnel without a far end: ETH_DATA_LEN less a header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelEntry(LinkEntry):
+    """``[[tunnel]]``: an IPIP link without a far end. A packet goes to the gateway of its route."""
+
+    local: bytes = b""
+    local_of: str = ""  # the [[interface]] whose address is meant, in place of ``local``
+    mtu: int = IPIP_MTU
+    ttl: int = 0  # 0: that of the packet inside
+    pmtudisc: bool = True
+
+    @property
+    def ends(self) -> tuple[object, ...]:
+        """Where it begins."""
+        return self.kind, self.local, self.local_of
 
 
 class Form(NamedTuple):
@@ -312,11 +430,14 @@ class Form(NamedTuple):
 
 FORMS: Final[dict[type[Entry], Form]] = {
     AddressEntry: Form("address"),
+    EachEntry: Form("", (Where, Fill)),
     HeldVipEntry: Form("vip"),
     LinkEntry: Form(""),
     RouteEntry: Form("route", (HopSpec,)),
     RuleEntry: Form("rule", (RuleMember,)),
-    ServiceEntry: Form("service", (Listen, ServerSpec, ServerValue, OnFail, WhenAllDown)),
+    ServiceEntry: Form("service", (Listen, ServerSpec, EachServer, ServerValue, OnFail, WhenAllDown)),
+    TimeoutsEntry: Form("ipvs"),
+    TunnelEntry: Form("tunnel"),
     VipEntry: Form("vip", (When,)),
 }
 
@@ -379,9 +500,19 @@ class ProbeWays(NamedTuple):
 DEFAULT_WAYS: Final = ProbeWays()
 
 
+class IpvsSettings(NamedTuple):
+    """``[ipvs]``."""
+
+    poll: float = 5.0  # seconds between two looks at what tells of no changes
+    sysctl: tuple[tuple[str, bool], ...] = ()  # by their words: is it needed, whatever the services look like?
+
+
+DEFAULT_IPVS: Final = IpvsSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``[daemon]``. Durations in seconds."""
+    """``[daemon]``, and what the tables of single dataplanes say. Durations in seconds."""
 
     protocol: int = 114
     resync: float = 60.0
@@ -391,6 +522,14 @@ class Settings:
     fight_limit: int | None = 30  # None: off
     probe: ProbeWays = DEFAULT_WAYS
     confirm: float | None = None  # after so long an apply undoes itself unless it is confirmed; None: never
+    ipvs: IpvsSettings = DEFAULT_IPVS
+    metrics: tuple[bytes, int] | None = None  # the address and port at which they are served
+    metrics_public: bool = False  # may others than this host ask there?
+
+    @property
+    def polls(self) -> Mapping[str, float]:
+        """Seconds between two looks at a dataplane that tells of no changes, by its name."""
+        return {"ipvs": self.ipvs.poll}
 
 
 class Source(NamedTuple):
@@ -398,7 +537,11 @@ class Source(NamedTuple):
 
     path: str
     content: bytes
-    role: str  # "main", "drop-in", "prefixes", or "names" for what /etc/iproute2 says
+    role: str  # "main", "drop-in", one of LISTS, or "names" for what /etc/iproute2 says
+
+
+WRITTEN: Final = frozenset({"main", "drop-in"})  # roles of files that the operator writes
+LISTS: Final = frozenset({"prefixes", "servers"})  # roles of files that programs write, and that always apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,3 +555,5 @@ class Intent:
     digest: str = ""  # of the sources: equal digests mean equal intents
     selectors: tuple[Selector, ...] = ()
     checks: tuple[Check, ...] = ()
+    member_sources: tuple[MemberSource, ...] = ()
+    written: str = ""  # the digest of what the operator wrote alone: the main file and the drop-ins, without lists

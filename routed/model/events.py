@@ -7,7 +7,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from routed.model.facts import HostAddress, Link
 from routed.model.net import family_of
-from routed.model.objects import AddressMember, Kind, Member, Slot, Value
+from routed.model.objects import AddressMember, Key, Kind, Member, Slot, Value
+from routed.model.reasons import Reason
 
 KERNEL: Final = 0  # the port id of a change that the kernel made itself
 
@@ -45,6 +46,16 @@ class ObjectEvent(NamedTuple):
     port: int  # nlmsg_pid of the requester
 
 
+class Loss(NamedTuple):
+    """One object went, and nothing else is told."""
+
+    kind: Kind
+    slot: Slot
+    member: Member
+    value: Value
+    port: int  # nlmsg_pid of the requester
+
+
 class LinkEvent(NamedTuple):
     """A link appeared, changed or went away."""
 
@@ -70,6 +81,23 @@ class AddressEvent(NamedTuple):
     is_removal: bool
     port: int = KERNEL  # nlmsg_pid of the requester; of an IPv6 address the kernel never tells it
     is_dynamic: bool = False  # it has a lifetime
+
+
+class Touched(NamedTuple):
+    """Objects that somebody asked to change: one, all of a slot, or (without a slot) all of a kind."""
+
+    kind: Kind
+    slot: Slot | None = None
+    member: Member | None = None
+
+
+class RequestEvent(NamedTuple):
+    """Somebody asked for a change of what tells of none: seen on its way to the kernel, so it may not be done yet."""
+
+    touched: tuple[Touched, ...]
+    under: Key | None  # the object that all of it belongs to; None: it is about everybody's
+    reason: Reason  # what was asked for
+    port: int  # by which the one who asks named himself; KERNEL where he did not
 
 
 class Overrun(NamedTuple):

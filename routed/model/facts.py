@@ -135,6 +135,8 @@ class Facts:
     drivers: dict[int, str] = field(default_factory=dict)  # ifindex → driver
     chosen: dict[str, Choice] = field(default_factory=dict)  # name of an [[interface]] →
     service_addresses: frozenset[bytes] = frozenset()  # VIPs of the files: never an address of the host itself
+    drained: dict[str, dict[str, Reason]] = field(default_factory=dict)  # entry → part that gets nothing new → why
+    risen: dict[str, dict[str, float]] = field(default_factory=dict)  # entry → part → when it came
     told: Mapping[FactKey, Fact] = field(default_factory=dict)  # whatever else the files ask for, once it is asked for
     revision: int = field(default=0, compare=False)  # higher after each change
     moment: float = field(default=0.0, compare=False)  # of the clock, when it was asked last: an entry may count on

@@ -1,4 +1,4 @@
-"""IPVS: services, and the servers behind them, as objects of two kinds.
+"""IPVS: services, the servers behind them, and how long connections are remembered, as objects of three kinds.
 
 The kernel has no place for an owner: whose a service is stands in a claim on disk (``kernel.ipvs``), and what is read
 has our protocol number where it is claimed. Source of the numbers: include/uapi/linux/ip_vs.h. Here must never live:
@@ -28,6 +28,12 @@ IPPROTOS: Final = {TCP: "tcp", UDP: "udp", SCTP: "sctp"}
 
 # What the kernel takes and does not mean: with more, its clock in ticks overflows (HZ 250: 17 179 869 s).
 LONGEST: Final = 31 * 86400  # seconds, as ipvsadm
+
+# After so many seconds the kernel forgets a connection that is silent, unless somebody says otherwise: one that is
+# established, one of which an end was seen, one of UDP (tcp_timeouts in ip_vs_proto_tcp.c, udp_timeouts beside it).
+TIMEOUTS: Final = {"tcp": 900, "tcp_fin": 120, "udp": 300}
+# It counts them in ticks, of which there are at most 1000 a second, in 31 bits (ip_vs_set_timeout in ip_vs_ctl.c).
+LONGEST_TIMEOUT: Final = 24 * 86400  # seconds
 
 
 class ServiceSlot(NamedTuple):
@@ -82,6 +88,25 @@ class ServerValue(NamedTuple):
     tunnel: int = IPIP  # of forward TUNNEL
     tunnel_port: int = 0
     tunnel_flags: int = 0
+
+
+class TimeoutSlot(NamedTuple):
+    """What all timeouts of a network namespace share: they have no family."""
+
+    family: int = 0  # AF_UNSPEC
+
+
+class TimeoutMember(NamedTuple):
+    """Of which connections a timeout is. The kernel always has all of them."""
+
+    word: str  # one of TIMEOUTS
+
+
+class TimeoutValue(NamedTuple):
+    """The content of a timeout."""
+
+    protocol: int  # our number where it is claimed, otherwise 0
+    seconds: int
 
 
 class Traffic(NamedTuple):

@@ -1,4 +1,4 @@
-"""Services of IPVS and their servers as text, in the words of ``ipvsadm -Ln``, and as JSON.
+"""Services of IPVS, their servers, and its timeouts as text, in the words of ``ipvsadm -Ln``, and as JSON.
 
 Here must never live: anything about other kinds (``model.text``, which has a row for each).
 """
@@ -8,7 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from routed.model import ipvs
-from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
+from routed.model.ipvs import (
+    ServerMember,
+    ServerSlot,
+    ServerValue,
+    ServiceMember,
+    ServiceSlot,
+    ServiceValue,
+    TimeoutMember,
+    TimeoutSlot,
+    TimeoutValue,
+)
 from routed.model.net import ADDRESS_LENGTH, IPV6, format_address, format_endpoint
 
 if TYPE_CHECKING:
@@ -90,6 +100,27 @@ def server_to_json(slot: ServerSlot, member: ServerMember, value: ServerValue | 
         "protocol": vocabulary.protocol(value.protocol) if value.protocol else "",
     }
     return json | {name: setting for name, setting in optional.items() if setting}
+
+
+def format_timeout_key(_slot: TimeoutSlot, member: TimeoutMember, _vocabulary: Vocabulary) -> str:
+    """``tcp_fin``, as the file has it."""
+    return member.word
+
+
+def format_timeout(_slot: TimeoutSlot, member: TimeoutMember, value: TimeoutValue, _vocabulary: Vocabulary) -> str:
+    """``tcp_fin 120s``."""
+    return f"{member.word} {value.seconds}s"
+
+
+def timeout_to_json(
+    _slot: TimeoutSlot, member: TimeoutMember, value: TimeoutValue | None, vocabulary: Vocabulary
+) -> Json:
+    """A timeout in seconds."""
+    json: Json = {"connections": member.word}
+    if value is None:
+        return json
+    json["timeout"] = value.seconds
+    return json | ({"protocol": vocabulary.protocol(value.protocol)} if value.protocol else {})
 
 
 def _place_to_json(family: int, member: ServiceMember) -> Json:

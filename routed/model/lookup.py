@@ -62,3 +62,13 @@ class Around(NamedTuple):
 
 
 Lookup: TypeAlias = Question | Exact | Around  # what the core may ask
+
+
+class Sent(NamedTuple):
+    """How the kernel sends a packet now, without a word about which route it takes."""
+
+    errno: int = 0  # where it does not
+    type: int = 0  # of the route
+    dev: int = 0  # ifindex
+    gateway: bytes = b""
+    source: bytes = b""  # that it has chosen

@@ -95,8 +95,15 @@ ADDRESS_FLAGS: Final = {
 
 # The kinds of link that the file may ask to be created (IFLA_INFO_KIND), and what is written into the alias of those
 # that we made (IFLA_IFALIAS): a link has no field for a protocol.
-CREATABLE: Final = frozenset({"dummy"})
+CREATABLE: Final = frozenset({"dummy", "ipip"})
 ALIAS: Final = "routed:"  # our protocol number follows
+BARE: Final = frozenset({"dummy"})  # of these kinds those that carry nothing but the VIPs that they were made for
+# The device that the module of a kind makes for itself in each namespace: it can be neither changed nor deleted
+# (ip_tunnel_changelink and ip_tunnel_dellink in net/ipv4/ip_tunnel.c), and is nobody's, whatever its alias.
+FALLBACK_LINKS: Final = frozenset({"tunl0"})
+
+# What an IPIP link carries, by IP protocol, as ``ip -d link`` says it (iproute2, ip/link_iptnl.c)
+TUNNELLED: Final = {4: "ipip", 137: "mplsip", 0: "any"}
 
 IP_PROTOCOLS: Final = {
     1: "icmp", 2: "igmp", 4: "ipencap", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47: "gre", 50: "esp", 51: "ah",

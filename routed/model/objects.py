@@ -39,6 +39,7 @@ class Kind(str):
     RULE: ClassVar[Kind]
     SERVICE: ClassVar[Kind]
     SERVER: ClassVar[Kind]
+    TIMEOUT: ClassVar[Kind]
 
     def __new__(cls, word: str) -> Kind:
         """Always the same for the same word."""
@@ -53,6 +54,7 @@ Kind.ROUTE = Kind("route")
 Kind.RULE = Kind("rule")
 Kind.SERVICE = Kind("service")
 Kind.SERVER = Kind("server")
+Kind.TIMEOUT = Kind("timeout")
 
 
 class LinkSlot(NamedTuple):
@@ -67,12 +69,26 @@ class LinkMember(NamedTuple):
     name: str
 
 
+class Ipip(NamedTuple):
+    """What an IPIP link has beyond any link: IFLA_IPTUN_* of its IFLA_INFO_DATA, and its MTU (net/ipv4/ipip.c)."""
+
+    local: bytes  # packed, the source of the outer header; b"" for any, as the fallback device of the module has it
+    mtu: int  # bytes
+    ttl: int = 0  # of the outer header; 0: that of the packet inside
+    pmtudisc: bool = True  # is the outer header marked not to be fragmented?
+    remote: bytes = b""  # packed; b"" for any: a packet goes to the gateway of its route
+    carries: int = 4  # the IP protocol of what is inside, 0 for any
+    is_external: bool = False  # do routes say the addresses (collect_md)?
+    extra: bytes = b""  # attributes that routed has no word for
+
+
 class LinkValue(NamedTuple):
-    """The content of a link that ``create`` asks for."""
+    """The content of a link that the file has routed make."""
 
     protocol: int  # as the link's alias has it (names.ALIAS); 0 for a link that somebody else made
     kind: str  # IFLA_INFO_KIND
     is_up: bool = True  # IFF_UP
+    data: Ipip | None = None  # what its kind has beyond any link; None for a kind that nothing more is wanted of
 
 
 class AddressSlot(NamedTuple):

@@ -16,8 +16,11 @@ from routed.model.ipvs_text import (
     format_server_key,
     format_service,
     format_service_key,
+    format_timeout,
+    format_timeout_key,
     server_to_json,
     service_to_json,
+    timeout_to_json,
 )
 from routed.model.net import IPV4, format_address, format_destination
 from routed.model.objects import (
@@ -25,6 +28,7 @@ from routed.model.objects import (
     AddressSlot,
     AddressValue,
     Hop,
+    Ipip,
     Key,
     Kind,
     LinkMember,
@@ -88,8 +92,14 @@ def to_json(key: Key, value: Value | None, vocabulary: Vocabulary) -> Json:
 
 
 def find_differing(standing: Value, wanted: Value) -> list[str]:
-    """The names of the fields in which two values of one kind differ."""
-    return [name for name in wanted._fields if getattr(standing, name) != getattr(wanted, name)]
+    """The names of the fields in which two values of one kind differ; within a record, those of the record."""
+    names_: list[str] = []
+    for name in wanted._fields:
+        one, other = getattr(standing, name), getattr(wanted, name)
+        if one != other:
+            is_record = type(one) is type(other) and hasattr(one, "_fields")
+            names_ += find_differing(one, other) if is_record else [name]
+    return names_
 
 
 def differs_in_mark(kind: Kind, standing: Value, wanted: Value) -> bool:
@@ -133,7 +143,7 @@ def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: 
     if len(value.hops) > 1:
         for hop in value.hops:
             words += ["nexthop", *_format_hop(slot.family, hop, vocabulary), "weight", str(hop.weight)]
-    if value.extra:
+    if value.extra or any(hop.extra for hop in value.hops):  # such as an encapsulation: it does not go as it looks
         words.append("(with attributes that routed has no word for)")
     return " ".join(words)
 
@@ -281,8 +291,21 @@ def format_link_key(_slot: LinkSlot, member: LinkMember, _vocabulary: Vocabulary
 
 def format_link(slot: LinkSlot, member: LinkMember, value: LinkValue, vocabulary: Vocabulary) -> str:
     """A link in the words of ``ip link``."""
-    words = [format_link_key(slot, member, vocabulary), "type", value.kind, "up" if value.is_up else "down"]
+    words = [format_link_key(slot, member, vocabulary), "type", value.kind]
+    words += [*_format_ipip(value.data)] if value.data else []
+    words += ["up" if value.is_up else "down"]
     return " ".join([*words, "alias", f"{names.ALIAS}{value.protocol}"] if value.protocol else words)
+
+
+def _format_ipip(data: Ipip) -> list[str]:
+    words = ["external"] if data.is_external else []
+    words += ["remote", _format_end(data.remote), "local", _format_end(data.local)]
+    words += ["ttl", str(data.ttl or "inherit"), *([] if data.pmtudisc else ["nopmtudisc"]), "mtu", str(data.mtu)]
+    return [*words, "(with attributes that routed has no word for)"] if data.extra else words
+
+
+def _format_end(address: bytes) -> str:
+    return format_address(address) if address else "any"
 
 
 def link_to_json(_slot: LinkSlot, member: LinkMember, value: LinkValue | None, _vocabulary: Vocabulary) -> Json:
@@ -290,8 +313,23 @@ def link_to_json(_slot: LinkSlot, member: LinkMember, value: LinkValue | None, _
     json: Json = {"ifname": member.name}
     if value is None:
         return json
-    json |= {"linkinfo": {"info_kind": value.kind}, "flags": ["UP"] if value.is_up else []}
+    info: Json = {"info_kind": value.kind}
+    if value.data is not None:
+        info["info_data"] = _ipip_to_json(value.data)
+        json["mtu"] = value.data.mtu
+    json |= {"linkinfo": info, "flags": ["UP"] if value.is_up else []}
     return json | ({"ifalias": f"{names.ALIAS}{value.protocol}"} if value.protocol else {})
+
+
+def _ipip_to_json(data: Ipip) -> Json:
+    json: Json = {"external": True} if data.is_external else {}
+    json |= {"proto": names.TUNNELLED.get(data.carries, str(data.carries))}
+    return json | {
+        "remote": _format_end(data.remote),
+        "local": _format_end(data.local),
+        "ttl": data.ttl,
+        "pmtudisc": data.pmtudisc,
+    }
 
 
 class TextRow(NamedTuple):
@@ -310,6 +348,7 @@ TEXTS: Final[dict[Kind, TextRow]] = {
     Kind.RULE: TextRow(format_rule_key, format_rule, rule_to_json),
     Kind.SERVICE: TextRow(format_service_key, format_service, service_to_json),
     Kind.SERVER: TextRow(format_server_key, format_server, server_to_json),
+    Kind.TIMEOUT: TextRow(format_timeout_key, format_timeout, timeout_to_json),
 }
 
 

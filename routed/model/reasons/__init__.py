@@ -14,9 +14,13 @@ Each module has the reasons of one question; everybody imports them from here.
 from routed.model.reasons.assumption import *  # noqa: F403
 from routed.model.reasons.check import *  # noqa: F403
 from routed.model.reasons.choice import *  # noqa: F403
+from routed.model.reasons.drain import *  # noqa: F403
 from routed.model.reasons.drift import *  # noqa: F403
 from routed.model.reasons.effect import *  # noqa: F403
 from routed.model.reasons.look import *  # noqa: F403
+from routed.model.reasons.members import *  # noqa: F403
+from routed.model.reasons.source import *  # noqa: F403
 from routed.model.reasons.value import *  # noqa: F403
 from routed.model.reasons.vip import *  # noqa: F403
 from routed.model.reasons.waiting import *  # noqa: F403
+from routed.model.reasons.way import *  # noqa: F403

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
-from routed.model.reasons.value import Detailed, Reason
+from routed.model.reasons.value import Detailed, Reason, split_reasons
 
 
 class Finding(Enum):
@@ -27,6 +27,7 @@ class Finding(Enum):
     NO_RECORD = auto()
     ABSENT = auto()  # no such file
     SAYS_DOWN = auto()  # the file says so
+    SAYS = auto()  # the agent of a server: that it takes no new connections
     NO_HEADERS = auto()  # the file with the headers of the question is not as it has to be
     NO_LINK = auto()  # the link of the check is not there
     NO_CARRIER = auto()  # or cannot carry anything
@@ -40,6 +41,8 @@ class Finding(Enum):
     NO_COMMAND = auto()
     NOT_EXECUTABLE = auto()
     WRITABLE = auto()  # somebody else than root may write what is asked
+    NO_SOCKET = auto()  # this process may not have the socket that the question needs
+    NO_ISSUERS = auto()  # the file of issuers is not there, or none is in it
 
 
 # Until somebody changes something on this host the check cannot be made. Like LOCAL this says nothing of who is asked.
@@ -53,6 +56,8 @@ IMPOSSIBLE: Final = frozenset(
         Finding.NOT_EXECUTABLE,
         Finding.WRITABLE,
         Finding.NO_HEADERS,
+        Finding.NO_SOCKET,
+        Finding.NO_ISSUERS,
     }
 )
 
@@ -114,3 +119,8 @@ class Required(Detailed):
     check: str
     is_up: bool
     why: Reason | None
+
+
+def is_by_check(reason: Reason) -> bool:
+    """Is it what a check says, or that and more?"""
+    return any(isinstance(one, (Required, ServerOut)) for one in split_reasons(reason))

@@ -117,6 +117,7 @@ class Paused(Detailed):
     words: str  # his own, perhaps none
     author: str = ""  # who he is, where that is known
     ruling: bool | None = None  # of a check: it counts as up, or as down; None: as it did when it was paused
+    is_drain: bool = False  # of a server: it gets no new connections
 
 
 class Claimed(Detailed):

@@ -114,6 +114,12 @@ class FactChanged(Detailed):
     which: str | bytes | int
 
 
+class AgentSaid(Detailed):
+    """The agent of a server told another share of its weight, or falls silent."""
+
+    check: str
+
+
 class RolledBack(Detailed):
     """Somebody asked for a revision."""
 

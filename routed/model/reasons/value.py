@@ -61,6 +61,11 @@ class Several(Detailed):
 Reason: TypeAlias = Plain | Detailed
 
 
+def split_reasons(reason: Reason) -> tuple[Reason, ...]:
+    """The single reasons of which this is made."""
+    return reason.reasons if isinstance(reason, Several) else (reason,)
+
+
 def join_reasons(reasons: Iterable[Reason]) -> Reason | None:
     """These as one: None where there is none, and each once."""
     each = tuple(dict.fromkeys(reasons))

@@ -62,6 +62,12 @@ class OffNetwork(Detailed):
     gateway: bytes
 
 
+class NoRoutes(Detailed):
+    """A routing table has none, and the files put none into it."""
+
+    table: int
+
+
 class NoAddress(Detailed):
     """A link has no address that stands for this host."""
 
@@ -89,7 +95,7 @@ class Unusable(Detailed):
     """This host cannot speak from an address."""
 
     address: bytes
-    word: str  # of the file that names it: src, node
+    word: str  # of the file that names it: src, node, local
     lack: Lack
 
 

@@ -1,0 +1,32 @@
+"""What a plan takes for so: facts in place of what is known, and what happens to the host before it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from routed.model.facts import Fact, FactKey
+
+
+class Happening(NamedTuple):
+    """Something that happens to a thing that the kernel has: a row of ``core.linux.suppose``, a name, and a word."""
+
+    kind: str
+    name: str
+    word: str
+
+
+class Assumptions(NamedTuple):
+    """All that one plan takes for so."""
+
+    given: tuple[str, ...] = ()  # as whoever asked for the plan wrote them
+    facts: Mapping[FactKey, Fact] = {}  # in place of what is known
+    happenings: tuple[Happening, ...] = ()  # one after another
+    file: str = ""  # the files are those of this one
+
+
+NOTHING_ASSUMED = Assumptions()
+
+
+class TooMuchError(Exception):
+    """So much stands on this host that no plan is to hold it in memory here."""

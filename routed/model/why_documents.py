@@ -1,0 +1,87 @@
+"""The JSON documents of ``routed why``. What is true of ``documents`` is true of these."""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class OwnedDocument(TypedDict):
+    """A route or a rule as it stands, or would, and whose it is."""
+
+    kind: str  # route, rule
+    object: str  # as ``ip`` writes it
+    owner: str  # "ours", "left over" (ours, and no entry wants it), "kernel", "foreign"
+    entry: str  # of ours; empty otherwise, as is …
+    origin: str  # … file:line
+    protocol: str
+    who: str  # who put it there, where an event told; empty where nobody knows
+    ip: dict[str, Any]  # the keys of ``ip -j``
+
+
+class WayStepDocument(TypedDict):
+    """One rule on the way of the packet."""
+
+    rule: OwnedDocument
+    why: str  # decides, drops, not-for, excluded, no-route, not-usable, thrown, too-wide, of-group, jumps, …
+    selector: str  # that does not fit, of not-for
+    reason: str  # the same in words
+    route: NotRequired[OwnedDocument]  # that was found by it
+
+
+class OutrankedDocument(TypedDict):
+    """A route or a rule that an entry wants for this packet, and that does not decide about it."""
+
+    object: OwnedDocument
+    stands: bool
+    state: str  # of it, as ``routed status`` has it; "" where that is not known
+    since: str
+    why: str  # more-specific, lower-metric, earlier-rule, not-reached, …; empty where it only does not stand
+    reason: str  # of its state, in words
+    hindrance: str  # what is in its way, in words
+    in_front: list[OwnedDocument]  # without these it would decide; the first decides now
+    passed: list[WayStepDocument]  # the rules that lead to its table, where none leads this packet there
+
+
+class HopDocument(TypedDict):
+    """One way out."""
+
+    dev: str
+    gateway: str  # empty on-link
+
+
+class KernelDocument(TypedDict):
+    """What the kernel itself answers."""
+
+    agrees: bool | None  # None: it was not asked
+    reason: str  # how it differs, or why it was not asked
+    error: str  # its own words where it drops the packet
+    route: str  # the route that it names, as ``ip`` writes it
+    hop: NotRequired[HopDocument]  # by which it would send the packet now
+    source: str  # that it would choose
+
+
+class DecisionDocument(TypedDict):
+    """What decides, and how."""
+
+    outcome: str  # sent, here, broadcast, anycast, multicast, dropped, lost
+    error: str  # of what is dropped or lost: the kernel's words
+    aside: str  # what beside the tables decides in the end, in words
+    route: NotRequired[OwnedDocument]
+    rule: NotRequired[OwnedDocument]
+    hops: list[HopDocument]  # by which the packet may go; of several a flow takes one
+    equals: list[OwnedDocument]  # default routes of which the kernel takes one whose gateway answers
+    unseen: list[OwnedDocument]  # that the kernel does not look at for this source
+
+
+class WhyDocument(TypedDict):
+    """What ``routed why ADDRESS --json`` prints."""
+
+    schema: str  # routed.why/1
+    address: str
+    packet: dict[str, str | int]  # from, iif, oif, mark, tos, proto, sport, dport, uid, as far as they were given
+    decision: DecisionDocument
+    steps: list[WayStepDocument]
+    otherwise: NotRequired[DecisionDocument]  # for flows that would go by a hop which a rule suppresses
+    outranked: list[OutrankedDocument]
+    kernel: KernelDocument
+    unknown: list[str]  # what is not known, and why
