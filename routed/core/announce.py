@@ -17,7 +17,7 @@ from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Outcome, Verb
 from routed.model.entries import Entry, HeldVipEntry
 from routed.model.facts import Facts
-from routed.model.names import CREATABLE
+from routed.model.names import BARE
 from routed.model.net import family_of
 from routed.model.objects import AddressMember, AddressSlot, Key, Kind, Member
 from routed.model.reasons import CameTo, InUse, Reason
@@ -98,4 +98,4 @@ class Announcements:
 def _has_neighbours(dev: int, facts: Facts) -> bool:
     """Is this a link with hardware addresses, and with somebody at its other end?"""
     link = facts.links.get(dev)
-    return link is not None and len(link.mac) == ETHERNET and any(link.mac) and link.kind not in CREATABLE
+    return link is not None and len(link.mac) == ETHERNET and any(link.mac) and link.kind not in BARE

@@ -6,6 +6,8 @@ process that is killed at any moment finds at its next start either the state be
 
 What is barred is a digest and not the disk: files that were rolled back, or that nobody confirmed in time, do not come
 back by themselves, neither by a start nor by the watch. Any other files do, and whoever asks for the files gets them.
+Programs write lists at any time, so the digest that is barred is that of what the operator wrote, without the lists;
+only where nothing but lists differs it is that of all.
 
 Here must never live: how files are read, how a revision is kept, or a clock.
 """
@@ -53,12 +55,13 @@ class Act(StrEnum):
     """What is to be done, after the new state is on disk."""
 
     NOTHING = ""
-    REFUSE = "refuse"  # there is nothing that it could be said of
+    REFUSE = "refuse"  # there is nothing that it could be said of, or a trial has to end first
     FILES = "files"  # enforce the files that were read
     REVISION = "revision"  # enforce the revision that was asked for, or that the record names
     BASE = "base"  # enforce the revision before the trial
     BEST = "best"  # enforce the best revision there is
     KEEP = "keep"  # keep the files, which are enforced already, as a revision
+    BAR = "barred"  # bar these files too, should the trial come to its end
     MARK_VERIFIED = "verified"  # mark the revision as verified
     MARK_CONFIRMED = "confirmed"  # mark the revision as confirmed
 
@@ -73,6 +76,8 @@ class Deployment(NamedTuple):
     barred: frozenset[str] = frozenset()  # digests that do not come into force by themselves; in a trial, when it ends
     until: float = 0.0  # seconds of CLOCK_BOOTTIME: the end of a trial
     boot: str = ""  # /proc/sys/kernel/random/boot_id of that clock
+    written: str = ""  # the digest of its files without lists
+    base_written: str = ""  # likewise of the base
 
     @property
     def is_trial(self) -> bool:
@@ -98,6 +103,8 @@ class Given(NamedTuple):
     on_disk: str = ""  # the digest of the files on disk, where they are valid
     until: float = 0.0  # the end of a trial
     boot: str = ""
+    written: str = ""  # of what is to be enforced, without lists
+    on_disk_written: str = ""  # likewise of the files on disk
 
 
 class Cell(NamedTuple):
@@ -120,6 +127,7 @@ TRIALS: Final = frozenset({Phase.PENDING, Phase.ROLLBACK_PENDING})
 NEEDS_RECORD: Final = frozenset({Input.TRIED, Input.CONFIRMED, Input.ROLL_BACK, Input.TRY_ROLL_BACK})
 
 NOTHING_GIVEN: Final = Given()
+ANY: Final = "any"  # in place of a digest: whatever files are on disk
 
 _FILES: Final = Cell(Phase.IN_FORCE, Act.FILES)
 _SAME: Final = Cell(Phase.IN_FORCE, Act.KEEP)
@@ -154,7 +162,7 @@ _ROWS: Final[dict[Input, tuple[Cell, ...]]] = {
     Input.SAME: (_IN_FORCE, _SAME, _PENDING, _PENDING_BACK, _SAME, _SAME),
     Input.SAVED: (_FILES, _FILES, _ON_TRIAL, _PENDING_BACK, _FILES, _BACK_AGAIN),
     Input.SAVED_BARRED: (_FILES, _FILES, _ON_TRIAL, _PENDING_BACK, _REJECTED, _BACK_AGAIN),
-    Input.WAITING: _stay(),
+    Input.WAITING: (*_stay()[:2], Cell(Phase.PENDING, Act.BAR), *_stay()[3:]),
     Input.VERIFIED: _stay(Act.MARK_VERIFIED),
     Input.FAILED: _stay(),  # one route that the kernel refuses brings no old files back
     Input.CONFIRMED: (
@@ -165,7 +173,11 @@ _ROWS: Final[dict[Input, tuple[Cell, ...]]] = {
     ),
     Input.EXPIRED: (_IN_FORCE, _STANDS_IN, _BACK, _BACK, _REJECTED, _BACK_AGAIN),
     Input.ROLL_BACK: (_ROLLED_BACK,) * len(Phase),
-    Input.TRY_ROLL_BACK: (_ON_TRIAL_BACK,) * len(Phase),
+    Input.TRY_ROLL_BACK: (
+        *(_ON_TRIAL_BACK,) * 2,
+        *_stay(Act.REFUSE)[2:4],  # two trials would have one way back, and nothing would bar what was tried first
+        *(_ON_TRIAL_BACK,) * 2,
+    ),
 }
 TABLE: Final = {(phase, what): cell for what, row in _ROWS.items() for phase, cell in zip(Phase, row, strict=True)}
 
@@ -173,52 +185,79 @@ TABLE: Final = {(phase, what): cell for what, row in _ROWS.items() for phase, ce
 def advance(before: Deployment, what: Input, given: Given = NOTHING_GIVEN) -> Move:
     """What this input makes of a deployment, and what is to be done once that is on disk."""
     phase, act = TABLE[before.phase, what]
-    revision, digest = before.revision, before.digest
+    revision, digest, written = before.revision, before.digest, before.written
     if act is Act.BASE:
-        revision, digest = before.base, given.digest
+        revision, digest, written = before.base, given.digest, before.base_written
     elif act is Act.KEEP or (act in _ENFORCE and given.digest):
-        revision, digest = given.revision, given.digest
-    after = Deployment(phase, revision, digest, barred=_find_barred(before, Cell(phase, act), given))
+        revision, digest, written = given.revision, given.digest, given.written
+    barred = _find_barred(before, Cell(phase, act), given)
+    after = Deployment(phase, revision, digest, barred=barred, written=written)
     if phase in TRIALS:
         is_new = given.until > 0
         until, boot = (given.until, given.boot) if is_new else (before.until, before.boot)
-        after = after._replace(base=before.base if before.is_trial else before.revision, until=until, boot=boot)
+        base = (before.base, before.base_written) if before.is_trial else (before.revision, before.written)
+        after = after._replace(base=base[0], base_written=base[1], until=until, boot=boot)
     return Move(after, act)
 
 
 _ENFORCE: Final = frozenset({Act.FILES, Act.REVISION, Act.BEST})
 
 
+def foretell(before: Deployment, until: float, boot: str) -> Deployment:
+    """What is to be on disk before files are read that are to be tried: whichever they are, they are on trial."""
+    given = Given(before.digest, before.revision, until=until, boot=boot, written=before.written)
+    return advance(before, Input.TRIED, given).after._replace(barred=frozenset({ANY}))
+
+
 def _find_barred(before: Deployment, cell: Cell, given: Given) -> frozenset[str]:
     phase, act = cell
+    base_written = before.base_written if before.is_trial else before.written
     if phase in UNRECORDED:
         return frozenset()
     if phase is Phase.REJECTED and before.phase is Phase.ROLLBACK_PENDING:
-        return frozenset({before.digest})  # what was rolled back for a while is as good as it was
-    if phase is Phase.PENDING and act is Act.FILES:
-        return (before.barred if before.is_trial else frozenset()) | {given.digest}
+        # what was rolled back for a while is as good as it was
+        return frozenset({_choose_name(before.digest, before.written, base_written)})
+    if phase is Phase.PENDING and act in {Act.FILES, Act.BAR}:
+        name = _choose_name(given.digest, given.written, base_written)
+        return (before.barred if before.is_trial else frozenset()) | {name}
     if act is Act.REVISION and given.digest:  # another revision is asked for, in place of these
-        return before.barred | {before.digest, given.on_disk} - {"", given.digest}
+        left = {
+            _choose_name(before.digest, before.written, given.written),
+            _choose_name(given.on_disk, given.on_disk_written, given.written),
+        }
+        return before.barred | left - {"", given.digest, given.written}
     return before.barred
 
 
-def judge_start(recorded: Deployment, digest: str | None) -> Input:
+def _choose_name(digest: str, written: str, other: str) -> str:
+    """By which digest files are barred; ``other`` is that of what the operator wrote in what is enforced instead."""
+    return digest if written == other else written or digest
+
+
+def _is_barred(deployment: Deployment, digest: str, written: str) -> bool:
+    return not deployment.barred.isdisjoint({digest, written} - {""})
+
+
+def judge_start(recorded: Deployment, digest: str | None, written: str = "") -> Input:
     """Which input a start is; ``digest`` is that of the files on disk, None where they are invalid."""
     if digest is None:
         return Input.START_INVALID
-    is_barred = digest in recorded.barred and digest != recorded.digest
+    is_barred = digest != recorded.digest and _is_barred(recorded, digest, written)
     return Input.START_BARRED if is_barred else Input.START
 
 
-def begin(recorded: Deployment, digest: str | None, *, is_over: bool) -> Move:
+def begin(recorded: Deployment, digest: str | None, written: str = "", *, is_over: bool) -> Move:
     """What a start comes to: first the end of a trial that is over, then the files on disk (None: invalid)."""
+    if digest is not None and ANY in recorded.barred:
+        found = _choose_name(digest, written, recorded.base_written)
+        recorded = recorded._replace(barred=recorded.barred - {ANY} | {found})
     before = advance(recorded, Input.EXPIRED).after if is_over else recorded
-    what = judge_start(before, digest)
+    what = judge_start(before, digest, written)
     is_of_files = TABLE[before.phase, what].act is Act.FILES
-    return advance(before, what, Given(digest or "") if is_of_files else NOTHING_GIVEN)
+    return advance(before, what, Given(digest or "", written=written) if is_of_files else NOTHING_GIVEN)
 
 
-def judge_saved(deployment: Deployment, digest: str | None, *, is_followed: bool) -> Input:
+def judge_saved(deployment: Deployment, digest: str | None, written: str = "", *, is_followed: bool) -> Input:
     """Which input files that changed are; ``is_followed``: they come into force without being asked for."""
     if digest is None:
         return Input.INVALID
@@ -226,7 +265,7 @@ def judge_saved(deployment: Deployment, digest: str | None, *, is_followed: bool
         return Input.SAME
     if not is_followed:
         return Input.WAITING
-    return Input.SAVED_BARRED if digest in deployment.barred else Input.SAVED
+    return Input.SAVED_BARRED if _is_barred(deployment, digest, written) else Input.SAVED
 
 
 def is_over(deployment: Deployment, boot: str, now: float) -> bool:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from routed.core.kinds import KINDS
 from routed.model.change import Want
@@ -19,6 +19,8 @@ from routed.model.facts import FactKey
 from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
 from routed.model.prefixes import PrefixSet
 from routed.model.reasons import Reason
+
+MOST_PUT: Final = 256  # sets, of which it is known that they are new
 
 
 class ObjectSet(NamedTuple):
@@ -49,6 +51,9 @@ class Resolution(NamedTuple):
     degraded: Reason | None = None  # why it stands all the same: every alternative is down as well
     withheld: Reason | None = None  # why the file itself keeps it out of force now: what it requires is not so
     again: float | None = None  # when to look again though no fact changes; None: never
+    withdrawn: tuple[tuple[Key, Reason], ...] = ()  # what a check takes away of what it comes to otherwise
+    notes: tuple[tuple[Key, Reason], ...] = ()  # why single objects are just now to be otherwise than they are written
+    held: Reason | None = None  # why what should go by the word of others stays until the operator lets it
 
     def is_as(self, other: Resolution) -> bool:
         """Does it come to the same, whatever was read for that?"""
@@ -57,6 +62,13 @@ class Resolution(NamedTuple):
     def count_objects(self) -> int:
         """How many objects it comes to."""
         return sum(len(group.members) for group in self.sets)
+
+    @property
+    def is_notable(self) -> bool:
+        """Is there more to say of it than that its objects are to stand? Of most there is not."""
+        return bool(
+            self.waiting or self.withheld or self.held or self.degraded or any(one.value is None for one in self.sets)
+        )
 
 
 class Crowd(NamedTuple):
@@ -161,6 +173,12 @@ class Desired:
     changes: int = 0  # how often something was put or dropped
     again: dict[str, float] = field(default_factory=dict)  # entry name → when to look again, where it is to be
     lines: dict[tuple[Kind, Slot, Hashable], int] = field(default_factory=dict)  # how many are wanted in each
+    total: int = 0  # objects of all resolutions, whoever has what several want
+    notable: set[str] = field(default_factory=set)  # entries of which there is more to say than their objects
+    _readers: dict[FactKey, set[str]] = field(default_factory=dict)  # the entries that read each fact
+    _turns: dict[str, int] = field(default_factory=dict)  # in which order the entries came
+    _latest: int = 0  # the last of these
+    _put: list[ObjectSet] | None = None  # since it was asked for; None: too many
     _by_link: dict[int, set[Scope]] | None = None  # made when it is asked for: a host may have thousands of links
 
     def copy(self) -> Desired:
@@ -169,8 +187,10 @@ class Desired:
         for kind, slots in self.wants.items():
             wants[kind] = {slot: there.copy() for slot, there in slots.items()}
         return Desired(
-            dict(self.resolutions), wants, dict(self.clashes), self.changes, dict(self.again), dict(self.lines)
-        )
+            dict(self.resolutions), wants, dict(self.clashes), self.changes, dict(self.again), dict(self.lines),
+            self.total, set(self.notable), {fact: set(names) for fact, names in self._readers.items()},
+            dict(self._turns), self._latest,
+        )  # fmt: skip
 
     def get(self, key: Key) -> Want | None:
         """Who wants the object of this key, if anybody."""
@@ -189,25 +209,76 @@ class Desired:
         entry = resolution.entry
         self.drop(entry.name)
         self.follow(resolution)
+        if self._put is not None:
+            self._put.extend(resolution.sets)
+            if len(self._put) > MOST_PUT:
+                self._put = None
         for group in resolution.sets:
+            if (owner := self._find_other_whole(group, entry.name)) is not None:
+                self.clashes[entry.name] = owner
+                continue
             members = self.wants[group.kind].setdefault(group.slot, Members())
             former = members.add(group.members, Want(entry, group.value, group.also, group.is_in_front))
             if former is not None:
                 self.clashes[entry.name] = former.entry.name
             self._count_in_lines(group, 1)
 
+    def take_put(self) -> list[ObjectSet] | None:
+        """What was put since this was asked last; None where that is a lot."""
+        put, self._put = self._put, []
+        return put
+
+    def settle(self) -> None:
+        """Who wanted what another one has may have it by now."""
+        for name in list(self.clashes):
+            self.put(self.resolutions[name])
+
+    def _find_other_whole(self, group: ObjectSet, name: str) -> str | None:
+        """The other entry that has what these are to stand in: nothing of two entries is mixed there."""
+        find_whole = KINDS[group.kind].find_whole
+        whole = self.get(find_whole(group.slot)) if find_whole is not None else None
+        return None if whole is None or whole.entry.name == name else whole.entry.name
+
     def follow(self, resolution: Resolution) -> None:
         """Note a resolution that comes to the same objects as the former one of its entry."""
         name = resolution.entry.name
+        self._forget(self.resolutions.get(name))
         self.resolutions[name] = resolution
-        self.again.pop(name, None)
+        self._turns.setdefault(name, self._latest + 1)
+        self._latest = max(self._latest, self._turns[name])
+        for fact in resolution.reads:
+            self._readers.setdefault(fact, set()).add(name)
+        self.total += resolution.count_objects()
+        if resolution.is_notable:
+            self.notable.add(name)
         if resolution.again is not None:
             self.again[name] = resolution.again
 
+    def _forget(self, former: Resolution | None) -> None:
+        """What is known of it by other things than its name."""
+        if former is None:
+            return
+        name = former.entry.name
+        self.again.pop(name, None)
+        self.notable.discard(name)
+        self.total -= former.count_objects()
+        for fact in former.reads:
+            readers = self._readers[fact]
+            readers.discard(name)
+            if not readers:
+                del self._readers[fact]
+
+    def list_readers(self, facts: Iterable[FactKey], names: Iterable[str] = ()) -> list[str]:
+        """The entries that read one of these facts, and these, in the order in which they came."""
+        found = {name for fact in facts for name in self._readers.get(fact, ())}
+        found.update(name for name in names if name in self.resolutions)
+        return sorted(found, key=self._turns.__getitem__)
+
     def drop(self, name: str) -> None:
         """Forget the objects of an entry."""
-        self.again.pop(name, None)
         former = self.resolutions.pop(name, None)
+        self._forget(former)
+        self._turns.pop(name, None)
         self.changes += 1
         self._by_link = None
         self.clashes.pop(name, None)
@@ -262,9 +333,8 @@ class Desired:
         """The dumps that show the objects of every entry that read this fact."""
         return {
             scope_of(group.kind, group.slot)
-            for resolution in self.resolutions.values()
-            if fact in resolution.reads
-            for group in resolution.sets
+            for name in self._readers.get(fact, ())
+            for group in self.resolutions[name].sets
         }
 
     def count(self) -> int:
@@ -290,6 +360,6 @@ def scope_of(kind: Kind, slot: Slot) -> Scope:
 
 
 def links_of(group: ObjectSet) -> set[int]:
-    """The ifindexes that the objects of a set stand on. A set whose content waits may stand on any."""
+    """The ifindexes that the objects of a set stand on; none while its content waits."""
     values = [value for value in (group.value, *group.also) if value is not None]
     return KINDS[group.kind].find_links(group.members, values)

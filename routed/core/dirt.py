@@ -1,5 +1,7 @@
 """Dirt: what has to be looked at, and why.
 
+Of several causes for one thing that stays which explains best what is seen of it: ``reasons.choose_cause`` says which.
+
 An object under its key, a whole dump, a source of facts, or everything. Of a key it is known what stands there now, so
 no dump is read for it; many keys are cheaper to read in one dump, and turn into it.
 
@@ -8,19 +10,19 @@ Here must never live: which event makes what dirty (``hear``), or when it is loo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from routed.core.desired import scope_of
-from routed.core.reasons import is_unexplained
+from routed.core.kinds import KINDS
+from routed.core.reasons import FOUND, choose_cause
 from routed.core.rivals import Rivals
-from routed.model.change import Cause
+from routed.model.change import Cause, Nature
 from routed.model.objects import Key, Kind, Member, Scope, Slot, SlotKey, Value
 from routed.model.reasons import Look
 
 STORM: Final = 256  # more events than this at once are a storm, and more dirty keys are cheaper to read in one dump
-FOUND: Final = Cause(None, Look.COMPARISON)
 STORMY: Final = Cause(None, Look.STORM)  # of what no event of its own told
 _NONE: Final[Mapping[Member, Cause]] = {}
 
@@ -56,9 +58,19 @@ class Dirt:
         """Has the host to be asked again what the files need to know of it?"""
         return bool(self.everything or self.sources)
 
-    def cause_of(self, key: Key) -> Cause:
-        """Why an object is looked at."""
-        return self.causes_in(key.kind, key.slot).get(key.member) or self.cause_of_rest(key.kind, key.slot)
+    def cause_of(self, key: Key, nature: Nature | None = None) -> Cause:
+        """Why an object is looked at, of which this is seen; None where that is not known."""
+        kind, slot, member = key
+        return self.weigh(kind, slot, self.causes_in(kind, slot).get(member), nature)
+
+    def weigh(self, kind: Kind, slot: Slot, own: Cause | None, nature: Nature | None) -> Cause:
+        """An object's own cause, if it has any, or that of its dump, whichever explains better what is seen of it."""
+        if own is None:
+            return self.cause_of_rest(kind, slot)
+        of_dump = self.scopes.get(scope_of(kind, slot)) if self.scopes else None
+        if of_dump is None or not KINDS[kind].is_explained_by_dump:
+            return own
+        return choose_cause(own, of_dump, nature)
 
     def causes_in(self, kind: Kind, slot: Slot) -> Mapping[Member, Cause]:
         """Why those objects of a slot are looked at that events told of."""
@@ -69,9 +81,23 @@ class Dirt:
         return self.scopes.get(scope_of(kind, slot)) or self.everything or FOUND
 
     def add_scopes(self, scopes: Iterable[Scope], cause: Cause) -> None:
-        """Make dumps dirty; the first cause stays."""
+        """Make dumps dirty; a cause that explains a loss stays before others, else the first does."""
         for scope in scopes:
-            self.scopes.setdefault(scope, cause)
+            first = self.scopes.setdefault(scope, cause)
+            if first is not cause:
+                self.scopes[scope] = choose_cause(first, cause, Nature.MISSING)
+
+    def learn(self, other: Dirt, scopes: Collection[Scope]) -> None:
+        """What is dirty in another one may explain better what these dumps have shown. It stays dirty there."""
+        for scope in scopes:
+            if heard := other.scopes.get(scope):
+                known = self.scopes.get(scope) or self.everything or FOUND
+                self.scopes[scope] = choose_cause(known, heard, Nature.MISSING)
+        shown = frozenset(scopes) if other.causes else frozenset()
+        for (kind, slot), causes in other.causes.items():
+            if scope_of(kind, slot) in shown:
+                for member, cause in causes.items():
+                    self.note_cause(kind, slot, (member,), cause)
 
     def add_dump_for(self, kind: Kind, slot: Slot, members: Iterable[Member], cause: Cause) -> None:
         """Make the dump dirty that shows these, for their cause; whatever else is found there has none."""
@@ -79,21 +105,21 @@ class Dirt:
         self.note_cause(kind, slot, members, cause)
 
     def note_cause(self, kind: Kind, slot: Slot, members: Iterable[Member], cause: Cause) -> None:
-        """Why these may be looked at, or found in a dump that is read for something else. The first cause stays."""
-        causes, shared = self.causes.setdefault((kind, slot), {}), self.distinct.setdefault(cause, cause)
-        for member in members:
-            causes.setdefault(member, shared)
+        """Why these may be looked at, or found in a dump that is read for something else."""
+        shared = self.distinct.setdefault(cause, cause)
+        _note(self.causes.setdefault((kind, slot), {}), members, shared, Nature.MISSING)
 
     def absorb(self, other: Dirt) -> None:
-        """Take over all that is dirty in another one. Where both have a cause, the one here stays."""
+        """Take over all that is dirty in another one. Where both have a cause, the one here is the first."""
         self.everything = self.everything or other.everything
-        self.scopes = other.scopes | self.scopes
+        for scope, cause in other.scopes.items():
+            self.add_scopes([scope], cause)
         self.stormy |= other.stormy
         self.keys = other.keys | self.keys
         for place, causes in other.causes.items():
             mine = self.causes.setdefault(place, {})
             for member, cause in causes.items():
-                mine.setdefault(member, self.distinct.setdefault(cause, cause))
+                _note(mine, (member,), self.distinct.setdefault(cause, cause), Nature.MISSING)
         self.sources |= other.sources
         self.regained |= other.regained
         self.take_rivals(other)
@@ -104,14 +130,6 @@ class Dirt:
         if taken is not None:
             self.rivals = self.rivals or Rivals()
             self.rivals.absorb(taken)
-
-    def explain(self, scopes: Iterable[Scope], cause: Cause) -> None:
-        """Give this cause to what the kernel took away in these dumps without saying why."""
-        explained = frozenset(scopes)
-        for place, causes in self.causes.items():
-            if scope_of(*place) in explained:
-                shared = self.distinct.setdefault(cause, cause)
-                causes.update({member: shared for member, former in causes.items() if is_unexplained(former)})
 
     def forget(self, kind: Kind, slot: Slot, members: Iterable[Member]) -> None:
         """There is nothing to look at under these keys any more."""
@@ -125,7 +143,7 @@ class Dirt:
     ) -> None:
         """Make keys dirty. ``standing`` is what the last event says of them.
 
-        The first cause stays, until an event says that they are as wanted again: that one has no cause.
+        Their cause stays until an event says that they are as wanted again: that one has none.
         """
         causes = self.causes.setdefault((kind, slot), {})
         if cause is None:
@@ -133,8 +151,7 @@ class Dirt:
                 causes.pop(member, None)
         else:
             shared = self.distinct.setdefault(cause, cause)
-            for member in members:
-                causes.setdefault(member, shared)
+            _note(causes, members, shared, Nature.FOREIGN if standing else Nature.MISSING)
         if len(members) <= STORM:
             for member in members:
                 self.keys[Key(kind, slot, member)] = standing
@@ -145,9 +162,19 @@ class Dirt:
             self.keys.clear()
 
     def take_keys(self, chosen: Iterable[Key]) -> Dirt:
-        """Hand over some of the keys, with why they are dirty; the rest stays."""
+        """Hand over some of the keys, with why they are dirty; the rest stays, and with it the causes of the dumps."""
         taken = Dirt()
-        for key in list(chosen):
-            cause = self.causes[key.kind, key.slot].pop(key.member, None)
-            taken.add_keys(key.kind, key.slot, (key.member,), self.keys.pop(key), cause)
+        for kind, slot, member in list(chosen):
+            standing, cause = self.keys.pop(Key(kind, slot, member)), self.causes[kind, slot].pop(member, None)
+            if cause is not None and self.scopes:
+                cause = self.weigh(kind, slot, cause, Nature.FOREIGN if standing else Nature.MISSING)
+            taken.add_keys(kind, slot, (member,), standing, cause)
         return taken
+
+
+def _note(causes: dict[Member, Cause], members: Iterable[Member], shared: Cause, nature: Nature) -> None:
+    """Give objects this cause, one value for all of them, where no other one explains better what is seen."""
+    for member in members:
+        first = causes.setdefault(member, shared)
+        if first is not shared:
+            causes[member] = choose_cause(first, shared, nature)

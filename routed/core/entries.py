@@ -5,28 +5,43 @@ Here belongs what is asked of every entry. How one of them is resolved stands in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from routed.core.desired import Resolution, Waiting
+from routed.core.for_each import need_members, resolve_each
+from routed.core.membership import find_roster
 from routed.core.needs import (
+    NOTHING_NEEDED,
     Needs,
     join_needs,
     need_behind,
     need_for_route,
     need_for_rule,
     need_for_selectors,
+    need_for_tunnel,
     need_nothing,
     need_own_address,
     need_way,
 )
-from routed.core.requirements import START_WITHIN, decide, need_for_requirements
-from routed.core.resolve import resolve_address, resolve_held_vip, resolve_link, resolve_route, resolve_rule
-from routed.core.services import need_for_service, resolve_service
+from routed.core.requirements import START_WITHIN, decide, list_awaited, need_for_requirements
+from routed.core.resolve import (
+    resolve_address,
+    resolve_held_vip,
+    resolve_link,
+    resolve_route,
+    resolve_rule,
+    resolve_timeouts,
+    resolve_tunnel,
+)
+from routed.core.services import has_server, list_risen, name_server, need_for_service, resolve_service
 from routed.core.vip import resolve_vip
 from routed.model.checks import find_failure
 from routed.model.entries import (
     AddressEntry,
+    EachEntry,
     Entry,
     HeldVipEntry,
     Intent,
@@ -34,9 +49,11 @@ from routed.model.entries import (
     RouteEntry,
     RuleEntry,
     ServiceEntry,
+    TimeoutsEntry,
+    TunnelEntry,
     VipEntry,
 )
-from routed.model.facts import Facts, Freshness
+from routed.model.facts import FactKey, Facts, Freshness
 from routed.model.reasons import NotTold, Outdated, join_reasons
 
 
@@ -46,16 +63,34 @@ class EntryRow(NamedTuple):
     resolve: Callable[[Any, Facts, int], Resolution]  # (entry, facts, our protocol) → objects, or what they wait for
     find_needs: Callable[[Any], Needs] = need_nothing  # what it asks of the host beyond links
     is_announced: bool = False  # are the neighbours told when its addresses come?
-    waits_for_itself: bool = False  # does it say itself what of it waits for checks, and is the rest there meanwhile?
+    waits_for_itself: bool = (
+        False  # does it say itself what of it waits for checks of its parts, and is the rest there?
+    )
+    find_patience: Callable[[Any], float | None] = lambda _entry: None  # seconds that a part which left it may drain
+    # (entry, what it came to, what it comes to) → the names of parts that begin their work, and do it slowly
+    list_risen: Callable[[Any, Resolution, Resolution], Iterable[str]] = lambda *_: ()
+    list_parts: Callable[[Any], Iterable[str]] = lambda _entry: ()  # that the operator may drain, by their names
+    has_part: Callable[[Any, Any, Any], bool] = lambda *_: False  # (entry, slot, member): is it written, wanted or not?
 
 
 ENTRIES: Final[dict[type[Entry], EntryRow]] = {
     AddressEntry: EntryRow(resolve_address, need_behind),
+    EachEntry: EntryRow(resolve_each, need_members),
     HeldVipEntry: EntryRow(resolve_held_vip, need_own_address, is_announced=True),
     LinkEntry: EntryRow(resolve_link),
     RouteEntry: EntryRow(resolve_route, need_for_route),
     RuleEntry: EntryRow(resolve_rule, need_for_rule),
-    ServiceEntry: EntryRow(resolve_service, need_for_service, waits_for_itself=True),
+    ServiceEntry: EntryRow(
+        resolve_service,
+        need_for_service,
+        waits_for_itself=True,
+        find_patience=attrgetter("drain"),
+        list_risen=list_risen,
+        list_parts=lambda entry: map(name_server, entry.servers),
+        has_part=has_server,
+    ),
+    TimeoutsEntry: EntryRow(resolve_timeouts),
+    TunnelEntry: EntryRow(resolve_tunnel, need_for_tunnel),
     VipEntry: EntryRow(resolve_vip, need_way),
 }
 
@@ -68,25 +103,34 @@ def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
     row = ENTRIES[type(entry)]
     if not entry.conditions:
         found = row.resolve(entry, facts, protocol)
-        return _judge_freshness(found, facts) if facts.told else found
+        return _judge_freshness(found, facts, frozenset() if row.waits_for_itself else None) if facts.told else found
     variant, reads, withheld, degraded, note = decide(entry, facts)
     if variant is None:
         return Resolution(entry, reads=reads, withheld=withheld)
     found = row.resolve(variant, facts, protocol)
     notes = join_reasons(one for one in (found.note, note) if one is not None)
-    degraded = degraded or found.degraded
+    degraded, own = degraded or found.degraded, found.reads
     found = found._replace(entry=entry, reads=found.reads | reads, degraded=degraded, note=notes)
-    return found if row.waits_for_itself else _judge_freshness(found, facts)
+    awaited = list_awaited(entry, facts, has_parts=row.waits_for_itself)
+    return _judge_freshness(found, facts, awaited if row.waits_for_itself else awaited | own)
 
 
-def _judge_freshness(found: Resolution, facts: Facts) -> Resolution:
+def _judge_freshness(found: Resolution, facts: Facts, awaited: Container[FactKey] | None = None) -> Resolution:
+    """``awaited`` are the facts without which all of it waits; None: each that was read."""
     read = {key: facts.told[key] for key in sorted(found.reads & facts.told.keys())}
-    loading = {key: fact for key, fact in read.items() if fact.state is Freshness.LOADING}
+    loading = {
+        key: fact
+        for key, fact in read.items()
+        if fact.state is Freshness.LOADING and (awaited is None or key in awaited)
+    }
     patience = max((fact.since for fact in loading.values()), default=0.0) + START_WITHIN
     if found.entry.when_down and found.entry.when_down.keeps and facts.moment >= patience:
         loading = {}  # nobody knows for so long that it counts as up: the file says that the entry is rather kept
     if loading:
-        waiting = [Waiting(NotTold(key.what, key.which, find_failure(fact))) for key, fact in loading.items()]
+        waiting = [
+            Waiting(NotTold(key.what, key.which, find_failure(fact) or find_roster(fact).failure))
+            for key, fact in loading.items()
+        ]
         sets = tuple(group._replace(value=None, also=()) for group in found.sets)
         again = min(patience, found.again or patience) if found.entry.when_down else found.again
         return found._replace(sets=sets, waiting=(*found.waiting, *waiting), again=again)
@@ -95,8 +139,49 @@ def _judge_freshness(found: Resolution, facts: Facts) -> Resolution:
     return found._replace(note=join_reasons([*([found.note] if found.note else []), *old])) if old else found
 
 
+def note_risen(facts: Facts, before: Resolution, after: Resolution) -> Facts:
+    """The facts, with the moment for what begins its work slowly; themselves where nothing does."""
+    entry = after.entry
+    names = list(ENTRIES[type(entry)].list_risen(entry, before, after))
+    if not names:
+        return facts
+    risen = facts.risen.get(entry.name, {}) | dict.fromkeys(names, facts.moment)
+    return facts.put(risen={**facts.risen, entry.name: risen})
+
+
+def list_parts(entry: Entry) -> list[str]:
+    """What of an entry the operator may drain: ``service/api[10.0.0.11:6443]``."""
+    return [f"{entry.name}[{part}]" for part in ENTRIES[type(entry)].list_parts(entry)]
+
+
 def find_needs(intent: Intent) -> Needs:
     """Everything that the entries and selectors of these files have to know."""
-    parts = [ENTRIES[type(entry)].find_needs(entry) for entry in intent.entries]
-    required = [need_for_requirements(entry) for entry in intent.entries if entry.conditions]
-    return join_needs([*parts, *required, need_for_selectors(intent.selectors)])
+    settings = Needs(has_addresses=intent.settings.metrics is not None)  # its address may come
+    return join_needs([*_list_needs(intent.entries), need_for_selectors(intent.selectors), settings])
+
+
+def follow_needs(before: Needs, find_intent: Callable[[], Intent], count: int, moved: Iterable[Entry]) -> Needs:
+    """The same after members made some entries otherwise: ``moved`` are those that are no more, and those that are new.
+
+    ``count`` is how many entries there are; all of them are only asked for where that cannot be told from these.
+    Gateways are many, and most of them stay. One that nobody asks for any more is known for a while yet: until there
+    are twice as many as there are entries.
+    """
+    some = join_needs(list(_list_needs(moved)))
+    rest = replace(some, gateways=frozenset(), has_addresses=False, facts=some.facts - before.facts)
+    if rest != NOTHING_NEEDED or len(before.gateways) > 2 * count:
+        return find_needs(find_intent())
+    if some.gateways <= before.gateways and (before.has_addresses or not some.has_addresses):
+        return before
+    return replace(
+        before,
+        gateways=before.gateways | some.gateways,
+        has_addresses=before.has_addresses or some.has_addresses,
+    )
+
+
+def _list_needs(entries: Iterable[Entry]) -> Iterator[Needs]:
+    for entry in entries:
+        yield ENTRIES[type(entry)].find_needs(entry)
+        if entry.conditions:
+            yield need_for_requirements(entry)

@@ -6,7 +6,7 @@ The guard asks it: deletions count net of what the same entry adds. Sets are kep
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,14 +37,27 @@ class Former:
     def count(self, kind: Kind, slot: Slot, members: Sequence[Member]) -> Counter[str]:
         """How many of these each entry had; of those that nobody had, nothing is said."""
         counts: Counter[str] = Counter()
-        owners = list(reversed(self.sets.get((kind, slot), {}).items()))
+        for name, theirs in self._locate(kind, slot, members):
+            counts[name] += len(theirs)
+        return counts
+
+    def share_out(self, kind: Kind, slot: Slot, members: Sequence[Member]) -> dict[str, set[Member]]:
+        """Which of these each entry had. Of those that nobody had, nothing is said."""
+        shares: dict[str, set[Member]] = {}
+        for name, theirs in self._locate(kind, slot, members):
+            shares.setdefault(name, set()).update(theirs)
+        return shares
+
+    def _locate(self, kind: Kind, slot: Slot, members: Sequence[Member]) -> Iterator[tuple[str, AbstractSet[Member]]]:
+        owners = self.sets.get((kind, slot), {})
         for start in range(0, len(members) if owners else 0, BLOCK):
             left = set(members[start : start + BLOCK])
-            for name, owned in owners:
-                theirs = _find_theirs(left, owned)
-                counts[name] += len(theirs)
-                left -= theirs
-        return +counts
+            for name, owned in reversed(owners.items()):
+                if theirs := _find_theirs(left, owned):
+                    yield name, theirs
+                    left -= theirs
+                    if not left:
+                        break
 
     def find_scopes(self) -> set[Scope]:
         """The dumps that show what is remembered here."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +15,18 @@ from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.entries import OnConflict
 from routed.model.objects import Key, Kind, Member, Slot
 from routed.model.owner import Owner, Stamp, Stamps
-from routed.model.reasons import CarriesSession, FirstContact, Flaw, LeftAlone, Reason, TooMany, WouldFall
+from routed.model.reasons import (
+    CarriesSession,
+    Drained,
+    FirstContact,
+    Flaw,
+    LeftAlone,
+    Reason,
+    TooMany,
+    Withdrawn,
+    WouldFall,
+    is_by_check,
+)
 from routed.model.text import differs_in_mark
 
 LineKey = tuple[Kind, Slot, Hashable]
@@ -37,7 +47,6 @@ class Limits:
     ssh_addresses: frozenset[bytes] = frozenset()  # of this host, on which SSH sessions are
     # (kind, slot, members that nobody wants) → how many of them which entry wanted before
     count_former: Callable[[Kind, Slot, Sequence[Member]], Mapping[str, int]] = lambda *_: {}
-    withheld: AbstractSet[str] = frozenset()  # entries that the file itself keeps out of force now
 
 
 def find_lifeline(drift: Drift, limits: Limits, stamp: Stamp) -> Reason | None:
@@ -122,17 +131,19 @@ def is_dead_end(operation: Operation) -> bool:
 
 
 def limit_deletions(
-    operations: Sequence[Operation], owned: int, limits: Limits
+    operations: Sequence[Operation], owned: int, limits: Limits, beginning: Sequence[Drift] = ()
 ) -> tuple[list[Operation], list[Refusal]]:
     """Hold back the deletions of what no entry wants when they are too many for one pass.
 
+    What begins to drain counts as deleted, and so does what stays for its sake: nothing asks again when it is over.
     Counted net: an entry that exchanges a hundred prefixes for a hundred others deletes nothing. Additions always pass,
     and so does what goes because a check said so: a failover must not be held.
     """
-    surplus = [op for op in operations if _removes_surplus(op) and not _is_withheld(op, limits)]
+    surplus = [op for op in operations if _removes_surplus(op) and not _is_by_check(op)]
     allowed = max(FEW, int(owned * limits.max_deletes))
-    total = sum(len(operation.members) for operation in surplus)
-    if limits.is_forced or total <= allowed or _count_net(operations, surplus, limits) <= allowed:
+    leaving: list[Operation | Drift] = [*surplus, *beginning]
+    total = sum(len(one.members) for one in leaving)
+    if limits.is_forced or total <= allowed or _count_net(operations, leaving, limits) <= allowed:
         return list(operations), []
     reason = TooMany(total, owned, allowed)
     refusals = [
@@ -143,29 +154,28 @@ def limit_deletions(
         )
         for operation in surplus
     ]
+    refusals += [Refusal(drift, reason, by_guard=True) for drift in beginning]
     held = set(map(id, surplus))
     return [operation for operation in operations if id(operation) not in held], refusals
 
 
 def _removes_surplus(operation: Operation) -> bool:
-    return operation.verb is Verb.DELETE and operation.nature is Nature.SURPLUS
-
-
-def _is_withheld(operation: Operation, limits: Limits) -> bool:
-    """Did every one of these belong to an entry that is withheld?"""
-    if not limits.withheld:
+    if operation.nature is not Nature.SURPLUS or operation.verb is not Verb.DELETE:
         return False
-    former = limits.count_former(operation.kind, operation.slot, operation.members)
-    return former.keys() <= limits.withheld and sum(former.values()) == len(operation.members)
+    return not isinstance(operation.reason, Drained)  # that was counted when its drain began
 
 
-def _count_net(operations: Iterable[Operation], surplus: Iterable[Operation], limits: Limits) -> int:
+def _is_by_check(operation: Operation) -> bool:
+    return isinstance(operation.reason, Withdrawn) and is_by_check(operation.reason.why)
+
+
+def _count_net(operations: Iterable[Operation], leaving: Iterable[Operation | Drift], limits: Limits) -> int:
     """Deletions less the additions of the same entry; where the entry is not known, of the same slot."""
     removed: Counter[object] = Counter()
-    for operation in surplus:
-        counts = Counter(limits.count_former(operation.kind, operation.slot, operation.members))
+    for one in leaving:
+        counts = Counter(limits.count_former(one.kind, one.slot, one.members))
         removed.update(counts)
-        removed[operation.slot] += len(operation.members) - counts.total()
+        removed[one.slot] += len(one.members) - counts.total()
     added: Counter[object] = Counter()
     for operation in operations:
         if operation.verb is Verb.ADD and operation.entry is not None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from routed.core.agents import choose_words, judge_agent
 from routed.core.quality import Sample, find_fault, is_good_again, keep, measure
-from routed.model.checks import MEASURED, Check, CheckState, Ruling, Target
+from routed.model.checks import MEASURED, Check, CheckState, CheckType, Ruling, Target
 from routed.model.reasons import IMPOSSIBLE, Finding, Probed, Reason, TooFew
 
 FLAPPING: Final = 600.0  # seconds in which falls count together, and the longest hold
@@ -33,6 +34,7 @@ class Health(NamedTuple):
     held_until: float = 0.0  # not up again before
     samples: tuple[Sample, ...] = ()  # of the last window, where that is measured
     is_poor: bool = False  # it is down although it answers: too much is lost or late
+    words: str = ""  # of an agent: what it said that counts; empty: nothing
 
     @property
     def is_flapping(self) -> bool:
@@ -42,7 +44,7 @@ class Health(NamedTuple):
 
 def note(health: Health, found: Probed, check: Check, now: float, seconds: float = 0.0) -> Health:
     """After one more answer, which took so many seconds."""
-    if found.finding is Finding.LOCAL or found.finding in IMPOSSIBLE:
+    if is_no_answer(found):
         return health._replace(last=found, asked=now)
     is_good = found.finding is Finding.GOOD
     bad = 0 if is_good else health.bad + 1
@@ -51,7 +53,17 @@ def note(health: Health, found: Probed, check: Check, now: float, seconds: float
     if check.type in MEASURED:
         sample = Sample(now, seconds if is_good else None)
         health = health._replace(samples=keep(health.samples, sample, check.window))
-    return _count(_weigh(health, check, now), found, check, now)
+    health = _count(_weigh(health, check, now), found, check, now)
+    return _listen(health, found, check) if check.type is CheckType.AGENT else health
+
+
+def _listen(health: Health, found: Probed, check: Check) -> Health:
+    """An answer that is missing changes nothing, until so many are that it is down."""
+    if health.verdict is not CheckState.UP:
+        return health._replace(words="")
+    if found.finding is not Finding.GOOD:
+        return health
+    return health._replace(words=choose_words(health.words, found.detail, check.step))
 
 
 def _weigh(health: Health, check: Check, now: float) -> Health:
@@ -104,11 +116,20 @@ def find_pause(health: Health, check: Check, now: float) -> float:
     return check.fast if is_in_doubt else check.every
 
 
-def find_impossible(check: Check, healths: Mapping[Target, Health]) -> Probed | None:
-    """Why the check cannot be made here at all; None where at least one target could be asked, or was not yet."""
+def find_impossible(check: Check, healths: Mapping[Target, Health], before: Probed | None = None) -> Probed | None:
+    """Why the check cannot be made here at all; None where at least one target could be asked, or was not yet.
+
+    Where this host was too short of something to find out, it is as ``before``.
+    """
     lasts = [healths.get(target, Health()).last for target in check.targets]
-    is_impossible = all(last is not None and last.finding in IMPOSSIBLE for last in lasts)
-    return lasts[0] if lasts and is_impossible else None
+    if not lasts or not all(map(is_no_answer, lasts)):
+        return None
+    return before if any(last is not None and last.finding is Finding.LOCAL for last in lasts) else lasts[0]
+
+
+def is_no_answer(found: Probed | None) -> bool:
+    """Does it say nothing of who is asked, but of this host alone?"""
+    return found is not None and (found.finding is Finding.LOCAL or found.finding in IMPOSSIBLE)
 
 
 def judge(check: Check, healths: Mapping[Target, Health]) -> Ruling | None:
@@ -117,6 +138,9 @@ def judge(check: Check, healths: Mapping[Target, Health]) -> Ruling | None:
     Those of which nothing is known may still turn out either way.
     """
     each = [healths.get(target, Health()) for target in check.targets]
+    if check.type is CheckType.AGENT:
+        (one,) = each
+        return None if one.verdict is CheckState.UNKNOWN else judge_agent(one.words, one.why)
     up = sum(health.verdict is CheckState.UP for health in each)
     unknown = sum(health.verdict is CheckState.UNKNOWN for health in each)
     if up >= check.need:

@@ -20,17 +20,16 @@ from routed.core.reasons import (
     blame_lost_address,
     blame_removal,
     find_link_change,
-    is_unexplained,
 )
 from routed.core.rivals import Rivals
 from routed.core.sources import BEHIND
 from routed.model.change import Cause, Want
-from routed.model.events import KERNEL, AddressEvent, FactEvent, Ipv6Event, LinkEvent, ObjectEvent
+from routed.model.events import KERNEL, AddressEvent, FactEvent, Ipv6Event, LinkEvent, ObjectEvent, RequestEvent
 from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import family_of
 from routed.model.objects import Key, Kind, LinkMember, LinkSlot
 from routed.model.owner import Stamp, Stamps
-from routed.model.reasons import Deed, Reason, Sign
+from routed.model.reasons import Deed, Sign
 
 IN_LINE: Final = Cause(None, Sign.IN_LINE)
 
@@ -66,8 +65,6 @@ def hear_link(dirt: Dirt, told: LinkEvent | Ipv6Event, facts: Facts, desired: De
     scopes = desired.scopes_on(link.ifindex)
     cause = Cause(KERNEL, find_link_change(before or link, None if event.is_removal else link))
     dirt.add_scopes(scopes, cause)
-    if event.is_removal or not link.is_up:
-        dirt.explain(scopes, cause)
     if not event.is_removal and _is_in_use(link) and not (before and _is_in_use(before)):
         dirt.regained.add(link.ifindex)
     if before and before.name != link.name:
@@ -106,6 +103,28 @@ def hear_behind(dirt: Dirt, event: ObjectEvent, mine: int, identify: Identify) -
     if event.port != mine and (event.is_removal or event.is_replacement):
         deed = Deed.DELETED if event.is_removal else Deed.REPLACED
         dirt.note_cause(event.kind, event.slot, event.members, blame(event, identify, deed))
+
+
+def hear_request(dirt: Dirt, event: RequestEvent, desired: Desired, identify: Identify) -> bool:
+    """Note which dumps will show what was asked for. False: it concerns nothing of ours.
+
+    Who asked and did not say who he is remains unknown: it was not the kernel.
+    """
+    if event.under is not None and desired.get(event.under) is None:
+        return False
+    if event.under is None and not any(map(desired.wants.get, (one.kind for one in event.touched))):
+        return False
+    is_named = event.port != KERNEL
+    cause = Cause(event.port if is_named else None, event.reason, identify(event.port) if is_named else None)
+    for kind, slot, member in event.touched:
+        wants = desired.wants.get(kind, {})
+        if slot is None:
+            dirt.add_scopes({scope_of(kind, one) for one in wants}, cause)
+        elif member is not None:
+            dirt.add_dump_for(kind, slot, (member,), cause)
+        elif slot in wants:
+            dirt.add_dump_for(kind, slot, [one for one, _ in wants[slot].items()], cause)
+    return True
 
 
 def may_open_a_way(event: ObjectEvent, watched: frozenset[bytes], *, is_reach_awaited: bool) -> bool:
@@ -173,21 +192,14 @@ def _hear_removal(dirt: Dirt, event: ObjectEvent, want: Want, desired: Desired, 
     is_a_twin = aliases is Aliases.BESIDE and event.value != want.value
     if row.line is not None and not is_a_twin and desired.stands_in_line(kind, slot, members):
         dirt.add_scopes([scope_of(kind, slot)], IN_LINE)
-    if want.value is None or is_as_wanted(event.value, want):
-        dirt.add_keys(kind, slot, members, (), _blame_removal(dirt, event, identify, Deed.DELETED))
+    is_empty = aliases is Aliases.ALONE and not row.is_told_late
+    if want.value is None or is_as_wanted(event.value, want) or is_empty:
+        dirt.add_keys(kind, slot, members, (), blame_removal(event, identify))
     elif aliases is Aliases.ORDERED:
-        cause = _blame_removal(dirt, event, identify, Sign.DELETED_BELOW)
+        cause = blame_removal(event, identify, Sign.DELETED_BELOW)
         dirt.add_dump_for(kind, slot, members, cause)
     elif aliases is Aliases.ALONE:
         dirt.keys.update((key, ()) for member in members if (key := Key(kind, slot, member)) in dirt.keys)
-
-
-def _blame_removal(dirt: Dirt, event: ObjectEvent, identify: Identify, reason: Reason) -> Cause:
-    cause = blame_removal(event, identify, reason)
-    if not KINDS[event.kind].is_explained_by_dump or not is_unexplained(cause):
-        return cause
-    known = dirt.scopes.get(scope_of(event.kind, event.slot))
-    return known if known and known.port == KERNEL else cause
 
 
 def _hear_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from routed.core.references import list_addresses
 from routed.model.entries import HeldVipEntry
 from routed.model.facts import Facts, HostAddress, Link
-from routed.model.names import CREATABLE
+from routed.model.names import BARE
 from routed.model.net import IPV4, family_of, network_of
 from routed.model.objects import AddressMember
 from routed.model.reasons import AlsoStands, NotFirst, Reason, Stuck, join_reasons
@@ -40,7 +40,7 @@ class Placement(NamedTuple):
 
 def find_place(entry: HeldVipEntry, link: Link, facts: Facts) -> Placement:
     """May this VIP stand on its link now?"""
-    if family_of(entry.address) != IPV4 or link.kind in CREATABLE or link.name == "lo":
+    if family_of(entry.address) != IPV4 or link.kind in BARE or link.name == "lo":
         return Placement(Place.FREE)
     network = network_of(entry.address, entry.prefixlen)
     is_host = entry.prefixlen == len(entry.address) * 8

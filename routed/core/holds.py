@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from routed.core.reasons import is_loss
+from routed.core.reasons import choose_cause, is_loss
 from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause, Drift, Nature
 from routed.model.objects import Key
@@ -46,6 +46,7 @@ class Hold(NamedTuple):
     reason: Reason
     since: float
     attempts: int = 1
+    cause: Cause | None = None  # of what failed: why it is not there
 
 
 def is_mark_alone(drift: Drift) -> bool:
@@ -57,6 +58,12 @@ def is_mark_alone(drift: Drift) -> bool:
         and len(drift.standing) == 1
         and differs_in_mark(drift.kind, drift.standing[0], wanted)
     )
+
+
+def _list_wholes(entry: str) -> tuple[str, ...]:
+    """The table of which this entry is a part: ``route/pods`` of ``route/pods[node2]``."""
+    whole, bracket, _ = entry.partition("[")
+    return (whole,) if bracket else ()
 
 
 @dataclass(slots=True)
@@ -78,7 +85,8 @@ class Holds:
 
     def find(self, key: Key, entry: str, now: float) -> Hold | None:
         """The hold that keeps an object from being touched at this moment."""
-        for subject in (key, entry, ""):
+        subjects: tuple[Subject, ...] = (key, entry, *_list_wholes(entry), "")
+        for subject in subjects:
             hold = self.active.get(subject)
             if hold is not None and hold.until > now and not (subject == "" and entry in self.spared):
                 return hold
@@ -87,12 +95,15 @@ class Holds:
     def is_about(self, key: Key, entry: str) -> bool:
         """Is there a hold on an object, also one whose time is over and that nothing has let go yet?"""
         return bool(self.active) and (
-            key in self.active or entry in self.active or ("" in self.active and entry not in self.spared)
+            key in self.active
+            or any(name in self.active for name in (entry, *_list_wholes(entry)))
+            or ("" in self.active and entry not in self.spared)
         )
 
     def find_pause(self, entry: str) -> Hold | None:
         """The pause of an entry: its own, or that of everything."""
-        for subject in (entry, "") if entry not in self.spared else (entry,):
+        wholes = (entry, *_list_wholes(entry))
+        for subject in (*wholes, "") if entry not in self.spared else wholes:
             hold = self.active.get(subject)
             if hold is not None and hold.why is Why.PAUSED:
                 return hold
@@ -102,12 +113,21 @@ class Holds:
         """Every pause, by the entry's name; the empty one is everything."""
         return {str(subject): hold for subject, hold in self.active.items() if hold.why is Why.PAUSED}
 
+    def list_drained(self, now: float) -> dict[str, dict[str, Paused]]:
+        """The servers that the operator drains, by the names of their entry and of the part."""
+        found: dict[str, dict[str, Paused]] = {}
+        for subject, hold in self.list_pauses().items():
+            if isinstance(hold.reason, Paused) and hold.reason.is_drain and hold.until > now:
+                entry, _, part = subject.removesuffix("]").partition("[")
+                found.setdefault(entry, {})[part] = hold.reason
+        return found
+
     def keeps_back(self, key: Key, drift: Drift, cause: Cause, now: float) -> bool:
         """Is an object left alone that differs in this way, and is looked at for this cause?
 
         A fight is over what the rival does. What the kernel dropped he did not, and nobody fights over a mark.
         """
-        hold = self.find(key, drift.want.entry.name if drift.want else "", now)
+        hold = self.find(key, drift.entry_name, now)
         if hold is None:
             return False
         if hold.why is Why.YIELDED:
@@ -117,14 +137,23 @@ class Holds:
         return True
 
     def note_failure(
-        self, subject: Subject, reason: Reason, now: float, *, is_waiting: bool = False, jitter: float = 0.0
+        self,
+        subject: Subject,
+        reason: Reason,
+        now: float,
+        *,
+        is_waiting: bool = False,
+        jitter: float = 0.0,
+        cause: Cause | None = None,
     ) -> Hold:
         """The kernel said no: try again later, after twice the time of the last attempt."""
         former = self.active.get(subject)
         attempts = former.attempts + 1 if former and former.why in {Why.FAILED, Why.WAITING} else 1
         delay = min(LAST_RETRY, FIRST_RETRY * 2.0 ** (attempts - 1)) * (1 + jitter / 10)
         since = former.since if former and former.reason == reason else now
-        hold = Hold(Why.WAITING if is_waiting else Why.FAILED, now + delay, reason, since, attempts)
+        if cause and former and former.cause:
+            cause = choose_cause(former.cause, cause, Nature.MISSING)
+        hold = Hold(Why.WAITING if is_waiting else Why.FAILED, now + delay, reason, since, attempts, cause)
         self._hold(subject, hold)
         return hold
 
@@ -172,10 +201,21 @@ class Holds:
         return hold
 
     def pause(
-        self, subject: str, words: str, until: float, now: float, author: str = "", *, ruling: bool | None = None
+        self,
+        subject: str,
+        words: str,
+        until: float,
+        now: float,
+        author: str = "",
+        *,
+        ruling: bool | None = None,
+        is_drain: bool = False,
     ) -> None:
-        """The operator's pause, in his words; the empty subject is everything. Of a check: what it counts as."""
-        self._hold(subject, Hold(Why.PAUSED, until, Paused(words, author, ruling), now))
+        """The operator's pause, in his words; the empty subject is everything. Of a check: what it counts as.
+
+        A drain is one of a server, ``service/api[10.0.0.11:6443]``, which gets no new connections.
+        """
+        self._hold(subject, Hold(Why.PAUSED, until, Paused(words, author, ruling, is_drain), now))
         if subject:
             self.spared.discard(subject)
         else:

@@ -7,15 +7,19 @@ event could tell: what stands under a wanted key, what a fact speaks of, and wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from heapq import nlargest
 from itertools import chain, pairwise
+from operator import itemgetter
 from typing import Any, Final
 
-from routed.core.desired import Desired, Members
+from routed.core.desired import Desired, Members, ObjectSet
 from routed.core.kinds import KINDS
 from routed.model.events import PLACE_SIZE, Interest, Span, place_of
 from routed.model.net import ADDRESS_LENGTH, DEFAULT, FAMILIES, network_of
+from routed.model.prefixes import PrefixSet
 
 MOST: Final = 64  # spans of one family; the kernel goes through them for each event
 MANY: Final = 4096  # places; to sort more of them takes longer than others should wait
@@ -24,6 +28,31 @@ MANY: Final = 4096  # places; to sort more of them takes longer than others shou
 def find_interest(desired: Desired, watched: Iterable[bytes], protocols: frozenset[int]) -> Interest:
     """Everything that has to be heard of. ``watched`` are prefixes a route to which changes a fact."""
     return Interest(protocols, {family: join_spans(_find_spans(desired, watched, family)) for family in FAMILIES})
+
+
+def widen(interest: Interest, groups: Iterable[ObjectSet]) -> Interest | None:
+    """The same with these objects, which are wanted besides; None where all has to be found anew.
+
+    What is not wanted any more is still heard of, until that is done.
+    """
+    spans = dict(interest.spans)
+    for group in groups:
+        if not KINDS[group.kind].are_prefixes:
+            continue
+        family = group.slot.family
+        if isinstance(group.members, PrefixSet) or len(group.members) > MOST or DEFAULT[family] in group.members:
+            return None
+        prefixes: AbstractSet[Any] = group.members
+        places = {place_of(prefix) for prefix in prefixes}
+        fresh = [place for place in places if not _is_covered(place, spans[family])]
+        if fresh:
+            spans[family] = join_spans([*spans[family], *((place, place) for place in fresh)])
+    return interest if spans == interest.spans else interest._replace(spans=spans)
+
+
+def _is_covered(place: int, spans: Sequence[Span]) -> bool:
+    at = bisect_right(spans, place, key=itemgetter(0)) - 1
+    return at >= 0 and place <= spans[at][1]
 
 
 def join_spans(spans: Iterable[Span]) -> tuple[Span, ...]:

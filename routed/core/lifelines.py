@@ -11,7 +11,7 @@ default routes of a table of an ``Exact``, and what stands in a table for an add
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -21,7 +21,7 @@ from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb, Want
 from routed.model.lookup import PLAIN, Around, Decision, Exact, Flow, Lookup, Question
 from routed.model.net import DEFAULT, family_of, is_inside, network_of
-from routed.model.objects import Key, Kind, Member, RouteSlot, RuleMember, Standing
+from routed.model.objects import Key, Kind, LinkMember, LinkSlot, Member, RouteSlot, RuleMember, Standing
 from routed.model.prefixes import Packed
 from routed.model.reasons import CutsOff, Lifeline, Reason
 
@@ -46,9 +46,11 @@ class Guarded:
     is_wanted: Callable[[Key, str], bool]
     origin_of: Callable[[Operation, Member], str] = lambda _operation, _member: ""  # the line that lists it, if known
     spared: Callable[[Key], bool] = lambda _key: False  # was it ours before, with this lifeline there?
+    find_index: Callable[[str], int] = lambda _link: 0  # the ifindex of a link, 0 where there is none
 
 
 Keeping: TypeAlias = Generator[Lookup, Any, Plan]
+_Loss: TypeAlias = tuple[Operation, Member]  # by what a route goes: the route itself, or the link that it stands on
 
 
 @dataclass(slots=True)
@@ -136,26 +138,27 @@ def _hold_back_one(draft: _Draft, lived: Lived, guarded: Guarded) -> Generator[L
     is_touched = any(is_dead_end(one.operation) for one in added if one.operation)
     rule_operations = list(of_kind(draft.operations, Kind.RULE, family))
     removals = [one for one in of_kind(draft.operations, Kind.ROUTE, family) if one.verb is Verb.DELETE]
+    falling = dict(_find_falling(draft, guarded))
     if lived.why is not Lifeline.SESSION:
-        removals = []
-    if not (is_touched or rule_operations or removals):
+        removals, falling = [], {}
+    if not (is_touched or rule_operations or removals or falling):
         return False
     now = yield from _find_present(lived)
     if now is None:
         return False  # there is no way that could be taken
-    removal = _find_removal(removals, now)
-    standing = [] if removal or _is_replaced(now, added) else [_Candidate(now)]
+    loss = _find_loss(removals, falling, now)
+    standing = [] if loss or _is_replaced(now, added) else [_Candidate(now)]
     rules = _merge_rules(guarded.rules(family), rule_operations)
-    if removal:
+    if loss:
         for table in dict.fromkeys(rule.table for rule, _ in rules if rule.action == names.TO_TABLE):
             left: Sequence[Standing] = yield Around(lived.address, table)
-            standing += [_Candidate(one) for one in left if one != now and not _find_removal(removals, one)]
+            standing += [_Candidate(one) for one in left if one != now and not _find_loss(removals, falling, one)]
     fate = _decide(lived, rules, [*added, *standing])
-    culprit = _find_culprit(fate, removal, now)
+    culprit = _find_culprit(fate, loss)
     if culprit is None:
         return False
     operation, member = culprit
-    if operation is not removal and guarded.spared(Key(operation.kind, operation.slot, member)):
+    if culprit is not loss and guarded.spared(Key(operation.kind, operation.slot, member)):
         return False
     draft.hold_back(operation, member, CutsOff(lived.why, lived.address, guarded.origin_of(operation, member)))
     return True
@@ -202,12 +205,23 @@ def of_kind(operations: Iterable[Operation], kind: Kind, family: int) -> Iterato
     return (one for one in operations if one.kind is kind and one.slot.family == family)
 
 
-def _find_removal(removals: Iterable[Operation], standing: Standing) -> Operation | None:
+def _find_falling(draft: _Draft, guarded: Guarded) -> Iterator[tuple[int, _Loss]]:
+    """The links that the plan takes away, by ifindex: what stands on one goes with it."""
+    for operation in of_kind(draft.operations, Kind.LINK, LinkSlot().family):
+        for member in operation.members if operation.verb is Verb.DELETE else ():
+            assert isinstance(member, LinkMember)
+            if index := guarded.find_index(member.name):
+                yield index, (operation, member)
+
+
+def _find_loss(removals: Iterable[Operation], falling: Mapping[int, _Loss], standing: Standing) -> _Loss | None:
+    """By what of a plan a route goes; the route itself first."""
     for operation in removals:
         is_it = operation.slot == standing.slot and operation.value == standing.value
         if is_it and standing.member in operation.members:
-            return operation
-    return None
+            return operation, standing.member
+    fallen = [falling.get(hop.dev) for hop in standing.value.hops] if falling else []
+    return fallen[0] if all(fallen) and fallen else None
 
 
 def _is_replaced(now: Standing, added: Iterable[_Candidate]) -> bool:
@@ -261,7 +275,7 @@ def _rank(one: _Candidate) -> tuple[int, int]:
     return -one.standing.member[-1], _metric_of(one.standing)
 
 
-def _find_culprit(fate: _Fate, removal: Operation | None, now: Standing) -> tuple[Operation, Member] | None:
+def _find_culprit(fate: _Fate, loss: _Loss | None) -> _Loss | None:
     """The operation, and the member of it, that would cut the lifeline off."""
     if fate.candidate is not None:
         is_dropped = fate.candidate.standing.value.type in DEAD_ENDS
@@ -271,7 +285,7 @@ def _find_culprit(fate: _Fate, removal: Operation | None, now: Standing) -> tupl
             return None
     elif fate.rule is not None:
         return (fate.operation, fate.rule) if fate.operation is not None else None
-    return (removal, now.member) if removal is not None else None
+    return loss
 
 
 def _drift_of(operation: Operation, member: Member) -> Drift:

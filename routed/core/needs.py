@@ -10,7 +10,18 @@ from dataclasses import dataclass, replace
 
 from routed.core.behind import list_prefixes
 from routed.core.vip import find_beside
-from routed.model.entries import AddressEntry, Entry, HeldVipEntry, How, RouteEntry, RuleEntry, Selector, VipEntry, When
+from routed.model.entries import (
+    AddressEntry,
+    Entry,
+    HeldVipEntry,
+    How,
+    RouteEntry,
+    RuleEntry,
+    Selector,
+    TunnelEntry,
+    VipEntry,
+    When,
+)
 from routed.model.facts import FactKey
 from routed.model.net import DEFAULT, network_of
 
@@ -27,18 +38,19 @@ class Needs:
     has_selectors: bool = False
     has_default_routes: bool = False
     has_drivers: bool = False
+    has_parts: bool = False  # that the operator may drain
     service_addresses: frozenset[bytes] = frozenset()
     facts: frozenset[FactKey] = frozenset()  # that sources deliver
     behind: frozenset[bytes] = frozenset()  # destinations of the routes that stand behind the addresses of the files
     watched: frozenset[bytes] = frozenset()  # prefixes: a route to one of them changes an answer; of all together only
 
 
-_NOTHING = Needs()
+NOTHING_NEEDED = Needs()
 
 
 def need_nothing(_entry: Entry) -> Needs:
     """Links are enough."""
-    return _NOTHING
+    return NOTHING_NEEDED
 
 
 def need_for_route(entry: RouteEntry) -> Needs:
@@ -48,12 +60,17 @@ def need_for_route(entry: RouteEntry) -> Needs:
     """
     gateways = frozenset(hop.via for hop in entry.hops if hop.via and not hop.dev)
     has_addresses = bool(entry.src or entry.src_of) or any(hop.via for hop in entry.hops)
-    return Needs(gateways=gateways, has_addresses=has_addresses) if has_addresses else _NOTHING
+    return Needs(gateways=gateways, has_addresses=has_addresses) if has_addresses else NOTHING_NEEDED
 
 
 def need_for_rule(entry: RuleEntry) -> Needs:
     """``from = "@name"`` is an address of the host."""
-    return Needs(has_addresses=True) if entry.source_of else _NOTHING
+    return Needs(has_addresses=True) if entry.source_of else NOTHING_NEEDED
+
+
+def need_for_tunnel(_entry: TunnelEntry) -> Needs:
+    """``local`` is an address of the host."""
+    return Needs(has_addresses=True)
 
 
 def need_behind(entry: AddressEntry) -> Needs:
@@ -96,7 +113,7 @@ def need_for_selectors(selectors: Iterable[Selector]) -> Needs:
 
 def join_needs(parts: Sequence[Needs]) -> Needs:
     """All of them together."""
-    asking = [part for part in parts if part is not _NOTHING]
+    asking = [part for part in parts if part is not NOTHING_NEEDED]
     destinations = frozenset().union(*(part.destinations for part in asking))
     has_default_routes = any(part.has_default_routes for part in asking)
     zeros = {prefix[:-1] for prefix in DEFAULT.values()} if has_default_routes else set()
@@ -106,6 +123,7 @@ def join_needs(parts: Sequence[Needs]) -> Needs:
         vips=tuple(vip for part in asking for vip in part.vips),
         held=tuple(vip for part in asking for vip in part.held),
         has_addresses=any(part.has_addresses for part in asking),
+        has_parts=any(part.has_parts for part in asking),
         has_selectors=any(part.has_selectors for part in asking),
         has_default_routes=has_default_routes,
         has_drivers=any(part.has_drivers for part in asking),

@@ -6,21 +6,24 @@ the entry (observe, once, refuse), what is held, and the guard are asked before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from routed.core.drain import begin_drains
 from routed.core.guard import Limits, LineKey, find_lifeline, find_stuck_lines, limit_deletions, line_of
 from routed.core.kinds import KINDS
 from routed.core.kinds.cures import find_reason
 from routed.core.kinds.lines import Line
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
-from routed.model.entries import Enforce, OnConflict
+from routed.model.drain import NOTHING_LEAVES, Leaving, Stay
+from routed.model.entries import Enforce, Entry, OnConflict
 from routed.model.lifetime import BootTime, Passing
 from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.owner import Stamps
-from routed.model.reasons import Flaw, LeftAlone, Observed, Reason
+from routed.model.reasons import Drained, Flaw, LeftAlone, Observed, Reason
 
 NO_BOOT: Final = BootTime("", 0.0)
 
@@ -34,14 +37,18 @@ class Policy:
     owned: int = 0  # objects in the kernel that carry our mark
     new_entries: Container[str] = field(default_factory=frozenset)  # not in force yet since start or reload
     why_surplus_stays: Reason | None = None  # while what no entry wants must not go
+    why_unsettled: Reason | None = None  # while it is not known who is no member: what nobody is known for stays
     is_undecided: bool = False  # an interface of the files could be several: whose objects are surplus is not known
     is_held: Callable[[Key, Drift], bool] | None = None  # is an object in this drift left alone for now?
     displaced: Mapping[Key, Value] = field(default_factory=dict)  # what our objects took the place of; see ``Passing``
-    # (kind, slot, members) → which entry of the files does not want them just now, and why
-    find_withdrawal: Callable[[Kind, Slot, Sequence[Member]], Reason | None] = lambda _kind, _slot, _members: None
+    # (kind, slot, members that nobody wants) → these by the entries that they belong to all the same
+    share_out: Callable[[Kind, Slot, Sequence[Member]], Iterable[tuple[Entry | None, Sequence[Member]]]] | None = None
+    # why the entry that it belongs to does not want it just now
+    find_withdrawal: Callable[[Drift], Reason | None] = lambda _drift: None
     find_moment: Callable[[], BootTime] = lambda: NO_BOOT  # by which lifetimes are counted
     is_place_wanted: Callable[[Kind, Slot, Hashable], bool] = lambda *_: False  # of something that stands in a line
     find_conflict: Callable[[Key], Reason | None] = lambda _key: None  # why somebody else has the place of ours
+    leaving: Leaving = NOTHING_LEAVES  # what no entry wants, and stays for now
 
 
 def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -> Plan:
@@ -49,37 +56,77 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
     operations: list[Operation] = []
     refusals: list[Refusal] = []
     left_alone: list[Drift] = []
-    given = list(drifts)
+    draining: list[Refusal] = []
+    given = [part for drift in drifts for part in _split_by_entry(drift, policy)]
     stuck = find_stuck_lines(given, partial(_is_left, policy), policy.limits, policy.stamps)
-    for drift in given:
+    wholes: dict[Key, Reason | None] = {}  # what others stand in, if it is in drift itself: why it is left alone
+    for drift in sorted(given, key=_stands_in_another):
         remaining, held = _split_held(drift, policy)
         if held is not None:
             left_alone.append(held)
-        if remaining is None:
-            continue
-        refusal = _find_stuck(remaining, stuck) or _find_refusal(remaining, policy)
-        refusal = refusal or _refuse_part(remaining, given, refusals, policy)
+        refusal = remaining and (
+            _find_stuck(remaining, stuck) or _find_refusal(remaining, policy) or _refuse_part(remaining, wholes, policy)
+        )
+        if KINDS[drift.kind].has_parts:
+            wholes |= {Key(drift.kind, drift.slot, one): refusal and refusal.reason for one in drift.members}
         if refusal is not None:
             refusals.append(refusal)
-        elif remaining.nature is Nature.SURPLUS:
-            operations += _let_go(remaining, policy)
-        else:
+        elif remaining is not None and remaining.nature is Nature.SURPLUS:
+            staying, going = _split_leaving(remaining, policy.leaving)
+            draining += staying
+            operations += (operation for drift in going for operation in _let_go(drift, policy))
+        elif remaining is not None:
             operations += _cure(remaining, policy)
-    allowed, kept = limit_deletions(operations, policy.owned, policy.limits)
-    return Plan(tuple(sorted(allowed, key=_rank)), (*refusals, *kept), tuple(left_alone), tuple(notes))
+    beginning = [one for one in draining if _begins(one.drift, policy.leaving)]
+    allowed, kept = limit_deletions(operations, policy.owned, policy.limits, [one.drift for one in beginning])
+    if kept:
+        draining = [one for one in draining if not _begins(one.drift, policy.leaving)]
+    return Plan(
+        _sort([*begin_drains(draining, policy.leaving), *allowed]),
+        (*refusals, *kept),
+        tuple(left_alone),
+        tuple(notes),
+        draining=tuple(draining),
+        leaving=policy.leaving,
+    )
+
+
+def _split_by_entry(drift: Drift, policy: Policy) -> Iterator[Drift]:
+    """What nobody wants may belong to an entry all the same, whose word and whose pause hold for it."""
+    if drift.want is not None or policy.share_out is None:
+        yield drift
+        return
+    for entry, members in policy.share_out(drift.kind, drift.slot, drift.members):
+        yield (
+            drift
+            if entry is None and len(members) == len(drift.members)
+            else drift._replace(whose=entry, members=members)
+        )
 
 
 def _cure(drift: Drift, policy: Policy) -> list[Operation]:
     return KINDS[drift.kind].cure(drift, policy.stamps[drift.kind])
 
 
-def _rank(operation: Operation) -> tuple[bool, int, int]:
+def _sort(operations: Sequence[Operation]) -> tuple[Operation, ...]:
+    claims = {_find_claim(operation) for operation in operations if operation.verb is not Verb.DELETE} - {None}
+    return tuple(sorted(operations, key=partial(_rank, claims)))
+
+
+def _find_claim(operation: Operation) -> Hashable:
+    """What nothing else of its kind may have beside it."""
+    claim = KINDS[operation.kind].find_claim(operation.value)
+    return None if claim is None else (operation.kind, claim)
+
+
+def _rank(claims: Container[Hashable], operation: Operation) -> tuple[bool, int, int]:
     """Additions before deletions; kinds in their order, and each kind's own within it; deletions in reverse.
 
-    What others would go with is taken away before any of its kind is put. What has one rank stays as it is given.
+    What others would go with is taken away before any of its kind is put, and so is what has what one of these
+    ``claims``. What has one rank stays as it is given.
     """
-    is_deletion = operation.verb is Verb.DELETE
-    if is_deletion and operation.nature is Nature.OUT_OF_ORDER:
+    is_deletion = operation.takes_away
+    if is_deletion and (operation.nature is Nature.OUT_OF_ORDER or _find_claim(operation) in claims):
         return (False, KINDS[operation.kind].rank, -1)
     sign = -1 if is_deletion else 1
     row = KINDS[operation.kind]
@@ -105,7 +152,11 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
     if drift.want is None:
         if policy.why_surplus_stays is not None:
             return Refusal(drift, policy.why_surplus_stays, by_guard=False)
-        return Refusal(drift, LeftAlone.UNDECIDED, by_guard=False) if policy.is_undecided else None
+        if policy.why_unsettled is not None and not _is_known(drift, policy):
+            return Refusal(drift, policy.why_unsettled, by_guard=False)
+        if policy.is_undecided:
+            return Refusal(drift, LeftAlone.UNDECIDED, by_guard=False)
+        return _find_word(drift)
     enforce = drift.want.entry.enforce
     if enforce is Enforce.OBSERVE:
         return Refusal(drift, Observed(LeftAlone.OBSERVED, find_reason(drift)), by_guard=False)
@@ -118,26 +169,40 @@ def _find_refusal(drift: Drift, policy: Policy) -> Refusal | None:
     return Refusal(drift, lifeline, by_guard=drift.want.entry.on_conflict is not OnConflict.REFUSE)
 
 
+def _is_known(drift: Drift, policy: Policy) -> bool:
+    """Is it known which entries wanted all of this before?"""
+    former = policy.limits.count_former(drift.kind, drift.slot, drift.members)
+    return sum(former.values()) == len(drift.members)
+
+
+def _find_word(drift: Drift) -> Refusal | None:
+    """What the entry says of a surplus that belongs to it. To take away what it put once is no repair."""
+    if drift.whose is None:
+        return None
+    if drift.whose.enforce is Enforce.OBSERVE:
+        return Refusal(drift, Observed(LeftAlone.OBSERVED, find_reason(drift)), by_guard=False)
+    if drift.whose.enforce is Enforce.ONCE and _stands_in_another(drift):
+        return Refusal(drift, Observed(LeftAlone.ONCE, find_reason(drift)), by_guard=False)
+    return None
+
+
 def _is_left(policy: Policy, drift: Drift) -> bool:
     """Is any of this held, or left alone by the word of its entry?"""
     return _split_held(drift, policy)[1] is not None or _find_refusal(drift, policy) is not None
 
 
-def _refuse_part(drift: Drift, given: Iterable[Drift], refusals: Iterable[Refusal], policy: Policy) -> Refusal | None:
+def _stands_in_another(drift: Drift) -> bool:
+    return KINDS[drift.kind].find_whole is not None
+
+
+def _refuse_part(drift: Drift, wholes: Mapping[Key, Reason | None], policy: Policy) -> Refusal | None:
     """Nothing is put into what somebody else has in the place of ours."""
     find_whole = KINDS[drift.kind].find_whole
     if find_whole is None or drift.want is None:
         return None
     whole = find_whole(drift.slot)
-    if any(_speaks_of(one, whole) for one in given):
-        reason = next((one.reason for one in refusals if _speaks_of(one.drift, whole)), None)
-    else:
-        reason = policy.find_conflict(whole)
+    reason = wholes[whole] if whole in wholes else policy.find_conflict(whole)
     return None if reason is None else Refusal(drift, reason, by_guard=False)
-
-
-def _speaks_of(drift: Drift, key: Key) -> bool:
-    return (drift.kind, drift.slot) == key[:2] and key.member in drift.members
 
 
 def _find_stuck(drift: Drift, stuck: Mapping[LineKey, Reason]) -> Refusal | None:
@@ -148,11 +213,36 @@ def _find_stuck(drift: Drift, stuck: Mapping[LineKey, Reason]) -> Refusal | None
 
 def _let_go(drift: Drift, policy: Policy) -> list[Operation]:
     """What nobody wants goes; where an entry does not want it just now, that is the reason."""
-    why = policy.find_withdrawal(drift.kind, drift.slot, drift.members)
+    why = _find_end(drift, policy) or policy.find_withdrawal(drift)
     operations = _put_back_or_delete(drift, policy)
     if why is None:
         return operations
     return [one._replace(reason=why) if one.verb is Verb.DELETE else one for one in operations]
+
+
+def _split_leaving(drift: Drift, leaving: Leaving) -> tuple[list[Refusal], list[Drift]]:
+    """What stays for now, by why it does, and what goes, by why it does not stay any longer."""
+    if not (leaving.stays or leaving.over):
+        return [], [drift]
+    staying: defaultdict[Stay, list[Member]] = defaultdict(list)
+    going: defaultdict[bool | None, list[Member]] = defaultdict(list)
+    for member in drift.members:
+        key = Key(drift.kind, drift.slot, member)
+        stay = leaving.stays.get(key)
+        (going[leaving.over.get(key)] if stay is None else staying[stay._replace(value=None)]).append(member)
+    parts = (Refusal(drift._replace(members=tuple(some)), one.reason, by_guard=False) for one, some in staying.items())
+    return list(parts), [drift._replace(members=tuple(some)) for some in going.values()]
+
+
+def _begins(drift: Drift, leaving: Leaving) -> bool:
+    """Does what stays begin to leave only now? All members of a drift do, or none."""
+    return leaving.stays[Key(drift.kind, drift.slot, drift.members[0])].is_new
+
+
+def _find_end(drift: Drift, policy: Policy) -> Reason | None:
+    """That it was drained; all members of a drift were, or none."""
+    is_empty = policy.leaving.over.get(Key(drift.kind, drift.slot, drift.members[0])) if policy.leaving.over else None
+    return None if is_empty is None else Drained(is_empty)
 
 
 def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:

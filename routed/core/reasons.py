@@ -5,11 +5,13 @@ Pure: events and facts in, causes out. Here must never live: what an event makes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Final
 
 from routed.core.kinds import KINDS
+from routed.core.sources import DRAIN
 from routed.model.change import Cause, Nature
+from routed.model.checks import find_ruling
 from routed.model.events import KERNEL, AddressEvent, ObjectEvent
 from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import IPV4, family_of
@@ -17,6 +19,7 @@ from routed.model.process import Process
 from routed.model.reasons import (
     AddressChange,
     AddressTurn,
+    AgentSaid,
     CallFailed,
     Chosen,
     Deed,
@@ -30,6 +33,7 @@ from routed.model.reasons import (
 )
 
 Identify = Callable[[int], Process | None]  # who is behind a port id now?
+FOUND: Final = Cause(None, Look.COMPARISON)
 
 
 def identify_nobody(_port: int) -> None:
@@ -63,11 +67,6 @@ def blame_lost_address(event: AddressEvent, facts: Facts, mine: int, identify: I
     return Cause(KERNEL, reason, None if event.port in {mine, KERNEL} else identify(event.port))
 
 
-def is_unexplained(cause: Cause) -> bool:
-    """Does a cause only say that something went? Another event may say why."""
-    return not cause.port and cause.reason in {Deed.DELETED, Sign.UNTOLD}
-
-
 _LOSSES: Final = frozenset({Sign.EXPIRED, Sign.DELETED_BELOW, Deed.DELETED})
 
 
@@ -80,10 +79,50 @@ def is_loss(cause: Cause) -> bool:
     return cause.port == KERNEL and is_lost
 
 
+_STRANGE: Final = frozenset({Nature.FOREIGN, Nature.BEHIND})
+_SURE, _LIKELY, _PERHAPS, _BARE, _NOT = 4, 3, 2, 1, 0  # how well a cause explains that something of ours is not there
+# Of what nobody did, or the kernel. What is not here explains nothing: what came, a look, another fact.
+_EXPLAINS: Final[Mapping[Hashable, int]] = {
+    AddressTurn.REMOVED: _SURE,
+    AddressTurn.REMOVED_BY_US: _SURE,
+    AddressTurn.EXPIRED: _SURE,
+    LinkTurn.DELETED: _SURE,
+    LinkTurn.WENT_DOWN: _SURE,
+    Sign.EXPIRED: _SURE,
+    LinkTurn.LOST_CARRIER: _LIKELY,
+    LinkTurn.CHANGED: _LIKELY,  # a VRF or an MTU for which there is no IPv6 takes routes away
+    Deed.REPLACED: _LIKELY,
+    Deed.DELETED: _BARE,  # it went: another event may say why
+    Sign.UNTOLD: _BARE,
+    Sign.DELETED_BELOW: _BARE,
+}
+_TAKES_AWAY: Final = frozenset({Deed.DELETED, Deed.REPLACED, Sign.DEFAULT_RULE})
+
+
+def choose_cause(first: Cause, other: Cause, nature: Nature | None) -> Cause:
+    """Of two causes for one thing that which explains better what is seen of it; the first where both do alike.
+
+    A loss explains that something is missing, and an arrival does not. With somebody's object in our place it is the
+    other way round. ``nature`` is None where it is not known what is seen.
+    """
+    return other if _weigh(other, nature) > _weigh(first, nature) else first
+
+
 def find_fitting(cause: Cause, nature: Nature) -> Cause:
     """The cause, where it can be that of such a drift: what went took something away, and put nobody's object there."""
-    is_strange = nature in {Nature.FOREIGN, Nature.BEHIND}
-    return Cause(None, Look.COMPARISON) if is_strange and is_loss(cause) else cause
+    return FOUND if nature in _STRANGE and is_loss(cause) else cause
+
+
+def _weigh(cause: Cause, nature: Nature | None) -> int:
+    reason = cause.reason
+    if nature in _STRANGE:
+        return _NOT if is_loss(cause) else _BARE
+    if isinstance(reason, Look):
+        return _NOT
+    if cause.port:  # somebody's deed is told, unless it put something there and that has gone too
+        return _SURE if nature is not Nature.MISSING or reason in _TAKES_AWAY else _PERHAPS
+    turn = reason.turn if isinstance(reason, (AddressChange, LinkChange)) else reason
+    return _EXPLAINS.get(turn, _NOT)
 
 
 def find_link_change(before: Link | None, after: Link | None) -> LinkChange:
@@ -106,7 +145,8 @@ def explain_facts(changed: Iterable[FactKey], before: Facts, after: Facts) -> Ca
 
     A loss is the kernel's reason to drop what stood on it, so it is told as such.
     """
-    by_name = sorted((str(fact.what), fact.which) for fact in changed if isinstance(fact.which, str))
+    named = [(str(fact.what), fact.which) for fact in changed if isinstance(fact.which, str)]
+    by_name = sorted(named, key=lambda name: (_is_agents(FactKey(*name), before, after), name))
     links = [name for what, name in by_name if what == "link"]
     if links:
         old, new = (_find_link(facts, links[0]) for facts in (before, after))
@@ -116,14 +156,21 @@ def explain_facts(changed: Iterable[FactKey], before: Facts, after: Facts) -> Ca
         if what == "selector":
             choice = after.chosen.get(name)
             return Cause(None, Chosen(name, choice.name if choice and choice.dev else ""))
-        if FactKey(what, name) in after.told:
-            return Cause(None, FactChanged(what, name))
+        if FactKey(what, name) in after.told or what == DRAIN:
+            is_agents = _is_agents(FactKey(what, name), before, after)
+            return Cause(None, AgentSaid(name) if is_agents else FactChanged(what, name))
     addresses = sorted(fact.which for fact in changed if fact.what == "address" and isinstance(fact.which, bytes))
     if addresses:
         has_gone = addresses[0] not in {member.address for member in after.addresses}
         turn = AddressTurn.REMOVED if has_gone else AddressTurn.CAME
         return Cause(KERNEL if has_gone else None, AddressChange(turn, addresses[0]))
     return Cause(None, Sign.GATEWAY if any(f.what == "gateway" for f in changed) else Sign.OTHER_WAY)
+
+
+def _is_agents(key: FactKey, before: Facts, after: Facts) -> bool:
+    """Does the agent of a server tell it?"""
+    rulings = (find_ruling(facts.find(key)) for facts in (before, after))
+    return any(one.share is not None or one.is_unanswered for one in rulings if one)
 
 
 def find_failure(error: Exception) -> CallFailed | Defect:

@@ -1,4 +1,4 @@
-"""What ``@name`` means in an entry: a link, or an address of that link.
+"""What ``@name`` means in an entry: a link, or an address of that link. And on which link a gateway is.
 
 Where a plain name stands in place of ``@name``, it means the link of that name. Every function that finds nothing says
 why, so that a person can act on it.
@@ -56,6 +56,18 @@ def list_reads(word: str, facts: Facts) -> set[FactKey]:
     link = facts.links.get(choice.dev) if choice else None
     here = {FactKey("link", link.name)} if link else {FactKey("link", choice.dev)} if choice and choice.dev else set()
     return {FactKey("selector", word[1:])} | here
+
+
+def find_link_towards(gateway: bytes, facts: Facts) -> Link | None:
+    """The link that the kernel has the gateway on."""
+    where = facts.gateways.get(gateway)
+    return facts.links.get(where.dev) if where and where.is_onlink else None
+
+
+def list_gateway_reads(gateway: bytes, facts: Facts) -> set[FactKey]:
+    """The facts that :func:`find_link_towards` reads."""
+    where = facts.gateways.get(gateway)
+    return {FactKey("gateway", gateway)} | ({FactKey("link", where.dev)} if where else set())
 
 
 def list_addresses(link: Link, families: Iterable[int], facts: Facts) -> list[HostAddress]:

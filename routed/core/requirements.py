@@ -3,7 +3,7 @@
 Unmet, the entry is withheld: it comes to no objects, and the ordinary plan takes those that stand away. A route may
 stay under another metric, or stay as it is where every alternative is down as well; a leg is left out of its route. Not
 known yet, it waits, and what stands is left alone; ``core.entries`` says so of every fact. A check whose own way is
-gone, its link or its source, is down at once: no question is needed for that.
+gone, so that no question can be put, is down at once, unless somebody says that it is up.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from routed.core.needs import Needs
-from routed.core.paths import find_link_towards, find_source
-from routed.core.references import find_link, is_reference, list_reads
-from routed.model.checks import find_ruling, key_of
+from routed.core.paths import may_have_source
+from routed.core.references import find_link, find_link_towards, is_reference, list_gateway_reads, list_reads
+from routed.model.checks import Ruling, find_ruling, key_of
 from routed.model.entries import Entry, HopSpec, Requirement, WhenDown
-from routed.model.facts import FactKey, Facts
+from routed.model.facts import FactKey, Facts, Link
 from routed.model.reasons import (
     Lack,
     LinkDown,
@@ -38,8 +38,12 @@ START_WITHIN: Final = 5.0  # seconds that what is rather kept waits for the firs
 def need_for_requirements(entry: Entry) -> Needs:
     """What decides whether the entry is in force."""
     asked = tuple(_list_asked(entry))
-    has_addresses = any(one.src or one.via for one in asked)
-    return Needs(facts=frozenset(key_of(name) for one in asked for name in one.checks), has_addresses=has_addresses)
+    ways = tuple(one for required in asked for one in _list_single(required))
+    return Needs(
+        gateways=frozenset(one.via for one in ways if one.via and not one.dev),
+        has_addresses=any(one.src or one.via for one in ways),
+        facts=frozenset(key_of(name) for one in asked for name in one.checks),
+    )
 
 
 class InForce(NamedTuple):
@@ -74,6 +78,15 @@ def _list_asked(entry: Entry) -> Iterator[Requirement]:
         yield from other
 
 
+def _list_single(requirement: Requirement) -> Iterator[Requirement]:
+    """It alone, or what the servers of its service require."""
+    if not (requirement.servers or requirement.is_empty):
+        yield requirement
+    for requires in requirement.servers:
+        for one in requires:
+            yield from _list_single(one)
+
+
 def _join_unmet(requires: Iterable[Requirement], facts: Facts) -> Reason | None:
     return join_reasons(why for one in requires if (why := find_unmet(one, facts)))
 
@@ -90,10 +103,10 @@ def _leave_out_legs(entry: Entry, facts: Facts) -> tuple[Entry | None, Reason | 
 
 def find_unmet(requirement: Requirement, facts: Facts) -> Reason | None:
     """Why a requirement is known not to be met, None where it is, or nobody knows."""
-    if requirement.servers:
+    if requirement.servers or requirement.is_empty:
         return _find_unmet_service(requirement, facts)
-    lost = _find_lost_way(requirement, facts)
     ruling = find_ruling(facts.find(key_of(requirement.check)))
+    lost = None if ruling and ruling.is_said else _find_lost_way(requirement, ruling, facts)
     if lost is not None:
         return None if requirement.is_inverted else Required(requirement.check, is_up=False, why=lost)
     if ruling is None or ruling.is_up is not requirement.is_inverted:
@@ -104,21 +117,27 @@ def find_unmet(requirement: Requirement, facts: Facts) -> Reason | None:
 def _find_unmet_service(requirement: Requirement, facts: Facts) -> Reason | None:
     """A service is up while enough of its servers are."""
     whys = [_join_unmet(requires, facts) for requires in requirement.servers]
-    unknown = [
-        why is None and any(find_ruling(facts.find(key_of(name))) is None for one in requires for name in one.checks)
-        for why, requires in zip(whys, requirement.servers, strict=True)
-    ]
-    up = whys.count(None) - sum(unknown)
-    is_up, is_down = up >= requirement.need, up + sum(unknown) < requirement.need
-    if requirement.is_inverted:
-        return Required(requirement.check, is_up=True, why=None) if is_up else None
-    if not is_down:
+    is_up, up = _find_health(requirement, whys, facts)
+    if is_up is not requirement.is_inverted:
         return None
+    if is_up:
+        return Required(requirement.check, is_up=True, why=None)
     first = next((why for why in whys if why is not None), None)
     return Required(requirement.check, is_up=False, why=TooFewServers(up, requirement.need, len(whys), first))
 
 
-def _find_lost_way(requirement: Requirement, facts: Facts) -> Reason | None:
+def _find_health(requirement: Requirement, whys: Iterable[Reason | None], facts: Facts) -> tuple[bool | None, int]:
+    """Is a service up by what is known of its servers (None: that is not enough to tell), and how many of them are."""
+    unknown = [
+        why is None and any(find_ruling(facts.find(key_of(name))) is None for one in requires for name in one.checks)
+        for why, requires in zip(whys, requirement.servers, strict=True)
+    ]
+    up = sum(why is None for why in whys) - sum(unknown)
+    return (True if up >= requirement.need else False if up + sum(unknown) < requirement.need else None), up
+
+
+def _find_lost_way(requirement: Requirement, ruling: Ruling | None, facts: Facts) -> Reason | None:
+    link: Link | None = None
     if requirement.dev:
         link, why = find_link(requirement.dev, facts)
         if link is None:
@@ -129,17 +148,14 @@ def _find_lost_way(requirement: Requirement, facts: Facts) -> Reason | None:
             return NoCarrier(link.name)
     if requirement.src and not any(held.address == requirement.src for held in facts.addresses.values()):
         return Unusable(requirement.src, "src", Lack.ABSENT)
-    return _find_lost_address(requirement, facts) if requirement.via and not requirement.src else None
-
-
-def _find_lost_address(requirement: Requirement, facts: Facts) -> Reason | None:
-    """Has the line no address of this host any more? Then nothing that goes by it is answered."""
-    link = find_link(requirement.dev, facts).link if requirement.dev else find_link_towards(requirement.via, facts)
-    if link is None:
-        return OffNetwork(requirement.via)
-    return (
-        None if find_source(requirement.via, link, facts) else NoAddress(link.name, requirement.dev.partition("@")[2])
-    )
+    if not requirement.via:
+        return None
+    link = link or find_link_towards(requirement.via, facts)
+    if link is None:  # where the gateway never was on any link, nobody could ask yet, and that is no answer
+        return OffNetwork(requirement.via) if ruling is not None else None
+    if requirement.src or may_have_source(requirement.via, facts):
+        return None
+    return NoAddress(link.name, requirement.dev[1:] if is_reference(requirement.dev) else "")
 
 
 def list_requirement_reads(requires: Iterable[Requirement], facts: Facts) -> frozenset[FactKey]:
@@ -147,8 +163,22 @@ def list_requirement_reads(requires: Iterable[Requirement], facts: Facts) -> fro
     return frozenset(read for requirement in requires for read in _list_reads(requirement, facts))
 
 
+def list_awaited(entry: Entry, facts: Facts, *, has_parts: bool) -> frozenset[FactKey]:
+    """The facts without which nobody knows whether the entry is in force; or, where parts wait by themselves, its rest.
+
+    What is known of some servers of a service may be enough.
+    """
+    asked = entry.requires if has_parts else _list_asked(entry)
+    return list_requirement_reads((one for one in asked if not _is_decided(one, facts)), facts)
+
+
+def _is_decided(requirement: Requirement, facts: Facts) -> bool:
+    whys = [_join_unmet(requires, facts) for requires in requirement.servers]
+    return bool(whys) and _find_health(requirement, whys, facts)[0] is not None
+
+
 def _list_reads(requirement: Requirement, facts: Facts) -> set[FactKey]:
-    if requirement.servers:
+    if requirement.servers or requirement.is_empty:
         return {read for requires in requirement.servers for one in requires for read in _list_reads(one, facts)}
     reads = {key_of(requirement.check)}
     if requirement.dev:
@@ -160,4 +190,6 @@ def _list_reads(requirement: Requirement, facts: Facts) -> set[FactKey]:
         reads.add(FactKey("address", requirement.src))
     elif requirement.via:
         reads.add(FactKey("address", ""))
+    if requirement.via and not requirement.dev:
+        reads |= list_gateway_reads(requirement.via, facts)
     return reads

@@ -15,9 +15,11 @@ from routed.core.held_vip import Place, find_other_lengths, find_place
 from routed.core.references import (
     find_address,
     find_link,
+    find_link_towards,
     is_reference,
     list_address_reads,
     list_addresses,
+    list_gateway_reads,
     list_reads,
 )
 from routed.model import names
@@ -28,14 +30,18 @@ from routed.model.entries import (
     LinkEntry,
     RouteEntry,
     RuleEntry,
+    TimeoutsEntry,
+    TunnelEntry,
 )
 from routed.model.facts import FactKey, Facts, Link
+from routed.model.ipvs import TimeoutMember, TimeoutSlot, TimeoutValue
 from routed.model.net import ADDRESS_LENGTH, IPV4, IPV6, family_of, host_prefix, is_inside, network_of
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
     AddressValue,
     Hop,
+    Ipip,
     Kind,
     LinkMember,
     LinkSlot,
@@ -187,6 +193,30 @@ def resolve_link(entry: LinkEntry, facts: Facts, protocol: int) -> Resolution:
     return Resolution(entry, (group,), (), reads)
 
 
+def resolve_tunnel(entry: TunnelEntry, facts: Facts, protocol: int) -> Resolution:
+    """A link as well. While ``local`` is no address of this host, what stands stays: it sends nothing from there."""
+    found = resolve_link(entry, facts, protocol)
+    local, without_local, reads = _resolve_own(entry.local, entry.local_of, "local", IPV4, facts)
+    found = found._replace(reads=found.reads | reads)
+    if found.waiting:
+        return found
+    (group,) = found.sets
+    if without_local:
+        return found._replace(sets=(group._replace(value=None, also=()),), waiting=tuple(without_local))
+    data = Ipip(local, entry.mtu, entry.ttl, entry.pmtudisc)
+    value, *also = (one._replace(data=data) for one in (group.value, *group.also))
+    return found._replace(sets=(group._replace(value=value, also=tuple(also)),))
+
+
+def resolve_timeouts(entry: TimeoutsEntry, _facts: Facts, protocol: int) -> Resolution:
+    """Those that are written, each an object of its own."""
+    sets = (
+        ObjectSet(Kind.TIMEOUT, TimeoutSlot(), frozenset({TimeoutMember(word)}), TimeoutValue(protocol, seconds))
+        for word, seconds in entry.timeouts
+    )
+    return Resolution(entry, tuple(sets))
+
+
 def _resolve_hops(
     specs: tuple[HopSpec, ...], facts: Facts, family: int
 ) -> tuple[tuple[Hop, ...], tuple[Hop, ...], list[Waiting], set[FactKey]]:
@@ -196,18 +226,19 @@ def _resolve_hops(
     waiting: list[Waiting] = []
     reads: set[FactKey] = set()
     for spec in specs:
-        reads |= list_reads(spec.dev, facts) if spec.dev else _list_gateway_reads(spec.via, facts)
+        reads |= list_reads(spec.dev, facts) if spec.dev else list_gateway_reads(spec.via, facts)
         link = _link_of(spec, facts)
         if link is None:
-            waiting += _wait([_why_no_link(spec, facts)])
+            why = _why_no_link(spec, facts)
+            waiting += _wait([why])
+            reads |= set() if spec.dev else _list_reads_of_why(spec.via, facts)
             continue
         hop = Hop(link.ifindex, spec.via, spec.weight, spec.onlink)
         present.append(hop)
         why = _why_not_ready(link, is_ipv6=family == IPV6 or len(spec.via) == ADDRESS_LENGTH[IPV6])
         if why is None:
             ready.append(hop)
-        else:
-            waiting.append(Waiting(why))
+        waiting += _wait([why])
     return tuple(present), tuple(ready), waiting, reads
 
 
@@ -220,13 +251,7 @@ def _why_not_ready(link: Link, *, is_ipv6: bool) -> Reason | None:
 def _link_of(spec: HopSpec, facts: Facts) -> Link | None:
     if spec.dev:
         return find_link(spec.dev, facts).link
-    where = facts.gateways.get(spec.via)
-    return facts.links.get(where.dev) if where and where.is_onlink else None
-
-
-def _list_gateway_reads(gateway: bytes, facts: Facts) -> set[FactKey]:
-    where = facts.gateways.get(gateway)
-    return {FactKey("gateway", gateway)} | ({FactKey("link", where.dev)} if where else set())
+    return find_link_towards(spec.via, facts)
 
 
 def _why_no_link(spec: HopSpec, facts: Facts) -> Reason | None:
@@ -240,27 +265,41 @@ def _why_no_link(spec: HopSpec, facts: Facts) -> Reason | None:
     return OffNetwork(spec.via)
 
 
+def _list_reads_of_why(gateway: bytes, facts: Facts) -> set[FactKey]:
+    """What tells why a gateway is on no link: the addresses, and the links of those in whose network it is."""
+    near = (one for one in facts.addresses.values() if len(one.address) == len(gateway))
+    links = {one.dev for one in near if is_inside(gateway, network_of(one.address, one.prefixlen))}
+    return {FactKey("address", ""), *(FactKey("link", dev) for dev in links)}
+
+
 def _resolve_source(entry: RouteEntry, facts: Facts) -> tuple[bytes, list[Waiting], set[FactKey]]:
     """The preferred source of a route, why it has to wait for it, and the facts read."""
-    src, reads = entry.src, set[FactKey]()
+    near = next((hop.via for hop in entry.hops if hop.via), b"")
+    return _resolve_own(entry.src, entry.src_of, "src", min(entry.prefixes, default=IPV4), facts, near)
+
+
+def _resolve_own(
+    address: bytes, selector: str, word: str, family: int, facts: Facts, near: bytes = b""
+) -> tuple[bytes, list[Waiting], set[FactKey]]:
+    """The address of this host that a ``word`` of the file means, why it has to be waited for, and the facts read."""
+    reads = set[FactKey]()
     why: Reason | None = None
-    if entry.src_of:
-        near = next((hop.via for hop in entry.hops if hop.via), b"")
-        src, why = find_address(entry.src_of, min(entry.prefixes), facts, near)
-        reads |= list_address_reads(entry.src_of, facts)
-    if src:
-        reads.add(FactKey("address", src))
-        return src, _waits_for_source(src, facts), reads
-    return src, _wait([why]), reads
+    if selector:
+        address, why = find_address(selector, family, facts, near)
+        reads |= list_address_reads(selector, facts)
+    if address:
+        reads.add(FactKey("address", address))
+        return address, _waits_for_own(address, word, facts), reads
+    return address, _wait([why]), reads
 
 
-def _waits_for_source(src: bytes, facts: Facts) -> list[Waiting]:
-    holders = [address for address in facts.addresses.values() if address.address == src]
+def _waits_for_own(address: bytes, word: str, facts: Facts) -> list[Waiting]:
+    holders = [fact for fact in facts.addresses.values() if fact.address == address]
     if not holders:
-        return [Waiting(Unusable(src, "src", Lack.ABSENT))]
-    if all(address.has_failed_dad or address.is_tentative for address in holders):
+        return [Waiting(Unusable(address, word, Lack.ABSENT))]
+    if all(fact.has_failed_dad or fact.is_tentative for fact in holders):
         lack = Lack.FAILED_DAD if holders[0].has_failed_dad else Lack.TENTATIVE
-        return [Waiting(Unusable(src, "src", lack))]
+        return [Waiting(Unusable(address, word, lack))]
     return []
 
 

@@ -16,13 +16,13 @@ from typing import Final
 
 from routed.core.desired import Desired, scope_of
 from routed.core.dirt import STORM, Dirt
-from routed.core.hear import hear_address, hear_behind, hear_link, hear_object, may_open_a_way
+from routed.core.hear import hear_address, hear_behind, hear_link, hear_object, hear_request, may_open_a_way
 from routed.core.reasons import Identify, identify_nobody
 from routed.core.rivals import Rivals
 from routed.core.sources import CLOCK, ROUTE
 from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause
-from routed.model.events import AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun
+from routed.model.events import AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun, RequestEvent
 from routed.model.facts import Facts
 from routed.model.net import FAMILIES
 from routed.model.objects import Scope
@@ -50,8 +50,11 @@ PASSES: Final = frozenset(
         Deadline.RESYNC,
     }
 )
+HANDLING: Final = 0.002  # seconds from a request until the kernel has nearly always done it
 AFTERMATH: Final = 0.1  # seconds from the event of a link until its routes are gone
 CALM: Final = 0.05  # seconds from what others did until it is asked what that means: repairs come first
+BUSY: Final = 30.0  # seconds after a change that something is read more often of which no event tells …
+QUICK: Final = 1.0  # … so often, in seconds
 RETRY: Final = 5.0  # seconds from an asking that failed to the next one
 
 
@@ -72,6 +75,7 @@ class Schedule:
     watched: frozenset[bytes] = frozenset()  # prefixes a route to which changes a fact
     behind: frozenset[bytes] = frozenset()  # destinations of the kernel's routes that stand behind our addresses
     polls: dict[str, float] = field(default_factory=dict)  # dataplane without events → when it has to be read again
+    busy_until: dict[str, float] = field(default_factory=dict)  # such a one of which something was changed lately
     is_reach_awaited: bool = False  # does something wait for a gateway? Then a new on-link route is news
 
     def note(
@@ -89,9 +93,7 @@ class Schedule:
         ``mine`` is the port id of our own requests. ``identify`` is asked only about events that make something of
         ours dirty, and at once: the process may be gone a moment later.
         """
-        if not self.dirt or now > self.last_event + self._find_lull():
-            self.first_event, self.events = now, 0
-        self.events += 1
+        self._count(now)
         match event:
             case ObjectEvent():
                 self.last_event = now
@@ -112,6 +114,20 @@ class Schedule:
                 self.last_event = now
                 self.events += STORM  # there were at least so many that nobody could keep up
                 self.dirt.everything = Cause(None, Look.OVERRUN)
+
+    def note_request(self, event: RequestEvent, desired: Desired, now: float, identify: Identify) -> None:
+        """Take in one request of somebody else, which the kernel carries out just now."""
+        is_first = not self.dirt.needs_dump
+        if not event.touched:  # no object, but what is read with them
+            self.polls = {name: min(due, now + HANDLING) for name, due in self.polls.items()}
+            self.arm_polls()
+        elif hear_request(self.dirt, event, desired, identify) and is_first:
+            self.rest_until = max(self.rest_until, now + HANDLING)  # who goes on asking must not put it off for ever
+
+    def _count(self, now: float) -> None:
+        if not self.dirt or now > self.last_event + self._find_lull():
+            self.first_event, self.events = now, 0
+        self.events += 1
 
     def look_behind(self, scopes: Collection[Scope], cause: Cause, now: float) -> None:
         """Look at these dumps when the kernel has done what an event tells of.
@@ -174,6 +190,14 @@ class Schedule:
         self.polls |= {name: now + interval for name, interval in intervals if name in due}
         self.arm_polls()
         return due
+
+    def note_busy(self, name: str, now: float) -> None:
+        """Something was changed of a dataplane without events: who did it may go on."""
+        self.busy_until[name] = now + BUSY
+
+    def find_interval(self, name: str, interval: float, now: float) -> float:
+        """The seconds until such a dataplane has to be read again: fewer for a while after something was changed."""
+        return min(interval, QUICK) if self.busy_until.get(name, 0.0) > now else interval
 
     def arm_polls(self) -> None:
         """Put into the timetable when the next one is due."""

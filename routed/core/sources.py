@@ -19,6 +19,9 @@ from routed.model.objects import AddressMember
 TOLD: Final = "told"  # something was delivered
 CLOCK: Final = "clock"  # a moment came that a fact depends on
 BEHIND: Final = "behind"  # a route that the kernel makes for an address of the files came or went
+DRAIN: Final = "drain"  # the operator drains a server, or no more
+MEMBER: Final = "member"  # members make other entries, which need to know more
+RISE: Final = "rise"  # servers came, and begin slowly: that is noted as they are resolved, and forgotten here
 ROUTE: Final = "route"  # the kernel may send packets another way now
 
 
@@ -73,7 +76,7 @@ def _list_whether_changed(old: object, new: object) -> Iterator[str]:
         yield ""
 
 
-HOST: Final = frozenset({"link", "address", ROUTE})
+HOST: Final = frozenset({"link", "address", ROUTE, MEMBER})
 
 SOURCES: Final[dict[str, SourceRow]] = {
     TOLD: SourceRow("told", lambda needs: bool(needs.facts), frozenset({TOLD, CLOCK}), lambda _old, _new: ()),
@@ -91,6 +94,8 @@ SOURCES: Final[dict[str, SourceRow]] = {
     BEHIND: SourceRow(
         "behind", lambda needs: bool(needs.behind), frozenset({"link", "address", BEHIND}), _list_changed_routes
     ),
+    DRAIN: SourceRow("drained", lambda needs: needs.has_parts, frozenset({DRAIN}), _list_changed),
+    RISE: SourceRow("risen", lambda needs: needs.has_parts, frozenset({CLOCK}), lambda _old, _new: ()),
     "driver": SourceRow("drivers", lambda needs: needs.has_drivers, frozenset({"link"}), _list_changed),
     "selector": SourceRow(
         "chosen",

@@ -33,8 +33,10 @@ class Deadline(StrEnum):
     STATUS = "status"  # the sentence for the service manager
     READY = "ready"  # that could not be told
     KEEP = "keep"  # state that could not be kept on disk
+    SETTLED = "settled"  # what was asked for before others' eyes is done by now
     PROBE = "probe"  # a check is asked
     HEALTHS = "healths"  # what checks found is kept
+    READ_AGAIN = "read-again"  # files are read that took too long
     TRIAL = "trial"  # a deployment on trial that nobody confirmed ends
 
 
@@ -46,6 +48,8 @@ HANDED_ON: Final = frozenset(
         Deadline.READY,
         Deadline.KEEP,
         Deadline.TRIAL,
+        Deadline.READ_AGAIN,
+        Deadline.SETTLED,
         Deadline.PROBE,
         Deadline.HEALTHS,
     }

@@ -8,13 +8,13 @@ count is the truth. Here must never live: what a trouble means for the next pass
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from routed.core.desired import scope_of
+from routed.core.desired import Resolution, scope_of
 from routed.core.holds import GROUP
 from routed.core.kinds import KINDS
 from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
@@ -26,6 +26,7 @@ class State(StrEnum):
     """The state of an object or an entry, from good to bad."""
 
     IN_SYNC = "in-sync"
+    DRAINING = "draining"  # no entry wants it, and it stays until nothing is connected, as it is to
     WAITING = "waiting"
     WITHHELD = "withheld"  # what the entry requires is not so
     PAUSED = "paused"
@@ -55,6 +56,14 @@ class Troubled(NamedTuple):
     slot: Slot
     members: Collection[Member]
     trouble: Trouble
+
+
+class Looked(NamedTuple):
+    """One entry, and how it stands."""
+
+    resolution: Resolution
+    wrong: Sequence[Troubled] = ()  # its objects that are not in sync
+    overall: Trouble | None = None  # the worst that is said of the entry itself
 
 
 class Alike(NamedTuple):

@@ -10,7 +10,10 @@ import errno
 from typing import Final
 
 from routed.core.kinds import KINDS
+from routed.core.references import is_reference
+from routed.model.entries import AddressEntry, Entry, RouteEntry
 from routed.model.objects import Kind
+from routed.model.reasons import NoLink, NotChosen, Reason
 
 # Something stands under the key that we did not know of, or what stood there has changed since: look again.
 LOOK_AGAIN: Final = frozenset({errno.EEXIST, errno.ESRCH, errno.ENOENT})
@@ -25,3 +28,15 @@ PASSING: Final = frozenset(
 def is_waiting(kind: Kind, number: int) -> bool:
     """Does this errno mean that the object has to wait, rather than that it is impossible?"""
     return number in KINDS[kind].not_yet
+
+
+def find_gone(entry: Entry | None, number: int) -> Reason | None:
+    """What this errno means for an entry that names its link: that one has gone, and the news of it is on its way."""
+    if number != errno.ENODEV:
+        return None
+    words = {hop.dev for hop in entry.hops} if isinstance(entry, RouteEntry) else set[str]()
+    words |= {entry.dev} if isinstance(entry, AddressEntry) else set()
+    if len(words) != 1:
+        return None
+    (word,) = words
+    return NotChosen(word[1:]) if is_reference(word) else NoLink(word) if word else None

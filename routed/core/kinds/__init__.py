@@ -6,7 +6,7 @@ never live a question for a kind by its name: who needs to know something of a k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from errno import EHOSTUNREACH, ENETDOWN, ENETUNREACH, ENODEV
 from typing import Any, Final, NamedTuple
 
@@ -26,13 +26,22 @@ from routed.core.kinds.address import (
     cure_address,
     find_links_of_addresses,
     judge_address,
+    list_prefixes_of_address,
     list_routes_of_address,
     place_of_address,
 )
-from routed.core.kinds.cures import Aliases, Cure, Judge, is_as_wanted
-from routed.core.kinds.ipvs import cure_ipvs, find_service, judge_ipvs
+from routed.core.kinds.cures import Aliases, Cure, Drainage, Judge, is_as_wanted
+from routed.core.kinds.hooks import HOOK_OF_LINK, HOOK_OF_ROUTE, HOOK_OF_RULE, Hook
+from routed.core.kinds.ipvs import (
+    SERVERS_DRAIN,
+    cure_ipvs,
+    cure_timeout,
+    find_service,
+    judge_ipvs,
+    list_prefixes_of_ipvs,
+)
 from routed.core.kinds.lines import Line
-from routed.core.kinds.link import cure_link, judge_link
+from routed.core.kinds.link import cure_link, find_ends, judge_link
 from routed.core.kinds.route import (
     cure_route,
     find_links_of_routes,
@@ -40,6 +49,7 @@ from routed.core.kinds.route import (
     is_way_to,
     judge_route,
     list_lifelines,
+    list_prefixes_of_route,
     opens_network,
     rank_route,
 )
@@ -50,16 +60,28 @@ from routed.core.kinds.rule import (
     find_default_rule,
     is_way_to_anything,
     judge_rule,
+    list_prefixes_of_rule,
 )
 from routed.model.change import Cause, Verb
 from routed.model.events import KERNEL
-from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
+from routed.model.ipvs import (
+    ServerMember,
+    ServerSlot,
+    ServerValue,
+    ServiceMember,
+    ServiceSlot,
+    ServiceValue,
+    TimeoutMember,
+    TimeoutSlot,
+    TimeoutValue,
+)
 from routed.model.net import FAMILIES
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
     AddressValue,
     Hop,
+    Ipip,
     Key,
     Kind,
     LinkMember,
@@ -112,8 +134,12 @@ def _find_no_place(_slot: Slot, _member: Member) -> bytes:
     return b""
 
 
-def _list_nothing_made(_slot: Slot, _member: Member) -> Iterable[bytes]:
+def _list_no_prefixes(_slot: Slot, _member: Member) -> Iterable[bytes]:
     return ()
+
+
+def _shares_everything(_value: Value) -> Hashable:
+    return None
 
 
 def _opens_nothing(_value: Value) -> bool:
@@ -144,6 +170,7 @@ class KindRow(NamedTuple):
     is_announced: bool = False  # may neighbours be told where it is?
     is_written: bool = True  # is there a table of the file for it?
     is_part: bool = False  # is it written within the table of another kind?
+    has_parts: bool = False  # do objects of another kind stand in it?
     # (slot) → the object in which what is in it stands; while that is left alone, nothing is put into it
     find_whole: Callable[[Any], Key] | None = None
     is_given_back: bool = True  # is what ours took the place of put back when ours goes?
@@ -167,13 +194,25 @@ class KindRow(NamedTuple):
     drops: Callable[[Any, Any], bool] = _drops_nothing  # (member, value): is it there to drop packets?
     # (slot, member) → the prefix about whose packets such an object may decide, whoever put it there; b"" for none
     find_place: Callable[[Any, Any], bytes] = _find_no_place
+    # (slot, member) → the prefixes to or from whose addresses it is for packets; none where it is for any, or for none
+    list_prefixes: Callable[[Any, Any], Iterable[bytes]] = _list_no_prefixes
     # (slot, member) → the prefixes of the routes that the kernel makes for such an object
-    list_made: Callable[[Any, Any], Iterable[bytes]] = _list_nothing_made
+    list_made: Callable[[Any, Any], Iterable[bytes]] = _list_no_prefixes
     # (view, slot, member, value, samples) → what decides in its place; None: nobody asks that
     ask_about: AskAbout | None = None
     # May an object have gone for the reason for which its dump is dirty? No, where that reason may be its own change.
     is_explained_by_dump: bool = True
+    # value → what of it the kernel lets one object have at a time, whatever its key; None for nothing. What goes from
+    # there goes before another one comes.
+    find_claim: Callable[[Any], Hashable] = _shares_everything
+    # May something have come long before the kernel tells of it? Then that something else went before says nothing yet.
+    is_told_late: bool = False
+    # Does the kernel tell of each change of what is wanted, and refuse to put a new one in the place of another? Then
+    # nobody has to look before one is changed that was in order.
+    is_followed: bool = False
+    drain: Drainage | None = None  # how an object that no entry wants any more leaves, where it is not gone at once
     line: Line | None = None  # in which its objects stand, where it matters which comes first
+    hook: Hook = Hook()  # where it hangs in the picture of the way of packets
 
 
 KINDS: Final[dict[Kind, KindRow]] = {
@@ -182,9 +221,10 @@ KINDS: Final[dict[Kind, KindRow]] = {
         aliases=Aliases.ALONE,
         judge=judge_link,
         cure=cure_link,
-        types=(LinkSlot, LinkMember, LinkValue),
+        types=(LinkSlot, LinkMember, LinkValue, Ipip),
         families=(0,),
-        is_written=False,
+        find_claim=find_ends,
+        hook=HOOK_OF_LINK,
     ),
     # A service without servers refuses its clients: they come before the way to its address, and go after it.
     Kind.SERVICE: KindRow(
@@ -193,7 +233,9 @@ KINDS: Final[dict[Kind, KindRow]] = {
         judge=judge_ipvs,
         cure=cure_ipvs,
         types=(ServiceSlot, ServiceMember, ServiceValue),
+        has_parts=True,
         is_given_back=False,
+        list_prefixes=list_prefixes_of_ipvs,
     ),
     Kind.SERVER: KindRow(
         rank=2,
@@ -204,6 +246,8 @@ KINDS: Final[dict[Kind, KindRow]] = {
         is_written=False,
         is_part=True,
         find_whole=find_service,
+        drain=SERVERS_DRAIN,
+        list_prefixes=list_prefixes_of_ipvs,
         is_given_back=False,
     ),
     Kind.ADDRESS: KindRow(
@@ -219,7 +263,9 @@ KINDS: Final[dict[Kind, KindRow]] = {
         blame_kernel=blame_kernel_for_address,
         find_place=place_of_address,
         list_made=list_routes_of_address,
+        list_prefixes=list_prefixes_of_address,
         is_explained_by_dump=False,
+        is_told_late=True,  # after duplicate address detection
         line=ADDRESSES_IN_LINE,
     ),
     Kind.ROUTE: KindRow(
@@ -230,6 +276,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         types=(RouteSlot, RouteValue, Hop),
         scope=find_scope_of_routes,
         are_prefixes=True,
+        is_followed=True,
         not_yet=frozenset({ENODEV, ENETDOWN, ENETUNREACH, EHOSTUNREACH}),
         rank_within=rank_route,
         find_links=find_links_of_routes,
@@ -237,8 +284,10 @@ KINDS: Final[dict[Kind, KindRow]] = {
         is_way_to=is_way_to,
         opens_network=opens_network,
         drops=is_dead_end,
+        list_prefixes=list_prefixes_of_route,
         find_place=place_of_route,
         ask_about=ask_about_route,
+        hook=HOOK_OF_ROUTE,
     ),
     Kind.RULE: KindRow(
         rank=5,
@@ -251,7 +300,17 @@ KINDS: Final[dict[Kind, KindRow]] = {
         line=RULES_IN_LINE,
         is_way_to=is_way_to_anything,
         drops=is_rule_that_drops,
+        list_prefixes=list_prefixes_of_rule,
         find_place=place_of_rule,
         ask_about=ask_about_rule,
+        hook=HOOK_OF_RULE,
+    ),
+    Kind.TIMEOUT: KindRow(
+        rank=6,
+        aliases=Aliases.ALONE,
+        judge=judge_ipvs,
+        cure=cure_timeout,
+        types=(TimeoutSlot, TimeoutMember, TimeoutValue),
+        families=(0,),
     ),
 }

@@ -91,3 +91,8 @@ def _has_primary(slot: AddressSlot) -> bool:
 ADDRESSES_IN_LINE: Final = Line(
     of=_network_on_link, is_newest_first=_is_ipv6, falls_with_first=_has_primary, address=_address_of
 )
+
+
+def list_prefixes_of_address(_slot: AddressSlot, member: AddressMember) -> tuple[bytes, ...]:
+    """The network that it is in."""
+    return (network_of(member.address, member.prefixlen),)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.objects import Standing, Value
@@ -25,6 +25,14 @@ class Aliases(Enum):
     ALONE = "one object"
     ORDERED = "aliases, of which the first counts"
     BESIDE = "the same object of each protocol, none of which takes anything from another"
+
+
+class Drainage(NamedTuple):
+    """How objects of a kind leave that stand in one of another kind."""
+
+    begin: Callable[[Any], Value | None]  # value → what takes no new connections; None: it is that already
+    may: Callable[[Any, Any], bool]  # (slot, value of the whole, None where nobody knows): would that do any good?
+    find_place: Callable[[Any], bytes]  # member of the whole → the prefix by which it is reached; b"" where by none
 
 
 def is_as_wanted(value: Value, want: Want) -> bool:

@@ -130,3 +130,8 @@ def _list_lifelines(family: int, ssh_peers: frozenset[bytes]) -> Mapping[bytes, 
             why = FirstContact(peer)
             found = {network_of(peer, length): why for length in range(len(peer) * 8 + 1)} | found
     return found
+
+
+def list_prefixes_of_route(_slot: RouteSlot, prefix: bytes) -> tuple[bytes, ...]:
+    """Where packets go to."""
+    return (prefix,)

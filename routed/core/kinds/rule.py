@@ -108,3 +108,8 @@ RULES_IN_LINE: Final = Line(
 def is_way_to_anything(_watched: frozenset[bytes], _rules: Iterable[RuleMember]) -> bool:
     """A rule may move packets to anywhere."""
     return True
+
+
+def list_prefixes_of_rule(_slot: RuleSlot, rule: RuleMember) -> tuple[bytes, ...]:
+    """Where packets come from, and where they go to."""
+    return tuple(prefix for prefix in (rule.source, rule.destination) if prefix)

@@ -1,0 +1,58 @@
+"""What comes of a request that somebody sends: one row a kind, each returning the errno."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from routed.core.linux.addresses import delete_address, insert_address
+from routed.core.linux.link_requests import delete_link, insert_link
+from routed.core.linux.routes import delete_route, insert_route
+from routed.core.linux.rules import delete_rule, insert_rule
+from routed.core.linux.state import LinuxState
+from routed.model.change import Operation, Verb
+from routed.model.objects import Key, Kind, Value
+
+APPEND: Final = "append"  # NLM_F_APPEND; routed never asks for it
+
+INSERTERS: Final[dict[Kind, Callable[[LinuxState, Verb | str, Key, Any, int], int]]] = {
+    Kind.LINK: insert_link,
+    Kind.ADDRESS: insert_address,
+    Kind.ROUTE: insert_route,
+    Kind.RULE: insert_rule,
+}
+DELETERS: Final[dict[Kind, Callable[[LinuxState, Key, Any, int], int]]] = {
+    Kind.LINK: delete_link,
+    Kind.ADDRESS: delete_address,
+    Kind.ROUTE: delete_route,
+    Kind.RULE: delete_rule,
+}
+
+# The requests that an operation comes to, each for what shall stand or for what stood before.
+STEPS: Final = {
+    Verb.ADD: ((Verb.ADD, False),),
+    Verb.REPLACE: ((Verb.REPLACE, False),),
+    Verb.PREPEND: ((Verb.PREPEND, False),),
+    Verb.CHANGE: ((Verb.DELETE, True), (Verb.PREPEND, False)),
+    Verb.DELETE: ((Verb.DELETE, False),),
+}
+
+
+def request(state: LinuxState, verb: Verb | str, key: Key, value: Value, port: int) -> int:
+    """One request; returns its errno. ``verb`` is a Verb (no CHANGE) or APPEND."""
+    if verb is Verb.DELETE:
+        return DELETERS[key.kind](state, key, value, port)
+    return INSERTERS[key.kind](state, verb, key, value, port)
+
+
+def carry_out(state: LinuxState, operation: Operation, port: int) -> dict[Key, int]:
+    """All requests of an operation; returns the errno of each member that was refused."""
+    refused: dict[Key, int] = {}
+    for verb, is_of_before in STEPS[operation.verb]:
+        before = operation.value if operation.before is None else operation.before
+        value = before if is_of_before else operation.value
+        for member in operation.members:
+            key = Key(operation.kind, operation.slot, member)
+            if key not in refused and (error := request(state, verb, key, value, port)):
+                refused[key] = error
+    return refused

@@ -1,0 +1,138 @@
+"""Routes as requests put and take them: aliases for IPv4, legs for IPv6.
+
+Sources: fib_table_insert and fib_table_delete in net/ipv4/fib_trie.c, fib_nh_match in net/ipv4/fib_semantics.c,
+fib6_add_rt2node in net/ipv6/ip6_fib.c, ip6_route_del in net/ipv6/route.c; all were tried out with ``ip`` as well.
+"""
+
+from __future__ import annotations
+
+from errno import EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ESRCH
+from typing import Final
+
+from routed.core.linux.lookup import find_in_main
+from routed.core.linux.state import LinuxState
+from routed.model.change import Verb
+from routed.model.net import IPV4, IPV6, is_inside, parse_prefix
+from routed.model.objects import Hop, Key, RouteValue, Value
+
+LINK_LOCAL: Final = parse_prefix("fe80::/10")
+
+
+def insert_route(state: LinuxState, verb: Verb | str, key: Key, value: RouteValue, port: int) -> int:
+    """RTM_NEWROUTE: aliases for IPv4, legs for IPv6."""
+    error = _find_refusal(state, key.slot.family, value)
+    if error:
+        return error
+    standing = list(state.standing(key))
+    if not standing:
+        state.put(key, [value])
+        is_multipath = key.slot.family == IPV6 and len(value.hops) > 1  # ip6_route_multipath_add knows no EXCL here
+        flag = "excl" if not is_multipath else "replace" if verb is Verb.REPLACE else ""
+        state.notify(key, value, port, flag=flag)
+        return 0
+    if verb is Verb.ADD:
+        return EEXIST
+    if verb is Verb.REPLACE:
+        return _replace_first(state, key, standing, value, port)
+    return _add_beside(state, verb, key, standing, value, port)
+
+
+def _replace_first(state: LinuxState, key: Key, standing: list[RouteValue], value: RouteValue, port: int) -> int:
+    if key.slot.family == IPV4 and value in standing:
+        return 0 if standing[0] == value else EEXIST
+    state.put(key, [value, *standing[1:]])
+    state.notify(key, value, port, flag="replace")
+    return 0
+
+
+def _add_beside(
+    state: LinuxState, verb: Verb | str, key: Key, standing: list[RouteValue], value: RouteValue, port: int
+) -> int:
+    if value in standing:
+        return EEXIST
+    if key.slot.family == IPV6 and _merges(value):
+        for index, host in enumerate(standing):
+            if _merges(host):
+                if set(value.hops) <= set(host.hops):
+                    return EEXIST
+                more = tuple(hop for hop in value.hops if hop not in host.hops)  # rt6_add_sibling: at the end
+                standing[index] = host._replace(hops=host.hops + more)
+                state.put(key, standing)
+                state.notify(key, standing[index], port)
+                return 0
+    is_first = verb is Verb.PREPEND and key.slot.family == IPV4
+    state.put(key, [value, *standing] if is_first else [*standing, value])
+    state.notify(key, value, port)
+    return 0
+
+
+def delete_route(state: LinuxState, key: Key, value: RouteValue, port: int) -> int:
+    """RTM_DELROUTE by full specification; protocol 0 is anybody's."""
+    for candidate in state.standing(key):
+        if value.protocol not in {0, candidate.protocol} or value.type != candidate.type:
+            continue
+        if key.slot.family == IPV4 or not value.hops:
+            if _is_met_by(value, candidate):
+                state.take(key, candidate, port)
+                return 0
+            continue
+        gone = tuple(hop for hop in candidate.hops if hop in value.hops)
+        if gone:
+            take_legs(state, key, candidate, gone, port)
+            return 0
+    return ESRCH
+
+
+def _is_met_by(asked: RouteValue, standing: RouteValue) -> bool:
+    """IPv4 takes the first alias of which nothing speaks against it: fib_table_delete and fib_nh_match.
+
+    What the request leaves out is not compared. Of its legs only as many count as the alias has; a request for one hop
+    is met by a route whose first leg is that hop.
+    """
+    pairs = zip(asked.hops, standing.hops, strict=False)
+    return (
+        asked.scope == standing.scope
+        and asked.src in {b"", standing.src}
+        and asked.metrics in {(), standing.metrics}
+        and (len(asked.hops) >= len(standing.hops) or len(asked.hops) <= 1)
+        and all((mine.dev, mine.gateway) == (theirs.dev, theirs.gateway) for mine, theirs in pairs)
+    )
+
+
+def take_legs(state: LinuxState, key: Key, route: RouteValue, gone: tuple[Hop, ...], port: int) -> None:
+    """Some legs of an IPv6 route go; with the last one it goes itself."""
+    left = tuple(hop for hop in route.hops if hop not in gone)
+    if len(left) == 1:
+        left = (left[0]._replace(weight=1),)
+    changed = [route._replace(hops=left)] if left else []
+    values: list[Value] = []
+    for value in state.standing(key):
+        values += changed if value == route else [value]
+    state.put(key, values)
+    state.notify(key, route._replace(hops=gone), port, is_removal=True)
+
+
+def _merges(route: RouteValue) -> bool:
+    """Can this IPv6 route be a leg of another (rt6_qualify_for_ecmp)?"""
+    return bool(route.hops) and all(hop.gateway for hop in route.hops)
+
+
+def _find_refusal(state: LinuxState, family: int, value: RouteValue) -> int:
+    """The errno of a route that cannot be, 0 when it can."""
+    for hop in value.hops:
+        if hop.dev not in state.links:
+            return ENODEV
+        if not hop.gateway and not state.is_up(hop.dev):
+            return ENETDOWN
+        if hop.gateway and not _reaches(state, hop):
+            return ENETUNREACH if family == IPV4 else EHOSTUNREACH
+    return EINVAL if value.src and not state.is_local(value.src) else 0
+
+
+def _reaches(state: LinuxState, hop: Hop) -> bool:
+    if not state.is_up(hop.dev):
+        return False
+    if hop.onlink or is_inside(hop.gateway, LINK_LOCAL):
+        return True
+    best = find_in_main(state, hop.gateway)
+    return best is not None and any(leg.dev == hop.dev and not leg.gateway for leg in best.hops)

@@ -1,0 +1,44 @@
+"""Rules as requests put and take them. Source: fib_nl_newrule, rule_exists and rule_find in net/core/fib_rules.c."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from errno import EEXIST, ENOENT
+from typing import Final
+
+from routed.core.linux.order import by_priority
+from routed.core.linux.state import LinuxState
+from routed.model.change import Verb
+from routed.model.objects import Key, Kind, Member, RuleMember, Value
+
+
+def insert_rule(state: LinuxState, verb: Verb | str, key: Key, value: Value, port: int) -> int:
+    """RTM_NEWRULE: the protocol is part of the key; without EXCL duplicates pile up."""
+    standing = list(state.standing(key))
+    if verb is Verb.ADD and any(value in values for _, values in _find_taken(state, key, _HEAD_OF_A_RULE)):
+        return EEXIST
+    state.put(key, [*standing, value])
+    state.notify(key, value, port)
+    return 0
+
+
+_HEAD_OF_A_RULE: Final = frozenset({"source", "destination", "tos"})  # all that rule_exists leaves to ops->compare
+
+
+def _find_taken(state: LinuxState, key: Key, open_words: Collection[str]) -> Iterator[tuple[Member, Sequence[Value]]]:
+    """The rules that the kernel takes for this one, in its order: of ``open_words`` it may leave some out."""
+    assert isinstance(key.member, RuleMember)
+    plain = RuleMember(key.member.priority)
+    for member, values in by_priority(key.slot, state.objects[Kind.RULE].get(key.slot, {})):
+        pairs = zip(RuleMember._fields, key.member, plain, member, strict=True)
+        if all(mine == theirs or (word in open_words and mine == unset) for word, mine, unset, theirs in pairs):
+            yield member, values
+
+
+def delete_rule(state: LinuxState, key: Key, value: Value, port: int) -> int:
+    """RTM_DELRULE: one rule for each request."""
+    for member, values in _find_taken(state, key, RuleMember._fields):  # rule_find: the first one that fits
+        if value in values:
+            state.take(Key(Kind.RULE, key.slot, member), value, port)
+            return 0
+    return ENOENT
