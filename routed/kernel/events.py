@@ -50,12 +50,29 @@ class EventReader:
         self.overruns = 0
         self._receive = events.recv_into
         self._buffer = memoryview(bytearray(_DATAGRAM))
+        self._held: list[bytes] = []  # that were looked at, and ``read`` gives next
+        self._is_alone = False  # … and nothing else
         self._decoder = decoder
         self._readers: dict[int, _Reader] = {
             new + removal: reader
             for new, reader in ((16, _read_link), (20, _read_address), (24, self._read_route), (32, _read_rule))
             for removal in (0, 1)
         }
+
+    def peek(self) -> bytes | None:
+        """The datagram that waits, if it is the only one. ``read`` gives it all the same."""
+        if self._held or (first := self._take()) is None:
+            return None
+        self._held.append(first)
+        second = self._take()
+        if second is None:
+            return first or None
+        self._held.append(second)
+        return None
+
+    def hold_others(self) -> None:
+        """The next ``read`` gives nothing but what was looked at."""
+        self._is_alone = True
 
     def read(self) -> list[Event]:
         """What is there now, at most 1024 datagrams. Never blocks. A lost event is an Overrun in its place."""
@@ -66,17 +83,27 @@ class EventReader:
 
     def _drain(self) -> Iterator[bytes]:
         """The datagrams that wait. Where some were lost there is an empty one."""
-        for _ in range(_DRAIN):
-            try:
-                size = self._receive(self._buffer)
-            except BlockingIOError:
+        held, self._held = self._held, []
+        is_alone, self._is_alone = self._is_alone, False
+        yield from held
+        for _ in range(0 if is_alone else _DRAIN):
+            datagram = self._take()
+            if datagram is None:
                 return
-            except OSError as error:
-                if error.errno != ENOBUFS:
-                    raise
-                self.overruns += 1
-                size = 0
-            yield self._buffer[:size].tobytes()
+            yield datagram
+
+    def _take(self) -> bytes | None:
+        """The next datagram; an empty one where some were lost, None where none waits."""
+        try:
+            size = self._receive(self._buffer)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            if error.errno != ENOBUFS:
+                raise
+            self.overruns += 1
+            return b""
+        return self._buffer[:size].tobytes()
 
     def _read_alike(self, datagrams: list[bytes]) -> list[Event]:
         """Some of one shape: of routes the first of them tells what the others say beside their prefix."""

@@ -14,9 +14,11 @@ import ctypes
 import socket
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from struct import Struct
 from typing import Final, TypeAlias
 
+from routed.kernel.codec.attributes import HEADER_SIZE, REQUEST
 from routed.kernel.codec.route import DST_AT, DST_HEADS, DST_LEN_AT, FAMILY_AT, PROTOCOL_AT, TABLE_HEAD
 from routed.model.events import Interest, Span
 from routed.model.net import ADDRESS_LENGTH, FAMILIES
@@ -32,10 +34,14 @@ _PROGRAM: Final = Struct("@HP")  # struct sock_fprog
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE = 0x20, 0x28, 0x30
 _JUMP, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_OR_EQUAL = 0x05, 0x15, 0x25, 0x35
 _RETURN: Final = 0x06
+# BPF_JMP|BPF_JSET|BPF_K, BPF_JMP|BPF_JGT|BPF_X, BPF_ALU|BPF_LSH|BPF_K, BPF_ALU|BPF_ADD|BPF_X, BPF_MISC|BPF_TAX,
+# BPF_LD|BPF_W|BPF_LEN
+_JUMP_SET, _JUMP_GREATER_THAN_INDEX, _SHIFT_LEFT, _ADD_INDEX, _TO_INDEX, _LOAD_LENGTH = 0x45, 0x2D, 0x64, 0x0C, 7, 0x80
+_BUS: Final = 0xFFFFF000  # SKF_AD_OFF + SKF_AD_PROTOCOL: of a tap on netlink, the protocol of its socket
 _KEEP: Final[Instruction] = (_RETURN, 0, 0, 0xFFFFFFFF)
 _DROP: Final[Instruction] = (_RETURN, 0, 0, 0)
 
-_TYPE_AT, _PORT_AT = 4, 12  # in struct nlmsghdr
+_TYPE_AT, _FLAGS_AT, _PORT_AT = 4, 6, 12  # in struct nlmsghdr
 _DST_HEAD_AT: Final = DST_AT - 4
 _TABLE_HEAD_AT: Final = _DST_HEAD_AT - 8
 _ROUTES: Final = (24, 25)  # RTM_NEWROUTE, RTM_DELROUTE
@@ -62,6 +68,42 @@ def keep_news(port: int, interest: Interest | None, *, hears_echo: bool) -> Prog
         *(_keep_covered(interest) if interest else (_KEEP,)),
     ]
     return _pack(instructions)
+
+
+def keep_requests(bus: int, type_: int, commands: Iterable[int], ours: int) -> Program:
+    """Of what a tap on netlink shows keep requests of one family of generic netlink by which something is changed.
+
+    ``commands`` are those. ``ours`` is the port id that our own requests bear. A datagram that has further messages
+    behind such a request is kept whatever they are.
+    """
+    first, second = (0, 1) if sys.byteorder == "little" else (3, 2)  # the lower bytes of the length
+    instructions = [
+        (_LOAD_HALF, 0, 0, _BUS),
+        *_unless(bus, _DROP),
+        (_LOAD_HALF, 0, 0, _TYPE_AT),
+        *_unless(_swap(type_, 2), _DROP),
+        (_LOAD_HALF, 0, 0, _FLAGS_AT),
+        *((_JUMP_SET, 1, 0, _swap(REQUEST, 2)), _DROP),
+        (_LOAD_WORD, 0, 0, _PORT_AT),
+        *_when(_swap(ours, 4), _DROP),
+        (_LOAD_BYTE, 0, 0, HEADER_SIZE),
+        *chain.from_iterable(_when(command, _KEEP) for command in commands),
+        (_LOAD_BYTE, 0, 0, second),
+        (_SHIFT_LEFT, 0, 0, 8),
+        (_TO_INDEX, 0, 0, 0),
+        (_LOAD_BYTE, 0, 0, first),
+        (_ADD_INDEX, 0, 0, 0),
+        (_TO_INDEX, 0, 0, 0),
+        (_LOAD_LENGTH, 0, 0, 0),
+        *((_JUMP_GREATER_THAN_INDEX, 0, 1, 0), _KEEP),
+        _DROP,
+    ]
+    return _pack(instructions)
+
+
+def keep_nothing() -> Program:
+    """Drop every message."""
+    return _pack([_DROP])
 
 
 def attach(opened: socket.socket, program: Program) -> None:

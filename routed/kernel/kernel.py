@@ -22,12 +22,14 @@ from routed.kernel.events import EventReader
 from routed.kernel.filters import Program
 from routed.kernel.lifetimes import read_lifetimes
 from routed.kernel.owners import guess_asker
+from routed.kernel.reflex import RouteReflex
 from routed.kernel.requests import DEADLINE, RequestSocket
 from routed.kernel.witness import Witness
 from routed.model.change import Drift, Failure, Operation
-from routed.model.events import Event, Interest
+from routed.model.events import Event, Interest, Loss
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.lifetime import Lifetime
+from routed.model.link_sysctls import LinkSysctls
 from routed.model.lookup import Decision, Question
 from routed.model.names import PROTOCOL_KERNEL
 from routed.model.net import FAMILIES
@@ -69,6 +71,7 @@ class Kernel:
         self._event_socket: socket | None = None
         self._reader: EventReader | None = None
         self._decoder = Decoder()
+        self._reflex = RouteReflex(self._decoder.routes)
         self._pace = apply.Pace()
         self.port = self._requests.port  # the port id of our own changes in notifications
         self.witness = Witness(guess=guess_asker)
@@ -176,6 +179,12 @@ class Kernel:
         """The names of the drivers of these links, by ifindex, as ``ethtool -i`` says them."""
         return drivers.read_drivers(links)
 
+    def read_link_sysctls(self, links: Iterable[Link]) -> dict[int, LinkSysctls]:
+        """The sysctls of these links by which the kernel lets other things happen, by ifindex."""
+        from routed.kernel.link_sysctls import read_link_sysctls  # noqa: PLC0415  few plans need it
+
+        return read_link_sysctls(links)
+
     def fingerprint(self, scope: Scope) -> bytes:
         """The digest of a raw dump: equal for equal content, nothing decoded."""
         return self.dump(scope).fingerprint
@@ -210,7 +219,7 @@ class Kernel:
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out one operation: an item for each batch, with the failures in it. Nothing is sent unless iterated."""
-        hints = CODECS[operation.kind].hints
+        hints = CODECS[operation.kind].hints(operation.value)
         for members, rounds in apply.batches(operation, self._requests, self._pace):
             began = perf_counter()
             failures: dict[Member, Failure] = {}
@@ -277,6 +286,26 @@ class Kernel:
     def identify(self, port: int) -> Process | None:
         """Who is behind the port id of an event, as far as it can be told quickly. To be asked at once."""
         return self.witness.identify(port)
+
+    def glance(self, port: int) -> None:
+        """Take what tells who is behind the port id, to be read by ``identify`` later."""
+        self.witness.glance(port)
+
+    def find_loss(self) -> Loss | None:
+        """The object that went, if the kernel has told nothing else since. ``read_events`` tells of it as well."""
+        assert self._reader is not None, "open_events() comes first"
+        datagram = self._reader.peek()
+        return None if datagram is None else self._reflex.read(datagram)
+
+    def put_back(self, loss: Loss) -> tuple[Failure, ...]:
+        """Put again at once what ``find_loss`` found. What is told of that comes with the events after the next."""
+        assert self._reader is not None, "open_events() comes first"
+        number = self._requests.take_numbers(1)
+        self.writes += 1
+        packed = self._reflex.make_request(loss, number)
+        failures = apply.send_batch(self._requests, packed, (loss.member,), number, is_removal=False)
+        self._reader.hold_others()  # where it could not be asked, all that waits says why things are as they are
+        return tuple(failures)
 
     def read_events(self) -> list[Event]:
         """What the kernel told since, a limited number at a time; never blocks. Overrun stands where some were lost."""

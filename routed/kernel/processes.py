@@ -38,22 +38,53 @@ class Status(NamedTuple):
     is_kernel_thread: bool
 
 
-def read_process(pid: int, proc: str = "/proc") -> Process | None:
-    """The process that a request with this port id came from, as far as its pid tells; None where it does not."""
+class Traces(NamedTuple):
+    """What /proc told of a process while it was there, not read yet; None for what was gone."""
+
+    pid: int
+    cmdline: bytes
+    status: bytes | None = None
+    is_in_our_network: bool = True
+    cgroup: bytes | None = None
+    loginuid: bytes | None = None
+
+
+def take_traces(pid: int, proc: str = "/proc") -> Traces | None:
+    """All that tells who a process is, as fast as it can be had; None where the process is gone."""
     folder = f"{proc}/{pid}"
     try:
-        cmdline = parse_cmdline(_read(f"{folder}/cmdline"))
+        cmdline = _read(f"{folder}/cmdline")
     except OSError:
         return None
+    status = cgroup = None
+    is_ours = True
     try:
-        status = parse_status(_read(f"{folder}/status"))
-        if status is None or not _is_plausible(pid, status, folder, proc):
-            return None
-        cgroup, loginuid = _read(f"{folder}/cgroup"), _read(f"{folder}/loginuid")
+        status = _read(f"{folder}/status")
+        is_ours = _is_in_our_network(folder, proc)
+        cgroup = _read(f"{folder}/cgroup")
+        return Traces(pid, cmdline, status, is_ours, cgroup, _read(f"{folder}/loginuid"))
     except OSError:  # it ended between two reads, as only one that was just here can
-        comm = os.path.basename(cmdline.partition(" ")[0])  # noqa: PTH119  # a name from outside is no path
-        return Process(pid, comm[:15], cmdline) if cmdline else None
-    return Process(pid, status.comm, cmdline, parse_unit(cgroup), status.uid, parse_loginuid(loginuid))
+        return Traces(pid, cmdline, status, is_ours, cgroup)
+
+
+def read_traces(traces: Traces) -> Process | None:
+    """The process that a request with its pid for a port id came from, as far as that tells; None where it does not."""
+    pid, cmdline = traces.pid, parse_cmdline(traces.cmdline)
+    if traces.status is not None:
+        status = parse_status(traces.status)
+        if status is None or not _is_plausible(pid, status) or not traces.is_in_our_network:
+            return None
+        if traces.cgroup is not None and traces.loginuid is not None:
+            unit, loginuid = parse_unit(traces.cgroup), parse_loginuid(traces.loginuid)
+            return Process(pid, status.comm, cmdline, unit, status.uid, loginuid)
+    comm = os.path.basename(cmdline.partition(" ")[0])  # noqa: PTH119  # a name from outside is no path
+    return Process(pid, comm[:15], cmdline) if cmdline else None
+
+
+def read_process(pid: int, proc: str = "/proc") -> Process | None:
+    """Both at once."""
+    traces = take_traces(pid, proc)
+    return None if traces is None else read_traces(traces)
 
 
 def describe_owner(pid: int, proc: str = "/proc") -> Process | None:
@@ -111,12 +142,15 @@ def parse_loginuid(data: bytes) -> int | None:
     return None if number == _NOBODY else number
 
 
-def _is_plausible(pid: int, status: Status, folder: str, proc: str) -> bool:
-    """May this be the process that changed a route in our network namespace, with its pid for a port id?"""
+def _is_plausible(pid: int, status: Status) -> bool:
+    """May this be a process that changed a route, with its pid for a port id?"""
     if pid == INIT:  # systemd binds sockets for services, and every container has a first process
         return False
-    if status.innermost_pid != pid or status.is_kernel_thread or not status.may_change_routes:
-        return False
+    return status.innermost_pid == pid and not status.is_kernel_thread and status.may_change_routes
+
+
+def _is_in_our_network(folder: str, proc: str) -> bool:
+    """Is it in our network namespace? Raises OSError where it ends just now."""
     try:
         # The same file of the same namespace. Comparing ns/net takes CAP_SYS_PTRACE for most processes.
         return os.stat(f"{folder}/net/netlink").st_ino == os.stat(f"{proc}/thread-self/net/netlink").st_ino  # noqa: PTH116

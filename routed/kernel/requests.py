@@ -17,7 +17,7 @@ from socket import SO_RCVBUF, SOL_SOCKET, socket
 from struct import Struct
 from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 from zlib import crc32
 
 from routed.kernel import sockets
@@ -29,6 +29,25 @@ DEADLINE: Final = 20.0
 _DERIVED: Final = 1 << 31  # the numbers from here on are derived from the question, those below are counted
 _LEAST: Final = 20  # bytes of an answer: struct nlmsghdr, and a result at least
 _read_number: Final = Struct("=8xI").unpack_from  # nlmsg_seq
+
+
+class QuestionSocket(Protocol):
+    """What of a ``RequestSocket`` they need who ask and read what comes; a test may stand in for it."""
+
+    def take_numbers(self, count: int) -> int:
+        """Sequence numbers for so many messages: the first of them."""
+
+    def ask(self, packed: bytes | bytearray) -> None:
+        """Send a question."""
+
+    def receive(self, size: int, first: int, count: int = 1) -> bytes:
+        """The next datagram that answers it."""
+
+    def conclude(self) -> None:
+        """The last answer was received."""
+
+    def close(self) -> None:
+        """Close the socket."""
 
 
 class RequestSocket:

@@ -28,6 +28,7 @@ EVENT_BUFFER: Final = 32 << 20  # bytes; an event of a route takes about 830 of 
 _TIME: Final = Struct("@ll")  # struct timeval
 ROUTE: Final = netlink.NETLINK_ROUTE
 GENERIC: Final = netlink.NETLINK_GENERIC
+NETFILTER: Final = netlink.NETLINK_NETFILTER
 
 _IPV6_IFINFO: Final = 0x800  # RTMGRP_IPV6_IFINFO, linux/rtnetlink.h
 _GROUPS: Final = (

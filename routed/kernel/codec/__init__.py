@@ -6,7 +6,6 @@ Everything here is pure: bytes in, values out. Here must never live: a socket, p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from errno import EOPNOTSUPP
 from typing import Any, Final, NamedTuple
 
 from routed.kernel.codec import address, route
@@ -27,6 +26,7 @@ from routed.kernel.codec.link import (
     encode_link,
     encode_link_change,
     encode_link_removal,
+    explain_refusals,
 )
 from routed.kernel.codec.route import RouteDecoder, dump_routes, route_requests
 from routed.kernel.codec.rule import decode_rule, dump_rules, encode_rule
@@ -66,8 +66,17 @@ STEPS: Final[RequestSteps] = {
 LINK_STEPS: Final[RequestSteps] = {
     Verb.ADD: (RequestStep(REQUEST | CREATE | EXCLUSIVE), RequestStep(REQUEST)),
     Verb.REPLACE: (RequestStep(REQUEST),),
+    Verb.CHANGE: (
+        RequestStep(REQUEST, of_before=True, is_removal=True),
+        RequestStep(REQUEST | CREATE | EXCLUSIVE),
+        RequestStep(REQUEST),
+    ),
     Verb.DELETE: (RequestStep(REQUEST, is_removal=True),),
 }
+
+
+def _leave_nothing_open(_value: Value) -> Mapping[int, str]:
+    return {}
 
 
 class Lifetimes(NamedTuple):
@@ -88,7 +97,8 @@ class Codec(NamedTuple):
     requests: Requests
     make_decoder: MakeDecoder
     steps: RequestSteps = STEPS
-    hints: Mapping[int, str] = {}  # what the kernel's words about an errno leave open
+    # value → errno → what the kernel's words about it leave open, of a request for this value
+    hints: Callable[[Any], Mapping[int, str]] = _leave_nothing_open
     lifetimes: Lifetimes | None = None  # None: what stands, stays
     is_noise: Callable[[Standing | AlikeRoutes], bool] | None = None  # what is left out of a dump of everything
 
@@ -227,7 +237,7 @@ CODECS: Final = {
         _one_by_one(encode_link, encode_link_removal, encode_link_change),
         _each(_standing_link),
         LINK_STEPS,
-        hints={EOPNOTSUPP: "this kernel has no driver for it (modprobe says more)"},
+        hints=explain_refusals,
     ),
     Kind.ADDRESS: Codec(
         20,

@@ -43,10 +43,13 @@ def aligned(length: int) -> int:
     return (length + 3) & ~3
 
 
-def message(type_: int, flags: int, sequence: int, body: bytes) -> bytes:
-    """One netlink message, padded, so that messages can be put one after another."""
+def message(type_: int, flags: int, sequence: int, body: bytes, port: int = 0) -> bytes:
+    """One netlink message, padded, so that messages can be put one after another.
+
+    ``port`` is who asks, for those who look on: the kernel knows it by the socket.
+    """
     length = HEADER_SIZE + len(body)
-    return HEADER.pack(length, type_, flags, sequence, 0) + body + bytes(-length % 4)
+    return HEADER.pack(length, type_, flags, sequence, port) + body + bytes(-length % 4)
 
 
 def attribute(type_: int, payload: bytes) -> bytes:

@@ -7,8 +7,10 @@ Source: include/uapi/linux/if_link.h; rtnl_fill_ifinfo, rtnl_newlink_create and 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from errno import EEXIST, EOPNOTSUPP
 from struct import Struct
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from routed.kernel.codec.attributes import (
     HEADER_SIZE,
@@ -20,9 +22,10 @@ from routed.kernel.codec.attributes import (
     text,
     walk,
 )
+from routed.kernel.codec.ipip import decode_ipip, encode_ipip
 from routed.model.events import Ipv6Event
 from routed.model.facts import Link
-from routed.model.names import ALIAS, CREATABLE
+from routed.model.names import ALIAS, CREATABLE, FALLBACK_LINKS
 from routed.model.net import IPV6
 from routed.model.objects import LinkMember, LinkSlot, LinkValue, Standing
 
@@ -30,11 +33,21 @@ _HEAD: Final = Struct("=BBHiII")  # family, padding, type, index, flags, change
 _ADDRESS, _NAME, _MTU, _MASTER, _PROTINFO, _LINKINFO, _ALIAS, _AF_SPEC, _EXT_MASK = 1, 3, 4, 10, 12, 18, 20, 26, 29
 _INET6_CONF: Final = 2  # IFLA_INET6_CONF: 32 bits for each DEVCONF_*
 _DISABLE_IPV6_AT: Final = slice(26 * 4, 27 * 4)  # DEVCONF_DISABLE_IPV6, linux/ipv6.h
-_INFO_KIND: Final = 1
+_INFO_KIND, _INFO_DATA = 1, 2
 _WORD: Final = 4  # bytes
 _UP: Final = 0x1
 _LOWER_UP: Final = 0x10000
 _SKIP_STATISTICS: Final = 0x8  # RTEXT_FILTER_SKIP_STATS
+
+
+class _Data(NamedTuple):
+    """How what a kind of link has beyond any link is written."""
+
+    decode: Callable[[bytes, int], Any]  # (IFLA_INFO_DATA, MTU) → what LinkValue.data holds. Raises MalformedMessage
+    encode: Callable[[Any], bytes]
+
+
+_DATA: Final[Mapping[str, _Data]] = {"ipip": _Data(decode_ipip, encode_ipip)}  # no other kind has any that is looked at
 
 LINKS_REQUEST: Final = _HEAD.pack(0, 0, 0, 0, 0, 0) + attribute_u32(_EXT_MASK, _SKIP_STATISTICS)
 
@@ -49,20 +62,22 @@ def decode_link(data: bytes, start: int, end: int) -> tuple[Standing, Link] | No
     if family:
         return None
     attributes = walk(data, start + HEADER_SIZE + _HEAD.size, end)
-    info = attributes.get(_LINKINFO, b"")
+    info = _walk_all(attributes.get(_LINKINFO, b""))
     link = Link(
         ifindex=ifindex,
         name=text(attributes.get(_NAME, b"")),
         is_up=bool(flags & _UP),
         has_carrier=bool(flags & _LOWER_UP),
-        kind=text(walk(info, 0, len(info)).get(_INFO_KIND, b"")),
+        kind=text(info.get(_INFO_KIND, b"")),
         mac=attributes.get(_ADDRESS, b""),
         master=number(attributes.get(_MASTER, bytes(4))),
         mtu=number(attributes.get(_MTU, bytes(4))),
         has_ipv6=_has_ipv6(_walk_all(attributes.get(_AF_SPEC, b"")).get(IPV6)),
     )
-    value = LinkValue(_read_mark(link.kind, text(attributes.get(_ALIAS, b""))), link.kind, link.is_up)
-    return Standing(LinkSlot(), LinkMember(link.name), value), link
+    mark = _read_mark(link, text(attributes.get(_ALIAS, b"")))
+    form = _DATA.get(link.kind)
+    more = form.decode(info.get(_INFO_DATA, b""), link.mtu) if form else None
+    return Standing(LinkSlot(), LinkMember(link.name), LinkValue(mark, link.kind, link.is_up, more)), link
 
 
 def decode_ipv6(data: bytes, start: int, end: int, *, is_removal: bool) -> Ipv6Event | None:
@@ -86,28 +101,59 @@ def _walk_all(attributes: bytes) -> dict[int, bytes]:
     return walk(attributes, 0, len(attributes))
 
 
-def _read_mark(kind: str, alias: str) -> int:
-    """Our protocol number, 0 where there is none: only of kinds that we create, whatever an alias says."""
+def _read_mark(link: Link, alias: str) -> int:
+    """Our protocol number, 0 where there is none: only of what we may have created, whatever an alias says."""
     number_ = alias.removeprefix(ALIAS)
-    is_mark = kind in CREATABLE and number_ != alias and number_.isascii() and number_.isdigit()
+    may_be_ours = link.kind in CREATABLE and link.name not in FALLBACK_LINKS
+    is_mark = may_be_ours and number_ != alias and number_.isascii() and number_.isdigit()
     return int(number_) if is_mark and int(number_) < 256 else 0
 
 
 def encode_link(_slot: LinkSlot, member: LinkMember, value: LinkValue) -> bytes:
     """The body of an RTM_NEWLINK that creates a link, already up or not. The kernel takes no alias with it."""
-    info = attribute_text(_INFO_KIND, value.kind)
-    return _encode_identity(member, value) + attribute(_LINKINFO, info)
+    return _encode_identity(member, value) + _encode_info(value)
 
 
 def encode_link_change(_slot: LinkSlot, member: LinkMember, value: LinkValue) -> bytes:
-    """The body of an RTM_NEWLINK that changes a link: whose it is, if it is ours, and whether it is up."""
-    alias = attribute_text(_ALIAS, f"{ALIAS}{value.protocol}") if value.protocol else b""
-    return _encode_identity(member, value) + alias
+    """The body of an RTM_NEWLINK that changes a link: whether it is up; of ours also whose it is, and what it has."""
+    if not value.protocol:
+        return _encode_identity(member, value)
+    info = _encode_info(value) if value.data is not None else b""
+    return _encode_identity(member, value) + attribute_text(_ALIAS, f"{ALIAS}{value.protocol}") + info
 
 
 def encode_link_removal(_slot: LinkSlot, member: LinkMember, value: LinkValue) -> bytes:
     """The body of an RTM_DELLINK, by name."""
     return _encode_identity(member, value)
+
+
+def encode_link_question(member: LinkMember) -> bytes:
+    """The body of an RTM_GETLINK for one link, by name."""
+    return LINKS_REQUEST + attribute_text(_NAME, member.name)
+
+
+def read_maker(message: bytes) -> tuple[str, str, bool]:
+    """What tells who made a link, from an RTM_NEWLINK: its kind, its alias, and is it up? Raises MalformedMessage."""
+    flags = head(_HEAD, message, HEADER_SIZE, len(message))[4]
+    attributes = walk(message, HEADER_SIZE + _HEAD.size, len(message))
+    kind = _walk_all(attributes.get(_LINKINFO, b"")).get(_INFO_KIND, b"")
+    return text(kind), text(attributes.get(_ALIAS, b"")), bool(flags & _UP)
+
+
+def explain_refusals(value: LinkValue) -> Mapping[int, str]:
+    """What the kernel's words about an errno leave open. It loads the module of a kind itself (rtnl-link-KIND)."""
+    words = {EOPNOTSUPP: f"this kernel has no driver for links of kind {value.kind} (modprobe {value.kind} says more)"}
+    if value.data is not None:  # ip_tunnel_newlink, ip_tunnel_changelink
+        words[EEXIST] = f"another link has this local address (ip -d link show type {value.kind})"
+    return words
+
+
+def _encode_info(value: LinkValue) -> bytes:
+    info = attribute_text(_INFO_KIND, value.kind)
+    if value.data is None:
+        return attribute(_LINKINFO, info)
+    info += attribute(_INFO_DATA, _DATA[value.kind].encode(value.data))
+    return attribute_u32(_MTU, value.data.mtu) + attribute(_LINKINFO, info)
 
 
 def _encode_identity(member: LinkMember, value: LinkValue) -> bytes:

@@ -178,7 +178,7 @@ class RouteDecoder:
         route = decode_route(data, start, end)
         if route is None:
             return None
-        if _is_usual(data, start, end, layout.width):
+        if is_usual(data, start, end, layout.width):
             if len(layout.memo) >= _MEMO_LIMIT:
                 layout.memo.clear()
             assert isinstance(route.slot, RouteSlot)
@@ -186,7 +186,7 @@ class RouteDecoder:
         return route
 
 
-def _is_usual(data: bytes, start: int, end: int, width: int) -> bool:
+def is_usual(data: bytes, start: int, end: int, width: int) -> bool:
     """Does a message begin with RTA_TABLE and RTA_DST?"""
     dst = start + DST_AT
     heads = data[dst - 12 : dst - 8], data[dst - 4 : dst]
@@ -208,7 +208,7 @@ def take_prefixes(notifications: Sequence[bytes]) -> list[bytes] | None:
         return None
     length, type_, *_ = HEADER.unpack_from(first)
     width = ADDRESS_LENGTH.get(first[FAMILY_AT]) if type_ in _OF_ROUTES else None
-    if width is None or length != len(first) or not _is_usual(first, 0, length, width):
+    if width is None or length != len(first) or not is_usual(first, 0, length, width):
         return None
     rest = DST_AT + width
     return [data[DST_AT:rest] + data[DST_LEN_AT : DST_LEN_AT + 1] for data in notifications]

@@ -1,4 +1,4 @@
-"""Claims: which services and servers we made, and with what content, since the kernel has no place for an owner.
+"""Claims: which services, servers and timeouts are ours, and with what content: the kernel has no place for an owner.
 
 A claim is kept before what it is for is asked of the kernel, and given up after that has gone: there may be a claim
 without an object, and never an object of ours without a claim. It says whose the key is. A content that differs from
@@ -11,20 +11,35 @@ Here must never live: how they are kept (a ``Store``), or a request.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from sys import byteorder
 from typing import Any, Final, NamedTuple, Protocol
 
-from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
+from routed.kernel.dump import finish
+from routed.model.ipvs import (
+    ServerMember,
+    ServerSlot,
+    ServerValue,
+    ServiceMember,
+    ServiceSlot,
+    ServiceValue,
+    TimeoutMember,
+    TimeoutSlot,
+    TimeoutValue,
+)
 from routed.model.objects import Key, Kind, Value
 
-TYPES: Final = (ServiceSlot, ServiceMember, ServiceValue, ServerSlot, ServerMember, ServerValue)  # of keys and values
+TYPES: Final = (  # of keys and values
+    ServiceSlot, ServiceMember, ServiceValue, ServerSlot, ServerMember, ServerValue, TimeoutSlot, TimeoutMember,
+    TimeoutValue,
+)  # fmt: skip
 
 _SO_NETNS_COOKIE: Final = 71  # include/uapi/asm-generic/socket.h, since Linux 5.14
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE: Final = Path("/proc/thread-self/ns/net")
+_SLICE: Final = 1024  # claims that are taken between two breaths of the caller
 _SPARE: Final = 1024  # changes more than there are claims, after which all are written anew
 
 
@@ -45,8 +60,11 @@ class Claim(NamedTuple):
 class Store(Protocol):
     """Keeps claims. Who may not change anything takes one that keeps nothing of what it is told."""
 
-    def read(self, origin: ClaimOrigin) -> Iterable[Claim]:
-        """What was kept under this origin, in order; nothing where that is of another one, or damaged. OSError."""
+    def read(self, origin: ClaimOrigin) -> Generator[None, None, list[Claim]]:
+        """What was kept under this origin, in order, read in slices. Raises OSError.
+
+        Nothing where it is of another origin, or damaged.
+        """
 
     def append(self, claims: Iterable[Claim]) -> None:
         """Keep these as well. It must outlive this process; a claim does not outlive the boot.
@@ -76,24 +94,41 @@ class Claims:
         self._find_origin = find_origin
         self._origin: ClaimOrigin | None = None
         self._claimed: dict[ServerSlot, dict[Key, Value]] = {}  # by the service that each belongs to
+        self._alone: dict[Key, Value] = {}  # what belongs to none
         self._count = 0
         self._unwritten: dict[Key, Value | None] = {}  # what the store could not take
         self._written = 0  # changes in the store
         self.changes = 0  # ever: what was stamped before is outdated where this has grown
 
+    def are_loaded(self) -> bool:
+        """Was read what is kept?"""
+        return self._origin is not None
+
     def load(self) -> None:
         """Read what is kept, if that was not done before. Raises OSError."""
-        if self._origin is not None:
+        finish(self.load_in_slices())
+
+    def load_in_slices(self) -> Generator[None, None, None]:
+        """The same for who has something else to do in between: of 40 000 claims it takes most of a second."""
+        if self.are_loaded():
             return
         origin = self._find_origin()
-        kept = list(self._store.read(origin))
-        self._take(kept)
+        kept = yield from self._store.read(origin)
+        if self.are_loaded():  # by somebody else meanwhile, who may have claimed more
+            return
+        self._claimed, self._alone, self._count = {}, {}, 0  # without what somebody has begun to take who gave up
+        for start in range(0, len(kept), _SLICE):
+            self._take(kept[start : start + _SLICE])
+            yield
+            if self.are_loaded():
+                return
         self._origin = origin
         self._written = len(kept) if kept else -1  # nothing there yet: its first line has to be written
 
     def get(self, key: Key) -> Value | None:
         """What was sent for the object; None where it is not claimed."""
-        return self._claimed.get(place_of(key), {}).get(key)
+        place = place_of(key)
+        return (self._alone if place is None else self._claimed.get(place, {})).get(key)
 
     def of_service(self, service: ServerSlot) -> ServiceValue | None:
         """What was sent for a service; None where it is not claimed."""
@@ -111,6 +146,14 @@ class Claims:
         """Every service that is claimed itself, or has a claimed server. Raises OSError."""
         self.load()
         return self._claimed.keys()
+
+    def families(self) -> set[int]:
+        """Those of everything that is claimed. Raises OSError."""
+        return {place.family for place in self.places()} | {key.slot.family for key in self._alone}
+
+    def keys_alone(self) -> Collection[Key]:
+        """What is claimed and is of no service."""
+        return self._alone.keys()
 
     def keys_of(self, service: ServerSlot) -> Collection[Key]:
         """What is claimed of a service: itself, and servers."""
@@ -145,7 +188,9 @@ class Claims:
                 self._store.append([Claim(key, value) for key, value in changes.items()])
                 self._written += len(changes)
                 return
-        merged = {key: value for held in self._claimed.values() for key, value in held.items()}
+        merged: dict[Key, Value | None] = {
+            key: value for held in (*self._claimed.values(), self._alone) for key, value in held.items()
+        }
         merged.update(changes)
         whole = [Claim(key, value) for key, value in merged.items() if value is not None]
         self._store.replace(self._origin, whole)
@@ -154,22 +199,23 @@ class Claims:
     def _take(self, claims: Iterable[Claim]) -> None:
         for key, value in claims:
             place = place_of(key)
-            held = self._claimed.setdefault(place, {})
+            held = self._alone if place is None else self._claimed.setdefault(place, {})
             self._count -= len(held)
             if value is None:
                 held.pop(key, None)
             else:
                 held[key] = value
             self._count += len(held)
-            if not held:
+            if place is not None and not held:
                 del self._claimed[place]
             self.changes += 1
 
 
-# The service that a key of each kind names, or in which the server stands that it names.
-PLACES: Final[Mapping[Kind, Callable[[Any, Any], ServerSlot]]] = {
+# The service that a key of each kind names, or in which the server stands that it names; None: it is of no service.
+PLACES: Final[Mapping[Kind, Callable[[Any, Any], ServerSlot | None]]] = {
     Kind.SERVICE: lambda slot, member: ServerSlot(slot.family, member),
     Kind.SERVER: lambda slot, _member: slot,
+    Kind.TIMEOUT: lambda _slot, _member: None,
 }
 
 
@@ -183,6 +229,11 @@ def server_key(service: ServerSlot, member: ServerMember) -> Key:
     return Key(Kind.SERVER, service, member)
 
 
-def place_of(key: Key) -> ServerSlot:
-    """The service that belongs to a key."""
+def timeout_key(member: TimeoutMember) -> Key:
+    """The key of a timeout."""
+    return Key(Kind.TIMEOUT, TimeoutSlot(), member)
+
+
+def place_of(key: Key) -> ServerSlot | None:
+    """The service that belongs to a key, if one does."""
     return PLACES[key.kind](key.slot, key.member)

@@ -39,7 +39,7 @@ from routed.model.ipvs import (
 )
 from routed.model.net import ADDRESS_LENGTH, FAMILY_OF_LENGTH, IPV4
 
-# Commands. FLUSH (17) takes the services of everybody, and has no name here.
+# Commands. FLUSH (17) takes the services of everybody, and nothing here sends it.
 NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE = 1, 2, 3, 4
 NEW_DEST, SET_DEST, DEL_DEST, GET_DEST = 5, 6, 7, 8
 SET_CONFIG, GET_CONFIG = 12, 13
@@ -186,9 +186,7 @@ def open_server(data: bytes, start: int, end: int) -> Attributes:
 
 def decode_service(attributes: Attributes) -> tuple[ServerSlot, ServiceValue]:
     """Which service it is, and its content without an owner. Raises MalformedMessage."""
-    family = number(_take(attributes, _AF), 2)
-    if family not in ADDRESS_LENGTH:
-        raise MalformedMessage(f"a service of family {family}")
+    place = decode_service_key(attributes)
     flags = _take(attributes, _FLAGS)
     if len(flags) != _FLAGS_MASK.size:
         raise MalformedMessage(f"flags of {len(flags)} bytes")
@@ -197,10 +195,18 @@ def decode_service(attributes: Attributes) -> tuple[ServerSlot, ServiceValue]:
         scheduler=text(_take(attributes, _SCHEDULER)),
         flags=_FLAGS_MASK.unpack(flags)[0],
         timeout=number(_take(attributes, _TIMEOUT)),
-        prefixlen=_decode_length(family, _take(attributes, _NETMASK)),
+        prefixlen=_decode_length(place.family, _take(attributes, _NETMASK)),
         engine=text(attributes.get(_ENGINE, b"")),
     )
-    return ServerSlot(family, _decode_service_key(family, attributes)), normalise_service(family, value)
+    return place, normalise_service(place.family, value)
+
+
+def decode_service_key(attributes: Attributes) -> ServerSlot:
+    """Which service is meant. Raises MalformedMessage."""
+    family = number(_take(attributes, _AF), 2)
+    if family not in ADDRESS_LENGTH:
+        raise MalformedMessage(f"a service of family {family}")
+    return ServerSlot(family, _decode_service_key(family, attributes))
 
 
 def _decode_service_key(family: int, attributes: Attributes) -> ServiceMember:
@@ -213,13 +219,18 @@ def _decode_service_key(family: int, attributes: Attributes) -> ServiceMember:
     )
 
 
-def decode_server(attributes: Attributes, family: int) -> tuple[ServerMember, ServerValue]:
-    """A server of a service of this family, and its content without an owner. Raises MalformedMessage."""
+def decode_server_key(attributes: Attributes, family: int) -> ServerMember:
+    """Which server of a service of this family is meant. Raises MalformedMessage."""
     if _D_AF in attributes:  # before Linux 3.18 it is that of the service
         family = number(attributes[_D_AF], 2)
     if family not in ADDRESS_LENGTH:
         raise MalformedMessage(f"a server of family {family}")
-    member = ServerMember(_decode_address(family, _take(attributes, _D_ADDR)), _decode_port(_take(attributes, _D_PORT)))
+    return ServerMember(_decode_address(family, _take(attributes, _D_ADDR)), _decode_port(_take(attributes, _D_PORT)))
+
+
+def decode_server(attributes: Attributes, family: int) -> tuple[ServerMember, ServerValue]:
+    """A server of a service of this family, and its content without an owner. Raises MalformedMessage."""
+    member = decode_server_key(attributes, family)
     value = ServerValue(
         protocol=0,
         forward=number(_take(attributes, _D_FORWARD)) & _FORWARD_MASK,

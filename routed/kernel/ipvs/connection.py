@@ -9,11 +9,11 @@ Sources: genl_rcv_msg in net/netlink/genetlink.c; include/uapi/linux/genetlink.h
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from errno import ENOENT, EPROTO
-from os import strerror
 from struct import Struct
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from routed.kernel import sockets
 from routed.kernel.codec import messages
@@ -31,8 +31,8 @@ from routed.kernel.codec.attributes import (
     walk,
 )
 from routed.kernel.dump import finish
-from routed.kernel.ipvs.refusals import NO_IPVS
-from routed.kernel.requests import DEADLINE, RequestSocket
+from routed.kernel.ipvs.refusals import NO_IPVS, explain_anywhere
+from routed.kernel.requests import DEADLINE, QuestionSocket, RequestSocket
 
 _BUFFER: Final = 256 << 10  # bytes: the answers to one batch, or two pieces of a dump
 _DATAGRAM: Final = 1 << 16  # bytes; the kernel fills at most 32 KiB of a dump at a time
@@ -41,26 +41,12 @@ _CONTROL: Final = 16  # GENL_ID_CTRL
 _GET_FAMILY: Final = Struct("=BBH").pack(3, 1, 0) + attribute_text(2, "IPVS")  # CTRL_CMD_GETFAMILY by its name
 _FAMILY_ID: Final = 1  # CTRL_ATTR_FAMILY_ID
 _HEAD_SIZE: Final = 4  # struct genlmsghdr
+# Who asks, as libnl writes it: the pid in the low 22 bits, and above it a number that is another one for each socket
+# (generate_local_port in lib/socket.c). By it those who look on, and we among them, know our requests. The kernel takes
+# no notice of it.
+PID_BITS: Final = 22
+MARK: Final = os.getpid() | (1 + int.from_bytes(os.urandom(2), "big") % 1023) << PID_BITS
 _result: Final = Struct("=i").unpack_from
-
-
-class GenericSocket(Protocol):
-    """What of a ``RequestSocket`` is needed."""
-
-    def take_numbers(self, count: int) -> int:
-        """Sequence numbers for so many messages: the first of them."""
-
-    def ask(self, packed: bytes | bytearray) -> None:
-        """Send a question."""
-
-    def receive(self, size: int, first: int, count: int = 1) -> bytes:
-        """The next datagram that answers it."""
-
-    def conclude(self) -> None:
-        """The last answer was received."""
-
-    def close(self) -> None:
-        """Close the socket."""
 
 
 class IpvsMessage(NamedTuple):
@@ -71,7 +57,7 @@ class IpvsMessage(NamedTuple):
     end: int
 
 
-def open_socket() -> GenericSocket:
+def open_socket() -> QuestionSocket:
     """A socket for requests of generic netlink. Raises OSError."""
     return RequestSocket(_BUFFER, DEADLINE, bus=sockets.GENERIC)
 
@@ -79,9 +65,13 @@ def open_socket() -> GenericSocket:
 class Connection:
     """Asks IPVS, in the network namespace of the thread that asks first. Raises OSError throughout."""
 
-    def __init__(self, connect: Callable[[], GenericSocket] = open_socket) -> None:
+    def __init__(
+        self, connect: Callable[[], QuestionSocket] = open_socket, note_family: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """``note_family`` is told of each id of the family that is found."""
         self._connect = connect
-        self._requests: GenericSocket | None = None
+        self._note_family = note_family
+        self._requests: QuestionSocket | None = None
         self._family = 0  # not known yet
 
     def close(self) -> None:
@@ -142,9 +132,11 @@ class Connection:
                 raise OSError(ENOENT, NO_IPVS) from None
             raise
         attributes = walk(found.data, found.start + HEADER_SIZE + _HEAD_SIZE, found.end)
-        return number(attributes.get(_FAMILY_ID, b""), 2)
+        family = number(attributes.get(_FAMILY_ID, b""), 2)
+        self._note_family(family)
+        return family
 
-    def _open(self) -> GenericSocket:
+    def _open(self) -> QuestionSocket:
         if self._requests is None:
             self._requests = self._connect()
         return self._requests
@@ -154,7 +146,7 @@ class Connection:
         first = requests.take_numbers(len(bodies))
         flags = REQUEST | ACK
         numbered = enumerate(bodies, first)
-        requests.ask(b"".join(message(self._family, flags, sequence, body) for sequence, body in numbered))
+        requests.ask(b"".join(message(self._family, flags, sequence, body, MARK) for sequence, body in numbered))
         errors: dict[int, int] = {}
         while len(errors) < len(bodies):
             datagram = requests.receive(_DATAGRAM, first, len(bodies))
@@ -167,7 +159,7 @@ class Connection:
     def _collect(self, type_: int, body: bytes, flags: int) -> Generator[None, None, list[IpvsMessage]]:
         requests = self._open()
         sequence = requests.take_numbers(1)
-        requests.ask(message(type_, REQUEST | flags, sequence, body))
+        requests.ask(message(type_, REQUEST | flags, sequence, body, MARK))
         found, error = _split(requests.receive(_DATAGRAM, sequence))
         received = 1
         while flags and error is None:
@@ -178,7 +170,7 @@ class Connection:
             received += 1
         requests.conclude()
         if error:
-            raise OSError(error, strerror(error))
+            raise OSError(error, explain_anywhere(error))
         return found
 
 

@@ -1,4 +1,4 @@
-"""IPVS as a dataplane: its services and servers, read, changed, and known for ours by claims.
+"""IPVS as a dataplane: its services, servers and timeouts, read, changed, and known for ours by claims.
 
 It answers ``daemon.dataplane.Dataplane``. IPVS tells of no change, so it has to be polled; a look costs little while
 nothing has changed. Here belongs only what ties connection, survey and claims together.
@@ -7,21 +7,18 @@ nothing has changed. Here belongs only what ties connection, survey and claims t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from errno import EINVAL
 from itertools import count
-from os import strerror
 from time import monotonic
 from typing import Any, Final
 
 from routed.kernel import stamp
-from routed.kernel.ipvs import codec
 from routed.kernel.ipvs.claims import ClaimOrigin, Claims, Store, place_of, read_origin
-from routed.kernel.ipvs.codec import Timeouts
-from routed.kernel.ipvs.connection import Connection, GenericSocket, open_socket
+from routed.kernel.ipvs.connection import Connection, open_socket
 from routed.kernel.ipvs.kinds import GONE, ROWS, STEPS, IpvsStep, encode
 from routed.kernel.ipvs.survey import Survey, read_traffic
 from routed.kernel.ipvs.table import Outside, ProcFiles
+from routed.kernel.requests import QuestionSocket
 from routed.model.change import Drift, Failure, Operation, Verb
 from routed.model.ipvs import ServerMember, ServerSlot, Traffic
 from routed.model.lifetime import Lifetime
@@ -55,10 +52,10 @@ class IpvsDump:
 
 
 class Ipvs:
-    """Services and servers of one network namespace, that of the thread which reads or applies first.
+    """Services, servers and timeouts of one network namespace, that of the thread which reads or applies first.
 
-    One thread at a time, but for what is counted and the timeouts, which another may ask for meanwhile. Raises OSError
-    throughout: ENOENT where this kernel has no IPVS.
+    One thread at a time, but for what is counted, which another may ask for meanwhile. Raises OSError throughout:
+    ENOENT where this kernel has no IPVS.
     """
 
     name: Final = "ipvs"
@@ -70,7 +67,7 @@ class Ipvs:
         self,
         store: Store,
         *,
-        connect: Callable[[], GenericSocket] = open_socket,
+        connect: Callable[[], QuestionSocket] = open_socket,
         outside: Outside | None = None,
         find_origin: Callable[[], ClaimOrigin] = read_origin,
         clock: Callable[[], float] = monotonic,
@@ -78,10 +75,12 @@ class Ipvs:
         together: float = TOGETHER,
     ) -> None:
         """``store`` keeps the claims; who only reads gives one that keeps nothing of what it is told."""
-        self._connection = Connection(connect)
+        self.family = 0  # the id of the genl family; not known before something was asked
+        self.on_family: Callable[[int], None] = lambda _: None  # told of each other id
+        self._connection = Connection(connect, self._note_family)
         self._claims = Claims(store, find_origin)
-        self._reading = Connection(connect)  # in slices, between which something else may be asked
-        self._beside = Connection(connect)  # for who asks while a thread applies
+        self._reading = Connection(connect, self._note_family)  # in slices, between which something else may be asked
+        self._beside = Connection(connect, self._note_family)  # for who asks while a thread applies
         self._survey = Survey(self._reading, self._claims, outside or ProcFiles(), clock, trust, together)
         self._instance = next(_instances)
         self._dumps: dict[Scope, IpvsDump] = {}
@@ -91,6 +90,15 @@ class Ipvs:
         for connection in (self._connection, self._reading, self._beside):
             connection.close()
 
+    def suspect(self, key: Key | None) -> None:
+        """Whatever /proc says, read the service of this object, or all of them, at the next look."""
+        self._survey.suspect(None if key is None else place_of(key))
+
+    def _note_family(self, family: int) -> None:
+        if family != self.family:
+            self.family = family
+            self.on_family(family)
+
     @property
     def malformed(self) -> int:
         """Messages that were skipped because they could not be read."""
@@ -99,10 +107,11 @@ class Ipvs:
     # --- reading --------------------------------------------------------------------------------------------------
 
     def read_dump(self, scope: Scope) -> Generator[None, None, IpvsDump]:
-        """All services of a family, or all servers of all services of a family."""
+        """All services of a family, all servers of all services of a family, or the timeouts."""
         known = self._dumps.get(scope)
         while True:
             yield from self._survey.look(scope)
+            ROWS[scope.kind].look(self._survey)
             version = (self._survey.changes, self._claims.changes)
             if known is not None and known.version == version:
                 return known
@@ -117,28 +126,16 @@ class Ipvs:
         return dump
 
     def _list(self, scope: Scope) -> Generator[None, None, list[Standing]]:
-        list_ = ROWS[scope.kind].list
         standings: list[Standing] = []
-        for place, (service, seen) in enumerate(list(self._survey.services.items())):
-            if service.family == scope.family:
-                standings += list_(self._claims, service, seen)
-            if not place % _SLICE:
+        for number, some in enumerate(ROWS[scope.kind].list(self._survey, self._claims, scope.family)):
+            standings += some
+            if not number % _SLICE:
                 yield
         return standings
 
     def read_traffic(self, place: ServerSlot) -> tuple[Traffic, Mapping[ServerMember, Traffic]]:
         """What the kernel counts of a service and of each of its servers, asked now. ESRCH where it is not there."""
         return read_traffic(self._beside, place)
-
-    def read_timeouts(self) -> Timeouts:
-        """After how long connections are forgotten in this network namespace."""
-        return codec.decode_timeouts(*self._beside.get(codec.encode_timeouts_request()))
-
-    def write_timeouts(self, timeouts: Timeouts) -> None:
-        """Set them; 0 leaves one as it is."""
-        [error] = self._beside.request([codec.encode_timeouts(timeouts)])
-        if error:
-            raise OSError(error, strerror(error))
 
     # --- ownership ------------------------------------------------------------------------------------------------
 
@@ -150,13 +147,14 @@ class Ipvs:
     def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
         """The dumps that show everything of a kind that is ours: none where nothing is claimed.
 
-        So on a host that has nothing to do with IPVS its module is not loaded by our looking.
+        What is claimed is not known before the first dump, which reads it in slices, and which asks for nothing where
+        the module is not there.
         """
         del marks
-        with suppress(OSError):
-            claimed = {place.family for place in self._claims.places()}
-            return [Scope(kind, family) for family in families if family in claimed]
-        return [Scope(kind, family) for family in families]  # not known: a dump will say why
+        if not self._claims.are_loaded():
+            return [Scope(kind, family) for family in families]
+        claimed = self._claims.families()
+        return [Scope(kind, family) for family in families if family in claimed]
 
     def must_keep_mark(self, drift: Drift) -> bool:
         """Is nothing wrong but a mark that cannot be changed? A claim always can."""
@@ -209,27 +207,40 @@ class Ipvs:
         before = {key: self._claims.get(key) for key in keys.values()}
         is_claimed = bool(value.protocol) and operation.verb is not Verb.DELETE
         if is_claimed:
-            try:
-                self._claims.put(dict.fromkeys(keys.values(), value))
-            except OSError as error:
-                said = error.strerror or str(error)
-                yield from (
-                    Failure(member, error.errno or EINVAL, f"no claim can be kept: {said}") for member in members
-                )
-                return
+            unclaimed = self._claim(keys, value)
+            yield from unclaimed.values()
+            keys = {member: key for member, key in keys.items() if member not in unclaimed}
+            members = list(keys)
         if steps:
-            self._survey.touch(map(place_of, keys.values()))
+            self._survey.touch(place for key in keys.values() if (place := place_of(key)) is not None)
         failures = self._send(operation, steps, members)
         after: dict[Key, Value | None] = {}
         for member, key in keys.items():
             if member in failures:
                 after[key] = before[key]
-            elif not is_claimed:
+            elif is_claimed:
+                after[key] = value
+            else:
                 after[key] = None
-                if operation.verb is Verb.DELETE and key.slot != (place := place_of(key)):  # its servers went with it
+                place = place_of(key)
+                if operation.verb is Verb.DELETE and place and key.slot != place:  # its servers went with it
                     after |= dict.fromkeys(self._claims.keys_of(place))
         self._claims.settle(after)
         yield from failures.values()
+
+    def _claim(self, keys: Mapping[Member, Key], value: Value) -> dict[Member, Failure]:
+        """Claim these before they are asked for. Returns those that cannot be kept: what is ours already stays so."""
+        try:
+            self._claims.put(dict.fromkeys(keys.values(), value))
+        except OSError as error:
+            number, text = error.errno or EINVAL, f"no claim can be kept: {error.strerror or error}"
+            held = {member: self._claims.get(key) for member, key in keys.items()}
+            return {
+                member: Failure(member, number, text)
+                for member, one in held.items()
+                if one is None or one.protocol != value.protocol
+            }
+        return {}
 
     def _send(self, operation: Operation, steps: tuple[IpvsStep, ...], members: Sequence[Any]) -> dict[Member, Failure]:
         """Ask for all steps of all members; the first failure of each."""

@@ -5,24 +5,37 @@ Here must never live: a socket, or when something is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from errno import ENOENT, ESRCH
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from routed.kernel.ipvs import codec
-from routed.kernel.ipvs.claims import Claims
+from routed.kernel.ipvs.claims import Claims, timeout_key
 from routed.kernel.ipvs.refusals import (
     MISLED,
     explain_server,
     explain_service,
+    explain_timeout,
     find_server_fault,
     find_service_fault,
+    find_timeout_fault,
     is_misled,
 )
 from routed.kernel.ipvs.survey import SeenService, Survey
 from routed.model.change import Verb
-from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
+from routed.model.ipvs import (
+    TIMEOUTS,
+    ServerMember,
+    ServerSlot,
+    ServerValue,
+    ServiceMember,
+    ServiceSlot,
+    ServiceValue,
+    TimeoutMember,
+    TimeoutSlot,
+    TimeoutValue,
+)
 from routed.model.objects import Kind, Standing, Value
 
 GONE: Final = frozenset({ENOENT, ESRCH})  # of a removal these mean "done"
@@ -31,7 +44,7 @@ GONE: Final = frozenset({ENOENT, ESRCH})  # of a removal these mean "done"
 class IpvsRow(NamedTuple):
     """What is needed to read and change objects of one kind."""
 
-    list: Callable[[Claims, ServerSlot, SeenService], Iterator[Standing]]  # what there is of a service
+    list: Callable[[Survey, Claims, int], Iterator[Iterable[Standing]]]  # what there is of a family, piece by piece
     find_fault: Callable[[Survey, Claims, Any, Any, Any], str]  # (…, slot, member, value) → what would be swallowed
     new: int  # commands
     set: int
@@ -39,6 +52,7 @@ class IpvsRow(NamedTuple):
     encode_removal: Callable[[Any, Any], bytes]  # (slot, member)
     explain: Callable[[int, Any, Any, Any], str]  # (errno, slot, member, value)
     form: Callable[[Any, Any], Value]  # (slot, value) → what of it is sent
+    look: Callable[[Survey], None] = lambda _survey: None  # what else is asked when such objects are looked at
 
 
 class IpvsStep(NamedTuple):
@@ -46,6 +60,18 @@ class IpvsStep(NamedTuple):
 
     is_removal: bool = False
     is_new: bool = False
+
+
+def _list_of_each(
+    list_one: Callable[[Claims, ServerSlot, SeenService], Iterable[Standing]],
+) -> Callable[[Survey, Claims, int], Iterator[Iterable[Standing]]]:
+    """By what there is of one service."""
+
+    def list_all(survey: Survey, claims: Claims, family: int) -> Iterator[Iterable[Standing]]:
+        for place, service in list(survey.services.items()):
+            yield list_one(claims, place, service) if place.family == family else ()
+
+    return list_all
 
 
 def list_service(claims: Claims, place: ServerSlot, service: SeenService) -> Iterator[Standing]:
@@ -65,6 +91,15 @@ def list_servers(claims: Claims, place: ServerSlot, service: SeenService) -> Ite
     for member, value in service.servers.items():
         claim = claimed.get(member)
         yield Standing(place, member, _own(value, claim.protocol if claim else whole))
+
+
+def list_timeouts(survey: Survey, claims: Claims, _family: int) -> Iterator[Iterable[Standing]]:
+    """The timeouts as objects, with their owners as the claims have it; none where the module is not there."""
+    if survey.timeouts is not None:
+        for word, seconds in survey.timeouts._asdict().items():
+            member = TimeoutMember(word)
+            claim = claims.get(timeout_key(member))
+            yield [Standing(TimeoutSlot(), member, TimeoutValue(claim.protocol if claim else 0, seconds))]
 
 
 @lru_cache(maxsize=1024)  # one value for all that are alike
@@ -88,9 +123,13 @@ def _find_server_fault(
     return find_server_fault(claims.of_service(slot) or (known.value if known else None), value)
 
 
+def _encode_timeout(_command: int, _slot: TimeoutSlot, member: TimeoutMember, value: TimeoutValue) -> bytes:
+    return codec.encode_timeouts(codec.Timeouts(**{member.word: value.seconds}))
+
+
 ROWS: Final[Mapping[Kind, IpvsRow]] = {
     Kind.SERVICE: IpvsRow(
-        list_service,
+        _list_of_each(list_service),
         _find_service_fault,
         codec.NEW_SERVICE,
         codec.SET_SERVICE,
@@ -100,7 +139,7 @@ ROWS: Final[Mapping[Kind, IpvsRow]] = {
         lambda slot, value: codec.normalise_service(slot.family, value)._replace(protocol=0, is_shared=False),
     ),
     Kind.SERVER: IpvsRow(
-        list_servers,
+        _list_of_each(list_servers),
         _find_server_fault,
         codec.NEW_DEST,
         codec.SET_DEST,
@@ -108,6 +147,17 @@ ROWS: Final[Mapping[Kind, IpvsRow]] = {
         codec.encode_server_removal,
         explain_server,
         lambda _slot, value: codec.normalise_server(value)._replace(protocol=0),
+    ),
+    Kind.TIMEOUT: IpvsRow(
+        list_timeouts,
+        lambda _survey, _claims, _slot, _member, value: find_timeout_fault(value),
+        codec.SET_CONFIG,
+        codec.SET_CONFIG,
+        _encode_timeout,
+        lambda slot, member: _encode_timeout(codec.SET_CONFIG, slot, member, TimeoutValue(0, TIMEOUTS[member.word])),
+        explain_timeout,
+        lambda _slot, value: value._replace(protocol=0),
+        look=Survey.look_at_timeouts,
     ),
 }
 # Under a key stands one object: nothing is put in front of another.

@@ -18,6 +18,7 @@ from routed.model.ipvs import (
     IPPROTOS,
     KNOWN_FLAGS,
     LONGEST,
+    LONGEST_TIMEOUT,
     MASQ,
     ONE_PACKET,
     PERSISTENT,
@@ -29,6 +30,9 @@ from routed.model.ipvs import (
     ServiceMember,
     ServiceSlot,
     ServiceValue,
+    TimeoutMember,
+    TimeoutSlot,
+    TimeoutValue,
 )
 from routed.model.net import ADDRESS_LENGTH
 
@@ -79,9 +83,21 @@ def find_server_fault(service: ServiceValue | None, value: ServerValue) -> str:
     return ""
 
 
+def find_timeout_fault(value: TimeoutValue) -> str:
+    """What the kernel would swallow of a timeout, in words: it takes 0 for no change."""
+    if not 1 <= value.seconds <= LONGEST_TIMEOUT:
+        return f"a timeout is from 1 s to {LONGEST_TIMEOUT // 86400} days"
+    return ""
+
+
 def is_misled(service: ServiceValue, value: ServerValue) -> bool:
     """Would clients of the service get answers from the address of this server? An engine puts that right."""
     return value.forward == MASQ and bool(service.flags & ONE_PACKET) and not service.engine
+
+
+def explain_anywhere(errno: int) -> str:
+    """An errno about any question in words."""
+    return _join(errno, _ANYWHERE)
 
 
 def explain_service(errno: int, slot: ServiceSlot, _member: ServiceMember, value: ServiceValue) -> str:
@@ -110,6 +126,11 @@ def explain_server(errno: int, slot: ServerSlot, member: ServerMember, value: Se
         EINVAL: _explain_invalid(slot, member, value),
     }
     return _join(errno, hints)
+
+
+def explain_timeout(errno: int, _slot: TimeoutSlot, _member: TimeoutMember, _value: TimeoutValue) -> str:
+    """An errno about a timeout in words."""
+    return explain_anywhere(errno)
 
 
 def _explain_invalid(slot: ServerSlot, member: ServerMember, value: ServerValue) -> str:

@@ -21,6 +21,7 @@ from routed.kernel.codec.attributes import MalformedMessage
 from routed.kernel.dump import finish
 from routed.kernel.ipvs import codec
 from routed.kernel.ipvs.claims import Claims, server_key
+from routed.kernel.ipvs.codec import Timeouts
 from routed.kernel.ipvs.connection import Connection, IpvsMessage
 from routed.kernel.ipvs.table import Outside, ProcTable, parse_table
 from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceValue, Traffic
@@ -74,13 +75,23 @@ class Survey:
         self._shown: set[Scope] = set()  # by it
         self._last: Glance | None = None
         self._touched: set[ServerSlot] = set()
+        self._suspected: set[ServerSlot] = set()  # who goes on changing them must not keep a look from its end
+        self._is_there = True  # may the module be there?
         self.services: dict[ServerSlot, SeenService] = {}
+        self.timeouts: Timeouts | None = None  # None: not asked for, or the module is not there
         self.changes = 0  # ever: what was listed before is outdated where this has grown
         self.malformed = 0
 
     def touch(self, places: Iterable[ServerSlot]) -> None:
         """We are about to change these services, or servers of them."""
         self._touched.update(places)
+
+    def suspect(self, place: ServerSlot | None) -> None:
+        """Somebody else may have changed this service, or (None) any of them, in a way that /proc does not show."""
+        if place is None:
+            self._last = None
+        else:
+            self._suspected.add(place)
 
     @property
     def is_touched(self) -> bool:
@@ -89,6 +100,8 @@ class Survey:
 
     def look(self, scope: Scope) -> Generator[None, None, None]:
         """Bring ``services`` up to date for who asks for a scope, in slices."""
+        self._touched |= self._suspected
+        self._suspected.clear()
         is_one_more = scope not in self._shown and self._clock() - self._until < self._together
         if not (is_one_more and self._last and not self._touched):
             self._shown.clear()
@@ -97,11 +110,24 @@ class Survey:
         self._shown.add(scope)
         self._until = self._clock()
 
+    def look_at_timeouts(self) -> None:
+        """Bring ``timeouts`` up to date after a look. /proc does not show them; to ask is one message."""
+        before, self.timeouts = self.timeouts, self._ask_timeouts() if self._is_there else None
+        if self.timeouts != before:
+            self.changes += 1
+
+    def _ask_timeouts(self) -> Timeouts:
+        try:
+            return codec.decode_timeouts(*self._connection.get(codec.encode_timeouts_request()))
+        except MalformedMessage as error:
+            raise OSError(EPROTO, str(error)) from error
+
     def _look(self) -> Generator[None, None, None]:
-        self._claims.load()
+        yield from self._claims.load_in_slices()
         references = self._outside.read_references()
         raw = yield from self._outside.read_table()
-        if raw == b"" and not self._touched:
+        self._is_there = raw != b"" or bool(self._touched)
+        if not self._is_there:
             self._forget_all()  # the module is not there, and asking would load it
             return
         now, last = self._clock(), self._last
@@ -125,6 +151,7 @@ class Survey:
         self._last = None
         for place in self.services.keys() | set(self._claims.places()):
             self._drop(place)
+        self._give_up(self._claims.keys_alone())
 
     def _read_all(self, table: ProcTable) -> Generator[None, None, None]:
         found = yield from self._dump_services()
