@@ -6,13 +6,16 @@ equal ones it comes first in the files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from itertools import chain
 from typing import Final
 
 from routed.intent.crosscheck import Clash
 from routed.model.entries import Entry
 from routed.model.names import DEFAULT_METRIC
+from routed.model.prefixes import PrefixSet
 
 _ALONE: Final = (
     "this route stands alone, so `when_all_down` has to say what becomes of it:"
@@ -22,7 +25,46 @@ _ALONE: Final = (
 
 def join_alternatives(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     """The entries, of which those that require a check know their alternatives."""
-    return tuple(_join(entry, entries) if entry.when_down else entry for entry in entries)
+    if not any(entry.when_down for entry in entries):
+        return tuple(entries)
+    neighbours = _Neighbours(entries)
+    return tuple(
+        _join(entry, place, neighbours.find(entry, place)) if entry.when_down else entry
+        for place, entry in enumerate(entries)
+    )
+
+
+class _Neighbours:
+    """Which entries have a destination in common. Small sets are looked up by prefix, large ones compared."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = entries
+        self._by_prefix: dict[tuple[int | None, bytes], list[int]] = {}
+        self._large: list[int] = []
+        for place, entry in enumerate(entries):
+            sets = _sets_of(entry)
+            if any(isinstance(prefixes, PrefixSet) for prefixes in sets):
+                self._large.append(place)
+                continue
+            for prefix in chain.from_iterable(sets):
+                self._by_prefix.setdefault((getattr(entry, "table", None), prefix), []).append(place)
+
+    def find(self, entry: Entry, place: int) -> list[tuple[int, Entry]]:
+        """The others that are alike, in the order of the files, with their places."""
+        sets, table = _sets_of(entry), getattr(entry, "table", None)
+        if any(isinstance(prefixes, PrefixSet) for prefixes in sets):
+            compared: Iterable[int] = range(len(self._entries))
+            found: set[int] = set()
+        else:
+            compared = self._large
+            found = {other for prefix in chain.from_iterable(sets) for other in self._by_prefix[table, prefix]}
+        found.update(other for other in compared if _are_alike(entry, self._entries[other]))
+        return [(other, self._entries[other]) for other in sorted(found - {place})]
+
+
+def _sets_of(entry: Entry) -> Collection[AbstractSet[bytes]]:
+    prefixes: Mapping[int, AbstractSet[bytes]] = getattr(entry, "prefixes", {})
+    return prefixes.values()
 
 
 def find_lonely(entries: Iterable[Entry]) -> Iterator[Clash]:
@@ -33,10 +75,9 @@ def find_lonely(entries: Iterable[Entry]) -> Iterator[Clash]:
             yield Clash(entry, (), _ALONE)
 
 
-def _join(entry: Entry, entries: Sequence[Entry]) -> Entry:
+def _join(entry: Entry, at: int, others: Sequence[tuple[int, Entry]]) -> Entry:
     assert entry.when_down is not None
-    others = [(place, other) for place, other in enumerate(entries) if other is not entry and _are_alike(entry, other)]
-    mine = _rank(entry, next(place for place, one in enumerate(entries) if one is entry))
+    mine = _rank(entry, at)
     keeps = entry.when_down.keeps
     when_down = entry.when_down._replace(
         alternatives=tuple(other.requires for _, other in others),

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from routed.intent import schema
 from routed.intent.checks import LINK_LOCAL
 from routed.intent.problems import Fault
+from routed.intent.schema_check import CheckTable
 from routed.intent.selectors import find_unknown_references
 from routed.intent.words import one_of
 from routed.model.checks import KEPT, Check, CheckType, Target
@@ -50,12 +50,10 @@ TYPES: Final[dict[CheckType, _Words]] = {
     CheckType.FILE: _Words(frozenset({"file"}), 0, ("file",)),
     CheckType.EXEC: _Words(frozenset({"command", "user"}), 0, ("command",)),
 }
-_HIDDEN: Final = ("/tmp/", "/var/tmp/", "/home/", "/root/")  # noqa: S108  the shipped unit does not see them
+HIDDEN: Final = ("/tmp/", "/var/tmp/", "/home/", "/root/")  # noqa: S108  the shipped unit does not see them
 
 
-def convert_check(
-    spec: schema.CheckTable, origin: Origin, interfaces: frozenset[str] | None
-) -> Check | tuple[Fault, ...]:
+def convert_check(spec: CheckTable, origin: Origin, interfaces: frozenset[str] | None) -> Check | tuple[Fault, ...]:
     """One ``[[check]]``, or everything that is wrong with it."""
     faults = [Fault((), f"`{key}` is missing") for key in ("name", "type") if getattr(spec, key) is None]
     if spec.type is None:
@@ -85,7 +83,7 @@ def convert_check(
         timeout=timeout,
         fall=spec.fall,
         rise=spec.rise,
-        fast=spec.fast or max(every / 5, min(every, 0.5)),
+        fast=spec.fast or find_fast(every),
         hold=(30.0 if spec.via else 0.0) if spec.hold is None else spec.hold,
         loss=spec.loss,
         rtt=spec.rtt,
@@ -111,16 +109,23 @@ def convert_check(
     )
 
 
-def find_lack(check: Check) -> str:
-    """What a check of this file system will want once it is asked; empty where nothing."""
-    path = check.command[0] if check.command else ""
-    if not path or os.access(path, os.X_OK):
-        return ""
-    state = "cannot be executed" if Path(path).exists() else "does not exist"
-    return f"{path} {state}, so {check.entry} cannot be made"
+def find_fast(every: float) -> float:
+    """Seconds between two questions while in doubt, where the file does not say."""
+    return max(every / 5, min(every, 0.5))
 
 
-def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
+def find_lack(check: Check) -> tuple[str, str] | None:
+    """The key, and what a check of this file system will want once it is asked; None where nothing."""
+    command = check.command[0] if check.command else ""
+    for key, path, mode in (("command", command, os.X_OK), ("ca", check.ca, os.R_OK)):
+        if state := find_state(path, mode):
+            return key, f"{path} {state}, so {check.entry} cannot be made"
+    if check.ca.startswith(HIDDEN):
+        return "ca", f"routed.service does not see {check.ca} (PrivateTmp=, ProtectHome=): {check.entry} fails there"
+    return None
+
+
+def _check_keys(spec: CheckTable, type_: CheckType) -> Iterator[Fault]:
     words = TYPES[type_]
     for key in sorted(spec.model_fields_set - _EVERY - words.keys):
         users = [one for one, its in TYPES.items() if key in its.keys]
@@ -135,20 +140,19 @@ def _check_keys(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
     if spec.method == "HEAD" and spec.body:
         yield Fault(("body",), "`body`: an answer to HEAD has none")
     for key, (path, who, instead) in _list_paths(spec).items():
-        if path.startswith(_HIDDEN):
-            yield Fault(
-                (key,), f"`{key}`: {who} does not see this folder (PrivateTmp=, ProtectHome=)", f"use {instead}"
-            )
+        if path.startswith(HIDDEN):
+            message = f"`{key}`: {who} does not see this folder (PrivateTmp=, ProtectHome=)"
+            yield Fault((key,), message, f"use {instead}")
 
 
-def _check_trust(spec: schema.CheckTable, type_: CheckType) -> Iterator[Fault]:
+def _check_trust(spec: CheckTable, type_: CheckType) -> Iterator[Fault]:
     if spec.verify is False and spec.ca:
         yield Fault(("ca",), "`ca` and `verify = false` exclude each other")
     if spec.verify and not spec.host and type_ in {CheckType.TLS, CheckType.HTTPS}:
         yield Fault(("verify",), "`verify` needs `host`: the name that the certificate has to be for")
 
 
-def _list_paths(spec: schema.CheckTable) -> dict[str, tuple[str, str, str]]:
+def _list_paths(spec: CheckTable) -> dict[str, tuple[str, str, str]]:
     """Key → the path that it names, who has to see it, and a folder where it is seen."""
     return {
         "headers_file": (spec.headers_file or "", "the daemon", "/etc/routed"),
@@ -160,15 +164,28 @@ def _list_paths(spec: schema.CheckTable) -> dict[str, tuple[str, str, str]]:
 def find_untrusted(check: Check) -> Fault | None:
     """Why others than root could say what this check finds; None where nobody could, and of what is not there yet."""
     key, path = ("command", check.command[0]) if check.command else ("file", check.file)
+    return find_writer(key, path)
+
+
+def find_state(path: str, mode: int) -> str:
+    """What keeps this path from being used so: a mode of access(2). Empty where nothing does, or there is none."""
+    if not path or os.access(path, mode):
+        return ""
+    verb = "executed" if mode == os.X_OK else "read"
+    return f"cannot be {verb}" if Path(path).exists() else "does not exist"
+
+
+def find_writer(key: str, path: str) -> Fault | None:
+    """Why others than root could change what this key names; None where nobody could, and of what is not there yet."""
     try:
         writable = find_writable(path, os.lstat, os.readlink) if path else ""
     except OSError:
         return None
     message = f"`{key}`: somebody else than root may write {writable}"
-    return Fault((key,), message, f"chown root {writable}; chmod go-w {writable}") if writable else None
+    return Fault((key,), message, f"chown -h root {writable}; chmod go-w {writable}") if writable else None
 
 
-def _check_window(spec: schema.CheckTable, every: float, window: float) -> Iterator[Fault]:
+def _check_window(spec: CheckTable, every: float, window: float) -> Iterator[Fault]:
     if spec.loss is None and spec.rtt is None:
         return
     if window < every * FEWEST:
@@ -178,7 +195,7 @@ def _check_window(spec: schema.CheckTable, every: float, window: float) -> Itera
         yield Fault(("window",), f"`window` must not be longer than {KEPT} times `every`: so many answers are kept")
 
 
-def _list_targets(spec: schema.CheckTable, type_: CheckType, faults: list[Fault]) -> tuple[Target, ...]:
+def _list_targets(spec: CheckTable, type_: CheckType, faults: list[Fault]) -> tuple[Target, ...]:
     if "target" not in TYPES[type_].keys:
         return (Target(b""),)
     key = "target" if spec.targets is None else "targets"

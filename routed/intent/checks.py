@@ -255,6 +255,25 @@ def _check_vip_address(vip: schema.Vip, address: bytes, length: int) -> Iterator
             yield Fault(("node",), "`node` must be this host's own address, not that of the VIP")
 
 
+def check_tunnel(tunnel: schema.TunnelTable) -> Iterator[Fault]:
+    """Everything that can be said about a tunnel."""
+    for key in ("dev", "local"):
+        if getattr(tunnel, key) is None:
+            yield Fault((), f"`{key}` is missing")
+    if tunnel.dev in names.FALLBACK_LINKS:
+        hint = "choose another name, such as routed-ipip"
+        yield Fault(("dev",), f"`dev`: {tunnel.dev} is the kernel's own, which cannot be changed", hint)
+    if isinstance(tunnel.local, bytes) and family_of(tunnel.local) != IPV4:
+        yield Fault(("local",), "`local`: packets of ipip leave from an IPv4 address")
+    elif isinstance(tunnel.local, bytes):
+        yield from _check_local_address("local", tunnel.local, frozenset({IPV4}))
+    if tunnel.ttl is not None and tunnel.nopmtudisc:  # ip_tunnel_netlink_parms
+        yield Fault(("nopmtudisc",), "`nopmtudisc`: with `ttl` the kernel lets nobody fragment outer packets")
+    if tunnel.on_conflict == "replace":
+        hint = "choose another `dev`, or delete that interface"
+        yield Fault(("on_conflict",), "`on_conflict`: an interface of somebody else is never taken over", hint)
+
+
 def check_held_address(address: bytes) -> Iterator[Fault]:
     """What no address of a host may be."""
     if not any(address):

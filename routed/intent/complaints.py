@@ -6,36 +6,13 @@ Here lives the translation from an error type to a sentence with a hint. Which v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from routed.intent.problems import Fault, KeyPath
 from routed.intent.words import one_of
-
-# What other programs call it, and what ``ip`` and this file call it.
-FOREIGN_WORDS: Final[dict[str, tuple[str, ...]]] = {
-    "lookup": ("table",),
-    "gateway": ("via",),
-    "nexthop": ("via",),
-    "nexthops": ("hops",),
-    "destination": ("to",),
-    "dst": ("to",),
-    "source": ("from", "src"),
-    "prefsrc": ("src",),
-    "device": ("dev",),
-    "interface": ("dev",),
-    "preference": ("priority", "metric"),
-    "pref": ("priority", "metric"),
-    "prio": ("metric", "priority"),
-    "priority": ("metric",),
-    "order": ("priority",),
-    "mark": ("fwmark",),
-    "invert": ("not",),
-    "action": ("type",),
-    "brd": ("broadcast",),
-}
+from routed.model.suggest import suggest
 
 _SENTENCES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "string_type": lambda _: "must be a string",
@@ -43,7 +20,7 @@ _SENTENCES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "bool_type": lambda _: "must be true or false",
     "list_type": lambda _: "must be an array: [ … ]",
     "model_type": lambda _: "must be a table",
-    "literal_error": lambda error: f"must be {_expected(error)}",
+    "literal_error": lambda error: f"must be {one_of(_list_expected(error))}",
     "string_too_short": lambda _: "must not be empty",
     "greater_than_equal": lambda error: f"must be {error['ctx']['ge']} or more",
     "less_than_equal": lambda error: f"must be {error['ctx']['le']} or less",
@@ -62,25 +39,38 @@ def validate(model: type[_Model], data: Any) -> _Model | tuple[Fault, ...]:
 
 
 def _faults(model: type[BaseModel], error: ValidationError) -> Iterator[Fault]:
-    for item in error.errors(include_url=False, include_input=False):
+    for item in error.errors(include_url=False):
         details: dict[str, Any] = dict(item)
         path: KeyPath = item["loc"]
         if item["type"] == "extra_forbidden":
-            yield unknown_key(path, find_inner(model, path[:-1]))
+            yield unknown_key(path, find_inner(model, path[:-1]), item["input"])
             continue
         sentence = _SENTENCES.get(item["type"])
         colon = ":" if item["type"] == "value_error" else ""
-        yield Fault(path, f"`{spell(path)}`{colon} {sentence(details) if sentence else item['msg']}")
+        message = f"`{spell(path)}`{colon} {sentence(details) if sentence else item['msg']}"
+        yield Fault(path, message, _find_hint(model, path, details))
 
 
-def unknown_key(path: KeyPath, model: type[BaseModel]) -> Fault:
+def _find_hint(model: type[BaseModel], path: KeyPath, error: dict[str, Any]) -> str:
+    """What to write instead: what is known of this key comes before what is known of its value alone."""
+    from routed.intent.hints import find_hint  # noqa: PLC0415  only who is wrong waits for it
+
+    key = next((word for word in reversed(path) if isinstance(word, str)), "")
+    place = f"{find_inner(model, path[: path.index(key)]).__name__}.{key}" if key else ""
+    if hint := find_hint(error["input"], {key, place, error["type"]}):
+        return hint
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        close = suggest(error["input"], _list_expected(error))
+        return f'did you mean "{close}"?' if close else ""
+    return str(getattr(error.get("ctx", {}).get("error"), "hint", ""))
+
+
+def unknown_key(path: KeyPath, model: type[BaseModel], value: object) -> Fault:
     """A key that the table does not have, with the one that was meant."""
-    key, known = str(path[-1]), keys_of(model)
-    for word in FOREIGN_WORDS.get(key, ()):
-        if word in known:
-            return Fault(path, f"unknown key `{key}`", f"write `{word}`")
-    close = get_close_matches(key, known, n=1, cutoff=0.6)
-    return Fault(path, f"unknown key `{key}`", f"did you mean `{close[0]}`?" if close else f"keys: {', '.join(known)}")
+    from routed.intent.hints import find_hint_for_key  # noqa: PLC0415  only who is wrong waits for it
+
+    key = str(path[-1])
+    return Fault(path, f"unknown key `{key}`", find_hint_for_key(key, value, keys_of(model)), is_about_key=True)
 
 
 def find_inner(model: type[BaseModel], path: KeyPath) -> type[BaseModel]:
@@ -113,6 +103,5 @@ def spell(path: KeyPath) -> str:
     return text
 
 
-def _expected(error: dict[str, Any]) -> str:
-    words = error["ctx"]["expected"].replace(" or ", ", ").split(", ")
-    return one_of([word.strip("'") for word in words])
+def _list_expected(error: dict[str, Any]) -> list[str]:
+    return [word.strip("'") for word in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]

@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from routed.intent import checks, schema
 from routed.intent.names import Names
 from routed.intent.prefixes import PrefixFile
 from routed.intent.problems import Fault
+from routed.intent.schema_service import ServiceTable
 from routed.intent.selectors import find_unknown_checks, find_unknown_references
 from routed.model import names, net
-from routed.model.checks import Check
+from routed.model.checks import HANDED_OVER, Check
 from routed.model.entries import (
+    IPIP_MTU,
     AddressEntry,
     Enforce,
     Entry,
@@ -30,6 +32,7 @@ from routed.model.entries import (
     Requirement,
     RouteEntry,
     RuleEntry,
+    TunnelEntry,
     VipEntry,
     When,
     WhenDown,
@@ -37,7 +40,10 @@ from routed.model.entries import (
 from routed.model.net import FAMILIES, FAMILY_NAME, IPV6, family_of
 from routed.model.objects import RuleMember
 
-_FAMILIES: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": FAMILIES}
+if TYPE_CHECKING:  # only files with services pay for it
+    from routed.intent.servers import ServersFile
+
+FAMILIES_OF: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": FAMILIES}
 _RULE_TYPES: Final = {text: number for number, text in names.ACTIONS.items()}
 _ALL: Final = frozenset(net.DEFAULT.values())
 SERVICE: Final = "service/"  # before the name of one that is required
@@ -66,6 +72,8 @@ class OtherFiles:
     read_prefixes: Callable[[str], PrefixFile | None]  # None: there is no such file, which is told elsewhere
     interfaces: frozenset[str] | None = None  # names of [[interface]]; None: not all of them could be read
     checks: Mapping[str, Check] | None = None  # by the names of [[check]]
+    read_servers: Callable[[str], ServersFile | None] = lambda _: None  # as ``read_prefixes``
+    has_members: bool = False  # is this table filled by the members of a source?
 
 
 def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
@@ -92,7 +100,8 @@ def require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[R
         if name.startswith(SERVICE):
             found.append(Requirement(name, is_inverted))  # what its servers require is seen when all entries are known
         elif known := (others.checks or {}).get(name):
-            found.append(Requirement(name, is_inverted, known.dev, known.src, known.via))
+            via = known.via if known.type in HANDED_OVER else b""  # the others tell by their answers what became of it
+            found.append(Requirement(name, is_inverted, known.dev, known.src, via))
     return tuple(found)
 
 
@@ -161,7 +170,7 @@ def _destinations(route: schema.Route, others: OtherFiles) -> tuple[dict[int, Ab
             for family in FAMILIES
             if any(family_of(prefix) == family for prefix in listed)
         }
-    allowed = _FAMILIES[route.family or "both"]
+    allowed = FAMILIES_OF[route.family or "both"]
     for family in prefixes:
         if family not in allowed:
             raise FaultsError(Fault(("family",), f"`family` is {route.family}, and the destination is not"))
@@ -170,7 +179,7 @@ def _destinations(route: schema.Route, others: OtherFiles) -> tuple[dict[int, Ab
 
 def _families_of_default(route: schema.Route) -> tuple[int, ...]:
     if route.family is not None:
-        return _FAMILIES[route.family]
+        return FAMILIES_OF[route.family]
     if isinstance(route.src, bytes):
         return (family_of(route.src),)
     gateways = [family_of(hop.via) for _, hop in checks.hop_specs(route) if hop.via]
@@ -258,7 +267,7 @@ def _rule_families(rule: schema.Rule) -> tuple[int, ...]:
         raise FaultsError(Fault((), "nothing tells the family of this rule", hint))
     if rule.family is None:
         return tuple(told)
-    families = _FAMILIES[rule.family]
+    families = FAMILIES_OF[rule.family]
     if told and told != set(families):
         raise FaultsError(Fault(("family",), f"`family` is {rule.family}, and the prefix is {FAMILY_NAME[min(told)]}"))
     return families
@@ -353,6 +362,25 @@ def _announcements(announce: schema.Announce | None) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
+def convert_tunnel(head: dict[str, Any], spec: schema.TunnelTable, others: OtherFiles) -> Draft:
+    """``[[tunnel]]``."""
+    del others
+    if faults := tuple(checks.check_tunnel(spec)):
+        raise FaultsError(*faults)
+    local, local_of = split_reference(spec.local)
+    entry = TunnelEntry(
+        **head | {"on_conflict": OnConflict.REFUSE},  # what somebody else made is not touched
+        link=spec.dev or "",
+        kind=spec.mode,
+        local=local,
+        local_of=local_of,
+        mtu=spec.mtu or IPIP_MTU,
+        ttl=spec.ttl or 0,
+        pmtudisc=not spec.nopmtudisc,
+    )
+    return Draft(entry, (entry.link,))
+
+
 def derive_links(entries: Iterable[Entry]) -> Iterator[LinkEntry]:
     """The links that these entries want to be created, each once: many VIPs may share one."""
     wanted: dict[str, list[HeldVipEntry]] = {}
@@ -407,7 +435,7 @@ def _tos(known: Names, word: str | int | None) -> int:
     return number
 
 
-def convert_service(head: dict[str, Any], spec: schema.ServiceTable, others: OtherFiles) -> Draft:
+def convert_service(head: dict[str, Any], spec: ServiceTable, others: OtherFiles) -> Draft:
     """``[[service]]``."""
     from routed.intent import service_table  # noqa: PLC0415  only files with services pay for it
 
@@ -419,5 +447,6 @@ CONVERTERS: Final[dict[str, Callable[[dict[str, Any], Any, OtherFiles], Draft]]]
     "rule": convert_rule,
     "address": convert_address,
     "vip": convert_vip,
+    "tunnel": convert_tunnel,
     "service": convert_service,
 }

@@ -7,12 +7,12 @@ slot with no other.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from routed.intent.convert import Draft
+from routed.intent.convert import Draft, derive_links
 from routed.intent.overlaps import find_overlaps
 from routed.intent.problems import KeyPath
 from routed.model import net
@@ -20,10 +20,12 @@ from routed.model.entries import (
     AddressEntry,
     Entry,
     HeldVipEntry,
+    LinkEntry,
     Listen,
     RouteEntry,
     RuleEntry,
     ServiceEntry,
+    TunnelEntry,
     VipEntry,
 )
 from routed.model.names import DEFAULT_METRIC, KERNEL_PRIORITIES
@@ -49,14 +51,22 @@ class _Routes(NamedTuple):
     prefixes: AbstractSet[bytes]
 
 
-def find_clashes(entries: Iterable[Entry]) -> Iterator[Clash]:
+def find_clashes(entries: Sequence[Entry]) -> Iterator[Clash]:
     """Every contradiction among the entries, in their order."""
     rivals: dict[Find, list[Entry]] = {find: [] for find in CLASHES.values()}
-    for entry in entries:
+    for entry in (*derive_links(entries), *entries):
         if find := CLASHES.get(type(entry)):
             rivals[find].append(entry)
     for find, group in rivals.items():
         yield from find(group)
+    if rivals[_clashing_services]:
+        from routed.intent.black_holes import find_black_holes  # noqa: PLC0415  only files with services pay for it
+
+        yield from find_black_holes(entries)
+    if rivals[_clashing_links]:
+        from routed.intent.swallowed import find_swallowed  # noqa: PLC0415  only files with tunnels pay for it
+
+        yield from find_swallowed(entries)
 
 
 def _clashing_routes(routes: list[RouteEntry | VipEntry]) -> Iterator[Clash]:
@@ -152,6 +162,19 @@ def _clashing_addresses(addresses: list[AddressEntry]) -> Iterator[Clash]:
             yield Clash(address, (), f"{text} on {address.dev} is also {other.name} at {other.origin}")
 
 
+def _clashing_links(links: list[LinkEntry]) -> Iterator[Clash]:
+    """Two links of one name, and two tunnels between the same ends (ip_tunnel_find in net/ipv4/ip_tunnel.c)."""
+    named: dict[str, LinkEntry] = {}
+    ends: dict[tuple[object, ...], LinkEntry] = {}
+    for link in links:
+        other = named.setdefault(link.link, link)
+        if other is not link:
+            yield Clash(link, ("dev",), f"{link.link} is also made by {other.name} at {other.origin}")
+        elif link.ends and (other := ends.setdefault(link.ends, link)) is not link:
+            message = f"{other.name} at {other.origin} has this `local` too, and the kernel takes one of them only"
+            yield Clash(link, ("local",), message)
+
+
 def name_entries(drafts: Iterable[Draft]) -> tuple[Entry, ...]:
     """The entries, each with a name of its own and its place among them.
 
@@ -197,5 +220,7 @@ CLASHES: Final[dict[type[Entry], Find]] = {
     RuleEntry: _clashing_rules,
     AddressEntry: _clashing_addresses,
     HeldVipEntry: _clashing_addresses,
+    LinkEntry: _clashing_links,
+    TunnelEntry: _clashing_links,
     ServiceEntry: _clashing_services,
 }

@@ -5,7 +5,6 @@ Here lives the step from bytes to plain tables. What the tables mean is no conce
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,6 @@ from routed.intent.problems import Fault, IntentError, KeyPath, Problem
 from routed.model.entries import Origin, Source
 
 UNQUOTED: Final = frozenset({"command"})  # keys whose values may hold secrets, which no complaint repeats
-_PLACE_IN_MESSAGE = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,15 @@ class Document:
         """Where a table stands."""
         return Origin(self.source.path, self.places.find(path)[0])
 
-    def problem(self, path: KeyPath, message: str, hint: str = "") -> Problem:
-        """A complaint about the key at ``path``."""
-        line, column = self.places.find(path)
+    def problem(self, path: KeyPath, message: str, hint: str = "", *, is_about_key: bool = False) -> Problem:
+        """A complaint about what stands at ``path``: the value there, or the key itself."""
+        line, column = self.places.find(path) if is_about_key else self.places.find_value(path)
         quoted = "" if UNQUOTED.intersection(path) else self.lines[line - 1]
         return Problem(self.source.path, line, column, message, quoted, hint)
 
     def problem_of(self, table: KeyPath, fault: Fault) -> Problem:
         """A complaint about something inside ``table``."""
-        return self.problem(table + fault.path, fault.message, fault.hint)
+        return self.problem(table + fault.path, fault.message, fault.hint, is_about_key=fault.is_about_key)
 
 
 def parse_document(source: Source) -> Document:
@@ -72,18 +70,7 @@ def parse_document(source: Source) -> Document:
     except RecursionError:
         problem = Problem(source.path, 0, 0, "arrays or tables are nested too deeply")
     except ValueError as error:  # TOMLDecodeError, and int() on a number of thousands of digits
-        problem = _syntax_problem(source.path, text, str(error))
+        from routed.intent.syntax import explain_syntax  # noqa: PLC0415  only who is wrong waits for it
+
+        problem = explain_syntax(source.path, text, str(error))
     raise IntentError((problem,))
-
-
-def _syntax_problem(path: str, text: str, complaint: str) -> Problem:
-    lines = text.split("\n")
-    match = _PLACE_IN_MESSAGE.fullmatch(complaint)
-    if match is None:
-        return Problem(path, 0, 0, f"not valid TOML: {complaint}")
-    line = int(match[2]) if match[2] else len(text.rstrip("\n").split("\n"))
-    column = int(match[3]) if match[3] else len(lines[line - 1]) + 1
-    hint = ""
-    if text.startswith("\ufeff"):
-        hint = "the file begins with a byte order mark: save it as UTF-8 without one"
-    return Problem(path, line, column, f"not valid TOML: {match[1]}", lines[line - 1], hint)

@@ -11,9 +11,11 @@ from typing import Any, Final, NamedTuple
 
 import tomli_w
 
-from routed.intent.export_service import describe_service, export_service
+from routed.intent import words
+from routed.intent.export_service import describe_service, describe_timeout, export_service, export_timeout
 from routed.intent.exporting import Surroundings, UnspeakableError
 from routed.model import names, net
+from routed.model.entries import IPIP_MTU
 from routed.model.facts import Facts
 from routed.model.ipvs import ServiceSlot
 from routed.model.names import name_or_number
@@ -23,7 +25,11 @@ from routed.model.objects import (
     AddressSlot,
     AddressValue,
     Hop,
+    Ipip,
     Kind,
+    LinkMember,
+    LinkSlot,
+    LinkValue,
     Member,
     RouteSlot,
     RouteValue,
@@ -58,11 +64,14 @@ class Exporter(NamedTuple):
     # objects of another kind that are written within its table, and (slot of such) → the slot and member of its own
     parts: Kind | None = None
     owner_of: Callable[[Any], tuple[Any, Any]] = lambda _slot: (None, None)
+    table: str = ""  # of the file, where it is not called after the kind
+    settings: str = ""  # the table with one bracket in which all of them are written, each as a key of one of its keys
 
 
 def export(objects: Iterable[tuple[Kind, Standing]], facts: Facts, tables: Mapping[int, str]) -> Exported:
     """The file that makes these objects; ``tables`` are the host's names for table numbers."""
     written: dict[Kind, list[str]] = {kind: [] for kind in EXPORTERS}
+    settings: dict[str, dict[str, Any]] = {}
     left_out: list[str] = []
     whole, parts = _split_parts(objects)
     for kind, slot, value, members in _group(whole):
@@ -70,11 +79,17 @@ def export(objects: Iterable[tuple[Kind, Standing]], facts: Facts, tables: Mappi
         try:
             around = Surroundings(facts, tables, parts.get((kind, slot, members[0]), ()))
             table = exporter.write(slot, value, members, around)
-            if table is not None:
+            if table is not None and exporter.settings:
+                joined = settings.setdefault(exporter.settings, {})
+                joined |= {key: joined.get(key, {}) | part for key, part in table.items()}
+            elif table is not None:
                 written[kind].append(_render(table))
         except UnspeakableError as reason:
             left_out.append(f"{exporter.describe(slot, members)}: {reason}")
-    texts = [f"\n[[{word}]]\n{entry}" for word, entries in written.items() for entry in entries]
+    texts = [f"\n[{word}]\n{_render(table)}" for word, table in settings.items()]
+    texts += [
+        f"\n[[{EXPORTERS[kind].table or kind}]]\n{entry}" for kind, entries in written.items() for entry in entries
+    ]
     return Exported("version = 1\n" + "".join(texts), tuple(left_out))
 
 
@@ -238,7 +253,14 @@ def _hops(hops: tuple[Hop, ...], facts: Facts) -> dict[str, Any]:
 def _dev(index: int, facts: Facts) -> str:
     if index not in facts.links:
         raise UnspeakableError(f"its interface {index} is not known")
-    return facts.links[index].name
+    return _check_name(facts.links[index].name)
+
+
+def _check_name(name: str) -> str:
+    """The name of an interface, or nothing. Raises UnspeakableError for one that the file would not take for a name."""
+    if name.startswith("@") or words.WILDCARD.search(name):
+        raise UnspeakableError(f'it bears the name of an interface, "{name}", which the file takes for something else')
+    return name
 
 
 def _table(number: int, tables: Mapping[int, str]) -> str | int:
@@ -259,8 +281,8 @@ def _rule(
         "not": rule.inverted,
         "from": rule.source and net.format_prefix(rule.source),
         "to": rule.destination and net.format_prefix(rule.destination),
-        "iif": rule.iif,
-        "oif": rule.oif,
+        "iif": _check_name(rule.iif),
+        "oif": _check_name(rule.oif),
         "fwmark": _mark(rule.fwmark, rule.fwmask) if rule.fwmask else None,
         "ipproto": names.IP_PROTOCOLS.get(rule.ipproto, rule.ipproto) if rule.ipproto else None,
         "sport": _range(rule.sport) if any(rule.sport) else None,
@@ -316,7 +338,32 @@ def _is_kernels_address(member: AddressMember, facts: Facts) -> bool:
     return is_loopback or (family_of(member.address) == IPV6 and net.is_inside(member.address, _LINK_LOCAL))
 
 
+def _tunnel(
+    _slot: LinkSlot, value: LinkValue, members: Sequence[LinkMember], _around: Surroundings
+) -> dict[str, Any] | None:
+    """Of all links those alone that the file can have made: tunnels without a far end."""
+    (member,), data = members, value.data
+    if data is None or member.name in names.FALLBACK_LINKS:
+        return None
+    plain = Ipip(data.local, data.mtu, data.ttl, data.pmtudisc)
+    if not data.local or data != plain or (data.ttl and not data.pmtudisc):
+        raise UnspeakableError("it has a far end, or something else that the file has no word for")
+    return {
+        "dev": member.name,
+        "mode": value.kind,
+        "local": net.format_address(data.local),
+        "mtu": data.mtu if data.mtu != IPIP_MTU else None,
+        "ttl": data.ttl or None,
+        "nopmtudisc": not data.pmtudisc,
+    }
+
+
+def _describe_link(_slot: LinkSlot, members: Sequence[LinkMember]) -> str:
+    return f"tunnel {members[0].name}"
+
+
 EXPORTERS: Final[dict[Kind, Exporter]] = {  # in the order of the file
+    Kind.LINK: Exporter(_tunnel, _describe_link, table="tunnel"),
     Kind.ADDRESS: Exporter(_address, _describe_address),
     Kind.ROUTE: Exporter(_route, _describe_routes, may_list=True),
     Kind.RULE: Exporter(_rule, _describe_rule),
@@ -326,4 +373,5 @@ EXPORTERS: Final[dict[Kind, Exporter]] = {  # in the order of the file
         parts=Kind.SERVER,
         owner_of=lambda slot: (ServiceSlot(slot.family), slot.service),
     ),
+    Kind.TIMEOUT: Exporter(export_timeout, describe_timeout, settings="ipvs"),
 }

@@ -1,6 +1,6 @@
 """Gather: the bytes of all files that make up one configuration.
 
-It looks into the files no further than to learn which prefix files they name. How one file is read stands in ``disk``.
+It looks into the files no further than to learn which lists they name. How one file is read stands in ``disk``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from os.path import normpath
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from routed.intent.disk import Read, read_for_command
 from routed.intent.documents import Document, parse_document
@@ -17,6 +17,9 @@ from routed.intent.dropins import find_drop_ins
 from routed.intent.names import find_name_files
 from routed.intent.problems import IntentError, KeyPath, Problem, attempt
 from routed.model.entries import Source
+
+# The tables that may name a file with a list: by which key, and the role of such a file.
+LIST_KEYS: Final = {"route": ("prefixes_file", "prefixes"), "service": ("servers_file", "servers")}
 
 
 class Gathered(NamedTuple):
@@ -30,7 +33,7 @@ class Gathered(NamedTuple):
 
 
 def gather(path: Path, root: Path, read: Read = read_for_command) -> Gathered:
-    """Read the main file, its drop-ins, the prefix files that they name, and the host's name files. Never raises."""
+    """Read the main file, its drop-ins, the lists that they name, and the host's name files. Never raises."""
     sources: list[Source] = []
     documents: list[Document] = []
     unread: list[Problem] = []
@@ -45,16 +48,16 @@ def gather(path: Path, root: Path, read: Read = read_for_command) -> Gathered:
             continue
         sources.append(source)
         _parse(source, documents, invalid)
-    gathered: set[str] = set()
-    for document, key, word in _named_prefix_files(documents):
+    gathered: set[tuple[str, str]] = set()
+    for document, key, word, role in _named_lists(documents):
         file_path = prefix_path(document.source.path, word)
-        if file_path in gathered:
+        if (file_path, role) in gathered:
             continue
         try:
-            sources.append(Source(file_path, read(Path(file_path), "prefixes"), "prefixes"))
-            gathered.add(file_path)
+            sources.append(Source(file_path, read(Path(file_path), role), role))
+            gathered.add((file_path, role))
         except (OSError, ValueError) as error:
-            unread_prefixes.append(document.problem(key, f"`prefixes_file`: {file_path}: {_reason(error)}"))
+            unread_prefixes.append(document.problem(key, f"`{key[-1]}`: {file_path}: {_reason(error)}"))
     for file in _find(lambda: find_name_files(root), unread):
         try:
             sources.append(Source(str(file), read(file, "names"), "names"))
@@ -94,22 +97,23 @@ def _find(look: Callable[[], Iterable[Path]], unread: list[Problem]) -> tuple[Pa
 
 
 def prefix_path(document: str, word: str) -> str:
-    """The path of a prefix file as an entry of ``document`` names it: a relative one counts from the file's folder."""
+    """The path of a list as an entry of ``document`` names it: a relative one counts from the file's folder."""
     return normpath(Path(document).parent / word)
 
 
-def _named_prefix_files(documents: Iterable[Document]) -> Iterator[tuple[Document, KeyPath, str]]:
-    """The prefix files of the entries that count; what the schema will refuse is passed over in silence."""
-    chosen: dict[object, tuple[Document, KeyPath, str] | None] = {}
+def _named_lists(documents: Iterable[Document]) -> Iterator[tuple[Document, KeyPath, str, str]]:
+    """The lists of the entries that count, with their roles; what the schema will refuse is passed over in silence."""
+    chosen: dict[object, tuple[Document, KeyPath, str, str] | None] = {}
     for document in documents:
-        routes = document.data.get("route")
-        for index, route in enumerate(routes if isinstance(routes, list) else ()):
-            if not isinstance(route, dict):
-                continue
-            name, word = route.get("name"), route.get("prefixes_file")
-            key = name if isinstance(name, str) else (document.source.path, index)
-            counts = isinstance(word, str) and word and route.get("disabled") is not True
-            chosen[key] = (document, ("route", index, "prefixes_file"), str(word)) if counts else None
+        for kind, (key, role) in LIST_KEYS.items():
+            tables = document.data.get(kind)
+            for index, table in enumerate(tables if isinstance(tables, list) else ()):
+                if not isinstance(table, dict):
+                    continue
+                name, word = table.get("name"), table.get(key)
+                entry = (kind, name) if isinstance(name, str) else (kind, document.source.path, index)
+                counts = isinstance(word, str) and word and table.get("disabled") is not True
+                chosen[entry] = (document, (kind, index, key), str(word), role) if counts else None
     return (choice for choice in chosen.values() if choice)
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from routed.intent.schema import File
+from routed.intent.schema import ENTRY_TABLES, File
+from routed.intent.schema_members import TEMPLATE
+from routed.model.members import FILLED
 
 DIALECT: Final = "http://json-schema.org/draft-07/schema#"
 TITLE: Final = "routed.toml"
@@ -19,6 +21,10 @@ def build_schema() -> dict[str, Any]:
     """The schema of the file as a JSON document."""
     converted = _convert(File.model_json_schema(by_alias=True))
     assert isinstance(converted, dict)
+    for kind, keys in FILLED.items():
+        properties = converted["definitions"][ENTRY_TABLES[kind].__name__]["properties"]
+        for key in keys:
+            properties[key]["pattern"] += f"|{TEMPLATE}"
     return {"$schema": DIALECT, **converted, "title": TITLE}
 
 

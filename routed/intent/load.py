@@ -7,31 +7,51 @@ the others are still read. Reading from the disk stands in ``gather``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from routed.intent import schema
-from routed.intent.complaints import unknown_key, validate
+from routed.intent.complaints import validate
 from routed.intent.convert import SERVICE, Draft, FaultsError, OtherFiles, convert, derive_links
 from routed.intent.crosscheck import Clash, find_clashes, name_entries
 from routed.intent.disk import Read, read_for_command
 from routed.intent.documents import Document
-from routed.intent.gather import Gathered, gather, parse_documents, prefix_path
+from routed.intent.gather import LIST_KEYS, Gathered, gather, parse_documents, prefix_path
 from routed.intent.names import Names, read_names
 from routed.intent.prefixes import PrefixFile, parse_prefixes
 from routed.intent.problems import Fault, IntentError, KeyPath, Problem, attempt
+from routed.intent.schema_values import Table
 from routed.intent.selectors import convert_selector
+from routed.intent.top_level import find_top_level_faults
 from routed.model.checks import Check
-from routed.model.entries import Entry, Intent, ProbeWays, Selector, Settings, Source
+from routed.model.entries import (
+    LISTS,
+    WRITTEN,
+    Entry,
+    Fill,
+    Intent,
+    IpvsSettings,
+    ProbeWays,
+    Selector,
+    Settings,
+    Source,
+    TimeoutsEntry,
+)
 from routed.model.names import NEVER_OURS, TABLES
+from routed.model.net import is_loopback
 
-if TYPE_CHECKING:  # only files with checks pay for it
+if TYPE_CHECKING:  # only files with services, checks or members pay for them
+    from routed.intent.servers import ServersFile
     from routed.intent.ways import Ways
+    from routed.model.members import MemberSource
 
-LATER_TABLES: Final = frozenset({"service"})
+NOT_PUBLIC: Final = (
+    "`metrics`: others reach this address, and would read there how this host routes",
+    "write 127.0.0.1 or ::1, or beside it: metrics_public = true",
+)
 
 _T = TypeVar("_T")
 
@@ -50,6 +70,8 @@ class WrittenTable(NamedTuple):
     document: Document
     path: KeyPath
     spec: Any
+    fills: tuple[Fill, ...] = ()  # what the members of a source fill
+    each: Any = None  # who they are: the keys for_each and where
 
 
 def load(path: Path, *, root: Path = Path("/")) -> Loaded:
@@ -143,21 +165,24 @@ class _Assembly:
         self.is_every_table_read = not failed
         self.is_every_interface_read = not failed
         self.is_every_check_read = not failed
-        self.are_prefixes_told = bool(unread_prefixes)
-        self.prefix_sources = {source.path: source for source in sources if source.role == "prefixes"}
+        self.is_every_source_read = not failed
+        self.are_lists_told = bool(unread_prefixes)
+        self.lists = {(source.role, source.path): source for source in sources if source.role in LISTS}
         self.prefix_files: dict[str, PrefixFile] = {}
+        self.servers_files: dict[str, ServersFile] = {}
 
     def assemble(self) -> Loaded:
         """The story. Raises IntentError."""
         tables = [table for document in self.documents for table in self._read_tables(document)]
         chosen = self._choose(tables)
         names = self._names([table for table in chosen if table.kind == "table"])
-        settings = self._settings([table for table in tables if table.kind == "daemon"], names)
+        settings = self._settings([table for table in tables if table.kind in schema.SETTINGS_TABLES], names)
         selectors = self._selectors([table for table in chosen if table.kind == "interface"])
         known = frozenset(selector.name for selector in selectors) if self.is_every_interface_read else None
         checks = self._checks([table for table in chosen if table.kind == "check"], known)
         asked = {check.name: check for check in checks} if self.is_every_check_read else None
-        placed = [table for table in chosen if table.kind not in {"table", "daemon", "interface", "check"}]
+        sources = self._member_sources([table for table in chosen if table.kind == "source"])
+        placed = [table for table in chosen if table.kind not in {*schema.NO_ENTRIES, *schema.SETTINGS_TABLES}]
         drafts = [
             (table, draft)
             for table in placed
@@ -165,7 +190,7 @@ class _Assembly:
                 draft := self._attempt(
                     table.document,
                     table.path,
-                    partial(self._convert, table, OtherFiles(names, partial(self._prefix_file, table), known, asked)),
+                    partial(self._convert, table, self._others(table, names, known, asked), sources),
                 )
             )
         ]
@@ -179,8 +204,11 @@ class _Assembly:
         table_names = {number: name for name, number in names.tables.items()}
         if ways is not None:
             checks, entries = ways.checks, (*ways.made, *ways.written)
-        entries = (*derive_links(entries), *entries)
-        intent = Intent(settings, entries, self.sources, table_names, digest_of(self.sources), selectors, checks)
+        timeouts = self._timeouts([table for table in tables if table.kind == "ipvs"])
+        entries = (*derive_links(entries), *entries, *timeouts)
+        digest, told = digest_of(self.sources), tuple(sources.values())
+        written = digest_of(source for source in self.sources if source.role in WRITTEN)
+        intent = Intent(settings, entries, self.sources, table_names, digest, selectors, checks, told, written)
         return Loaded(intent, self._in_order(self.notices))
 
     def _read_tables(self, document: Document) -> Iterable[WrittenTable]:
@@ -190,15 +218,15 @@ class _Assembly:
         if document.source.role == "main" and "version" not in data:
             message = "the file has no `version`" if data else "the file is empty"
             self.problems.append(document.problem((), message, "begin it with: version = 1"))
-        tables: list[tuple[str, KeyPath, type[schema.Table], object]] = []
+        tables: list[tuple[str, KeyPath, type[Table], object]] = []
         for word, value in data.items():
             if word in schema.ENTRY_TABLES and isinstance(value, list):
                 model = schema.ENTRY_TABLES[word]
                 tables += ((word, (word, index), model, table) for index, table in enumerate(value))
-            elif word == "daemon":
-                tables.append((word, (word,), schema.Daemon, value))
+            elif word in schema.SETTINGS_TABLES:
+                tables.append((word, (word,), schema.SETTINGS_TABLES[word], value))
             else:
-                self.problems += (document.problem_of((), fault) for fault in _top_level_faults(word, value))
+                self.problems += (document.problem_of((), fault) for fault in find_top_level_faults(word, document))
         for kind, path, model, content in tables:
             table = self._attempt(document, path, partial(self._read_table, document, kind, path, model, content))
             if table is not None:
@@ -207,16 +235,27 @@ class _Assembly:
                 self.is_every_table_read &= kind != "table"
                 self.is_every_interface_read &= kind != "interface"
                 self.is_every_check_read &= kind != "check"
+                self.is_every_source_read &= kind != "source"
 
     def _read_table(
-        self, document: Document, kind: str, path: KeyPath, model: type[schema.Table], content: object
+        self, document: Document, kind: str, path: KeyPath, model: type[Table], content: object
     ) -> WrittenTable | None:
         if not isinstance(content, dict):
             self.problems.append(document.problem(path, f"`{kind}` must be a table"))
             return None
+        fills: tuple[Fill, ...] = ()
+        each: Any = None
+        if "for_each" in content or (kind == "service" and isinstance(content.get("servers"), dict)):
+            from routed.intent.for_each import take_out  # noqa: PLC0415  only files with members pay for it
+
+            try:
+                content, fills, each = take_out(kind, content)
+            except FaultsError as error:
+                self.problems += (document.problem_of(path, fault) for fault in error.faults)
+                return None
         spec = validate(model, content)
         if not isinstance(spec, tuple):
-            return WrittenTable(kind, document, path, spec)
+            return WrittenTable(kind, document, path, spec, fills, each)
         self.problems += (document.problem_of(path, fault) for fault in spec)
         return None
 
@@ -228,7 +267,7 @@ class _Assembly:
         """The tables that count: of one kind and name the last file's, and none that is disabled."""
         chosen: dict[object, WrittenTable] = {}
         for table in tables:
-            name = table.spec.name if table.kind != "daemon" else None
+            name = table.spec.name if table.kind not in schema.SETTINGS_TABLES else None
             key = (table.kind, name) if name else (*table.path, table.document.source.path)
             earlier = chosen.get(key)
             if earlier and earlier.document is table.document:
@@ -236,7 +275,7 @@ class _Assembly:
                 message = f'the name "{name}" stands here already, at line {place.line}'
                 self.problems.append(table.document.problem((*table.path, "name"), message))
             chosen[key] = table
-        return [table for table in chosen.values() if table.kind == "daemon" or not table.spec.disabled]
+        return [one for one in chosen.values() if one.kind in schema.SETTINGS_TABLES or not one.spec.disabled]
 
     def _names(self, tables: Iterable[WrittenTable]) -> Names:
         """The names of the host and of ``[[table]]``."""
@@ -259,11 +298,17 @@ class _Assembly:
         return Names({**host.tables, **declared}, host.protocols, host.services, self.is_every_table_read)
 
     def _settings(self, tables: Iterable[WrittenTable], names: Names) -> Settings:
-        """``[daemon]`` of all files, a later file's keys before an earlier one's."""
+        """``[daemon]`` and ``[ipvs]`` of all files, a later file's keys before an earlier one's."""
         given: dict[str, Any] = {}
+        ipvs: dict[str, Any] = {}
+        serving: WrittenTable | None = None  # that has the address of metrics
         for table in tables:
+            if table.kind == "ipvs":
+                ipvs |= _ipvs_settings(table.spec)
+                continue
             for key in table.spec.model_fields_set:
                 given[key] = getattr(table.spec, key)
+                serving = table if key == "metrics" else serving
                 if key == "probe":
                     given[key] = ProbeWays(**given[key].model_dump())
                 if key == "protocol":
@@ -272,7 +317,18 @@ class _Assembly:
                     except ValueError as error:
                         message, *hint = error.args
                         self.problems.append(table.document.problem((*table.path, key), f"`{key}`: {message}", *hint))
-        return Settings(**given)
+        settings = Settings(**given, ipvs=IpvsSettings(**ipvs))
+        if serving and settings.metrics and not (settings.metrics_public or is_loopback(settings.metrics[0])):
+            self.problems.append(serving.document.problem((*serving.path, "metrics"), *NOT_PUBLIC))
+        return settings
+
+    def _timeouts(self, tables: Sequence[WrittenTable]) -> Iterable[Entry]:
+        """``[ipvs] timeouts`` of the last file that has it, as an entry."""
+        for table in [one for one in tables if one.spec.timeouts is not None][-1:]:
+            given = table.spec.timeouts.model_dump(exclude_none=True)
+            if given:
+                origin = table.document.origin((*table.path, "timeouts"))
+                yield TimeoutsEntry(name="ipvs/timeouts", origin=origin, timeouts=tuple(given.items()))
 
     def _selectors(self, tables: Iterable[WrittenTable]) -> tuple[Selector, ...]:
         """Every ``[[interface]]``."""
@@ -290,7 +346,8 @@ class _Assembly:
         """Every ``[[check]]``."""
         if not tables:
             return ()
-        from routed.intent.check_table import convert_check  # noqa: PLC0415  only files with checks pay for it
+        # only files with checks pay for it
+        from routed.intent.check_table import convert_check, find_lack, find_untrusted  # noqa: PLC0415
 
         checks = []
         for table in tables:
@@ -300,46 +357,53 @@ class _Assembly:
                 self.is_every_check_read = False
             else:
                 checks.append(found)
-                self._look_at(found, table)
+                self.is_every_check_read &= self._look_at(found, find_untrusted, find_lack, table)
         return tuple(checks)
 
     def _server_checks(
         self, checks: tuple[Check, ...], entries: tuple[Entry, ...]
     ) -> tuple[tuple[Check, ...], tuple[Entry, ...]]:
-        """With the checks of servers, and the servers that require them."""
+        """With the checks of servers."""
         if not any(entry.templates for entry in entries):
             return checks, entries
-        from routed.intent.server_checks import derive_server_checks  # noqa: PLC0415
+        from routed.model.servers import complete_services, list_own_checks  # noqa: PLC0415
 
-        return derive_server_checks(checks, entries)
+        entries = complete_services(entries)
+        return (*checks, *list_own_checks(entries)), entries
 
     def _required_services(self, entries: tuple[Entry, ...]) -> tuple[tuple[Entry, ...], list[Clash]]:
         """With what the services that are required come to."""
         if not any(one.check.startswith(SERVICE) for entry in entries for one in entry.conditions):
             return entries, []
-        from routed.intent.server_checks import require_services  # noqa: PLC0415
+        from routed.intent.required_services import require_services  # noqa: PLC0415
 
         return require_services(entries)
 
-    def _look_at(self, check: Check, table: WrittenTable) -> None:
-        """Others than root must not say what a check finds; what it will want is only worth a word."""
-        from routed.intent.check_table import find_lack, find_untrusted  # noqa: PLC0415
-
+    def _look_at(
+        self,
+        found: _T,
+        find_untrusted: Callable[[_T], Fault | None],
+        find_lack: Callable[[_T], tuple[str, str] | None],
+        table: WrittenTable,
+    ) -> bool:
+        """May it be asked? Others than root must not say what it finds; what it will want is only worth a word."""
         if not self.is_of_now:
-            return
-        if fault := find_untrusted(check):
+            return True
+        if fault := find_untrusted(found):
             self.problems.append(table.document.problem_of(table.path, fault))
-            self.is_every_check_read = False
-        elif lack := find_lack(check):
-            self.notices.append(table.document.problem((*table.path, "command"), lack))
+            return False
+        if lack := find_lack(found):
+            key, words = lack
+            self.notices.append(table.document.problem((*table.path, key), words))
+        return True
 
     def _ways(self, checks: tuple[Check, ...], entries: tuple[Entry, ...], settings: Settings) -> Ways | None:
         """How the questions of the checks go; None where there is none."""
-        if not checks:
+        if not checks and not any(entry.templates for entry in entries):
             return None
         from routed.intent.ways import derive_ways  # noqa: PLC0415
 
-        used = {name for entry in entries for one in entry.conditions for name in one.checks}
+        used = {name for entry in entries for name in entry.asked}
         used |= {name for entry in entries for name in entry.templates}
         for check in (one for one in checks if one.name not in used):
             template = f"{check.entry} has no `target`, so it is a template for services: it is not asked itself"
@@ -347,29 +411,78 @@ class _Assembly:
             self.notices.append(Problem(check.origin.file, check.origin.line, 1, message))
         return derive_ways(checks, entries, settings.probe)
 
-    def _convert(self, table: WrittenTable, others: OtherFiles) -> Draft | None:
+    def _member_sources(self, tables: Sequence[WrittenTable]) -> dict[str, MemberSource]:
+        """Every ``[[source]]``, by its name."""
+        if not tables:
+            return {}
+        from routed.intent.member_sources import convert_source, find_lack, find_untrusted  # noqa: PLC0415
+
+        sources: dict[str, MemberSource] = {}
+        for table in tables:
+            try:
+                found = convert_source(table.spec, table.document.origin(table.path))
+            except FaultsError as error:
+                self.problems += (table.document.problem_of(table.path, fault) for fault in error.faults)
+                self.is_every_source_read = False
+            else:
+                sources[found.name] = found
+                self.is_every_source_read &= self._look_at(found, find_untrusted, find_lack, table)
+        return sources
+
+    def _convert(self, table: WrittenTable, others: OtherFiles, sources: Mapping[str, MemberSource]) -> Draft | None:
         try:
-            return convert(table.kind, table.spec, table.document.origin(table.path), others)
+            draft = convert(table.kind, table.spec, table.document.origin(table.path), others)
+            if not table.fills:
+                return draft
+            from routed.intent.for_each import make_each  # noqa: PLC0415
+
+            return make_each(draft, table, sources if self.is_every_source_read else None)
         except FaultsError as error:
             self.problems += (table.document.problem_of(table.path, fault) for fault in error.faults)
         return None
 
+    def _others(
+        self,
+        table: WrittenTable,
+        names: Names,
+        interfaces: frozenset[str] | None,
+        checks: dict[str, Check] | None,
+    ) -> OtherFiles:
+        read_prefixes, read_servers = partial(self._prefix_file, table), partial(self._servers_file, table)
+        return OtherFiles(names, read_prefixes, interfaces, checks, read_servers, has_members=bool(table.fills))
+
     def _prefix_file(self, table: WrittenTable, word: str) -> PrefixFile | None:
-        path = prefix_path(table.document.source.path, word)
-        if path not in self.prefix_sources:
-            if not self.are_prefixes_told:
-                message = f"`prefixes_file`: {path} is not among the files"
-                self.problems.append(table.document.problem((*table.path, "prefixes_file"), message))
-            return None
-        if path not in self.prefix_files:
-            self.note(path)
-            file = self.prefix_files[path] = parse_prefixes(self.prefix_sources[path])
-            self.problems += file.problems
-            if file.duplicates:
-                self.notices.append(Problem(path, 0, 0, f"{file.duplicates} duplicate prefixes count once"))
+        source = self._find_list(table, word)
+        if source is not None and source.path not in self.prefix_files:
+            self.note(source.path)
+            file = self.prefix_files[source.path] = parse_prefixes(source)
+            self._tell_list(source.path, "prefixes", file.problems, file.duplicates)
             if not file.prefixes and not file.problems:
-                self.notices.append(Problem(path, 0, 0, "the file has no prefix"))
-        return self.prefix_files[path]
+                self.notices.append(Problem(source.path, 0, 0, "the file has no prefix"))
+        return self.prefix_files[source.path] if source else None
+
+    def _servers_file(self, table: WrittenTable, word: str) -> ServersFile | None:
+        from routed.intent.servers import parse_servers  # noqa: PLC0415  only files with services pay for it
+
+        source = self._find_list(table, word)
+        if source is not None and source.path not in self.servers_files:
+            self.note(source.path)
+            file = self.servers_files[source.path] = parse_servers(source)
+            self._tell_list(source.path, "servers", file.problems, file.duplicates)
+        return self.servers_files[source.path] if source else None
+
+    def _find_list(self, table: WrittenTable, word: str) -> Source | None:
+        key, role = LIST_KEYS[table.kind]
+        path = prefix_path(table.document.source.path, word)
+        found = self.lists.get((role, path))
+        if found is None and not self.are_lists_told:
+            self.problems.append(table.document.problem((*table.path, key), f"`{key}`: {path} is not among the files"))
+        return found
+
+    def _tell_list(self, path: str, what: str, problems: Iterable[Problem], duplicates: int) -> None:
+        self.problems += problems
+        if duplicates:
+            self.notices.append(Problem(path, 0, 0, f"{duplicates} duplicate {what} count once"))
 
     def _crosscheck(
         self, tables: Iterable[WrittenTable], entries: tuple[Entry, ...], ways: Ways | None, unmet: Iterable[Clash]
@@ -391,16 +504,9 @@ class _Assembly:
         return tuple(sorted(dict.fromkeys(problems), key=lambda one: (order.get(one.file, -1), one.line, one.column)))
 
 
-def _top_level_faults(word: str, value: object) -> Iterable[Fault]:
-    if word == "version":
-        if value != 1 or isinstance(value, bool | float):
-            yield Fault((word,), "`version` must be 1")
-    elif word in schema.ENTRY_TABLES:
-        yield Fault((word,), f"`{word}` must be an array of tables", f"write [[{word}]] with two brackets")
-    elif word in LATER_TABLES:
-        yield Fault((word,), f"[[{word}]] is not supported yet")
-    else:
-        yield unknown_key((word,), schema.File)
+def _ipvs_settings(spec: schema.IpvsTable) -> dict[str, Any]:
+    given = spec.model_dump(exclude_none=True, exclude={"timeouts"})
+    return given | ({"sysctl": tuple(sorted(given["sysctl"].items()))} if "sysctl" in given else {})
 
 
 def _own_protocol(names: Names, word: str | int) -> int:

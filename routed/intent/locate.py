@@ -33,9 +33,13 @@ _PLAIN_LINE = re.compile(
 )
 
 
+_TO_VALUE = re.compile(rf"{_PART}[ \t]*+=[ \t]*+")
+
+
 class Places(NamedTuple):
     """The offsets of all keys, tables and array elements of one text."""
 
+    text: str
     offsets: dict[KeyPath, int]
     line_starts: list[int]
 
@@ -44,6 +48,11 @@ class Places(NamedTuple):
         while path and path not in self.offsets:
             path = path[:-1]
         return self.place_of(self.offsets.get(path, 0))
+
+    def find_value(self, path: KeyPath) -> tuple[int, int]:
+        """The same of the value behind a key; of what has none, such as a table under a header, as ``find``."""
+        key = _TO_VALUE.match(self.text, self.offsets[path]) if path in self.offsets else None
+        return self.place_of(key.end()) if key else self.find(path)
 
     def place_of(self, offset: int) -> tuple[int, int]:
         """The line and column (both from 1) of a character."""
@@ -55,7 +64,7 @@ def locate(text: str) -> Places:
     r"""Find the place of everything in a text that ``tomllib`` accepted, its line ends already ``\\n``."""
     scanner = _Scanner(text)
     scanner.scan_document()
-    return Places(scanner.offsets, [0, *(match.end() for match in re.finditer("\n", text))])
+    return Places(text, scanner.offsets, [0, *(match.end() for match in re.finditer("\n", text))])
 
 
 class _Scanner:

@@ -8,7 +8,7 @@ them is down, so it is an error of the files. Here must never live how a questio
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from routed.intent.crosscheck import Clash
 from routed.model import net
 from routed.model.checks import Check, CheckType
-from routed.model.entries import AddressEntry, Entry, HopSpec, RouteEntry, VipEntry
+from routed.model.entries import AddressEntry, Entry, HopSpec, Requirement, RouteEntry, VipEntry
 from routed.model.prefixes import PrefixSet
 
 
@@ -34,7 +34,8 @@ class Lean(NamedTuple):
     check: Check
     address: bytes  # that it asks
     entry: Entry  # by which its questions go
-    other: str  # the check that this entry requires
+    requirement: Requirement  # of this entry
+    other: str  # the check that decides it
 
 
 def _lead_on_link(entry: AddressEntry) -> Road:
@@ -92,16 +93,40 @@ def find_loops(checks: Iterable[Check], entries: Iterable[Entry]) -> Iterator[Cl
     if not asking:
         return
     map_ = _Map(ROADS[type(entry)](entry) for entry in entries if type(entry) in ROADS)
-    leans = {check.name: found for check in asking if (found := _find_leans(check, map_))}
+    every = {check.name: list(_find_leans(check, map_)) for check in asking}
+    stuck = _find_stuck(every)
+    leans = {name: {lean.other: lean for lean in reversed(every[name]) if lean.other in stuck} for name in stuck}
+    told: set[frozenset[tuple[str, str]]] = set()
     for start in list(leans):  # of the circles through a check the shortest is told
-        if circle := _find_circle(start, leans):
+        circle = _find_circle(start, leans)
+        requirements = frozenset((one.entry.name, one.requirement.check) for one in circle)
+        if circle and requirements not in told:  # the servers of one service make one circle each
+            told.add(requirements)
             yield Clash(circle[0].entry, ("requires",), _tell(circle))
         del leans[start]
 
 
-def _find_leans(check: Check, map_: _Map) -> dict[str, Lean]:
-    """The checks that this one leans on, by name."""
-    leans: dict[str, Lean] = {}
+def _find_stuck(every: Mapping[str, Iterable[Lean]]) -> dict[str, None]:
+    """The checks that are never up again once all of these are down, in order."""
+    stuck = dict.fromkeys(every)
+    while free := [name for name in stuck if not any(_is_unmet(one.requirement, stuck) for one in every[name])]:
+        for name in free:
+            del stuck[name]
+    return stuck
+
+
+def _is_unmet(requirement: Requirement, down: Container[str]) -> bool:
+    """Is it not met while these are down? Whether any other is down does not count."""
+    if requirement.is_inverted:
+        return False
+    if not requirement.servers:
+        return requirement.check in down
+    up = sum(not any(_is_unmet(one, down) for one in requires) for requires in requirement.servers)
+    return up < requirement.need
+
+
+def _find_leans(check: Check, map_: _Map) -> Iterator[Lean]:
+    """What this check leans on."""
     for target in check.targets:
         roads = list(map_.find(target.address, check.dev))
         for length, road in roads:
@@ -110,11 +135,10 @@ def _find_leans(check: Check, map_: _Map) -> dict[str, Lean]:
             longer = [other for _, other in takewhile(lambda pair, length=length: pair[0] > length, roads)]  # type: ignore[misc]
             for requirement in road.entry.requires:
                 is_led = any(requirement not in other.entry.requires for other in longer)
-                if is_led or requirement.is_inverted or len(requirement.checks) > 1:  # another server may be up
+                if is_led or requirement.is_inverted:
                     continue
-                (name,) = requirement.checks
-                leans.setdefault(name, Lean(check, target.address, road.entry, name))
-    return leans
+                for name in requirement.checks:
+                    yield Lean(check, target.address, road.entry, requirement, name)
 
 
 def _stays(entry: Entry, check: Check) -> bool:
@@ -160,7 +184,7 @@ def _find_circle(start: str, leans: Mapping[str, Mapping[str, Lean]]) -> Sequenc
 def _tell(circle: Sequence[Lean]) -> str:
     each = (
         f"{one.check.entry} asks {net.format_address(one.address)}, and its questions would go with {one.entry.name},"
-        f" which requires check/{one.other}"
+        f" which requires {f'{one.requirement.check} and with it ' if one.requirement.servers else ''}check/{one.other}"
         for one in circle
     )
     cure = "down once, none of this would ever be up again. Give a check a way of its own: `via`"

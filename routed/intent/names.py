@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final, NamedTuple
 
+from routed.intent.problems import WrongValueError
 from routed.model.entries import Source
 from routed.model.names import PROTOCOLS, TABLE_MAIN, TABLES
+from routed.model.suggest import suggest
 
 DIRECTORIES: Final = ("usr/share/iproute2", "usr/lib/iproute2", "etc/iproute2")
 DATABASES: Final = ("rt_tables", "rt_protos", "rt_dsfield")
@@ -47,10 +49,8 @@ def _look_up(numbers: Mapping[str, int], word: str | int, what: str, otherwise: 
     if isinstance(word, int):
         return word
     if word not in numbers:
-        from difflib import get_close_matches  # noqa: PLC0415  only who is wrong waits for it
-
-        close = get_close_matches(word, numbers, n=1)
-        raise ValueError(f'unknown {what} "{word}"', f'did you mean "{close[0]}"?' if close else otherwise)
+        close = suggest(word, numbers)
+        raise WrongValueError(f'unknown {what} "{word}"', f'did you mean "{close}"?' if close else otherwise)
     return numbers[word]
 
 

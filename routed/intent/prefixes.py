@@ -140,12 +140,15 @@ def _put_in_order(shelves: _Shelf) -> PrefixSet:
 
 
 def _problems(path: str, original: str, bad: list[tuple[int, str]]) -> tuple[Problem, ...]:
+    from routed.intent.hints import find_hint  # noqa: PLC0415  only who is wrong waits for it
+
     lines = original.split("\n")
     problems = []
     for line_number, text in bad[:MAXIMUM_COMPLAINTS]:
         source_line = lines[line_number - 1].rstrip("\r")
         column = source_line.find(text) + 1
-        problems.append(Problem(path, line_number, max(column, 1), _complaint(text), source_line[:200]))
+        hint = find_hint(text, {"prefix"})
+        problems.append(Problem(path, line_number, max(column, 1), _complaint(text), source_line[:200], hint))
     if len(bad) > MAXIMUM_COMPLAINTS:
         problems.append(Problem(path, 0, 0, f"{len(bad) - MAXIMUM_COMPLAINTS} more lines are not prefixes"))
     return tuple(problems)

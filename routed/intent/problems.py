@@ -6,6 +6,7 @@ Here lives the form of a complaint and how it is printed. Which complaints there
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import NamedTuple, TypeAlias, TypeVar
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -19,6 +20,29 @@ class Fault(NamedTuple):
     path: KeyPath  # from the table downwards; () is the table itself
     message: str
     hint: str = ""
+    is_about_key: bool = False  # the key itself does not belong there; otherwise its value is meant
+
+
+class WrongValueError(ValueError):
+    """A value cannot be what its key holds. ``str`` is a sentence for a person."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint  # what to write instead, where somebody knows
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ProblemPart(Enum):
+    """The parts of a problem that is shown."""
+
+    PLACE = auto()
+    MESSAGE = auto()
+    SOURCE = auto()
+    CARET = auto()
+    HINT = auto()
 
 
 class Problem(NamedTuple):
@@ -37,14 +61,18 @@ class Problem(NamedTuple):
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
     def __str__(self) -> str:
-        lines = [f"{self.place}: {self.message}"]
+        return self.show(lambda _, text: text)
+
+    def show(self, dress: Callable[[ProblemPart, str], str]) -> str:
+        """All of it as text, in which each part is as ``dress`` has it."""
+        lines = [f"{dress(ProblemPart.PLACE, self.place)}: {dress(ProblemPart.MESSAGE, self.message)}"]
         if self.source_line:
             # Tabs stay tabs, so that the caret stands right in every terminal.
             before = self.source_line[: self.column - 1]
             pad = "".join(character if character == "\t" else " " for character in before)
-            lines += [f"    {self.source_line}", f"    {pad}^"]
+            lines += [f"    {dress(ProblemPart.SOURCE, self.source_line)}", f"    {pad}{dress(ProblemPart.CARET, '^')}"]
         if self.hint:
-            lines.append(f"    help: {self.hint}")
+            lines.append(f"    {dress(ProblemPart.HINT, f'help: {self.hint}')}")
         return "\n".join(lines)
 
 

@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from routed.intent import schema
+from routed.intent import schema, words
 from routed.intent.problems import Fault, KeyPath
+from routed.intent.schema_values import Table
 from routed.intent.words import one_of
-from routed.model import net
 from routed.model.checks import Check
 from routed.model.entries import DEFAULT_HOLD, DEFAULT_SKIP, How, Matcher, Origin, Selector
+from routed.model.suggest import suggest
 
-_REFERRING: Final = ("dev", "iif", "oif", "node", "src", "source")  # fields in which @name may stand
+_REFERRING: Final = ("dev", "iif", "oif", "node", "src", "source", "local")  # fields in which @name may stand
 
 
 def convert_selector(spec: schema.InterfaceTable, origin: Origin) -> Selector | tuple[Fault, ...]:
@@ -54,9 +55,9 @@ def make_matcher(how: How, text: str, *, through_gateway: bool) -> Matcher:
     """A matcher of checked text. Raises ValueError with a sentence for a person."""
     packed = b""
     if how is How.CIDR:
-        packed = net.parse_prefix(text)
+        packed = words.prefix(text)
     elif how is How.CAN_REACH:
-        packed = net.parse_address(text)
+        packed = words.address(text)
     elif how is How.MAC:
         packed = _parse_mac(text)
     elif how is How.REGEX:
@@ -67,11 +68,11 @@ def make_matcher(how: How, text: str, *, through_gateway: bool) -> Matcher:
     return Matcher(how, text, packed, through_gateway)
 
 
-def find_unknown_references(spec: schema.Table, known: frozenset[str] | None) -> Iterator[Fault]:
+def find_unknown_references(spec: Table, known: frozenset[str] | None) -> Iterator[Fault]:
     """Every ``@name`` of a table that names no ``[[interface]]``. ``known`` None: not all of them could be read."""
     for path, name in _references(spec):
         if known is not None and name not in known:
-            hint = f"there is {one_of(sorted(known))}" if known else "the files have no [[interface]]"
+            hint = _name_known(name, known) if known else "the files have no [[interface]]"
             yield Fault(path, f'`{path[-1]}`: no [[interface]] is named "{name}"', hint)
 
 
@@ -88,14 +89,19 @@ def find_unknown_checks(
         if name.startswith("service/"):
             continue  # what services there are is seen when all entries are known
         if name not in known:
-            hint = f"there is {one_of(sorted(known))}" if known else "the files have no [[check]]"
+            hint = _name_known(name, known) if known else "the files have no [[check]]"
             yield Fault(path, f'`requires`: no [[check]] is named "{name}"', hint)
         elif known[name].is_template:
             message = f"`requires`: check/{name} has no `target`, so it is a template, and nobody asks it"
             yield Fault(path, message, f"give the check at {known[name].origin} a `target`")
 
 
-def _references(spec: schema.Table) -> Iterator[tuple[KeyPath, str]]:
+def _name_known(name: str, known: Iterable[str]) -> str:
+    close = suggest(name, known)
+    return f'did you mean "{close}"?' if close else f"there is {one_of(sorted(known))}"
+
+
+def _references(spec: Table) -> Iterator[tuple[KeyPath, str]]:
     for field, info in type(spec).model_fields.items():
         value: Any = getattr(spec, field)
         if field in _REFERRING and isinstance(value, str) and value.startswith("@"):
@@ -116,7 +122,7 @@ def _convert_match(path: KeyPath, table: schema.Match) -> Matcher | Fault:
     try:
         return make_matcher(how, "" if how is How.DEFAULT else getattr(table, how), through_gateway=table.gateway)
     except ValueError as error:
-        return Fault((*path, how.value), f"`{how}`: {error}")
+        return Fault((*path, how.value), f"`{how}`: {error}", getattr(error, "hint", ""))
 
 
 def _parse_mac(text: str) -> bytes:

@@ -18,6 +18,7 @@ from routed.model import net
 from routed.model.checks import HANDED_OVER, Check
 from routed.model.entries import Entry, HopSpec, ProbeWays, RouteEntry, RuleEntry, VipEntry
 from routed.model.objects import RuleMember
+from routed.model.servers import list_templates, put_mark
 
 MASK: Final = 0xFFFFFFFF
 
@@ -39,17 +40,24 @@ class Ways(NamedTuple):
 
 def derive_ways(checks: Iterable[Check], entries: Sequence[Entry], base: ProbeWays) -> Ways:
     """Checks that share gateway and link share a way. What no entry requires has none."""
-    checks = tuple(checks)
-    used = {name for entry in entries for one in entry.conditions for name in one.checks}
-    by_route = [check for check in checks if check.via and check.type not in HANDED_OVER]
-    ways = sorted({(check.dev, check.via) for check in by_route if check.name in used})
+    checks, templates = tuple(checks), tuple(list_templates(entries))
+    used = {name for entry in entries for name in entry.asked} | {one.name for one in templates}
+    asked = [check for check in (*checks, *templates) if check.name in used and _goes_by_route(check)]
+    ways = sorted({(check.dev, check.via) for check in asked})
     marks = {way: base.mark + number for number, way in enumerate(ways)}
-    marked = tuple(
-        replace(check, mark=marks.get((check.dev, check.via), 0)) if check in by_route else check for check in checks
-    )
-    firsts = {check.mark: check for check in reversed(marked) if check.mark and check.name in used}
-    made = [entry for mark in sorted(firsts) for entry in _make_way(firsts[mark], base)]
-    return Ways(marked, tuple(made), join_alternatives(entries), base)
+
+    def find_mark(check: Check) -> int:
+        return marks.get((check.dev, check.via), 0) if _goes_by_route(check) else check.mark
+
+    firsts = {find_mark(check): check for check in reversed(asked)}
+    made = [entry for mark in sorted(firsts) for entry in _make_way(replace(firsts[mark], mark=mark), base)]
+    marked = tuple(replace(check, mark=find_mark(check)) for check in checks)
+    written = tuple(put_mark(entry, find_mark) for entry in join_alternatives(entries))
+    return Ways(marked, tuple(made), written, base)
+
+
+def _goes_by_route(check: Check) -> bool:
+    return bool(check.via) and check.type not in HANDED_OVER
 
 
 def _make_way(check: Check, base: ProbeWays) -> Iterator[Entry]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import wraps
 from typing import Final, TypeVar
 
+from routed.intent.problems import WrongValueError
 from routed.model import ipvs, names, net
 from routed.model.names import IP_PROTOCOLS, SCOPES
 
@@ -22,25 +24,50 @@ INTERFACE_NAME_LENGTH: Final = 15  # IFNAMSIZ - 1, linux/if.h
 _NOT_IN_A_NAME: Final = frozenset(b"/:\0\t\n\v\f\r \xa0")  # dev_valid_name, whose isspace() knows bytes, not characters
 CONGCTL_LENGTH: Final = 15  # TCP_CA_NAME_MAX - 1, net/tcp.h
 
+WILDCARD = re.compile(r"[*?]")  # the kernel takes them, and nobody means them
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?", re.ASCII)
 MOST_OF_A_COMMAND: Final = 8192
 _HTTP_PATH = re.compile(r"/[!-~]*", re.ASCII)
+_SHORTEST_POLL: Final = 0.1  # seconds
+_LONGEST_POLL: Final = 3600.0
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}", re.ASCII)
 _PROTOCOL_NUMBERS = {name: number for number, name in IP_PROTOCOLS.items()} | {"icmpv6": 58, "udp-lite": 136}
 
 
+def expects(sort: str) -> Callable[[Callable[[object], T]], Callable[[object], T]]:
+    """Have what a parser of values complains of come with a hint: by the rows of ``hints`` that expect this sort."""
+
+    def decorate(parse: Callable[[object], T]) -> Callable[[object], T]:
+        @wraps(parse)
+        def parse_with_hint(value: object) -> T:
+            try:
+                return parse(value)
+            except ValueError as error:
+                from routed.intent.hints import find_hint  # noqa: PLC0415  only who is wrong waits for it
+
+                hint = find_hint(value, {sort}) or getattr(error, "hint", "")
+                raise WrongValueError(str(error), hint) from None
+
+        return parse_with_hint
+
+    return decorate
+
+
 def text_of(value: object, example: str) -> str:
     """The value, which must be a string."""
     if not isinstance(value, str):
-        raise ValueError(f'must be a string such as "{example}"')  # noqa: TRY004 (pydantic collects ValueError alone)
+        from routed.intent.hints import find_hint  # noqa: PLC0415  only who is wrong waits for it
+
+        raise WrongValueError(f'must be a string such as "{example}"', find_hint(value, {"text"}))
     return value
 
 
+@expects("name")
 def entry_name(value: object) -> str:
     """The name of an entry."""
     name = text_of(value, "storage-lan")
@@ -68,21 +95,25 @@ def is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+@expects("host")
 def address(value: object) -> bytes:
     """A packed address."""
     return net.parse_address(text_of(value, "192.0.2.1"))
 
 
+@expects("prefix")
 def prefix(value: object) -> bytes:
     """A packed prefix; a bare host is a /32 or /128."""
     return net.parse_prefix(text_of(value, "10.30.0.0/16"))
 
 
+@expects("destination")
 def destination(value: object) -> bytes:
     """A packed prefix, or ``b""`` for ``default``, whose family stands elsewhere."""
     return b"" if value == "default" else prefix(value)
 
 
+@expects("selector")
 def selector(value: object) -> bytes:
     """The ``to`` of a rule: a packed prefix, or ``b""`` for ``all``."""
     return b"" if value == "all" else prefix(value)
@@ -93,6 +124,7 @@ def source_selector(value: object) -> bytes | str:
     return reference(value) or selector(value)
 
 
+@expects("held")
 def address_with_length(value: object) -> tuple[bytes, int]:
     """A packed address and its prefix length."""
     text = text_of(value, "10.20.0.11/21")
@@ -106,6 +138,7 @@ def address_with_length(value: object) -> tuple[bytes, int]:
     return packed, int(length)
 
 
+@expects("held")
 def vip_address(value: object) -> tuple[bytes, int]:
     """Parse as ``address_with_length`` does; without a length the address stands alone."""
     text = text_of(value, "192.0.2.80/32")
@@ -125,13 +158,14 @@ def broadcast(value: object) -> bytes | str:
     return value if value in ("+", "-") else address(value)
 
 
+@expects("link")
 def interface(value: object) -> str:
     """The name of an interface (dev_valid_name, net/core/dev.c)."""
     name = text_of(value, "eth0")
     written = name.encode("utf-8", "surrogatepass")
     if len(written) > INTERFACE_NAME_LENGTH:
         raise ValueError(f'"{name}" is longer than the {INTERFACE_NAME_LENGTH} bytes of an interface name')
-    if not name or name in {".", ".."} or not _NOT_IN_A_NAME.isdisjoint(written):
+    if not name or name in {".", ".."} or not _NOT_IN_A_NAME.isdisjoint(written) or WILDCARD.search(name):
         raise ValueError(f'"{name}" is not the name of an interface')
     return name
 
@@ -190,6 +224,7 @@ def requirements(value: object) -> tuple[tuple[str, bool], ...]:
     return tuple(found)
 
 
+@expects("host")
 def address_and_port(value: object) -> tuple[bytes, int]:
     """``192.0.2.1``, ``192.0.2.1:443``, ``2001:db8::1`` or ``[2001:db8::1]:443``; port 0 where there is none."""
     text = text_of(value, "192.0.2.1:443")
@@ -201,6 +236,17 @@ def address_and_port(value: object) -> tuple[bytes, int]:
     if head == text:
         return net.parse_address(text), 0
     return net.parse_address(head), within(number(port, UINT32, "a port"), 1, 65535)
+
+
+def metrics_address(value: object) -> tuple[bytes, int] | None:
+    """``127.0.0.1:9914`` or ``[::1]:9914``; None for ``off``."""
+    text = text_of(value, "127.0.0.1:9914")
+    if text == "off":
+        return None
+    address, port = address_and_port(text)
+    if not port:
+        raise ValueError(f'"{text}" has no port: write "{net.format_endpoint(address, 9914)}"')
+    return address, port
 
 
 def listen(value: object) -> tuple[int, bytes, int, str]:
@@ -280,8 +326,8 @@ def command(value: object) -> tuple[str, ...]:
         )
     if not value[0].startswith("/"):
         raise ValueError('must begin with the path of a program, and the path with "/"')
-    if any("\0" in word for word in value) or sum(map(len, value)) > MOST_OF_A_COMMAND:
-        raise ValueError(f"must have no NUL, and no more than {MOST_OF_A_COMMAND} characters")
+    if any("\0" in word for word in value) or sum(map(len, value)) + len(value) > MOST_OF_A_COMMAND:
+        raise ValueError(f"must have no NUL, and no more than {MOST_OF_A_COMMAND} characters, with one between words")
     return tuple(value)
 
 
@@ -317,6 +363,22 @@ def duration(value: object) -> float:
     return seconds
 
 
+def poll_interval(value: object) -> float:
+    """Seconds, so many that a look costs little, and so few that it still finds something."""
+    seconds = duration(value)
+    if not _SHORTEST_POLL <= seconds <= _LONGEST_POLL:
+        raise ValueError("must be at least 100ms and at most 1h")
+    return seconds
+
+
+def timeout(value: object) -> int:
+    """The seconds of a timeout of IPVS."""
+    seconds = duration(value)
+    if not (1 <= seconds <= ipvs.LONGEST_TIMEOUT and seconds.is_integer()):
+        raise ValueError(f"must be from 1s to {ipvs.LONGEST_TIMEOUT // 86400}d: the kernel counts whole seconds")
+    return int(seconds)
+
+
 def percentage(value: object) -> float:
     """A share from 0 to 1."""
     text = text_of(value, "50%")
@@ -324,6 +386,16 @@ def percentage(value: object) -> float:
     if digits == text or not (digits.isascii() and digits.isdecimal() and len(digits) <= 3 and int(digits) <= 100):
         raise ValueError(f'"{text}" is not a share: write "0%" to "100%"')
     return int(digits) / 100
+
+
+def max_loss(value: object) -> float | None:
+    """A share such as ``30%``, or ``off`` for all."""
+    return None if value == "off" else percentage(value)
+
+
+def on_stale(value: object) -> float | None:
+    """A duration, or ``keep`` for ever."""
+    return None if value == "keep" else duration(value)
 
 
 def fight_limit(value: object) -> int | None:
