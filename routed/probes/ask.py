@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from routed.model.checks import Check, CheckType, Target
 from routed.model.reasons import Finding, Probed
-from routed.probes.sockets import Path, drops_answers
+from routed.probes.sockets import NoSocketError, Path, drops_answers
 
 MODULES: Final[dict[CheckType, str]] = {
     CheckType.ICMP: "icmp",
@@ -28,6 +28,7 @@ MODULES: Final[dict[CheckType, str]] = {
     CheckType.UDP: "datagram",
     CheckType.FILE: "file",
     CheckType.EXEC: "command",
+    CheckType.AGENT: "agent",
 }  # of routed.probes; each has a coroutine ``probe``, which may return what is worth telling of a good answer
 
 # What the target, or the way to it, is the reason of. Every other error is this host's own.
@@ -43,9 +44,8 @@ MEANINGS: Final[dict[int, Finding]] = {
 }
 # Seconds more than the time of a check, where another process watches over that time.
 PATIENCE: Final[dict[CheckType, float]] = {CheckType.EXEC: 5.0}
-SLACK: Final = (
-    0.25  # seconds after the end of the time in which this host has to notice it: later it may have missed one
-)
+# Seconds after the end of the time in which this host has to notice that: later it may have missed an answer.
+SLACK: Final = 0.25
 SHARES: Final = {Finding.SILENCE: 1.0, Finding.NO_GATEWAY: 0.9}  # of its time, after which each is found
 
 
@@ -86,6 +86,8 @@ async def _try(check: Check, target: Target, path: Path) -> tuple[Finding, str]:
             said = await probe(check, target, path)
     except BadAnswerError as bad:
         return bad.finding, bad.detail
+    except NoSocketError as refusal:
+        return Finding.NO_SOCKET, str(refusal)
     except TimeoutError:
         return Finding.SILENCE, f"{check.timeout:g} s"
     except ssl.SSLCertVerificationError as error:
@@ -96,7 +98,7 @@ async def _try(check: Check, target: Target, path: Path) -> tuple[Finding, str]:
         return Finding.CLOSED, ""
     except OSError as error:
         number = error.errno or (errno.ECONNRESET if isinstance(error, ConnectionError) else 0)  # asyncio's has none
-        return MEANINGS.get(number, Finding.LOCAL), strerror(number) if number else str(error)
+        return MEANINGS.get(number, Finding.LOCAL), strerror(number) if number else error.strerror or str(error)
     except Exception as error:  # noqa: BLE001  a defect of ours says nothing of the target
         return Finding.LOCAL, f"{type(error).__name__}: {error}"
     return Finding.GOOD, said or ""

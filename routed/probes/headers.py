@@ -6,16 +6,14 @@ by its name and the number of a line, so that nothing of it comes into a status 
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from typing import Final
 
+from routed import secrets
 from routed.model.reasons import Finding
 from routed.probes.ask import BadAnswerError
 
 MOST: Final = 16384  # bytes
-CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"  # where systemd puts them, systemd.exec(5)
 # The form of RFC 9110 5.1 and 5.5. What ends a line or a text is in no value.
 _LINE: Final = re.compile(
     rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)[ \t]*"
@@ -29,42 +27,12 @@ def read_headers(word: str) -> Headers:
     """The headers in a file, or in a credential of the unit where it is no path. Raises BadAnswerError."""
     if not word:
         return []
-    path, cure = _locate(word)
     try:
-        content = _read(path, cure)
-    except OSError as error:
-        raise _fail(f"{path}: {os.strerror(error.errno or 0)}: {cure}") from None
-    if len(content) > MOST:
-        raise _fail(f"{path} is longer than {MOST} bytes")
+        path, content = secrets.locate(word), secrets.read_secret(word, MOST)
+    except secrets.SecretError as error:
+        raise _fail(str(error)) from None
     lines = (line.removesuffix(b"\r") for line in content.split(b"\n"))
     return [_parse(line, number, path) for number, line in enumerate(lines, 1) if _counts(line)]
-
-
-def _locate(word: str) -> tuple[str, str]:
-    """The path, and what to do where nothing good is there."""
-    if word.startswith("/"):
-        return word, "it has to be there, of root alone (chmod 600)"
-    cure = f"routed.service needs LoadCredential={word}:PATH, and a restart"
-    folder = os.environ.get(CREDENTIALS)
-    if folder is None:
-        raise _fail(f"there is no credential {word}: {cure}")
-    return f"{folder}/{word}", cure
-
-
-def _read(path: str, cure: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode):
-            raise _fail(f"{path} is no ordinary file: {cure}")
-        is_of_ours = about.st_gid in {0, os.getegid()}
-        if about.st_uid not in {0, os.geteuid()} or about.st_mode & 0o022:
-            raise _fail(f"somebody else than root may write {path}: {cure}")
-        if about.st_mode & (0o004 if is_of_ours else 0o044):
-            raise _fail(f"others than root may read {path}: {cure}")
-        return os.read(descriptor, MOST + 1)
-    finally:
-        os.close(descriptor)
 
 
 def _counts(line: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The helper: runs the commands of checks, as a user without rights, for the daemon that may not.
+"""The helper: runs the commands of checks and of sources, as a user without rights, for the daemon that may not.
 
 A process of its own: ``python -m routed.probes.helper``, with a listening socket for stdin. systemd starts it by
 routed-exec.socket, or the daemon by ``daemon.helpers`` where it may change users.
@@ -23,17 +23,33 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from routed.model.trust import find_writable
-from routed.probes.dialogue import MOST, MOST_OUTPUT, CommandEnd, CommandResult, CommandRun, pack_result, unpack_run
+from routed.probes.dialogue import (
+    MOST,
+    MOST_OUTPUT,
+    PIECE,
+    CommandEnd,
+    CommandResult,
+    CommandRun,
+    pack_output,
+    pack_result,
+    unpack_run,
+)
+from routed.probes.limits import count_reached, find_group, find_reached
+from routed.probes.users import find_user
 
 MOST_KEEPERS: Final = 64  # the daemon asks for fewer
+MOST_LEFT: Final = 256  # with those that nobody waits for any more, and that do not end
 PATIENCE: Final = 2.0  # seconds for what was killed to be gone, and for a request to come
+OVERDUE: Final = 2 * PATIENCE  # after whoever asked hung up, a keeper is gone
+MOST_WAIT: Final = 86400.0  # poll(2) takes no more than 24 days
 ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 NOT_PERMITTED: Final = 77  # exit code: sysexits.h
+SHORT: Final = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY})
 # linux/prctl.h
 PR_SET_PDEATHSIG: Final = 1
 PR_CAPBSET_DROP: Final = 24
@@ -44,31 +60,54 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``--user NAME``: become that user first. ``--idle SECONDS``: end when nobody came for so long."""
+    """Run commands until nobody came for ``--idle`` seconds, or the process ``--parent`` is gone.
+
+    ``--user NAME``: become that user first. While it has a right it runs nothing, says so for a while and ends with 77.
+    """
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    try:
-        if user := options.get("--user"):
-            become(user)
-        _prctl(PR_SET_NO_NEW_PRIVS, 1)
-        _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    except (KeyError, OSError):
-        return NOT_PERMITTED
-    if not is_harmless():
-        return NOT_PERMITTED
+    idle = float(options["--idle"]) if "--idle" in options else None
+    kept = _give_up_rights(options.get("--user", ""))
+    if not _ends_with(int(options.get("--parent", "0"))):
+        return 0
     listening, nothing = socket.socket(fileno=os.dup(0)), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.chdir("/")
-    serve(listening, float(options["--idle"]) if "--idle" in options else None)
+    if kept:
+        sys.stderr.write(f"no command is run: {kept}\n")
+        refuse(listening, kept, idle or PATIENCE)
+        return NOT_PERMITTED
+    serve(listening, idle)
     return 0
 
 
 # --- rights -----------------------------------------------------------------------------------------------------------
 
 
+def _give_up_rights(user: str) -> str:
+    """The right that is left, empty where none is."""
+    try:
+        if user:
+            become(user)
+        _prctl(PR_SET_NO_NEW_PRIVS, 1)
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    except OSError as error:
+        return f"to become {user or 'harmless'} failed: {error.strerror}"
+    return find_right()
+
+
+def _ends_with(parent: int) -> bool:
+    """End when this process does; was it still there? It may have been killed before it was told of."""
+    if parent:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    return not parent or os.getppid() == parent
+
+
 def become(user: str) -> None:
-    """Be this user for ever, without groups and capabilities, and gone when the daemon is. Raises KeyError, OSError."""
-    about, parent = pwd.getpwnam(user), os.getppid()
+    """Be this user for ever, without groups and capabilities. Raises OSError."""
+    about = find_user(user)
+    if about is None:
+        raise OSError(errno.ESRCH, "there is no such user")
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -77,16 +116,17 @@ def become(user: str) -> None:
     os.setgroups([])
     os.setresgid(about.pw_gid, about.pw_gid, about.pw_gid)
     os.setresuid(about.pw_uid, about.pw_uid, about.pw_uid)
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise OSError(errno.ESRCH, "the daemon is gone")
 
 
-def is_harmless() -> bool:
-    """Is this neither root, nor anybody with a capability? Cap lines of proc_pid_status(5)."""
+def find_right() -> str:
+    """What makes this root, or somebody with a capability; else empty. Cap lines of proc_pid_status(5)."""
     with open("/proc/self/status", "rb") as status:  # noqa: PTH123  pathlib costs 3 ms
         held = {line.split()[0]: int(line.split()[1], 16) for line in status if line.startswith((b"CapPrm", b"CapEff"))}
-    return 0 not in {*os.getresuid(), *os.getresgid()} and not any(held.values())
+    if 0 in os.getresuid():
+        return "the user is root"
+    if 0 in os.getresgid():
+        return "the group is root"
+    return "there are capabilities" if any(held.values()) else ""
 
 
 def _prctl(option: int, value: int) -> None:
@@ -105,32 +145,100 @@ def serve(listening: socket.socket, idle: float | None) -> None:
         os.set_blocking(end, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    keepers: set[int] = set()
+    keepers = Keepers()
     poll = select.poll()
     poll.register(listening, select.POLLIN)
     poll.register(woken, select.POLLIN)
     while True:
-        ready = dict(poll.poll(None if idle is None else idle * 1000))
+        for connection in keepers.connections.values():
+            poll.register(connection, 0)  # its end is told all the same
+        wait = keepers.find_wait(idle)
+        ready = dict(poll.poll(None if wait is None else wait * 1000))
+        for number in ready.keys() - {woken, listening.fileno()}:
+            poll.unregister(number)
+            keepers.leave(number)
         if woken in ready:
             with suppress(BlockingIOError):
                 os.read(woken, 4096)
-            _reap(keepers)
+            for number in keepers.reap():
+                poll.unregister(number)
+        keepers.kill_overdue()
         if listening.fileno() in ready:
             _accept(listening, keepers)
-        if not ready and not keepers:
+        if not ready and wait == idle and not keepers.connections:
             return
 
 
-def _accept(listening: socket.socket, keepers: set[int]) -> None:
+class Keepers:
+    """The keepers of one helper, and who waits for what each has to say.
+
+    What stands still in the kernel, for example for a file of a server that is gone, must not keep its place for ever.
+    """
+
+    def __init__(self) -> None:
+        self.connections: dict[int, socket.socket] = {}  # by keeper, until whoever asked hung up
+        self._left: dict[int, float] = {}  # the others, and when each is killed
+
+    @property
+    def is_full(self) -> bool:
+        """Is there no place for one more?"""
+        return len(self.connections) >= MOST_KEEPERS or len(self.connections) + len(self._left) >= MOST_LEFT
+
+    def find_wait(self, idle: float | None) -> float | None:
+        """Seconds until one is to be killed; else until nobody came for long enough."""
+        due = min(self._left.values(), default=float("inf"))
+        return idle if due == float("inf") else max(0.0, due - time.monotonic())
+
+    def leave(self, number: int) -> None:
+        """Whoever asked by this connection hung up."""
+        for keeper in [keeper for keeper, one in self.connections.items() if one.fileno() == number]:
+            self.connections.pop(keeper).close()
+            self._left[keeper] = time.monotonic() + OVERDUE
+
+    def kill_overdue(self) -> None:
+        """Those that nobody waits for, and that should be gone; each once, since some never are."""
+        for keeper in [keeper for keeper, due in self._left.items() if due <= time.monotonic()]:
+            _kill(keeper)
+            self._left[keeper] = float("inf")
+
+    def reap(self) -> list[int]:
+        """Keepers that ended; what one left behind that was killed itself is killed. Whose connections are closed."""
+        closed = []
+        with suppress(ChildProcessError):
+            while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+                self._left.pop(pid, None)
+                if connection := self.connections.pop(pid, None):
+                    closed.append(connection.fileno())
+                    connection.close()
+        for pid in _list_children() - self.connections.keys() - self._left.keys():
+            _kill(pid)
+        return closed
+
+
+def refuse(listening: socket.socket, why: str, seconds: float) -> None:
+    """Say to everybody, for so long, that nothing is run. A start for each question would fill the journal."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        listening.settimeout(left)
+        with suppress(OSError):
+            connection, _ = listening.accept()
+            with connection:
+                connection.settimeout(PATIENCE)
+                connection.recv(MOST)  # else the answer is thrown away with it
+                connection.send(pack_result(CommandResult(CommandEnd.KEPT_RIGHTS, detail=why)))
+
+
+def _accept(listening: socket.socket, keepers: Keepers) -> None:
     try:
         connection, _ = listening.accept()
     except OSError:
         return  # whoever it was is gone, or this host is short of something: the daemon asks again
-    with connection:
+    keeper = 0
+    try:
         if _find_peer(connection) != 0:
             return
         connection.setblocking(True)
-        if len(keepers) >= MOST_KEEPERS:
+        if keepers.is_full:
             _answer(connection, CommandResult(CommandEnd.BUSY))
             return
         try:
@@ -139,22 +247,18 @@ def _accept(listening: socket.socket, keepers: set[int]) -> None:
             _answer(connection, CommandResult(CommandEnd.STUCK, error.errno or 0))
             return
         if not keeper:
-            _keep(listening, connection)
-        keepers.add(keeper)
+            for one in (listening, *keepers.connections.values()):
+                one.close()
+            _keep(connection)
+        keepers.connections[keeper] = connection
+    finally:
+        if not keeper:
+            connection.close()
 
 
 def _find_peer(connection: socket.socket) -> int:
     _, uid, _ = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return int(uid)
-
-
-def _reap(keepers: set[int]) -> None:
-    """Keepers that ended; what one left behind that was killed itself is killed."""
-    with suppress(ChildProcessError):
-        while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
-            keepers.discard(pid)
-    for pid in _list_children() - keepers:
-        _kill(pid)
 
 
 def _answer(connection: socket.socket, answer: CommandResult) -> None:
@@ -165,12 +269,11 @@ def _answer(connection: socket.socket, answer: CommandResult) -> None:
 # --- one command ------------------------------------------------------------------------------------------------------
 
 
-def _keep(listening: socket.socket, connection: socket.socket) -> NoReturn:
+def _keep(connection: socket.socket) -> NoReturn:
     """The life of a keeper."""
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        listening.close()
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         connection.settimeout(PATIENCE)
         packet = connection.recv(MOST)
@@ -182,51 +285,79 @@ def _keep(listening: socket.socket, connection: socket.socket) -> NoReturn:
         os._exit(0)
 
 
+class Running(NamedTuple):
+    """A command that runs."""
+
+    pid: int
+    notes: int  # where is read what it prints, of which the beginning is kept; only errors where there is ``output``
+    output: int | None  # where is read what is passed on
+
+
 def obey(request: CommandRun, connection: socket.socket) -> None:
     """Run the command, unless there is something against it, and say what became of it. Raises OSError."""
-    begun = _find_refusal(request) or _begin(request.command)
+    group = find_group()
+    before = count_reached(group)
+    begun = _find_refusal(request) or _begin(request)
     if isinstance(begun, CommandResult):
         _answer(connection, begun)
         return
-    pid, reading = begun
     try:
-        output, is_over = _await_end(pid, reading, connection, request.timeout)
-        if not is_over:  # at once: what hangs in the kernel may take long to be killed
-            _answer(connection, CommandResult(CommandEnd.SILENT, output=output.decode(errors="replace")))
+        told = _await_end(begun, connection, request.timeout)
+        notes = told.notes.decode(errors="replace")
+        if not told.is_over:  # at once: what hangs in the kernel may take long to be killed
+            _answer(connection, CommandResult(CommandEnd.SILENT, output=notes))
     finally:
-        status = _end_all(pid)
-    if is_over and status is not None:
+        status = _end_all(begun.pid)
+    if told.is_over and status is not None:
+        _pass_on_rest(told.unsent, begun.output, connection)
         code = os.waitstatus_to_exitcode(status)
-        end = CommandEnd.ENDED if code >= 0 else CommandEnd.SIGNALLED
-        _answer(connection, CommandResult(end, abs(code), output=output.decode(errors="replace")))
+        limit = find_reached(before, count_reached(group)) if code else ""
+        _answer(connection, _tell_end(code, limit, notes))
 
 
-def _begin(command: Sequence[str]) -> tuple[int, int] | CommandResult:
-    """The process of the command, and where its output is read; or why there is none."""
-    reading, writing = os.pipe()
+def _tell_end(code: int, limit: str, output: str) -> CommandResult:
+    """How it ended by itself. The exit code below zero is a signal."""
+    if limit:
+        return CommandResult(CommandEnd.LIMITED, detail=limit)
+    if code == -signal.SIGKILL:
+        return CommandResult(CommandEnd.KILLED)
+    return CommandResult(CommandEnd.ENDED if code >= 0 else CommandEnd.SIGNALLED, abs(code), output=output)
+
+
+def _begin(request: CommandRun) -> Running | CommandResult:
+    """The process of the command, and where is read what it prints; or why there is none."""
+    reading, errors = os.pipe()
+    passing, output = os.pipe() if request.is_told else (None, errors)
     failing, failed = os.pipe()  # closed by a command that begins
     try:
         pid = os.fork()
     except OSError as error:
         return CommandResult(CommandEnd.STUCK, error.errno or 0)
     if not pid:
-        _become_command(command, writing, failed)
-    os.close(writing)
-    os.close(failed)
+        _become_command(request.command, output, errors, failed)
+    for end in {output, errors, failed}:
+        os.close(end)
     said = os.read(failing, 16)
     if not said:
-        return pid, reading
+        return Running(pid, reading, passing)
     os.waitpid(pid, 0)
-    return CommandResult(CommandEnd.NOT_EXECUTABLE, int(said))
+    return _tell_error(int(said))
+
+
+def _tell_error(number: int) -> CommandResult:
+    """Why it cannot be run: because of the file, or of what this host is short of now."""
+    return CommandResult(CommandEnd.STUCK if number in SHORT else CommandEnd.NOT_EXECUTABLE, number)
 
 
 def _find_refusal(request: CommandRun) -> CommandResult | None:
     if request.user not in {"", _find_name()}:
         try:
-            wanted = pwd.getpwnam(request.user).pw_uid
-        except KeyError:
+            wanted = find_user(request.user)
+        except OSError as error:
+            return CommandResult(CommandEnd.STUCK, error.errno or 0)
+        if wanted is None:
             return CommandResult(CommandEnd.NO_USER, detail=request.user)
-        if wanted != os.getuid():
+        if wanted.pw_uid != os.getuid():
             return CommandResult(CommandEnd.OTHER_USER, detail=_find_name())
     try:
         writable = find_writable(request.command[0], os.lstat, os.readlink)
@@ -234,7 +365,7 @@ def _find_refusal(request: CommandRun) -> CommandResult | None:
     except (FileNotFoundError, NotADirectoryError):
         return CommandResult(CommandEnd.ABSENT)
     except OSError as error:
-        return CommandResult(CommandEnd.NOT_EXECUTABLE, error.errno or 0)
+        return _tell_error(error.errno or 0)
     if writable:
         return CommandResult(CommandEnd.WRITABLE, detail=writable)
     return None if is_executable else CommandResult(CommandEnd.NOT_EXECUTABLE, errno.EACCES)
@@ -248,12 +379,12 @@ def _find_name() -> str:
         return os.environ.get("USER") or str(os.getuid())
 
 
-def _become_command(command: Sequence[str], output: int, failed: int) -> NoReturn:
+def _become_command(command: Sequence[str], output: int, errors: int, failed: int) -> NoReturn:
     try:
         os.setsid()
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         nothing = os.open("/dev/null", os.O_RDONLY)
-        for place, given in enumerate((nothing, output, output)):
+        for place, given in enumerate((nothing, output, errors)):
             os.dup2(given, place)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores
             signal.signal(number, signal.SIG_DFL)
@@ -266,34 +397,61 @@ def _become_command(command: Sequence[str], output: int, failed: int) -> NoRetur
         os._exit(127)
 
 
-def _await_end(pid: int, reading: int, connection: socket.socket, timeout: float) -> tuple[bytes, bool]:
-    """The beginning of the output, and whether the command ended by itself in time. Raises OSError."""
-    deadline, output = time.monotonic() + timeout, b""
-    end = os.pidfd_open(pid)
-    os.set_blocking(reading, False)
-    poll = select.poll()
-    poll.register(end, select.POLLIN)
-    poll.register(connection, select.POLLIN)
-    poll.register(reading, select.POLLIN)
+class Awaited(NamedTuple):
+    """What a command printed and did while it was waited for."""
+
+    notes: bytes
+    unsent: bytes  # of what is passed on, as long as whoever asked takes no more
+    is_over: bool  # did it end by itself in time?
+
+
+def _await_end(running: Running, connection: socket.socket, timeout: float) -> Awaited:
+    """Wait for its end, and pass on what it prints as fast as that is taken. Raises OSError."""
+    deadline, notes, piece = time.monotonic() + timeout, b"", b""
+    end = os.pidfd_open(running.pid)
+    told = {running.notes} if running.output is None else {running.notes, running.output}  # those that are open
+    for number in told:
+        os.set_blocking(number, False)
     while True:
         left = deadline - time.monotonic()
-        ready = dict(poll.poll(max(0.0, left) * 1000))
-        if connection.fileno() in ready:  # nothing more is to come but its end
+        waited = dict.fromkeys(told - {running.output} if piece else told, select.POLLIN)
+        waited |= {end: select.POLLIN, connection.fileno(): select.POLLIN | (select.POLLOUT if piece else 0)}
+        ready = _poll(waited, left)
+        if ready.get(connection.fileno(), 0) & ~select.POLLOUT:  # nothing more is to come but its end
             raise ConnectionAbortedError
-        if reading in ready or end in ready:
-            piece = _read(reading)
-            output = (output + piece)[:MOST_OUTPUT]
-            if not piece and reading in ready and end not in ready:
-                poll.unregister(reading)  # it closed its output, and goes on
-        if end in ready:
-            return output, True
-        if left <= 0:
-            return output, False
+        if connection.fileno() in ready:
+            connection.send(pack_output(piece))
+            piece = b""
+        for number in told & (ready.keys() | ({running.notes} if end in ready else set())):
+            found = _read(number)
+            if number == running.notes:
+                notes = (notes + found)[:MOST_OUTPUT]
+            else:
+                piece = found
+            if not found and end not in ready:
+                told = told - {number}  # it closed that, and goes on
+        if end in ready or left <= 0:
+            return Awaited(notes, piece, end in ready)
+
+
+def _poll(waited: Mapping[int, int], seconds: float) -> dict[int, int]:
+    poll = select.poll()
+    for number, events in waited.items():
+        poll.register(number, events)
+    return dict(poll.poll(min(max(0.0, seconds), MOST_WAIT) * 1000))
+
+
+def _pass_on_rest(piece: bytes, output: int | None, connection: socket.socket) -> None:
+    """What is left of the output of a command that ended; nobody writes to it any more. Raises OSError."""
+    connection.settimeout(None)  # whoever asked takes it in its time, or hangs up
+    while piece or (output is not None and (piece := _read(output))):
+        connection.send(pack_output(piece))
+        piece = b""
 
 
 def _read(reading: int) -> bytes:
     try:
-        return os.read(reading, 65536)
+        return os.read(reading, PIECE)
     except BlockingIOError:
         return b""
 

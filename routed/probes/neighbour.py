@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from struct import Struct
 from typing import Final
@@ -26,6 +26,7 @@ _SOURCE_LINK_ADDRESS: Final = b"\x01\x01"  # the option, and its length in eight
 _TARGET_LINK_ADDRESS: Final = b"\x02\x01"
 _SIOCGIFHWADDR: Final = 0x8927
 _IFREQ: Final = Struct("16s24x")
+_INT: Final = Struct("=i")
 _HOPS: Final = 255  # RFC 4861 7.1.1: anything less comes from elsewhere
 
 
@@ -35,15 +36,18 @@ async def probe(check: Check, target: Target, path: Path) -> None:
     await find_neighbour(target.address, path)
 
 
-async def find_neighbour(address: bytes, path: Path, again: float = 0.0) -> bytes:
+async def find_neighbour(
+    address: bytes, path: Path, again: float = 0.0, besides: Collection[bytes] = frozenset()
+) -> bytes:
     """The link-layer address of a neighbour, as soon as it says so; empty where it says that it is there, and no more.
 
-    It is asked for once, or every ``again`` seconds. Raises OSError.
+    It is asked for once, or every ``again`` seconds. Answers from the link-layer addresses ``besides`` do not count.
+    Raises OSError.
     """
-    return await (_ask_arp if family_of(address) == IPV4 else _ask_neighbour)(address, path, again)
+    return await (_ask_arp if family_of(address) == IPV4 else _ask_neighbour)(address, path, again, besides)
 
 
-async def _ask_arp(address: bytes, path: Path, again: float) -> bytes:
+async def _ask_arp(address: bytes, path: Path, again: float, besides: Collection[bytes]) -> bytes:
     loop = asyncio.get_running_loop()
     with open_packet_socket(socket.SOCK_RAW, _ETH_P_ARP) as one:
         one.bind((path.link, _ETH_P_ARP))
@@ -53,7 +57,7 @@ async def _ask_arp(address: bytes, path: Path, again: float) -> bytes:
         frame = _ETHERNET.pack(b"\xff" * 6, mac, _ETH_P_ARP) + asked
         one.send(frame)
         with _repeating(lambda: one.send(frame), again):
-            while not (found := read_reply(await loop.sock_recv(one, 2048), address)):
+            while not (found := read_reply(await loop.sock_recv(one, 2048), address)) or found in besides:
                 pass
         return found
 
@@ -66,11 +70,11 @@ def read_reply(frame: bytes, address: bytes) -> bytes:
     return hardware if operation == 2 and sender == address else b""
 
 
-async def _ask_neighbour(address: bytes, path: Path, again: float) -> bytes:
-    loop = asyncio.get_running_loop()
+async def _ask_neighbour(address: bytes, path: Path, again: float, besides: Collection[bytes]) -> bytes:
     with open_socket(address, socket.SOCK_RAW, path, socket.IPPROTO_ICMPV6) as one:
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, path.ifindex)
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
         blocked = bytearray(b"\xff" * 32)
         blocked[_ADVERTISEMENT // 8] &= ~(1 << _ADVERTISEMENT % 8) & 0xFF
         one.setsockopt(socket.IPPROTO_ICMPV6, 1, bytes(blocked))
@@ -79,9 +83,30 @@ async def _ask_neighbour(address: bytes, path: Path, again: float) -> bytes:
         place = (group, 0, 0, path.ifindex)
         one.sendto(asked, place)
         with _repeating(lambda: one.sendto(asked, place), again):
-            while (answer := await loop.sock_recv(one, 2048))[8:24] != address:
-                pass
-        return read_option(answer[_ND.size :])
+            while True:
+                answer, hops = await _hear(one)
+                if is_advertisement(answer, hops, address) and (mac := read_option(answer[_ND.size :])) not in besides:
+                    return mac
+
+
+def is_advertisement(answer: bytes, hops: int, address: bytes) -> bool:
+    """Does somebody on this very link say that he has the address? RFC 4861 7.1.2."""
+    return hops == _HOPS and answer[:2] == bytes((_ADVERTISEMENT, 0)) and answer[8:24] == address
+
+
+async def _hear(one: socket.socket) -> tuple[bytes, int]:
+    """What comes in next, and its hop limit; 0 where the kernel does not say."""
+    loop, is_readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(one, is_readable.set)
+    try:
+        while True:
+            await is_readable.wait()
+            is_readable.clear()
+            with suppress(BlockingIOError):
+                answer, beside, _, _ = one.recvmsg(2048, socket.CMSG_SPACE(_INT.size))
+                return answer, sum(_INT.unpack(data)[0] for _, kind, data in beside if kind == socket.IPV6_HOPLIMIT)
+    finally:
+        loop.remove_reader(one)
 
 
 def read_option(options: bytes) -> bytes:

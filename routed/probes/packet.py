@@ -27,6 +27,7 @@ from routed.probes.sockets import Path, open_packet_socket
 
 TRIES: Final = 3  # to find the gateway: one packet that is lost on the link is not its silence
 REACHABLE: Final = 30.0  # seconds that it is believed to be where it was, as base_reachable_time
+MOST_KNOWN: Final = 1024  # gateways
 
 _HOPS: Final = 64  # as ip_default_ttl
 _IPV4: Final = Struct("!BBHHHBBH4s4s")
@@ -69,7 +70,15 @@ async def echo(address: bytes, path: Path, seconds: float) -> None:
         one.sendto(make_packet(address, path.source, number, token), (path.link, _ETHERTYPE[width], 0, 0, neighbour))
         while not is_answer(await loop.sock_recv(one, 2048), address, number, token):
             pass
-        _known[place] = neighbour, until
+        if neighbour:
+            _know(place, neighbour, until)
+
+
+def _know(place: _GatewayPlace, neighbour: bytes, until: float) -> None:
+    """Links come and go with their indexes: what has not been asked for longest is forgotten first."""
+    _known[place] = neighbour, until
+    while len(_known) > MOST_KNOWN:
+        del _known[next(iter(_known))]
 
 
 async def _find_gateway(path: Path, seconds: float) -> bytes:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from errno import EBUSY
+from errno import EACCES, EAFNOSUPPORT, EBUSY, EPERM, EPROTONOSUPPORT
 from functools import cache
 from os import strerror
 from pathlib import Path as Folder
@@ -21,7 +21,23 @@ LINGER_0: Final = pack("=ii", 1, 0)  # struct linger: close at once, by a reset
 
 MOST_CLOSING: Final = 128  # packet sockets; above that this host asks no more for a while
 
+_REFUSALS: Final = frozenset({EPERM, EACCES, EAFNOSUPPORT, EPROTONOSUPPORT})
+
 _closing: set[Future[None]] = set()
+
+
+class NoSocketError(Exception):
+    """This process may not have such a socket, now and later. Sends that a filter refuses are none of this."""
+
+
+@contextmanager
+def _told_as_refusal() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _REFUSALS:
+            raise NoSocketError(strerror(error.errno)) from None
+        raise
 
 
 class Path(NamedTuple):
@@ -36,13 +52,15 @@ class Path(NamedTuple):
 
 
 def open_socket(address: bytes, kind: int, path: Path, protocol: int = 0) -> socket.socket:
-    """A socket towards this address that never blocks. Raises OSError."""
-    one = socket.socket(FAMILY[len(address)], kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
+    """A socket towards this address that never blocks. Raises NoSocketError and OSError."""
+    with _told_as_refusal():
+        one = socket.socket(FAMILY[len(address)], kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
     try:
-        if path.link:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, path.link.encode() + b"\0")
-        if path.mark:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, path.mark)
+        with _told_as_refusal():
+            if path.link:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, path.link.encode() + b"\0")
+            if path.mark:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, path.mark)
         if path.source:
             one.bind((format_address(path.source), 0))
     except BaseException:
@@ -53,14 +71,15 @@ def open_socket(address: bytes, kind: int, path: Path, protocol: int = 0) -> soc
 
 @contextmanager
 def open_packet_socket(kind: int, protocol: int = 0) -> Iterator[socket.socket]:
-    """A packet socket that never blocks. Raises OSError.
+    """A packet socket that never blocks. Raises NoSocketError and OSError.
 
     Another thread closes it: the kernel waits then until no processor looks at it any more, for twenty milliseconds
     and at times for a hundred (synchronize_net in packet_release, net/packet/af_packet.c).
     """
     if len(_closing) >= MOST_CLOSING:
         raise OSError(EBUSY, strerror(EBUSY))
-    one = socket.socket(socket.AF_PACKET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.htons(protocol))
+    with _told_as_refusal():
+        one = socket.socket(socket.AF_PACKET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, socket.htons(protocol))
     try:
         yield one
     finally:

@@ -54,13 +54,13 @@ async def _expect(text: bytes, reader: asyncio.StreamReader) -> None:
 async def connect(check: Check, target: Target, path: Path) -> AsyncIterator[Stream]:
     """A connection, encrypted where the type says so. It is closed at once, by a reset: a check leaves nothing behind.
 
-    Raises OSError and ssl.SSLError.
+    Raises BadAnswerError, OSError and ssl.SSLError.
     """
+    security = _find_context(check) if check.type in ENCRYPTED else None
     one = open_socket(target.address, socket.SOCK_STREAM, path)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
         await asyncio.get_running_loop().sock_connect(one, endpoint(target.address, target.port, path))
-        security = _make_context(check.verify, check.ca, _read_age(check.ca)) if check.type in ENCRYPTED else None
         host = check.host or None
         reader, writer = await asyncio.open_connection(
             sock=one, ssl=security, server_hostname=(host or "") if security else None, limit=MOST
@@ -72,6 +72,17 @@ async def connect(check: Check, target: Target, path: Path) -> AsyncIterator[Str
         yield Stream(reader, writer)
     finally:
         writer.transport.abort()
+
+
+def _find_context(check: Check) -> ssl.SSLContext:
+    """What is believed of the far end. Raises BadAnswerError where that is for somebody to mend, else OSError."""
+    try:
+        return _make_context(check.verify, check.ca, _read_age(check.ca))
+    except ssl.SSLError as error:
+        why = (error.reason or str(error)).lower().replace("_", " ")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        why = error.strerror or str(error)
+    raise BadAnswerError(Finding.NO_ISSUERS, f"{check.ca} ({why})")
 
 
 def _read_age(ca: str) -> int:
