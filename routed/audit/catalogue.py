@@ -26,6 +26,7 @@ class Message(StrEnum):
     ADOPTED = "adopted"
     DISPLACED = "displaced"
     PUT_BACK = "put-back"
+    DRAINS = "drains"
     FAILED = "failed"
     WAITING = "waiting"
     CONFLICT = "conflict"
@@ -65,6 +66,19 @@ class Message(StrEnum):
     CHECK_DOWN = "check-down"
     CHECK_FLAPPING = "check-flapping"
     CHECK_FAILED = "check-failed"
+    AGENT_SILENT = "agent-silent"
+    WEIGHED = "weighed"
+    FOLLOWING = "following"
+    NOT_FOLLOWING = "not-following"
+    METRICS_SERVED = "metrics-served"
+    METRICS_NOT_SERVED = "metrics-not-served"
+    MEMBERS_CHANGED = "members-changed"
+    MEMBERS_HELD = "members-held"
+    MEMBER_BROKEN = "member-broken"
+    SOURCE_FAILED = "source-failed"
+    SOURCE_LIVE = "source-live"
+    REGISTERED = "registered"
+    UNREGISTERED = "unregistered"
 
 
 class Row(NamedTuple):
@@ -80,7 +94,7 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.REPAIRED: Row("611ff6f252dc40fcbfafe84b3bd31abd", NOTICE, "{subject}{trouble}; {cure} in {elapsed}"),
     Message.ADDED: Row("9821e5a0809e473eb5391092131678de", INFO, "{subject} added in {elapsed}"),
     Message.CHANGED: Row("c43c0e0954194c758e0ea64129657fd2", INFO, "{subject}: {difference}; changed in {elapsed}"),
-    Message.REMOVED: Row("b0f79b9e5e944da084219642d0c7741d", INFO, "{subject} removed ({reason})"),
+    Message.REMOVED: Row("b0f79b9e5e944da084219642d0c7741d", INFO, "{subject} removed ({reason}){flows}"),
     Message.ADOPTED: Row(
         "67c1556338694aa2b85877cbe37144dd", INFO, "{subject} adopted: it stood there already ({reason})"
     ),
@@ -92,6 +106,7 @@ CATALOGUE: Final[dict[Message, Row]] = {
         NOTICE,
         "{subject} put back, {how}: {after}",
     ),
+    Message.DRAINS: Row("de0c314b4a9d4d99ac65e2d7233ce667", NOTICE, "{subject} gets no new connections: {reason}"),
     Message.FAILED: Row(
         "5db2a1dd14c34c29bc24a5eb3ddd0cf1", ERR, "{subject} could not be {action}: {reason}", is_state=True
     ),
@@ -101,7 +116,10 @@ CATALOGUE: Final[dict[Message, Row]] = {
         "eeb2ea4ff0eb49e5b8434d3228f7a16c", WARNING, "{subject} held by the guard: {reason}", is_state=True
     ),
     Message.FIGHT_HELD: Row(
-        "8138674fa1c44e2b9e4a748a0150f788", WARNING, "{subject} held for {length}: {reason} ({actor})", is_state=True
+        "8138674fa1c44e2b9e4a748a0150f788",
+        WARNING,
+        "{subject} held for {length}: {reason} ({actor}){exclusion}",
+        is_state=True,
     ),
     Message.FIGHT_OVER: Row(
         "5777b8a5bbb84575878e25c43c43e155", NOTICE, "{subject} enforced again: nobody undoes it any more"
@@ -212,4 +230,34 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.CHECK_FLAPPING: Row(
         "217245344cb54806945a03783f26f746", WARNING, "{subject} goes up and down: not every turn is told", is_state=True
     ),
+    Message.AGENT_SILENT: Row(
+        "202d1915056745f3bf7a00fa4e023548", NOTICE, "{subject} says nothing, so the written weight counts: {reason}"
+    ),
+    Message.WEIGHED: Row("7bdfed78c5684ab0ad7392f05169108b", INFO, "{subject}: {difference}, as its agent says"),
+    Message.FOLLOWING: Row(
+        "cdabb53492fa4feda67411eb0618a485", INFO, "what others ask of IPVS is seen by the link {link}"
+    ),
+    Message.NOT_FOLLOWING: Row(
+        "e03961e13cfc4eba921e7d23ac50950a",
+        WARNING,
+        "what others ask of IPVS is not seen: {reason}; what they change is found within {interval}",
+        is_state=True,
+    ),
+    Message.METRICS_SERVED: Row("651628775d034149a50ceea0da2446d0", INFO, "metrics are served at {address}"),
+    Message.METRICS_NOT_SERVED: Row(
+        "ab42f98dc2ab4329ad2bcbe5541c4bdb", WARNING, "metrics are not served at {address}: {reason}", is_state=True
+    ),
+    Message.MEMBERS_CHANGED: Row("f5152cfef7704d13bfa81d72f52cbcf1", NOTICE, "{subject}: {difference}; {members} now"),
+    Message.MEMBERS_HELD: Row(
+        "356681999f0448929cd2bc7197f888c7", ERR, "{subject}: {reason}: they stay until routed apply --force ({names})"
+    ),
+    Message.MEMBER_BROKEN: Row("5aff0f6bfc464062b48074527fe47e11", WARNING, "{subject}: member {member}: {reason}"),
+    Message.SOURCE_FAILED: Row(
+        "ee303da5297140faae60e7e06a5baf46", WARNING, "{subject} says nothing new, its {members} stay: {reason}"
+    ),
+    Message.REGISTERED: Row("ecc5b469814042f9adbd816d5d578f4d", INFO, "{subject}: this host is a member"),
+    Message.UNREGISTERED: Row(
+        "2ce9ef9f21814659b9096d355fa13665", WARNING, "{subject}: this host is no member: {reason}"
+    ),
+    Message.SOURCE_LIVE: Row("5dff9e07bb2340e39b27ec4590625783", INFO, "{subject} is live: {members}"),
 }

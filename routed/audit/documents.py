@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from routed.audit.reasons import describe_reason
 from routed.audit.records import Record
-from routed.audit.wording import describe_left_alone, list_standing
+from routed.audit.wording import describe_left_alone, describe_step, list_standing
 from routed.model.change import Nature, Operation, Plan, Refusal, Verb
 from routed.model.documents import (
     OutcomeDocument,
@@ -70,8 +70,8 @@ def make_refusal_documents(refusals: Iterable[Refusal], vocabulary: Vocabulary) 
     """What is left alone. Very many of one entry, kind and reason are one, and what stands there is left out of it."""
     alike: dict[tuple[object, ...], list[Refusal]] = {}
     for refusal in refusals:
-        drift, want = refusal.drift, refusal.drift.want
-        key = (want.entry.name if want else "", drift.kind, refusal.reason, refusal.by_guard)
+        drift = refusal.drift
+        key = (drift.entry_name, drift.kind, refusal.reason, refusal.by_guard)
         alike.setdefault(key, []).append(refusal)
     documents: list[RefusalDocument] = []
     for group in alike.values():
@@ -157,7 +157,7 @@ def _make_step(operation: Operation, members: Sequence[Member], vocabulary: Voca
         kind=operation.kind,
         entry=entry.name if entry else "",
         origin=str(entry.origin) if entry else "",
-        reason=describe_reason(operation.reason),
+        reason=describe_step(operation, key, vocabulary),
         object=name_members(operation._replace(members=members), vocabulary),
         count=len(members),
         before=whole(operation.value if is_deletion else operation.before),

@@ -42,18 +42,20 @@ class LeftOut:
 class Flood:
     """Lets the first records of each sort through and counts the others, in intervals that begin with a record."""
 
+    interval: float = INTERVAL
+    few: int = FEW
     began: float | None = None
     written: Counter[Sort] = field(default_factory=Counter)
     left_out: dict[Sort, LeftOut] = field(default_factory=dict)
 
     def filter(self, records: Iterable[Record], now: float) -> list[Record]:
         """The records to be written, in their order; summaries of the interval before come first."""
-        summaries = self.take(now) if self.began is not None and now >= self.began + INTERVAL else []
+        summaries = self.take(now) if self.began is not None and now >= self.began + self.interval else []
         return summaries + [record for record in records if self._is_written(record, now)]
 
     def find_due(self) -> float | None:
         """When ``take`` will have something to say; None where nothing was left out."""
-        return self.began + INTERVAL if self.began is not None and self.left_out else None
+        return self.began + self.interval if self.began is not None and self.left_out else None
 
     def take(self, now: float) -> list[Record]:
         """End the interval: a summary for each sort of which something was left out, and one for the rest of many."""
@@ -73,7 +75,7 @@ class Flood:
         if self.began is None:
             self.began = now
         sort = Sort(fields["ROUTED_EVENT"], fields.get("ROUTED_ENTRY", ""), name_culprit(fields))
-        if self.written[sort] < FEW and self.written.total() < MOST:
+        if self.written[sort] < self.few and self.written.total() < MOST:
             self.written[sort] += 1
             return True
         before = self.left_out[sort].objects if sort in self.left_out else 0

@@ -25,6 +25,7 @@ class Query(NamedTuple):
     after: str = ""  # a cursor: only what came later
     lines: int | None = None  # the newest so many; after a cursor the first so many
     directory: str = ""  # of journal files; empty for the journal of this host
+    with_parts: bool = False  # of the parts of these entries as well: route/pods[node2] of route/pods
 
     def is_in_time(self, microseconds: int) -> bool:
         """Is a record young enough?"""
@@ -55,6 +56,7 @@ _CHANGES: Final = frozenset(
         Message.ADOPTED,
         Message.DISPLACED,
         Message.PUT_BACK,
+        Message.WEIGHED,
     }
 )
 
@@ -113,4 +115,6 @@ def name_culprit(record: Mapping[str, str]) -> str:
     if cause.startswith("kernel: "):
         return f"the kernel ({cause.removeprefix('kernel: ')})"
     event = record.get("ROUTED_REPEATED", record["ROUTED_EVENT"])
+    if event == Message.WEIGHED:
+        return "the agents of its servers"
     return f"not known ({cause})" if event == Message.REPAIRED else "routed, as the files say"

@@ -6,7 +6,8 @@ to read. What a record means stands in ``history``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import select
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 
@@ -15,9 +16,11 @@ from systemd import journal
 from routed.audit.history import Query, find_record
 from routed.audit.printable import make_printable
 from routed.audit.records import Record
+from routed.model.documents import name_whole
 
 IDENTIFIER = "routed"  # SYSLOG_IDENTIFIER
 UNIT = "routed.service"
+ENTRY = "ROUTED_ENTRY"
 
 
 def write_to_journal(record: Record) -> None:
@@ -41,7 +44,7 @@ def read_journal(query: Query) -> list[dict[str, str]]:
     Raises OSError, and ValueError for a cursor that is none.
     """
     with journal.Reader(path=query.directory or None, converters=_AS_WRITTEN) as reader:
-        _add_matches(reader, query.entries)
+        _add_matches(reader, _find_entries(reader, query))
         if query.lines is None or query.after:
             return list(islice(_read_forward(reader, query), query.lines))
         return list(islice(_read_backward(reader, query), query.lines))[::-1]
@@ -51,6 +54,36 @@ def read_journal(query: Query) -> list[dict[str, str]]:
 _AS_WRITTEN = {"MESSAGE_ID": bytes.decode, "PRIORITY": bytes.decode, "_BOOT_ID": bytes.decode, "_PID": bytes.decode} | {
     "__REALTIME_TIMESTAMP": str
 }
+
+
+def follow_journal(query: Query) -> Iterator[dict[str, str]]:
+    """The records after the one with the cursor ``query.after``, or since ``query.since``, and those to come.
+
+    Raises OSError, and ValueError for a cursor that is none.
+    """
+    with journal.Reader(path=query.directory or None, converters=_AS_WRITTEN) as reader:
+        _add_matches(reader, ())  # parts may come that nobody has named yet
+        news = select.poll()  # its own wait would keep signals waiting too
+        news.register(reader.fileno(), reader.get_events())  # before the first reading, sd_journal_get_fd(3)
+        _seek(reader, query)
+        while True:
+            yield from (record for record in _read_on(reader, query) if _is_of(record, query))
+            news.poll(reader.get_timeout_ms())
+            reader.process()
+
+
+def _is_of(record: Mapping[str, str], query: Query) -> bool:
+    entry, names = record.get(ENTRY, ""), [make_printable(name) for name in query.entries]
+    return not names or entry in names or (query.with_parts and name_whole(entry) in names)
+
+
+def _find_entries(reader: journal.Reader, query: Query) -> tuple[str, ...]:
+    """Those that are asked for, and those of their parts that the journal has a record of."""
+    if not query.entries or not query.with_parts:
+        return query.entries
+    wholes = {make_printable(name) for name in query.entries}
+    names = {name for name in reader.query_unique(ENTRY) if isinstance(name, str)}
+    return (*query.entries, *sorted(name for name in names if "[" in name and name_whole(name) in wholes))
 
 
 def _add_matches(reader: journal.Reader, entries: tuple[str, ...]) -> None:
@@ -63,12 +96,20 @@ def _add_matches(reader: journal.Reader, entries: tuple[str, ...]) -> None:
 
 
 def _read_forward(reader: journal.Reader, query: Query) -> Iterator[dict[str, str]]:
+    _seek(reader, query)
+    yield from _read_on(reader, query)
+
+
+def _seek(reader: journal.Reader, query: Query) -> None:
     if query.after:
         reader.seek_cursor(query.after)
     elif query.since:
         reader.seek_realtime(query.since)
     else:
         reader.seek_head()
+
+
+def _read_on(reader: journal.Reader, query: Query) -> Iterator[dict[str, str]]:
     while fields := reader.get_next():
         if fields["__CURSOR"] != query.after and query.is_in_time(int(fields["__REALTIME_TIMESTAMP"])):
             yield from find_record(fields)

@@ -5,7 +5,7 @@ One function an event. Pure, like ``records``; seconds are the unit of every tim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from routed.audit.actors import name_actor
@@ -15,6 +15,7 @@ from routed.audit.reasons import describe_reason
 from routed.audit.records import Record, make_record
 from routed.audit.wording import Absence
 from routed.model.checks import Ruling
+from routed.model.net import format_prefix, host_prefix
 from routed.model.reasons import CallFailed, Defect, Fought, Overruled, Paused, Reason
 
 EVERYTHING: Final = "everything"  # the subject of a pause that names no entry
@@ -97,8 +98,35 @@ def note_overrun(overruns: int) -> Record:
     return make_record(Message.OVERRUN, {}, {"ROUTED_COUNT": str(overruns)})
 
 
-def note_fight_held(entry: str, key: str, length: float, fight: Fought) -> Record:
-    """An object (``key`` as text, empty for a whole entry) is left to its rival for ``length`` seconds."""
+def note_following(link: str) -> Record:
+    """A link shows from now on what others ask of IPVS."""
+    return make_record(Message.FOLLOWING, {"link": link}, {"INTERFACE": link})
+
+
+def note_not_following(reason: str, interval: float) -> Record:
+    """Nothing does, for this reason. IPVS is read every ``interval`` seconds, as without such a link."""
+    return make_record(
+        Message.NOT_FOLLOWING, {"reason": reason, "interval": format_span(interval)}, {"ROUTED_REASON": reason}
+    )
+
+
+def note_metrics_served(address: str) -> Record:
+    """Whoever connects to this address gets them from now on."""
+    return make_record(Message.METRICS_SERVED, {"address": address})
+
+
+def note_metrics_not_served(address: str, reason: str) -> Record:
+    """Nobody gets them there, for this reason. It is tried again."""
+    return make_record(
+        Message.METRICS_NOT_SERVED, {"address": address, "reason": reason}, {"ROUTED_REASON": f"{address}: {reason}"}
+    )
+
+
+def note_fight_held(entry: str, key: str, length: float, fight: Fought, vips: Iterable[bytes] = ()) -> Record:
+    """An object (``key`` as text, empty for a whole entry) is left to its rival for ``length`` seconds.
+
+    ``vips`` are the addresses of services that others who keep IPVS have to leave alone.
+    """
     actor = name_actor(fight.port, fight.process)
     reason = describe_reason(Fought(fight.times, fight.seconds))  # the sentence has a place of its own for the rival
     return make_record(
@@ -108,9 +136,16 @@ def note_fight_held(entry: str, key: str, length: float, fight: Fought) -> Recor
             "length": format_span(length),
             "reason": reason,
             "actor": f"the last was {actor.words}" if actor.words else "it is not known who",
+            "exclusion": _describe_exclusion(vips),
         },
         {"ROUTED_ENTRY": entry, "ROUTED_OBJECT": key, "ROUTED_REASON": reason} | actor.fields,
     )
+
+
+def _describe_exclusion(vips: Iterable[bytes]) -> str:
+    """What others have to leave alone; kube-proxy takes it in these words (cmd/kube-proxy, ipvs.excludeCIDRs)."""
+    listed = ",".join(map(format_prefix, sorted(map(host_prefix, vips))))
+    return f"; what else keeps IPVS has to leave {listed} alone (kube-proxy: --ipvs-exclude-cidrs)" if listed else ""
 
 
 def note_yielded(entry: str, key: str, length: float, fight: Fought) -> Record:
@@ -142,6 +177,16 @@ def note_waiting(entry: str, origin: str, why: Reason | None) -> Record:
     return make_record(
         Message.WAITING,
         {"subject": entry, "reason": reason},
+        {"ROUTED_ENTRY": entry, "ROUTED_ORIGIN": origin, "ROUTED_REASON": reason},
+    )
+
+
+def note_impossible(entry: str, origin: str, why: Reason | None) -> Record:
+    """An entry cannot be in the kernel, and waiting does not help."""
+    reason = describe_reason(why)
+    return make_record(
+        Message.FAILED,
+        {"subject": entry, "action": "made", "reason": reason},
         {"ROUTED_ENTRY": entry, "ROUTED_ORIGIN": origin, "ROUTED_REASON": reason},
     )
 
@@ -257,8 +302,11 @@ def _note_protocol_taken(protocol: int, reason: str, consequence: str) -> Record
 
 
 def note_paused(entry: str, length: float, why: Paused) -> Record:
-    """An entry, or with an empty name everything, is not enforced for ``length`` seconds."""
+    """An entry, or with an empty name everything, is not enforced for ``length`` seconds; a server drains so long."""
     reason = describe_reason(why)
+    if why.is_drain:
+        words = {"subject": entry, "reason": f"for {format_span(length)}, {reason}"}
+        return make_record(Message.DRAINS, words, {"ROUTED_ENTRY": entry.partition("[")[0], "ROUTED_REASON": reason})
     return make_record(
         Message.PAUSED,
         {
@@ -290,9 +338,10 @@ def note_default_rules_missing(absence: Absence) -> Record:
 
 
 def note_check_turned(entry: str, origin: str, ruling: Ruling) -> Record:
-    """A check is up, or down, and was not before."""
+    """A check is up, or down, and was not before; or an agent falls silent."""
     fields = {"ROUTED_ENTRY": entry, "ROUTED_ORIGIN": origin, "ROUTED_REASON": describe_reason(ruling.why)}
-    message = Message.CHECK_UP if ruling.is_up else Message.CHECK_DOWN
+    silent_or_up = Message.AGENT_SILENT if ruling.is_unanswered else Message.CHECK_UP
+    message = silent_or_up if ruling.is_up else Message.CHECK_DOWN
     return make_record(message, {"subject": entry, "reason": describe_reason(ruling.why)}, fields)
 
 

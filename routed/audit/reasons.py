@@ -7,15 +7,18 @@ reasons there are stands in ``model.reasons``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from os import strerror
 from typing import Any, Final
 
+from routed.audit import member_words, way_words
 from routed.audit.actors import name_actor
 from routed.model.entries import How, Matcher
 from routed.model.net import format_address, format_destination, format_endpoint, format_prefix
 from routed.model.reasons import (
     AddressChange,
     AddressTurn,
+    AgentSaid,
     AlsoStands,
     Ambiguous,
     Assumed,
@@ -33,6 +36,8 @@ from routed.model.reasons import (
     Defect,
     Detailed,
     Differs,
+    Drained,
+    Draining,
     FactChanged,
     FileChanged,
     Finding,
@@ -56,6 +61,7 @@ from routed.model.reasons import (
     Look,
     Lossy,
     ManyAddresses,
+    MembersChanged,
     Misfit,
     NameFits,
     Needed,
@@ -66,6 +72,7 @@ from routed.model.reasons import (
     NoInterface,
     NoIpv6,
     NoLink,
+    NoRoutes,
     NotChosen,
     NotFirst,
     NotTold,
@@ -108,6 +115,8 @@ from routed.model.reasons import (
 LEAST_MTU: Final = 1280  # IPV6_MIN_MTU, RFC 8200
 
 PLAIN: Final[Mapping[Plain, str]] = {
+    **member_words.PLAIN_WORDS,
+    **way_words.PLAIN_WORDS,
     Assumed.IN_PLAN: "assumed",
     Deed.DELETED: "deleted",
     Deed.ADDED: "added",
@@ -279,14 +288,19 @@ def _describe_cut(cut: CutsOff) -> str:
     return f"{line}it would take the way to {what}: apply --force lets it"
 
 
+_FIELDS: Final = {"hops": "its next hops", "src": "its source"}  # of the model, where these are no words of ``ip``
+
+
 def _describe_difference(difference: Differs) -> str:
-    what = ", ".join(difference.fields)
-    if difference.is_foreign:
-        return f"foreign, {what}"
-    return f"{what} differ" if len(difference.fields) > 1 else f"{what} differs"
+    what = f"differs in {', '.join(_FIELDS.get(field, field) for field in difference.fields)}"
+    return f"foreign, and {what}" if difference.is_foreign else what
 
 
-_WITHDRAWALS: Final[Mapping[type[Reason], str]] = {Condition: "is ", Required: "is not wanted: "}
+_WITHDRAWALS: Final[Mapping[type[Reason], str]] = {
+    Condition: "is ",
+    Required: "is not wanted: ",
+    MembersChanged: "goes: ",
+}
 
 
 def _describe_withdrawal(withdrawal: Withdrawn) -> str:
@@ -338,6 +352,7 @@ _FINDINGS: Final[Mapping[Finding, str]] = {
     Finding.NO_RECORD: "{0}",
     Finding.ABSENT: "{0} does not exist",
     Finding.SAYS_DOWN: "{0} says down",
+    Finding.SAYS: "says {0}",
     Finding.NO_HEADERS: "{0}",
     Finding.NO_LINK: "there is no link {0}",
     Finding.NO_CARRIER: "link {0} is down, or has no carrier",
@@ -345,16 +360,21 @@ _FINDINGS: Final[Mapping[Finding, str]] = {
     Finding.EXITED: "exit code {0}",
     Finding.SIGNALLED: "ended by {0}",
     Finding.NO_HELPER: "nobody runs commands at {0}: systemctl start routed-exec.socket",
-    Finding.NOT_HARMLESS: "it cannot be run as {0} without rights: run routed by its unit",
-    Finding.NO_USER: "this host has no user {0}, or it is root: make it, or change `user`",
+    Finding.NOT_HARMLESS: "it would run with rights: {0}: see User= of routed-exec.service, or run routed by its unit",
+    Finding.NO_USER: "this host has no user {0}, or it is root: make it (useradd --system {0}), or change `user`",
     Finding.OTHER_USER: "commands run as {0} here: leave `user` out, or set User= in a drop-in of routed-exec.service",
     Finding.NO_COMMAND: "{0} does not exist: install it, or change `command`",
     Finding.NOT_EXECUTABLE: "it cannot be run: {0}",
-    Finding.WRITABLE: "somebody else than root may write {0}: chown root and chmod go-w",
+    Finding.WRITABLE: "somebody else than root may write {0}: chown -h root and chmod go-w",
+    Finding.NO_SOCKET: "no socket for it ({0}): run routed by its unit, or with CAP_NET_RAW and CAP_NET_ADMIN",
+    Finding.NO_ISSUERS: "no issuers from {0}: put their certificates there, or change `ca`",
 }
 
 
 def _describe_pause(pause: Paused) -> str:
+    if pause.is_drain:
+        by = f"drained by {pause.author or 'the operator'}"
+        return f"{by}: {pause.words}" if pause.words else by
     if pause.ruling is None:
         return pause.words or "paused by the operator"
     return f"said to be {'up' if pause.ruling else 'down'}" + (f": {pause.words}" if pause.words else "")
@@ -384,7 +404,7 @@ def _describe_required(unmet: Required) -> str:
 _MISFITS: Final[Mapping[Misfit, str]] = {
     Misfit.FORM: "write {0}",
     Misfit.WORD: "it is {0}",
-    Misfit.NAME: "none that is asked has this name; there is {0}",
+    Misfit.NAME: "nothing here has this name; there is {0}",
     Misfit.CONTRADICTION: "the opposite is assumed as well",
 }
 
@@ -398,17 +418,25 @@ def _list(addresses: Iterable[bytes]) -> str:
     return ", ".join(map(format_address, addresses))
 
 
+def _format_moment(unix: int) -> str:
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="seconds")
+
+
 # Each gets a reason of its own type.
 DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
+    **member_words.WORDS,
+    **way_words.WORDS,
     LinkChange: _describe_link_change,
     AddressChange: _describe_address_change,
     Chosen: lambda it: f"@{it.selector} is {it.link or 'nothing'} now",
     FileChanged: lambda it: f"{it.file} changed",
+    AgentSaid: lambda it: f"check/{it.check} says so",
     FactChanged: lambda it: f"{it.what} {it.which!s} changed",
     NotTold: _describe_not_told,
     Outdated: lambda it: f"{it.what} {it.which!s} is {it.freshness}",
     RolledBack: lambda it: f"rolled back to revision {it.revision}",
     NoLink: _describe_no_link,
+    NoRoutes: lambda it: f"table {it.table} has no route, and the files put none into it",
     NotChosen: lambda it: f"@{it.selector} is not chosen yet",
     LinkDown: _describe_link_down,
     NoIpv6: _describe_no_ipv6,
@@ -431,7 +459,10 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
         f"also on {it.link} as {format_address(it.address)}/{it.prefixlen}, which may make it a source of this host"
     ),
     NoHolder: lambda it: f"the link of {format_address(it.address)} (node) is not known yet",
-    LinkTaken: lambda it: f"link {it.link} is there already, and is {f'a {it.kind}' if it.kind else 'another one'}",
+    LinkTaken: lambda it: (
+        f"link {it.link} is there already, and is {f'a {it.kind}' if it.kind else 'another one'}:"
+        " choose another name, or delete it"
+    ),
     NotFirst: _describe_not_first,
     Stuck: _describe_in_front,
     Condition: lambda it: f"{'needed' if it.is_needed else 'not needed'}: {describe_reason(it.why)}",
@@ -458,6 +489,8 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
         " apply --force does it"
     ),
     Withdrawn: _describe_withdrawal,
+    Draining: lambda it: f"it goes when nothing is connected any more, or at {_format_moment(it.until)}",
+    Drained: lambda it: f"drained: {'nothing is connected any more' if it.is_empty else 'its time is over'}",
     Observed: lambda it: f"{describe_reason(it.word)}: {describe_reason(it.flaw)}",
     FirstContact: _describe_first_contact,
     TooMany: lambda it: (

@@ -19,6 +19,7 @@ from routed.audit.wording import (
     PAST,
     describe_cause,
     describe_change,
+    describe_flows,
     describe_left_alone,
     describe_return,
     describe_trouble,
@@ -31,7 +32,7 @@ from routed.model.change import Cause, Drift, Nature, Operation, Outcome, Plan, 
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
 from routed.model.objects import Key, Kind, Member, Value
-from routed.model.reasons import Look, Reason
+from routed.model.reasons import AgentSaid, Draining, Look, Reason
 from routed.model.text import Vocabulary, differs_in_mark, format_key, format_object
 
 MANY: Final = 8  # more objects than this in one group are not told one by one
@@ -116,7 +117,7 @@ def _split(outcome: Outcome, context: Context) -> Iterator[Part]:
     operation = outcome.operation
     if outcome.done:
         is_news = context.is_initial or (operation.entry is not None and operation.entry.name in context.new_entries)
-        yield Part(_choose_message(operation, is_news=is_news), outcome, outcome.done, operation.reason)
+        yield Part(_choose_message(operation, outcome.cause, is_news=is_news), outcome, outcome.done, operation.reason)
     failures: dict[tuple[Message, Reason], list[Member]] = {}
     for failure in outcome.failures:
         message = Message.WAITING if context.is_waiting(operation.kind, failure.errno) else Message.FAILED
@@ -138,9 +139,13 @@ _NEWS: Final[dict[Nature, Message]] = {
 }
 
 
-def _choose_message(operation: Operation, *, is_news: bool) -> Message:
+def _choose_message(operation: Operation, cause: Cause, *, is_news: bool) -> Message:
+    if isinstance(operation.reason, Draining):
+        return Message.DRAINS
     if operation.nature is Nature.SURPLUS:
         return Message.REMOVED if operation.verb is Verb.DELETE else Message.PUT_BACK
+    if operation.nature is Nature.DIFFERENT and isinstance(cause.reason, AgentSaid):
+        return Message.WEIGHED
     if not is_news:
         return Message.REPAIRED
     if operation.verb is Verb.DELETE:
@@ -170,6 +175,7 @@ def _record_one(part: Part, member: Member, context: Context) -> Record:
         "trouble": describe_trouble(operation, member, outcome.cause, vocabulary),
         "cure": _name_cure(operation),
         "difference": _describe_difference(operation, key, vocabulary),
+        "flows": describe_flows(flows := _count_flows(outcome, (member,))),
         "before": before,
         "after": after,
     } | _words_of(part)
@@ -178,8 +184,13 @@ def _record_one(part: Part, member: Member, context: Context) -> Record:
         "ROUTED_BEFORE": before,
         "ROUTED_AFTER": after if part.message not in _UNDONE else "",
         "INTERFACE": name_interface(key, operation.value, vocabulary),
+        "ROUTED_FLOWS": str(flows or ""),
     }
     return make_record(part.message, words, fields)
+
+
+def _count_flows(outcome: Outcome, members: Iterable[Member]) -> int:
+    return sum(outcome.flows.get(member, 0) for member in members) if outcome.flows else 0
 
 
 def _summarise(parts: list[Part], told: int = 0) -> Record:
@@ -204,12 +215,14 @@ def _summarise(parts: list[Part], told: int = 0) -> Record:
         "trouble": f" differed from the file ({counted})",
         "cure": _name_cure(operation),
         **dict.fromkeys(("difference", "before", "after"), describe_reason(operation.reason)),
+        "flows": describe_flows(flows := sum(_count_flows(part.outcome, part.members) for part in parts)),
     } | _words_of(first)
     latest = max(parts, key=lambda part: part.outcome.elapsed)
     words["elapsed"] = format_elapsed(latest.outcome.elapsed)
     words["reason"] = counted if first.message in _UNDONE else words["reason"]
     fields = _fields_of(first) | {"ROUTED_COUNT": str(total), "ROUTED_CAUSES": counted}
     fields["ROUTED_TOLD"] = str(told) if told else ""
+    fields["ROUTED_FLOWS"] = str(flows or "")
     fields["ROUTED_ELAPSED_USEC"] = _microseconds(latest.outcome.elapsed)
     if len(causes) > 1:
         of_one = {name for name in fields if name.startswith("ROUTED_ACTOR_")} | {"ROUTED_CAUSE"}

@@ -66,5 +66,7 @@ class Repeat:
 ENDS: dict[Message, tuple[Message, ...]] = {
     Message.CONFIG_LOADED: (Message.CONFIG_REJECTED, Message.FILES_CHANGED),
     Message.STATE_KEPT: (Message.STATE_LOST,),
+    Message.FOLLOWING: (Message.NOT_FOLLOWING,),
+    Message.METRICS_SERVED: (Message.METRICS_NOT_SERVED,),
     Message.RECOVERED: (Message.NETLINK_FAILED, Message.DEFECT),
 }

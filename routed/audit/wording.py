@@ -5,7 +5,7 @@ Pure functions from values of the model to words. Which sentence is said stands 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from routed.audit.actors import name_actor
@@ -29,9 +29,11 @@ from routed.model.objects import (
     Value,
 )
 from routed.model.reasons import AddressChange, Differs, LinkChange, Observed, OtherMark, Reason, Sign
-from routed.model.text import Vocabulary, find_differing, format_key, format_object, to_json
+from routed.model.text import Json, Vocabulary, find_differing, format_key, format_object, to_json
 
 _ABSENT: Final = object()
+HOPS: Final = "nexthops"  # a key of ``ip -j``
+_OF_A_HOP: Final = ("gateway", "via", "dev", "flags")  # likewise: what a route of one next hop has of it
 
 
 def name_subject(entry: Entry | None, key: Key, vocabulary: Vocabulary) -> str:
@@ -53,14 +55,42 @@ def name_interface(key: Key, value: Value | None, vocabulary: Vocabulary) -> str
 
 def describe_change(key: Key, before: Value, after: Value, vocabulary: Vocabulary) -> str:
     """What of the former content differs: ``gateway 10.20.0.9 instead of 10.20.0.1``."""
-    old, new = to_json(key, before, vocabulary), to_json(key, after, vocabulary)
-    clauses = [
-        _describe_pair(name, old.get(name, _ABSENT), new.get(name, _ABSENT))
-        for name in dict.fromkeys((*old, *new))
-        if old.get(name, _ABSENT) != new.get(name, _ABSENT)
-    ]
+    clauses = list(_list_changes(*_align(to_json(key, before, vocabulary), to_json(key, after, vocabulary))))
     # What has no key in JSON (the lock of a metric, attributes that routed has no word for) still has a name.
     return ", ".join(clauses) or ", ".join(f"another {name}" for name in find_differing(before, after))
+
+
+def _align(old: Json, new: Json) -> tuple[Json, Json]:
+    """The same in one form: next hops as a list wherever one side has several, and each metric by its own name."""
+    if HOPS in old or HOPS in new:
+        old, new = _list_hops(old), _list_hops(new)
+    return _spread_metrics(old), _spread_metrics(new)
+
+
+def _list_hops(json: Json) -> Json:
+    if HOPS in json:
+        return json
+    only = {name: json[name] for name in _OF_A_HOP if name in json}
+    rest = {name: value for name, value in json.items() if name not in only}
+    return rest | {HOPS: [only | {"weight": 1}] if only else []}
+
+
+def _spread_metrics(json: Json) -> Json:
+    rest = {name: value for name, value in json.items() if name != "metrics"}
+    return rest | {name: value for metric in json.get("metrics", ()) for name, value in metric.items()}
+
+
+def _list_changes(old: Json, new: Json) -> Iterator[str]:
+    """What differs, by its own name wherever it stands."""
+    for name in dict.fromkeys((*old, *new)):
+        before, after = old.get(name, _ABSENT), new.get(name, _ABSENT)
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _list_changes(before, after)
+        elif name == HOPS and before != after:
+            yield from (f"with next hop {_format_hop(hop)}" for hop in before if hop not in after)
+            yield from (f"without next hop {_format_hop(hop)}" for hop in after if hop not in before)
+        elif before != after:
+            yield _describe_pair(name, before, after)
 
 
 def describe_cause(cause: Cause) -> str:
@@ -92,6 +122,12 @@ def describe_wrong(operation: Operation, key: Key, vocabulary: Vocabulary) -> st
     return describe_reason(operation.reason)
 
 
+def describe_step(operation: Operation, key: Key, vocabulary: Vocabulary) -> str:
+    """Why something is done; where another content is the reason, how that differs."""
+    is_compared = isinstance(operation.reason, Differs) and operation.before is not None
+    return describe_wrong(operation, key, vocabulary) if is_compared else describe_reason(operation.reason)
+
+
 def list_standing(drift: Drift, vocabulary: Vocabulary) -> str:
     """What stands in line with an object under keys of their own, where that is what is wrong."""
     each = (format_object(Key(drift.kind, one.slot, one.member), one.value, vocabulary) for one in drift.others)
@@ -115,6 +151,11 @@ def describe_return(lifetime: Lifetime | None) -> str:
         return "as it stood before routed took its place"
     left = format_span(lifetime.valid)
     return f"with the {left} that were left of its lifetime when routed took its place"
+
+
+def describe_flows(count: int) -> str:
+    """How much of what clients still sent to something was ended with it; nothing of none."""
+    return f"; {format_count(count, 'tracked flow')} of UDP ended" if count else ""
 
 
 class Absence(NamedTuple):
@@ -164,6 +205,7 @@ WORDS: Final[dict[Kind, WordRow]] = {
     Kind.RULE: WordRow(describe_absent=_describe_absent_rules),
     Kind.SERVICE: WordRow(),
     Kind.SERVER: WordRow(),
+    Kind.TIMEOUT: WordRow(),
 }
 
 _COMPARED: Final = frozenset({Nature.DIFFERENT, Nature.FOREIGN})
@@ -194,6 +236,18 @@ def _describe_pair(name: str, old: Any, new: Any) -> str:
     if old is _ABSENT:
         return f"no {name} instead of {_format_json(new)}" if new is not True else f"{name} not set"
     return f"{name} {_format_json(old)} instead of {_format_json(new)}"
+
+
+def _format_hop(hop: Json) -> str:
+    """As ``ip`` writes it; a weight of 1 is none."""
+    flags = hop.get("flags", ())
+    words = {
+        "via": hop.get("gateway") or hop.get("via", {}).get("host"),
+        "dev": hop.get("dev"),
+        "weight": hop["weight"],
+    }
+    told = [f"{name} {value}" for name, value in words.items() if value and (name, value) != ("weight", 1)]
+    return " ".join([*told, *flags])
 
 
 def _format_json(value: Any) -> str:
