@@ -19,12 +19,13 @@ from routed.daemon.host import Host
 from routed.daemon.observe import Comparison
 from routed.daemon.report import Ended, Fight, Report
 from routed.daemon.status import vocabulary_of
-from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Verb
+from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Plan, Refusal, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Member, Scope, Value
-from routed.model.reasons import Flaw, Look, Reason, Withdrawn
+from routed.model.reasons import Draining, Flaw, Look, Observed, Reason, Withdrawn
 from routed.model.text import differs_in_mark
 
+MOST_POLLED: Final = 6  # repairs that are a fight where only looks find changes: a look misses most of them
 LAST_ATTEMPT: Final = 8  # to put something back: half a minute after the first
 STATE_OF = {Why.FAILED: State.FAILED, Why.WAITING: State.WAITING, Why.FIGHT: State.HELD, Why.PAUSED: State.PAUSED}
 
@@ -39,9 +40,10 @@ def subjects_of(operation: Operation, members: Sequence[Member], entry: str) -> 
 def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: float) -> list[Fight]:
     """Holds for what failed and for what is fought over. Returns the fights that began."""
     fights: list[Fight] = []
-    limit = host.wanted.intent.settings.fight_limit
+    most = host.wanted.intent.settings.fight_limit
     for outcome in report.outcomes:
         operation = outcome.operation
+        limit = None if most is None else min(most, MOST_POLLED) if outcome.cause.reason is Look.POLLED else most
         entry = operation.entry.name if operation.entry else ""
         forgotten = _forget_displaced(host, outcome, report.postponed)
         if isinstance(operation.reason, Withdrawn) and outcome.done:
@@ -53,9 +55,10 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
             key = Key(operation.kind, operation.slot, failure.member)
             waits = is_waiting(operation.kind, failure.errno)
             if key not in forgotten:
-                host.ledger.holds.note_failure(key, failure.reason, now, is_waiting=waits, jitter=jitter)
+                cause = outcome.cause if operation.nature is Nature.MISSING else None
+                host.ledger.holds.note_failure(key, failure.reason, now, is_waiting=waits, jitter=jitter, cause=cause)
         done = outcome.done
-        is_against_somebody = outcome.cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
+        is_against_somebody = _is_against_somebody(outcome, mine)
         is_counted = limit is not None and is_against_somebody
         for subject in subjects_of(operation, done, entry) if is_counted or host.ledger.holds.active else ():
             host.ledger.holds.note_success(subject)
@@ -66,6 +69,14 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
     return fights
 
 
+def _is_against_somebody(outcome: Outcome, mine: int) -> bool:
+    """Does this undo what somebody else did? Where no event tells of changes, only other processes make any."""
+    operation, cause = outcome.operation, outcome.cause
+    if cause.reason is Look.POLLED:
+        return operation.verb is not Verb.DELETE or not isinstance(operation.reason, Withdrawn)
+    return cause.port not in {None, 0, mine} and operation.nature is not Nature.SURPLUS
+
+
 def _is_adoption(operation: Operation) -> bool:
     before = operation.before
     return before is not None and differs_in_mark(operation.kind, before, operation.value)
@@ -73,7 +84,7 @@ def _is_adoption(operation: Operation) -> bool:
 
 def forget_former(host: Host, report: Report) -> None:
     """Where this pass left nothing that nobody wants, nobody needs to know who wanted it."""
-    left = [*report.plan.held, *(refusal.drift for refusal in report.plan.refusals)]
+    left = [*report.plan.held, *(refusal.drift for refusal in (*report.plan.refusals, *report.plan.draining))]
     scopes = {scope_of(drift.kind, drift.slot) for drift in left if drift.want is None}
     scopes |= {scope_of(o.operation.kind, o.operation.slot) for o in report.outcomes if o.failures}
     looked_at = host.wanted.former.find_scopes() if report.dirt.everything else report.scopes
@@ -109,6 +120,9 @@ def note_troubles(host: Host, report: Report, comparison: Comparison, now: float
     _note_vips(host, now)
     if dirt.needs_dump:  # single keys may be put right before anybody has looked at the others
         host.note_in_order()
+    elif host.wanted.new_entries:
+        again = host.schedule.dirt.scopes  # where the kernel said that something else stands there
+        host.note_keys_in_order({key for key in dirt.keys if scope_of(key.kind, key.slot) not in again})
     return list(ended.values())
 
 
@@ -149,24 +163,26 @@ def _find_undetected(host: Host) -> Iterator[Troubled]:
                 yield Troubled(key.kind, key.slot, (key.member,), trouble)
 
 
+def find_troubles_of_plan(host: Host, plan: Plan, began: float, now: float) -> Iterator[Troubled]:
+    """What a plan does nothing about, and why."""
+    for drift, reason, _ in plan.draining:
+        yield Troubled(drift.kind, drift.slot, drift.members, Trouble(State.DRAINING, reason, now, drift.standing))
+    for refusal in plan.refusals:
+        drift = refusal.drift
+        state = _find_state(refusal)
+        name = "" if state is State.HELD else drift.entry_name
+        trouble = Trouble(state, refusal.reason, now, drift.standing, name)
+        yield Troubled(drift.kind, drift.slot, drift.members, trouble)
+    for drift in plan.held:
+        yield from _find_held(host, drift, began)
+    for drift in plan.former:
+        trouble = Trouble(State.WAITING, Flaw.FORMER, now, drift.standing, drift.entry_name)
+        yield Troubled(drift.kind, drift.slot, drift.members, trouble)
+
+
 def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]:
     yield from _find_undetected(host)
-    for refusal in report.plan.refusals:
-        drift = refusal.drift
-        if drift.want is None:
-            trouble = Trouble(State.HELD, refusal.reason, now, drift.standing)
-        else:
-            entry = drift.want.entry
-            is_conflict = entry.enforce is Enforce.REPAIR and drift.nature is not Nature.OUT_OF_ORDER
-            state = State.CONFLICT if is_conflict else State.DRIFT
-            trouble = Trouble(state, refusal.reason, now, drift.standing, entry.name)
-        yield Troubled(drift.kind, drift.slot, drift.members, trouble)
-    for drift in report.plan.held:
-        yield from _find_held(host, drift, report.began)
-    for drift in report.plan.former:
-        name = drift.want.entry.name if drift.want else ""
-        trouble = Trouble(State.WAITING, Flaw.FORMER, now, drift.standing, name)
-        yield Troubled(drift.kind, drift.slot, drift.members, trouble)
+    yield from find_troubles_of_plan(host, report.plan, report.began, now)
     for outcome in report.outcomes:
         operation, alike = outcome.operation, defaultdict[tuple[State, Reason], list[Failure]](list)
         for failure in outcome.failures:
@@ -178,23 +194,31 @@ def _find_troubles(host: Host, report: Report, now: float) -> Iterator[Troubled]
             yield Troubled(operation.kind, operation.slot, [failure.member for failure in failures], trouble)
 
 
+def _find_state(refusal: Refusal) -> State:
+    drift = refusal.drift
+    if isinstance(refusal.reason, Observed):
+        return State.DRIFT
+    if drift.want is None:
+        return State.HELD
+    is_conflict = drift.want.entry.enforce is Enforce.REPAIR and drift.nature is not Nature.OUT_OF_ORDER
+    return State.CONFLICT if is_conflict else State.DRIFT
+
+
 def split_by_hold(host: Host, drift: Drift, began: float) -> Iterator[tuple[Hold, list[Member]]]:
     """The objects that a hold kept from being touched, if it ended since, too; together where it is the same one."""
-    name = drift.want.entry.name if drift.want else ""
     alike: defaultdict[Hold, list[Member]] = defaultdict(list)
     for member in drift.members:
-        hold = host.ledger.holds.find(Key(drift.kind, drift.slot, member), name, began)
+        hold = host.ledger.holds.find(Key(drift.kind, drift.slot, member), drift.entry_name, began)
         if hold is not None:
             alike[hold].append(member)
     yield from alike.items()
 
 
 def _find_held(host: Host, drift: Drift, began: float) -> Iterator[Troubled]:
-    name = drift.want.entry.name if drift.want else ""
     for hold, members in split_by_hold(host, drift, began):
         if hold.why is Why.YIELDED:  # it does its work
             continue
-        trouble = Trouble(STATE_OF[hold.why], hold.reason, hold.since, drift.standing, name)
+        trouble = Trouble(STATE_OF[hold.why], hold.reason, hold.since, drift.standing, drift.entry_name)
         yield Troubled(drift.kind, drift.slot, members, trouble)
 
 
@@ -205,7 +229,8 @@ def _forget_displaced(host: Host, outcome: Outcome, postponed: set[Scope]) -> se
     Ours, which nobody wants, has to go all the same.
     """
     kind, slot = outcome.operation.kind, outcome.operation.slot
-    if outcome.operation.nature is not Nature.SURPLUS or not host.ledger.displaced:
+    is_gone = outcome.operation.nature is Nature.SURPLUS and not isinstance(outcome.operation.reason, Draining)
+    if not is_gone or not host.ledger.displaced:
         return set()
     lost: set[Key] = set()
     if outcome.operation.verb is not Verb.DELETE:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Container, Generator, Iterable, Iterator, 
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from routed.core.desired import scope_of
 from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS, Aliases
 from routed.core.reasons import find_fitting
-from routed.core.waiting import LOOK_AGAIN
+from routed.core.waiting import LOOK_AGAIN, find_gone
 from routed.daemon.dataplane import Dataplane, Dataplanes
 from routed.daemon.errand import Errand
 from routed.daemon.host import Host
@@ -24,16 +24,21 @@ from routed.daemon.observe import observe
 from routed.daemon.ports import HostKernel
 from routed.daemon.record import find_moment
 from routed.daemon.report import Attempt
-from routed.daemon.under_way import hearing
+from routed.daemon.under_way import UnderWay, hearing
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Plan, Verb
 from routed.model.lifetime import BootTime, Lifetime, Passing
 from routed.model.objects import Key, Kind, Member, Scope, Value
-from routed.model.reasons import Flaw, Look, Reason, Withdrawn
+from routed.model.reasons import Draining, Flaw, Look, Reason, Withdrawn
 
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
 LONG: Final = 512  # the kernel may take longer for so many members than others should wait
 NOTHING_LEFT: Final = Lifetime(0, 0)
-SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump
+SLICE: Final = 32768  # members of an operation after which it is known how far it is
+SINGLE: Final = 8  # so many changed objects are verified by their echo, more by a dump …
+MOST_SINGLE: Final = 128  # … but where it would show so many others that each echo costs less: up to so many
+OTHERS: Final = 50  # that a dump shows in the time of an echo
+
+_Home: TypeAlias = tuple[Scope, Key | None]  # a dump, and within it the object that others stand in
 
 
 def remember_displaced(
@@ -82,32 +87,69 @@ def _take_place(dataplane: Dataplane, operation: Operation, find_moment: Callabl
 
 
 def carry_out(
-    kernel: HostKernel, dataplanes: Dataplanes, plan: Plan, dirt: Dirt, began: float, clock: Callable[[], float]
+    kernel: HostKernel,
+    dataplanes: Dataplanes,
+    plan: Plan,
+    dirt: Dirt,
+    under_way: UnderWay,
+    began: float,
+    clock: Callable[[], float],
+    *,
+    few: int = SINGLE,
 ) -> Generator[Errand[Any] | None, None, Attempt]:
-    """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put."""
-    if count_members(plan.operations) <= SINGLE:
-        attempt = yield from _carry_out(dataplanes, plan, dirt, began, clock)
+    """Do what the plan says, in its order. What nobody wants stays while something that is wanted could not be put.
+
+    So ``few`` operations are heard of. Of what was put ahead of it, it is known what the kernel said.
+    """
+    count, ahead = count_members(plan.operations), under_way.ahead
+    if ahead is not None and len(plan.operations) == 1 and ahead.is_all_of(plan.operations[0]):
+        under_way.take_ahead()
+        [operation] = plan.operations
+        cause = dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]), operation.nature)
+        failures = tuple(_explain(operation, failure) for failure in ahead.failures)
+        outcome = Outcome(operation, find_fitting(cause, operation.nature), failures, clock() - began)
+        attempt = Attempt(plan, dirt, [outcome], set())
+    elif count <= few:
+        attempt = yield from _carry_out(dataplanes, plan, dirt, under_way, began, clock)
     else:
-        with hearing(kernel, wanted=False):
-            attempt = yield from _carry_out(dataplanes, plan, dirt, began, clock)
+        with hearing(kernel, wanted=False), under_way.counting(count):
+            attempt = yield from _carry_out(dataplanes, plan, dirt, under_way, began, clock)
+    if dataplanes.flows:
+        attempt = attempt._replace(outcomes=(yield from dataplanes.flows.follow(attempt.outcomes)))
     if not dirt.distinct:
         return attempt
     return attempt._replace(outcomes=(yield from _split_by_cause(attempt.outcomes, dirt)))
 
 
 def _carry_out(
-    dataplanes: Dataplanes, plan: Plan, dirt: Dirt, began: float, clock: Callable[[], float]
+    dataplanes: Dataplanes, plan: Plan, dirt: Dirt, under_way: UnderWay, began: float, clock: Callable[[], float]
 ) -> Generator[Errand[Any] | None, None, Attempt]:
     outcomes: list[Outcome] = []
     postponed: set[Scope] = set()
-    failed: set[tuple[Kind, Member]] = set()  # what is wanted and could not be put
-    for operation in plan.operations:
-        if failed and _has_to_stay(operation, failed):
+    failed: set[tuple[_Home, Member]] = set()  # what is wanted and could not be put
+    for planned in plan.operations:
+        operation = _leave_what_stays(planned, failed) if failed else planned
+        if len(operation.members) < len(planned.members):
             postponed.add(scope_of(operation.kind, operation.slot))
+        if not operation.members:
             continue
-        failures: list[Failure] = []
-        dataplane = dataplanes.by_kind[operation.kind]
-        batches = dataplane.apply(operation)
+        failures = yield from _apply(dataplanes.by_kind[operation.kind], operation, under_way)
+        if failures and operation.nature is not Nature.SURPLUS:
+            home = _find_home(operation)
+            failed.update((home, failure.member) for failure in failures)
+        cause = dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]), operation.nature)
+        cause = find_fitting(cause, operation.nature)
+        outcomes.append(Outcome(operation, cause, tuple(failures), clock() - began))
+    return Attempt(plan, dirt, outcomes, postponed)
+
+
+def _apply(
+    dataplane: Dataplane, operation: Operation, under_way: UnderWay
+) -> Generator[Errand[Any] | None, None, list[Failure]]:
+    """Have it done, batch by batch. Returns what was refused."""
+    failures: list[Failure] = []
+    for part in _slice(operation):
+        batches = dataplane.apply(part)
         while True:
             errand = Errand(partial(next, batches, None))
             if len(operation.members) >= LONG:
@@ -117,29 +159,45 @@ def _carry_out(
             except OSError as error:
                 if dataplane.poll_interval is None:
                     raise
-                failures = _fail_all(operation, error)
-                break
+                return _fail_all(operation, error)
             if refused is None:
                 break
-            failures += refused
+            failures += [_explain(operation, failure) for failure in refused]
             yield None
-        if failures and operation.nature is not Nature.SURPLUS:
-            failed.update((operation.kind, failure.member) for failure in failures)
-        cause = find_fitting(dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0])), operation.nature)
-        outcomes.append(Outcome(operation, cause, tuple(failures), clock() - began))
-    return Attempt(plan, dirt, outcomes, postponed)
+        under_way.note_answered(len(part.members))
+    return failures
 
 
-def _has_to_stay(operation: Operation, failed: AbstractSet[tuple[Kind, Member]]) -> bool:
-    """Does this take away what may have to do the work of something that could not be put?
+def _slice(operation: Operation) -> Iterable[Operation]:
+    members = operation.members
+    if len(members) <= SLICE:
+        return (operation,)
+    starts = range(0, len(members), SLICE)
+    return (operation._replace(members=members[start : start + SLICE]) for start in starts)
+
+
+def _explain(operation: Operation, failure: Failure) -> Failure:
+    return failure._replace(why=failure.why or find_gone(operation.entry, failure.errno))
+
+
+def _leave_what_stays(operation: Operation, failed: AbstractSet[tuple[_Home, Member]]) -> Operation:
+    """The operation without what may have to do the work of something that could not be put.
 
     What its own entry does not want just now goes all the same, unless its very place is to be taken by another one.
     """
-    if operation.verb is not Verb.DELETE or operation.nature not in {Nature.SURPLUS, Nature.FOREIGN}:
-        return False
+    if not operation.takes_away or operation.nature not in {Nature.SURPLUS, Nature.FOREIGN}:
+        return operation
     if not isinstance(operation.reason, Withdrawn):
-        return True
-    return any((operation.kind, member) in failed for member in operation.members)
+        return operation._replace(members=())
+    home = _find_home(operation)
+    free = tuple(member for member in operation.members if (home, member) not in failed)
+    return operation if len(free) == len(operation.members) else operation._replace(members=free)
+
+
+def _find_home(operation: Operation) -> _Home:
+    """Where members do each other's work: in one table, whatever their metrics, and in one service."""
+    find_whole = KINDS[operation.kind].find_whole
+    return scope_of(operation.kind, operation.slot), find_whole(operation.slot) if find_whole else None
 
 
 def _fail_all(operation: Operation, error: OSError) -> list[Failure]:
@@ -156,14 +214,17 @@ def _split_by_cause(outcomes: list[Outcome], dirt: Dirt) -> Generator[None, None
             split.append(outcome)
             continue
         kind, slot, members = outcome.operation.kind, outcome.operation.slot, outcome.operation.members
-        rest, known = dirt.cause_of_rest(kind, slot), dirt.causes_in(kind, slot)
-        shares: dict[int, tuple[Cause, list[Member]]] = {}  # by identity: equal causes are one value
+        known, nature = dirt.causes_in(kind, slot), outcome.operation.nature
+        alike: dict[int, tuple[Cause | None, list[Member]]] = {}  # by identity: equal causes are one value
         for start in range(0, len(members), BREATH):
             for member in members[start : start + BREATH]:
-                cause = find_fitting(known.get(member, rest), outcome.operation.nature)
-                shares.setdefault(id(cause), (cause, []))[1].append(member)
+                own = known.get(member)
+                alike.setdefault(id(own), (own, []))[1].append(member)
             yield None
-        split += [_share(outcome, cause, tuple(share)) for cause, share in shares.values()]
+        shares: dict[Cause, list[Member]] = {}
+        for own, some in alike.values():
+            shares.setdefault(find_fitting(dirt.weigh(kind, slot, own, nature), nature), []).extend(some)
+        split += [_share(outcome, cause, tuple(share)) for cause, share in shares.items()]
     return split
 
 
@@ -200,7 +261,7 @@ def _verify(
     host.listen(kernel, dataplanes, clock)
     _look_again_where_others_stand(host, attempt.outcomes)
     outcomes = [outcome for outcome in _leave_out_surprises(host, attempt) if outcome.operation.members]
-    is_few = count_members(attempt.plan.operations) <= SINGLE
+    is_few = count_members(attempt.plan.operations) <= find_few(host)
     echoing = dataplanes.echoing
     if is_few:
         outcomes = list(_verify_by_echo(host, outcomes, echoing))
@@ -212,6 +273,7 @@ def _verify(
     after = yield from observe(dataplanes, host, dirt, is_afterwards=True)
     # where there is an echo, the answer to a removal proves it: what stands there was put there since
     wrong = _list_keys(one for one in after.drifts if one.nature is not Nature.SURPLUS or one.kind not in echoing)
+    wrong -= _list_begun_drains(shown, after.drifts)
     if wrong:
         host.listen(kernel, dataplanes, clock)  # what was taken away again meanwhile was put, and is dirty anew
         wrong = {key for key in wrong if not _is_dirty(key, host.schedule.dirt)}
@@ -233,9 +295,23 @@ def _list_keys(drifts: Iterable[Drift]) -> set[Key]:
     }
 
 
+def _list_begun_drains(operations: Iterable[Operation], drifts: Iterable[Drift]) -> set[Key]:
+    """What no entry wants and stands as it was asked to: it drains, and has not gone yet."""
+    drains = [one for one in operations if isinstance(one.reason, Draining)]
+    asked = {Key(one.kind, one.slot, member): one.value for one in drains for member in one.members}
+    surplus = [one for one in drifts if asked and one.nature is Nature.SURPLUS]
+    keys = ((Key(one.kind, one.slot, member), one.standing[0]) for one in surplus for member in one.members)
+    return {key for key, standing in keys if asked.get(key) == standing}
+
+
 def _has_proof(operation: Operation, echoing: Container[Kind]) -> bool:
     """Is the echo the proof of this? Of the order in a line it tells nothing."""
     return operation.kind in echoing and operation.nature is not Nature.OUT_OF_ORDER
+
+
+def find_few(host: Host) -> int:
+    """Of how many changes it is cheaper to hear than to read all that is there."""
+    return min(MOST_SINGLE, max(SINGLE, host.wanted.desired.total // OTHERS))
 
 
 def count_members(operations: tuple[Operation, ...]) -> int:

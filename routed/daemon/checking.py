@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from routed.audit.reasons import describe_reason
+from routed.core.health import is_no_answer
 from routed.core.holds import Hold
 from routed.core.quality import measure
 from routed.core.timetable import Deadline
@@ -24,7 +24,7 @@ from routed.model.net import format_endpoint
 from routed.model.reasons import Paused, Probed
 
 if TYPE_CHECKING:  # only files with checks pay for it
-    from routed.daemon.helpers import Helpers
+    from routed.daemon.helpers import Helpers, Lease
     from routed.daemon.prober import Prober, Probing
 
 
@@ -49,6 +49,7 @@ class Checking:
         self._intent: Intent | None = None  # whose checks are asked
         self._prober: Prober | None = None
         self._saved = 0.0
+        self._helpers: Helpers | None = None  # once a command is to be run
 
     def follow(self, intent: Intent) -> None:
         """Ask what these files require from now on."""
@@ -72,7 +73,7 @@ class Checking:
 
     def list_names(self) -> set[str]:
         """The checks of the files in force, as ``check/wan1``."""
-        return {check.entry for check in self._host.wanted.intent.checks}
+        return {check.entry for check in self._host.wanted.find_whole().checks}
 
     def judge_again(self) -> None:
         """The operator said something of a check, or what he said is over."""
@@ -82,7 +83,7 @@ class Checking:
     def describe(self, moment: Callable[[float], str]) -> list[CheckDocument]:
         """Every check of the files in force, in their order."""
         probings = self._prober.probings if self._prober else {}
-        return [_describe(check, probings.get(check.name), moment) for check in self._host.wanted.intent.checks]
+        return [_describe(check, probings.get(check.name), moment) for check in self._host.wanted.find_whole().checks]
 
     def _make_prober(self) -> Prober:
         from routed.daemon.healths import load_healths  # noqa: PLC0415  only files with checks pay for it
@@ -90,8 +91,15 @@ class Checking:
 
         kept = load_healths(self._kept, time.monotonic())
         find_facts, find_pause = (lambda: self._host.world.facts), self._find_pause
-        tell, clock, make_helpers = self._tell_turn, time.monotonic, partial(_make_helpers, self._kept.parent)
-        return Prober(find_facts, self._deliver, tell, self._remind, find_pause, clock, kept, make_helpers)
+        tell, clock, lease = self._tell_turn, time.monotonic, self.lease_helpers
+        return Prober(find_facts, self._deliver, tell, self._remind, find_pause, clock, kept, lease)
+
+    def lease_helpers(self) -> Lease:
+        """Those who run commands, for a check or for whoever else has some. Raises OSError."""
+        from routed.daemon.helpers import Helpers  # noqa: PLC0415  only who runs commands pays for it
+
+        self._helpers = self._helpers or Helpers(self._kept.parent)
+        return self._helpers.lease()
 
     def _find_pause(self, check: Check) -> Hold | None:
         hold = self._host.ledger.holds.active.get(check.entry)
@@ -120,28 +128,29 @@ class Checking:
             save_healths(self._kept, self._prober.list_healths(), time.monotonic())
 
 
-def _make_helpers(folder: Path) -> Helpers:
-    from routed.daemon.helpers import Helpers  # noqa: PLC0415  only checks that run commands pay for it
-
-    return Helpers(folder)
-
-
 def _describe(check: Check, probing: Probing | None, moment: Callable[[float], str]) -> CheckDocument:
     ruling = probing.ruling if probing else None
-    state = CheckState.UNKNOWN if ruling is None else CheckState.UP if ruling.is_up else CheckState.DOWN
+    state = verdict = CheckState.UNKNOWN if ruling is None else CheckState.UP if ruling.is_up else CheckState.DOWN
+    since = moment(ruling.since) if ruling else ""
     reason = describe_reason(ruling.why) if ruling else "" if probing else _tell_why_not_asked(check)
     if probing and probing.failure and not (ruling and isinstance(ruling.why, Paused)):
-        state, reason = CheckState.FAILED, describe_reason(probing.failure)
-    return CheckDocument(
+        state, since, reason = CheckState.FAILED, moment(probing.failed_at), describe_reason(probing.failure)
+    elif ruling and ruling.is_unanswered:
+        state = CheckState.UNKNOWN
+    document = CheckDocument(
         check=check.entry,
         type=check.type,
         state=state,
-        since=moment(ruling.since) if ruling else "",
+        since=since,
         reason=reason,
+        counts_as=verdict if ruling and (state is CheckState.FAILED or ruling.is_unanswered) else "",
         origin=str(check.origin),
         late=round(probing.lateness, 3) if probing else 0.0,
         targets=_describe_targets(check, probing, moment) if probing else [],
     )
+    if ruling and ruling.share is not None:
+        document["share"] = ruling.share
+    return document
 
 
 def _tell_why_not_asked(check: Check) -> str:
@@ -158,7 +167,7 @@ def _describe_targets(check: Check, probing: Probing, moment: Callable[[float], 
             since=moment(health.since) if health.verdict is not CheckState.UNKNOWN else "",
             last=describe_reason(health.last),
             asked=moment(health.asked) if health.asked is not None else "",
-            seconds=round(probing.seconds.get(target, 0.0), 6),
+            seconds=0.0 if is_no_answer(health.last) else round(probing.seconds.get(target, 0.0), 6),
         )
         quality = measure(health.samples)
         if quality.asked:

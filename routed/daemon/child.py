@@ -5,6 +5,7 @@ It is apart from what speaks to it, so that it can be started before that is imp
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -18,3 +19,13 @@ def start_reader() -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603  nothing of it comes from outside
         [sys.executable, *flags, "-c", _CODE, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     )
+
+
+def read_work(pid: int) -> float:
+    """Seconds of a processor that a process has used; 0 where that is not known (proc_pid_stat(5))."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:  # noqa: PTH123  pathlib is not here yet
+            words = file.read().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0

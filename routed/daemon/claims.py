@@ -1,4 +1,4 @@
-"""Which IPVS services and servers we made, on disk: what ``kernel.ipvs.claims`` has for a store.
+"""Which IPVS services, servers and timeouts are ours, on disk: what ``kernel.ipvs.claims`` has for a store.
 
     <state-dir>/ipvs.jsonl    {"version": 1, "boot": "5f0c…", "namespace": "cookie 1"}
                               ["service", SLOT, MEMBER, VALUE]      claimed, in the form of model.handover
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from errno import EIO, ENOSPC
 from pathlib import Path
 from typing import Final
@@ -36,6 +36,7 @@ _LOGGER = logging.getLogger(__name__)
 
 VERSION: Final = 1
 _LINE_END: Final = b"\n"
+_SLICE: Final = 256  # lines between two breaths of the caller, some 5 ms
 
 
 class ClaimsFile:
@@ -46,14 +47,14 @@ class ClaimsFile:
         self._path = state_dir / CLAIMS
         self._complain = complain
 
-    def read(self, origin: ClaimOrigin) -> list[Claim]:
-        """What is kept under this origin. Nothing where that is of another one, or damaged, which is complained of.
+    def read(self, origin: ClaimOrigin) -> Generator[None, None, list[Claim]]:
+        """What is kept under this origin, in slices. Nothing where that is of another one, or damaged.
 
-        Raises OSError where it is there and cannot be read just now.
+        Damage is complained of. Raises OSError where the file is there and cannot be read just now.
         """
         what = f"it is not known which IPVS services are ours, {self._path}"
         try:
-            return _decode(self._path.read_bytes(), origin)
+            return (yield from _decode(self._path.read_bytes(), origin))
         except NewerFormatError as error:
             self._complain(f"{what} is left alone: {error}")
         except DAMAGES as error:
@@ -97,9 +98,10 @@ class ClaimsFile:
 class NoClaims:
     """For who only looks around: nothing is ours, and nothing is kept."""
 
-    def read(self, origin: ClaimOrigin) -> list[Claim]:
+    def read(self, origin: ClaimOrigin) -> Generator[None, None, list[Claim]]:
         """None."""
         del origin
+        yield from ()
         return []
 
     def append(self, claims: Iterable[Claim]) -> None:
@@ -115,7 +117,7 @@ class SeenClaims(NoClaims):
     def __init__(self, file: ClaimsFile) -> None:
         self._file = file
 
-    def read(self, origin: ClaimOrigin) -> list[Claim]:
+    def read(self, origin: ClaimOrigin) -> Generator[None, None, list[Claim]]:
         """What is kept. Raises OSError as ``ClaimsFile`` does."""
         return self._file.read(origin)
 
@@ -133,13 +135,15 @@ def _read_head(content: bytes) -> ClaimOrigin:
     return ClaimOrigin(str(document["boot"]), str(document["namespace"]))
 
 
-def _decode(content: bytes, origin: ClaimOrigin) -> list[Claim]:
+def _decode(content: bytes, origin: ClaimOrigin) -> Generator[None, None, list[Claim]]:
     """What is kept under this origin, without a last line that is not whole. Raises as ``_read_head`` does."""
     if _read_head(content) != origin:
         return []
     decode = make_codec(TYPES).decode
     claims = []
-    for line in content.split(_LINE_END)[1:-1]:
+    for number, line in enumerate(content.split(_LINE_END)[1:-1], 1):
+        if not number % _SLICE:
+            yield
         kind, slot, member, value = json.loads(line)
         claims.append(_check(Claim(Key(Kind(kind), decode(slot), decode(member)), decode(value))))
     return claims
@@ -148,7 +152,7 @@ def _decode(content: bytes, origin: ClaimOrigin) -> list[Claim]:
 def _check(claim: Claim) -> Claim:
     """The same. Raises one of ``DAMAGES`` where it is none."""
     key, value = claim
-    hash((key, place_of(key).family, value))
+    hash((key, place_of(key), key.slot.family, value))
     if value is not None and type(value.protocol) is not int:
         raise ValueError(f"{value.protocol!r} is no protocol number")
     return claim

@@ -1,4 +1,4 @@
-"""The clients of the control socket: who they are, how many may be there, and how a conversation goes.
+"""The clients of the control socket, and of metrics: who they are, how many may be, and how a conversation goes.
 
 A client is one coroutine over an asyncio stream, bounded in memory, in time and in its share of the loop. Those who may
 change something are one pool, all others another; among the others nobody takes the place of somebody else. Here must
@@ -119,19 +119,35 @@ class Caller:
 Responder: TypeAlias = Callable[[bytes, Caller], AsyncGenerator[bytes, None]]
 
 
+class Manner(NamedTuple):
+    """How a conversation goes."""
+
+    end: bytes  # of a request
+    goes_on: bool  # after the first one
+    identify: Callable[[socket.socket], Peer]  # who connected; raises OSError
+
+
 class Clients:
     """Everyone who is connected."""
 
-    def __init__(self, answer: Responder, may_change: Callable[[Peer], bool], limits: ClientLimits) -> None:
+    def __init__(
+        self,
+        answer: Responder,
+        may_change: Callable[[Peer], bool],
+        limits: ClientLimits,
+        manner: Manner | None = None,
+    ) -> None:
+        """``answer`` gets a request without its end. The manner is that of the control socket, where none is given."""
         self._answer = answer
         self._may_change = may_change
         self._limits = limits
+        self._manner = manner or VARLINK
         self.pools = {may_change: Pool(may_change) for may_change in (True, False)}
 
     def take_in(self, connection: socket.socket) -> None:
         """Talk with whoever connected; hang up at once on who is one too many."""
         try:
-            peer = read_peer(connection)
+            peer = self._manner.identify(connection)
             connection.setblocking(False)
         except OSError:
             connection.close()
@@ -167,15 +183,17 @@ class Clients:
             async with _open_streams(connection, self._limits.request) as (reader, writer):
                 caller = Caller(user, pool, reader, self._limits.rest, peer)
                 writer.transport.set_write_buffer_limits(high=0)  # drain() then means: taken
-                while True:
+                end, is_first = self._manner.end, True
+                while is_first or self._manner.goes_on:
+                    is_first = False
                     async with asyncio.timeout(self._limits.patience):
-                        message = await reader.readuntil(b"\0")
-                    async with aclosing(self._answer(message[:-1], caller)) as replies:
+                        message = await reader.readuntil(end)
+                    async with aclosing(self._answer(message.removesuffix(end), caller)) as replies:
                         async for reply in replies:
                             await self._send(reply, caller, writer)
         except (ValueError, OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             # Gone, slow, too long or not Varlink at all: in every case there is nobody to talk to.
-            _LOGGER.debug("hung up on a client of the control socket: %r", error)
+            _LOGGER.debug("hung up on a client: %r", error)
         except asyncio.CancelledError:
             # By close() or by the client's hanging up. Nothing waits for this task but close().
             pass
@@ -221,3 +239,6 @@ def read_peer(connection: socket.socket) -> Peer:
     except OSError:  # more groups than fit: the primary one has to do
         packed = b""
     return Peer(pid, uid, frozenset({gid, *struct.unpack(f"={len(packed) // 4}I", packed)}))
+
+
+VARLINK: Final = Manner(b"\0", goes_on=True, identify=read_peer)

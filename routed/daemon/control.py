@@ -13,7 +13,7 @@ import grp
 import json
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from contextvars import ContextVar
 from math import inf
@@ -53,13 +53,20 @@ from routed.daemon.seldom import Seldom
 from routed.intent.problems import IntentError
 from routed.model.documents import (
     ApplyDocument,
+    MemberSourcesDocument,
     OutcomeDocument,
     PlanDocument,
     ProblemDocument,
+    ProgressDocument,
     RevisionsDocument,
     SourcesDocument,
     StatusDocument,
+    WantsDocument,
+    WhyEntryDocument,
 )
+from routed.model.graph_document import GraphDocument
+from routed.model.metrics import MetricsDocument
+from routed.model.net import parse_address
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -68,16 +75,32 @@ ASKER: Final[ContextVar[Peer]] = ContextVar("asker")  # who asks, for as long as
 NAME: Final = "io.routed"
 SERVICE_INTERFACE: Final = "org.varlink.service"
 READING: Final = frozenset(
-    {"GetStatus", "ListRevisions", "Plan", "Watch"}
+    {
+        "Explain",
+        "GetGraph",
+        "GetMembers",
+        "GetMetrics",
+        "GetStatus",
+        "GetWants",
+        "ListRevisions",
+        "Plan",
+        "Watch",
+    }
 )  # what anyone may call; everything else changes something
+PROGRESSING: Final = frozenset({"Reload", "RollBack"})  # called with "more", they tell how far they are
+SHORT: Final = 1.0  # seconds that these may take without a word …
+TICK: Final = 0.25  # … and then between two of them
 OUTCOMES_QUEUED: Final = 256  # the size of a queue that ``Backend.subscribe`` gives
 
 
 class Backend(Protocol):
     """What the daemon does for a client. To a name that is no entry's it says ``raise UnknownEntry(entry=name)``."""
 
-    def status(self) -> StatusDocument:
-        """Every entry and its state."""
+    def status(self, entry: str | None, address: bytes) -> StatusDocument:
+        """Every entry and its state, or those of one name, which may lack its kind, or that are for an address."""
+
+    def graph(self, *, is_folded: bool) -> GraphDocument:
+        """What is in force as nodes and edges, with what is alike as one node."""
 
     async def plan(self, assumed: Sequence[str]) -> PlanDocument:
         """What would be done, if these were so: ``check:wan1=down``. Raises IntentError when the files are invalid."""
@@ -90,11 +113,26 @@ class Backend(Protocol):
     ) -> ApplyDocument:
         """Enforce a revision, whatever the files say."""
 
+    def find_progress(self) -> ProgressDocument | None:
+        """How far what is under way is; None where nobody knows, or it is short."""
+
     async def confirm(self, asker: Peer) -> None:
         """What is on trial is to last."""
 
     def list_revisions(self) -> RevisionsDocument:
         """Every revision that is kept."""
+
+    def list_members(self) -> MemberSourcesDocument:
+        """Every source of members that an entry uses."""
+
+    def describe_metrics(self) -> MetricsDocument:
+        """The state and what was counted, as Prometheus is told."""
+
+    def list_wants(self, address: bytes) -> WantsDocument:
+        """What the entries in force want of rules and tables for one address."""
+
+    def explain(self, entry: str) -> WhyEntryDocument:
+        """Why the entries of a name, which may lack its kind, are in their state."""
 
     def read_revision(self, revision: int) -> SourcesDocument:
         """The files of one."""
@@ -105,11 +143,17 @@ class Backend(Protocol):
     def override(self, check: str, seconds: float, reason: str, asker: Peer, *, is_up: bool) -> None:
         """Have a check count as up or down."""
 
+    def drain(self, server: str, seconds: float, reason: str, asker: Peer) -> None:
+        """Have a server get no new connections."""
+
     def resume(self, entry: str | None) -> None:
         """Enforce again."""
 
-    def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
-        """A queue of ``OUTCOMES_QUEUED`` places that gets every outcome from now on. What finds it full is not put."""
+    def subscribe(self, entry: str) -> asyncio.Queue[OutcomeDocument]:
+        """A queue of ``OUTCOMES_QUEUED`` places that gets every outcome from now on, of one entry if that is named.
+
+        What finds it full is not put.
+        """
 
     def unsubscribe(self, queue: asyncio.Queue[OutcomeDocument]) -> None:
         """The queue is not read any more."""
@@ -186,6 +230,13 @@ class Refused(TypedVarlinkErrorReply, interface=NAME):
         reason: str
 
 
+class NotAssumable(TypedVarlinkErrorReply, interface=NAME):
+    """A plan was to assume something that is not here to be assumed."""
+
+    class Parameters:  # noqa: D106
+        reason: str
+
+
 class FellBehind(TypedVarlinkErrorReply, interface=NAME):
     """The caller of Watch reads too slowly: outcomes were lost. The journal has them."""
 
@@ -203,23 +254,34 @@ class Failed(TypedVarlinkErrorReply, interface=NAME):
 class RoutedInterface(VarlinkInterface, name=NAME):
     """routed keeps this host's routes, policy rules and addresses as its operator wrote them."""
 
-    errors = (PermissionDenied, Refused, UnknownEntry, InvalidConfiguration, FellBehind, Failed)
+    errors = (PermissionDenied, Refused, NotAssumable, UnknownEntry, InvalidConfiguration, FellBehind, Failed)
 
     def __init__(self, backend: Backend, *, shows_text: bool) -> None:
         self._backend = backend
         self._shows_text = shows_text  # of files
 
     @answering(StatusDocument)
-    def GetStatus(self) -> StatusDocument:  # noqa: N802  Varlink's spelling
-        """Every entry and its objects: state, since when, why not."""
-        status = self._backend.status()
+    def GetStatus(self, *, entry: str | None, address: str | None) -> StatusDocument:  # noqa: N802  Varlink's spelling
+        """Every entry and its objects: state, since when, why not. Of an entry that is named more objects are shown.
+
+        With an ``address`` the entries that are for it, and of their objects those that are.
+        """
+        status = self._backend.status(entry, _parse_address(address))
         return status if self._shows_text else discretion.withhold_from_status(status)
+
+    @answering(GraphDocument)
+    def GetGraph(self, *, folded: bool | None) -> GraphDocument:  # noqa: N802
+        """Rules, tables, routes and links as nodes and edges, with their states.
+
+        Of very many those that are alike are one node, unless ``folded`` is false.
+        """
+        return self._backend.graph(is_folded=folded is not False)
 
     @answering(PlanDocument)
     async def Plan(self, *, assumed: list[str] | None) -> PlanDocument:  # noqa: N802
         """What would be done about the files on disk, in order, with reasons. Changes nothing.
 
-        With ``assumed`` as if these facts were so, such as ``check:wan1=down``.
+        With ``assumed`` as if these were so, such as ``check:wan1=down`` or ``link:eth1=down``.
         """
         try:
             return await self._backend.plan(assumed or ())
@@ -232,6 +294,7 @@ class RoutedInterface(VarlinkInterface, name=NAME):
     async def Reload(self, *, force: bool, confirm: float | None, comment: str | None) -> ApplyDocument:  # noqa: N802
         """Enforce the files on disk; answers when the result is verified, or with what is wrong in the files.
 
+        Called with "more" it tells before, where it takes long, how far it is: "progress" with "done" and "total".
         With ``confirm`` it undoes itself after so many seconds, unless Confirm is called.
         """
         _check_moment(confirm)
@@ -253,6 +316,30 @@ class RoutedInterface(VarlinkInterface, name=NAME):
     def ListRevisions(self) -> RevisionsDocument:  # noqa: N802
         """Every revision that is kept, the newest first."""
         return self._backend.list_revisions()
+
+    @answering(MemberSourcesDocument)
+    def GetMembers(self) -> MemberSourcesDocument:  # noqa: N802
+        """Every source of members that an entry uses: its members, and how it is."""
+        return self._backend.list_members()
+
+    @answering(MetricsDocument)
+    def GetMetrics(self) -> MetricsDocument:  # noqa: N802
+        """The state and what was counted since the start, as Prometheus is told."""
+        return self._backend.describe_metrics()
+
+    @answering(WantsDocument)
+    def GetWants(self, *, address: str) -> WantsDocument:  # noqa: N802
+        """What the entries in force want of rules and tables for one address, and how it stands with them."""
+        try:
+            packed = parse_address(address)
+        except ValueError:
+            raise InvalidParameter(parameter="address") from None
+        return self._backend.list_wants(packed)
+
+    @answering(WhyEntryDocument)
+    def Explain(self, *, entry: str) -> WhyEntryDocument:  # noqa: N802
+        """Why an entry is in its state, as a tree: what it waits for, who holds it, what would change it."""
+        return self._backend.explain(entry)
 
     @answering(SourcesDocument)
     def GetRevision(self, *, revision: int) -> SourcesDocument:  # noqa: N802
@@ -276,14 +363,22 @@ class RoutedInterface(VarlinkInterface, name=NAME):
         self._backend.override(check, seconds, reason, ASKER.get(), is_up=up)
 
     @varlinkmethod
+    def Drain(self, *, server: str, seconds: float, reason: str) -> None:  # noqa: N802
+        """Give a server no new connections for so many seconds, such as service/api[10.0.0.11:6443]. Resume ends it."""
+        if not 0 < seconds < inf:
+            raise InvalidParameter(parameter="seconds")
+        _check_text("reason", reason)
+        self._backend.drain(server, seconds, reason, ASKER.get())
+
+    @varlinkmethod
     def Resume(self, *, entry: str | None) -> None:  # noqa: N802
         """End a pause."""
         self._backend.resume(entry)
 
     @answering(OutcomeDocument)
-    async def Watch(self) -> AsyncIterator[OutcomeDocument]:  # noqa: N802
-        """Every outcome from now on. Call it with "more"; hang up to end it."""
-        queue = self._backend.subscribe()
+    async def Watch(self, *, entry: str | None) -> AsyncIterator[OutcomeDocument]:  # noqa: N802
+        """Every outcome from now on, or those of one entry. Call it with "more"; hang up to end it."""
+        queue = self._backend.subscribe(entry or "")
         try:
             while True:
                 outcome = await queue.get()
@@ -292,6 +387,13 @@ class RoutedInterface(VarlinkInterface, name=NAME):
                 yield outcome if self._shows_text else discretion.withhold_from_outcome(outcome)
         finally:
             self._backend.unsubscribe(queue)
+
+
+def _parse_address(text: str | None) -> bytes:
+    try:
+        return parse_address(text) if text else b""
+    except ValueError:
+        raise InvalidParameter(parameter="address") from None
 
 
 def _check_moment(seconds: float | None) -> None:
@@ -307,12 +409,15 @@ def _check_text(name: str, text: str) -> None:
 class Control:
     """The server. ``await open_control(…)`` makes one."""
 
-    def __init__(self, path: Path, backend: Backend, version: str, group: int | None, limits: ClientLimits) -> None:
+    def __init__(self, path: Path, backend: Backend, version: str, group: str, limits: ClientLimits) -> None:
         self._registries = {
             may_change: _register(backend, version, may_change=may_change) for may_change in (True, False)
         }
-        self._group = group
+        self._find_progress = backend.find_progress
+        self._group_name = group
+        self._group = grp.getgrnam(group).gr_gid if group else None
         self._seldom = Seldom()
+        self._works: set[asyncio.Future[bytes]] = set()  # that go on though nobody may listen any more
         self.clients = Clients(self._answer, self._may_change, limits)
         self._listener = Listener(path, self.clients.take_in)
 
@@ -324,6 +429,8 @@ class Control:
         """Hang up on everyone and remove the socket."""
         self._listener.close()
         await self.clients.close()
+        for work in self._works:
+            work.cancel()
 
     async def _answer(self, message: bytes, caller: Caller) -> AsyncGenerator[bytes, None]:
         call = parse_call(message)
@@ -336,7 +443,7 @@ class Control:
         """The replies to one call, encoded."""
         ASKER.set(caller.peer)
         try:
-            _check_permission(call, caller)
+            _check_permission(call, caller, self._group_name)
             method, signature = self._registries[caller.may_change].lookup_method(call)
             parameters = signature.parameter_type.fromjson(call.parameters)
             if signature.more:
@@ -354,7 +461,25 @@ class Control:
             except Exception as error:  # noqa: BLE001  likewise
                 return self._explain(error, call, caller)
 
-        yield await caller.take_turn(work)
+        if not (call.more and call.method_name in PROGRESSING and caller.may_change):
+            yield await caller.take_turn(work)
+            return
+        async with aclosing(self._report(work)) as reports:
+            async for report in reports:
+                yield report
+
+    async def _report(self, work: Callable[[], Awaitable[bytes]]) -> AsyncGenerator[bytes, None]:
+        """How far it is, while that takes long; then the answer. Who hangs up ends nothing of the work."""
+        task = asyncio.ensure_future(work())
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        await asyncio.wait([task], timeout=SHORT)
+        while not task.done():
+            if progress := self._find_progress():
+                told: dict[str, Any] = {"done": progress["done"], "total": progress["total"]}
+                yield _dump(VarlinkMethodReply({"progress": told}, continues=True))
+            await asyncio.wait([task], timeout=TICK)
+        yield task.result()
 
     def _explain(self, error: Exception, call: VarlinkMethodCall, caller: Caller) -> bytes:
         """The reply that says why there is no other."""
@@ -386,10 +511,9 @@ async def open_control(
     Raises ControlError with a sentence for a person.
     """
     try:
-        number = grp.getgrnam(group).gr_gid if group else None
+        return Control(path, backend, version, group, limits or ClientLimits())
     except KeyError:
         raise ControlError(f'there is no group "{group}" for the control socket') from None
-    return Control(path, backend, version, number, limits or ClientLimits())
 
 
 def parse_call(message: bytes) -> VarlinkMethodCall:
@@ -400,10 +524,20 @@ def parse_call(message: bytes) -> VarlinkMethodCall:
         raise ValueError(str(error)) from None
 
 
-def _check_permission(call: VarlinkMethodCall, caller: Caller) -> None:
+def _check_permission(call: VarlinkMethodCall, caller: Caller, group: str) -> None:
     is_reading = call.method_interface == SERVICE_INTERFACE or call.method_name in READING
     if not caller.may_change and not is_reading:
-        raise PermissionDenied(reason=f"{call.method_name} is for root and the group of the control socket")
+        raise PermissionDenied(reason=_name_who_may(call.method_name, group))
+
+
+def _name_who_may(method: str, group: str) -> str:
+    """Who may do it, and what helps who may not."""
+    if group:
+        return f"{method} is for root and the group {group}: use sudo, or join that group (usermod -aG {group} NAME)"
+    return (
+        f"{method} is for root: use sudo, or let a group do it"
+        " (systemctl edit routed: [Service] Environment=ROUTED_GROUP=NAME)"
+    )
 
 
 async def _settle(result: Any) -> AnnotatedResult:

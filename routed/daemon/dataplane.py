@@ -11,6 +11,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
 
+from routed.daemon.flows import Flows
 from routed.daemon.ipvs import SeldomIpvs
 from routed.daemon.ports import ReadableDump
 from routed.model.change import Drift, Failure, Operation
@@ -76,7 +77,9 @@ class Dataplane(Protocol):
 class Dataplanes:
     """All dataplanes, each to be had by the kinds that it serves."""
 
-    def __init__(self, *dataplanes: Dataplane) -> None:
+    def __init__(self, *dataplanes: Dataplane, flows: Flows | None = None) -> None:
+        """``flows`` are ended that lead to what was removed; None: nothing is done about them."""
+        self.flows = flows
         self.by_kind: Mapping[Kind, Dataplane] = {kind: one for one in dataplanes for kind in one.kinds}
         self.echoing = frozenset(kind for kind, one in self.by_kind.items() if one.has_echo)
         # those that have no events, with the seconds between two looks at them
@@ -102,7 +105,8 @@ def find_dataplanes(kernel: Dataplane, state_dir: Path | None = None, *, may_wri
 
     ``state_dir`` has what is known of ours beside the kernel; who does not write it changes nothing either.
     """
-    return Dataplanes(kernel, SeldomIpvs(state_dir, may_write=may_write, poll_interval=POLL_INTERVAL))
+    ipvs = SeldomIpvs(state_dir, may_write=may_write, poll_interval=POLL_INTERVAL)
+    return Dataplanes(kernel, ipvs, flows=Flows() if may_write else None)
 
 
 class ReadOnly:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from routed.audit import notices
 from routed.core.deployment import (
@@ -22,6 +24,7 @@ from routed.core.deployment import (
     Input,
     Move,
     advance,
+    foretell,
     is_over,
     judge_saved,
 )
@@ -46,10 +49,19 @@ from routed.daemon.voice import Voice
 from routed.daemon.watch import FileWatch
 from routed.model.change import Cause
 from routed.model.documents import ApplyDocument, FilesDocument
-from routed.model.entries import Intent
+from routed.model.entries import LISTS, Intent
+from routed.model.facts import Fact, FactKey
 from routed.model.reasons import FileChanged, Look, RolledBack
 
+if TYPE_CHECKING:  # only files with sources have any
+    from routed.model.members import Snapshot
+
 TRY_AGAIN: Final = 30.0  # seconds until it is tried again to end a trial
+READ_AGAIN: Final = 60.0  # seconds until files are read again that took too long
+REFUSALS: Final = {
+    Input.CONFIRMED: "nothing is on trial that could be confirmed",
+    Input.TRY_ROLL_BACK: "revision {revision} is on trial: keep it (routed confirm) or end it (routed rollback) first",
+}
 
 
 class Deployer:
@@ -66,8 +78,14 @@ class Deployer:
         loop: Loop,
         voice: Voice,
         tell_status: Callable[[], None],
+        find_members: Callable[[Intent, int], Awaitable[Mapping[FactKey, Fact]]],
+        list_members: Callable[[], Mapping[str, Snapshot]],
     ) -> None:
-        """``tell_status`` is called when the sentence for ``systemctl status`` may be another."""
+        """``tell_status`` is called when the sentence for ``systemctl status`` may be another.
+
+        ``find_members`` is called before files come into force, with the number of their revision, and tells who is a
+        member of their sources. ``list_members`` tells who is now, of each source that is kept over a restart.
+        """
         self.reading = start.reading
         self._start = start
         self._files = files
@@ -78,7 +96,10 @@ class Deployer:
         self._loop = loop
         self._voice = voice
         self._tell_status = tell_status
+        self._find_members = find_members
+        self._list_members = list_members
         self._watch: FileWatch | None = None
+        self._is_starting = start.reading.is_too_slow  # are the files still to be put in force that the start is for?
         self._is_loading = asyncio.Lock()  # held while files are put in force, never while they are read
 
     # --- what comes into force --------------------------------------------------------------------------------------
@@ -88,13 +109,17 @@ class Deployer:
         origin = Provenance(time.time(), "start")
         step = self._start.step
         # nobody is there to say --force when a trial is over
-        is_forced = self._start.recorded.is_trial and not step.after.is_trial and step.act is not Act.FILES
+        recorded = self._start.recorded
+        is_forced = recorded.is_trial and not step.after.is_trial and step.act is not Act.FILES
+        if is_forced:
+            self._voice.say(notices.note_trial_over(recorded.revision, step.after.revision))
         request = await self._enforce(
             step, self._start.intent, Cause(None, Look.START), is_forced=is_forced, origin=origin
         )
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
         self._tell_being_written(Reading(None))
+        self._read_again()
         self._await_end_of_trial()
         return request
 
@@ -105,7 +130,7 @@ class Deployer:
 
         ``confirm`` is after how many seconds it undoes itself unless it is confirmed; without it the files say.
         """
-        async with self._take_reading():
+        async with self._foretelling(confirm or self._host.wanted.intent.settings.confirm), self._take_reading():
             intent, keeper = self.reading.intent, self._keeper
             if intent is None:
                 self._reject(self.reading.problems[0].file)
@@ -113,7 +138,8 @@ class Deployer:
             if why := await self._take_protocol(intent):
                 raise Refused(reason=why)
             before, seconds = keeper.deployment, confirm or self._find_trial(intent)
-            step = self._decide(Input.TRIED if seconds else Input.ASKED, Given(intent.digest), seconds, origin, intent)
+            what, given = Input.TRIED if seconds else Input.ASKED, Given(intent.digest, written=intent.written)
+            step = self._decide(what, given, seconds, origin, intent)
             if step.after.is_trial:
                 left = describe_trial(step.after)["seconds"]
                 self._voice.say(notices.note_trial_begun(self._keeper.revision, step.after.base, left, origin.by))
@@ -134,13 +160,21 @@ class Deployer:
         async with self._take_reading():
             if why := await self._take_protocol(intent):
                 raise Refused(reason=why)
-            on_disk = self.reading.intent.digest if self.reading.intent else ""
+            on_disk = self.reading.intent or Intent()
             what = Input.TRY_ROLL_BACK if confirm else Input.ROLL_BACK
-            given = Given(revision.digest, revision.number, on_disk)
+            given = Given(
+                revision.digest,
+                revision.number,
+                on_disk.digest,
+                written=intent.written,
+                on_disk_written=on_disk.written,
+            )
             before, cause = self._keeper.deployment, Cause(None, RolledBack(revision.number))
             step = self._decide(what, given, confirm)
             self._voice.say(notices.note_rolled_back(revision.number, by))
             done = await self._enforce(step, intent, cause, before, is_forced=is_forced)
+            if not confirm and self._keeper.revision == revision.number:
+                self._keeper.mark_confirmed()  # whoever asks for it for good wants it, be it that nobody did before
             self._update_watch()
             return self._conclude(done)
 
@@ -152,6 +186,19 @@ class Deployer:
             self._await_end_of_trial()
             self._voice.say(notices.note_confirmed(self._keeper.revision, by))
             self._tell_status()
+
+    @asynccontextmanager
+    async def _foretelling(self, seconds: float | None) -> AsyncIterator[None]:
+        """Within, files are read that are to be tried for so long: who kills us meanwhile shall find a way back."""
+        async with self._is_loading:
+            before = self._keeper.deployment
+            if seconds and before.revision and not before.is_trial:
+                boot, now = read_boot()
+                self._keeper.foretell(foretell(before, now + seconds, boot))
+        try:
+            yield
+        finally:
+            self._keeper.keep_record()
 
     def _find_trial(self, intent: Intent) -> float | None:
         """For how long these files want to be tried; not where they are in force already."""
@@ -178,7 +225,7 @@ class Deployer:
             given = given._replace(until=now + seconds, boot=boot)
         move = advance(before, what, given)
         if move.act is Act.REFUSE:
-            raise Refused(reason="nothing is on trial that could be confirmed")
+            raise Refused(reason=REFUSALS[what].format(revision=before.revision))
         if what in NEEDS_RECORD:
             try:
                 self._keeper.promise(move.after, intent, origin)
@@ -196,11 +243,12 @@ class Deployer:
                 kept = revisions.list_all()
             except StateError as error:
                 raise Refused(reason=str(error)) from None
-            former = [n for n, digest, *_ in kept if n < deployment.revision and digest != deployment.digest]
+            before = deployment.revision or inf  # that in force could not be kept: then every one is before it
+            former = [n for n, digest, *_ in kept if n < before and digest != deployment.digest]
             if not former:
                 raise Refused(reason="there is no revision before the one in force")
             number = max(former)
-        revision = revisions.read(number)
+        revision = revisions.find(number)
         if revision is None:
             raise Refused(reason=f"there is no revision {number}, or it cannot be read: see routed revisions")
         return revision
@@ -226,9 +274,14 @@ class Deployer:
                 self._reject(reading.problems[0].file)
                 return
             changed, only_prefixes = find_changed_files(self._host.wanted.intent, reading.intent)
-            is_followed = only_prefixes or self._host.wanted.intent.settings.watch != "check"
-            what = judge_saved(deployment, reading.intent.digest, is_followed=is_followed)
-            step = advance(deployment, what, Given(reading.intent.digest, deployment.revision))
+            watch, is_starting = self._host.wanted.intent.settings.watch, self._is_starting
+            self._is_starting = False
+            is_followed = only_prefixes or is_starting or watch != "check"
+            digest, written = reading.intent.digest, reading.intent.written
+            what = judge_saved(deployment, digest, written, is_followed=is_followed)
+            step = advance(deployment, what, Given(digest, deployment.revision, written=written))
+            if step.act is Act.BAR:
+                self._keeper.move_to(step.after)
             if what is Input.SAME and before.problems:
                 self._voice.forget("")
             origin = Provenance(time.time(), f"{changed[0]} changed" if changed else "")
@@ -236,10 +289,34 @@ class Deployer:
                 self._keep(step, reading.intent, origin)
             elif step.act is Act.FILES:
                 if not await self._take_protocol(reading.intent):
+                    if step.after.is_trial and only_prefixes:
+                        step = await self._carry_lists(step, reading.intent)
                     await self._enforce(step, reading.intent, Cause(None, FileChanged(changed[0])), origin=origin)
                     self._update_watch()
             elif what is not Input.SAME:
                 self._voice.say(notices.note_files_changed(changed))
+
+    async def _carry_lists(self, step: Move, intent: Intent) -> Move:
+        """Lists that changed amid a trial are no part of it: what comes back has them too, if it can be read so."""
+        base = self._files.revisions.read(step.after.base)
+        known = set(self._host.wanted.intent.sources)
+        new = {one.path: one for one in intent.sources if one.role in LISTS and one not in known}
+        sources = tuple(new.get(one.path, one) if one.role in LISTS else one for one in base.sources) if base else ()
+        if base is None or sources == base.sources:
+            return step
+        carried = await asyncio.to_thread(self._read_kept, base._replace(sources=sources))
+        if carried is None:
+            return step
+        origin = Provenance(time.time(), f"{next(iter(new))} changed")
+        try:
+            revisions, spared = self._files.revisions, (base.number, self._keeper.revision)
+            number = revisions.save(sources, carried.digest, spared=spared, origin=origin)
+            if members := revisions.load_members(base.number):
+                revisions.save_members(number, members)
+        except StateError as error:
+            self._voice.say(notices.note_state_lost(str(error)))
+            return step
+        return step._replace(after=step.after._replace(base=number))
 
     def note_pass(self, report: Report) -> None:
         """A full pass came to its end. Where nothing failed, what it was made for is verified."""
@@ -249,7 +326,7 @@ class Deployer:
             return  # other files were kept meanwhile, whose turn comes next
         what = Input.FAILED if has_failed(self._host, report) else Input.VERIFIED
         if advance(deployment, what).act is Act.MARK_VERIFIED:
-            self._keeper.mark_verified()
+            self._keeper.mark_verified(self._list_members())
 
     async def end_trial(self) -> None:
         """The time of a trial is over: unless somebody confirmed it, the revision before comes back."""
@@ -259,8 +336,8 @@ class Deployer:
                 self._await_end_of_trial()
                 return
             found = await asyncio.to_thread(self._find_base, advance(before, Input.EXPIRED))
-            if found is None or found[0].digest == before.digest:  # nothing else can be enforced: this stays
-                self._keeper.move_to(Deployment(revision=before.revision, digest=before.digest))
+            if found is None or found[1].after.revision == before.revision:  # no other can be enforced: this stays
+                self._keeper.move_to(Deployment(revision=before.revision, digest=before.digest, written=before.written))
                 self._voice.say(notices.note_trial_over(before.revision, 0))
                 self._tell_status()
                 return
@@ -289,9 +366,10 @@ class Deployer:
 
     async def run_pass(self, intent: Intent, cause: Cause, *, is_forced: bool) -> Request:
         """A full pass that begins with enforcing ``intent``."""
+        told = await self._find_members(intent, self._keeper.revision)
 
         def enforce() -> None:
-            self._host.enforce(intent, time.monotonic())
+            self._host.enforce(intent, time.monotonic(), told)
 
         request = Request(Dirt(everything=cause), enforce, is_forced=is_forced)
         await self._loop.run_pass(request)
@@ -370,8 +448,16 @@ class Deployer:
                     continue
                 before, self.reading = self.reading, found.reading
                 self._tell_being_written(before)
+                self._read_again()
                 yield before
                 return
+
+    def _read_again(self) -> None:
+        """What was given up for its time alone is tried again: nothing else would tell that it can be read by now."""
+        if self.reading.is_too_slow:
+            self._host.timetable.bring_forward(Deadline.READ_AGAIN, time.monotonic() + READ_AGAIN)
+        else:
+            self._host.timetable.cancel(Deadline.READ_AGAIN)
 
     def _tell_being_written(self, before: Reading) -> None:
         if self.reading.being_written != before.being_written:
@@ -384,7 +470,11 @@ class Deployer:
 
     def _update_watch(self) -> None:
         if self._watch is not None:
-            self._watch.update(*self._files.watched(self._host.wanted.intent, self.reading.being_written))
+            intent = self._host.wanted.intent
+            files, folders = self._files.watched(intent, self.reading.being_written)
+            self._watch.update(
+                files | {Path(one) for source in intent.member_sources for one in source.options.watched}, folders
+            )
 
     def _reject(self, file: str) -> None:
         self._voice.say(notices.note_config_rejected(file, [str(problem) for problem in self.reading.problems]))

@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from routed.audit.documents import make_plan_document
+from routed.core import between
 from routed.core.deployment import Given, Input, advance
 from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS
@@ -20,20 +22,22 @@ from routed.core.select import Judgement, choose
 from routed.daemon import peers
 from routed.daemon.dataplane import find_dataplanes
 from routed.daemon.engine import Engine, Request
-from routed.daemon.host import Host
+from routed.daemon.host import NOTHING_TOLD, Host
 from routed.daemon.ledger import Ledger
 from routed.daemon.ownership import Ownership
 from routed.daemon.pauses import PausesFile, take_up
-from routed.daemon.reconcile import NOTHING_ASSUMED, Proposal, Reconciler
+from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.record import RecordFile, read_boot
-from routed.daemon.results import describe_result, has_failed
+from routed.daemon.results import describe_result, find_unresolved, has_failed
 from routed.daemon.revisions import Revisions
+from routed.daemon.status import vocabulary_of
 from routed.daemon.storage import StateError
 from routed.daemon.wanted import Wanted
 from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
+from routed.model.assumption import NOTHING_ASSUMED, Assumptions
 from routed.model.change import Cause
-from routed.model.documents import ApplyDocument
+from routed.model.documents import ApplyDocument, StepDocument, WaitingDocument
 from routed.model.entries import Intent, Selector
 from routed.model.facts import Fact, FactKey, Facts
 from routed.model.objects import AlikeRoutes, Key, Kind, Scope, Standing, Value
@@ -62,26 +66,74 @@ def open_reconciler(
             find_ssh_addresses=peers.find_ssh_addresses,
         )
         reconciler.begin()
+        if intent.member_sources:
+            reconciler.deliver(_ask_sources(intent, state_dir, may_keep=may_write))
+        host.world.expect_no_answers()
         yield reconciler
+
+
+def _ask_sources(intent: Intent, state_dir: Path, *, may_keep: bool) -> dict[FactKey, Fact]:
+    from routed.daemon.memberships import ask_once  # noqa: PLC0415  only files with sources pay for it
+
+    return ask_once(intent, state_dir / "members", may_keep=may_keep)
 
 
 def propose(
     intent: Intent,
     state_dir: Path,
     marks: frozenset[int] = frozenset(),
-    assumed: Mapping[FactKey, Fact] = NOTHING_ASSUMED,
+    assumed: Assumptions = NOTHING_ASSUMED,
+    present: Intent | None = None,
+    told: Mapping[FactKey, Fact] = NOTHING_TOLD,
 ) -> Proposal:
     """What ``apply_once`` would do for this intent, where these protocol numbers mark what is ours until now.
+
+    Where anything is assumed ``present`` is what is in force before it; ``told`` is what a daemon knows.
 
     Of the state only what this user may read is known: see ``find_hidden``. Raises StateError and OSError.
     """
     is_hidden = find_hidden(state_dir) is not None
     displaced = {} if is_hidden else _open_revisions(state_dir).load_displaced()
     former = marks - {intent.settings.protocol}
-    with open_reconciler(intent, former, displaced, state_dir, may_write=False) as reconciler:
+    with open_reconciler(present or intent, former, displaced, state_dir, may_write=False) as reconciler:
         if not is_hidden:
             _pause_again(reconciler, state_dir)
-        return finish(reconciler.propose(intent, assumed))
+        if intent is not (present or intent) and intent.member_sources:
+            told = {**told, **_ask_sources(intent, state_dir, may_keep=False)}
+        return finish(reconciler.propose(intent, assumed, told))
+
+
+def compare(before: Intent, after: Intent, state_dir: Path) -> tuple[list[StepDocument], list[WaitingDocument]]:
+    """What becomes of the objects from one intent to the other on this host as it is, and what then waits that did not.
+
+    Raises OSError.
+    """
+    old, new = _resolve(before, state_dir), _resolve(after, state_dir)
+    waited = {(wait.entry.name, wait.reason) for wait in find_unresolved(old)}
+    waiting = [wait for wait in find_unresolved(new) if (wait.entry.name, wait.reason) not in waited]
+    plan = between.compare(old.wanted.desired, new.wanted.desired)
+    document = make_plan_document(plan, waiting, vocabulary_of(new))
+    return document["steps"], document["waiting"]
+
+
+def _resolve(intent: Intent, state_dir: Path) -> Host:
+    """A host as these files would have it."""
+    with open_reconciler(intent, frozenset(), {}, state_dir, may_write=False) as reconciler:
+        return finish(reconciler.propose(intent)).host
+
+
+def foresee(intent: Intent, state_dir: Path, marks: frozenset[int]) -> Host:
+    """The host as it is known for these files without a daemon. Nothing is compared, and nothing is changed.
+
+    Of checks and members it is not known how they are. Raises StateError and OSError.
+    """
+    former = marks - {intent.settings.protocol}
+    with open_reconciler(intent, former, {}, state_dir, may_write=False) as reconciler:
+        if find_hidden(state_dir) is None:
+            _pause_again(reconciler, state_dir)
+        for _ in reconciler.host.enforce_in_slices(intent, reconciler.clock(), {}):
+            pass
+        return reconciler.host
 
 
 def _pause_again(reconciler: Reconciler, state_dir: Path) -> None:
@@ -117,7 +169,7 @@ def apply_once(
         record = RecordFile(state_dir / REVISIONS)
         recorded = record.load()
         revision = revisions.save(intent.sources, intent.digest, is_trial=recorded.is_trial)
-        record.save(advance(recorded, Input.ASKED, Given(intent.digest, revision)).after)
+        record.save(advance(recorded, Input.ASKED, Given(intent.digest, revision, written=intent.written)).after)
         _pause_again(reconciler, state_dir)
         reconciler.save_displaced = revisions.save_displaced
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from routed.core.desired import scope_of
 from routed.core.dirt import Dirt
 from routed.core.reasons import find_failure
 from routed.core.schedule import PASSES
@@ -26,6 +27,7 @@ from routed.daemon.errand import Errand
 from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.report import BREATH, Aborted, Due, PassStep, Recovered, Report, Resumed, Step, Told
 from routed.daemon.under_way import hearing
+from routed.model.assumption import NOTHING_ASSUMED, Assumptions
 from routed.model.change import Cause
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
@@ -57,7 +59,8 @@ class Inquiry:
     """A plan that somebody waits for: what would putting these files in force do, if this were so?"""
 
     intent: Intent
-    assumed: Mapping[FactKey, Fact] = field(default_factory=dict)
+    assumed: Assumptions = NOTHING_ASSUMED
+    told: Mapping[FactKey, Fact] = field(default_factory=dict)  # what is known already of what these files ask for
     on_over: Callable[[], None] = lambda: None
     proposal: Proposal | None = None
     error: Exception | None = None  # why there is none
@@ -118,10 +121,16 @@ class Engine:
         """Take in every event that waits. Amid a pass, single objects of which they tell are put right at once."""
         heard: list[Step] = []
         try:
+            if not self.is_busy and self.reconciler.host.under_way.ahead:
+                return heard  # the pass that knows of it comes before its echo
+            if not (self.is_busy or self._requests or self._inquiries or self._is_resting):
+                self.reconciler.react(self._not_before)
             self.reconciler.listen()
             if self.is_busy and not self.is_out:
                 heard.extend(self._step_in())
         except Exception as error:  # noqa: BLE001  told, and looked at again, whatever it is
+            if not self.is_busy:
+                self.reconciler.host.under_way.take_ahead()  # no pass asks for it now, and what is told must be heard
             heard.append(self._note_failure(error))
         return heard
 
@@ -182,7 +191,7 @@ class Engine:
                 inquiry.attempts += 1
                 self.began = self.reconciler.clock()
                 self.reconciler.host.under_way.begin()
-                self._proposal = self.reconciler.propose(inquiry.intent, inquiry.assumed)
+                self._proposal = self.reconciler.propose(inquiry.intent, inquiry.assumed, inquiry.told)
             next(self._proposal)
         except StopIteration as end:
             inquiry.proposal = end.value
@@ -233,15 +242,13 @@ class Engine:
     def _begin(self) -> Step | None:
         """Begin what was asked for or is due; of what takes no pass, say what was done."""
         host, now = self.reconciler.host, self.reconciler.clock()
+        if host.under_way.ahead:  # before all else: no other pass could tell of it
+            if dirt := host.schedule.take_keys(now, SINGLE):
+                self._passes = self._settle(dirt, is_forced=False)
+                return None
+            self._look_after_reflex()
         if self._requests:
-            self._request = request = self._requests.popleft()
-            request.dirt.absorb(host.take_dirt())
-            self._dirt = request.dirt
-            if request.is_initial:
-                self._is_initial = True
-                host.world.note_enforcing(now)
-            request.prepare()
-            self._passes = self._settle(request.dirt, is_forced=request.is_forced)
+            self._answer(self._requests.popleft(), now)
             return None
         if self._is_resting or now < self._not_before:
             return None
@@ -258,6 +265,16 @@ class Engine:
         if self.timetable.is_due(now, PASSES):
             self._passes = self._settle(host.schedule.take(now), is_forced=False)
         return None
+
+    def _answer(self, request: Request, now: float) -> None:
+        host, self._request = self.reconciler.host, request
+        request.dirt.absorb(host.take_dirt())
+        self._dirt = request.dirt
+        if request.is_initial:
+            self._is_initial = True
+            host.world.note_enforcing(now)
+        request.prepare()
+        self._passes = self._settle(request.dirt, is_forced=request.is_forced)
 
     def _settle(self, dirt: Dirt, *, is_forced: bool) -> Iterator[PassStep | Recovered]:
         """Passes until nothing is dirty: what one pass adds, the next one may stand on.
@@ -286,6 +303,7 @@ class Engine:
     def _end(self) -> None:
         """The passes under way are over."""
         self._passes = self._errand = None
+        self._look_after_reflex()
         self._dirt = Dirt()
         if not self._is_initial:
             self.reconciler.host.world.note_enforced()
@@ -324,6 +342,12 @@ class Engine:
             self._failures += 1
         host.look_at_everything(Cause(None, Look.FAILED))
         return Aborted(error, is_first=host.world.note_failed_pass(find_failure(error), now))
+
+    def _look_after_reflex(self) -> None:
+        """What a reflex put and no pass asked for is looked at: it may be wrong."""
+        if ahead := self.reconciler.host.under_way.take_ahead():
+            scope = scope_of(ahead.loss.kind, ahead.loss.slot)
+            self.reconciler.host.schedule.dirt.add_scopes([scope], Cause(ahead.loss.port, Look.AGAIN))
 
     def _note_success(self) -> Iterator[Recovered]:
         """Everything was read, and what it asked for was done or has a reason of its own."""

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from routed.core.gateways import find_without_carrier, prefer_first
 from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
-from routed.core.sources import BEHIND, SOURCES, TOLD, expire, list_asked
+from routed.core.sources import BEHIND, DRAIN, MEMBER, RISE, SOURCES, TOLD, expire, list_asked
 from routed.core.timetable import Deadline
 from routed.core.vip import find_way_without_ours, key_of
 from routed.daemon.dataplane import Dataplanes
@@ -24,6 +24,8 @@ from routed.model.objects import AddressMember, Kind, RouteSlot, Standing
 
 T = TypeVar("T")
 
+OF_MEMBERS: Final = frozenset({TOLD, MEMBER})  # news after which the host is as it was
+
 
 class Asking(NamedTuple):
     """Who can be asked, for whom, and when it is."""
@@ -32,6 +34,7 @@ class Asking(NamedTuple):
     dataplanes: Dataplanes
     host: Host
     now: float
+    is_more_asked: bool = False  # is the host as it was, and only more is to be known of it?
 
 
 def gather(
@@ -40,8 +43,9 @@ def gather(
     """Ask again whom these news concern, or everybody; what was not heard otherwise is forgotten. Raises OSError."""
     host.world.look_at(now)
     asked = list_asked(news, host.wanted.needs, is_full=is_full)
+    is_more_asked = not is_full and not set(news) - OF_MEMBERS
     for name in asked:
-        answer = QUESTIONS[name](Asking(kernel, dataplanes, host, now))
+        answer = QUESTIONS[name](Asking(kernel, dataplanes, host, now, is_more_asked))
         value = (yield from answer) if isinstance(answer, Generator) else answer
         host.world.note(**{SOURCES[name].fills: value})
     if is_full:
@@ -95,9 +99,10 @@ def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:
     links = [link.ifindex for link in facts.links.values() if link.is_up]
     wanted = it.host.wanted.needs.gateways
     before = {gateway: where.dev for gateway, where in facts.gateways.items() if where.is_onlink}
-    located = it.kernel.locate_gateways(wanted, own, links, before)
+    kept = {one: facts.gateways[one] for one in wanted & before.keys()} if it.is_more_asked else {}
+    located = it.kernel.locate_gateways(wanted - kept.keys(), own, links, before)
     # a link that was not heard of yet will be news, and then the gateways are asked for again
-    known = {gateway: where for gateway, where in located.items() if where.dev in facts.links}
+    known = kept | {gateway: where for gateway, where in located.items() if where.dev in facts.links}
     elsewhere = [gateway for gateway in wanted if gateway not in known or not known[gateway].is_onlink]
     found = known | find_without_carrier(elsewhere, facts)
     return prefer_first(found, _list_wanted_addresses(it.host), facts)
@@ -137,6 +142,13 @@ def _read_behind(it: Asking) -> frozenset[Behind]:
     return frozenset(found)
 
 
+def _list_rising(it: Asking) -> dict[str, dict[str, float]]:
+    """Since when servers begin slowly, of the entries that time makes something else of."""
+    again, known = it.host.wanted.desired.again, it.host.wanted.desired.resolutions
+    risen = it.host.world.facts.risen
+    return {name: parts for name, parts in risen.items() if name in again or name not in known}
+
+
 def _read_drivers(it: Asking) -> dict[int, str]:
     return it.kernel.read_drivers(it.host.world.facts.links.values())
 
@@ -167,6 +179,8 @@ QUESTIONS: Final[dict[str, Callable[[Asking], Any]]] = {
     "way-without-ours": _find_ways_without_ours,
     "default-routes": _read_default_routes,
     BEHIND: _read_behind,
+    DRAIN: lambda it: it.host.ledger.holds.list_drained(it.now),
+    RISE: _list_rising,
     "driver": _read_drivers,
     "selector": _choose_all,
 }

@@ -18,7 +18,7 @@ from routed.daemon.reading import Reader, Reading
 from routed.daemon.record import RecordFile, read_boot
 from routed.daemon.revisions import Revision, Revisions
 from routed.intent.problems import IntentError
-from routed.model.entries import Intent, Source
+from routed.model.entries import LISTS, Intent, Source
 
 
 class Start(NamedTuple):
@@ -29,6 +29,10 @@ class Start(NamedTuple):
     step: Move  # the deployment that it comes to, and what is to be done
     recorded: Deployment = Deployment()  # as the record on disk has it
     former_protocols: frozenset[int] = frozenset()  # numbers that marked our objects when we last ran
+
+
+class TooSlowError(IntentError):
+    """The files could not be read in time. They may be another time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,8 @@ class Files:
         newest = self.revisions.newest()
         reading = reader.take_answer(find_content_in(newest.sources if newest else ()))
         recorded = self.record.load()
-        digest = reading.intent.digest if reading.intent else None
-        step = begin(recorded, digest, is_over=recorded.is_trial and is_over(recorded, *read_boot()))
+        digest, written = (reading.intent.digest, reading.intent.written) if reading.intent else (None, "")
+        step = begin(recorded, digest, written, is_over=recorded.is_trial and is_over(recorded, *read_boot()))
         start = None
         if step.act is not Act.FILES:
             start = self._find_stand_in(reader, reading, step)
@@ -66,10 +70,10 @@ class Files:
             is_kept = newest is not None and newest.digest == reading.intent.digest
             revision = newest.number if newest and is_kept else 0
             after = step.after if step.act is Act.FILES else Deployment()
-            after = after._replace(revision=revision, digest=reading.intent.digest)
+            after = after._replace(revision=revision, digest=reading.intent.digest, written=reading.intent.written)
             start = Start(reading.intent, reading, Move(after, Act.FILES))
         if start is None:
-            raise IntentError(reading.problems)
+            raise TooSlowError(reading.problems) if reading.is_too_slow else IntentError(reading.problems)
         former = frozenset[int]()
         if newest and newest.digest != start.intent.digest and (before := read_kept(reader, newest)):
             former = frozenset({before.settings.protocol})
@@ -86,7 +90,7 @@ class Files:
         named = self.revisions.read(step.after.revision) if step.act is not Act.BEST else None
         for kept in chain([named] if named else [], self.revisions.rank(step.after.barred)):
             if intent := read_kept(reader, kept):
-                after = step.after._replace(revision=kept.number, digest=intent.digest)
+                after = step.after._replace(revision=kept.number, digest=intent.digest, written=intent.written)
                 return intent, step._replace(after=after)
         return None
 
@@ -112,7 +116,7 @@ def find_content_in(sources: Iterable[Source]) -> Callable[[str], bytes | None]:
 
 
 def find_changed_files(before: Intent, after: Intent) -> tuple[list[str], bool]:
-    """The files that differ between two intents, and whether only prefix files do."""
+    """The files that differ between two intents, and whether only lists do."""
     old, new = set(before.sources), set(after.sources)
     changed: set[Source] = old ^ new
-    return sorted({source.path for source in changed}), all(source.role == "prefixes" for source in changed)
+    return sorted({source.path for source in changed}), all(source.role in LISTS for source in changed)

@@ -20,6 +20,7 @@ from routed.model.entries import (
     Entry,
     How,
     Intent,
+    IpvsSettings,
     Matcher,
     OnConflict,
     Origin,
@@ -30,7 +31,9 @@ from routed.model.entries import (
     Source,
     WhenDown,
 )
+from routed.model.etcd import Endpoint, EtcdSettings, EtcdSource, Format, OnStop, RegisterSpec, Tls
 from routed.model.handover import VERSION, HandoverError, ValueCodec, make_codec
+from routed.model.members import DnsSource, ExecSource, FileSource, MemberSource, SourceType
 from routed.model.prefixes import PrefixSet
 
 PIECE: Final = 500  # entries
@@ -86,7 +89,9 @@ HandoverMessage = ReadFiles | ReadKept | At | StandInWanted | StandIn | Answer |
 _TYPES: Final = (
     ReadFiles, ReadKept, At, StandInWanted, StandIn, Answer, Problem,
     Intent, Settings, Selector, Matcher, How, Source, Origin, PrefixSet, Enforce, OnConflict,
-    Requirement, WhenDown, ProbeWays, Check, CheckType, Target,
+    Requirement, WhenDown, ProbeWays, IpvsSettings, Check, CheckType, Target,
+    EtcdSource, EtcdSettings, Endpoint, Tls, Format, OnStop, RegisterSpec,
+    MemberSource, SourceType, FileSource, ExecSource, DnsSource,
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typing import Final
 from routed.core.health import Health
 from routed.daemon.record import read_boot
 from routed.daemon.storage import DAMAGES, NEW, NewerFormatError, StateError, leave_newer, read_document, replace_file
+from routed.model.agent import read_words
 from routed.model.checks import CheckState, Target
 
 _LOGGER = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ def load_healths(path: Path, now: float) -> Healths:
             target = Target(bytes.fromhex(one["address"]), int(one["port"]))
             held_until, falls = float(one["held_until"]) + shift, tuple(float(fall) + shift for fall in one["falls"])
             health = Health(CheckState(one["state"]), float(one["since"]) + shift, falls=falls, held_until=held_until)
-            health = health._replace(is_poor=bool(one.get("is_poor")))  # what wrote it may not know the word
+            # what wrote it may not know these words
+            health = health._replace(is_poor=bool(one.get("is_poor")), words=_read_words(one.get("words")))
             healths.setdefault(str(one["check"]), {})[target] = health
     except FileNotFoundError:
         pass
@@ -72,4 +74,9 @@ def _encode(name: str, target: Target, health: Health, shift: float) -> dict[str
         "falls": [fall + shift for fall in health.falls],
         "held_until": health.held_until + shift,
         "is_poor": health.is_poor,
+        "words": health.words,
     }
+
+
+def _read_words(kept: object) -> str:
+    return read_words(kept) if kept and isinstance(kept, str) else ""

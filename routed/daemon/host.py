@@ -12,30 +12,44 @@ from the syntax trees that nobody else writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import inf
+from typing import Final, NamedTuple
 
-from routed.core.desired import scope_of
-from routed.core.dirt import Dirt
-from routed.core.entries import find_needs
+from routed.core.desired import ObjectSet, Resolution, scope_of
+from routed.core.dirt import STORM, Dirt
+from routed.core.entries import find_needs, follow_needs
+from routed.core.for_each import find_source
 from routed.core.holds import Subject, Why
+from routed.core.kinds import KINDS
 from routed.core.needs import Needs
-from routed.core.reasons import explain_facts, find_link_change
+from routed.core.reasons import Identify, blame_lost_address, choose_cause, explain_facts, find_link_change
 from routed.core.schedule import Schedule
-from routed.core.sources import TOLD, ask_for, find_changed_facts
+from routed.core.sources import MEMBER, TOLD, ask_for, deliver, find_changed_facts
 from routed.core.timetable import Deadline, Timetable
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.ledger import Ledger
 from routed.daemon.ports import HostKernel
 from routed.daemon.under_way import UnderWay
-from routed.daemon.wanted import Wanted
+from routed.daemon.wanted import Wanted, make_whole
 from routed.daemon.world import World
-from routed.model.change import Cause
+from routed.model.change import Cause, Nature, Want
 from routed.model.entries import Intent
-from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent
+from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent, RequestEvent
 from routed.model.facts import Fact, FactKey, Facts
-from routed.model.objects import Key
-from routed.model.reasons import AddressChange, AddressTurn, Flaw, Look, Reason
+from routed.model.objects import Key, Value
+from routed.model.reasons import Flaw, Look, MembersChanged
+
+NOTHING_TOLD: Final[Mapping[FactKey, Fact]] = {}
+
+
+class Before(NamedTuple):
+    """What was wanted before members made some entries otherwise."""
+
+    names: frozenset[str]  # of these
+    wants: Mapping[Key, Want]  # what they had
 
 
 @dataclass(slots=True)
@@ -70,22 +84,37 @@ class Host:
         self.schedule.watched, self.schedule.follows_addresses = needs.watched, needs.has_addresses
         self.schedule.behind = needs.behind
 
-    def enforce(self, intent: Intent, now: float) -> None:
-        """Put other files in force: everything is resolved anew, and every hold but a pause is let go."""
-        for _ in self.enforce_in_slices(intent, now):
+    def enforce(self, intent: Intent, now: float, told: Mapping[FactKey, Fact] = NOTHING_TOLD) -> None:
+        """Put other files in force: everything is resolved anew, and every hold but a pause is let go.
+
+        ``told`` is what is known already of what they ask for.
+        """
+        for _ in self.enforce_in_slices(intent, now, told):
             pass
 
-    def enforce_in_slices(self, intent: Intent, now: float) -> Iterator[None]:
+    def enforce_in_slices(
+        self, intent: Intent, now: float, told: Mapping[FactKey, Fact] = NOTHING_TOLD
+    ) -> Iterator[None]:
         """The same where others may have their turn between two slices: for a state that nobody else has yet."""
         needs = find_needs(intent)
         facts = ask_for(self.world.facts, needs, now)
+        if told:
+            facts = deliver(facts, told, now)
+        unfolded = self.wanted.unfold(intent, facts)
+        whole = make_whole(intent, unfolded) if unfolded.expansions else intent
+        if unfolded.expansions:
+            needs = find_needs(whole)
+            facts = ask_for(facts, needs, now)
         # first of all: should it fail, nothing of what is wanted has changed
-        other = yield from self.wanted.find_other(intent, facts)
+        other = yield from self.wanted.find_other(whole, facts)
+        names = {entry.name for entry in whole.entries} if facts.risen else set()
+        facts = facts.put(risen={name: one for name, one in facts.risen.items() if name in names})
+        facts, other = self.wanted.begin_slowly(other, replace(facts, moment=now), intent.settings.protocol)
         self.ask_for(intent, needs, facts)
         self.schedule.resync = intent.settings.resync
-        self.ledger.note_enforced([entry.name for entry in intent.entries], now)
+        self.ledger.note_enforced([entry.name for entry in whole.entries], now)
         self.world.forget_all_dumps()
-        yield from self.wanted.enforce(intent, other, facts)
+        yield from self.wanted.enforce(intent, other, facts, unfolded)
 
     # --- what is heard ----------------------------------------------------------------------------------------------
 
@@ -93,26 +122,36 @@ class Host:
         """Take in every event that waits: what it makes dirty, what it tells of the host and of our own changes."""
         events, now, stamps = kernel.read_events(), clock(), dataplanes.stamps(self.wanted.marks)
         facts, desired, schedule, mine = self.world.hear(events), self.wanted.desired, self.schedule, kernel.port
-        is_troubled = bool(self.ledger.troubles)
+        is_waited = bool(self.ledger.troubles or self.wanted.gone)
         for event in events:
-            if is_troubled and isinstance(event, LinkEvent | AddressEvent):
-                self._look_at_others(event, now)
+            if is_waited and isinstance(event, LinkEvent | AddressEvent):
+                self._hear_loss(event, mine, kernel.identify, now)
             schedule.note(event, facts, desired, stamps, mine, now, kernel.identify)
             if isinstance(event, ObjectEvent) and event.port == mine:
                 self.under_way.hear(event)
 
-    def _look_at_others(self, event: LinkEvent | AddressEvent, now: float) -> None:
-        """What stands in place of what is wanted may go with its link or address, of which that need not know."""
+    def hear_requests(self, events: Iterable[RequestEvent], identify: Identify, now: float) -> None:
+        """Take in what others ask for: what it makes dirty."""
+        for event in events:
+            self.schedule.note_request(event, self.wanted.desired, now, identify)
+
+    def _hear_loss(self, event: LinkEvent | AddressEvent, mine: int, identify: Identify, now: float) -> None:
+        """What stands in place of what is wanted may go with its link or address, of which that need not know.
+
+        And what entries that wait came to may have gone with it.
+        """
         facts = self.world.facts
         if isinstance(event, AddressEvent):
-            member, dev, is_loss = event.member, event.member.dev, event.is_removal
-            turn = AddressTurn.REMOVED
-            reason: Reason = AddressChange(turn, member.address, member.prefixlen, facts.name_of(dev))
+            if not event.is_removal:
+                return
+            dev, cause = event.member.dev, blame_lost_address(event, facts, mine, identify)
         else:
-            dev, is_loss = event.link.ifindex, event.is_removal or not event.link.is_up
-            reason = find_link_change(facts.links.get(dev), None if event.is_removal else event.link)
-        if is_loss:
-            self.schedule.look_behind(self.ledger.find_scopes_of_others(dev), Cause(KERNEL, reason), now)
+            if event.link.is_up and not event.is_removal:
+                return
+            dev = event.link.ifindex
+            cause = Cause(KERNEL, find_link_change(facts.links.get(dev), None if event.is_removal else event.link))
+        self.schedule.look_behind(self.ledger.find_scopes_of_others(dev), cause, now)
+        self.wanted.hear_loss(dev, event, cause)
 
     def deliver(self, told: Mapping[FactKey, Fact], now: float) -> None:
         """A source told this: who reads it is resolved again, unless it is what was told before."""
@@ -120,9 +159,65 @@ class Host:
             self.ask_again(TOLD)
             self.timetable.bring_forward(Deadline.QUESTION, now)
 
+    def follow_members(self, dirt: Dirt, now: float) -> None:
+        """Take in who is a member now, and ask the host what the entries need to know that this makes."""
+        moved = self.wanted.follow_members(self.world.facts) if self.wanted.unfolded.expansions else []
+        if not moved:
+            return
+        others = [entry for one in moved for entry in (one.before, one.after) if entry is not None]
+        needs = follow_needs(self.wanted.needs, self.wanted.find_whole, len(self.wanted.desired.resolutions), others)
+        if needs != self.wanted.needs:
+            self.ask_for(self.wanted.intent, needs, ask_for(self.world.facts, needs, now))
+            dirt.sources |= {MEMBER}
+        self.ledger.note_moved(moved, now)
+
+    def _resolve_moved(self, dirt: Dirt) -> None:
+        """Put what members make otherwise in place of what they made."""
+        noted = (dirt.scopes, self.schedule.dirt.scopes)
+        before = Before(frozenset(self.wanted.moved), self.wanted.find_wants(self.wanted.moved))
+        for former, found in self.wanted.resolve_moved(self.world.facts):
+            now = self._begin_slowly(found) if found else None
+            cause = Cause(None, MembersChanged(find_source(former.entry, self.wanted.unfolded.expansions)))
+            why = self.wanted.replace(former, now, cause, noted) if now else cause
+            for group in (*former.sets, *(now.sets if now else ())):
+                self._look_at_group(dirt, group, why, before)
+
+    def _look_at_group(self, dirt: Dirt, group: ObjectSet, cause: Cause, before: Before) -> None:
+        """Objects that members made otherwise are to be compared.
+
+        What stood under a key was seen, and of a change the kernel would have told: so it is known where it was in
+        order. Where nothing was wanted the kernel refuses to put something in the place of another. A dump shows all
+        the rest.
+        """
+        kind, slot, members = group.kind, group.slot, tuple(islice(group.members, STORM + 1))
+        scope = scope_of(kind, slot)
+        self.world.forget_dumps([scope])
+        standing = {member: self._find_standing(Key(kind, slot, member), before) for member in members}
+        is_known = KINDS[kind].is_followed and self.world.find_unread(kind, slot) is None
+        if len(members) > STORM or not is_known or None in standing.values() or scope in self.ledger.postponed:
+            dirt.add_scopes([scope], cause)
+            return
+        for member, values in standing.items():
+            assert values is not None
+            key = Key(kind, slot, member)  # of which an event may have told since
+            heard = self.schedule.dirt.keys.get(key, dirt.keys.get(key, values))
+            dirt.add_keys(kind, slot, (member,), heard, cause)
+
+    def _find_standing(self, key: Key, before: Before) -> tuple[Value, ...] | None:
+        """All that stands under a key; None where that is not known."""
+        want, now = before.wants.get(key), self.wanted.desired.get(key)
+        if want is None and now is not None and now.entry.name not in before.names:
+            want = now
+        if key in self.ledger.troubles or (want and (want.value is None or want.also)):
+            return None
+        return (want.value,) if want else ()
+
     def resolve_changed(self, dirt: Dirt) -> None:
         """Resolve again the entries that read a changed fact or whose time has come; make dirty where they lead."""
-        facts, wanted = self.world.facts, self.wanted
+        wanted = self.wanted
+        if wanted.moved:
+            self._resolve_moved(dirt)
+        facts = self.world.facts
         before = wanted.note_resolved(facts)
         changed = find_changed_facts(before, facts) if facts.revision != before.revision else set()
         due = {name for name, moment in wanted.desired.again.items() if moment <= facts.moment}
@@ -130,8 +225,10 @@ class Host:
             return
         cause = explain_facts(changed, before, facts) if changed else Cause(None, Look.TIME)
         noted = (dirt.scopes, self.schedule.dirt.scopes)
-        for former, now in wanted.resolve_again(due, changed, facts):
-            why = wanted.replace(former, now, cause, noted)
+        refused = self._list_refused()
+        for former, found in wanted.resolve_again(due, changed, facts):
+            now = self._begin_slowly(found)
+            why = wanted.replace(former, now, cause, noted, refused.get(now.entry.name, ()))
             scopes = [scope_of(group.kind, group.slot) for group in (*former.sets, *now.sets)]
             self.world.forget_dumps(scopes)
             dirt.add_scopes(scopes, why)
@@ -144,8 +241,24 @@ class Host:
             if hold.why is Why.WAITING
             or (hold.why is Why.FAILED and hold.reason is not Flaw.DUPLICATE and self._reads(subject, changed))
         ]
-        holds.let_go(again)
         self.make_dirty(dirt, again, cause)
+        holds.let_go(again)
+
+    def _begin_slowly(self, found: Resolution) -> Resolution:
+        """The same, where what begins its work does so slowly, which is noted."""
+        after, [slow] = self.wanted.begin_slowly([found], self.world.facts, self.wanted.intent.settings.protocol)
+        if after is not self.world.facts:
+            self.world.note(risen=after.risen)
+        return slow
+
+    def _list_refused(self) -> dict[str, list[Cause]]:
+        """Why the objects of each entry had gone that could not be put back until now."""
+        refused: dict[str, list[Cause]] = {}
+        for subject, hold in self.ledger.holds.active.items():
+            want = self.wanted.desired.get(subject) if hold.cause and isinstance(subject, Key) else None
+            if want is not None and hold.cause is not None:
+                refused.setdefault(want.entry.name, []).append(hold.cause)
+        return refused
 
     def _reads(self, subject: Subject, changed: set[FactKey]) -> bool:
         """Did something change that the entry of this object stands on?"""
@@ -156,14 +269,20 @@ class Host:
     # --- what is to be looked at ------------------------------------------------------------------------------------
 
     def make_dirty(self, dirt: Dirt, subjects: Iterable[Subject], cause: Cause) -> None:
-        """Look again where these objects or entries live, and where surplus waits for them."""
-        resolutions = self.wanted.desired.resolutions
+        """Look again where these objects or entries live, and where surplus waits for them.
+
+        What could not be put back is not there for another cause than that for which it is tried again.
+        """
+        resolutions, active = self.wanted.desired.resolutions, self.ledger.holds.active
         for subject in subjects:
             dirt.add_scopes(self.ledger.postponed, cause)
             if isinstance(subject, Key):
                 dirt.add_scopes([scope_of(subject.kind, subject.slot)], cause)
+                known = active[subject].cause if subject in active else None
+                if known and choose_cause(cause, known, Nature.MISSING) is known:
+                    dirt.note_cause(subject.kind, subject.slot, (subject.member,), known)
             elif subject in resolutions:
-                sets = resolutions[subject].sets
+                sets = [group for name in self.wanted.list_with_parts(subject) for group in resolutions[name].sets]
                 dirt.add_scopes((scope_of(group.kind, group.slot) for group in sets), cause)
             elif not subject:
                 dirt.everything = dirt.everything or cause
@@ -182,21 +301,31 @@ class Host:
         return taken
 
     def await_reach(self) -> None:
-        """Listen for new on-link routes while an entry waits for a gateway."""
-        waiting = (one.reads for one in self.wanted.desired.resolutions.values() if one.waiting)
-        self.schedule.is_reach_awaited = any(key.what == "gateway" for reads in waiting for key in reads)
+        """Listen for new on-link routes while an entry waits for a gateway, or is withheld for want of one."""
+        desired = self.wanted.desired
+        noted = (desired.resolutions[name] for name in desired.notable)
+        awaited = (one.reads for one in noted if one.waiting or one.withheld)
+        gateways = {key.which for reads in awaited for key in reads if key.what == "gateway"}
+        known = self.world.facts.gateways
+        self.schedule.is_reach_awaited = not all(one in known and known[one].is_onlink for one in gateways)
 
     def plan_polls(self, polled: Sequence[tuple[str, bool, float]], now: float, *, is_all_read: bool) -> None:
         """When these have to be read again: a name, whether anything is wanted of it, and an interval in seconds.
 
-        Of each the interval begins where it was read.
+        Of each the interval begins where it was read; a shorter one than before begins now.
         """
         polls = self.schedule.polls
         for name, is_wanted, interval in polled:
             if not is_wanted:
                 polls.pop(name, None)
-            elif is_all_read or name not in polls:
+            elif is_all_read or polls.get(name, inf) > now + interval:
                 polls[name] = now + interval
+        self.schedule.arm_polls()
+
+    def hasten_poll(self, name: str, moment: float) -> None:
+        """This dataplane has to be read again by then."""
+        polls = self.schedule.polls
+        polls[name] = min(moment, polls.get(name, moment))
         self.schedule.arm_polls()
 
     # --- what a pass has shown --------------------------------------------------------------------------------------
@@ -210,3 +339,13 @@ class Host:
         self.ledger.note_established(self.wanted.find_lifelines(self.world.facts.ssh_peers))
         if self.wanted.new_entries:
             self.wanted.note_in_force({one.trouble.entry for one in self.ledger.troubles})
+
+    def note_keys_in_order(self, keys: Collection[Key]) -> None:
+        """The same of the entries of which these are all that there is."""
+        desired, new = self.wanted.desired, self.wanted.new_entries
+        wants = (desired.get(key) for key in keys)
+        names = {want.entry.name for want in wants if want is not None and want.entry.name in new}
+        whole = {name for name in names if desired.resolutions[name].count_objects() <= len(keys)}
+        seen = {name for name in whole if all(key in keys for key in desired.keys_of(name))}
+        if seen:
+            self.wanted.note_in_force({one.trouble.entry for one in self.ledger.troubles}, seen)

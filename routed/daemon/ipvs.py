@@ -14,7 +14,7 @@ from routed.kernel.stamp import stamp_by_number
 from routed.model.change import Drift, Failure, Operation
 from routed.model.ipvs import ServerMember, ServerSlot, Traffic
 from routed.model.lifetime import Lifetime
-from routed.model.objects import Kind, Member, Scope, Slot, Value
+from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
 from routed.model.owner import Marks, Stamp
 
 if TYPE_CHECKING:  # imported when it is needed
@@ -27,7 +27,7 @@ class SeldomIpvs:
     """Answers ``dataplane.Dataplane`` by ``kernel.ipvs``, once it is needed. Without a state folder nothing is ours."""
 
     name: Final = "ipvs"
-    kinds: Final = (Kind.SERVICE, Kind.SERVER)
+    kinds: Final = (Kind.SERVICE, Kind.SERVER, Kind.TIMEOUT)
     has_echo: Final = False
 
     def __init__(
@@ -56,6 +56,15 @@ class SeldomIpvs:
         file = ClaimsFile(self._state_dir)
         return Ipvs(file if self._may_write else SeenClaims(file))
 
+    def suspect(self, key: Key | None) -> None:
+        """Whatever it looks like, read the service of this object, or all of them, at the next look."""
+        self.opened.suspect(key)
+
+    def follow_family(self, tell: Callable[[int], None]) -> None:
+        """Tell of the id of the genl family, now and whenever it is another one; 0 for not known."""
+        self.opened.on_family = tell
+        tell(self.opened.family)
+
     def read_dump(self, scope: Scope) -> Generator[None, None, ReadableDump]:
         """As ``Dataplane`` says; so do all."""
         return self.opened.read_dump(scope)
@@ -68,8 +77,8 @@ class SeldomIpvs:
         return self.opened.apply(operation)
 
     def find_owned(self, kind: Kind, families: Iterable[int], marks: Marks) -> Iterable[Scope]:
-        """Nothing is ours before anything was claimed."""
-        is_claimed = self._state_dir is not None and (self._state_dir / CLAIMS).exists()
+        """Nothing is ours before anything was claimed; what may not be looked at may be there, and a dump says why."""
+        is_claimed = self._state_dir is not None and _may_exist(self._state_dir / CLAIMS)
         return self.opened.find_owned(kind, families, marks) if is_claimed or self._opened else ()
 
     def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
@@ -87,3 +96,10 @@ class SeldomIpvs:
         self, scope: Scope, slot: Slot, members: Collection[Member]
     ) -> Mapping[Member, Lifetime]:
         return self.opened.read_lifetimes(scope, slot, members)
+
+
+def _may_exist(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return True

@@ -10,21 +10,30 @@ Here must never live: what is in force next, or how anything is written (``revis
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
 
 from routed.audit import notices
 from routed.audit.records import Record
 from routed.core.deployment import Deployment
+from routed.daemon.drains import DrainsFile, KeptDrains
 from routed.daemon.host import Host
 from routed.daemon.ownership import Ownership
 from routed.daemon.pauses import PausesFile, list_kept, take_up
 from routed.daemon.record import RecordFile, read_boot
 from routed.daemon.revisions import UNTOLD, Provenance, Revisions
 from routed.daemon.storage import StateError, told_as_state_error
+from routed.model.drain import Drain
 from routed.model.entries import Intent
 from routed.model.objects import Key, Value
 from routed.model.reasons import LeftAlone
+
+if TYPE_CHECKING:  # only files with sources have any
+    from routed.model.members import Snapshot
+
+NOBODY: Final[Mapping[str, Snapshot]] = {}  # is a member of any source
+Moments = Mapping[str, Mapping[str, float]]  # entry → part → when it came
 
 
 class Keeper:
@@ -50,13 +59,16 @@ class Keeper:
         self._revisions = revisions
         self._record = record
         self._pauses = pauses
+        self._drains = DrainsFile(ownership.state_dir)
         self._recorded: Deployment | None = recorded.record
         self._ownership = ownership
         self._host = host
         self._say = say
         self._on_lost = on_lost
         self._lost: dict[str, str] = {}  # what could not be kept → why
-        self._verified = 0  # the last revision that was marked
+        self._origin = UNTOLD  # of what is enforced: it may have to be kept again
+        self._verified = 0  # the last revision that was marked …
+        self._members: Mapping[str, Snapshot] = NOBODY  # … and with whom
         self._knows_displaced = False
         self._knows_pauses = False
 
@@ -86,9 +98,19 @@ class Keeper:
             number = self._revisions.save(intent.sources, intent.digest, is_trial=True, spared=spared, origin=origin)
             after = after._replace(revision=number)
         self._record.save(after.record)
-        self._recorded = after.record
+        self._recorded, self._origin = after.record, origin
         self.deployment = after
         self._judge_surplus()
+
+    def foretell(self, deployment: Deployment) -> None:
+        """Have a restart begin with this one, should there be one before the next word about the record."""
+        with suppress(StateError):  # then the word that has to be kept is refused
+            self._record.save(deployment.record)
+            self._recorded = deployment.record
+
+    def keep_record(self) -> None:
+        """Have a restart begin with what is enforced."""
+        self._keep_record()
 
     def save_revision(self, intent: Intent, origin: Provenance = UNTOLD, *, is_trial: bool = False) -> int:
         """Keep the files. Returns their number, 0 where that failed.
@@ -96,6 +118,7 @@ class Keeper:
         Before the pass: it may displace something, which the revision has to remember.
         """
         spared = (self.deployment.base, self.deployment.revision)
+        self._origin = origin
         self.deployment = self.deployment._replace(revision=0)  # unless it is kept, it has no number
         with self._keeping("revision"):
             number = self._revisions.save(
@@ -104,16 +127,23 @@ class Keeper:
             self.deployment = self.deployment._replace(revision=number)
         return self.revision
 
-    def mark_verified(self) -> None:
-        """Remember that a full pass over what is enforced came to its end, and nothing failed."""
-        if not self.revision or self._verified == self.revision:
+    def mark_verified(self, members: Mapping[str, Snapshot] = NOBODY) -> None:
+        """Remember that a full pass over what is enforced came to its end, and nothing failed, with these members."""
+        if not self.revision or (self._verified, self._members) == (self.revision, members):
             return
         try:
+            if members:
+                self._save_members(members)
             self._revisions.mark_verified(self.revision)
         except StateError as error:  # a restart knows what is in force all the same; the next full pass tries again
             self._say(notices.note_state_lost(str(error)))
         else:
-            self._verified = self.revision
+            self._verified, self._members = self.revision, members
+
+    def _save_members(self, members: Mapping[str, Snapshot]) -> None:
+        from routed.members.document import format_document  # noqa: PLC0415  only files with sources pay for it
+
+        self._revisions.save_members(self.revision, {name: format_document(name, one) for name, one in members.items()})
 
     def mark_confirmed(self) -> None:
         """Remember that somebody wants to keep what is enforced."""
@@ -155,6 +185,22 @@ class Keeper:
                 boot, booted = read_boot()
             self._pauses.save(list_kept(self._host.ledger.holds, booted - now), boot)
 
+    def load_drains(self, now: float) -> None:
+        """Learn since when servers drain, or begin slowly."""
+        with self._keeping("drains"):
+            with told_as_state_error("since when servers drain is not known"):
+                boot, booted = read_boot()
+            kept = self._drains.load(boot)
+            self._host.ledger.note_drains(kept.drains)
+            self._host.world.note(risen=_shift(kept.risen, now - booted))
+
+    def save_drains(self, drains: Mapping[Key, Drain], risen: Moments) -> None:
+        """Keep since when servers drain, or begin slowly. A restart begins anew with those that could not be kept."""
+        with self._keeping("drains"):
+            with told_as_state_error("since when servers drain cannot be kept"):
+                boot, booted = read_boot()
+            self._drains.save(KeptDrains(drains, _shift(risen, booted - time.monotonic())), boot)
+
     def save_displaced(self, displaced: dict[Key, Value]) -> None:
         """Keep what our objects displaced; never in place of a list that could not be read."""
         if not self._knows_displaced:
@@ -168,13 +214,16 @@ class Keeper:
         self.keep_marks()
         if "pauses" in self._lost:
             self.save_pauses(time.monotonic())
+        if "drains" in self._lost:
+            self.save_drains(self._host.ledger.drains, self._host.world.facts.risen)
         if not self._knows_displaced:
             self.load_displaced()
         if not self.deployment.is_as_wanted:
             return
         if not self._revisions.has(self.revision):
             self._recorded = None
-            self.move_to(self.deployment._replace(revision=self.save_revision(intent)))
+            number = self.save_revision(intent, self._origin, is_trial=self.deployment.is_trial)
+            self.move_to(self.deployment._replace(revision=number))
             if self._host.ledger.displaced and self.revision:
                 self.save_displaced(self._host.ledger.displaced)
         elif "displaced" in self._lost:
@@ -209,3 +258,8 @@ class Keeper:
         else:
             if self._lost.pop(what, "") and not self._lost:
                 self._say(notices.note_state_kept(self.revision))
+
+
+def _shift(moments: Moments, by: float) -> dict[str, dict[str, float]]:
+    """The same by another clock, which is so far ahead."""
+    return {entry: {part: since + by for part, since in parts.items()} for entry, parts in moments.items()}

@@ -1,7 +1,8 @@
 """What became of what is wanted: what is held, what is not in sync and since when, what was displaced.
 
 Only the methods here write these fields. What an outcome means for them is decided in ``aftermath``. ``displaced`` is
-all of the state that cannot be built again from the files and the kernel: the revisions keep it on disk.
+state that cannot be built again from the files and the kernel: the revisions keep it on disk. So are ``drains``, whose
+beginnings ``drains`` keeps there.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Final
 
 from routed.core.announce import Announcements
 from routed.core.desired import scope_of
+from routed.core.for_each import Moved
 from routed.core.holds import Holds, Why
 from routed.core.kinds import KINDS
 from routed.core.timetable import Timetable
 from routed.core.troubles import State, Trouble, Troubled, Troubles
 from routed.model.change import Cause
+from routed.model.drain import Drain
 from routed.model.objects import Key, Scope, Slot, Value
 from routed.model.reasons import Reason, is_same
 
@@ -36,6 +39,7 @@ class Ledger:
     turns: dict[tuple[str, Slot], int] = field(default_factory=dict)  # where to go on asking in a large set
     since: dict[str, float] = field(default_factory=dict)  # entry → when it came into sync or was first seen
     displaced: dict[Key, Value] = field(default_factory=dict)  # what our objects took the place of
+    drains: dict[Key, Drain] = field(default_factory=dict)  # servers that leave, until nothing is connected
     established: set[Key] = field(default_factory=set)  # lifelines that were ours before
     postponed: set[Scope] = field(default_factory=set)  # where surplus stays until what failed is tried again
 
@@ -45,6 +49,7 @@ class Ledger:
             self.holds.copy(),
             since=dict(self.since),
             displaced=dict(self.displaced),
+            drains=dict(self.drains),
             shadowed=dict(self.shadowed),
             established=set(self.established),
             postponed=set(self.postponed),
@@ -59,6 +64,14 @@ class Ledger:
         self.holds.release([Why.FAILED, Why.WAITING, Why.FIGHT, Why.YIELDED])
         self.since = {name: self.since.get(name, now) for name in names}
 
+    def note_moved(self, moved: Iterable[Moved], now: float) -> None:
+        """Entries that members make came, went, or are others."""
+        for before, after, _ in moved:
+            if after is not None:
+                self.since.setdefault(after.name, now)
+            elif before is not None:
+                self.since.pop(before.name, None)
+
     def note_displaced(self, taken: Mapping[Key, Value]) -> bool:
         """Objects of ours take the place of these. Returns whether there is one that was not known."""
         new = {key: value for key, value in taken.items() if key not in self.displaced}
@@ -69,6 +82,12 @@ class Ledger:
         """Why the place of an object is left to somebody else; None where it is not."""
         trouble = self.troubles.get(key)
         return trouble.reason if trouble and trouble.state is State.CONFLICT else None
+
+    def note_drains(self, drains: Mapping[Key, Drain]) -> bool:
+        """These servers leave, and no others. Returns whether that is news."""
+        is_news = drains != self.drains
+        self.drains = dict(drains)
+        return is_news
 
     def take_up_displaced(self, kept: Mapping[Key, Value]) -> None:
         """These were displaced when we last ran."""

@@ -67,6 +67,7 @@ def guard_lifelines(
         is_wanted,
         lambda operation, member: find_line(host, operation, member),
         lambda key: key in limits.contacted,
+        lambda name: link.ifindex if (link := host.world.facts.link_named(name)) else 0,
     )
     sessions = yield from _find_sessions(kernel, plan, rules, limits)
     lived = [*(Lived(peer, Lifeline.SESSION, flow) for peer, flow in sessions), *_find_others(host)]

@@ -1,4 +1,4 @@
-"""The listening end of the control socket: its file, and whoever connects.
+"""The listening end of the control socket: its file, and whoever connects; and what other listening ends share with it.
 
 Two things befall it that are nobody's fault here: the process runs out of descriptors, and somebody removes its file.
 It survives both. Here must never live: who may come in, and what is said to them.
@@ -28,53 +28,23 @@ class ControlError(Exception):
     """The socket cannot be made; its text is a sentence for a person."""
 
 
-class Listener:
-    """A Unix socket at a path. Made inside the asyncio loop; raises ControlError."""
+class Acceptor:
+    """Lets in whoever connects to a socket, inside the asyncio loop. ``name`` is what messages call it."""
 
-    def __init__(self, path: Path, on_client: Callable[[socket.socket], None]) -> None:
-        self._path = path
+    def __init__(self, listening: socket.socket, on_client: Callable[[socket.socket], None], name: str) -> None:
+        """Raises OSError."""
+        self._socket = listening
         self._on_client = on_client
+        self._name = name
         self._loop = asyncio.get_running_loop()
         self._seldom = Seldom()
         self._timer: asyncio.TimerHandle | None = None
-        self._socket = bind(path)
-        self._identity = _identify(path)
-        self._listen()
-
-    def ensure(self) -> None:
-        """Bind anew where the file at the path is not this socket any more, but not in place of one that is served."""
-        if _identify(self._path) == self._identity:
-            return
-        try:
-            self._renew()
-        except ControlError as error:
-            if self._seldom.is_due(str(error)):
-                _LOGGER.warning("%s; until it can be made again, no command reaches this daemon", error)
-        else:
-            _LOGGER.warning("the control socket %s was gone; it was made again", self._path)
+        listening.setblocking(False)
+        listening.listen(BACKLOG)
+        self._loop.add_reader(listening, self._accept)
 
     def close(self) -> None:
-        """Accept nobody any more, and remove the file."""
-        self._stop()
-        if _identify(self._path) == self._identity:
-            with suppress(OSError):
-                self._path.unlink()
-
-    def _renew(self) -> None:
-        if _is_served(self._path):
-            raise ControlError(f"another process serves the control socket {self._path}")
-        renewed = bind(self._path)
-        self._stop()
-        self._socket = renewed
-        self._identity = _identify(self._path)
-        self._listen()
-
-    def _listen(self) -> None:
-        self._socket.setblocking(False)
-        self._socket.listen(BACKLOG)
-        self._loop.add_reader(self._socket, self._accept)
-
-    def _stop(self) -> None:
+        """Accept nobody any more."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
@@ -98,8 +68,50 @@ class Listener:
         self._timer = self._loop.call_later(REST, self._loop.add_reader, self._socket, self._accept)
         if self._seldom.is_due(error.errno):
             _LOGGER.warning(
-                "no client of the control socket can be let in (%s): they wait until it is over", error.strerror
+                "no client of %s can be let in (%s): they wait until it is over", self._name, error.strerror
             )
+
+
+class Listener:
+    """A Unix socket at a path. Made inside the asyncio loop; raises ControlError."""
+
+    def __init__(self, path: Path, on_client: Callable[[socket.socket], None]) -> None:
+        self._path = path
+        self._on_client = on_client
+        self._seldom = Seldom()
+        bound = bind(path)
+        self._identity = _identify(path)
+        self._acceptor = self._accept_at(bound)
+
+    def ensure(self) -> None:
+        """Bind anew where the file at the path is not this socket any more, but not in place of one that is served."""
+        if _identify(self._path) == self._identity:
+            return
+        try:
+            self._renew()
+        except ControlError as error:
+            if self._seldom.is_due(str(error)):
+                _LOGGER.warning("%s; until it can be made again, no command reaches this daemon", error)
+        else:
+            _LOGGER.warning("the control socket %s was gone; it was made again", self._path)
+
+    def close(self) -> None:
+        """Accept nobody any more, and remove the file."""
+        self._acceptor.close()
+        if _identify(self._path) == self._identity:
+            with suppress(OSError):
+                self._path.unlink()
+
+    def _renew(self) -> None:
+        if _is_served(self._path):
+            raise ControlError(f"another process serves the control socket {self._path}")
+        renewed = bind(self._path)
+        self._acceptor.close()
+        self._identity = _identify(self._path)
+        self._acceptor = self._accept_at(renewed)
+
+    def _accept_at(self, listening: socket.socket) -> Acceptor:
+        return Acceptor(listening, self._on_client, "the control socket")
 
 
 def bind(path: Path) -> socket.socket:

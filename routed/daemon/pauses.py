@@ -16,15 +16,10 @@ from typing import Any, Final, NamedTuple
 
 from routed.core.holds import Holds
 from routed.daemon.storage import (
-    DAMAGES,
     NEW,
-    NewerFormatError,
-    StateError,
-    describe_damage,
     flush_folder,
-    is_passing,
     leave_newer,
-    read_document,
+    load_kept,
     replace_file,
     told_as_state_error,
 )
@@ -44,6 +39,7 @@ class KeptPause(NamedTuple):
     words: str = ""  # why, as the operator says
     author: str = ""
     ruling: bool | None = None  # of a check: what it counts as
+    is_drain: bool = False  # of a server: it gets no new connections
 
 
 class KeptPauses(NamedTuple):
@@ -66,18 +62,14 @@ class PausesFile:
 
         Raises StateError where it cannot be read just now: then nothing may take its place.
         """
-        try:
-            return _decode(read_document(self._path.read_bytes(), VERSION), boot)
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except NewerFormatError as error:
-            self._complain(f"{self._path} says nothing to us and is left alone: {error}")
-        except DAMAGES as error:
-            what = f"what was paused is not known, {self._path}"
-            if is_passing(error):
-                raise StateError(f"{what} cannot be read: {describe_damage(error)}") from None
-            self._complain(f"{what} is damaged: {describe_damage(error)}")
-        return KeptPauses()
+        kept = load_kept(
+            self._path,
+            VERSION,
+            lambda document: _decode(document, boot),
+            "what was paused is not known",
+            self._complain,
+        )
+        return KeptPauses() if kept is None else kept
 
     def save(self, kept: KeptPauses, boot: str) -> None:
         """Keep these, and no others. Raises StateError, and then what was kept before is still there."""
@@ -97,7 +89,13 @@ def list_kept(holds: Holds, shift: float) -> KeptPauses:
     """What there is to keep. ``shift`` is how far CLOCK_BOOTTIME is ahead of the clock of the holds."""
     pauses = tuple(
         KeptPause(
-            entry, hold.since + shift, hold.until + shift, hold.reason.words, hold.reason.author, hold.reason.ruling
+            entry,
+            hold.since + shift,
+            hold.until + shift,
+            hold.reason.words,
+            hold.reason.author,
+            hold.reason.ruling,
+            hold.reason.is_drain,
         )
         for entry, hold in holds.list_pauses().items()
         if isinstance(hold.reason, Paused)
@@ -110,7 +108,8 @@ def take_up(kept: KeptPauses, holds: Holds, now: float, booted: float) -> list[s
     for pause in kept.pauses:
         if pause.until > booted:
             until, since = (now + moment - booted for moment in (pause.until, pause.since))
-            holds.pause(pause.subject, pause.words, until, since, pause.author, ruling=pause.ruling)
+            how, is_drain = pause.ruling, pause.is_drain
+            holds.pause(pause.subject, pause.words, until, since, pause.author, ruling=how, is_drain=is_drain)
     holds.spare(kept.spared)
     return [pause.subject for pause in kept.pauses if pause.until <= booted]
 
@@ -132,6 +131,7 @@ def _decode(document: dict[str, Any], boot: str) -> KeptPauses:
             words=str(one["words"]),
             author=str(one["author"]),
             ruling=one.get("ruling"),  # who wrote this file may not have known it
+            is_drain=bool(one.get("is_drain")),  # likewise
         )
         for one in document["pauses"]
     )

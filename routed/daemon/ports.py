@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from routed.model.events import Event, Interest
+from routed.model.change import Failure
+from routed.model.events import Event, Interest, Loss
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
+from routed.model.link_sysctls import LinkSysctls
 from routed.model.lookup import Decision, Question
 from routed.model.objects import AddressMember, Chunk, Standing
 from routed.model.process import Process
@@ -81,6 +83,9 @@ class HostKernel(Protocol):
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         """The drivers of these links, by ifindex."""
 
+    def read_link_sysctls(self, links: Iterable[Link]) -> dict[int, LinkSysctls]:
+        """The sysctls of these links by which the kernel lets other things happen, by ifindex."""
+
     def announce(self, link: Link, address: bytes) -> None:
         """Tell the neighbours on this link that ``address`` is here. Raises OSError."""
 
@@ -96,5 +101,28 @@ class HostKernel(Protocol):
     def identify(self, port: int) -> Process | None:
         """Who is behind the port id of an event, as far as it can be told quickly."""
 
+    def glance(self, port: int, /) -> None:
+        """Take what tells who is behind a port id, to be read by ``identify`` next."""
+
+    def find_loss(self) -> Loss | None:
+        """The object that went, if that is the only event that waits; it goes on waiting."""
+
+    def put_back(self, loss: Loss) -> tuple[Failure, ...]:
+        """Put again what ``find_loss`` found, as an addition; ``read_events`` gives that event alone then."""
+
     def read_events(self) -> list[Event]:
         """All events that wait, without blocking."""
+
+
+class WithoutEvents:
+    """What of a kernel nobody needs who hears no events: there is nothing that a reflex could act on."""
+
+    def glance(self, _port: int, /) -> None:
+        """Nobody is looked at."""
+
+    def find_loss(self) -> Loss | None:
+        """None, as there are no events."""
+
+    def put_back(self, loss: Loss) -> tuple[Failure, ...]:
+        """To ask for it is a defect."""
+        raise AssertionError(f"nobody was told of {loss}")

@@ -1,7 +1,7 @@
 """The prober: asks the questions of the checks that entries require, and delivers what the answers come to.
 
-One moment of the timetable stands for all of them; a task lives as long as one question. No more than ``AT_ONCE`` are
-on the way; what has to wait for that is asked later, and never counted as an answer. Imported only where files in force
+One moment of the timetable stands for all of them; a task lives as long as one question. Each goes by a lane, which has
+a bound; what has to wait for that is asked later, and never counted as an answer. Imported only where files in force
 have checks. How a question is asked stands in ``probes``, what answers come to in ``core.health``.
 """
 
@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from routed.core.health import Health, find_impossible, find_pause, judge, note
 from routed.core.holds import Hold
-from routed.core.paths import find_link_towards, find_source
-from routed.core.references import find_link
+from routed.core.paths import find_source
+from routed.core.references import find_link, find_link_towards
 from routed.daemon.lane import Item, Lane
 from routed.model.checks import HANDED_OVER, Check, CheckType, Ruling, Target, key_of
 from routed.model.entries import Intent
@@ -28,9 +29,10 @@ from routed.probes.ask import Answered, ask
 from routed.probes.sockets import Path
 
 if TYPE_CHECKING:  # only checks that run commands pay for it
-    from routed.daemon.helpers import Helpers
+    from routed.daemon.helpers import Lease
 
-AT_ONCE: Final = 64  # questions on the way
+# Does a question run a command? → how many are on the way at once, and begin in a second.
+LANES: Final = {False: (64, 500.0), True: (16, 20.0)}
 FIRST: Final = 1.0  # seconds within which every check is asked first
 JITTER: Final = 0.02  # of a pause, so that checks do not march in step
 
@@ -44,6 +46,7 @@ class Probing:
     seconds: dict[Target, float] = field(default_factory=dict)  # that the last answer took
     ruling: Ruling | None = None
     failure: Probed | None = None  # why it cannot be made here
+    failed_at: float = 0.0  # of the clock: since when
     freshness: Freshness = Freshness.LOADING
     lateness: float = 0.0  # seconds after its moment that the last question was asked
 
@@ -73,7 +76,7 @@ class Prober:
         find_pause: Callable[[Check], Hold | None],
         clock: Callable[[], float],
         kept: Mapping[str, Mapping[Target, Health]],
-        make_helpers: Callable[[], Helpers] | None = None,
+        lease_helpers: Callable[[], Lease] | None = None,
     ) -> None:
         """``remind`` is told when ``advance`` is to be called next. ``kept`` is what was known before the start."""
         self.probings: dict[str, Probing] = {}
@@ -84,16 +87,15 @@ class Prober:
         self._find_pause = find_pause
         self._clock = clock
         self._kept = dict(kept)
-        self._make_helpers = make_helpers
-        self._helpers: Helpers | None = None  # made at the first need
-        self._lane = Lane()
-        self._queue: list[tuple[float, str, Target]] = []
+        self._lease_helpers = lease_helpers
+        self._helpers: Lease | None = None  # since the first need
+        self._lanes = {kind: Lane(*bounds) for kind, bounds in LANES.items()}
+        self._queue: list[Item] = []
         self._tasks: dict[tuple[str, Target], asyncio.Task[None]] = {}
-        self._starved = False  # was something due while too many were on the way?
 
     def follow(self, intent: Intent) -> None:
         """Ask what these files require from now on, and nothing else. A check that is as before goes on."""
-        used = {name for entry in intent.entries for one in entry.conditions for name in one.checks}
+        used = {name for entry in intent.entries for name in entry.asked}
         checks = {check.name: check for check in intent.checks if check.name in used}
         for name in [name for name, probing in self.probings.items() if not _is_same(probing.check, checks.get(name))]:
             del self.probings[name]
@@ -101,7 +103,8 @@ class Prober:
                 self._tasks.pop(key).cancel()
         self._queue = [item for item in self._queue if item[1] in self.probings]
         heapq.heapify(self._queue)
-        self._lane.keep(self.probings)
+        for lane in self._lanes.values():
+            lane.keep(self.probings)
         if self._helpers and not any(one.check.type is CheckType.EXEC for one in self.probings.values()):
             self._helpers.close()
             self._helpers = None
@@ -116,21 +119,18 @@ class Prober:
 
     def advance(self) -> None:
         """Ask whatever is due."""
-        now = self._clock()
-        while len(self._tasks) < AT_ONCE and (item := self._take_command(now)) is not None:
-            self._put(item, now)
-        while self._queue and self._queue[0][0] <= now:
-            if len(self._tasks) >= AT_ONCE:
-                self._starved = True
-                break
-            item = heapq.heappop(self._queue)
-            is_command = self.probings[item[1]].check.type is CheckType.EXEC
-            if not is_command or self._lane.admit(item, now, self._count_commands()):
+        now, running = self._clock(), self._count_running()
+        for kind, lane in self._lanes.items():
+            while (item := lane.take(now, running[kind])) is not None:
                 self._put(item, now)
+                running[kind] += 1
+        while self._queue and self._queue[0][0] <= now:
+            item = heapq.heappop(self._queue)
+            kind = _find_lane(self.probings[item[1]].check)
+            if self._lanes[kind].admit(item, now, running[kind]):
+                self._put(item, now)
+                running[kind] += 1
         self._arm()
-
-    def _take_command(self, now: float) -> Item | None:
-        return self._lane.take(now, self._count_commands()) if self._lane.is_waiting else None
 
     def _put(self, item: Item, now: float) -> None:
         due, name, target = item
@@ -138,13 +138,15 @@ class Prober:
         task = asyncio.get_running_loop().create_task(self._ask(self.probings[name], target))
         self._tasks[name, target] = task
 
-    def _count_commands(self) -> int:
-        return sum(self.probings[name].check.type is CheckType.EXEC for name, _ in self._tasks)
+    def _count_running(self) -> Counter[bool]:
+        """By lane."""
+        return Counter(_find_lane(self.probings[name].check) for name, _ in self._tasks)
 
     async def stop(self) -> None:
         """Ask nothing more."""
         self._queue.clear()
-        self._lane.keep(())
+        for lane in self._lanes.values():
+            lane.keep(())
         self._remind(None)
         tasks = list(self._tasks.values())
         for task in tasks:
@@ -182,17 +184,19 @@ class Prober:
         try:
             self._judge(probing, Freshness.LIVE)
         finally:  # whatever becomes of the news, all checks are asked on
-            if self._starved or self._lane.is_waiting:
-                self._starved = False
+            if any(lane.is_waiting for lane in self._lanes.values()):
                 self.advance()
             else:
                 self._arm()
 
     def _find_path(self, check: Check) -> Path | Probed:
-        if check.type is not CheckType.EXEC or self._make_helpers is None:
+        if check.type is not CheckType.EXEC or self._lease_helpers is None:
             return find_path(check, self._find_facts())
-        self._helpers = self._helpers or self._make_helpers()
-        return self._helpers.find_path(check)
+        try:
+            self._helpers = self._helpers or self._lease_helpers()
+            return self._helpers.find_path(check.user)
+        except OSError as error:  # of this host, and the next question may find it better
+            return Probed(check.type, Finding.LOCAL, error.strerror or str(error))
 
     def judge_again(self) -> None:
         """The operator paused a check, said what it is, or let it go again."""
@@ -203,14 +207,15 @@ class Prober:
         """Deliver what the answers come to now, or what the operator says, where it is news."""
         before, found = probing.ruling, judge(probing.check, probing.healths)
         pause = self._find_pause(probing.check)
-        self._note_failure(probing, find_impossible(probing.check, probing.healths), found)
+        self._note_failure(probing, find_impossible(probing.check, probing.healths, probing.failure), found)
         if pause is not None:
-            found, freshness = _find_said(pause, before), Freshness.LIVE
+            found = _find_said(pause, before)
+            freshness = Freshness.LOADING if found is None else Freshness.LIVE  # nobody said what it counts as
         elif found is None and before is not None and isinstance(before.why, Paused):
             freshness = Freshness.LOADING  # what the operator said is over, and nothing else was ever known
         elif found is None:
             return
-        has_turned = found is not None and (before is None or before.is_up is not found.is_up)
+        has_turned = found is not None and (before is None or before.turn != found.turn)
         if found is not None and pause is None:
             since = self._clock() if before is None or has_turned else before.since
             if freshness is Freshness.CACHED:
@@ -228,6 +233,8 @@ class Prober:
         before, probing.failure = probing.failure, failure
         if failure == before:
             return
+        if before is None:
+            probing.failed_at = self._clock()
         if failure is not None:
             self._tell(probing.check, failure)
         elif probing.ruling is not None and found is not None and found.is_up is probing.ruling.is_up:
@@ -235,11 +242,16 @@ class Prober:
         self._deliver({key_of(probing.check.name): probing.make_fact()})
 
     def _arm(self) -> None:
-        is_full = len(self._tasks) >= AT_ONCE  # then whoever comes back first asks on
-        moments = [] if is_full or not self._queue else [self._queue[0][0]]
-        if self._lane.is_waiting and not is_full and (opens := self._lane.find_due(self._count_commands())) is not None:
-            moments.append(opens)
+        moments = [item[0] for item in self._queue[:1]]
+        if any(lane.is_waiting for lane in self._lanes.values()):
+            running = self._count_running()  # where too many are on the way, whoever comes back first asks on
+            due = (lane.find_due(running[kind]) for kind, lane in self._lanes.items())
+            moments += [moment for moment in due if moment is not None]
         self._remind(min(moments, default=None))
+
+
+def _find_lane(check: Check) -> bool:
+    return check.type is CheckType.EXEC
 
 
 def _find_said(pause: Hold, before: Ruling | None) -> Ruling | None:
@@ -265,7 +277,11 @@ def find_path(check: Check, facts: Facts) -> Path | Probed:
         return Path(link.name, link.ifindex, check.src, check.mark)
     source = find_source(gateway, link, facts, check.src)
     if not source:
-        lack = f"{format_address(check.src)} is not on this host" if check.src else f"link {link.name} has no address"
+        lack = (
+            f"{format_address(check.src)} is not on this host"
+            if check.src
+            else f"no address to ask from by link {link.name}"
+        )
         return Probed(check.type, Finding.LOCAL, lack)
     return Path(link.name, link.ifindex, source, gateway=gateway)
 

@@ -38,7 +38,7 @@ from routed.model.entries import Source
 
 POLITENESS: Final = 10  # how much nicer than the daemon a long reading is
 SHORT: Final = 0.5  # seconds of processor time; what takes more is long
-LONGEST: Final = 60  # seconds for one request; the daemon gives up earlier, unless it is no more
+LONGEST: Final = 600  # seconds for one answer: whoever asked is gone, or does not listen
 POLL: Final = 0.02  # seconds between two looks whether a file is closed
 MOST_PROBLEMS: Final = 1000
 LONGEST_TEXT: Final = 1000  # characters: a file may be one line

@@ -15,7 +15,7 @@ from contextlib import suppress
 from signal import Signals
 from typing import Any, Final, NamedTuple, Self
 
-from routed.daemon.child import start_reader
+from routed.daemon.child import read_work, start_reader
 from routed.daemon.handover import (
     HEAD,
     Answer,
@@ -35,7 +35,8 @@ from routed.intent.problems import Problem
 from routed.model.entries import Entry, Intent, Source
 from routed.model.handover import HandoverError
 
-DEADLINE: Final = 30.0  # seconds for one reading
+DEADLINE: Final = 30.0  # seconds that a reading may do nothing
+MOST_WORK: Final = 300.0  # seconds of a processor that it may work
 PATIENCE_AT_START: Final = 2.0  # seconds for a file that is being written and that nothing of before stands in for
 LAST_WAIT: Final = 1.0  # seconds; a process that hangs in the kernel is not waited for longer
 NOBODY: Final = -1
@@ -48,10 +49,15 @@ class Reading(NamedTuple):
     problems: tuple[Problem, ...] = ()
     notices: tuple[Problem, ...] = ()
     being_written: tuple[str, ...] = ()  # files that somebody had open for writing
+    is_too_slow: bool = False  # it was given up for its time: the same files may be read another time
 
 
 class _GivenUpError(Exception):
     """The process gives no answer; the text is a sentence about the file that it was at."""
+
+
+class _TooSlowError(_GivenUpError):
+    """Its time is over."""
 
 
 class Reader:
@@ -65,6 +71,8 @@ class Reader:
         self._deadline = deadline
         self._stop = stop
         self._ends_at = 0.0
+        self._work = 0.0  # seconds of a processor that the process had used when it was looked at last
+        self._began_at_work = 0.0  # likewise when it was asked
         self._file = ""  # that the process is at
         self._failure = ""
 
@@ -94,18 +102,19 @@ class Reader:
         ``find_stand_in`` gives what is in force of a file that is being written; ``basis`` is what the files mean if
         they have the digest that was asked with.
         """
+        is_too_slow = False
         try:
             if not self._failure:
                 return self._take_answer(find_stand_in, basis)
             sentence = self._failure
         except _GivenUpError as error:
-            sentence = str(error)
+            sentence, is_too_slow = str(error), isinstance(error, _TooSlowError)
         except HandoverError as error:
             sentence = f"the process that reads the files answered what cannot be understood: {error}"
         except OSError as error:
             sentence = f"the files cannot be read: {error.strerror}"
         self.close()
-        return Reading(None, (Problem(self._file, 0, 0, sentence),))
+        return Reading(None, (Problem(self._file, 0, 0, sentence),), is_too_slow=is_too_slow)
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -129,6 +138,7 @@ class Reader:
                 self.close()  # it ended while nobody asked
             if self._process is None:
                 self._process = start_reader()
+            self._work = self._began_at_work = read_work(self._process.pid)
             for message in messages:
                 self._send(message)
         except _GivenUpError as error:
@@ -193,12 +203,18 @@ class Reader:
         poll.register(pipe, event)
         if self._stop != NOBODY:
             poll.register(self._stop, select.POLLIN)
-        left = self._ends_at - time.monotonic()
-        ready = poll.poll(max(left, 0) * 1000)
-        if not ready:
-            raise _GivenUpError(f"reading it took longer than {self._deadline:g} s, and was given up")
+        while not (ready := poll.poll(max(self._ends_at - time.monotonic(), 0) * 1000)):
+            if not self._has_worked():
+                raise _TooSlowError(f"reading it took longer than {self._deadline:g} s, and was given up")
+            self._ends_at = time.monotonic() + self._deadline
         if any(descriptor == self._stop for descriptor, _ in ready):
             raise _GivenUpError("reading it was given up, because the daemon stops")
+
+    def _has_worked(self) -> bool:
+        """Did the process do something since it was looked at last? On a host that is busy it gets on slowly."""
+        assert self._process is not None
+        before, self._work = self._work, read_work(self._process.pid)
+        return self._work > before and self._work - self._began_at_work < MOST_WORK
 
     def _describe_end(self) -> str:
         assert self._process is not None
@@ -206,5 +222,7 @@ class Reader:
             code = self._process.wait(LAST_WAIT)
         except subprocess.TimeoutExpired:
             return "the process that reads the files closed its end of the pipe"
+        if code == -Signals.SIGALRM:  # its own limit, after which it takes us for gone
+            raise _TooSlowError("reading it took longer than the process waits for us, and was given up")
         how = f"was killed by {Signals(-code).name}" if code < 0 else f"ended with {code}"
         return f"the process that reads the files {how} while it was at this file"

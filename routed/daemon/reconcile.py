@@ -6,36 +6,49 @@ elsewhere. Which pass is due, and what follows when one fails, is decided by the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from routed.core.dirt import Dirt
+from routed.core.drain import Count, Counted, Outlook, find_leaving, find_next, list_places
 from routed.core.entries import find_needs
+from routed.core.for_each import find_unsettled
 from routed.core.guard import Limits, may_cut_off
-from routed.core.interest import find_interest
+from routed.core.interest import find_interest, widen
 from routed.core.plan import Policy, make_plan
 from routed.core.sources import ROUTE, ask_for
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
-from routed.daemon.carry_out import carry_out, remember_displaced, verify
+from routed.daemon.carry_out import carry_out, find_few, remember_displaced, verify
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.effect import look_at_effect
 from routed.daemon.facts import arm, gather, prove
-from routed.daemon.host import Host
+from routed.daemon.host import NOTHING_TOLD, Host
 from routed.daemon.observe import Comparison, find_all_scopes, observe
 from routed.daemon.ports import HostKernel
 from routed.daemon.record import find_moment
+from routed.daemon.reflex import react
 from routed.daemon.report import Announced, PassStep, Report
 from routed.daemon.spectator import Spectator
+from routed.model.assumption import NOTHING_ASSUMED, Assumptions
 from routed.model.change import Cause, Nature, Plan
+from routed.model.drain import NOTHING_LEAVES, Drain, Leaving
 from routed.model.entries import Intent
+from routed.model.events import Interest
 from routed.model.facts import Fact, FactKey
 from routed.model.lifetime import BootTime
-from routed.model.objects import Key, Value
+from routed.model.objects import Key, Slot, Value
 from routed.model.reasons import FirstContact, Look
 
+if TYPE_CHECKING:  # imported when a plan needs it
+    from routed.daemon.supposing import Supposed
+
+STOPPED: Final = Cause(None, Look.STOP)
+COUNTED: Final = 32  # services whose connections are counted between two breaths of the loop
+MARGIN: Final = 0.01  # seconds by which two clocks may differ when a drain is over
 POLLED: Final = Cause(None, Look.POLLED)
-NOTHING_ASSUMED: Final[Mapping[FactKey, Fact]] = {}
 
 
 class Proposal(NamedTuple):
@@ -44,6 +57,7 @@ class Proposal(NamedTuple):
     plan: Plan
     host: Host
     moment: float  # when it was begun
+    supposed: Supposed | None = None  # what would happen first
 
 
 @dataclass(slots=True)
@@ -59,7 +73,15 @@ class Reconciler:
     find_ssh_peers: Callable[[], frozenset[bytes]] = frozenset
     find_ssh_addresses: Callable[[], frozenset[bytes]] = frozenset
     find_moment: Callable[[], BootTime] = find_moment
-    interest_inputs: object = None  # what the present interest in news was found by
+    find_time: Callable[[], float] = time.time
+    # what is connected to the servers of a service; raises OSError. None: nobody is here to see the end of a drain
+    count: Count | None = None
+    save_drains: Callable[[Mapping[Key, Drain], dict[str, dict[str, float]]], None] = lambda *_: None
+    # what others asked for a moment ago of what tells of no changes: it may say who did what was just found
+    hear_others: Callable[[], Dirt] = Dirt
+    most_imagined: int | None = None  # objects of a host that a plan may hold in memory; None: any number
+    kept_risen: dict[str, dict[str, float]] = field(default_factory=dict)
+    interest_inputs: tuple[object, ...] | None = None  # what the present interest in news was found by
 
     def begin(self) -> None:
         """Read the facts for the first time. Events must be open already, so that nothing falls in between."""
@@ -72,6 +94,11 @@ class Reconciler:
     def listen(self) -> None:
         """Take in every event that waits."""
         self.host.listen(self.kernel, self.dataplanes, self.clock)
+
+    def react(self, not_before: float) -> None:
+        """Put back at once what needs no thought. When no pass is under way, none was asked for, and one may begin."""
+        if (now := self.clock()) >= not_before:
+            react(self.kernel, self.host, now)
 
     def deliver(self, told: Mapping[FactKey, Fact]) -> None:
         """What a source of facts has to tell, whenever it likes."""
@@ -86,8 +113,9 @@ class Reconciler:
         new_entries = host.wanted.new_entries
         if remember_displaced(dataplanes, host, plan, self.find_moment):
             self.save_displaced(ledger.displaced)
+        self._note_drains(plan)
         displaced = len(ledger.displaced)
-        attempt = yield from carry_out(kernel, dataplanes, plan, dirt, began, clock)
+        attempt = yield from carry_out(kernel, dataplanes, plan, dirt, host.under_way, began, clock, few=find_few(host))
         outcomes, unread = yield from verify(kernel, dataplanes, host, attempt, clock)
         report = Report(
             dirt,
@@ -108,19 +136,36 @@ class Reconciler:
         yield report
 
     def propose(
-        self, intent: Intent, assumed: Mapping[FactKey, Fact] = NOTHING_ASSUMED
+        self,
+        intent: Intent,
+        assumed: Assumptions = NOTHING_ASSUMED,
+        told: Mapping[FactKey, Fact] = NOTHING_TOLD,
     ) -> Generator[None, None, Proposal]:
-        """The plan of the first pass if these files, read from the disk, were put in force now, and this were so.
+        """The plan of the first pass if these files, read from the disk, were put in force now.
 
+        Where anything is assumed, the plan of all passes that would follow: see ``supposing``.
+
+        ``told`` is what is known already of what these files ask for.
         Neither the kernel nor the host is changed. May be abandoned, and may be interrupted by passes that look at
         single keys: see ``under_way``.
         """
         host = self.host.copy()
+        if assumed.given:
+            from routed.daemon import supposing  # noqa: PLC0415  few plans need it
+
+            began = self.clock()
+            plan, host, supposed = yield from supposing.propose(self, host, intent, assumed, told)
+            return Proposal(plan, host, began, supposed)
         host.wanted.let_surplus_go()
-        host.world.assume(assumed)
-        yield from host.enforce_in_slices(intent, self.clock())
+        yield from host.enforce_in_slices(intent, self.clock(), told)
         dirt, began = Dirt(everything=Cause(None, Look.PLAN)), self.clock()
-        observed = replace(self, kernel=Spectator(self.kernel), dataplanes=self.dataplanes.observed(), host=host)
+        observed = replace(
+            self,
+            kernel=Spectator(self.kernel),
+            dataplanes=self.dataplanes.observed(),
+            host=host,
+            hear_others=Dirt,
+        )
         comparison, plan = yield from observed.decide(dirt, began, is_initial=True)
         host.world.note_absent(comparison.absent)
         yield from look_at_effect(observed.kernel, observed.dataplanes, host, dirt, self.clock)
@@ -128,9 +173,9 @@ class Reconciler:
 
     def poll(self) -> None:
         """Make dirty what no event tells of and has to be read again by now."""
-        schedule, polled = self.host.schedule, self.dataplanes.polled
-        due = schedule.take_polls([(dataplane.name, interval) for dataplane, interval in polled], self.clock())
-        for dataplane, _ in polled:
+        schedule, now = self.host.schedule, self.clock()
+        due = schedule.take_polls([(name, interval) for name, _, interval in self._list_polls(now)], now)
+        for dataplane, _ in self.dataplanes.polled:
             if dataplane.name in due:
                 schedule.dirt.add_scopes(find_all_scopes(self.dataplanes, self.host, dataplane.kinds), POLLED)
 
@@ -156,9 +201,12 @@ class Reconciler:
         if dirt.asks_for_facts:
             yield from self._refresh_facts(dirt, is_initial=is_initial)
             host.schedule.note_questions(began, self.clock())
-            self._choose_news()
+            self._choose_news(is_full=dirt.everything is not None)
         comparison = yield from observe(self.dataplanes, host, dirt)
-        policy = self._policy(comparison, dirt, is_forced=is_forced)
+        dirt.learn(self.hear_others(), comparison.scopes)
+        dirt.learn(host.schedule.dirt, comparison.scopes)  # what was heard since it was begun, or is not due yet
+        leaving = yield from self._find_leaving(comparison, dirt)
+        policy = self._policy(comparison, dirt, leaving, is_forced=is_forced)
         plan = make_plan(comparison.drifts, comparison.notes, policy)
         is_by_containment = any(isinstance(one.reason, FirstContact) and one.reason.peer for one in plan.refusals)
         if not is_by_containment and (is_forced or not may_cut_off(plan)):
@@ -177,6 +225,7 @@ class Reconciler:
         """Ask again what events do not tell, all of it on a full pass, and resolve what depends on what changed."""
         host = self.host
         is_full = dirt.everything is not None
+        host.follow_members(dirt, self.clock())
         # all of it: an event that was lost may have been that of a link or an address
         yield from gather(self.kernel, self.dataplanes, host, dirt.sources, self.clock(), is_full=is_full)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
@@ -186,26 +235,70 @@ class Reconciler:
         arm(host)
         host.await_reach()
 
-    def _choose_news(self) -> None:
-        """Hear of what may matter now, before it is dumped, and of nothing else."""
-        host, wanted = self.host, self.host.wanted
+    def _choose_news(self, *, is_full: bool) -> None:
+        """Hear of what may matter now, before it is dumped, and of nothing else.
+
+        What is wanted besides is heard of besides; a full pass finds all of it anew.
+        """
+        host, wanted, known = self.host, self.host.wanted, self.kernel.interest
         is_everything_news = host.schedule.is_reach_awaited
-        interest_inputs = (is_everything_news, wanted.desired.changes, wanted.needs, wanted.marks)
+        asked = (is_everything_news, wanted.needs.watched, wanted.needs.behind, wanted.marks)
+        interest_inputs = (*asked, wanted.desired.changes)
         if interest_inputs == self.interest_inputs:
             return
-        self.interest_inputs = interest_inputs
-        needs = wanted.needs
-        interest = (
-            None
-            if is_everything_news
-            else find_interest(wanted.desired, needs.watched | needs.behind, wanted.marks.numbers)
-        )
-        if interest != self.kernel.interest:
+        put, before = wanted.take_put(), self.interest_inputs
+        interest: Interest | None = None
+        if put is not None and known is not None and not is_full and before is not None and before[:-1] == asked:
+            interest = widen(known, put)
+        is_wider = interest is not None
+        if interest is None and not is_everything_news:
+            needs = wanted.needs
+            interest = find_interest(wanted.desired, needs.watched | needs.behind, wanted.marks.numbers)
+        if is_full or not is_wider:
+            self.interest_inputs = interest_inputs
+        if interest != known:
             self.kernel.listen_for(interest)
-            if needs.gateways or needs.watched:  # these were asked for while the news of them was not heard
-                host.ask_again(ROUTE)
+            if (wanted.needs.gateways or wanted.needs.watched) and not is_wider:
+                host.ask_again(ROUTE)  # these were asked for while the news of them was not heard
 
-    def _policy(self, comparison: Comparison, dirt: Dirt, *, is_forced: bool) -> Policy:
+    def _find_leaving(self, comparison: Comparison, dirt: Dirt) -> Generator[None, None, Leaving]:
+        """Which servers that no entry wants stay until nothing is connected. When we stop, nobody sees the end."""
+        ledger, wanted, is_last = self.host.ledger, self.host.wanted, dirt.everything == STOPPED
+        places = list_places(comparison.drifts) if self.count and not is_last else []
+        if not (places or (ledger.drains and not is_last)) or not (moment := self.find_moment()).boot:
+            return NOTHING_LEAVES
+        counted: dict[Slot, Counted] = {}
+        for number, place in enumerate(places):
+            with suppress(OSError):  # it stays until its time is over
+                assert self.count is not None
+                counted[place] = self.count(place)[1]
+            if not number % COUNTED:
+                yield
+        outlook = Outlook(
+            booted=moment.seconds,
+            unix=self.find_time(),
+            is_full=dirt.everything is not None,
+            drains=ledger.drains,
+            counted=counted,
+            scopes=frozenset(comparison.scopes),
+            unread=frozenset(comparison.unread),
+            find_want=wanted.desired.get,
+            find_patience=wanted.patience.get,
+            is_withdrawn=wanted.is_withdrawn,
+            displaced=ledger.displaced,
+        )
+        return find_leaving(comparison.drifts, outlook)
+
+    def _note_drains(self, plan: Plan) -> None:
+        """What drains, or begins slowly, before the kernel is asked for it. What is left alone does not begin to."""
+        begun, alone = self.host.ledger.drains, [*(one.drift for one in plan.refusals), *plan.held]
+        left = {Key(drift.kind, drift.slot, member) for drift in alone for member in drift.members} - begun.keys()
+        is_news = self.host.ledger.note_drains({k: one for k, one in plan.leaving.drains.items() if k not in left})
+        if is_news or self.kept_risen != self.host.world.facts.risen:
+            self.kept_risen = self.host.world.facts.risen
+            self.save_drains(self.host.ledger.drains, self.kept_risen)
+
+    def _policy(self, comparison: Comparison, dirt: Dirt, leaving: Leaving, *, is_forced: bool) -> Policy:
         host, wanted, ledger, now = self.host, self.host.wanted, self.host.ledger, self.clock()
         surplus = comparison.count(Nature.SURPLUS)  # without any, nobody asks how many are owned
         limits = Limits(
@@ -215,7 +308,6 @@ class Reconciler:
             ssh_addresses=host.world.facts.ssh_addresses,
             contacted=ledger.established | ledger.displaced.keys(),
             count_former=wanted.former.count,
-            withheld=wanted.list_withheld() if surplus else frozenset(),
         )
         return Policy(
             stamps=self.dataplanes.stamps(wanted.marks),
@@ -223,15 +315,18 @@ class Reconciler:
             owned=host.owned_after(comparison.count(Nature.MISSING), surplus) if surplus else 0,
             new_entries=wanted.new_entries,
             why_surplus_stays=wanted.why_surplus_stays,
+            why_unsettled=find_unsettled(wanted.unfolded.expansions.values(), host.world.facts),
             is_undecided=host.world.is_undecided,
-            is_held=(lambda key, drift: ledger.holds.keeps_back(key, drift, dirt.cause_of(key), now))
+            is_held=(lambda key, drift: ledger.holds.keeps_back(key, drift, dirt.cause_of(key, drift.nature), now))
             if ledger.holds.active
             else None,
             displaced=ledger.displaced,
             is_place_wanted=wanted.desired.is_place_wanted,
             find_conflict=ledger.find_conflict,
+            share_out=wanted.share_out_surplus,
             find_withdrawal=wanted.find_withdrawal,
             find_moment=self.find_moment,
+            leaving=leaving,
         )
 
     def _draw_conclusions(self, report: Report, comparison: Comparison) -> None:
@@ -257,9 +352,31 @@ class Reconciler:
 
     def _plan_polls(self, report: Report, now: float) -> None:
         """A dataplane without events is read again after a while, as long as anything is wanted of it."""
-        wants = self.host.wanted.desired.wants
-        polled = [(one.name, any(map(wants.get, one.kinds)), interval) for one, interval in self.dataplanes.polled]
-        self.host.plan_polls(polled, now, is_all_read=report.dirt.everything is not None)
+        changed = {outcome.operation.kind for outcome in report.outcomes if not report.is_initial}
+        for one, _ in self.dataplanes.polled:
+            if changed.intersection(one.kinds):
+                self.host.schedule.note_busy(one.name, now)
+        self.host.plan_polls(self._list_polls(now), now, is_all_read=report.dirt.everything is not None)
+        drains = self.host.ledger.drains
+        soon = find_next(drains, self.find_moment().seconds) if drains else None
+        for name in {self.dataplanes.by_kind[key.kind].name for key in drains} if soon is not None else ():
+            self.host.hasten_poll(name, now + (soon or 0.0) + MARGIN)
+        if report.plan.leaving.is_held_up:
+            self.host.look_at_everything(Cause(None, Look.TIME))
+
+    def _list_polls(self, now: float) -> list[tuple[str, bool, float]]:
+        """Each dataplane that is polled: its name, is anything of ours there, and the interval in seconds."""
+        polls = self.host.wanted.intent.settings.polls
+        kinds = {kind for kind, slots in self.host.wanted.desired.wants.items() if slots}
+        kinds |= {key.kind for key in self.host.ledger.drains}
+        return [
+            (
+                one.name,
+                not kinds.isdisjoint(one.kinds),
+                self.host.schedule.find_interval(one.name, polls.get(one.name, interval), now),
+            )
+            for one, interval in self.dataplanes.polled
+        ]
 
 
 def _with_former(plan: Plan, comparison: Comparison) -> Plan:

@@ -108,4 +108,6 @@ def _decode(document: dict[str, Any]) -> Deployment:
         barred=frozenset(map(str, document["barred"])),
         until=float(document["until"]),
         boot=str(document["boot"]),
+        written=str(document.get("written", "")),  # a former version did not keep it
+        base_written=str(document.get("base_written", "")),
     )

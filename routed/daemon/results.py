@@ -16,6 +16,7 @@ from routed.audit.documents import (
 )
 from routed.audit.reasons import describe_reason
 from routed.core.deployment import Deployment, Phase
+from routed.core.prospects import is_error
 from routed.core.reasons import find_failure
 from routed.core.troubles import State
 from routed.daemon.aftermath import split_by_hold
@@ -30,6 +31,7 @@ from routed.daemon.status import (
     count_states,
     describe_absent,
     find_former,
+    find_why_waiting,
     group_former,
     vocabulary_of,
 )
@@ -40,15 +42,18 @@ from routed.model.documents import (
     FailureDocument,
     PlanDocument,
     ProblemDocument,
+    RefusalDocument,
     RevisionDocument,
     SourceDocument,
     SourcesDocument,
     TrialDocument,
+    WaitingDocument,
 )
 from routed.model.reasons import Flaw
 from routed.model.text import Vocabulary, format_key
 
 SCHEMA = "routed.apply/1"
+NOTHING_FORMER: Mapping[str, list[str]] = {}
 MOST = 100  # failures and refusals of one kind that are spelled out
 
 
@@ -76,6 +81,8 @@ def describe_result(
         counts=counts,
         leftovers=count_leftovers(host),
     )
+    if held := list(_list_held_members(host)):
+        document["held"] = held
     if request.error is not None:
         document["unknown"] = describe_reason(find_failure(request.error))
     if unsaved:
@@ -124,7 +131,6 @@ def describe_sources(revision: Revision) -> SourcesDocument:
         sources=[
             SourceDocument(path=one.path, role=one.role, text=one.content.decode(errors="backslashreplace"))
             for one in revision.sources
-            if one.role != "names"
         ],
     )
 
@@ -133,12 +139,17 @@ def describe_plan(proposal: Proposal) -> PlanDocument:
     """What would be done, in its order; what is left alone, and why; what waits."""
     host = proposal.host
     vocabulary = vocabulary_of(host)
-    waiting = _find_unresolved(host, group_former(proposal.plan.former, vocabulary))
+    waiting = find_unresolved(host, group_former(proposal.plan.former, vocabulary))
     document = make_plan_document(proposal.plan, waiting, vocabulary, _find_held(proposal))
+    document["refusals"] += [_make_refusal_document(failure) for failure in _find_errors(host)]
     if absent := describe_absent(host):
         document["absent"] = absent
     if shadowed := list(islice(_find_shadowed(host, vocabulary_of(host)), MOST)):
         document["shadowed"] = shadowed
+    if proposal.supposed is not None:
+        from routed.daemon.supposed import add_supposed  # noqa: PLC0415  few plans need it
+
+        add_supposed(document, proposal.supposed, proposal.plan, host)
     return document
 
 
@@ -149,9 +160,11 @@ def _find_held(proposal: Proposal) -> Iterator[Refusal]:
             yield Refusal(drift._replace(members=tuple(members)), hold.reason, by_guard=False)
 
 
-def _find_unresolved(host: Host, former: Mapping[str, list[str]]) -> Iterator[Waits]:
+def find_unresolved(host: Host, former: Mapping[str, list[str]] = NOTHING_FORMER) -> Iterator[Waits]:
+    """What of the entries cannot be in the kernel now, by their own word or by the facts."""
     for name, resolution in host.wanted.desired.resolutions.items():
-        for number, waiting in enumerate(resolution.waiting):  # what stands is told once
+        awaited = () if is_error(find_why_waiting(resolution)) else resolution.waiting
+        for number, waiting in enumerate(awaited):  # what stands is told once
             stays = tuple(former.get(name, ())) if not number else ()
             yield Waits(resolution.entry, waiting.reason, former=stays)
         for reason in (resolution.withheld, resolution.degraded):
@@ -162,15 +175,30 @@ def _find_unresolved(host: Host, former: Mapping[str, list[str]]) -> Iterator[Wa
 def find_waiting(host: Host) -> Iterator[Waits]:
     """What cannot be in the kernel yet: entries whose facts are not there, and objects that the kernel put off."""
     vocabulary = vocabulary_of(host)
-    yield from _find_unresolved(host, find_former(host, vocabulary))
+    yield from find_unresolved(host, find_former(host, vocabulary))
     for one in host.ledger.troubles:
         whose = host.wanted.desired.resolutions.get(one.trouble.entry)
         if one.trouble.state is State.WAITING and whose and one.trouble.reason is not Flaw.FORMER:
             yield Waits(whose.entry, one.trouble.reason, name_members(one, vocabulary))
 
 
+def _find_errors(host: Host) -> Iterator[FailureDocument]:
+    """Entries that cannot be as the files have them, whatever comes."""
+    for resolution in host.wanted.desired.resolutions.values():
+        why, entry = find_why_waiting(resolution) if resolution.waiting else None, resolution.entry
+        if is_error(why):
+            name, origin = entry.name.partition("/")[2], str(entry.origin)
+            yield FailureDocument(entry=entry.name, origin=origin, object=name, reason=describe_reason(why))
+
+
+def _make_refusal_document(failure: FailureDocument) -> RefusalDocument:
+    kind = failure["entry"].partition("/")[0]
+    return RefusalDocument(**failure, kind=kind, count=1, by_guard=False, standing="")
+
+
 def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocument]:
-    """What the kernel refused. Very many of one entry and reason are one."""
+    """What cannot be, and what the kernel refused. Very many of one entry and reason are one."""
+    yield from _find_errors(host)
     for one in host.ledger.troubles:
         resolution = host.wanted.desired.resolutions.get(one.trouble.entry)
         name = name_members(one, vocabulary)
@@ -181,6 +209,14 @@ def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocume
                 object=name if resolution else f"{one.kind} {name}",
                 reason=describe_reason(one.trouble.reason),
             )
+
+
+def _list_held_members(host: Host) -> Iterator[WaitingDocument]:
+    """What stays though a source does not tell of it any more."""
+    for resolution in host.wanted.desired.resolutions.values():
+        if resolution.held:
+            entry, reason = resolution.entry, describe_reason(resolution.held)
+            yield WaitingDocument(entry=entry.name, origin=str(entry.origin), reason=reason)
 
 
 def _find_shadowed(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocument]:
@@ -198,9 +234,8 @@ def _find_shadowed(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocume
 
 def has_failed(host: Host, report: Report) -> bool:
     """Is there anything that the kernel refused, or that could not be read? What waits or is withheld is neither."""
-    return bool(report.unread) or any(
-        one.trouble.state in {State.FAILED, State.UNKNOWN} for one in host.ledger.troubles
-    )
+    is_refused = any(one.trouble.state in {State.FAILED, State.UNKNOWN} for one in host.ledger.troubles)
+    return bool(report.unread) or is_refused or any(_find_errors(host))
 
 
 def describe_rejection(problems: Iterable[Problem], revision: int) -> ApplyDocument:

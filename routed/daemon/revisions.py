@@ -3,6 +3,7 @@
     <state-dir>/revisions/7/manifest.json    digest, marks; path, role, file and checksum of each source
                             0, 1, 2 …        the sources, byte for byte
                             displaced.json   the foreign objects that stood in our places
+                            members.json     who was a member of its sources when it was verified last
 
 A folder appears whole or not at all: it is written under another name, flushed, then renamed. So a process that is
 killed, or a machine that loses its power, leaves the revision before or the one after. Later only its marks change:
@@ -17,7 +18,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -48,11 +49,12 @@ from routed.model.text import Vocabulary, format_object
 
 _LOGGER = logging.getLogger(__name__)
 
-VERSION: Final = 1  # of manifest.json and displaced.json
+VERSION: Final = 1  # of manifest.json, displaced.json and members.json
 KEPT: Final = 20
 _OLD: Final = ".old"
 _MANIFEST: Final = "manifest.json"
 _DISPLACED: Final = "displaced.json"
+_MEMBERS: Final = "members.json"
 _MARKS: Final = {"verified": False, "confirmed": True}  # what a manifest that does not tell means
 
 
@@ -113,6 +115,9 @@ class Revisions:
         with told_as_state_error(f"cannot save a revision under {self._folder}"):
             numbers = self._numbers()
             if numbers and self._find_digest(numbers[-1]) == digest:
+                if not is_trial:
+                    with suppress(StateError):  # only as a fallback it comes after confirmed ones
+                        self.mark_confirmed(numbers[-1])
                 return numbers[-1]
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._clear_leftovers()
@@ -147,6 +152,10 @@ class Revisions:
         except DAMAGES as error:
             self._complain_of(number, error)
             return None
+
+    def find(self, number: int) -> Revision | None:
+        """The same of a number that somebody asks for: of one that is not there nothing is complained of."""
+        return self.read(number) if self.has(number) else None
 
     def list_all(self) -> list[Listed]:
         """Those whose manifest can be read, the newest first. No source is: it may be very large. Raises StateError."""
@@ -222,6 +231,25 @@ class Revisions:
         leave_newer(folder / _DISPLACED, VERSION)
         with told_as_state_error(f"cannot keep the displaced objects in {folder}"):
             replace_file(folder / _DISPLACED, encode_displaced(displaced), new=folder / NEW)
+
+    def load_members(self, number: int) -> dict[str, Any]:
+        """The document of each source that a revision was verified with; none where that is not known."""
+        path = self._folder / str(number) / _MEMBERS
+        try:
+            return dict(read_document(path.read_bytes(), VERSION)["sources"])
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except DAMAGES as error:
+            self._complain(f"who was a member is not known, {path} cannot be used: {describe_damage(error)}")
+            return {}
+
+    def save_members(self, number: int, documents: Mapping[str, Any]) -> None:
+        """Keep who was a member. Raises StateError, and then it is as it was before."""
+        folder = self._folder / str(number)
+        leave_newer(folder / _MEMBERS, VERSION)
+        with told_as_state_error(f"cannot keep the members in {folder}"):
+            content = json.dumps({"version": VERSION, "sources": documents}).encode()
+            replace_file(folder / _MEMBERS, content, new=folder / NEW)
 
     def _fill(
         self, new: Path, sources: tuple[Source, ...], digest: str, numbers: list[int], told: dict[str, Any]

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import grp
 import logging
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from routed import __version__
 from routed.audit.notices import note_config_rejected
 from routed.audit.sinks import LogFormat, Sink, open_sink
 from routed.daemon import pulse, systemd
+from routed.daemon.answers import ClientAnswers
 from routed.daemon.control import open_control
-from routed.daemon.files import Files, Start
+from routed.daemon.files import Files, Start, TooSlowError
 from routed.daemon.listener import ControlError
 from routed.daemon.lock import AlreadyRunningError
 from routed.daemon.ownership import Ownership
@@ -47,6 +50,14 @@ class CannotStartError(Exception):
         self.reason = reason
 
 
+class Habits(NamedTuple):
+    """What the command line asks of the daemon beside its files."""
+
+    is_watching: bool
+    follows_netlink: bool
+    group: str = ""  # whose members may give orders
+
+
 def run(
     config: Path,
     state_dir: Path,
@@ -56,11 +67,14 @@ def run(
     log_format: LogFormat = LogFormat.AUTO,
     is_watching: bool = True,
     is_following: bool = False,
+    follows_netlink: bool = False,
+    group: str = "",
 ) -> None:
     """Run the daemon until it is told to stop. Raises CannotStartError.
 
     ``reader`` was asked for these files already, and is closed here. ``is_watching`` the files; ``is_following`` the
-    programs of the host as they are started, to name them if need be.
+    programs of the host as they are started, to name them if need be; ``follows_netlink``: what others ask of IPVS.
+    Members of the ``group`` may give orders, as root may.
     """
     if sys.stderr is not None:
         faulthandler.enable()  # the watchdog kills by SIGABRT: then stderr tells where the loop hung
@@ -74,7 +88,7 @@ def run(
             start = files.choose_start(reader)
     except IntentError as error:
         sink(note_config_rejected(str(config), [str(problem) for problem in error.problems]))
-        raise CannotStartError("invalid", error) from None
+        raise CannotStartError("failed" if isinstance(error, TooSlowError) else "invalid", error) from None
     if not has_net_admin():
         sentence = "CAP_NET_ADMIN is needed to change routes: run it as root, or by its unit"
         raise CannotStartError("not-permitted", sentence)
@@ -84,8 +98,9 @@ def run(
             ownership.assume(start.former_protocols)
             kernel.open_events()
             execs = _open_exec_watch() if is_following else None
+            habits = Habits(is_watching, follows_netlink, _find_group(group))
             with _open_runner() as runner:
-                runner.run(_serve(kernel, files, start, ownership, sink, runtime_dir, execs, is_watching=is_watching))
+                runner.run(_serve(kernel, files, start, ownership, sink, runtime_dir, execs, habits))
     except AlreadyRunningError as error:
         raise CannotStartError("refused", error) from None
     except ControlError as error:
@@ -102,6 +117,15 @@ def has_net_admin() -> bool:
     return False
 
 
+def _hear_signals(loop: asyncio.AbstractEventLoop, deeds: Mapping[signal.Signals, Callable[[], None]]) -> None:
+    """Do these when the signals come. Raises OSError."""
+    try:
+        for number, deed in deeds.items():
+            loop.add_signal_handler(number, deed)
+    except RuntimeError as error:  # asyncio makes one of an OSError
+        raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
+
 async def _serve(
     kernel: Kernel,
     files: Files,
@@ -110,25 +134,29 @@ async def _serve(
     sink: Sink,
     runtime_dir: Path,
     execs: ExecWatch | None,
-    *,
-    is_watching: bool,
+    habits: Habits,
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor())  # now: its module could not be read without a descriptor left
     ownership.answer_on(loop)
     service = Service(kernel, files, start, ownership, sink)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, service.on_hangup)
+    _hear_signals(loop, {signal.SIGTERM: stop.set, signal.SIGINT: stop.set, signal.SIGHUP: service.on_hangup})
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # blocked by __main__: one that came before reloads now
     beat = asyncio.ensure_future(pulse.beat(service.loop.read_signs))
     if execs:
         loop.add_reader(execs, kernel.witness.note_starts, execs)
-    service.control = control = await open_control(runtime_dir / "io.routed", service, version=__version__)
+    if habits.follows_netlink:
+        from routed.daemon.following import Following  # noqa: PLC0415  only who asks for it pays for it
+
+        service.following = Following(service.reconciler, service.loop.pump, service.voice.say)
+    socket = runtime_dir / "io.routed"
+    service.control = control = await open_control(
+        socket, ClientAnswers(service), version=__version__, group=habits.group
+    )
     try:
         await service.begin()
-        watch = FileWatch(loop, service.on_files_changed) if is_watching else None
+        watch = FileWatch(loop, service.on_files_changed) if habits.is_watching else None
         if watch:
             service.follow_files(watch)
         service.tell_ready()
@@ -151,6 +179,15 @@ def _open_runner() -> asyncio.Runner:
         sys.unraisablehook = lambda _: None  # a loop that is half made complains when it is freed
         raise
     return runner
+
+
+def _find_group(group: str) -> str:
+    """The same, or none where this host has no such group: nobody has to lose his routes for that."""
+    try:
+        return grp.getgrnam(group).gr_name if group else ""
+    except KeyError:
+        logging.getLogger(__name__).warning('there is no group "%s": only root may give orders', group)
+    return ""
 
 
 def _open_exec_watch() -> ExecWatch | None:

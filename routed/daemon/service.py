@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from routed import __version__
 from routed.audit import notices
 from routed.audit.reasons import describe_reason
+from routed.audit.records import Record
 from routed.audit.sinks import Sink
-from routed.core.assumptions import AssumptionError, read_assumptions
 from routed.core.reasons import find_failure
 from routed.core.timetable import Deadline
 from routed.daemon import discretion, memory, peers, systemd
@@ -27,65 +25,57 @@ from routed.daemon.askers import name_asker
 from routed.daemon.carry_out import count_members
 from routed.daemon.checking import Checking
 from routed.daemon.clients import Peer
-from routed.daemon.control import Control, Refused, UnknownEntry
+from routed.daemon.control import Control, Refused
 from routed.daemon.dataplane import find_dataplanes
 from routed.daemon.deployment import Deployer
-from routed.daemon.engine import Engine, Inquiry
+from routed.daemon.engine import Engine
 from routed.daemon.files import Files, Start
 from routed.daemon.host import Host
 from routed.daemon.ipvs import SeldomIpvs
 from routed.daemon.keeper import Keeper
 from routed.daemon.loop import Loop
+from routed.daemon.moments import make_moment
+from routed.daemon.orders import Orders
 from routed.daemon.ownership import Ownership
 from routed.daemon.readings import Readings
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Aborted, Due, News, Recovered, Report, Resumed, Told
 from routed.daemon.results import (
     describe_phase,
-    describe_plan,
-    describe_revision,
-    describe_sources,
-    describe_trial,
 )
 from routed.daemon.revisions import Provenance
 from routed.daemon.status import (
     count_leftovers,
-    count_states,
-    describe_absent,
-    describe_entries,
-    describe_leftovers,
-    describe_pauses,
     summarise,
     summarise_absent,
     summarise_pauses,
 )
-from routed.daemon.storage import StateError
-from routed.daemon.traffic import add_traffic
+from routed.daemon.tally import Tally
+from routed.daemon.tuning import Tuning
 from routed.daemon.voice import Voice
 from routed.daemon.wanted import Wanted
 from routed.daemon.watch import FileWatch
-from routed.intent.problems import IntentError
 from routed.kernel.kernel import Kernel
-from routed.model.change import Cause, Nature
+from routed.model.change import Cause
 from routed.model.documents import (
     ApplyDocument,
-    EntryDocument,
-    OutcomeDocument,
-    PlanDocument,
-    RevisionsDocument,
-    SourcesDocument,
-    StatusDocument,
 )
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey
 from routed.model.objects import Kind
-from routed.model.reasons import Look, Paused
+from routed.model.reasons import Look
+
+if TYPE_CHECKING:  # imported when it is asked for
+    from routed.daemon.following import Following
+    from routed.daemon.memberships import Memberships
+    from routed.daemon.metrics_server import MetricsServer
 
 STATUS_DELAY: Final = 1.0  # seconds between a change and the sentence in ``systemctl status``
 FIRST_KEEP: Final = 1.0  # seconds until it is tried again to keep what could not be kept …
 LAST_KEEP: Final = 60.0  # … twice as long each time, up to this
 READY_AGAIN: Final = 0.5  # seconds until it is told again that could not be told
-EVERYTHING: Final = ""  # the subject of a pause of everything
+
+MOST_IMAGINED: Final = 100_000  # objects: 25 MB while a plan under an assumption is made
 
 
 class FirstPassError(Exception):
@@ -98,13 +88,14 @@ class Service:
     def __init__(self, kernel: Kernel, files: Files, start: Start, ownership: Ownership, sink: Sink) -> None:
         self.kernel = kernel
         self.files = files
-        self.repairs = 0
+        self.tally = Tally()
         self.overruns = 0
         self.began_at = time.time()
         self.last_resync = 0.0
         self.readings = Readings(files.read, lambda: self.host.wanted.intent)
         self.host = Host(Wanted(start.intent, former_protocols=ownership.marks.former))
         self.host.world.note_enforcing(time.monotonic())
+        self.tuning = Tuning(self.host)
         self.timetable = self.host.timetable
         self.voice = Voice(sink, kernel.witness, self.timetable)
         self.ownership = ownership
@@ -127,12 +118,19 @@ class Service:
             time.monotonic,
             jitter=random.random,
             save_displaced=self.keeper.save_displaced,
+            save_drains=self.keeper.save_drains,
             find_ssh_peers=peers.find_ssh_peers,
             find_ssh_addresses=peers.find_ssh_addresses,
+            most_imagined=MOST_IMAGINED,
         )
+        plane = self.reconciler.dataplanes.by_kind[Kind.SERVER]
+        if isinstance(plane, SeldomIpvs):
+            self.reconciler.count = plane.read_traffic
         self.engine = Engine(self.reconciler)
         self.loop = Loop(self.engine, kernel.events_fileno(), self._tell)
         self.checking = Checking(files.healths, self.host, self._take_rulings, self.voice.tell_check)
+        self.memberships: Memberships | None = None  # where entries follow members
+        self.orders = Orders(self.host, self.checking, self.keeper.save_pauses, self.voice.say, self.loop.pump)
         self.deployer = Deployer(
             files,
             start,
@@ -143,7 +141,11 @@ class Service:
             self.loop,
             self.voice,
             tell_status=self._notify_status,
+            find_members=self._find_members,
+            list_members=lambda: self.memberships.list_kept() if self.memberships else {},
         )
+        self.following: Following | None = None  # where that is asked for
+        self.metrics: MetricsServer | None = None  # likewise
         self.control: Control | None = None
         self.has_begun = asyncio.Event()  # is the first pass over?
         self.hangups = 0  # since a reload began that answers them
@@ -158,6 +160,8 @@ class Service:
             Deadline.KEEP: self._keep_again,
             Deadline.PROBE: self.checking.advance,
             Deadline.HEALTHS: self.checking.save,
+            Deadline.SETTLED: lambda: self.following.settle() if self.following else None,
+            Deadline.READ_AGAIN: self.on_files_changed,
             Deadline.TRIAL: lambda: self._start(self.deployer.end_trial()),
         }
 
@@ -167,6 +171,7 @@ class Service:
         """The first pass. Afterwards the host is as the files say, as far as it can be."""
         self.keeper.load_displaced()
         self.keeper.load_pauses(time.monotonic())
+        self.keeper.load_drains(time.monotonic())
         for rival in self.ownership.rivals:
             self.voice.say(notices.note_protocol_lost(rival.protocol, str(rival)))
         self.keeper.keep_marks()
@@ -188,6 +193,12 @@ class Service:
     async def end(self) -> None:
         """Stop listening; take the objects away if the file says so."""
         await self.checking.stop()
+        if self.memberships:
+            await self.memberships.stop()
+        if self.following:
+            await self.following.stop()
+        if self.metrics:
+            await self.metrics.stop()
         self.readings.stop()
         await self.loop.stop()
         settings = self.host.wanted.intent.settings
@@ -206,76 +217,30 @@ class Service:
 
         It begins with what keeps the files on disk from being in force.
         """
-        sentence, reading = self._summarise(), self.deployer.reading
+        sentence, reading = self.summarise_all(), self.deployer.reading
         if reading.intent is None:
             return f"{discretion.name_places(reading.problems)}; {sentence}"
         if reading.intent.digest != self.host.wanted.intent.digest:
             return f"files changed, not in force; {sentence}"
         return sentence
 
-    def _summarise(self) -> str:
+    def summarise_all(self) -> str:
+        """One sentence of all that is in force, and of what keeps it from being so."""
         sentence, unsaved = summarise(self.host, self.keeper.revision), self.keeper.unsaved
-        paused = summarise_pauses(self.host, _make_moment())
-        sentence = f"{describe_phase(self.keeper.deployment)}{summarise_absent(self.host)}{paused}{sentence}"
+        paused = summarise_pauses(self.host, make_moment())
+        lacks = f"{summarise_absent(self.host)}{self.tuning.summarise()}"
+        sentence = f"{describe_phase(self.keeper.deployment)}{lacks}{paused}{sentence}"
+        if self.memberships:
+            sentence = f"{self.memberships.summarise()}{sentence}"
+        if self.metrics:
+            sentence = f"{self.metrics.summarise()}{sentence}"
         return f"{sentence}; not kept on disk: {unsaved}" if unsaved else sentence
 
-    # --- what clients may ask: control.Service --------------------------------------------------------------------
-
-    def status(self) -> StatusDocument:
-        """Every entry and its objects, from memory."""
-        moment = _make_moment()
-        document = StatusDocument(
-            schema="routed.status/1",
-            version=__version__,
-            pid=os.getpid(),
-            since=_iso(self.began_at),
-            config=str(self.files.config),
-            protocol=self.host.wanted.intent.settings.protocol,
-            former_protocols=sorted(self.host.wanted.former_protocols),
-            revision=self.keeper.revision,
-            files=self.deployer.describe_files(),
-            state=self._summarise(),
-            unsaved=self.keeper.unsaved,
-            repairs=self.repairs,
-            overruns=self.kernel.overruns,
-            last_resync=moment(self.last_resync),
-            entries=self._describe_entries(moment),
-            leftovers=describe_leftovers(self.host, moment),
-            counts=count_states(self.host),
-            deployment=str(self.keeper.deployment.phase),
-            pauses=describe_pauses(self.host, moment),
-            checks=self.checking.describe(moment),
-            absent=describe_absent(self.host),
-        )
-        if self.keeper.deployment.is_trial:
-            document["trial"] = describe_trial(self.keeper.deployment)
-        return document
-
-    def _describe_entries(self, moment: Callable[[float], str]) -> list[EntryDocument]:
-        documents = describe_entries(self.host, moment)
-        plane = self.reconciler.dataplanes.by_kind[Kind.SERVER]
-        if isinstance(plane, SeldomIpvs):
-            add_traffic(documents, self.host, plane.read_traffic)
-        return documents
-
-    async def plan(self, assumed: Sequence[str]) -> PlanDocument:
-        """What ``reload`` would do now, if these were so.
-
-        Raises IntentError, Refused for what cannot be assumed, and whatever kept the plan from being made.
-        """
-        await self.has_begun.wait()
-        intent, problems, *_ = (await self.readings.read()).reading
-        if intent is None:
-            raise IntentError(problems)
-        try:
-            inquiry = Inquiry(intent, read_assumptions(assumed, intent))
-        except AssumptionError as error:
-            raise Refused(reason=describe_reason(error.why)) from None
-        await self.loop.make_plan(inquiry)
-        if inquiry.proposal is None:
-            raise inquiry.error or RuntimeError("no plan was made")
-        document = await asyncio.to_thread(describe_plan, inquiry.proposal)  # what it is made from is nobody else's
-        return {**document, "config": str(self.files.config.absolute()), "digest": intent.digest}
+    @property
+    def is_on_disk(self) -> bool:
+        """Are the files on disk those that are in force?"""
+        on_disk = self.deployer.reading.intent
+        return on_disk is not None and on_disk.digest == self.host.wanted.intent.digest
 
     async def reload(
         self, *, force: bool, confirm: float | None = None, comment: str = "", asker: Peer | None = None
@@ -283,71 +248,16 @@ class Service:
         """Put the files on disk in force and wait for the verified result, or for the reasons why not."""
         await self.has_begun.wait()
         origin = Provenance(time.time(), name_asker(asker) if asker else "SIGHUP", comment)
-        return await self.deployer.reload(is_forced=force, confirm=confirm, origin=origin)
-
-    async def roll_back(
-        self, *, revision: int | None, force: bool, confirm: float | None, asker: Peer
-    ) -> ApplyDocument:
-        """Put a revision in force, whatever the files say. Raises Refused."""
-        await self.has_begun.wait()
-        return await self.deployer.roll_back(revision, confirm=confirm, is_forced=force, by=name_asker(asker))
-
-    async def confirm(self, asker: Peer) -> None:
-        """What is on trial is to last. Raises Refused."""
-        await self.has_begun.wait()
-        await self.deployer.confirm(name_asker(asker))
-
-    def list_revisions(self) -> RevisionsDocument:
-        """Every revision that is kept, the newest first. Raises Refused."""
-        try:
-            kept = self.files.revisions.list_all()
-        except StateError as error:
-            raise Refused(reason=str(error)) from None
-        revisions = [describe_revision(one, in_force=self.keeper.revision) for one in kept]
-        return RevisionsDocument(schema="routed.revisions/1", revisions=revisions)
-
-    def read_revision(self, revision: int) -> SourcesDocument:
-        """The files of one. Raises Refused."""
-        kept = self.files.revisions.read(revision)
-        if kept is None:
-            raise Refused(reason=f"there is no revision {revision}, or it cannot be read: see routed revisions")
-        return describe_sources(kept)
-
-    def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
-        """Stop enforcing an entry, or everything, for a while. Raises UnknownEntry."""
-        self._pause(self._find_subject(entry), seconds, Paused(reason, name_asker(asker)))
-
-    def override(self, check: str, seconds: float, reason: str, asker: Peer, *, is_up: bool) -> None:
-        """Have a check count as up or down for a while, whatever it finds. Raises UnknownEntry."""
-        if check not in self.checking.list_names():
-            raise UnknownEntry(entry=check)
-        self._pause(check, seconds, Paused(reason, name_asker(asker), is_up))
-
-    def _pause(self, subject: str, seconds: float, reason: Paused) -> None:
-        now = time.monotonic()
-        self.host.ledger.holds.pause(subject, reason.words, now + seconds, now, reason.author, ruling=reason.ruling)
-        self.keeper.save_pauses(now)
-        self.voice.say(notices.note_paused(subject, seconds, reason))
-        self.checking.judge_again()
-        self.loop.pump()
-
-    def resume(self, entry: str | None) -> None:
-        """Enforce again, at once. Raises UnknownEntry."""
-        subject = self._find_subject(entry)
-        if self.host.ledger.holds.resume(subject):
-            self.keeper.save_pauses(time.monotonic())
-            self.voice.say(notices.note_resumed(subject, is_over=False))
-            self.host.make_dirty(self.host.schedule.dirt, [subject], Cause(None, Look.RESUMED))
-            self.checking.judge_again()
-            self.loop.pump()
-
-    def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
-        """A queue that gets every record from now on, until it is full."""
-        return self.voice.subscribe()
-
-    def unsubscribe(self, queue: asyncio.Queue[OutcomeDocument]) -> None:
-        """No more of them."""
-        self.voice.unsubscribe(queue)
+        before = self.tally.changes
+        if self.memberships:  # who wrote the members wants them in force as well
+            self.memberships.look()
+            await self.memberships.settle()
+            if force:
+                self.memberships.let_go()
+        document = await self.deployer.reload(is_forced=force, confirm=confirm, origin=origin)
+        if self.memberships:  # they may have been followed before the pass of the files
+            document["changed"] = max(document["changed"], self.tally.changes - before)
+        return document
 
     def on_hangup(self) -> None:
         """SIGHUP: reload, after the first pass, and tell systemd when it is done. Many at once come to one."""
@@ -386,6 +296,8 @@ class Service:
         self._start(self._look_at_files())
 
     async def _look_at_files(self) -> None:
+        if self.memberships:
+            self.memberships.look()
         await self.deployer.take_in()
         self._notify_status()
 
@@ -394,12 +306,27 @@ class Service:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def _find_subject(self, entry: str | None) -> str:
-        if entry is None or entry == EVERYTHING:
-            return EVERYTHING
-        if entry not in self.host.wanted.desired.resolutions and entry not in self.checking.list_names():
-            raise UnknownEntry(entry=entry)
-        return entry
+    def make_memberships(self, intent: Intent) -> Memberships | None:
+        """Who follows the sources of these files; None where they have none."""
+        if self.memberships is None and intent.member_sources:
+            from routed.daemon.memberships import Memberships  # noqa: PLC0415  only files with sources pay for it
+
+            folder = self.ownership.state_dir / "members"
+            self.memberships = Memberships(
+                folder,
+                self._take_rulings,
+                self.voice.tell_members,
+                time.monotonic,
+                lease_helpers=self.checking.lease_helpers,
+                find_facts=lambda: self.host.world.facts,
+                tell_registration=self.voice.tell_registration,
+            )
+        return self.memberships
+
+    async def _find_members(self, intent: Intent, revision: int) -> Mapping[FactKey, Fact]:
+        """Who is a member of the sources of these files, which come into force now."""
+        memberships = self.make_memberships(intent)
+        return await memberships.prepare(intent, self.files.revisions.load_members(revision)) if memberships else {}
 
     # --- audit ----------------------------------------------------------------------------------------------------
 
@@ -414,14 +341,39 @@ class Service:
             self.deployer.note_pass(report)
             if self.control:
                 self.control.ensure()
-            self.checking.follow(self.host.wanted.intent)
+            self.checking.follow(self.host.wanted.find_whole())
+            self._follow_metrics()
+            if self.memberships:
+                self.memberships.follow(self.host.wanted.intent)
+            if self.following:
+                self.following.follow()
+        elif report.dirt.sources & {"address", "selector"}:
+            self._follow_metrics()
+            if self.memberships:
+                self.memberships.note_facts()
+        if self.host.wanted.asks_members and not report.dirt.everything:
+            self.checking.follow(self.host.wanted.find_whole())
         self.voice.tell(report, self.host)
-        if not report.is_initial:
-            self.repairs += sum(len(o.done) for o in report.outcomes if o.operation.nature is not Nature.SURPLUS)
+        self.tally.note(report)
         self.is_large |= count_members(report.plan.operations) > memory.LARGE
         is_news = report.outcomes or report.plan.refusals or report.plan.held or report.ended
         if is_news:
             self._remind(Deadline.STATUS, STATUS_DELAY)
+
+    def _follow_metrics(self) -> None:
+        """Serve them where the files say, as soon as that can be."""
+        wanted = self.host.wanted.intent.settings.metrics
+        if self.metrics is None and wanted:
+            from routed.daemon.metrics import describe_metrics, look_at  # noqa: PLC0415  only who wants it pays for it
+            from routed.daemon.metrics_server import MetricsServer  # noqa: PLC0415  likewise
+
+            self.metrics = MetricsServer(lambda: describe_metrics(look_at(self)), self._say_of_metrics)
+        if self.metrics:
+            self.metrics.follow(wanted)
+
+    def _say_of_metrics(self, record: Record) -> None:
+        self.voice.say(record)
+        self._remind(Deadline.STATUS, STATUS_DELAY)
 
     def _keep_later(self) -> None:
         """Something of the state could not be kept: try again in a moment."""
@@ -449,10 +401,7 @@ class Service:
             case Told():
                 self.voice.tell_announced(step.announced, self.host)
             case Resumed():
-                for subject in step.subjects:
-                    self.voice.say(notices.note_resumed(subject, is_over=True))
-                self.keeper.save_pauses(time.monotonic())
-                self.checking.judge_again()
+                self.orders.note_ended(step.subjects)
             case Aborted():
                 self._on_failure(step)
             case Recovered():
@@ -460,6 +409,7 @@ class Service:
                 self._notify_status()
 
     def _on_failure(self, failed: Aborted) -> None:
+        self.tally.failures += 1
         if failed.is_first and not isinstance(failed.error, OSError):
             logging.getLogger(__name__).error("a pass ended by a defect in routed", exc_info=failed.error)
         self.voice.say(notices.note_pass_failed(find_failure(failed.error)))
@@ -475,13 +425,3 @@ class Service:
         if self.is_large:
             self.is_large = False
             memory.give_back()
-
-
-def _make_moment() -> Callable[[float], str]:
-    """What writes a reading of the monotonic clock as ISO 8601; nothing where there is none."""
-    offset = time.time() - time.monotonic()
-    return lambda reading: _iso(reading + offset) if reading else ""
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterable, Mapping
 from typing import NoReturn
 
-from routed.daemon.ports import HostKernel
+from routed.daemon.ports import HostKernel, WithoutEvents
 from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
+from routed.model.link_sysctls import LinkSysctls
 from routed.model.lookup import Decision, Question
 from routed.model.objects import AddressMember, Standing
 from routed.model.process import Process
 
 
-class Spectator:
+class Spectator(WithoutEvents):
     """Answers ``ports.HostKernel`` by another one that is in use meanwhile."""
 
     def __init__(self, kernel: HostKernel) -> None:
@@ -56,6 +57,9 @@ class Spectator:
 
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:  # noqa: D102
         return self._kernel.read_drivers(links)
+
+    def read_link_sysctls(self, links: Iterable[Link]) -> dict[int, LinkSysctls]:  # noqa: D102
+        return self._kernel.read_link_sysctls(links)
 
     def read_events(self) -> list[Event]:
         """None: whoever the kernel is in use by hears them."""

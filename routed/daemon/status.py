@@ -15,20 +15,25 @@ from routed.audit.documents import add_former, describe_former
 from routed.audit.reasons import describe_reason
 from routed.audit.wording import WORDS, describe_left_alone
 from routed.core.desired import ObjectSet, Resolution
-from routed.core.holds import GROUP
-from routed.core.troubles import State, Trouble, Troubled
+from routed.core.drain import whole_of
+from routed.core.holds import GROUP, Hold
+from routed.core.prospects import is_error
+from routed.core.troubles import Looked, State, Trouble, Troubled
 from routed.daemon.host import Host
 from routed.model.change import Drift
 from routed.model.checks import find_ruling
-from routed.model.documents import AbsenceDocument, EntryDocument, ObjectDocument, PauseDocument
+from routed.model.documents import AbsenceDocument, EntryDocument, ObjectDocument, PauseDocument, is_asked
 from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.prefixes import Packed, PrefixSet
 from routed.model.reasons import Claimed, Flaw, Observed, Paused, Reason, join_reasons
-from routed.model.text import Vocabulary, format_key, to_json
+from routed.model.text import Vocabulary, format_key, mark_name, to_json
 
 SMALL: Final = 16  # entries of up to so many objects show each of them; so many leftovers are shown one by one
 FEW: Final = 3  # of what is still there as it was before, so many are named
+WHOLE: Final = 1088  # those of an entry that somebody asks for: 64 services, and 1024 servers
 SHOWN: Final = 64  # objects of a large entry that are shown when they are not in sync
+
+RANKS: Final = {state: rank for rank, state in enumerate(State)}  # the worst one is the last
 
 Moment = Callable[[float], str]
 Wrong = Mapping[str, Sequence[Troubled]]  # entry → its objects that are not in sync
@@ -39,19 +44,44 @@ def vocabulary_of(host: Host) -> Vocabulary:
     return Vocabulary.of(host.world.facts, host.wanted.intent.table_names, host.wanted.intent.settings.protocol)
 
 
-def describe_entries(host: Host, moment: Moment) -> list[EntryDocument]:
-    """Every entry of the files in force, in their order. ``moment`` writes a clock reading as ISO 8601."""
+def describe_entries(host: Host, moment: Moment, asked: str = "") -> list[EntryDocument]:
+    """Every entry of the files in force, in their order. ``moment`` writes a clock reading as ISO 8601.
+
+    With the name of an entry, or what follows its kind, those alone, with more of their objects and all of these.
+    """
     wrong = _group_by_entry(host)
     vocabulary = vocabulary_of(host)
     former = find_former(host, vocabulary)
+    draining = _group_draining(host)
     documents = []
-    for one in _in_order(host):
-        document = _describe_entry(host, one, _find_wrong(host, one, wrong), vocabulary, moment)
+    for one in _in_order(host, asked):
+        document = _describe_entry(host, one, _find_wrong(host, one, wrong), vocabulary, moment, is_asked=bool(asked))
         if stays := former.get(one.entry.name):
             document["former"] = stays
             document["reason"] = add_former(document["reason"], stays)
+        leaving = ((key, group.trouble) for group in draining.get(one.entry.name, ()) for key in _keys_of(group))
+        document["objects"] += [
+            describe_object(key, trouble, vocabulary, moment) for key, trouble in islice(leaving, SHOWN)
+        ]
         documents.append(document)
     return documents
+
+
+def look_over(host: Host) -> Iterator[Looked]:
+    """Every entry in the order of the files, and how it stands."""
+    wrong = _group_by_entry(host)
+    for one in _in_order(host):
+        yield Looked(one, _find_wrong(host, one, wrong), _pick_worst(_list_overall(host, one)))
+
+
+def find_leftovers(host: Host) -> list[Troubled]:
+    """Objects that carry our mark, that no entry wants, and that are still there."""
+    shown = {id(one.trouble) for some in _group_draining(host).values() for one in some}
+    return [
+        one
+        for one in host.ledger.troubles
+        if one.trouble.entry not in host.wanted.desired.resolutions and id(one.trouble) not in shown
+    ]
 
 
 def find_former(host: Host, vocabulary: Vocabulary) -> dict[str, list[str]]:
@@ -88,9 +118,9 @@ def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
     and the entries are few.
     """
     vocabulary = vocabulary_of(host)
-    found = [one for one in host.ledger.troubles if one.trouble.entry not in host.wanted.desired.resolutions]
+    found = find_leftovers(host)
     if _count(found) <= SMALL:
-        return [_describe_object(key, one.trouble, vocabulary, moment) for one in found for key in _keys_of(one)]
+        return [describe_object(key, one.trouble, vocabulary, moment) for one in found for key in _keys_of(one)]
     shares = list(_share_by_former(host, found))
     if len({(kind, name) for kind, name, _, _ in shares}) > SMALL:  # then who they were is a list as long as any
         shares = [(kind, "", count, trouble) for kind, _, count, trouble in shares]
@@ -98,7 +128,7 @@ def describe_leftovers(host: Host, moment: Moment) -> list[ObjectDocument]:
     for kind, name, count, trouble in shares:
         folds[kind, name, trouble.state, trouble.reason].append((count, trouble.since))
     return [
-        _describe_fold(kind, name, state, reason, parts, moment) for (kind, name, state, reason), parts in folds.items()
+        describe_fold(kind, name, state, reason, parts, moment) for (kind, name, state, reason), parts in folds.items()
     ]
 
 
@@ -145,13 +175,16 @@ def summarise_pauses(host: Host, moment: Moment) -> str:
         return f"everything{spared} is paused until {moment(everything.until)}; "
     last = moment(max(hold.until for hold in pauses.values()))
     what = f"{next(iter(pauses))} is" if len(pauses) == 1 else f"{len(pauses)} entries are"
-    return f"{what} paused until {last}; "
+    words = {"drained" if _is_drain(hold) else "paused" for hold in pauses.values()}
+    return f"{what} {' or '.join(sorted(words))} until {last}; "
 
 
 def describe_pauses(host: Host, moment: Moment) -> list[PauseDocument]:
     """What is not enforced for a while, until when, and by whose word; everything first."""
-    return [
-        PauseDocument(
+    documents: list[PauseDocument] = []
+    for entry, hold in sorted(host.ledger.holds.list_pauses().items()):
+        assert isinstance(hold.reason, Paused)
+        document = PauseDocument(
             entry=entry,
             since=moment(hold.since),
             until=moment(hold.until),
@@ -159,9 +192,14 @@ def describe_pauses(host: Host, moment: Moment) -> list[PauseDocument]:
             author=hold.reason.author,
             spared=sorted(host.ledger.holds.spared) if not entry else [],
         )
-        for entry, hold in sorted(host.ledger.holds.list_pauses().items())
-        if isinstance(hold.reason, Paused)
-    ]
+        if _is_drain(hold):
+            document["drained"] = True
+        documents.append(document)
+    return documents
+
+
+def _is_drain(hold: Hold) -> bool:
+    return isinstance(hold.reason, Paused) and hold.reason.is_drain
 
 
 def count_states(host: Host) -> dict[str, int]:
@@ -171,27 +209,46 @@ def count_states(host: Host) -> dict[str, int]:
     """
     counts: Counter[str] = Counter()
     by_entry = _group_by_entry(host)
-    for resolution in _in_order(host):
+    noted = _list_noted(host, by_entry)
+    counts[State.IN_SYNC] += host.wanted.desired.total - sum(one.count_objects() for one in noted)
+    for resolution in noted:
         wrong = _find_wrong(host, resolution, by_entry)
         counts[State.IN_SYNC] += max(0, resolution.count_objects() - _count(wrong))
         for one in wrong:
             counts[one.trouble.state] += len(one.members)
         if resolution.waiting and not resolution.count_objects():
-            counts[State.WAITING] += 1
+            counts[_judge_waiting(resolution)] += 1
         if resolution.withheld:
             counts[State.WITHHELD] += 1
+        if resolution.held:
+            counts[State.HELD] += 1
         if resolution.degraded:
             counts[State.DEGRADED] += 1
+    if leaving := _count(one for one in host.ledger.troubles if one.trouble.state is State.DRAINING):
+        counts[State.DRAINING] = leaving
     return {State.IN_SYNC.value: 0} | {str(state): count for state, count in counts.items()}
 
 
+def _list_noted(host: Host, by_entry: Wrong) -> list[Resolution]:
+    """Those of which there may be something to say. Most are as wanted, and there may be thousands."""
+    desired = host.wanted.desired
+    if host.world.unread or host.world.unknown:
+        return list(desired.resolutions.values())
+    names = {*by_entry, *desired.clashes, *desired.notable} & desired.resolutions.keys()
+    return [desired.resolutions[name] for name in names]
+
+
 def count_leftovers(host: Host) -> int:
-    """How many objects carry our mark, are wanted by no entry, and are still there."""
-    return _count(one for one in host.ledger.troubles if one.trouble.entry not in host.wanted.desired.resolutions)
+    """How many objects carry our mark, are wanted by no entry, and are still there though they have not to drain."""
+    resolutions = host.wanted.desired.resolutions
+    wrong = (one for one in host.ledger.troubles if one.trouble.state is not State.DRAINING)
+    return _count(one for one in wrong if one.trouble.entry not in resolutions)
 
 
-def _in_order(host: Host) -> Iterator[Resolution]:
-    for entry in host.wanted.intent.entries:
+def _in_order(host: Host, asked: str = "") -> Iterator[Resolution]:
+    for entry in host.wanted.list_entries():
+        if asked and not is_asked(entry.name, asked):
+            continue
         resolution = host.wanted.desired.resolutions.get(entry.name)
         if resolution is not None:
             yield resolution
@@ -238,11 +295,21 @@ def _group_by_entry(host: Host) -> Wrong:
     return by_entry
 
 
+def _group_draining(host: Host) -> dict[str, list[Troubled]]:
+    """By the entry of their service: the servers that leave. Those of a service that leaves itself are left over."""
+    found: defaultdict[str, list[Troubled]] = defaultdict(list)
+    for one in host.ledger.troubles if host.ledger.drains else ():
+        whole = whole_of(one.kind, one.slot) if one.trouble.state is State.DRAINING else None
+        if whole is not None and (want := host.wanted.desired.get(whole)) is not None:
+            found[want.entry.name].append(one)
+    return found
+
+
 def _find_wrong(host: Host, resolution: Resolution, by_entry: Wrong) -> list[Troubled]:
     """The objects of an entry that are not in sync, each once: not known, in trouble, or another entry's."""
     name = resolution.entry.name
     since = host.ledger.since.get(name, 0.0)
-    waiting = Trouble(State.WAITING, _why_it_waits(resolution), since)
+    waiting = Trouble(_judge_waiting(resolution), find_why_waiting(resolution), since)
     wrong: list[Troubled] = []
     known: list[ObjectSet] = []
     for group in resolution.sets:
@@ -262,6 +329,11 @@ def _find_wrong(host: Host, resolution: Resolution, by_entry: Wrong) -> list[Tro
     return wrong
 
 
+def find_wrong_of(host: Host, resolution: Resolution) -> list[Troubled]:
+    """The objects of one entry that are not in sync."""
+    return _find_wrong(host, resolution, _group_by_entry(host))
+
+
 def _leave_out(some: Iterable[Troubled], counted: Sequence[Troubled]) -> Iterator[Troubled]:
     """Those that are not counted yet, where a slot has both."""
     for one in some:
@@ -271,32 +343,26 @@ def _leave_out(some: Iterable[Troubled], counted: Sequence[Troubled]) -> Iterato
             yield one._replace(members=left)
 
 
-def _why_it_waits(resolution: Resolution) -> Reason | None:
+def find_why_waiting(resolution: Resolution) -> Reason | None:
+    """All that an entry waits for."""
     return join_reasons(waiting.reason for waiting in resolution.waiting)
 
 
+def _judge_waiting(resolution: Resolution) -> State:
+    return State.FAILED if is_error(find_why_waiting(resolution)) else State.WAITING
+
+
 def _describe_entry(
-    host: Host, resolution: Resolution, wrong: list[Troubled], vocabulary: Vocabulary, moment: Moment
+    host: Host,
+    resolution: Resolution,
+    wrong: list[Troubled],
+    vocabulary: Vocabulary,
+    moment: Moment,
+    *,
+    is_asked: bool,
 ) -> EntryDocument:
     entry = resolution.entry
-    states = [one.trouble for one in wrong]
-    since = host.ledger.since.get(entry.name, 0.0)
-    paused = host.ledger.holds.find_pause(entry.name)
-    if paused is not None:
-        states.append(Trouble(State.PAUSED, paused.reason, paused.since))
-    if resolution.withheld:
-        states.append(Trouble(State.WITHHELD, resolution.withheld, _find_withheld_since(host, resolution)))
-    if resolution.degraded:
-        states.append(Trouble(State.DEGRADED, resolution.degraded, _find_withheld_since(host, resolution)))
-    if resolution.waiting:
-        states.append(Trouble(State.WAITING, _why_it_waits(resolution), since))
-    if entry.name in host.wanted.desired.clashes:
-        states.append(Trouble(State.CONFLICT, Claimed(host.wanted.desired.clashes[entry.name]), since))
-    worst = max(
-        states,
-        key=lambda trouble: list(State).index(trouble.state),
-        default=Trouble(State.IN_SYNC, resolution.note, since),
-    )
+    worst = _find_worst(host, resolution, wrong)
     return EntryDocument(
         entry=entry.name,
         state=worst.state,
@@ -305,8 +371,47 @@ def _describe_entry(
         origin=str(entry.origin),
         enforce=entry.enforce,
         total=resolution.count_objects(),
-        objects=list(_describe_objects(resolution, wrong, worst.since, vocabulary, moment)),
+        objects=list(_describe_objects(resolution, wrong, worst.since, vocabulary, moment, is_asked=is_asked)),
     )
+
+
+def list_wrong(host: Host) -> Iterator[tuple[Resolution, list[Troubled], Trouble]]:
+    """Each entry of which there is something to say, its objects that are not in sync, and what it is shown as."""
+    by_entry, holds = _group_by_entry(host), host.ledger.holds
+    noted = {one.entry.name for one in _list_noted(host, by_entry)}
+    for one in _in_order(host):
+        if one.entry.name in noted or (holds.active and holds.find_pause(one.entry.name)):
+            wrong = _find_wrong(host, one, by_entry)
+            yield one, wrong, _find_worst(host, one, wrong)
+
+
+def _find_worst(host: Host, resolution: Resolution, wrong: list[Troubled]) -> Trouble:
+    """What decides how an entry is shown."""
+    worst = _pick_worst([*(one.trouble for one in wrong), *_list_overall(host, resolution)])
+    return worst or Trouble(State.IN_SYNC, resolution.note, host.ledger.since.get(resolution.entry.name, 0.0))
+
+
+def _pick_worst(troubles: Iterable[Trouble]) -> Trouble | None:
+    return max(troubles, key=lambda trouble: RANKS[trouble.state], default=None)
+
+
+def _list_overall(host: Host, resolution: Resolution) -> Iterator[Trouble]:
+    """What is said of the entry itself, whatever its objects are."""
+    name = resolution.entry.name
+    since = host.ledger.since.get(name, 0.0)
+    paused = host.ledger.holds.find_pause(name)
+    if paused is not None:
+        yield Trouble(State.PAUSED, paused.reason, paused.since)
+    if resolution.withheld:
+        yield Trouble(State.WITHHELD, resolution.withheld, _find_withheld_since(host, resolution))
+    if resolution.held:
+        yield Trouble(State.HELD, resolution.held, _find_withheld_since(host, resolution))
+    if resolution.degraded:
+        yield Trouble(State.DEGRADED, resolution.degraded, _find_withheld_since(host, resolution))
+    if resolution.waiting:
+        yield Trouble(_judge_waiting(resolution), find_why_waiting(resolution), since)
+    if name in host.wanted.desired.clashes:
+        yield Trouble(State.CONFLICT, Claimed(host.wanted.desired.clashes[name]), since)
 
 
 def _find_withheld_since(host: Host, resolution: Resolution) -> float:
@@ -331,33 +436,51 @@ def _describe_trouble(key: Key, trouble: Trouble, wanted: Value | None, vocabula
 
 
 def _describe_objects(
-    resolution: Resolution, wrong: list[Troubled], since: float, vocabulary: Vocabulary, moment: Moment
+    resolution: Resolution,
+    wrong: list[Troubled],
+    since: float,
+    vocabulary: Vocabulary,
+    moment: Moment,
+    *,
+    is_asked: bool,
 ) -> Iterator[ObjectDocument]:
     """Each object of a small entry; of a large one some that are not in sync, and the others counted by what is wrong.
 
-    Very many of one trouble are not shown one by one.
+    Very many of one trouble are not shown one by one. Of what is in sync the content is shown where it is asked for.
     """
-    if resolution.count_objects() <= SMALL:
+    if resolution.count_objects() <= (WHOLE if is_asked else SMALL):
         troubles = {key: one.trouble for one in wrong for key in _keys_of(one)}
-        in_sync = Trouble(State.IN_SYNC, None, since)
+        notes = dict(resolution.notes)
         for group in resolution.sets:
+            content = _find_content(group) if is_asked else None
             for key in (Key(group.kind, group.slot, member) for member in sorted(group.members)):
-                yield _describe_object(key, troubles.get(key, in_sync), vocabulary, moment, group.value)
+                trouble = troubles.get(key)
+                if trouble is None:
+                    trouble = Trouble(State.IN_SYNC, notes.get(key), since, () if content is None else (content,))
+                yield describe_object(key, trouble, vocabulary, moment, group.value)
         return
     few = ((key, one.trouble) for one in wrong if len(one.members) <= GROUP for key in _keys_of(one))
     folded: defaultdict[tuple[Kind, State, Reason | None], list[tuple[int, float]]] = defaultdict(list)
     for one in wrong:
         if len(one.members) > GROUP:
             folded[one.kind, one.trouble.state, one.trouble.reason].append((len(one.members), one.trouble.since))
-    shown = [_describe_object(key, trouble, vocabulary, moment) for key, trouble in islice(few, SHOWN)]
+    shown = [describe_object(key, trouble, vocabulary, moment) for key, trouble in islice(few, SHOWN)]
     for key, trouble in few:
         folded[key.kind, trouble.state, trouble.reason].append((1, trouble.since))
     for (kind, state, reason), parts in folded.items():
-        yield _describe_fold(kind, resolution.entry.name, state, reason, parts, moment)
+        yield describe_fold(kind, resolution.entry.name, state, reason, parts, moment)
     yield from shown
 
 
-def _describe_fold(
+def _find_content(group: ObjectSet) -> Value | None:
+    """What stands where these are in sync; whose it is only where nobody else's would be as good."""
+    if group.value is None or not group.also:
+        return group.value
+    unmarked: Value = group.value._replace(**{mark_name(group.kind): 0})
+    return unmarked
+
+
+def describe_fold(
     kind: Kind, name: str, state: State, reason: Reason | None, parts: Sequence[tuple[int, float]], moment: Moment
 ) -> ObjectDocument:
     """What is not shown one by one. Of each part there is the count, and when it began."""
@@ -372,9 +495,10 @@ def _describe_fold(
     )
 
 
-def _describe_object(
+def describe_object(
     key: Key, trouble: Trouble, vocabulary: Vocabulary, moment: Moment, wanted: Value | None = None
 ) -> ObjectDocument:
+    """One object; of one that is not in sync what stands in its place, else what is wanted where the trouble has it."""
     return ObjectDocument(
         kind=key.kind,
         object=format_key(key, vocabulary),

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 NEW: Final = ".new"  # the name, or its end, of what is not whole yet
 # What reading a file may raise whose bytes are anything at all.
 DAMAGES: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+T = TypeVar("T")
 
 
 class StateError(Exception):
@@ -43,6 +46,28 @@ def read_document(content: bytes, version: int) -> dict[str, Any]:
     if number != version:
         raise ValueError(f"it is not of format {version}")
     return document
+
+
+def load_kept(
+    path: Path, version: int, decode: Callable[[dict[str, Any]], T], unknown: str, complain: Callable[[str], None]
+) -> T | None:
+    """What a file keeps; None where it is not there, or says nothing that we can read, of which ``complain`` is told.
+
+    ``unknown`` is what is not known then. Raises StateError where it cannot be read just now: then nothing may take its
+    place.
+    """
+    try:
+        return decode(read_document(path.read_bytes(), version))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except NewerFormatError as error:
+        complain(f"{path} says nothing to us and is left alone: {error}")
+    except DAMAGES as error:
+        what = f"{unknown}, {path}"
+        if is_passing(error):
+            raise StateError(f"{what} cannot be read: {describe_damage(error)}") from None
+        complain(f"{what} is damaged: {describe_damage(error)}")
+    return None
 
 
 def leave_newer(path: Path, version: int) -> None:

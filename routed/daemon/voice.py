@@ -12,16 +12,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from routed.audit import notices
+from routed.audit.catalogue import Message
 from routed.audit.documents import make_outcome_document
 from routed.audit.flood import Flood
+from routed.audit.reasons import describe_reason
 from routed.audit.records import Context, Record, record_pass
 from routed.audit.repeat import Repeat
 from routed.audit.sinks import Sink
 from routed.audit.wording import WORDS
 from routed.core.holds import Subject, Why
+from routed.core.membership import find_roster
+from routed.core.prospects import is_error
+from routed.core.services import list_vips
 from routed.core.timetable import Deadline, Timetable
 from routed.core.waiting import is_waiting
 from routed.daemon.control import OUTCOMES_QUEUED
@@ -31,14 +36,20 @@ from routed.daemon.status import vocabulary_of
 from routed.kernel.witness import Witness
 from routed.model.change import Cause
 from routed.model.checks import Check, Ruling
-from routed.model.documents import OutcomeDocument
+from routed.model.documents import OutcomeDocument, is_asked
+from routed.model.facts import Fact, Freshness
+from routed.model.members import MemberSource, Roster
 from routed.model.net import family_of
 from routed.model.objects import AddressSlot, Key, Kind
 from routed.model.reasons import Fought, Probed, Reason, join_reasons
 from routed.model.text import Vocabulary, format_key
 
+if TYPE_CHECKING:  # only who asks etcd pays for it
+    from routed.model.etcd import Registered, Unregistered
+
 TURNS: Final = 4  # of one check that are told …
 MINUTE: Final = 60.0  # … within so many seconds
+CALM: Final = frozenset({Message.WEIGHED})  # goes on as long as a load does: one of an entry a minute is told
 GRACE: Final = 1.0  # seconds that an entry may wait before it is said
 
 
@@ -53,8 +64,9 @@ class Voice:
         self._untold: deque[tuple[Report, Host]] = deque()  # passes that wait for the name of somebody
         self._naming: asyncio.Task[None] | None = None
         self._repeat = Repeat()
-        self._flood = Flood()
-        self._queues: set[asyncio.Queue[OutcomeDocument]] = set()
+        self._floods = {False: Flood(), True: Flood(interval=MINUTE, few=1)}  # by whether they hold what is CALM
+        self._sources: dict[str, Freshness] = {}  # of members → how they were
+        self._queues: dict[asyncio.Queue[OutcomeDocument], str] = {}  # and of which entry it is to get what is said
         self._waiting: dict[str, Reason | None] = {}  # entry → the reason that was said
         self._conditions: dict[str, Reason | None] = {}  # entry of a VIP → what was said
         self._chosen: dict[str, str] = {}  # [[interface]] → its link
@@ -63,22 +75,32 @@ class Voice:
 
     def say(self, *records: Record) -> None:
         """Write these records, as far as they are news."""
-        self._write(self._flood.filter(self._repeat.filter(records), time.monotonic()))
-        due = self._flood.find_due()
-        if due is not None:
-            self._timetable.bring_forward(Deadline.FLOOD, due)
+        now, news = time.monotonic(), self._repeat.filter(records)
+        for is_calm, flood in self._floods.items():
+            self._write(flood.filter([one for one in news if (one.fields["ROUTED_EVENT"] in CALM) is is_calm], now))
+        self._arm()
 
-    def sum_up(self) -> None:
-        """Say how many records were left out of a flood of them."""
-        self._write(self._flood.take(time.monotonic()))
+    def sum_up(self, *, is_last: bool = False) -> None:
+        """Say how many records were left out of a flood of them, where it is time to; or of any, at the end."""
+        now = time.monotonic()
+        for flood in self._floods.values():
+            due = flood.find_due()
+            if due is not None and (is_last or due <= now):
+                self._write(flood.take(now))
+        self._arm()
+
+    def _arm(self) -> None:
+        for due in (flood.find_due() for flood in self._floods.values()):
+            if due is not None:
+                self._timetable.bring_forward(Deadline.FLOOD, due)
 
     def _write(self, records: Iterable[Record]) -> None:
         for news in records:
             self._sink(news)
             if self._queues:
-                document = make_outcome_document(news, datetime.now(UTC))
-                for queue in self._queues:
-                    if not queue.full():  # its reader is told that it fell behind
+                document, subject = make_outcome_document(news, datetime.now(UTC)), news.fields.get("ROUTED_ENTRY", "")
+                for queue, entry in self._queues.items():
+                    if not queue.full() and (not entry or is_asked(subject, entry)):  # its reader is told of the rest
                         queue.put_nowait(document)
 
     def forget(self, entry: str, object_: str = "") -> None:
@@ -99,7 +121,7 @@ class Voice:
         if self._naming:
             await self._naming
         self._timetable.cancel(Deadline.FLOOD)
-        self.sum_up()
+        self.sum_up(is_last=True)
 
     async def _tell_in_turn(self) -> None:
         while self._untold:
@@ -146,8 +168,11 @@ class Voice:
                 assert isinstance(hold.reason, Fought)
                 rival = self._complete(Cause(hold.reason.port, hold.reason, hold.reason.process))
                 fight = Fought(hold.reason.times, hold.reason.seconds, rival.port, rival.process)
-                note = notices.note_yielded if hold.why is Why.YIELDED else notices.note_fight_held
-                self.say(note(entry, key, hold.until - hold.since, fight))
+                if hold.why is Why.YIELDED:
+                    self.say(notices.note_yielded(entry, key, hold.until - hold.since, fight))
+                else:
+                    vips = list_vips(host.wanted.desired, subject)
+                    self.say(notices.note_fight_held(entry, key, hold.until - hold.since, fight, vips))
         for (kind, slot), members in report.absent.items():
             describe = WORDS[kind].describe_absent
             if describe and members:
@@ -182,15 +207,40 @@ class Voice:
         else:
             self.say(notices.note_check_failed(check.entry, str(check.origin), found))
 
-    def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
-        """A queue that gets every record from now on, until it is full."""
+    def tell_members(self, source: MemberSource, before: Roster, fact: Fact) -> None:
+        """Who is a member now, and how the source is, as far as that is news."""
+        from routed.audit import members  # noqa: PLC0415  only files with sources pay for it
+
+        roster, last = find_roster(fact), self._sources.get(source.name)
+        self._sources[source.name] = fact.state
+        records = members.note_members_changed(source, before, roster)
+        if fact.state is Freshness.LIVE and last is not Freshness.LIVE:
+            records.insert(0, members.note_source_live(source, len(roster.present)))
+        if roster.why and (roster.why, roster.held) != (before.why, before.held):
+            records.append(members.note_members_held(source, describe_reason(roster.why), roster.held))
+        if roster.failure and roster.failure != before.failure:
+            count = len(roster.present)
+            records.append(members.note_source_failed(source, describe_reason(roster.failure), count))
+        known = set(before.broken)
+        records += [members.note_member_broken(source, one) for one in roster.broken if one not in known]
+        self.say(*records)
+
+    def tell_registration(self, source: MemberSource, state: Registered | Unregistered) -> None:
+        """Is this host a member itself?"""
+        from routed.audit import members  # noqa: PLC0415  likewise
+
+        why = getattr(state, "why", None)
+        self.say(members.note_unregistered(source, describe_reason(why)) if why else members.note_registered(source))
+
+    def subscribe(self, entry: str = "") -> asyncio.Queue[OutcomeDocument]:
+        """A queue that gets every record from now on, or those of one entry and its parts, until it is full."""
         queue: asyncio.Queue[OutcomeDocument] = asyncio.Queue(OUTCOMES_QUEUED)
-        self._queues.add(queue)
+        self._queues[queue] = entry
         return queue
 
     def unsubscribe(self, queue: asyncio.Queue[OutcomeDocument]) -> None:
         """No more of them."""
-        self._queues.discard(queue)
+        self._queues.pop(queue, None)
 
     def _tell_ended(self, ended: Ended, vocabulary: Vocabulary) -> None:
         key = _name(ended.subject, vocabulary)
@@ -261,7 +311,8 @@ class Voice:
         for entry, reason in now.items():
             if self._waiting.get(entry) != reason:
                 origin = str(host.wanted.desired.resolutions[entry].entry.origin)
-                self.say(notices.note_waiting(entry, origin, reason))
+                note = notices.note_impossible if is_error(reason) else notices.note_waiting
+                self.say(note(entry, origin, reason))
         self._waiting = now
 
 

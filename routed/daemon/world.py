@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from routed.core.assumptions import lay
@@ -17,7 +18,7 @@ from routed.core.select import SettledChoice
 from routed.core.sources import deliver
 from routed.core.troubles import State, Trouble
 from routed.model.events import Event, FactEvent
-from routed.model.facts import Fact, FactKey, Facts
+from routed.model.facts import Fact, FactKey, Facts, Freshness
 from routed.model.objects import Kind, Member, Scope, Slot, SlotKey
 from routed.model.reasons import Look, Reason
 
@@ -54,6 +55,12 @@ class World:
     def look_at(self, now: float) -> None:
         """The facts are those of this moment: time alone makes something else of some."""
         self.facts = replace(self.facts, moment=now)
+
+    def expect_no_answers(self) -> None:
+        """Nobody asks any check here: what is not known counts as not known for long."""
+        told = self.facts.told.items()
+        loading = {key: fact._replace(since=-inf) for key, fact in told if fact.state is Freshness.LOADING}
+        self.facts = self.facts.put(told={**self.facts.told, **loading})
 
     def note(self, **answers: Any) -> None:
         """The host was asked, and these are the answers: fields of ``Facts``."""
