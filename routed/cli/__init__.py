@@ -15,17 +15,20 @@ from importlib import import_module
 
 from routed.cli.arguments import parse
 from routed.cli.exits import CommandError, Exit
+from routed.cli.pager import paging
 from routed.cli.terminal import complain
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command that ``argv`` (without the program's name) asks for. Returns its exit code, never raises."""
+    _open_what_is_closed()
     try:
         options = parse(argv)
         if options.verb != "run":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         module = import_module(f"routed.cli.{VERB_MODULES.get(options.verb, options.verb)}")
-        code = int(module.run(options))
+        with paging(options):
+            code = int(module.run(options))
         sys.stdout.flush()
     except SystemExit as error:  # argparse: usage errors, --help, --version
         return error.code if isinstance(error.code, int) else Exit.USAGE
@@ -45,6 +48,13 @@ def main(argv: Sequence[str]) -> int:
         complain(_describe(error))
         return Exit.FAILED
     return code
+
+
+def _open_what_is_closed() -> None:
+    """Whoever closed stdout or stderr (``>&-``) wants nothing of it; and no socket is to take its number."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
 
 
 VERB_MODULES = {"import": "import_"}  # a word of Python

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from routed.cli.client import ClientError, call
+from routed.cli.client import ClientError, call, call_telling
 from routed.cli.exits import Exit
 from routed.cli.plan_text import render_refusals, render_shadowed, render_waiting
 from routed.cli.problems import read_problems, show_problems
@@ -30,7 +30,10 @@ def ask_daemon(options: Namespace, method: str, parameters: dict[str, Any]) -> E
     """Have the daemon put something in force, and show what came of it; of a trial, wait for a word on it."""
     given = {name: value for name, value in parameters.items() if value not in {None, ""}}
     try:
-        answer = call(options.runtime_dir, method, {"force": options.force, **given}, options.timeout)
+        answer = _call(options, method, {"force": options.force, **given})
+    except KeyboardInterrupt:
+        complain("the daemon goes on with it all the same: routed status tells what came of it")
+        raise
     except ClientError as error:
         complain(str(error))
         return error.code
@@ -47,12 +50,22 @@ def ask_daemon(options: Namespace, method: str, parameters: dict[str, Any]) -> E
     return follow(options, result["revision"], trial, code)
 
 
+def _call(options: Namespace, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """On a terminal with a line that says how far it is. Raises ClientError."""
+    if options.quiet or options.json or not sys.stderr.isatty():
+        return call(options.runtime_dir, method, parameters, options.timeout)
+    from routed.cli import progress  # nothing that a script waits for
+
+    with progress.shown(sys.stderr) as tell:
+        return call_telling(options.runtime_dir, method, parameters, options.timeout, tell)
+
+
 def show_result(result: ApplyDocument, options: Namespace) -> Exit:
     """Print what came of it. Returns the exit code."""
     if options.json:
         say_json(result)
     else:
-        show_problems(read_problems(result["problems"]))
+        show_problems(read_problems(result["problems"]), options)
         for notice in result.get("notices", []):
             sys.stderr.write(notice + "\n")
         for sentence in describe_trouble(result):
@@ -72,6 +85,9 @@ def render_result(result: ApplyDocument, *, is_colored: bool) -> Iterator[str]:
         return
     yield from render_refusals("Left alone:", result["refusals"], is_colored=is_colored)
     yield from render_waiting(result["waiting"], is_colored=is_colored)
+    yield from render_waiting(
+        result.get("held", []), title="Held, until routed apply --force lets them go:", is_colored=is_colored
+    )
     yield from render_shadowed(result.get("shadowed", []), is_colored=is_colored)
     counts = {"changed": result["changed"], "in sync": result["in_sync"], **_count_others(result)}
     told = [f"{count} {what}" for what, count in counts.items() if count or what in {"changed", "in sync"}]
@@ -101,7 +117,8 @@ def _count_others(result: ApplyDocument) -> dict[str, int]:
         }
     left_alone = counts.get("drift", 0) + counts.get("conflict", 0) + result.get("leftovers", 0)
     return {"failed": counts.get("failed", 0), "left alone": left_alone} | {
-        state: counts.get(state, 0) for state in ("waiting", "withheld", "shadowed", "degraded", "held", "paused")
+        state: counts.get(state, 0)
+        for state in ("waiting", "withheld", "shadowed", "degraded", "held", "paused", "draining")
     }
 
 
@@ -112,7 +129,8 @@ def judge(result: ApplyDocument) -> Exit:
     is_bad = bool(result["failures"] or result.get("shadowed") or result.get("counts", {}).get("degraded"))
     if is_bad or "unknown" in result or "unsaved" in result:
         return Exit.FAILED
-    return Exit.REFUSED if any(refusal["by_guard"] for refusal in result["refusals"]) else Exit.DONE
+    is_held = result.get("held") or any(refusal["by_guard"] for refusal in result["refusals"])
+    return Exit.REFUSED if is_held else Exit.DONE
 
 
 def _apply_directly(options: Namespace) -> Exit:
@@ -125,11 +143,14 @@ def _apply_directly(options: Namespace) -> Exit:
         folders = Path(options.state_dir), Path(options.runtime_dir)
         result = direct.apply_once(intent, *folders, map(str, told), force=options.force)
     except IntentError as error:
-        show_problems(error.problems)
+        show_problems(error.problems, options)
         return Exit.INVALID
     except lock.AlreadyRunningError as error:
         complain(str(error))
         return Exit.REFUSED
+    except PermissionError as error:
+        complain(f"{error.filename or 'the kernel'}: --direct changes routes, for which it takes root: use sudo")
+        return Exit.NOT_PERMITTED
     except (storage.StateError, OSError) as error:
         complain(str(error))
         return Exit.FAILED

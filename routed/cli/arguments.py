@@ -14,9 +14,11 @@ from typing import Any, Final, NamedTuple, NoReturn
 import routed
 from routed.audit.printable import make_printable
 from routed.cli.exits import Exit
+from routed.model.suggest import suggest
 
 DEFAULT_CONFIG: Final = "/etc/routed.toml"
 CONFIG_VARIABLE: Final = "ROUTED_CONFIG"
+GROUP_VARIABLE: Final = "ROUTED_GROUP"
 
 
 class Argument(NamedTuple):
@@ -29,7 +31,7 @@ class Argument(NamedTuple):
     metavar: str | None = None  # None: a switch, which takes no value
     is_required: bool = True  # of a positional
     action: str = "store_true"  # of a switch
-    completes: str = ""  # "file" or "directory": what a shell offers
+    completes: str = ""  # "file", "directory", or kinds of ``offers`` with commas: what a shell offers
     convert: Callable[[str], Any] = str
     is_repeated: bool = False  # it gives a list each time, and all of them count
 
@@ -85,9 +87,14 @@ def _read_moment(text: str) -> float:
 
 def _read_assumptions(text: str) -> list[str]:
     from routed.audit.reasons import describe_reason  # few commands take one
-    from routed.core.assumptions import AssumptionError, split_assumption
+    from routed.core.assumptions import ASSUMABLE, FILE, AssumptionError, split_assumption
 
-    given = text.split(",")
+    given: list[str] = []
+    for one in text.split(","):
+        if given and given[-1].startswith(f"{FILE}:") and one.partition(":")[0] not in ASSUMABLE:
+            given[-1] += f",{one}"  # of its path
+        else:
+            given.append(one)
     try:
         for one in given:
             split_assumption(one)
@@ -96,16 +103,53 @@ def _read_assumptions(text: str) -> list[str]:
     return given
 
 
+def _read_kinds(text: str) -> list[str]:
+    from routed.cli.offers import OFFERS  # only scripts of shells ask
+
+    kinds = text.split(",")
+    if not OFFERS.keys() >= set(kinds):
+        raise argparse.ArgumentTypeError(f'"{text}" is not among {", ".join(OFFERS)}')
+    return kinds
+
+
 def _read_number(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f'"{text}" is not the number of a revision')
     return int(text)
 
 
+def _read_side(text: str) -> int | str:
+    return _read_number(text) if text.isdigit() else text
+
+
 def _read_count(text: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise argparse.ArgumentTypeError(f'"{text}" is not a number of lines')
     return int(text)
+
+
+def _read_within(what: str, most: int) -> Callable[[str], int]:
+    """What reads a number as the kernel's tools take it, with 0x too."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text, 0) if text.isascii() else -1
+        except ValueError:
+            number = -1
+        if not 0 <= number <= most:
+            raise argparse.ArgumentTypeError(f'"{text}" is no {what}: a number from 0 to {most}')
+        return number
+
+    return read
+
+
+def _read_ip_protocol(text: str) -> int:
+    from routed.model.names import IP_PROTOCOLS  # few commands take one
+
+    numbers = {name: number for number, name in IP_PROTOCOLS.items()}
+    if text in numbers:
+        return numbers[text]
+    return _read_within("protocol: tcp, udp, icmp …, or", 255)(text)
 
 
 COMMON: Final = (
@@ -124,11 +168,21 @@ COMMON: Final = (
     Argument(("--json",), "print a JSON document", False),
     Argument(("-q", "--quiet"), "print errors only", False),
     Argument(("-v", "--verbose"), "print more: status lists every object", 0, action="count"),
+    Argument(("--no-pager",), "print at once what is longer than the terminal", False),
     Argument(("--color",), "colour the output", "auto", ("auto", "always", "never"), "WHEN"),
 )
 
+_STRICT = Argument(("--strict",), "fail on what can never come true on this host, such as an unknown interface", False)
 _FILE = Argument(("file",), "the main file, instead of --config", metavar="FILE", is_required=False, completes="file")
-_ENTRY = Argument(("entry",), "one entry, such as route/storage-lan", "", metavar="ENTRY", is_required=False)
+_ENTRY = Argument(
+    ("entry",),
+    "one entry, such as route/storage-lan",
+    "",
+    metavar="ENTRY",
+    is_required=False,
+    completes="entry,check",
+)
+_RECORDED = _ENTRY._replace(completes="entry,check,source")
 _TIMEOUT = Argument(
     ("--timeout",), "how long to wait for the daemon, such as 30s", 90.0, metavar="DURATION", convert=_read_duration
 )
@@ -156,9 +210,15 @@ VERBS: Final[dict[str, Command]] = {
             Argument(
                 ("--follow-processes",), "hear of each program that starts, to name those that end at once", False
             ),
+            Argument(
+                ("--follow-netlink",), "hear of what others ask of IPVS, to repair it at once and to name them", False
+            ),
+            Argument(
+                ("--group",), f"whose members may give orders, beside root (${GROUP_VARIABLE})", "", metavar="GROUP"
+            ),
         ),
     ),
-    "check": Command("read the files and say what is wrong with them", (_FILE,)),
+    "check": Command("read the files and say what is wrong with them", (_FILE, _STRICT)),
     "plan": Command(
         "show what would be done to the kernel, and change nothing",
         (
@@ -166,12 +226,14 @@ VERBS: Final[dict[str, Command]] = {
             Argument(("--exit-code",), f"exit {Exit.DRIFT} when there is something to do", False),
             Argument(
                 ("--if",),
-                "what would be done then: check:NAME=up or check:NAME=down; may be given several times",
+                "what would happen then, such as link:eth1=down, check:NAME=up, file:PATH; may be given several times",
                 (),
                 metavar="ASSUMPTION",
                 convert=_read_assumptions,
+                completes="assumption",
                 is_repeated=True,
             ),
+            _STRICT,
         ),
     ),
     "apply": Command(
@@ -194,6 +256,7 @@ VERBS: Final[dict[str, Command]] = {
                 metavar="REVISION",
                 is_required=False,
                 convert=_read_number,
+                completes="revision",
             ),
             Argument(("--force",), "let the deletions that the guard holds", False),
             _CONFIRM,
@@ -206,24 +269,109 @@ VERBS: Final[dict[str, Command]] = {
         (
             Argument(
                 ("before",),
-                "a revision; without one, that in force",
+                "a revision, or the main file of others; without one, that in force",
                 metavar="BEFORE",
                 is_required=False,
-                convert=_read_number,
+                completes="revision",
+                convert=_read_side,
             ),
             Argument(
-                ("after",), "another; without one, the files", metavar="AFTER", is_required=False, convert=_read_number
+                ("after",),
+                "likewise; without one, the files on disk",
+                metavar="AFTER",
+                is_required=False,
+                completes="revision",
+                convert=_read_side,
+            ),
+            Argument(("--text",), "print a unified diff of the files", False),
+        ),
+    ),
+    "status": Command(
+        "show every entry, its state and why",
+        (
+            _ENTRY._replace(help="an entry, a pattern such as 'route/pods*', or an address that it is for"),
+            Argument(("--failed",), "show nothing but what somebody has to look after", False),
+            Argument(("--watch",), "go on, and show it anew whenever something changes", False),
+        ),
+    ),
+    "members": Command(
+        "show the members of each source, or of one, and how the source is",
+        (
+            Argument(
+                ("source",),
+                "one source, such as fleet",
+                "",
+                metavar="SOURCE",
+                is_required=False,
+                completes="source-name",
             ),
         ),
     ),
-    "status": Command("show every entry, its state and why", (_ENTRY,)),
+    "graph": Command(
+        "draw rules, tables, routes and links, and how each stands",
+        (
+            _FILE,
+            Argument(("--format",), "what the picture is written in", "svg", ("svg", "dot", "mermaid"), "FORMAT"),
+        ),
+    ),
+    "doctor": Command(
+        "show what on this host works against what the files want, and the line that cures each",
+        (
+            _FILE,
+            Argument(
+                ("--severity",),
+                "show and count only what is at least as bad",
+                "note",
+                ("note", "warning", "error"),
+                "SEVERITY",
+            ),
+        ),
+    ),
+    "metrics": Command(
+        "print the state, and what was counted since the start, as Prometheus reads it",
+        (
+            Argument(
+                ("--output",),
+                "put it into this file, for the textfile collector of node_exporter",
+                metavar="FILE",
+                completes="file",
+            ),
+            Argument(("--format",), "its form", None, ("openmetrics", "text"), "FORMAT"),
+        ),
+    ),
+    "monitor": Command("show what happens to an entry, or to everything, as it happens", (_RECORDED,)),
     "history": Command(
         "show what the journal remembers of an entry, or of everything",
-        (_ENTRY, _SINCE, _LINES, _AFTER_CURSOR, _DIRECTORY),
+        (
+            _RECORDED,
+            _SINCE,
+            _LINES,
+            _AFTER_CURSOR,
+            _DIRECTORY,
+            Argument(("-f", "--follow"), "go on, with what comes from now on", False),
+        ),
     ),
     "blame": Command(
         "show who changed the objects of an entry, how often, and what became of it",
-        (_ENTRY._replace(is_required=True), _SINCE, _LINES, _DIRECTORY),
+        (_RECORDED._replace(is_required=True), _SINCE, _LINES, _DIRECTORY),
+    ),
+    "why": Command(
+        "show which way a packet goes and what decides that, or why an entry is in its state",
+        (
+            Argument(
+                ("subject",), "an address, or an entry such as route/storage-lan", metavar="SUBJECT", completes="entry"
+            ),
+            Argument(("--from",), "the source of the packet", metavar="IP", convert=_read_host),
+            Argument(("--iif",), "the link that it comes in by; without one this host sends it", "", metavar="LINK"),
+            Argument(("--oif",), "the link to which its socket is bound", "", metavar="LINK"),
+            Argument(("--mark",), "its mark", 0, metavar="MARK", convert=_read_within("mark", 0xFFFFFFFF)),
+            Argument(("--tos",), "its type of service", 0, metavar="TOS", convert=_read_within("type of service", 255)),
+            Argument(("--dscp",), "the same as DSCP", 0, metavar="DSCP", convert=_read_within("DSCP", 63)),
+            Argument(("--proto",), "its protocol, such as tcp", 0, metavar="PROTOCOL", convert=_read_ip_protocol),
+            Argument(("--sport",), "its source port", 0, metavar="PORT", convert=_read_within("port", 65535)),
+            Argument(("--dport",), "its destination port", 0, metavar="PORT", convert=_read_within("port", 65535)),
+            Argument(("--uid",), "the user who sends it", metavar="UID", convert=_read_within("user", 0xFFFFFFFE)),
+        ),
     ),
     "pause": Command(
         "stop enforcing an entry, or everything, for a time",
@@ -236,16 +384,33 @@ VERBS: Final[dict[str, Command]] = {
     "override": Command(
         "say for a time that a check is up or down, whatever it finds",
         (
-            Argument(("check",), "the check, such as check/wan1", metavar="CHECK"),
+            Argument(("check",), "the check, such as check/wan1", metavar="CHECK", completes="check"),
             Argument(("verdict",), "what it counts as", None, ("up", "down"), "VERDICT"),
             Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=_read_duration),
             Argument(("--reason",), "why; status shows it", "", metavar="TEXT"),
         ),
     ),
-    "resume": Command("enforce again what was paused", (_ENTRY,)),
+    "drain": Command(
+        "give a server of a service no new connections for a time",
+        (
+            Argument(
+                ("server",), "the server, such as service/api[10.0.0.11:6443]", metavar="SERVER", completes="server"
+            ),
+            Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=_read_duration),
+            Argument(("--reason",), "why; status shows it", "", metavar="TEXT"),
+        ),
+    ),
+    "resume": Command("enforce again what was paused", (_ENTRY._replace(completes="entry,check,server"),)),
     "select": Command(
         "show which interface is meant, and why every other one is not",
-        (Argument(("expression",), "@name of an [[interface]], or a matcher such as cidr=10.0.0.0/8", metavar="EXPR"),),
+        (
+            Argument(
+                ("expression",),
+                "@name of an [[interface]], or a matcher such as cidr=10.0.0.0/8",
+                metavar="EXPR",
+                completes="interface",
+            ),
+        ),
     ),
     "route": Command(
         "say whether an address is the default-route address; add or delete a route to a host",
@@ -267,7 +432,15 @@ VERBS: Final[dict[str, Command]] = {
     "schema": Command("print the JSON Schema of the file, for editors"),
     "completion": Command(
         "print the completion script of a shell",
-        (Argument(("shell",), "the shell", choices=("bash", "zsh", "fish"), metavar="SHELL"),),
+        (
+            Argument(("shell",), "the shell", choices=("bash", "zsh", "fish"), metavar="SHELL", is_required=False),
+            Argument(
+                ("--offer",),
+                "print the names of these kinds that there are, as its script asks for them",
+                metavar="KINDS",
+                convert=_read_kinds,
+            ),
+        ),
     ),
     "demo": Command("show what routed does, in a throw-away network namespace"),
 }
@@ -287,9 +460,29 @@ class _Parser(argparse.ArgumentParser):
         self._arguments = ()
         return super().parse_known_args(args, namespace)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """A word that is none of those that there are, such as a verb: say which was meant."""
+        if action.choices is not None and value not in action.choices:
+            close = suggest(str(value), map(str, action.choices))
+            listed = f"one of {', '.join(map(str, action.choices))}"
+            raise argparse.ArgumentError(action, f'"{value}" is unknown: {_ask(close) if close else listed}')
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            verb = VERBS[options.verb].arguments
+            names = [name for argument in (*verb, *COMMON) if argument.is_option for name in argument.names]
+            close = suggest(unknown[0].partition("=")[0], names) if unknown[0].startswith("--") else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}" + (f": {_ask(close)}" if close else ""))
+        return options
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)  # a script reads stdout
         self.exit(Exit.USAGE, f"{self.prog}: {make_printable(message)}\n")
+
+
+def _ask(word: str) -> str:
+    return f"did you mean {word}?"
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -17,7 +17,9 @@ from routed.model.documents import BlameDocument, CulpritDocument
 def run(options: Namespace) -> Exit:
     """Print who is to blame, then the records."""
     # the counts are of everything since then, however few lines are shown
-    query = Query(find_names(options.entry), since=options.since or 0.0, directory=options.directory or "")
+    query = Query(
+        find_names(options.entry), since=options.since or 0.0, directory=options.directory or "", with_parts=True
+    )
     try:
         records = read(query)
     except NoJournalError as error:

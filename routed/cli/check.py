@@ -1,4 +1,7 @@
-"""``routed check``: read the files, and say everything that is wrong with them. The kernel is not asked."""
+"""``routed check``: read the files, and say everything that is wrong with them.
+
+The kernel is asked only with ``--strict``, for what the files name on this host.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from routed.audit.figures import format_count
 from routed.audit.printable import make_printable
 from routed.cli.exits import Exit
 from routed.cli.problems import describe_problems, show_problems
+from routed.cli.rights import find_unreadable
 from routed.cli.terminal import say, say_json
 from routed.intent.load import load
 from routed.intent.problems import IntentError, Problem
@@ -24,17 +28,29 @@ def run(options: Namespace) -> Exit:
         if options.json:
             say_json(_describe(options.config, error.problems, {}))
         else:
-            show_problems(error.problems)
+            show_problems(error.problems, options)
         return Exit.INVALID
     counts = count_entries(loaded.intent)
+    unreadable = tuple(find_unreadable(source.path for source in loaded.intent.sources))
+    problems = (*unreadable, *_find_problems(options, loaded.intent)) if options.strict else ()
+    notices = loaded.notices if options.strict else (*loaded.notices, *unreadable)
     if options.json:
-        say_json(_describe(options.config, (), counts) | {"notices": describe_problems(loaded.notices)})
-        return Exit.DONE
-    show_problems(loaded.notices)
+        say_json(_describe(options.config, problems, counts) | {"notices": describe_problems(notices)})
+        return Exit.INVALID if problems else Exit.DONE
+    show_problems(notices, options, "notice")
+    show_problems(problems, options)
+    if problems:
+        return Exit.INVALID
     if not options.quiet:
         counted = ", ".join(format_count(count, word) for word, count in counts.items()) or "no entries"
         say(make_printable(f"{options.config} is valid: {counted}"))
     return Exit.DONE
+
+
+def _find_problems(options: Namespace, intent: Intent) -> tuple[Problem, ...]:
+    from routed.cli.strict import find_problems  # only who is strict waits for it
+
+    return find_problems(options, intent)
 
 
 def count_entries(intent: Intent) -> dict[str, int]:

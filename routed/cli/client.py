@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from routed import __version__
@@ -36,6 +36,7 @@ EXIT_OF_ERROR: Final[dict[str, Exit]] = {
     "NotPermitted": Exit.NOT_PERMITTED,
     "Refused": Exit.REFUSED,
     "InvalidConfiguration": Exit.INVALID,
+    "NotAssumable": Exit.USAGE,
     "InvalidParameter": Exit.USAGE,
 }
 # Errors whose parameters are no sentence by themselves.
@@ -44,6 +45,7 @@ SENTENCE_OF_ERROR: Final[dict[str, str]] = {
     "InvalidConfiguration": "the files are invalid: routed check says where and why",
     "InvalidParameter": "the daemon does not take this for {parameter}",
     "MethodNotFound": "the daemon does not know {method}",
+    "FellBehind": "this reader was too slow, and was left behind: routed history has what it did not get",
 }
 
 
@@ -81,9 +83,29 @@ def call(
     raise ClientError("the daemon gave no answer", Exit.FAILED)
 
 
-def watch(runtime_dir: str, method: str = "Watch") -> Iterator[dict[str, Any]]:
+def call_telling(
+    runtime_dir: str,
+    method: str,
+    parameters: dict[str, Any],
+    timeout: float,
+    tell: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """The same of a method that tells before how far it is, where it takes long. Raises ClientError."""
+    request = {"method": f"{INTERFACE}.{method}", "parameters": parameters, "more": True}
+    for reply in _exchange(f"{runtime_dir}/{INTERFACE}", request, timeout, runtime_dir):
+        if not reply.get("continues"):
+            return _document_of(reply, method, runtime_dir)
+        parameters = reply.get("parameters") or {}
+        if isinstance(progress := parameters.get("progress"), dict):
+            tell(progress)
+    raise ClientError("the daemon gave no answer", Exit.FAILED)
+
+
+def watch(
+    runtime_dir: str, method: str = "Watch", parameters: dict[str, Any] | None = None
+) -> Iterator[dict[str, Any]]:
     """The documents that a method goes on to answer with, for as long as the daemon runs. Raises ClientError."""
-    return _converse(runtime_dir, method, {}, None, more=True)
+    return _converse(runtime_dir, method, parameters or {}, None, more=True)
 
 
 def _converse(

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from routed.audit.catalogue import ERR, WARNING
 from routed.audit.history import Query
-from routed.audit.printable import make_printable
+from routed.audit.printable import dump_json, make_printable
 from routed.cli.exits import Exit
 from routed.cli.moments import format_moment
 from routed.cli.terminal import DIM, RED, YELLOW, complain, paint, say, say_json, wants_color
@@ -38,8 +40,10 @@ class NoJournalError(Exception):
 def run(options: Namespace) -> Exit:
     """Print the records."""
     is_bounded = options.since is not None or options.lines is not None
+    began = time.time()
     query = Query(
         entries=find_names(options.entry),
+        with_parts=True,
         since=options.since or 0.0,
         after=options.after_cursor or "",
         lines=options.lines if is_bounded else FEW,
@@ -50,12 +54,29 @@ def run(options: Namespace) -> Exit:
     except NoJournalError as error:
         complain(str(error))
         return error.code
+    if options.follow:
+        return _follow(options, query, records, began)
     if options.json:
         say_json(HistoryDocument(schema="routed.history/1", records=records))
     elif records and not options.quiet:
         say("\n".join(render(records, is_colored=wants_color(options, sys.stdout))))
     if not records and not options.json:
         complain(f"the journal has no record of {options.entry or 'routed'} from this time")
+    return Exit.DONE
+
+
+def _follow(options: Namespace, query: Query, records: list[dict[str, str]], began: float) -> Exit:
+    """Print these, and what comes after them, for as long as anybody wants it. With --json a document a line."""
+    from routed.audit.journal import follow_journal  # as above
+
+    last = records[-1]["__CURSOR"] if records else query.after
+    is_colored = wants_color(options, sys.stdout)
+    for record in chain(records, follow_journal(query._replace(after=last, since=0.0 if last else began))):
+        if options.json:
+            say(dump_json(HistoryDocument(schema="routed.history/1", records=[record])))
+        elif not options.quiet:
+            say(render_record(record, is_colored=is_colored))
+        sys.stdout.flush()
     return Exit.DONE
 
 

@@ -59,7 +59,7 @@ def run(options: Namespace) -> Exit:
         complain(str(error))
         return error.code
     except IntentError as error:
-        show_problems(error.problems)
+        show_problems(error.problems, options)
         return Exit.REFUSED if isinstance(error, EditedError) else Exit.INVALID
 
 
@@ -83,7 +83,7 @@ def add(options: Namespace) -> Exit:
     if code is not Exit.DONE or any(is_mine(waiting["origin"], options) for waiting in result["waiting"]):
         return code
     for other in find_strangers(standing, files.others, route.gateway, is_same=False):
-        remark(options, f"{route} takes the place of: {describe(other, facts, files.others)}")
+        remark(options, f"{route} takes the place of: {name_standing(other, facts, files.others)}")
     return prove(route) if route.is_own else code
 
 
@@ -185,7 +185,7 @@ def require_leftover(options: Namespace, files: Declared) -> None:
         raise EndError(f"{format_address(options.host)} is {where}: take it out there", Exit.REFUSED)
     standing, facts = look_at_host_route(options.host)
     for other in find_strangers(standing, files.others, options.gateway, is_same=True):
-        what = describe(other, facts, files.others)
+        what = name_standing(other, facts, files.others)
         raise EndError(f"not made by routed: {what}; `ip route del` removes it", Exit.REFUSED)
     if not any(one.value.protocol == files.others.settings.protocol for one in standing):
         raise no_such_process(options)
@@ -244,6 +244,10 @@ def enforce(options: Namespace, daemon: StatusDocument | None) -> ApplyDocument:
         raise
     if result["problems"]:
         raise IntentError(tuple(read_problems(result["problems"])))
+    if "trial" in result:
+        from routed.cli.trial import KEEPS, describe  # few hosts are changed so
+
+        remark(options, f"{describe(result['revision'], result['trial'])}: {KEEPS}")
     return result
 
 
@@ -288,7 +292,7 @@ def is_mine(origin: str, options: Namespace) -> bool:
     return origin.rpartition(":")[0].rpartition("/")[2] == hostdropin.name_drop_in(options.host)
 
 
-def describe(standing: Standing, facts: Facts, intent: Intent) -> str:
+def name_standing(standing: Standing, facts: Facts, intent: Intent) -> str:
     """A route as ``ip route`` prints it."""
     vocabulary = Vocabulary.of(facts, intent.table_names, intent.settings.protocol)
     return format_object(Key(Kind.ROUTE, standing.slot, standing.member), standing.value, vocabulary)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, cast
 
@@ -19,9 +19,10 @@ from routed.cli.problems import show_problems
 from routed.cli.terminal import complain, say, say_json, wants_color
 from routed.intent.load import load
 from routed.intent.problems import IntentError
+from routed.model.assumption import NOTHING_ASSUMED, Assumptions
 from routed.model.documents import PlanDocument, StatusDocument
 from routed.model.entries import Intent
-from routed.model.facts import Fact, FactKey
+from routed.model.facts import Fact, FactKey, Freshness
 
 PATIENCE: Final = 2.0  # seconds for a daemon to say what it knows
 LONG_PATIENCE: Final = 90.0  # seconds for it to read its files and the kernel, which a storm may put off
@@ -31,37 +32,46 @@ def run(options: Namespace) -> Exit:
     """Show the plan for the files of ``options.config``."""
     try:
         intent = load(Path(options.config)).intent  # with the rights of this user, so that its problems may be shown
-    except IntentError as error:
-        show_problems(error.problems)
-        return Exit.INVALID
-    try:
         document = _make_document(options, intent)
+    except IntentError as error:
+        show_problems(error.problems, options)
+        return Exit.INVALID
     except ClientError as error:
         complain(str(error))
         return error.code
     if options.json:
         say_json(document)
     elif not options.quiet:
-        say("\n".join(render_plan(document, is_colored=wants_color(options, sys.stdout))))
-    return judge(document, tells_drift=options.exit_code)
+        files = [source.path for source in intent.sources]
+        say("\n".join(render_plan(document, is_colored=wants_color(options, sys.stdout), files=files)))
+    code = judge(document, tells_drift=options.exit_code)
+    return _judge_strictly(options, intent) or code if options.strict else code
+
+
+def _judge_strictly(options: Namespace, intent: Intent) -> Exit:
+    from routed.cli.strict import find_problems  # only who is strict waits for it
+
+    problems = find_problems(options, intent)
+    show_problems(problems, options)
+    return Exit.INVALID if problems else Exit.DONE
 
 
 def _make_document(options: Namespace, intent: Intent) -> PlanDocument:
-    """The plan. Raises ClientError and CommandError."""
-    assumed = getattr(options, "if")  # a word of Python
-    facts = _read_assumptions(assumed, intent) if assumed else {}
-    document = _ask_daemon(options, intent) or _make_plan(options, intent, facts)
-    return {**document, "assumed": assumed} if assumed else document
-
-
-def _read_assumptions(assumed: Sequence[str], intent: Intent) -> Mapping[FactKey, Fact]:
+    """The plan. Raises ClientError, CommandError, and IntentError for files that are assumed."""
+    given = getattr(options, "if")  # a word of Python
+    if not given:
+        return _ask_daemon(options, intent) or _make_plan(options, intent, NOTHING_ASSUMED)
     from routed.audit.reasons import describe_reason  # few plans need it
-    from routed.core.assumptions import AssumptionError, read_assumptions  # likewise
+    from routed.core.assumptions import AssumptionError, find_file, read_assumptions  # likewise
 
     try:
-        return read_assumptions(assumed, intent)
+        file = find_file(given)
+        other = load(Path(file)).intent if file else intent  # with the rights of this user, whoever runs the daemon
+        assumed = read_assumptions(given, other)
+        document = (None if file else _ask_daemon(options, intent)) or _make_plan(options, other, assumed, intent)
     except AssumptionError as error:
         raise CommandError(describe_reason(error.why), Exit.USAGE) from None
+    return {**document, "assumed": given}
 
 
 def _ask_daemon(options: Namespace, intent: Intent) -> PlanDocument | None:
@@ -73,6 +83,8 @@ def _ask_daemon(options: Namespace, intent: Intent) -> PlanDocument | None:
     except ClientError as error:
         if error.code is Exit.UNAVAILABLE:
             return None
+        if error.code is Exit.USAGE:
+            raise
         if error.code is Exit.INVALID:
             if not _is_same(options.config, _find_config(options)):
                 return None
@@ -111,22 +123,42 @@ def _find_status(options: Namespace) -> StatusDocument | None:
         return None
 
 
-def _make_plan(options: Namespace, intent: Intent, assumed: Mapping[FactKey, Fact]) -> PlanDocument:
+def _make_plan(options: Namespace, intent: Intent, assumed: Assumptions, present: Intent | None = None) -> PlanDocument:
+    """The plan, made here. ``present`` is what is in force before, where that is not what is planned for."""
     from routed.daemon import direct  # a daemon's plan needs nothing of this
     from routed.daemon.results import describe_plan  # likewise
     from routed.daemon.storage import StateError  # likewise
 
     state_dir = Path(options.state_dir)
-    hidden = direct.find_hidden(state_dir)
+    warn_of_hidden(direct.find_hidden(state_dir))
+    try:
+        proposal = direct.propose(intent, state_dir, find_marks(options), assumed, present, _find_rulings(options))
+        return describe_plan(proposal)
+    except StateError as error:  # then nobody knows what an apply would do, and it would refuse as well
+        raise CommandError(str(error), Exit.FAILED) from None
+
+
+def warn_of_hidden(hidden: Path | None) -> None:
+    """This folder of the state is not read, if there is one."""
     if hidden is not None:
         complain(
             f"this user may not read {hidden}: what routed took the place of is not known, "
             "and routed apply may put back what this plan removes"
         )
-    try:
-        return describe_plan(direct.propose(intent, state_dir, find_marks(options), assumed))
-    except StateError as error:  # then nobody knows what an apply would do, and it would refuse as well
-        raise CommandError(str(error), Exit.FAILED) from None
+
+
+def _find_rulings(options: Namespace) -> Mapping[FactKey, Fact]:
+    """What a daemon says of the checks: nobody asks them here."""
+    status = _find_status(options)
+    if status is None or not status.get("checks"):
+        return {}
+    from routed.model.checks import Ruling, key_of  # few hosts have any
+
+    return {
+        key_of(check["check"].removeprefix("check/")): Fact(Ruling(check["state"] == "up"), Freshness.LIVE)
+        for check in status["checks"]
+        if check["state"] in {"up", "down"}
+    }
 
 
 def find_marks(options: Namespace) -> frozenset[int]:

@@ -1,4 +1,4 @@
-"""Plans as text: one paragraph a step, and a last line that counts.
+"""Plans as text: one paragraph a step, in the order of the files, and a last line that counts.
 
 Pure: a document in, lines out. The symbols say everything; colour only repeats them.
 """
@@ -6,36 +6,95 @@ Pure: a document in, lines out. The symbols say everything; colour only repeats 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
 from routed.audit.figures import format_count
 from routed.audit.printable import make_printable
-from routed.cli.terminal import BOLD, CYAN, GREEN, RED, YELLOW, paint
+from routed.cli.terminal import BOLD, CYAN, GREEN, MAGENTA, RED, YELLOW, paint
 from routed.model.documents import (
     AbsenceDocument,
     FailureDocument,
+    KernelStepDocument,
     PlanDocument,
     RefusalDocument,
+    StateChangeDocument,
     StepDocument,
     WaitingDocument,
 )
 
+_Placed = TypeVar("_Placed", StepDocument, RefusalDocument, WaitingDocument, FailureDocument)
+
+GOES, COMES = "x", "*"  # of what the kernel does by itself
 COLORS: Final = {"+": GREEN, "~": YELLOW, "-": RED, "!": CYAN}
 TOTALS: Final = {"+": "to add", "~": "to change", "!": "to repair", "-": "to remove"}
+# What is not known of each kind of thing that is assumed.
+UNTOLD: Final = {"link": "Not told: links that go with it, such as a VLAN, or a bridge without ports."}
 NOTHING: Final = "Nothing to do: the kernel is as the files say."
 
 
-def render_plan(plan: PlanDocument, *, is_colored: bool) -> list[str]:
-    """All lines of a plan."""
-    lines = [make_printable(f"Assumed: {', '.join(assumed)}")] if (assumed := plan.get("assumed")) else []
-    lines += [line for step in plan["steps"] for line in _render_step(step, is_colored=is_colored)]
-    lines += render_refusals("Left alone:", plan["refusals"], is_colored=is_colored)
-    lines += render_refusals("Worth knowing:", plan["notes"], is_colored=is_colored)
-    lines += render_waiting(plan["waiting"], is_colored=is_colored)
-    lines += render_shadowed(plan.get("shadowed", []), is_colored=is_colored)
+def render_plan(plan: PlanDocument, *, is_colored: bool, files: Sequence[str] = ()) -> list[str]:
+    """All lines of a plan; ``files`` are in the order in which they are read."""
+    lines = list(_render_case(plan, is_colored=is_colored))
+    lines += [line for step in _sort(plan["steps"], files) for line in _render_step(step, is_colored=is_colored)]
+    lines += _render_kernel(plan.get("afterwards", []), is_colored=is_colored)
+    lines += render_refusals("Left alone:", _sort(plan["refusals"], files), is_colored=is_colored)
+    lines += render_refusals("Worth knowing:", _sort(plan["notes"], files), is_colored=is_colored)
+    lines += render_waiting(_sort(plan["waiting"], files), is_colored=is_colored)
+    lines += render_shadowed(_sort(plan.get("shadowed", []), files), is_colored=is_colored)
     lines += render_absent(plan.get("absent", []))
-    return [*lines, _render_total(plan)]
+    refused = _sort(plan.get("refused", []), files)
+    lines += render_shadowed(refused, title="The kernel would refuse:", is_colored=is_colored)
+    lines += _render_changes(plan.get("changes", []), is_colored=is_colored)
+    return [*lines, _render_total(plan, is_colored=is_colored)]
+
+
+def _sort(items: Iterable[_Placed], files: Sequence[str]) -> list[_Placed]:
+    """By the place of their entries in the files; what no entry wants comes last, and equals stay as they are."""
+    ranks = {file: rank for rank, file in enumerate(files)}
+
+    def find_place(item: _Placed) -> tuple[int, int]:
+        file, _, line = item["origin"].rpartition(":")
+        return ranks.get(file, len(ranks) + (not file)), int(line) if line.isdecimal() else 0
+
+    return sorted(items, key=find_place)
+
+
+def _render_case(plan: PlanDocument, *, is_colored: bool) -> Iterator[str]:
+    """In which case it is the plan, and what the kernel does then by itself. Nothing where nothing is assumed."""
+    if "case" not in plan:
+        if assumed := plan.get("assumed"):  # a daemon of before does not say more
+            yield make_printable(f"Assumed: {', '.join(assumed)}")
+        return
+    yield paint(make_printable(f"{plan['case'][:1].upper()}{plan['case'][1:]}:"), BOLD, is_colored=is_colored)
+    yield from _render_kernel(plan["kernel"], is_colored=is_colored)
+    kinds = {assumed.partition(":")[0] for assumed in plan.get("assumed", [])}
+    yield from (f"  {untold}" for kind, untold in UNTOLD.items() if kind in kinds)
+    if plan["kernel"] and plan["steps"]:
+        yield paint("Then routed does this:", BOLD, is_colored=is_colored)
+
+
+def _render_kernel(steps: Collection[KernelStepDocument], *, is_colored: bool) -> Iterator[str]:
+    """What the kernel does by itself. Its routes of table local are a number."""
+    shown = [step for step in steps if step["ip"].get("table") != "local"]
+    for step in shown:
+        line = make_printable(f"{step['symbol']} {_name(step['entry'], step['kind'])}  {_show(step)}")
+        yield paint(line, MAGENTA, is_colored=is_colored)
+        if step["before"] and step["after"]:
+            yield make_printable(f"      was: {step['before']}")
+    if hidden := sum(step["count"] for step in steps) - sum(step["count"] for step in shown):
+        yield f"  {'and ' if shown else ''}{format_count(hidden, 'route')} of table local"
+    if steps:
+        yield f"  The kernel does that by itself: {GOES} goes, {COMES} comes or changes."
+
+
+def _render_changes(changes: Iterable[StateChangeDocument], *, is_colored: bool) -> Iterator[str]:
+    """Which entries come into another state. Nothing at all when none does."""
+    for number, one in enumerate(changes):
+        if number == 0:
+            yield paint("Other states:", BOLD, is_colored=is_colored)
+        why = f": {one['reason']}" if one["reason"] else ""
+        yield make_printable(f"  {one['entry']}: {one['before'] or 'not there'} -> {one['after'] or 'not there'}{why}")
 
 
 def render_refusals(title: str, refusals: Iterable[RefusalDocument], *, is_colored: bool) -> Iterator[str]:
@@ -49,19 +108,21 @@ def render_refusals(title: str, refusals: Iterable[RefusalDocument], *, is_color
             yield make_printable(f"      there now: {refusal['standing']}")
 
 
-def render_waiting(waiting: Iterable[WaitingDocument], *, is_colored: bool) -> Iterator[str]:
+def render_waiting(waiting: Iterable[WaitingDocument], *, title: str = "Waiting:", is_colored: bool) -> Iterator[str]:
     """What waits, and for what. Nothing at all when nothing does."""
     for number, wait in enumerate(waiting):
         if number == 0:
-            yield paint("Waiting:", BOLD, is_colored=is_colored)
+            yield paint(title, BOLD, is_colored=is_colored)
         yield make_printable(f"  {wait['entry']} ({wait['origin']}): {wait['reason']}")
 
 
-def render_shadowed(shadowed: Iterable[FailureDocument], *, is_colored: bool) -> Iterator[str]:
+def render_shadowed(
+    shadowed: Iterable[FailureDocument], *, title: str = "Shadowed:", is_colored: bool
+) -> Iterator[str]:
     """What stands, and something that is not ours decides. Nothing at all when there is none."""
     for number, one in enumerate(shadowed):
         if number == 0:
-            yield paint("Shadowed:", BOLD, is_colored=is_colored)
+            yield paint(title, BOLD, is_colored=is_colored)
         yield make_printable(f"  {one['entry']} {one['object']} ({one['origin']}): {one['reason']}")
 
 
@@ -73,22 +134,36 @@ def render_absent(absent: Iterable[AbsenceDocument]) -> Iterator[str]:
 
 
 def _render_step(step: StepDocument, *, is_colored: bool) -> Iterator[str]:
-    symbol, shown = step["symbol"], step["after"] or step["before"]
-    if step["count"] > 1:
-        shown = f"{format_count(step['count'], step['kind'])}: {step['object']}, such as {shown}"
+    symbol = step["symbol"]
     yield paint(
-        make_printable(f"{symbol} {_name(step['entry'], step['kind'])}  {shown}"), COLORS[symbol], is_colored=is_colored
+        make_printable(f"{symbol} {_name(step['entry'], step['kind'])}  {_show(step)}"),
+        COLORS[symbol],
+        is_colored=is_colored,
     )
     if step["before"] and step["after"]:
         yield make_printable(f"      was: {step['before']}")
     yield make_printable("      " + ": ".join(part for part in (step["origin"], step["reason"]) if part))
 
 
-def _render_total(plan: PlanDocument) -> str:
+def _show(step: StepDocument | KernelStepDocument) -> str:
+    """The object of a step, or how many there are and the first of them."""
+    shown = step["after"] or step["before"]
+    if step["symbol"] == "!" and not step["after"]:  # else it would read as if that were to be there
+        shown = f"delete {shown}"
+    if step["count"] > 1:
+        return f"{format_count(step['count'], step['kind'])}: {step['object']}, such as {shown}"
+    return shown
+
+
+def _render_total(plan: PlanDocument, *, is_colored: bool) -> str:
     counts: Counter[str] = Counter()
     for step in plan["steps"]:
         counts[step["symbol"]] += step["count"]
-    parts = [f"{counts[symbol]} {what}" for symbol, what in TOTALS.items() if counts[symbol]]
+    parts = [
+        paint(f"{counts[symbol]} {what}", COLORS[symbol], is_colored=is_colored)
+        for symbol, what in TOTALS.items()
+        if counts[symbol]
+    ]
     left_alone = sum(refusal["count"] for refusal in plan["refusals"])
     others = [f"{left_alone} left alone"] if left_alone else []
     others += [f"{len(plan['waiting'])} waiting"] if plan["waiting"] else []

@@ -6,22 +6,17 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import cast
 
-from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
+from routed.cli.kept import list_revisions
 from routed.cli.status import format_age
-from routed.cli.terminal import GREEN, complain, make_table, paint, say, say_json, wants_color
-from routed.model.documents import RevisionDocument, RevisionsDocument
+from routed.cli.terminal import GREEN, make_table, paint, say, say_json, wants_color
+from routed.model.documents import RevisionDocument
 
 
 def run(options: Namespace) -> Exit:
-    """Ask the daemon and print its answer."""
-    try:
-        document = cast(RevisionsDocument, call(options.runtime_dir, "ListRevisions"))
-    except ClientError as error:
-        complain(str(error))
-        return error.code
+    """Ask the daemon, or look into the folder, and print what there is."""
+    document = list_revisions(options)
     if options.json:
         say_json(document)
     elif not options.quiet:

@@ -5,11 +5,13 @@ The process that reads the files is started before anything else is imported, an
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Final
 
+from routed.cli.arguments import GROUP_VARIABLE
 from routed.cli.exits import Exit
 from routed.daemon.child import start_reader
 
@@ -43,6 +45,8 @@ def run(options: Namespace) -> int:
             log_format=LogFormat(options.log_format),
             is_watching=not options.no_watch,
             is_following=options.follow_processes,
+            follows_netlink=options.follow_netlink,
+            group=options.group or os.environ.get(GROUP_VARIABLE, ""),
         )
     except daemon.CannotStartError as error:
         print(f"routed: {error}" if error.reason != "invalid" else error, file=sys.stderr)

@@ -23,7 +23,7 @@ def run(options: Namespace) -> Exit:
     try:
         judgement = direct.judge_links(*find_asked(Path(options.config), options.expression))
     except IntentError as error:
-        show_problems(error.problems)
+        show_problems(error.problems, options)
         return Exit.INVALID
     except ValueError as error:
         complain(str(error))

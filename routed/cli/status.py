@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
 
+from routed.audit.figures import format_count
 from routed.audit.printable import make_printable
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
+from routed.cli.folding import IN_SYNC, make_row, make_rows
+from routed.cli.picking import CALM, Wish, concerns_host, has_any, has_failed, pick, pick_failed, read_wishes
 from routed.cli.plan_text import render_absent
 from routed.cli.terminal import CYAN, GREEN, RED, YELLOW, complain, make_table, paint, say, say_json, wants_color
 from routed.model.documents import (
@@ -19,10 +22,11 @@ from routed.model.documents import (
     ObjectDocument,
     PauseDocument,
     StatusDocument,
+    SysctlDocument,
     TargetDocument,
 )
 
-IN_SYNC: Final = "in-sync"
+SERVER_OF: Final = " -> "  # between a service and its server
 COLORS: Final = {
     IN_SYNC: GREEN,
     "up": GREEN,
@@ -30,6 +34,7 @@ COLORS: Final = {
     "withheld": YELLOW,
     "down": RED,
     "paused": CYAN,
+    "draining": CYAN,
     "drift": YELLOW,
     "held": RED,
     "shadowed": RED,
@@ -37,67 +42,112 @@ COLORS: Final = {
     "failed": RED,
     "unknown": RED,
 }
+NOTHING_FAILED: Final = "Nothing has failed."
+NO_ENTRY_FAILED: Final = "No entry has failed; what stands above has to be looked after."
 LATE: Final = 0.5  # seconds that a question may be late without a word
+MOST: Final = 10  # problems of the files that are shown
 AGES: Final = ((86400, "d"), (3600, "h"), (60, "min"), (0, "s"))
 
 
 def run(options: Namespace) -> Exit:
-    """Ask the daemon and print its answer."""
+    """Ask the daemon and print its answer, or go on to print it."""
+    if options.watch:
+        from routed.cli.watch import run as watch  # few look on
+
+        return watch(options)
     try:
-        status = cast(StatusDocument, call(options.runtime_dir, "GetStatus"))
+        status, wish = look(options)
     except ClientError as error:
         complain(str(error))
         return error.code
-    if options.entry:
-        status["entries"] = find_entries(status, options.entry)
-        status["checks"] = find_checks(status, options.entry)
-        if not status["entries"] and not status["checks"]:
-            complain(f"there is no entry {options.entry} in force")
-            return Exit.FAILED
     if options.json:
-        say_json(status)
+        say_json(pick_failed(status) if options.failed else status)
     elif not options.quiet:
-        now = datetime.now(UTC)
-        is_colored = wants_color(options, sys.stdout)
-        if not options.entry:
-            say("\n".join(render_status(status, now, is_colored=is_colored)))
-        if options.entry or options.verbose:
-            details = [*render_objects(status, now, is_colored=is_colored)]
-            details += render_checks(status.get("checks", []), now, is_colored=is_colored)
-            say("\n".join(details))
-    return Exit.DONE
+        say("\n".join(show(options, status, wish, datetime.now(UTC))))
+    return Exit.FAILED if options.failed and has_failed(status, is_all=wish.is_all) else Exit.DONE
 
 
-def find_entries(status: StatusDocument, name: str) -> list[EntryDocument]:
-    """The entries of that name: ``route/storage-lan``, or ``storage-lan`` for every kind that has one."""
-    return [entry for entry in status["entries"] if name in {entry["entry"], entry["entry"].partition("/")[2]}]
+def look(options: Namespace) -> tuple[StatusDocument, Wish]:
+    """What the daemon says of what is wished for. Raises ClientError, also where there is nothing."""
+    for wish in read_wishes(options.entry):
+        status = pick(cast(StatusDocument, call(options.runtime_dir, "GetStatus", wish.parameters)), wish)
+        if wish.is_all or has_any(status):
+            return status, wish
+    raise ClientError(wish.nothing, Exit.FAILED)
 
 
-def find_checks(status: StatusDocument, name: str) -> list[CheckDocument]:
-    """The check of that name: ``check/wan1``, or ``wan1``."""
-    return [check for check in status.get("checks", []) if name in {check["check"], check["check"].partition("/")[2]}]
+def show(options: Namespace, status: StatusDocument, wish: Wish, now: datetime) -> Iterator[str]:
+    """All lines, each of them printable."""
+    is_colored = wants_color(options, sys.stdout)
+    is_folded = not options.verbose
+    if wish.is_all:
+        yield from render_head(status, is_colored=is_colored)
+    if not wish.is_detailed or options.failed:
+        nothing = NO_ENTRY_FAILED if wish.is_all and concerns_host(status) else NOTHING_FAILED
+        yield from render_entries(
+            status, now, is_colored=is_colored, is_folded=is_folded, is_failed=options.failed, nothing=nothing
+        )
+    if wish.is_detailed or options.verbose:
+        shown = pick_failed(status) if options.failed else status
+        yield from render_objects(shown, now, is_colored=is_colored)
+        yield from render_checks(shown.get("checks", []), now, is_colored=is_colored)
 
 
-def render_status(status: StatusDocument, now: datetime, *, is_colored: bool) -> Iterator[str]:
-    """What is in force, how the files stand to it, and a table of all entries."""
+def render_status(status: StatusDocument, now: datetime, *, is_colored: bool, is_folded: bool = True) -> Iterator[str]:
+    """What is in force, how the files stand to it, and a table of all entries; what members make of one is folded."""
+    yield from render_head(status, is_colored=is_colored)
+    yield from render_entries(status, now, is_colored=is_colored, is_folded=is_folded)
+
+
+def render_head(status: StatusDocument, *, is_colored: bool) -> Iterator[str]:
+    """What is in force, how the files stand to it, and what concerns the whole host."""
     yield make_printable(status["state"])
     yield from _render_files(status, is_colored=is_colored)
     yield from render_absent(status.get("absent", []))
+    for one in status.get("sysctls", []):
+        yield make_printable(_describe_sysctl(one))
+    if (following := status.get("following")) and following["reason"]:
+        yield make_printable(f"what others ask of IPVS is not seen: {following['reason']}")
+    if served := status.get("metrics"):
+        state = f"not served: {served['reason']}" if served["reason"] else "served"
+        yield make_printable(f"metrics at {served['address']}: {state}")
     for pause in status.get("pauses", []):
         yield make_printable(_describe_pause(pause))
     for number in status.get("former_protocols", []):  # a daemon of an older version does not tell
         yield make_printable(f"former protocol {number}: what carries it is ours as well, until nothing does")
+
+
+def render_entries(
+    status: StatusDocument,
+    now: datetime,
+    *,
+    is_colored: bool,
+    is_folded: bool = True,
+    is_failed: bool = False,
+    nothing: str = NOTHING_FAILED,
+) -> Iterator[str]:
+    """A table of the entries, the checks and what is left over; of what has failed alone where that is wanted."""
     rows = [
-        (entry["entry"], entry["state"], format_age(entry["since"], now), _count_objects(entry), entry["reason"])
-        for entry in status["entries"]
+        (row.name, row.state, format_age(row.since, now), f"{row.in_sync}/{row.total}", row.note)
+        for row in make_rows(status["entries"], is_folded=is_folded)
+        if not (is_failed and row.state in CALM)
     ]
-    checks = status.get("checks", [])
+    rest = pick_failed(status) if is_failed else status
+    checks = rest.get("checks", [])
     rows += [(one["check"], one["state"], format_age(one["since"], now), "", _note_check(one)) for one in checks]
     rows += [
         (f"({thing['kind']})", thing["state"], format_age(thing["since"], now), str(thing["count"]), _note(thing))
-        for thing in status["leftovers"]
+        for thing in rest["leftovers"]
     ]
+    if is_failed and not rows:
+        yield nothing
+        return
     yield from _render_table(("ENTRY", "STATE", "SINCE", "OBJECTS", "NOTE"), rows, is_colored=is_colored)
+
+
+def _describe_sysctl(one: SysctlDocument) -> str:
+    whose = f" ({one['entry']})" if one["entry"] else ""
+    return f"{one['sysctl']} is {one['value']}{whose}: {one['reason']}: {one['command']}"
 
 
 def _describe_pause(pause: PauseDocument) -> str:
@@ -105,7 +155,8 @@ def _describe_pause(pause: PauseDocument) -> str:
     spared = f" but {', '.join(pause['spared'])}" if pause["spared"] else ""
     by = f" by {pause['author']}" if pause["author"] else ""
     why = f": {pause['reason']}" if pause["reason"] else ""
-    return f"{subject}{spared} paused until {pause['until']}{by}{why}"
+    how = "drained" if pause.get("drained") else "paused"
+    return f"{subject}{spared} {how} until {pause['until']}{by}{why}"
 
 
 def render_objects(status: StatusDocument, now: datetime, *, is_colored: bool) -> Iterator[str]:
@@ -115,12 +166,38 @@ def render_objects(status: StatusDocument, now: datetime, *, is_colored: bool) -
         age = format_age(entry["since"], now)
         yield make_printable(f"{entry['entry']} is {entry['state']} since {age}{reason}")
         yield make_printable(f"{entry['origin']}, enforce = {entry['enforce']}, {_count_objects(entry)} in sync")
-        rows = [
-            (_name_object(thing), thing["state"], format_age(thing["since"], now), _note_object(thing))
-            for thing in entry["objects"]
-        ]
-        if rows:
-            yield from _render_table(("OBJECT", "STATE", "SINCE", "NOTE"), rows, is_colored=is_colored)
+        if entry["objects"]:
+            yield from _render_objects(entry["objects"], now, is_colored=is_colored)
+
+
+# What is said of services and servers, as ``ipvsadm -Ln`` has it. A column of which nothing is known is left out.
+COUNTED: Final[dict[str, Callable[[ObjectDocument], object]]] = {
+    "WEIGHT": lambda thing: thing["ip"].get("weight"),
+    "ACTIVE": lambda thing: thing.get("traffic", {}).get("active"),
+    "INACT": lambda thing: thing.get("traffic", {}).get("inactive"),
+    "RATE": lambda thing: thing.get("traffic", {}).get("rate"),
+}
+
+
+def _render_objects(things: Sequence[ObjectDocument], now: datetime, *, is_colored: bool) -> Iterator[str]:
+    told = {head: [find(thing) for thing in things] for head, find in COUNTED.items()}
+    counted = {head: cells for head, cells in told.items() if any(one is not None for one in cells)}
+    names, whole = [], ""
+    for thing in things:
+        place, arrow, server = thing["object"].partition(SERVER_OF)
+        names.append(f"  -> {server}" if arrow and place == whole else _name_object(thing))
+        whole = whole if arrow else thing["object"]
+    rows = [
+        (
+            names[place],
+            thing["state"],
+            format_age(thing["since"], now),
+            *("" if cells[place] is None else str(cells[place]) for cells in counted.values()),
+            thing["reason"],
+        )
+        for place, thing in enumerate(things)
+    ]
+    yield from _render_table(("OBJECT", "STATE", "SINCE", *counted, "NOTE"), rows, is_colored=is_colored)
 
 
 def _note_object(thing: ObjectDocument) -> str:
@@ -135,10 +212,11 @@ def _note_object(thing: ObjectDocument) -> str:
 def render_checks(checks: Sequence[CheckDocument], now: datetime, *, is_colored: bool) -> Iterator[str]:
     """Every check with what it found last of each target."""
     for check in checks:
-        reason = f": {check['reason']}" if check["reason"] else ""
+        reason = f": {_explain_check(check)}" if check["reason"] else ""
         late = f", {check['late']:.1f} s late" if check["late"] >= LATE else ""
         yield make_printable(f"{check['check']} is {check['state']} since {format_age(check['since'], now)}{reason}")
-        yield make_printable(f"{check['origin']}, type = {check['type']}{late}")
+        share = f", {_format_share(check)}" if "share" in check else ""
+        yield make_printable(f"{check['origin']}, type = {check['type']}{share}{late}")
         rows = [
             (
                 one["target"],
@@ -155,15 +233,27 @@ def render_checks(checks: Sequence[CheckDocument], now: datetime, *, is_colored:
 
 def _note_check(check: CheckDocument) -> str:
     asked = [one for one in check["targets"] if one["asked"]]
+    if "share" in check and asked and not check["reason"]:
+        return f"{_format_share(check)}, {_note_target(asked[0])}"
     measured = [one for one in asked if one["state"] == "up" and "rtt" in one]
     if check["reason"] or measured:
-        return check["reason"] or f"{_format_rtt(measured[0])}, {_format_loss(measured[0])}"
+        return _explain_check(check) or f"{_format_rtt(measured[0])}, {_format_loss(measured[0])}"
     return _note_target(asked[0]) if len(asked) == len(check["targets"]) == 1 else ""
+
+
+def _format_share(check: CheckDocument) -> str:
+    return f"{check['share']} % of its weight"
+
+
+def _explain_check(check: CheckDocument) -> str:
+    """Its reason, and what it counts as where it cannot be made."""
+    counts_as = check.get("counts_as")  # a daemon of an older version does not tell
+    return f"{check['reason']} (it still counts as {counts_as})" if counts_as else check["reason"]
 
 
 def _note_target(target: TargetDocument) -> str:
     parts = [target["last"]]
-    if target["state"] == "up":
+    if target["state"] == "up" and target["seconds"]:
         parts[0] += f" in {target['seconds'] * 1000:.1f} ms"
         parts += [f"median {_format_rtt(target)}"] if "rtt" in target else []
     parts += [_format_loss(target)] if "loss" in target else []
@@ -192,9 +282,11 @@ def _render_files(status: StatusDocument, *, is_colored: bool) -> Iterator[str]:
     files = status["files"]
     color = GREEN if files["state"] == "in force" else YELLOW
     yield f"{make_printable(status['config'])}: {paint(make_printable(files['state']), color, is_colored=is_colored)}"
-    for problem in files["problems"]:
+    for problem in files["problems"][:MOST]:
         place = ":".join(str(part) for part in (problem["file"], problem["line"], problem["column"]) if part)
         yield make_printable(f"  {place}: {problem['message']}")
+    if (more := len(files["problems"]) - MOST) > 0:
+        yield f"  {format_count(more, 'more problem')}, which routed check -v shows"
 
 
 def _render_table(heads: tuple[str, ...], rows: Sequence[Sequence[str]], *, is_colored: bool) -> Iterator[str]:
@@ -209,11 +301,14 @@ def _render_table(heads: tuple[str, ...], rows: Sequence[Sequence[str]], *, is_c
 
 
 def _count_objects(entry: EntryDocument) -> str:
-    wrong = sum(thing["count"] for thing in entry["objects"] if thing["state"] != IN_SYNC)
-    return f"{max(0, entry['total'] - wrong)}/{entry['total']}"
+    row = make_row(entry)
+    return f"{row.in_sync}/{row.total}"
 
 
 def _name_object(thing: ObjectDocument) -> str:
+    """A service as ``ipvsadm -Ln`` has it, where its content is known."""
+    if scheduler := thing["ip"].get("scheduler"):
+        return f"{thing['object']} {scheduler}"
     more = f" ({thing['count']} objects)" if thing["count"] > 1 else ""
     return f"{thing['kind']} {thing['object']}{more}"
 
@@ -221,4 +316,4 @@ def _name_object(thing: ObjectDocument) -> str:
 def _note(leftover: ObjectDocument) -> str:
     name = leftover["object"]
     of = f"of {name} before" if name and leftover["count"] > 1 else name
-    return ": ".join(part for part in (of, leftover["reason"]) if part)
+    return ": ".join(part for part in (of, _note_object(leftover)) if part)

@@ -19,6 +19,7 @@ DIM: Final = "2"
 RED: Final = "31"
 GREEN: Final = "32"
 YELLOW: Final = "33"
+MAGENTA: Final = "35"
 CYAN: Final = "36"
 
 
