@@ -56,7 +56,7 @@ def keep_answering(arena: Arena, routes: Routes) -> Figures:
         routed.programs.launch(routed.command("run", "--log-format", "json"), variables)
         arena.wait_for(FEW, FEW.count, 0)
         time.sleep(arena.sizes.rest)
-        deletion = arena.observer.make_deletion(FEW.family, FEW.count // 2)
+        [deletion] = arena.observer.make_deletions(FEW.family, [FEW.count // 2])
         routed.write_beside(FEW, routes)
         figures = {name: value for phase in PHASES for name, value in _disturb(arena, phase, deletion).items()}
         moments = list(feeds)

@@ -60,7 +60,7 @@ def cpu_of_repair(kind: type[Contender], routes: Routes) -> float:
 
 
 def _cpu_of_repairs(arena: Arena, routes: Routes) -> float:
-    deletion = arena.observer.make_deletion(routes.family, routes.count // 2)
+    [deletion] = arena.observer.make_deletions(routes.family, [routes.count // 2])
     before = arena.contender.programs.cpu()
     for _ in range(REPAIRS // 3):
         time.sleep(0.001)

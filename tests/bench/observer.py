@@ -9,7 +9,7 @@ import ctypes
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from struct import Struct, unpack
 from typing import Final
 
@@ -128,9 +128,10 @@ class Observer:
                 return
             time.sleep(0.0005)
 
-    def make_deletion(self, family: int, number: int) -> bytes:
-        """The request that deletes the route which stands there, by all that the kernel says of it."""
-        return make_deletion(*self.find_all(family)[pack(family, number)])
+    def make_deletions(self, family: int, numbers: Iterable[int]) -> list[bytes]:
+        """The requests that delete the routes which stand there, by all that the kernel says of them."""
+        standing = self.find_all(family)
+        return [make_deletion(*standing[pack(family, number)]) for number in numbers]
 
     def time_repair(self, deletion: bytes) -> float:
         """Seconds from the request that deletes a route to the notice that it stands again."""

@@ -13,7 +13,6 @@ import pytest
 
 from routed.daemon.claims import ClaimsFile
 from routed.kernel.dump import finish
-from routed.kernel.ipvs.codec import Timeouts
 from routed.kernel.ipvs.dataplane import Ipvs
 from routed.kernel.ipvs.table import ProcFiles, parse_table
 from routed.model.change import Failure, Operation, Verb
@@ -24,6 +23,7 @@ from routed.model.ipvs import (
     GUE,
     IPIP,
     LONGEST,
+    LONGEST_TIMEOUT,
     MASQ,
     ONE_PACKET,
     PERSISTENT,
@@ -40,6 +40,9 @@ from routed.model.ipvs import (
     ServiceMember,
     ServiceSlot,
     ServiceValue,
+    TimeoutMember,
+    TimeoutSlot,
+    TimeoutValue,
     Traffic,
 )
 from routed.model.net import IPV4, IPV6, parse_address
@@ -362,9 +365,26 @@ def test_beside_a_busy_writer_nothing_that_stands_is_missing(ipvs: Ipvs, tmp_pat
         reader.close()
 
 
-def test_timeouts_and_traffic(web: Ipvs) -> None:
-    web.write_timeouts(Timeouts(901, 121, 301))
-    assert ipvsadm("-L", "--timeout").strip().endswith("901 121 301")
+def set_timeout(ipvs: Ipvs, word: str, seconds: int) -> list[Failure]:
+    value = TimeoutValue(OURS, seconds)
+    operation = Operation(Verb.REPLACE, Kind.TIMEOUT, TimeoutSlot(), (TimeoutMember(word),), value, None, Flaw.MISSING)
+    return [failure for batch in ipvs.apply(operation) for failure in batch]
+
+
+def read_timeouts(ipvs: Ipvs) -> dict[str, tuple[int, int]]:
+    chunks = finish(ipvs.read_dump(Scope(Kind.TIMEOUT, 0))).chunks()
+    found = [one for chunk in chunks if isinstance(chunk, list) for one in chunk]
+    return {str(*one.member): (one.value.protocol, one.value.seconds) for one in found}
+
+
+def test_a_timeout_is_set_without_the_others_and_what_ipvsadm_sets_is_read(ipvs: Ipvs) -> None:
+    assert set_timeout(ipvs, "tcp_fin", 121) == []
+    assert ipvsadm("-L", "--timeout").strip().endswith("900 121 300")
     ipvsadm("--set", "902", "0", "0")
-    assert web.read_timeouts() == Timeouts(902, 121, 301)
+    assert read_timeouts(ipvs) == {"tcp": (0, 902), "tcp_fin": (OURS, 121), "udp": (0, 300)}
+    assert set_timeout(ipvs, "tcp", LONGEST_TIMEOUT) == []
+    assert ipvsadm("-L", "--timeout").strip().endswith(f"{LONGEST_TIMEOUT} 121 300")
+
+
+def test_traffic(web: Ipvs) -> None:
     assert web.read_traffic(WEB) == (Traffic(), {ONE: Traffic()})

@@ -46,6 +46,14 @@ def test_one_of_ours_is_brought_up_again(network: Network, kernel: Kernel) -> No
     assert MADE in read(kernel, LINKS)
 
 
+def test_one_of_ours_is_made_anew_in_one_step(network: Network, kernel: Kernel) -> None:
+    do(kernel, Verb.ADD, MADE)
+    before = ip_json("link show routed0")[0]["ifindex"]
+    assert do(kernel, Verb.CHANGE, MADE) == []
+    assert ip_json("link show routed0")[0]["ifindex"] != before
+    assert MADE in read(kernel, LINKS)
+
+
 def test_a_strangers_link_is_brought_up_without_our_mark(network: Network, kernel: Kernel) -> None:
     ip("link add routed0 type bridge")
     ip("link set routed0 alias uplink")
@@ -67,7 +75,10 @@ def test_a_kind_that_the_kernel_does_not_have_fails_once_and_says_what_to_look_f
 ) -> None:
     (failure,) = do(kernel, Verb.ADD, MADE._replace(value=LinkValue(OURS, "nonesuch")))
     assert failure.errno == EOPNOTSUPP
-    assert failure.text == "Unknown device type: this kernel has no driver for it (modprobe says more)"
+    assert (
+        failure.text
+        == "Unknown device type: this kernel has no driver for links of kind nonesuch (modprobe nonesuch says more)"
+    )
 
 
 def test_an_alias_marks_only_kinds_that_routed_makes(network: Network, kernel: Kernel) -> None:

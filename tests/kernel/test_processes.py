@@ -16,6 +16,7 @@ from routed.kernel.execs import ExecWatch
 from routed.kernel.owners import PortOwner, find_inode, find_owner, is_still_owner
 from routed.kernel.processes import (
     LONGEST,
+    MOST_PIDS,
     parse_cmdline,
     parse_loginuid,
     parse_status,
@@ -149,6 +150,46 @@ class Desk:
     def find(self, _port: int, _is_late: Never) -> PortOwner | None:
         self.finds += 1
         return self.owner
+
+
+def test_who_was_glanced_at_is_named_though_it_ended_since() -> None:
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        desk = Desk()
+        desk.witness.glance(sleeper.pid)
+        sleeper.kill()
+    named = desk.witness.identify(sleeper.pid)
+    assert named is not None
+    assert (named.pid, named.cmdline) == (sleeper.pid, "sleep 60")
+    assert desk.reads == []
+
+
+def test_of_a_port_that_is_no_pid_all_is_asked_at_once() -> None:
+    guesses: list[int] = []
+    witness = Witness(guess=lambda: guesses.append(1))
+    witness.glance(MOST_PIDS + 1)
+    assert guesses == [1]
+    witness.identify(MOST_PIDS + 1)
+    assert guesses == [1]
+
+
+def test_who_was_found_by_a_search_is_known_at_a_glance(tmp_path: Path) -> None:
+    desk = Desk()
+    descriptor = tmp_path / "3"
+    descriptor.symlink_to("socket:[77]")
+    desk.owner = PortOwner(Process(42, "networkd"), str(descriptor), "socket:[77]")
+    desk.witness.search(7)
+    desk.witness.glance(7)
+    descriptor.unlink()
+    assert desk.witness.identify(7) == Process(42, "networkd")
+    assert desk.reads == []
+
+
+def test_a_glance_does_not_look_again_at_who_was_looked_at_just_now() -> None:
+    desk = Desk()
+    desk.witness.identify(7)
+    desk.witness.glance(7)
+    assert desk.witness.identify(7) == Process(7)
+    assert desk.reads == [7]
 
 
 def test_a_storm_of_one_process_costs_one_look() -> None:

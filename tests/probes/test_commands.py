@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -17,12 +18,25 @@ import pytest
 from routed.audit.reasons import describe_reason
 from routed.daemon import helpers
 from routed.daemon.helpers import Helpers
+from routed.intent.words import MOST_OF_A_COMMAND
 from routed.model.checks import Check, CheckType, Target
 from routed.model.entries import Origin
 from routed.model.reasons import Finding, Probed
+from routed.probes import helper as helper_module
 from routed.probes.ask import Answered, ask
-from routed.probes.dialogue import MOST_OUTPUT, CommandEnd, CommandRun, pack_run, unpack_result
+from routed.probes.command import judge
+from routed.probes.dialogue import (
+    MOST,
+    MOST_OUTPUT,
+    PIECE,
+    CommandEnd,
+    CommandRun,
+    pack_run,
+    unpack_result,
+    unpack_said,
+)
 from routed.probes.sockets import Path
+from routed.probes.users import find_user
 from tests.kernel.netns import wait_until
 from tests.probes.programs import LEAVES_MANY, a_folder, a_mark, a_program, find_processes
 
@@ -45,7 +59,7 @@ def helper(tmp_path: File) -> Iterator[Helpers]:
         helper.close()
 
 
-def a_check(*command: object, timeout: float = TIMEOUT, user: str = "") -> Check:
+def a_check(*command: object, timeout: float = TIMEOUT, user: str = "nobody") -> Check:
     words = tuple(map(str, command))
     origin = Origin("f", 1)
     return Check(
@@ -54,11 +68,11 @@ def a_check(*command: object, timeout: float = TIMEOUT, user: str = "") -> Check
 
 
 async def put(helper: Helpers, check: Check) -> Answered:
-    path = helper.find_path(check)
+    path = helper.find_path(check.user)
     return Answered(path, 0.0) if isinstance(path, Probed) else await ask(check, TARGET, path)
 
 
-def found(helper: Helpers, *command: object, timeout: float = TIMEOUT, user: str = "") -> tuple[str, str]:
+def found(helper: Helpers, *command: object, timeout: float = TIMEOUT, user: str = "nobody") -> tuple[str, str]:
     probed = asyncio.run(put(helper, a_check(*command, timeout=timeout, user=user))).probed
     return probed.finding.name, describe_reason(probed)
 
@@ -107,12 +121,36 @@ def test_ten_megabytes_are_read_and_the_beginning_counts(helper: Helpers, folder
     finding, words = found(helper, program)
     assert finding == "EXITED"
     assert words == f"exec: exit code 1: {'x' * 160}"
-    path = helper.find_path(a_check(program))
+    path = helper.find_path("nobody")
     assert isinstance(path, Path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:
         one.connect(path.helper)
         one.send(pack_run(CommandRun((str(program),), TIMEOUT)))
         assert unpack_result(one.recv(65536)).output == "x" * MOST_OUTPUT
+
+
+def test_who_prints_more_than_is_taken_waits(helper: Helpers, folder: File) -> None:
+    path = helper.find_path("nobody")
+    assert isinstance(path, Path)
+    program = a_program(folder, "exec yes")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:
+        one.connect(path.helper)
+        one.send(pack_run(CommandRun((str(program),), 60.0, is_told=True)))
+        wait_until(lambda: find_processes("yes") != [])
+        (pid,) = find_processes("yes")
+        written = [0, 1]
+
+        def waits() -> bool:
+            written.append(int(File(f"/proc/{pid}/io").read_text().splitlines()[1].split()[1]))  # wchar
+            return written[-1] == written[-2] > 0
+
+        wait_until(waits)
+        assert written[-1] < 1 << 20
+        piece = unpack_said(one.recv(MOST))
+        assert isinstance(piece, bytes)
+        assert 0 < len(piece) <= PIECE
+        assert set(piece) == set(b"y\n")
+    wait_until(lambda: find_processes("yes") == [])
 
 
 # --- what it leaves ---------------------------------------------------------------------------------------------------
@@ -197,26 +235,33 @@ def test_the_helper_serves_nobody_while_it_has_a_right(tmp_path: File) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(str(tmp_path / "exec"))
         listening.listen(1)
-        done = subprocess.run([sys.executable, "-m", "routed.probes.helper"], stdin=listening.fileno(), check=False)
+        command = [sys.executable, "-m", "routed.probes.helper", "--idle", "0.1"]
+        done = subprocess.run(command, stdin=listening.fileno(), check=False, capture_output=True, text=True)
     assert done.returncode == 77
+    assert done.stderr == "no command is run: the user is root\n"
 
 
-def test_where_no_helper_can_give_up_its_rights_the_check_cannot_be_made(
+def test_where_no_helper_can_give_up_its_rights_the_check_cannot_be_made_until_one_can(
     helper: Helpers, folder: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(helpers, "_CODE", "import sys; sys.exit(77)")
     program = a_program(folder, "exit 0")
-    assert found(helper, program)[0] in {"LOCAL", "NO_HELPER"}
-    (process,) = helper._started.values()
-    process.wait()
-    for _ in range(2):
+    with monkeypatch.context() as within:
+        within.setattr(helpers, "_CODE", helpers._CODE.replace("main(", "main(['--idle', '60'] or ", 1))
         assert found(helper, program) == (
-            "NOT_HARMLESS", "exec: it cannot be run as nobody without rights: run routed by its unit",
-        )  # fmt: skip
+            "NOT_HARMLESS",
+            (
+                "exec: it would run with rights: the user is root: see User= of routed-exec.service,"
+                " or run routed by its unit"
+            ),
+        )
+    (process,) = helper._started.values()
+    process.terminate()  # as it does itself after a while
+    process.wait()
+    assert found(helper, program)[0] == "GOOD"
 
 
 def test_the_helper_serves_root_alone(helper: Helpers, folder: File) -> None:
-    path = helper.find_path(a_check(a_program(folder, "exit 0")))
+    path = helper.find_path("nobody")
     assert isinstance(path, Path)
     assert File(path.helper).stat().st_mode & 0o777 == 0o600
     File(path.helper).chmod(0o666)  # even if anybody could connect
@@ -233,10 +278,18 @@ def test_the_helper_serves_root_alone(helper: Helpers, folder: File) -> None:
 
 @pytest.mark.parametrize(
     "packet",
-    [b"", b"{}", b"[]", b"\xff", b'{"command": ["ls"], "timeout": 1}', b'{"command": ["/bin/ls"], "timeout": 1e99}'],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"command": ["ls"], "timeout": 1}',
+        b'{"command": ["/bin/ls"], "timeout": 1e99}',
+        b'{"command": ["/bin/ls"], "timeout": 1, "is_told": 1}',
+    ],
 )
 def test_what_is_no_request_gets_no_answer(helper: Helpers, folder: File, packet: bytes) -> None:
-    path = helper.find_path(a_check(a_program(folder, "exit 0")))
+    path = helper.find_path("nobody")
     assert isinstance(path, Path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:
         one.settimeout(20)
@@ -283,7 +336,7 @@ def test_a_command_that_somebody_else_may_write_is_not_run(helper: Helpers, fold
     program = a_program(folder / "inner", f"touch {folder}/was-run")
     link = folder / "link"
     link.symlink_to(program)
-    cure = "chown root and chmod go-w"
+    cure = "chown -h root and chmod go-w"
 
     def refused(path: File, culprit: File) -> bool:
         words = f"exec: somebody else than root may write {culprit}: {cure}"
@@ -315,11 +368,22 @@ def test_a_user_that_is_not_there_or_is_root_is_refused(helper: Helpers, folder:
         assert found(helper, program, user=user)[0] == "NO_USER"
 
 
+@pytest.mark.skipif(find_user(helpers.USER) is not None, reason="the host has this user")
+def test_where_nobody_is_named_it_runs_as_a_user_of_its_own_and_never_as_nobody(helper: Helpers, folder: File) -> None:
+    assert found(helper, a_program(folder, "id -u"), user="") == (
+        "NO_USER",
+        (
+            "exec: this host has no user routed-exec, or it is root: make it (useradd --system routed-exec),"
+            " or change `user`"
+        ),
+    )
+
+
 def test_where_nobody_may_change_users_the_units_helper_is_asked(
     helper: Helpers, folder: File, tmp_path: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = a_program(folder, "id -u")
-    own = helper.find_path(a_check(program))
+    own = helper.find_path("nobody")
     assert isinstance(own, Path)
     monkeypatch.setattr(helpers, "may_change_users", lambda: False)
     confined = Helpers(tmp_path)
@@ -343,6 +407,127 @@ def test_a_helper_that_was_killed_is_started_again(helper: Helpers, folder: File
     assert found(helper, program)[0] == "GOOD"
 
 
+def test_a_daemon_that_is_killed_before_its_helper_knows_of_it_leaves_none(tmp_path: File) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from routed.daemon.helpers import Helpers;"
+        " helpers = Helpers(Path(sys.argv[1]));"
+        " helpers.find_path('nobody'); print(*(one.pid for one in helpers._started.values()), flush=True);"
+        " os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, capture_output=True, text=True)
+    wait_until(lambda: not File(f"/proc/{int(done.stdout)}/cmdline").exists() or is_zombie(int(done.stdout)))
+
+
+def is_zombie(pid: int) -> bool:
+    return File(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_keeper_that_stands_still_is_gone_some_time_after_whoever_asked_hung_up(
+    helper: Helpers, folder: File
+) -> None:
+    mark = a_mark()
+    check = a_check(a_program(folder, f"exec sleep {mark}"), timeout=60.0)
+
+    async def begin_and_stop() -> int:
+        task = asyncio.create_task(put(helper, check))
+        await asyncio.to_thread(wait_until, lambda: find_processes(mark) != [])
+        keeper = parent_of(find_processes(mark)[0])
+        os.kill(keeper, signal.SIGSTOP)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return keeper
+
+    keeper = asyncio.run(begin_and_stop())
+    wait_until(lambda: not File(f"/proc/{keeper}").exists(), 20.0)
+    wait_until(lambda: find_processes(mark) == [])
+    assert found(helper, a_program(folder, "exit 0"))[0] == "GOOD"
+
+
+def test_without_a_free_descriptor_nobody_says_that_there_is_no_such_user(tmp_path: File) -> None:
+    helper, check = Helpers(tmp_path), a_check("/bin/true", user="daemon")
+    limits, taken = resource.getrlimit(resource.RLIMIT_NOFILE), list[int]()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        with pytest.raises(OSError, match="Too many open files"):
+            helper.find_path(check.user)
+    finally:
+        for one in taken:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert helper._started == {}
+
+
+def test_a_user_is_looked_up_once_and_not_at_each_question(helper: Helpers, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def find(name: str) -> object:
+        asked.append(name)
+        return find_user(name)
+
+    monkeypatch.setattr(helpers, "find_user", find)
+    for _ in range(3):
+        helper.find_path("nobody")
+    assert asked == ["nobody"]
+
+
+# --- what is no answer ------------------------------------------------------------------------------------------------
+
+
+def test_what_somebody_killed_is_no_answer(helper: Helpers, folder: File) -> None:
+    assert found(helper, a_program(folder, "kill -KILL $$")) == (
+        "LOCAL",
+        "exec: it could not be asked: somebody killed it by SIGKILL, as the kernel does when memory runs out",
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "setting"),
+    [
+        ("pids.events", "max 4\n", "max 5\n", "TasksMax"),
+        ("memory.events.local", "low 0\noom 7\noom_kill 2\n", "low 0\noom 8\noom_kill 3\n", "MemoryMax"),
+        ("memory.events.local", "low 0\noom_kill 2\n", "low 9\noom_kill 2\n", ""),
+        ("nothing", "", "", ""),
+    ],
+)
+@pytest.mark.parametrize("code", [0, 3])
+def test_what_fails_while_all_commands_come_to_a_limit_is_no_answer(
+    tmp_path: File, folder: File, monkeypatch: pytest.MonkeyPatch, file: str, before: str, after: str,
+    setting: str, code: int,
+) -> None:  # fmt: skip
+    counter = tmp_path / file
+    counter.write_text(before)
+    (tmp_path / "after").write_text(after)
+    program = a_program(folder, f"cp {tmp_path}/after {counter}; exit {code}")  # as the kernel counts meanwhile
+    monkeypatch.setattr(helper_module, "find_group", lambda: os.fsencode(tmp_path))
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with near, far:
+        keeper = os.fork()
+        if not keeper:
+            near.close()
+            helper_module.obey(CommandRun((str(program),), TIMEOUT), far)
+            os._exit(0)
+        near.settimeout(20)
+        result = unpack_result(near.recv(MOST))
+        os.waitpid(keeper, 0)
+    is_limited = bool(setting and code)
+    assert result.end is (CommandEnd.LIMITED if is_limited else CommandEnd.ENDED)
+    if is_limited:
+        with pytest.raises(OSError, match=f"came to {setting}= of their unit"):
+            judge(a_check(program), result)
+
+
+def test_a_command_may_take_a_day_and_have_any_letters(helper: Helpers, folder: File) -> None:
+    program = a_program(folder, 'echo "$#"')
+    assert found(helper, program, timeout=86400.0 * 30)[0] == "GOOD"
+    most = MOST_OF_A_COMMAND - len(str(program)) - 2
+    for letter in ("a", "\N{GRINNING FACE}", "\x01", '"'):
+        assert found(helper, program, letter * most)[1] == "exec: answered 1"
+    assert found(helper, program, *["\x01"] * (most // 2))[1] == f"exec: answered {most // 2}"
+
+
 def test_the_helper_is_gone_when_it_is_closed(helper: Helpers, folder: File, tmp_path: File) -> None:
     assert found(helper, a_program(folder, "exit 0"))[0] == "GOOD"
     (process,) = helper._started.values()
@@ -352,7 +537,7 @@ def test_the_helper_is_gone_when_it_is_closed(helper: Helpers, folder: File, tmp
 
 
 def test_too_many_at_once_is_no_answer(helper: Helpers, folder: File) -> None:
-    path = helper.find_path(a_check(a_program(folder, "exit 0")))
+    path = helper.find_path("nobody")
     assert isinstance(path, Path)
     idle = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(64)]
     try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path as File
 
 import pytest
 
-from routed.probes.headers import CREDENTIALS, MOST
+from routed.probes.headers import MOST
+from routed.secrets import CREDENTIALS
 from tests.probes import servers
 from tests.probes.servers import Authority, Serve, encrypted, http, say, serving
 from tests.probes.test_probes import authority, found  # noqa: F401  a fixture
@@ -100,6 +102,34 @@ def test_a_group_of_others_may_not_read_it_and_that_of_root_may(file: File) -> N
     with serving(only_with(SECRET, [])) as port:
         assert found("http", port, headers_file=str(file))[0] == "GOOD"
         os.chown(file, 0, 12345)
+        assert "others than root may read" in found("http", port, headers_file=str(file))[1]
+
+
+def test_a_folder_that_somebody_else_may_write_lets_nobody_name_another_file_there(file: File) -> None:
+    file.write_text(LINE)
+    folder = file.parent / "theirs"
+    folder.mkdir()
+    (folder / "link").symlink_to(file)
+    with serving(only_with(SECRET, [])) as port:
+        assert found("http", port, headers_file=str(folder / "link"))[0] == "GOOD"
+        os.chown(folder / "link", 65534, 65534, follow_symlinks=False)
+        assert f"may write {folder}/link" in found("http", port, headers_file=str(folder / "link"))[1]
+        (folder / "link").unlink()
+        os.chown(folder, 65534, 65534)
+        (folder / "link").symlink_to(file)
+        assert f"may write {folder}:" in found("http", port, headers_file=str(folder / "link"))[1]
+
+
+def test_somebody_else_may_not_read_it_by_an_acl_either(file: File) -> None:
+    file.write_text(LINE)
+    # posix_acl_xattr.h: the owner, the user 65534 and the mask may read
+    entries = ((1, 6, 0xFFFFFFFF), (2, 4, 65534), (4, 0, 0xFFFFFFFF), (0x10, 4, 0xFFFFFFFF), (0x20, 0, 0xFFFFFFFF))
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(file, "system.posix_acl_access", acl)
+    except OSError as error:
+        pytest.skip(f"no ACLs here: {error}")
+    with serving(only_with(SECRET, [])) as port:
         assert "others than root may read" in found("http", port, headers_file=str(file))[1]
 
 

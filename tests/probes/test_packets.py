@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -176,6 +179,37 @@ def test_what_anybody_may_send_is_read_without_an_error(target: bytes, sent: byt
     assert packet.is_answer(sent, target, number, b"%routed%" + token) is False
     assert neighbour.read_reply(sent, target) in {b"", sent[22:28]}
     assert len(neighbour.read_option(sent)) in {0, 6}
+
+
+@pytest.mark.parametrize(("hops", "is_heard"), [(255, True), (254, False), (64, False)])
+def test_an_advertisement_that_came_over_a_router_is_not_heard(lines: Lines, hops: int, is_heard: bool) -> None:
+    """A router takes one off the hop limit: RFC 4861 7.1.2."""
+    nobody, card = parse_address("fd00::77"), b"\x02\0\0\0\0\x77"
+    advertisement = struct.pack("!BBHI16s", 136, 0, 0, 0x60000000, nobody) + b"\x02\x01" + card
+    with netns.inside(lines.first):
+        liar = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    liar.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hops)
+
+    async def ask() -> bytes:
+        asked = asyncio.ensure_future(neighbour.find_neighbour(nobody, through(6)))
+        for _ in range(20):
+            liar.sendto(advertisement, (SOURCE[6], 0))
+            await asyncio.wait([asked], timeout=0.02)
+        if asked.done():
+            return asked.result()
+        asked.cancel()
+        return b""
+
+    with liar:
+        assert asyncio.run(ask()) == (card if is_heard else b"")
+
+
+def test_gateways_of_links_that_are_gone_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packet, "_known", {})
+    for ifindex in range(packet.MOST_KNOWN + 10):
+        packet._know((ifindex, b"", b""), b"\x02\0\0\0\0\x77", 0.0)
+    assert len(packet._known) == packet.MOST_KNOWN
+    assert (0, b"", b"") not in packet._known
 
 
 # --- links without neighbours -------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -292,7 +294,7 @@ def test_a_file_that_others_may_write_says_nothing(tmp_path: File) -> None:
     file.chmod(0o666)
     assert found("file", file=str(file)) == (
         "WRITABLE",
-        f"file: somebody else than root may write {file}: chown root and chmod go-w",
+        f"file: somebody else than root may write {file}: chown -h root and chmod go-w",
     )
     file.chmod(0o644)
     tmp_path.chmod(0o777)
@@ -340,4 +342,38 @@ def test_a_host_that_was_too_busy_to_notice_knows_nothing() -> None:
 
 def test_a_certificate_file_that_is_not_there_is_our_own_lack() -> None:
     with serving(servers.hang) as port:
-        assert found("tls", port, host="x.example.org", verify=True, ca="/nonexistent.pem")[0] == "LOCAL"
+        assert found("tls", port, host="x.example.org", verify=True, ca="/nonexistent.pem") == (
+            "NO_ISSUERS",
+            (
+                "tls: no issuers from /nonexistent.pem (No such file or directory): put their certificates there,"
+                " or change `ca`"
+            ),
+        )
+
+
+def test_a_certificate_file_without_a_certificate_is_our_own_lack_and_nobody_is_asked(tmp_path: File) -> None:
+    asked: list[bytes] = []
+    (tmp_path / "empty.pem").touch()
+    with serving(lambda connection: asked.append(connection.recv(9))) as port:
+        for ca in (tmp_path / "empty.pem", tmp_path):
+            assert found("tls", port, host="x.example.org", verify=True, ca=str(ca))[0] == "NO_ISSUERS"
+    assert asked == []
+
+
+ASK_WITHOUT_RIGHTS = """
+import asyncio
+from routed.model.checks import Check, CheckType, Target
+from routed.model.entries import Origin
+from routed.probes.ask import ask
+from routed.probes.sockets import Path
+for type_, path in ((CheckType.ICMP, Path()), (CheckType.ICMP, Path("lo", 1, bytes((127, 0, 0, 1)),
+                     gateway=bytes((127, 0, 0, 2)))), (CheckType.UDP, Path(mark=7))):
+    check = Check(name="it", origin=Origin("f", 1), type=type_, targets=(Target(bytes((127, 0, 0, 1)), 9),), timeout=1)
+    print(asyncio.run(ask(check, check.targets[0], path)).probed.finding.name)
+"""
+
+
+def test_without_the_right_to_the_socket_the_question_cannot_be_asked_here() -> None:
+    command = ["setpriv", "--bounding-set=-net_raw,-net_admin", "--inh-caps=-net_raw,-net_admin", sys.executable]
+    done = subprocess.run([*command, "-c", ASK_WITHOUT_RIGHTS], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["NO_SOCKET"] * 3, done.stderr

@@ -1,6 +1,6 @@
 """IPVS in memory, as Linux 6.1 was seen to behave, spoken to in the bytes of generic netlink.
 
-It is a ``GenericSocket`` and an ``Outside`` of ``routed.kernel.ipvs``. It reads and writes messages by itself, so that
+It is a ``QuestionSocket`` and an ``Outside`` of ``routed.kernel.ipvs``. It reads and writes messages by itself, so that
 a mistake of the codec does not cancel out. Here belongs what the kernel does, never what routed should do about it.
 What it leaves out: the trash, connections, the synchronisation of connections.
 
@@ -31,6 +31,7 @@ SCHEDULERS: Final = frozenset(
 ENGINES: Final = frozenset({"sip"})
 TUNNEL: Final = 2
 GUE: Final = 1
+HZ: Final = 1000
 HASHED: Final = 2
 FORWARDS: Final = {0: "Masq", 1: "Local", 2: "Tunnel", 3: "Route"}
 STATS: Final = b"".join(attribute(one, pack("=Q", 0)) for one in range(1, 11))
@@ -77,6 +78,7 @@ class FakeIpvs:
     datagrams: int = 0  # sent to the kernel
     timeouts: list[int] = field(default_factory=lambda: [900, 120, 300])
     piece: int = 3  # messages in one datagram of a dump: few, so that much can happen in between
+    is_loaded: bool = True  # is the module there? Whoever asks has it loaded
     users: int = 0  # references of the module beside services
 
     def connect(self) -> FakeSocket:
@@ -85,6 +87,7 @@ class FakeIpvs:
     def reload(self) -> None:
         """``modprobe -r ip_vs``, and the next question loads it again."""
         self.services.clear()
+        self.timeouts = [900, 120, 300]
         self.family += 1
 
     # --- what a stranger does -------------------------------------------------------------------------------------
@@ -100,6 +103,8 @@ class FakeIpvs:
         yield
         if not self.shows_table:
             return None
+        if not self.is_loaded:
+            return b""
         lines = ["IP Virtual Server version 1.2.1 (size=4096)", "Prot LocalAddress:Port Scheduler Flags"]
         lines.append("  -> RemoteAddress:Port Forward Weight ActiveConn InActConn")
         for key, service in self.services.items():
@@ -118,6 +123,7 @@ class FakeIpvs:
         if type_ == CONTROL:
             if not self.is_there:
                 raise RefusedError(ENOENT)
+            self.is_loaded = True
             yield [(CONTROL, pack("=BBH", 1, 2, 0) + attribute(2, b"IPVS\0") + attribute(1, pack("=H", self.family)))]
             return
         if type_ != self.family or not self.is_there:
@@ -170,6 +176,9 @@ class FakeIpvs:
 
     def _change(self, command: int, attributes: dict[int, bytes]) -> None:
         if command == SET_CONFIG:
+            seconds = [unpack("=I", attributes[4 + place])[0] for place in range(3) if 4 + place in attributes]
+            if any(one > 0x7FFFFFFF // HZ for one in seconds):
+                raise RefusedError(EINVAL)
             for place in range(3):
                 self.timeouts[place] = unpack("=I", attributes[4 + place])[0] or self.timeouts[place]
             return

@@ -1,12 +1,10 @@
 """A kernel in memory that behaves as Linux 6.18 was measured to behave, and misbehaves where a test tells it to.
 
-It answers ``daemon.ports.HostKernel`` and, as rtnetlink does, ``daemon.dataplane.Dataplane``. Here belongs what the
-kernel does, never what routed should do about it: nothing of ``routed.core`` is used, and of ``routed.kernel`` only
-what a protocol number means, and which values go by themselves. What it leaves out: next hop objects, VRFs, DAD.
-
-Sources: fib_table_insert and fib_table_delete in net/ipv4/fib_trie.c, fib_sync_down_dev in net/ipv4/fib_semantics.c,
-fib6_add_rt2node in net/ipv6/ip6_fib.c, ip6_route_del in net/ipv6/route.c, fib_nl_newrule in net/core/fib_rules.c; all
-were tried out with ``ip`` as well.
+It answers ``daemon.ports.HostKernel`` and, as rtnetlink does, ``daemon.dataplane.Dataplane``. What the kernel does is
+``routed.core.linux``, which a plan of what would happen uses too; here belongs what such a plan knows nothing of:
+events, dumps in slices, requests in batches, and what goes wrong. Never what routed should do about it: of the rest
+of ``routed.core`` nothing is used, and of ``routed.kernel`` only what a protocol number means, and which values go
+by themselves. What it leaves out: next hop objects, VRFs, DAD, and the kernel's routes to single addresses.
 """
 
 from __future__ import annotations
@@ -14,27 +12,36 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from errno import EADDRNOTAVAIL, EBUSY, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ESRCH
+from errno import EADDRNOTAVAIL, EBUSY, ENODEV, ENOENT, ESRCH
 from itertools import chain, groupby, islice
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
+from routed.core.linux import links
+from routed.core.linux.addresses import CONNECTED_METRIC
+from routed.core.linux.lookup import find_in_main, look_up
+from routed.core.linux.requests import STEPS, request
+from routed.core.linux.routes import LINK_LOCAL
+from routed.core.linux.state import LinuxState, as_fact
 from routed.kernel.codec import has_lifetime
 from routed.kernel.stamp import STAMPS, find_owned, make_stamp
 from routed.model import names
 from routed.model.change import Drift, Failure, Operation, Verb
-from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, ObjectEvent, Overrun
+from routed.model.events import KERNEL, AddressEvent, Event, Interest, LinkEvent, Loss, ObjectEvent, Overrun
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.lifetime import Lifetime
+from routed.model.link_sysctls import LinkSysctls
 from routed.model.lookup import Decision, Question
-from routed.model.net import IPV4, IPV6, family_of, host_prefix, is_inside, network_of, parse_prefix
+from routed.model.net import IPV6, family_of, host_prefix, is_inside, network_of
 from routed.model.objects import (
     AddressMember,
-    AddressValue,
     AlikeRoutes,
     Chunk,
     Hop,
     Key,
     Kind,
+    LinkMember,
+    LinkSlot,
+    LinkValue,
     Member,
     RouteSlot,
     RouteValue,
@@ -46,27 +53,13 @@ from routed.model.objects import (
 from routed.model.owner import Marks, Stamp
 from routed.model.prefixes import Packed
 from routed.model.process import Process
-from tests.property.fake_lines import ORDERS, as_they_came, delete_rule, insert_rule, list_secondaries
-from tests.property.fake_links import delete_link, insert_link, list_links, tell_of_link
-from tests.property.fake_lookup import look_up
-from tests.property.fake_routes import delete_route, insert_route
+from routed.model.reasons import Flaw
 
 OUR_PORT: Final = 1000
 STRANGER: Final = 4242  # the port id of whoever else changes something
-CONNECTED_METRIC: Final = {IPV4: 0, IPV6: 256}  # IP6_RT_PRIO_ADDRCONF
-LINK_LOCAL: Final = parse_prefix("fe80::/10")
 CHUNK: Final = 512  # objects in one piece of a dump
 SLICES: Final = 2  # in which a dump is read
 BATCH: Final = 4  # requests in one piece of an operation: few, so that much can happen in between
-APPEND: Final = "append"  # NLM_F_APPEND; only strangers use it
-
-STEPS: Final = {
-    Verb.ADD: ((Verb.ADD, False),),
-    Verb.REPLACE: ((Verb.REPLACE, False),),
-    Verb.PREPEND: ((Verb.PREPEND, False),),
-    Verb.CHANGE: ((Verb.DELETE, True), (Verb.PREPEND, False)),
-    Verb.DELETE: ((Verb.DELETE, False),),
-}
 GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})  # of a deletion these mean "done"
 
 
@@ -103,8 +96,8 @@ class FakeDump:
 
 
 @dataclass(slots=True)
-class FakeKernel:
-    """The routing state of one network namespace."""
+class FakeKernel(LinuxState):
+    """The routing state of one network namespace, and who tells of it."""
 
     name: ClassVar[str] = "rtnetlink"  # as a dataplane
     kinds: ClassVar[tuple[Kind, ...]] = tuple(STAMPS)
@@ -113,22 +106,20 @@ class FakeKernel:
     mischief: Mischief = field(default_factory=Mischief)
     port: int = OUR_PORT
     writes: int = 0
-    can_mark_again: bool = True
+    has_host_routes: bool = False
     promotes_secondaries: bool = True  # net.ipv4.conf.*.promote_secondaries
     overruns: int = 0
-    links: dict[int, Link] = field(default_factory=dict)
-    marks: dict[int, int] = field(default_factory=dict)  # ifindex → the protocol number in the alias
     announced: list[tuple[str, bytes]] = field(default_factory=list)
-    objects: dict[Kind, dict[Slot, dict[Member, list[Value]]]] = field(
-        default_factory=lambda: {kind: {} for kind in STAMPS}
-    )
     lost: list[Standing] = field(default_factory=list)  # of what ``read_kernel_routes`` tells
     lifetimes: dict[Key, Lifetime] = field(default_factory=dict)  # of what goes by itself; they do not count down
     asked: list[Question] = field(default_factory=list)  # which route decides
     requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
     inspect: Callable[[Verb, Key, Value], None] = lambda _verb, _key, _value: None  # sees each of them first
-    watch: Callable[[], None] = lambda: None  # called after every change of a table
     _events: list[Event] = field(default_factory=list)
+    can_be_peeked: bool = True
+    reflexes: int = 0  # so many objects were put back by the reflex
+    _peeked: list[Event] = field(default_factory=list)  # that were looked at, and are told next
+    _is_alone: bool = False  # … and no others
     hears_echo: bool = True
     interest: Interest | None = None
 
@@ -165,14 +156,14 @@ class FakeKernel:
             if any(dev == former and self.links[dev].is_up and is_inside(gateway, net) for dev, net in networks):
                 found.setdefault(gateway, GatewayLink(former, is_onlink=True))
         for gateway in gateways:
-            best = self._look_up(gateway)
+            best = find_in_main(self, gateway)
             if gateway not in found and best is not None and best.hops and not is_inside(gateway, LINK_LOCAL):
                 found[gateway] = GatewayLink(best.hops[0].dev, not best.hops[0].gateway)
         return found
 
     def look_up(self, addresses: Iterable[bytes]) -> dict[bytes, Way]:
         self.mischief.fail("look_up")
-        best = {address: self._look_up(address) for address in addresses}
+        best = {address: find_in_main(self, address) for address in addresses}
         return {
             address: Way(value.hops[0].dev, value.hops[0].gateway, value.src, names.UNICAST)
             for address, value in best.items()
@@ -201,6 +192,9 @@ class FakeKernel:
 
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         return {link.ifindex: link.kind for link in links if link.kind}
+
+    def read_link_sysctls(self, links: Iterable[Link]) -> dict[int, LinkSysctls]:
+        return {link.ifindex: self.sysctls_of(link.ifindex) for link in links}
 
     def read_dump(self, scope: Scope) -> Generator[None, None, FakeDump]:
         """In slices, between which strangers go on: what comes late in the order is seen as it is late."""
@@ -267,85 +261,64 @@ class FakeKernel:
     def identify(self, port: int) -> Process | None:
         return Process(port, "stranger") if port == STRANGER else None
 
+    def glance(self, port: int) -> None:
+        assert port in {self.port, STRANGER}
+
+    def find_loss(self) -> Loss | None:
+        """Of routes alone, as the real one."""
+        if self._peeked or not (self._events and self.can_be_peeked):
+            return None
+        self._peeked, self._events = self.mischief.deliver(self._events), []
+        if len(self._peeked) != 1 or self._events:
+            return None
+        [event] = self._peeked
+        if not isinstance(event, ObjectEvent) or event.kind is not Kind.ROUTE or not event.is_removal:
+            return None
+        return Loss(event.kind, event.slot, event.members[0], event.value, event.port)
+
+    def put_back(self, loss: Loss) -> tuple[Failure, ...]:
+        operation = Operation(Verb.ADD, loss.kind, loss.slot, (loss.member,), loss.value, None, Flaw.MISSING)
+        self.reflexes += 1
+        [failures] = self.apply(operation)
+        self._is_alone = True
+        return failures
+
     def read_events(self) -> list[Event]:
         self.mischief.fail("read_events")
-        waiting, self._events = self._events, []
-        self.mischief.fail("read_events amid")  # they are lost
-        delivered = self.mischief.deliver(waiting)
+        delivered, self._peeked = self._peeked, []
+        if not self._is_alone:
+            waiting, self._events = self._events, []
+            self.mischief.fail("read_events amid")  # they are lost
+            delivered += self.mischief.deliver(waiting)
+        self._is_alone = False
         self.overruns += sum(isinstance(event, Overrun) for event in delivered)
         return join_alike(delivered)
 
     # What a test may ask and do
 
-    def addresses(self) -> dict[AddressMember, HostAddress]:
-        """All addresses, as facts."""
-        return {
-            member: _as_fact(member, values[0])
-            for members in self.objects[Kind.ADDRESS].values()
-            for member, values in members.items()
-            if isinstance(member, AddressMember)
-        }
-
-    def stand(self, kind: Kind) -> Iterator[Standing]:
-        """Everything of a kind, in the kernel's order: aliases of one key follow each other."""
-        if kind is Kind.LINK:
-            yield from list_links(self)
-        for slot, members in self.objects[kind].items():
-            for member, values in ORDERS.get(kind, as_they_came)(slot, members):
-                for value in values:
-                    yield Standing(slot, member, value)
-
-    def standing(self, key: Key) -> tuple[Value, ...]:
-        """All that stands under a key, first what carries traffic."""
-        if key.kind is Kind.LINK:
-            return tuple(value for _, member, value in list_links(self) if member == key.member)
-        return tuple(self.objects[key.kind].get(key.slot, {}).get(key.member, ()))
-
     def request(self, verb: Verb | str, key: Key, value: Value, port: int = STRANGER) -> int:
         """One request; returns its errno. ``verb`` is a Verb (no CHANGE) or APPEND."""
-        if verb is Verb.DELETE:
-            return DELETERS[key.kind](self, key, value, port)
-        return INSERTERS[key.kind](self, verb, key, value, port)
+        return request(self, verb, key, value, port)
 
     def make_link(self, name: str, *, is_up: bool = True, ifindex: int = 0, kind: str = "") -> int:
         """A new link; returns its ifindex."""
-        ifindex = ifindex or max(self.links, default=0) + 1
-        self.links[ifindex] = Link(ifindex, name, is_up, has_carrier=is_up, kind=kind)
-        self._tell_of_link(self.links[ifindex])
-        return ifindex
+        return links.add_link(self, name, is_up=is_up, ifindex=ifindex, kind=kind)
 
     def change_link(self, ifindex: int, **changes: object) -> None:
         """Other properties than ``is_up``: carrier, name, MAC. Routes stay, and no route event tells of it."""
-        self.links[ifindex] = self.links[ifindex]._replace(**changes)  # type: ignore[arg-type]
-        self._tell_of_link(self.links[ifindex])
+        self.put_link(self.links[ifindex]._replace(**changes))  # type: ignore[arg-type]
 
     def set_up(self, ifindex: int) -> None:
-        """``ip link set up``: the IPv4 networks of its addresses come back, nothing else does."""
-        self.change_link(ifindex, is_up=True, has_carrier=True)
-        for standing in list(self.stand(Kind.ADDRESS)):
-            if isinstance(standing.member, AddressMember) and standing.member.dev == ifindex:
-                self._add_network(standing.member, standing.value)
+        """``ip link set up``."""
+        links.set_up(self, ifindex)
 
     def set_down(self, ifindex: int) -> None:
-        """``ip link set down``: IPv4 routes go without a word, IPv6 routes and global addresses with one."""
-        self.change_link(ifindex, is_up=False, has_carrier=False)
-        for key, value in list(self._routes_over(ifindex)):
-            if all(not self._is_up(hop.dev) for hop in value.hops):
-                self._take(key, value, KERNEL, is_announced=key.slot.family == IPV6)
-        for slot, member, value in list(self.stand(Kind.ADDRESS)):
-            is_here = isinstance(member, AddressMember) and member.dev == ifindex
-            if is_here and slot.family == IPV6 and value.scope == names.UNIVERSE:
-                delete_address(self, Key(Kind.ADDRESS, slot, member), value, KERNEL)
+        """``ip link set down``."""
+        links.set_down(self, ifindex)
 
     def delete_link(self, ifindex: int) -> None:
-        """``ip link delete``: as down, the addresses go with a word, and then the link."""
-        for key, value in list(self._routes_over(ifindex)):
-            self._take(key, value, KERNEL, is_announced=key.slot.family == IPV6)
-        for slot, member, value in list(self.stand(Kind.ADDRESS)):
-            if isinstance(member, AddressMember) and member.dev == ifindex:
-                delete_address(self, Key(Kind.ADDRESS, slot, member), value, KERNEL)
-        self._tell_of_link(self.links.pop(ifindex), is_removal=True)
-        self.marks.pop(ifindex, None)
+        """``ip link delete``."""
+        links.remove_link(self, ifindex)
 
     def tell(self, event: Event) -> None:
         """Put an event in the queue."""
@@ -353,9 +326,17 @@ class FakeKernel:
 
     # What both ask for
 
-    def _tell_of_link(self, link: Link, *, is_removal: bool = False) -> None:
+    def sysctls_of(self, ifindex: int) -> LinkSysctls:
+        """As the test says, for every link; nobody needs link-local addresses."""
+        del ifindex
+        return LinkSysctls(promotes_secondaries=self.promotes_secondaries, makes_link_local=False)
+
+    def notify_of_link(self, link: Link, *, is_removal: bool = False) -> None:
+        """As a fact and as an object. Who asked for it is not told (rtmsg_ifinfo mostly passes port 0)."""
         self.tell(LinkEvent(link, is_removal))
-        tell_of_link(self, link, is_removal=is_removal)
+        value = LinkValue(self.marks.get(link.ifindex, 0), link.kind, link.is_up, self.tunnels.get(link.ifindex))
+        how = (is_removal, False, False, KERNEL)
+        self.tell(ObjectEvent(Kind.LINK, LinkSlot(), (LinkMember(link.name),), value, *how))
 
     def _request_for_us(self, operation: Operation, verb: Verb, member: Member, value: Value) -> int:
         self.mischief.meanwhile()
@@ -368,33 +349,14 @@ class FakeKernel:
             self.lifetimes[key] = operation.lifetime
         return error
 
-    def _under(self, key: Key) -> list[Value]:
-        return self.objects[key.kind].setdefault(key.slot, {}).setdefault(key.member, [])
-
-    def _put(self, key: Key, values: list[Value]) -> None:
-        """Let this stand under a key."""
-        members = self.objects[key.kind].setdefault(key.slot, {})
-        if values:
-            members[key.member] = values
-        else:
-            members.pop(key.member, None)
-        self.watch()
-
-    def _take(self, key: Key, value: Value, port: int, *, is_announced: bool = True) -> None:
-        """Remove one object from under a key."""
-        left = list(self.standing(key))
-        left.remove(value)
-        self._put(key, left)
-        if is_announced:
-            self._announce(key, value, port, is_removal=True)
-
-    def _announce(self, key: Key, value: Value, port: int, *, is_removal: bool = False, flag: str = "") -> None:
+    def notify(self, key: Key, value: Value, port: int, *, is_removal: bool = False, flag: str = "") -> None:
+        """An event, for whoever hears of such."""
         if isinstance(key.member, AddressMember) and family_of(key.member.address) == IPV6:
             port = KERNEL  # inet6_ifa_notify in net/ipv6/addrconf.c
         if not (self.hears_echo if port == self.port else self._is_news(key, value)):
             return
         if isinstance(key.member, AddressMember):
-            self._events.append(AddressEvent(key.member, _as_fact(key.member, value), is_removal))
+            self._events.append(AddressEvent(key.member, as_fact(key.member, value), is_removal))
         kind, slot, member = key
         how = (is_removal, flag == "replace", flag == "excl", port)
         self._events.append(ObjectEvent(kind, slot, (member,), value, *how))
@@ -404,133 +366,6 @@ class FakeKernel:
         if self.interest is None or not isinstance(key.member, bytes):
             return True
         return self.interest.covers(key.member, value.protocol)
-
-    def _routes_over(self, ifindex: int) -> Iterator[tuple[Key, RouteValue]]:
-        for slot, member, value in self.stand(Kind.ROUTE):
-            if any(hop.dev == ifindex for hop in value.hops):
-                yield Key(Kind.ROUTE, slot, member), value
-
-    def _is_up(self, ifindex: int) -> bool:
-        link = self.links.get(ifindex)
-        return link is not None and link.is_up
-
-    def _is_local(self, address: bytes) -> bool:
-        return any(member.address == address for member in self.addresses())
-
-    def _look_up(self, address: bytes) -> RouteValue | None:
-        """The route of table main that carries an address: longest prefix, then lowest metric."""
-        family = family_of(address)
-        tables = [slot for slot in self.objects[Kind.ROUTE] if isinstance(slot, RouteSlot)]
-        tables = [slot for slot in tables if (slot.family, slot.table, slot.tos) == (family, names.TABLE_MAIN, 0)]
-        tables = [slot for slot in tables if not slot.source]  # who asks names no source
-        tables.sort(key=lambda slot: slot.metric)
-        for length in range(len(address) * 8, -1, -1):
-            prefix = network_of(address, length)
-            for slot in tables:
-                values = self.objects[Kind.ROUTE][slot].get(prefix)
-                if values:
-                    return values[0]  # type: ignore[no-any-return]
-        return None
-
-    def _refusal_of(self, family: int, value: RouteValue) -> int:
-        """The errno of a route that cannot be, 0 when it can."""
-        for hop in value.hops:
-            if hop.dev not in self.links:
-                return ENODEV
-            if not hop.gateway and not self._is_up(hop.dev):
-                return ENETDOWN
-            if hop.gateway and not self._reaches(hop):
-                return ENETUNREACH if family == IPV4 else EHOSTUNREACH
-        return EINVAL if value.src and not self._is_local(value.src) else 0
-
-    def _reaches(self, hop: Hop) -> bool:
-        if not self._is_up(hop.dev):
-            return False
-        if hop.onlink or is_inside(hop.gateway, LINK_LOCAL):
-            return True
-        best = self._look_up(hop.gateway)
-        return best is not None and any(leg.dev == hop.dev and not leg.gateway for leg in best.hops)
-
-    def _add_network(self, member: AddressMember, value: AddressValue) -> None:
-        """The kernel's own route to the network of an address."""
-        if self._is_up(member.dev) and not value.flags & names.IFA_NOPREFIXROUTE and not _is_host(member):
-            key, route = _network_of(member, value)
-            if route not in self.standing(key):
-                is_first = not self.standing(key)
-                self._put(key, [*self.standing(key), route])
-                self._announce(key, route, KERNEL, flag="excl" if is_first else "")
-
-    def _forget_address(self, member: AddressMember, value: AddressValue) -> None:
-        """What goes or changes with an address: its network, routes over a link without one, preferred sources."""
-        key, route = _network_of(member, value)
-        if route in self.standing(key):
-            self._take(key, route, KERNEL)
-        others = self.addresses()
-        if len(member.address) == 4 and not any(o.dev == member.dev and len(o.address) == 4 for o in others):
-            for over, lost in list(self._routes_over(member.dev)):
-                if over.slot.family == IPV4 and len(lost.hops) == 1:
-                    self._take(over, lost, KERNEL, is_announced=False)
-        if self._is_local(member.address):
-            return
-        for slot, prefix, user in list(self.stand(Kind.ROUTE)):
-            if user.src == member.address:
-                where = Key(Kind.ROUTE, slot, prefix)
-                if slot.family == IPV4:
-                    self._take(where, user, KERNEL)
-                else:
-                    self._put(where, [v._replace(src=b"") if v == user else v for v in self.standing(where)])
-
-
-def insert_address(kernel: FakeKernel, verb: Verb | str, key: Key, value: AddressValue, port: int) -> int:
-    """RTM_NEWADDR: a replacement changes lifetimes, metric and, where it can, protocol, and is always announced."""
-    member = key.member
-    assert isinstance(member, AddressMember)
-    if member.dev not in kernel.links:
-        return ENODEV
-    standing = kernel.standing(key)
-    if standing and verb is not Verb.REPLACE:
-        return EEXIST
-    if standing:
-        keeps_protocol = len(member.address) == 4 and not kernel.can_mark_again
-        value = standing[0]._replace(
-            protocol=standing[0].protocol if keeps_protocol else value.protocol,
-            metric=value.metric,
-            deprecated=value.deprecated,
-            dynamic=value.dynamic,
-        )
-    kernel._put(key, [value])
-    kernel._announce(key, value, port)
-    kernel._add_network(member, value)
-    return 0
-
-
-def delete_address(kernel: FakeKernel, key: Key, _value: AddressValue, port: int) -> int:
-    """RTM_DELADDR by its key: whose it is does not matter."""
-    member = key.member
-    assert isinstance(member, AddressMember)
-    standing = kernel.standing(key)
-    if not standing:
-        return EADDRNOTAVAIL
-    falling = [] if kernel.promotes_secondaries else list(list_secondaries(kernel, key))
-    for going in (key, *falling):
-        value = kernel.standing(going)[0]
-        kernel._take(going, value, port)
-        kernel._forget_address(going.member, value)  # type: ignore[arg-type]
-    return 0
-
-
-INSERTERS: Final[dict[Kind, Callable[[FakeKernel, Verb | str, Key, Any, int], int]]] = {
-    Kind.LINK: insert_link,
-    Kind.ADDRESS: insert_address,
-    Kind.ROUTE: insert_route,
-    Kind.RULE: insert_rule,
-}
-DELETERS: Final[dict[Kind, Callable[[FakeKernel, Key, Any, int], int]]] = {
-    Kind.LINK: delete_link,
-    Kind.ADDRESS: delete_address,
-    Kind.ROUTE: delete_route,
-    Kind.RULE: delete_rule,
-}
 
 
 def _is_in(standing: Standing, scope: Scope) -> bool:
@@ -544,14 +379,6 @@ def _is_in(standing: Standing, scope: Scope) -> bool:
     )
 
 
-def _as_fact(member: AddressMember, value: AddressValue) -> HostAddress:
-    return HostAddress(*member, value.scope, value.protocol, is_deprecated=value.deprecated)
-
-
-def _is_host(member: AddressMember) -> bool:
-    return member.prefixlen == len(member.address) * 8
-
-
 def _list_local(addresses: Iterable[AddressMember]) -> Iterator[Standing]:
     """The kernel's routes to addresses themselves, which nothing here looks at: in table local, and /128 in main."""
     for member in addresses:
@@ -561,20 +388,6 @@ def _list_local(addresses: Iterable[AddressMember]) -> Iterator[Standing]:
         yield Standing(RouteSlot(family, names.TABLE_LOCAL, 0), prefix, value)
         if family == IPV6 and member.prefixlen == prefix[-1]:
             yield Standing(RouteSlot(family, names.TABLE_MAIN, CONNECTED_METRIC[family]), prefix, value)
-
-
-def _network_of(member: AddressMember, value: AddressValue) -> tuple[Key, RouteValue]:
-    family = family_of(member.address)
-    slot = RouteSlot(family, names.TABLE_MAIN, value.metric or CONNECTED_METRIC[family])
-    is_ipv4 = family == IPV4
-    route = RouteValue(
-        names.UNICAST,
-        names.PROTOCOL_KERNEL,
-        names.LINK if is_ipv4 else names.UNIVERSE,
-        (Hop(member.dev),),
-        member.address if is_ipv4 else b"",
-    )
-    return Key(Kind.ROUTE, slot, network_of(member.address, member.prefixlen)), route
 
 
 def join_alike(events: list[Event]) -> list[Event]:

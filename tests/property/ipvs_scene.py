@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from errno import ENOSPC
 from socket import AF_INET, AF_INET6
@@ -22,6 +22,9 @@ from routed.model.ipvs import (
     ServiceMember,
     ServiceSlot,
     ServiceValue,
+    TimeoutMember,
+    TimeoutSlot,
+    TimeoutValue,
 )
 from routed.model.objects import Chunk, Key, Kind, Member, Scope, Slot, Standing, Value
 from routed.model.reasons import Flaw
@@ -48,7 +51,8 @@ class MemoryStore:
     is_full: bool = False
     writes: int = 0
 
-    def read(self, origin: ClaimOrigin) -> list[Claim]:
+    def read(self, origin: ClaimOrigin) -> Generator[None, None, list[Claim]]:
+        yield
         return list(self.kept) if origin == self.origin else []
 
     def append(self, claims: Iterable[Claim]) -> None:
@@ -110,6 +114,16 @@ class Scene:
         self, verb: Verb, slot: Slot, members: Iterable[Member], value: Value, before: Value | None = None
     ) -> list[Failure]:
         return apply(self.ipvs, verb, slot, members, value, before)
+
+    def timeouts(self) -> dict[str, Value]:
+        return {str(*member): value for (_, member), value in self.read(Kind.TIMEOUT, 0).items()}
+
+    def set_timeout(self, word: str, value: TimeoutValue, before: Value | None = None) -> list[Failure]:
+        verb = Verb.REPLACE if before else Verb.ADD
+        operation = Operation(
+            verb, Kind.TIMEOUT, TimeoutSlot(), (TimeoutMember(word),), value, None, Flaw.MISSING, before
+        )
+        return [failure for batch in self.ipvs.apply(operation) for failure in batch]
 
     def stranger(self) -> Stranger:
         return Stranger(self.peer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Iterable
 
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from routed.core.dirt import Dirt
 from routed.core.troubles import State
+from routed.daemon import metrics
 from routed.daemon.engine import Request
 from routed.daemon.results import describe_result
 from routed.daemon.status import count_leftovers, count_states, describe_entries, describe_leftovers, summarise
@@ -69,10 +71,22 @@ def assert_counts_are_true(rig: Rig) -> None:
         states |= {state: states.get(state, 0) + count for state, count in wrong.items()}
     assert count_states(host) == states
     assert sum(states.values()) == host.wanted.desired.count()
+    assert_metrics_count_the_same(rig, states)
     assert f" {states[State.IN_SYNC]} object" in summarise(host, 3)
     result = describe_result(host, answered(rig), 3)
     assert (result["in_sync"], result["counts"]) == (states[State.IN_SYNC], states)
     assert bool(result["failures"]) == bool(states.get(State.FAILED))
+
+
+def assert_metrics_count_the_same(rig: Rig, states: dict[str, int]) -> None:
+    counted = metrics.count(rig.host)
+    objects = Counter[str]()
+    for (_, state), number in counted.objects.items():
+        objects[state] += number
+    assert +objects == +Counter(states)
+    shown = Counter(entry["state"] for entry in describe_entries(rig.host, str))
+    assert +counted.entries == shown
+    assert counted.wrong.total() == shown.total() - shown[State.IN_SYNC]
 
 
 @settings(max_examples=50)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from routed.core.linux.lookup import look_up
 from routed.core.schedule import RETRY
 from routed.core.troubles import State
 from routed.daemon.effect import MORE, MOST
@@ -21,10 +22,9 @@ from routed.model import names
 from routed.model.change import Verb
 from routed.model.lookup import Question
 from routed.model.net import IPV4
-from routed.model.objects import Key, Kind, RuleMember, RuleSlot, Standing
+from routed.model.objects import Key, Kind, RuleMember, RuleSlot, Scope, Standing
 from routed.model.reasons import CutsOff, Lifeline, Overruled
 from tests.property.fake_kernel import STRANGER, FakeKernel
-from tests.property.fake_lookup import look_up
 from tests.property.rig import (
     OURS,
     THEIRS,
@@ -230,6 +230,27 @@ def test_dead_ends_that_leave_a_hole_do_not_shadow_though_every_sample_falls_int
     rig.kernel.request(Verb.ADD, route_key("10.64.0.4/30"), route_value(type_=names.BLACKHOLE))
     rig.resync()
     assert is_shadowed(rig, lan)  # now nothing is left
+
+
+def test_dead_ends_are_read_once_for_all_questions_of_a_look() -> None:
+    rig = Rig(a_host())
+    rig.kernel.request(Verb.ADD, route_key("10.64.0.0/16"), route_value(type_=names.BLACKHOLE))
+    to = [f"10.64.{number}.0/24" for number in range(20)]
+    rig.start(*(a_route(one, one, (via("192.0.2.2", "v0"),), table=77) for one in to))
+    for one in to:  # and somebody else drops each of these
+        rig.kernel.request(Verb.ADD, route_key(one), route_value(type_=names.BLACKHOLE))
+    rig.kernel.request(Verb.ADD, rule_key(40000, 77), a_rule_value(0))
+    rig.resync()
+    read: list[Scope] = []
+
+    def note(scope: Scope) -> bool:
+        read.append(scope)
+        return False
+
+    rig.kernel.mischief.interrupt = note
+    rig.resync()
+    assert all(is_shadowed(rig, route_key(one, table=77)) for one in to)
+    assert len([scope for scope in read if scope.type]) == 1
 
 
 @given(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from errno import EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ESRCH
 
+from routed.core.linux.requests import APPEND
 from routed.model import names
 from routed.model.change import Verb
 from routed.model.events import Event, ObjectEvent
-from tests.property.fake_kernel import APPEND, FakeKernel
+from tests.property.fake_kernel import FakeKernel
 from tests.property.rig import (
     OURS,
     THEIRS,

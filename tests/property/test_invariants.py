@@ -9,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from routed.core.linux.requests import APPEND
 from routed.model import names
 from routed.model.change import Nature, Operation, Verb
 from routed.model.entries import Entry, Intent, OnConflict, Settings
 from routed.model.events import Event, Overrun
 from routed.model.net import IPV4
 from routed.model.objects import Key, Kind, Member, RouteSlot, Value
-from tests.property.fake_kernel import APPEND, FakeKernel
+from tests.property.fake_kernel import FakeKernel
 from tests.property.rig import OURS, Rig, a_host, a_route, address_key, route_key, via
 from tests.property.worlds import (
     ROUTE_KEYS,

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routed.kernel.ipvs.codec import Timeouts
 from routed.kernel.ipvs.dataplane import Ipvs
 from routed.model.change import Verb
 from routed.model.ipvs import (
@@ -288,12 +287,6 @@ def test_a_batch_is_one_datagram_of_at_most_32_messages(scene: Scene) -> None:
     members = [WEB._replace(port=port) for port in range(1, 101)]
     assert scene.do(Verb.ADD, SLOT, members, RR) == []
     assert scene.peer.datagrams - before == 4
-
-
-def test_the_timeouts_of_the_namespace_are_read_and_set(scene: Scene) -> None:
-    assert scene.ipvs.read_timeouts() == Timeouts(900, 120, 300)
-    scene.ipvs.write_timeouts(Timeouts(tcp=1800))
-    assert scene.ipvs.read_timeouts() == Timeouts(1800, 120, 300)
 
 
 def test_the_connections_of_a_service_are_those_of_its_servers(web: Scene) -> None:

@@ -91,12 +91,12 @@ def test_claims_of_another_boot_or_namespace_are_void(web: Scene, other: ClaimOr
     assert web.store.claimed() == {Key(Kind.SERVICE, SLOT, WEB): RR}
 
 
-def test_with_a_full_disk_nothing_is_sent_and_it_is_said(web: Scene) -> None:
+def test_with_a_full_disk_nothing_new_is_sent_and_it_is_said(web: Scene) -> None:
     web.store.is_full = True
     before = dict(web.peer.services)
     for verb, slot, member, value in (
         (Verb.ADD, SLOT, DNS, RR),
-        (Verb.REPLACE, SLOT, WEB, RR._replace(scheduler="lc")),
+        (Verb.REPLACE, SLOT, WEB, RR._replace(protocol=OURS + 1, scheduler="lc")),
         (Verb.ADD, IN_WEB, THREE, UP),
     ):
         [failure] = web.do(verb, slot, [member], value)
@@ -104,6 +104,20 @@ def test_with_a_full_disk_nothing_is_sent_and_it_is_said(web: Scene) -> None:
         assert "no claim can be kept: No space left on device" in failure.text
     assert web.peer.asked == []
     assert web.peer.services == before
+
+
+def test_with_a_full_disk_what_is_ours_already_is_changed_and_stays_ours(web: Scene) -> None:
+    web.store.is_full = True
+    down = UP._replace(weight=0)
+    [failure] = web.do(Verb.REPLACE, IN_WEB, [THREE, ONE], down)
+    assert failure.member == THREE
+    assert web.servers() == {ONE: down, TWO: UP}
+    web.start()  # it was killed meanwhile
+    assert web.servers() == {ONE: down, TWO: UP}
+    assert web.do(Verb.REPLACE, IN_WEB, [TWO], down) == []
+    web.store.is_full = False
+    assert web.do(Verb.ADD, SLOT, [DNS], RR) == []
+    assert web.store.claimed()[Key(Kind.SERVER, IN_WEB, TWO)] == down  # as soon as there is room
 
 
 def test_what_was_deleted_on_a_full_disk_is_given_up_as_soon_as_there_is_room(web: Scene) -> None:

@@ -311,9 +311,12 @@ def test_ten_thousand_services(scene: Scene) -> None:
     assert scene.peer.asked == []
 
 
-def test_where_nothing_is_claimed_nothing_has_to_be_read(scene: Scene) -> None:
+def test_where_nothing_is_claimed_nothing_has_to_be_read_once_that_is_known(scene: Scene) -> None:
+    assert len(list(scene.ipvs.find_owned(Kind.SERVICE, (V4, V6), Marks(OURS)))) == 2  # claims are read by a dump
+    assert scene.services() == {}
     assert list(scene.ipvs.find_owned(Kind.SERVICE, (V4, V6), Marks(OURS))) == []
     assert scene.do(Verb.ADD, SLOT, [WEB], RR) == []
     scene.start()
+    assert len(scene.services()) == 1
     assert list(scene.ipvs.find_owned(Kind.SERVICE, (V4, V6), Marks(OURS))) == [Scope(Kind.SERVICE, V4)]
     assert list(scene.ipvs.find_owned(Kind.SERVER, (V4, V6), Marks(OURS))) == [Scope(Kind.SERVER, V4)]

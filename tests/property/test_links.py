@@ -12,7 +12,6 @@ from routed.model.events import Event
 from routed.model.net import parse_address
 from routed.model.objects import LinkMember, LinkValue
 from tests.property.fake_kernel import FakeKernel
-from tests.property.fake_links import list_links
 from tests.property.rig import ORIGIN, OURS, Rig, a_host
 from tests.property.test_invariants import WITH_RESYNC
 
@@ -57,7 +56,7 @@ def test_it_is_there_again_with_what_stands_on_it(deeds: list[str], losses: list
         rig.run()
     kernel.mischief.deliver = list
     rig.resync()
-    dummies = [(member, value) for _, member, value in list_links(kernel) if value.kind == "dummy"]
+    dummies = [(member, value) for _, member, value in kernel.list_links() if value.kind == "dummy"]
     assert dummies == [MADE]
     (link,) = [link for link in kernel.links.values() if link.name == "routed0"]
     assert [member.dev for member in kernel.addresses() if member.address == VIP.address] == [link.ifindex]
@@ -71,9 +70,9 @@ def test_it_goes_with_the_last_entry_that_wants_it_and_a_strangers_stays() -> No
     rig = Rig(kernel)
     rig.start(LINK, VIP, settings=WITH_RESYNC)
     rig.enforce(Intent(WITH_RESYNC))
-    assert [value.kind for _, _, value in list_links(kernel) if value.kind == "dummy"] == []
+    assert [value.kind for _, _, value in kernel.list_links() if value.kind == "dummy"] == []
     kernel.make_link("routed0", kind="dummy", is_up=False)
     rig.enforce(Intent(WITH_RESYNC, (LINK, VIP)))
-    assert [value for _, _, value in list_links(kernel) if value.kind == "dummy"] == [LinkValue(0, "dummy")]
+    assert [value for _, _, value in kernel.list_links() if value.kind == "dummy"] == [LinkValue(0, "dummy")]
     rig.enforce(Intent(WITH_RESYNC))
-    assert [value for _, _, value in list_links(kernel) if value.kind == "dummy"] == [LinkValue(0, "dummy")]
+    assert [value for _, _, value in kernel.list_links() if value.kind == "dummy"] == [LinkValue(0, "dummy")]

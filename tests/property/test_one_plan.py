@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from routed.core.dirt import Dirt
+from routed.core.linux.requests import STEPS
 from routed.core.needs import Needs
 from routed.daemon.engine import Inquiry, Request
 from routed.daemon.host import Host
@@ -29,7 +30,7 @@ from routed.model.facts import Facts
 from routed.model.net import IPV4, parse_address
 from routed.model.objects import Key, Value
 from routed.model.reasons import Look
-from tests.property.fake_kernel import BATCH, STEPS, FakeKernel
+from tests.property.fake_kernel import BATCH, FakeKernel
 from tests.property.rig import OURS, Rig, a_host, a_route, address_key, an_address, hop, route_key, route_value
 from tests.property.worlds import ROUTE_KEYS, Act, acts, all_that_stands, files, foreign_routes, heal
 
@@ -285,7 +286,7 @@ def test_amid_a_plan_a_single_object_is_put_right_at_once_and_left_out_of_the_pl
     assert inquiry.proposal.plan.operations == ()
 
 
-VALUES = (Intent, Facts, Needs, frozenset, str, type(None))
+VALUES = (Intent, Facts, Needs, frozenset, tuple, str, type(None))
 PARTS: dict[str, type] = {"wanted": Wanted, "world": World, "ledger": Ledger}
 
 

@@ -97,3 +97,34 @@ def test_it_stays_while_the_one_that_is_to_take_its_place_cannot_be_put() -> Non
     rig.run(70.0)
     assert not kernel.standing(WAN)
     assert kernel.standing(route_key("10.2.0.0/16", metric=30))
+
+
+def test_what_cannot_be_put_in_another_table_keeps_nothing_in_this_one() -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    dead = replace(CHECKED, prefixes=a_route(to="0.0.0.0/0").prefixes)
+    elsewhere = replace(dead, name="route/other", table=200, requires=(Requirement("wan", is_inverted=True),))
+    rig.start(dead, elsewhere, settings=Settings(resync=1e9))
+    told(rig, is_up=True)
+    kernel.mischief.refuse = lambda operation, _member: EINVAL if operation.verb is Verb.ADD else 0
+    told(rig, is_up=False)
+    assert not kernel.standing(route_key("0.0.0.0/0", metric=20))
+
+
+def test_of_many_that_a_check_takes_away_those_stay_whose_place_cannot_be_taken() -> None:
+    to = tuple(f"10.2.{number}.0/24" for number in range(9))
+    kernel = a_host()
+    rig = Rig(kernel)
+    dead = replace(CHECKED, prefixes=a_route(to=to).prefixes)
+    second = replace(dead, name="route/second", metric=30, requires=(Requirement("wan", is_inverted=True),))
+    rig.start(dead, second, settings=Settings(resync=1e9))
+    told(rig, is_up=True)
+    kernel.mischief.refuse = lambda operation, member: (
+        EINVAL if (operation.verb, member) == (Verb.ADD, parse_prefix(to[7])) else 0
+    )
+    told(rig, is_up=False)
+    assert [one for one in to if kernel.standing(route_key(one, metric=20))] == [to[7]]
+    kernel.mischief.refuse = lambda _operation, _member: 0
+    rig.run(70.0)
+    assert not kernel.standing(route_key(to[7], metric=20))
+    assert kernel.standing(route_key(to[7], metric=30))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from errno import EINVAL, ENETUNREACH
+from typing import Any
+
+import pytest
 
 from routed.core.desired import scope_of
 from routed.core.dirt import STORM, Dirt
+from routed.daemon.carry_out import OTHERS
 from routed.model import names
 from routed.model.change import Cause, Operation, Verb
 from routed.model.entries import Intent, Settings
 from routed.model.net import parse_address, parse_prefix
-from routed.model.objects import Key, Kind, Member
+from routed.model.objects import Key, Kind, Member, Scope
 from routed.model.reasons import Deed, Look
+from tests.property.fake_kernel import FakeKernel
 from tests.property.rig import THEIRS, Rig, a_host, a_route, hop, route_key, route_value, via
 
 LOST, OTHER = route_key("10.1.0.0/16"), route_key("10.2.0.0/16")
@@ -275,3 +280,28 @@ def test_what_is_put_right_amid_the_first_pass_makes_no_entry_one_that_was_in_fo
     assert rig.host.ledger.displaced == {OTHER: foreign}
     assert kernel.standing(lifeline) == (foreign,)
     assert lifeline not in rig.host.ledger.established
+
+
+@pytest.mark.parametrize(("deleted", "is_dumped"), [(20, False), (21, True)])
+def test_as_many_are_verified_by_their_echo_as_cost_less_than_a_dump_of_all(
+    monkeypatch: pytest.MonkeyPatch, deleted: int, *, is_dumped: bool
+) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    prefixes = tuple(f"10.{number // 256}.{number % 256}.0/24" for number in range(20 * OTHERS))
+    rig.start(a_route(to=prefixes), settings=Settings(resync=1e9))
+    dumped: list[Scope] = []
+    read_dump = FakeKernel.read_dump
+
+    def read(kernel: FakeKernel, scope: Scope) -> Any:
+        dumped.append(scope)
+        return read_dump(kernel, scope)
+
+    monkeypatch.setattr(FakeKernel, "read_dump", read)
+    for prefix in prefixes[:deleted]:
+        key = route_key(prefix)
+        assert kernel.request(Verb.DELETE, key, kernel.standing(key)[0]) == 0
+    [report] = rig.run()
+    assert all(kernel.standing(route_key(prefix)) for prefix in prefixes)
+    assert sum(len(outcome.done) for outcome in report.outcomes) == deleted
+    assert bool(dumped) is is_dumped

@@ -20,7 +20,9 @@ from routed.audit.documents import make_plan_document
 from routed.audit.records import Record
 from routed.cli.history import find_names
 from routed.core.dirt import Dirt
+from routed.core.holds import FIGHT_HOLDS, Why
 from routed.core.troubles import State
+from routed.daemon.graph import describe_graph
 from routed.daemon.handover import get_codec
 from routed.daemon.host import Host
 from routed.daemon.ledger import Ledger
@@ -101,6 +103,16 @@ def test_its_entry_is_resolved_planned_applied_and_verified_beside_those_of_othe
     assert len(rig.kernel.standing(route_key())) == 1
     assert count_states(rig.host) == {State.IN_SYNC: 3}
     assert rig.plan_is_empty()
+
+
+def test_its_entry_is_drawn_and_so_is_what_is_wrong_with_it(rig: Rig, lamps: Lamps) -> None:
+    rig.start(a_lamp("a", "b"), a_lamp("c", name="attic", enforce=Enforce.OBSERVE), a_route(), settings=LONG)
+    nodes = describe_graph(rig.host, "daemon", (), is_folded=True)["nodes"]
+    assert [(n["kind"], n["entries"], n["total"], n["state"]) for n in nodes if n["owner"] == "file"] == [
+        ("lamp", ["lamp/hall"], 2, "in-sync"),
+        ("lamp", ["lamp/attic"], 1, "drift"),
+        ("route", ["route/lan"], 1, "in-sync"),
+    ]
 
 
 def test_an_entry_goes_from_the_process_that_reads_files_to_the_daemon(rig: Rig) -> None:
@@ -225,15 +237,21 @@ def test_while_it_is_paused_it_is_seen_and_left_alone(rig: Rig, lamps: Lamps) ->
     assert (lamps.lit(), state_of(rig)) == ({"a": 40}, State.IN_SYNC)
 
 
-def test_changes_of_which_nobody_knows_who_made_them_are_put_right_each_time_and_are_no_fight(
+def test_changes_of_which_nobody_knows_who_made_them_are_a_fight_when_they_come_again_and_again(
     rig: Rig, lamps: Lamps
 ) -> None:
     rig.start(a_lamp("a"), settings=Settings(resync=1e9, fight_limit=2))
-    for _ in range(10):
-        lamps.take("a")
-        (report, *_) = rig.run(REPAIR)
-        assert report.fights == []
+    fights = []
+    for _ in range(2):
         assert lamps.lit() == {"a": 40}
+        lamps.take("a")
+        fights += [fight for report in rig.run(REPAIR) for fight in report.fights]
+    assert [fight.hold.why for fight in fights] == [Why.FIGHT]
+    lamps.take("a")
+    rig.run(REPAIR)
+    assert (lamps.lit(), state_of(rig)) == ({}, State.HELD)
+    rig.run(FIGHT_HOLDS[0])
+    assert lamps.lit() == {"a": 40}
 
 
 def test_what_it_observes_only_it_leaves_alone(rig: Rig, lamps: Lamps) -> None:

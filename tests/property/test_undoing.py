@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routed.core.desired import scope_of
+from routed.core.linux.requests import APPEND
 from routed.core.troubles import State
 from routed.model import names
 from routed.model.change import Cause, Verb
@@ -12,7 +13,7 @@ from routed.model.entries import Intent, Settings
 from routed.model.events import Event, ObjectEvent
 from routed.model.net import IPV4
 from routed.model.reasons import Look
-from tests.property.fake_kernel import APPEND, OUR_PORT
+from tests.property.fake_kernel import OUR_PORT
 from tests.property.rig import OURS, Rig, a_host, a_route, address_key, an_address, hop, route_key, route_value, via
 from tests.property.worlds import foreign_routes
 
@@ -69,7 +70,7 @@ def test_what_the_kernel_undoes_each_time_has_failed_and_is_tried_again_later_an
     def undo(events: list[Event]) -> list[Event]:
         if not kernel.standing(key):
             return events
-        kernel._take(key, wanted, OUR_PORT, is_announced=False)
+        kernel.take(key, wanted, OUR_PORT, is_told=False)
         return [*events, gone]
 
     kernel.request(Verb.DELETE, key, wanted)
@@ -88,7 +89,7 @@ def test_an_ipv6_address_has_not_failed_because_the_kernel_does_not_call_its_com
     rig = Rig(kernel)
     rig.start(an_address("2001:db8:20::1/64"), settings=Settings(resync=1e9))
     key = address_key("2001:db8:20::1/64", 1)
-    kernel._take(key, kernel.standing(key)[0], OUR_PORT, is_announced=False)
+    kernel.take(key, kernel.standing(key)[0], OUR_PORT, is_told=False)
     rig.host.schedule.dirt.add_scopes([scope_of(key.kind, key.slot)], Cause(None, Look.AGAIN))
     rig.reports.clear()
     rig.run()

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from routed.core.linux.requests import APPEND
 from routed.model import names
 from routed.model.change import Verb
 from routed.model.entries import Entry, HopSpec
 from routed.model.net import IPV4, IPV6
 from routed.model.objects import AddressValue, Key, RouteValue, Value
-from tests.property.fake_kernel import APPEND, FakeKernel
+from tests.property.fake_kernel import FakeKernel
 from tests.property.rig import (
     BOOT,
     OURS,

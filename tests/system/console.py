@@ -75,7 +75,17 @@ _NODE = (
     f"ip netns exec m1 {shlex.quote(sys.executable)} -m tests.system.apiserver 192.168.253.129 &"
     f"ip netns exec m2 {shlex.quote(sys.executable)} -m tests.system.apiserver 192.168.253.128 &"
 )
+# A host whose other end has an etcd.
+_ETCD = (
+    "ip link set lo up; ip netns add etcd; ip link add eth0 type veth peer eth0 netns etcd; ip link set eth0 up;"
+    "ip address add 192.0.2.10/24 dev eth0; ip -n etcd link set lo up; ip -n etcd link set eth0 up;"
+    "ip -n etcd address add 192.0.2.1/24 dev eth0;"
+    f"ip netns exec etcd {shlex.quote(sys.executable)} -m tests.system.etcd_server %s"
+    " < <(sleep 1000) > /dev/null 2>&1 &"
+)
 HOSTS = {
+    "docs/how-to/a-fleet-that-registers-itself.md": _ETCD % "fleet",
+    "docs/how-to/follow-flannel.md": _ETCD % "flannel",
     "docs/how-to/apiserver-vip.md": _NODE,
     "docs/how-to/follow-what-works.md": _TWO_LINES,
     "docs/tutorial/first-route.md": "",

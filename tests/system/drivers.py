@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.kernel import netns
+from tests.kernel.ipvsadm import NO_IPVS
 
 NO_DUMMY: Final = "this kernel has no dummy driver: these run in the virtual machine, make test-vm"
+NO_IPIP: Final = "this kernel has no ipip module: these run in the virtual machine, make test-vm"
 
 
-def has_dummy() -> bool:
-    """Does the kernel know dummy interfaces? Asked of `ip` itself, in a namespace of its own."""
+def has_driver(kind: str) -> bool:
+    """Does the kernel know interfaces of this kind? Asked of `ip` itself, in a namespace of its own."""
     with netns.private_network():
         try:
-            netns.ip("link add probe type dummy")
+            netns.ip(f"link add probe type {kind}")
         except AssertionError:
             return False
     return True
 
 
-needs_dummy = pytest.mark.skipif(not has_dummy(), reason=NO_DUMMY)
+HAS_DUMMY: Final = has_driver("dummy")
+HAS_IPIP: Final = has_driver("ipip local 192.0.2.1")
+needs_dummy = pytest.mark.skipif(not HAS_DUMMY, reason=NO_DUMMY)
+needs_ipip = pytest.mark.skipif(not HAS_IPIP, reason=NO_IPIP)
+needs_ipvs = pytest.mark.skipif(not Path("/proc/net/ip_vs").exists(), reason=NO_IPVS)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from routed.probes.headers import CREDENTIALS
+from routed.secrets import CREDENTIALS
 from tests.kernel.netns import wait_until
 from tests.probes.servers import http, serving
 from tests.system.daemon import Daemon

@@ -25,6 +25,7 @@ def folder() -> Iterator[Path]:
 
 def a_command(*words: object, keys: str = "", name: str = "web", every: str = "200ms") -> str:
     command = json.dumps([str(word) for word in words])
+    keys = f'user = "nobody"\n{keys}'
     return f'[[check]]\nname = "{name}"\ntype = "exec"\ncommand = {command}\nevery = "{every}"\nfall = 2\n{keys}\n'
 
 
@@ -121,7 +122,7 @@ def test_a_command_that_others_may_write_later_is_not_run_any_more_and_changes_n
     program.chmod(0o777)
     wait_until(lambda: the_check(daemon)["state"] == "failed")
     assert the_check(daemon)["reason"] == (
-        f"exec: somebody else than root may write {program}: chown root and chmod go-w"
+        f"exec: somebody else than root may write {program}: chown -h root and chmod go-w"
     )
     failed = daemon.wait_for("check-failed", "check/web")
     assert "cannot be made: exec: somebody else than root may write" in failed["message"]

@@ -38,13 +38,17 @@ class Daemon:
         self.problems: tuple[Problem, ...] = ()
         self.queues: set[asyncio.Queue[Any]] = set()
 
-    def status(self) -> Any:
+    def status(self, entry: str | None = None, address: bytes = b"") -> Any:  # noqa: ARG002  nobody asks for one
         end = time.monotonic() + self.effort
         while time.monotonic() < end:
             pass
         self.spent += self.effort
         problems = [problem._asdict() for problem in self.problems]
         return {"schema": "routed.status/1", "files": {"state": self.padding, "problems": problems}}
+
+    def graph(self, *, is_folded: bool) -> Any:
+        del is_folded
+        return {"schema": "routed.graph/1"}
 
     async def plan(self, assumed: Sequence[str]) -> Any:
         del assumed
@@ -58,11 +62,26 @@ class Daemon:
     async def roll_back(self, **_: Any) -> Any:
         raise NotImplementedError
 
+    def find_progress(self) -> None:
+        pass
+
     async def confirm(self, asker: Peer) -> None:
         raise NotImplementedError
 
     def list_revisions(self) -> Any:
         return {"schema": "routed.revisions/1", "revisions": []}
+
+    def list_members(self) -> Any:
+        return {"schema": "routed.member-sources/1", "sources": []}
+
+    def describe_metrics(self) -> Any:
+        return {"schema": "routed.metrics/1", "families": []}
+
+    def list_wants(self, address: bytes) -> Any:
+        return {"schema": "routed.wants/1", "config": address.hex(), "wants": [], "makers": []}
+
+    def explain(self, entry: str) -> Any:
+        return {"schema": "routed.why-entry/1", "entry": entry, "entries": [], "unknown": []}
 
     def read_revision(self, revision: int) -> Any:
         return {"schema": "routed.sources/1", "revision": revision, "sources": []}
@@ -73,11 +92,15 @@ class Daemon:
     def override(self, check: str, seconds: float, reason: str, asker: Peer, *, is_up: bool) -> None:
         raise NotImplementedError
 
+    def drain(self, server: str, seconds: float, reason: str, asker: Peer) -> None:
+        raise NotImplementedError
+
     def resume(self, entry: str | None) -> None:  # noqa: ARG002
         self.resumes += 1
 
-    def subscribe(self) -> asyncio.Queue[Any]:
+    def subscribe(self, entry: str) -> asyncio.Queue[Any]:
         queue: asyncio.Queue[Any] = asyncio.Queue(OUTCOMES_QUEUED)
+        del entry
         self.queues.add(queue)
         return queue
 
@@ -135,6 +158,21 @@ def test_anyone_may_read_and_only_root_may_change() -> None:
         assert daemon.resumes == 1
 
     run(play)
+
+
+@pytest.mark.parametrize(
+    ("group", "helps"),
+    [("", "let a group do it (systemctl edit routed: [Service] Environment=ROUTED_GROUP=NAME)"),
+     ("root", "join that group (usermod -aG root NAME)")],
+)  # fmt: skip
+def test_who_may_not_change_is_told_what_would_help(group: str, helps: str) -> None:
+    async def play(path: Path, _daemon: Daemon) -> None:
+        [denied] = await call_as(path, NOBODY, [], "io.routed.Reload")
+        reason = denied["parameters"]["reason"]
+        assert reason.startswith("Reload is for root")
+        assert reason.endswith(f"use sudo, or {helps}")
+
+    run(play, group=group)
 
 
 def test_a_member_of_the_group_may_change_and_a_member_of_another_may_not() -> None:

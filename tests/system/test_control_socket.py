@@ -149,3 +149,18 @@ def test_a_hangup_at_the_start_does_not_kill_and_the_file_is_read_again_after_th
     assert not is_hangup_blocked(daemon.pid)  # nor in what it starts
     daemon.signal(signal.SIGHUP)
     assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "may"),
+    [(["--group", "root"], "", True), ([], "root", True), ([], "", False), (["--group", "no-such-group"], "", False)],
+)
+def test_the_unit_can_give_a_group_the_right_to_give_orders(
+    open_daemon: Daemon, monkeypatch: pytest.MonkeyPatch, options: list[str], variable: str, may: bool
+) -> None:
+    monkeypatch.setenv("ROUTED_GROUP", variable)
+    open_daemon.write(GATEWAY)
+    open_daemon.launch(options=options)
+    open_daemon.wait_until_ready()
+    [reply] = call_as(socket_of(open_daemon), NOBODY, [0], "io.routed.Resume")
+    assert ("error" not in reply) is may

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.kernel import netns
-from tests.system.drivers import needs_dummy
+from tests.kernel.ipvsadm import ipvsadm
+from tests.system.drivers import needs_dummy, needs_ipip, needs_ipvs
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -131,12 +132,51 @@ def check_nodes() -> None:
     assert (route["dst"], route["gateway"], route["dev"], route["prefsrc"]) == ("10.103.97.2", node, "ens32", node)
 
 
+def check_service_direct() -> None:
+    """With clients and servers it is tested in tests/vm/test_direct.py."""
+    assert [line.split() for line in ipvsadm("-Sn").splitlines()] == [
+        ["-A", "-t", "192.0.2.80:80", "-s", "wrr"],
+        ["-a", "-t", "192.0.2.80:80", "-r", "192.0.2.11:80", "-g", "-w", "3"],
+        ["-a", "-t", "192.0.2.80:80", "-r", "192.0.2.12:80", "-g", "-w", "1"],
+    ]
+    [route] = netns.ip_json("route show table local type local 192.0.2.80")
+    assert route["prefsrc"] == "192.0.2.10"
+
+
+def check_service_members() -> None:
+    """Those who are ready, and nobody from elsewhere. How they come and go is tested in tests/property."""
+    assert [line.split() for line in ipvsadm("-Sn").splitlines()] == [
+        ["-A", "-t", "192.0.2.80:443", "-s", "wlc"],
+        ["-a", "-t", "192.0.2.80:443", "-r", "192.0.2.11:8443", "-m", "-w", "3"],
+        ["-a", "-t", "192.0.2.80:443", "-r", "192.0.2.12:8443", "-m", "-w", "1"],
+    ]
+
+
+def check_overlay_ipip() -> None:
+    """With packets it is tested in tests/vm/test_tunnel.py."""
+    (link,) = netns.ip_json("-d link show routed-ipip")
+    data = link["linkinfo"]["info_data"]
+    assert (data["local"], data["remote"], link["mtu"]) == ("192.0.2.10", "any", 1480)
+    assert {dst: (route["gateway"], route["dev"]) for dst, route in routes().items()} == {
+        "10.244.2.0/24": ("192.0.2.11", "eth0"),
+        "10.244.3.0/24": ("198.51.100.7", "routed-ipip"),
+    }
+
+
 class Example(NamedTuple):
     """One file: what its comments promise, and the NICs and addresses that they say the host has."""
 
     check: Callable[[], None]
     links: Mapping[str, tuple[str, ...]]
     default: str = ""
+
+
+def check_fleet() -> None:
+    """Of the others those on the link, in both families; this host is one, and one is elsewhere."""
+    found = {dst: route["gateway"] for family in ("-4", "-6") for dst, route in routes(family).items()}
+    assert {dst.partition(" ")[0]: gateway for dst, gateway in found.items()} == {
+        "10.244.1.0/24": "192.0.2.11", "10.244.2.0/24": "192.0.2.12", "2001:db8:244:2::/64": "2001:db8::12",
+    }  # fmt: skip
 
 
 HOST = {"eth0": ("192.0.2.10/24",), "eth1": ()}
@@ -158,6 +198,16 @@ TESTED = {
     "nodes-same-names.toml": NODE01,
     "nodes-with-router.toml": NODE01,
     "nodes-by-selector.toml": NODE01,
+    "service-direct.toml": Example(check_service_direct, HOST),
+    "service-members.toml": Example(check_service_members, HOST),
+    "fleet.toml": Example(check_fleet, {"eth0": ("192.0.2.10/24", "2001:db8::10/64")}),
+    "overlay-ipip.toml": Example(check_overlay_ipip, HOST),
+}
+NEEDS = {
+    "vip-dummy.toml": [needs_dummy],
+    "service-direct.toml": [needs_ipvs],
+    "service-members.toml": [needs_ipvs],
+    "overlay-ipip.toml": [needs_ipip],
 }
 
 
@@ -165,9 +215,7 @@ def test_no_example_is_without_a_test() -> None:
     assert {path.name for path in EXAMPLES.glob("*.toml")} == set(TESTED)
 
 
-@pytest.mark.parametrize(
-    "file", [pytest.param(file, marks=[needs_dummy] if file == "vip-dummy.toml" else []) for file in TESTED]
-)
+@pytest.mark.parametrize("file", [pytest.param(file, marks=NEEDS.get(file, [])) for file in TESTED])
 def test_an_example_is_put_in_force_as_its_comments_say(file: str, tmp_path: Path) -> None:
     example = TESTED[file]
     with netns.private_network():

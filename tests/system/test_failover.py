@@ -293,6 +293,22 @@ def test_a_new_address_of_the_line_is_followed(
     wait_until(lambda: metrics() == [100, 200])
 
 
+@FAMILIES
+def test_a_line_without_an_address_of_its_own_is_asked_from_another_one(
+    daemon: Daemon, uplinks: Uplinks, family: int
+) -> None:
+    own, gateway, flags = ("10.0.0.1", GATEWAYS[4][0], "") if family == 4 else ("fd00::1", GATEWAYS[6][0], "nodad")
+    ip(f"address del {own}/{24 if family == 4 else 64} dev v0")
+    ip(f"address add {own} dev lo {flags}")
+    ip(f"route add {gateway} dev v0 src {own}")
+    daemon.start(a_file(family, route='when_all_down = "withdraw"'))
+    wait_until(lambda: metrics() == [100, 200])
+    uplinks.cut(0)
+    wait_until(lambda: metrics() == [200])
+    uplinks.mend(0)
+    wait_until(lambda: metrics() == [100, 200])
+
+
 def test_killed_in_the_middle_of_switches_it_converges(daemon: Daemon, uplinks: Uplinks) -> None:
     daemon.start(a_file(4))
     wait_until(lambda: metrics() == [100, 200])
@@ -302,3 +318,11 @@ def test_killed_in_the_middle_of_switches_it_converges(daemon: Daemon, uplinks: 
         daemon.kill()
         daemon.start()
         wait_until(lambda turn=turn: metrics() == ([200] if turn % 2 == 0 else [100, 200]))  # type: ignore[misc]
+
+
+def test_without_a_daemon_what_is_rather_kept_counts_as_up_and_the_rest_waits(daemon: Daemon, uplinks: Uplinks) -> None:
+    daemon.write(
+        a_file(4, route='when_all_down = "keep"', second_route='requires = "@wan1"\nwhen_all_down = "withdraw"')
+    )
+    done = daemon.ask("apply", "--direct")
+    assert (done.code, metrics()) == (0, [100])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -231,3 +233,37 @@ def test_a_change_during_the_first_pass_is_not_missed(daemon: Daemon, tmp_path: 
     listed.write_text(prefixes(20_001))
     daemon.wait_until_ready()
     wait_until(lambda: len(routes()) == 20_001)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_files_that_took_too_long_to_read_are_read_again_by_themselves(daemon: Daemon) -> None:
+    daemon.start(metric(7), daemon=APPLY)
+    with readers_stopped(daemon.pid):
+        daemon.write(metric(8), daemon=APPLY)
+        wait_until(lambda: bool(daemon.records("config-rejected")), 60)
+    assert "took longer than" in daemon.records("config-rejected")[0]["message"]
+    assert metrics() == [7]
+    wait_until(lambda: metrics() == [8], 90)
+
+
+@contextmanager
+def readers_stopped(pid: int) -> Iterator[None]:
+    """No process that reads files for this one comes on, during the block."""
+    is_over = threading.Event()
+
+    def stop_all() -> None:
+        while not is_over.wait(0.005):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                with suppress(OSError):
+                    for child in (thread / "children").read_text().split():
+                        if b"reader" in Path(f"/proc/{child}/cmdline").read_bytes():
+                            os.kill(int(child), signal.SIGSTOP)
+
+    thread = threading.Thread(target=stop_all)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()

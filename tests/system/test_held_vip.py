@@ -7,6 +7,7 @@ Interfaces that routed makes need the dummy driver: that they are made and kept 
 from __future__ import annotations
 
 import itertools
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from tests.kernel.netns import ip, ip_json, wait_until
 from tests.system.daemon import Daemon
-from tests.system.drivers import has_dummy, needs_dummy
+from tests.system.drivers import HAS_DUMMY, needs_dummy
 from tests.system.monitor import Monitor
 from tests.system.neighbour import STRANGER, Neighbour, a_neighbour
 
@@ -258,21 +259,39 @@ def test_of_one_address_with_two_lengths_only_ours_goes(daemon: Daemon) -> None:
 MADE = f'[[vip]]\nname = "web"\naddress = "{VIP}"\ndev = "routed0"\ncreate = "dummy"\n'
 
 
-@pytest.mark.skipif(has_dummy(), reason="this kernel has the dummy driver: what needs it missing cannot be shown here")
+@pytest.mark.skipif(HAS_DUMMY, reason="this kernel has the dummy driver: what needs it missing cannot be shown here")
 def test_a_kernel_without_the_driver_is_said_plainly(daemon: Daemon) -> None:
     daemon.start(MADE)
     entry = daemon.entry("link/routed0")
     assert entry["state"] == "failed"
-    assert entry["reason"] == "Unknown device type: this kernel has no driver for it (modprobe says more)"
+    assert entry["reason"] == (
+        "Unknown device type: this kernel has no driver for links of kind dummy (modprobe dummy says more)"
+    )
     assert reason(daemon) == "link routed0 does not exist"
 
 
 def test_an_interface_of_that_name_and_another_kind_is_left_as_it_is(daemon: Daemon, monitor: Monitor) -> None:
     ip("link add routed0 type bridge")
     daemon.start(MADE)
-    assert daemon.entry("link/routed0")["reason"] == "link routed0 is there already, and is a bridge"
+    why = "link routed0 is there already, and is a bridge: choose another name, or delete it"
+    entry = daemon.entry("link/routed0")
+    assert (entry["state"], entry["reason"]) == ("failed", why)
     daemon.apply("")
     assert ip_json("link show routed0")[0]["linkinfo"]["info_kind"] == "bridge"
+
+
+def test_an_interface_that_cannot_be_made_is_an_error_and_nothing_to_wait_for(daemon: Daemon) -> None:
+    ip("link add routed0 type bridge")
+    daemon.start(MADE)
+    answer = daemon.ask("--json", "apply")
+    applied, planned = json.loads(answer.out), json.loads(daemon.ask("--json", "plan").out)
+    assert (answer.code, applied["counts"]["failed"]) == (1, 1)
+    assert [one["entry"] for one in applied["failures"]] == ["link/routed0"]
+    assert "link/routed0" not in {one["entry"] for one in applied["waiting"]}
+    assert [one["entry"] for one in planned["refusals"]] == ["link/routed0"]
+    (record,) = daemon.records("failed", "link/routed0")
+    assert record["message"].startswith("link/routed0 could not be made: link routed0 is there already")
+    assert daemon.records("waiting", "link/routed0") == []
 
 
 @needs_dummy

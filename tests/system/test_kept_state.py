@@ -61,6 +61,22 @@ def test_a_revision_that_cannot_be_kept_is_said_by_apply_and_status_until_it_is(
     assert daemon.ask("apply").code == 0
 
 
+def test_what_could_not_be_kept_is_kept_later_with_who_wanted_it_and_has_a_way_back_till_then(
+    daemon: Daemon, disk: Path
+) -> None:
+    daemon.start(ONE, daemon=RESYNC)
+    filling = fill(disk)
+    daemon.write(TWO, RESYNC)
+    assert daemon.ask("apply", "--comment", "change 4711").code == 1
+    assert "not kept on disk" in daemon.ask("graph", "--format", "dot").out
+    refused = daemon.ask("rollback")
+    assert (refused.code, "No space left on device" in refused.err) == (4, True)
+    filling.unlink()
+    wait_until(lambda: daemon.ask_json("status")["revision"] == 2, within=10.0)
+    newest = daemon.ask_json("revisions")["revisions"][0]
+    assert (newest["revision"], newest["by"], newest["comment"]) == (2, "root", "change 4711")
+
+
 def test_a_disk_that_is_read_only_is_said_likewise(daemon: Daemon, disk: Path) -> None:
     daemon.start(ONE, daemon=RESYNC)
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)

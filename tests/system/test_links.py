@@ -43,6 +43,21 @@ def test_a_route_waits_while_its_link_is_down(daemon: Daemon) -> None:
     assert daemon.records("failed") == []
 
 
+def test_after_a_link_was_deleted_every_reason_says_that_it_does_not_exist(daemon: Daemon) -> None:
+    held = '[[address]]\nname = "held"\naddress = "10.9.0.1/24"\ndev = "v0"\n'
+    more = '[[route]]\nname = "far"\nto = "198.51.100.0/24"\nvia = "10.0.0.3"\n'
+    daemon.start(f'{LAN}dev = "v0"\n{held}{more}')
+    ip("link del v0")
+    told = {
+        "route/lan": "link v0 does not exist",
+        "address/held": "link v0 does not exist",
+        "route/far": "gateway 10.0.0.3 is on no network of this host",
+    }
+    wait_until(lambda: {entry: daemon.entry(entry)["reason"] for entry in told} == told)
+    wait_until(lambda: {record["fields"]["ROUTED_ENTRY"] for record in daemon.records("waiting")} == told.keys())
+    assert {record["fields"]["ROUTED_REASON"] for record in daemon.records("waiting")} <= set(told.values())
+
+
 @pytest.mark.parametrize("entry", [GATEWAY, GATEWAY6, f'{LAN}dev = "v0"'])
 def test_a_lost_carrier_changes_nothing(daemon: Daemon, monitor: Monitor, entry: str) -> None:
     daemon.start(entry)

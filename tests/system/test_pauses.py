@@ -36,6 +36,23 @@ def test_status_says_what_is_paused_until_when_and_by_whom(paused: Daemon) -> No
     assert f"route/lan paused until {pause['until']} by root: new router" in paused.ask("status").out
 
 
+def test_an_entry_may_be_paused_and_resumed_by_its_short_name(daemon: Daemon) -> None:
+    daemon.start(GATEWAY + OTHER)
+    assert daemon.ask("pause", "other").code == 0
+    assert [pause["entry"] for pause in daemon.ask_json("status")["pauses"]] == ["route/other"]
+    assert daemon.ask("resume", "other").code == 0
+    assert daemon.ask_json("status")["pauses"] == []
+
+
+def test_a_short_name_that_two_entries_have_is_refused_with_both_names(daemon: Daemon) -> None:
+    rule = '[[rule]]\nname = "other"\npriority = 1200\nfrom = "192.0.2.0/24"\ntable = "main"\n'
+    daemon.start(OTHER + rule)
+    refused = daemon.ask("pause", "other")
+    assert (refused.code, refused.err) == (4, "routed: other may be route/other or rule/other: write which\n")
+    unknown = daemon.ask("pause", "nobody")
+    assert (unknown.code, unknown.err) == (1, "routed: there is no entry nobody in force\n")
+
+
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_a_pause_outlives_the_daemon(paused: Daemon, end: str) -> None:
     until = paused.ask_json("status")["pauses"][0]["until"]
@@ -133,3 +150,45 @@ def test_pauses_that_cannot_be_read_just_now_are_not_replaced_and_taken_up_later
     assert {pause["entry"] for pause in paused.ask_json("status")["pauses"]} == {"route/lan", "route/other"}
     kept = json.loads(path.read_text())["pauses"]
     assert {pause["subject"] for pause in kept} == {"route/lan", "route/other"}
+
+
+SERVICE = '[[service]]\nname = "api"\nlisten = "10.103.97.2:443"\nservers = ["10.0.0.11:6443", "10.0.0.12:6443"]\n'
+SERVER = "service/api[10.0.0.12:6443]"
+
+
+def test_who_drains_a_server_is_told_with_its_end_and_it_outlives_a_kill(daemon: Daemon) -> None:
+    """Also on a kernel without IPVS: it counts as soon as that has some."""
+    daemon.start(GATEWAY + SERVICE)
+    done = daemon.ask("drain", SERVER, "--for", "1h", "--reason", "a new kernel")
+    assert (done.code, done.out.strip()) == (0, f"{SERVER} gets no new connections for 1 h")
+    daemon.kill()
+    daemon.start()
+    status = daemon.ask_json("status")
+    [pause] = status["pauses"]
+    assert (pause["entry"], pause["reason"], pause["author"]) == (SERVER, "a new kernel", "root")
+    assert pause["drained"]
+    assert status["state"].startswith(f"{SERVER} is drained until {pause['until']}; ")
+    assert f"{SERVER} drained until {pause['until']} by root: a new kernel" in daemon.ask("status").out
+    assert "for 1 h, drained by root: a new kernel" in daemon.records("drains", "service/api")[0]["message"]
+    assert daemon.ask("resume", SERVER).code == 0
+    assert daemon.ask_json("status")["pauses"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong", ["service/api[10.0.0.13:6443]", "service/api", "service/web[10.0.0.12:6443]", "route/lan"]
+)
+def test_what_is_no_server_of_the_files_cannot_be_drained(daemon: Daemon, wrong: str) -> None:
+    daemon.start(GATEWAY + SERVICE)
+    assert daemon.ask("drain", wrong).code == 1
+    assert daemon.ask_json("status")["pauses"] == []
+
+
+def test_of_a_service_that_is_left_alone_nothing_can_be_drained_and_the_answer_says_why(daemon: Daemon) -> None:
+    daemon.start(GATEWAY + SERVICE)
+    assert daemon.ask("pause", "service/api", "--for", "1h", "--reason", "by hand").code == 0
+    refused = daemon.ask("drain", SERVER)
+    assert refused.code == 4
+    assert "service/api is left alone: paused: by hand" in refused.err
+    assert [pause["entry"] for pause in daemon.ask_json("status")["pauses"]] == ["service/api"]
+    assert daemon.ask("resume", "service/api").code == 0
+    assert daemon.ask("drain", SERVER).code == 0

@@ -445,7 +445,7 @@ def test_a_drop_in_that_was_edited_by_hand_is_left_alone(running: Daemon, change
     drop_in(running).write_text(edited)
     answer = running.ask("route", change, "--host", VIP, "--gateway", ROUTER)
     assert answer.code == 4
-    assert f"{drop_in(running)}:5:1: this is not as `routed route add` wrote it" in answer.err
+    assert f"{drop_in(running)}:5:10: this is not as `routed route add` wrote it" in answer.err
     assert drop_in(running).read_text() == edited
 
 

@@ -161,10 +161,12 @@ def test_a_trial_in_another_boot_is_over(on_trial: Daemon) -> None:
     on_trial.kill()
     path = on_trial.state / "revisions/deployment.json"
     path.write_text(json.dumps(record_of(on_trial) | {"boot": "another"}))
+    on_trial.forget()
     on_trial.start()
     assert metrics() == [1]
     status = on_trial.ask_json("status")
     assert (status["deployment"], status["files"]["state"]) == ("rejected", "changed, not in force")
+    assert "revision 1 comes back" in on_trial.wait_for("trial-over")["message"]
 
 
 def test_a_trial_without_a_way_back_is_refused_and_changes_nothing(daemon: Daemon) -> None:
@@ -224,6 +226,8 @@ def test_a_rollback_to_a_number_puts_back_what_the_present_revision_displaced(da
 def test_a_rollback_to_what_is_not_there_is_refused(daemon: Daemon) -> None:
     daemon.start(with_metric(1))
     assert daemon.ask("rollback", "7").code == 4
+    assert daemon.ask("diff", "0").code == 4
+    assert daemon.records("started")  # and among them is no complaint of a revision that was never there
     answer = daemon.ask("rollback")
     assert answer.code == 4
     assert "no revision before" in answer.err
@@ -246,6 +250,31 @@ def test_a_rollback_may_be_on_trial_too(daemon: Daemon) -> None:
     assert metrics() == [1]
 
 
+def test_whoever_goes_back_for_good_to_what_was_only_tried_confirms_it(on_trial: Daemon) -> None:
+    on_trial.ask("rollback")
+    assert "not confirmed" in on_trial.ask("revisions").out
+    assert on_trial.ask("rollback", "2").code == 0
+    assert "not confirmed" not in on_trial.ask("revisions").out
+
+
+def test_a_trial_ends_before_another_begins_so_that_what_nobody_confirmed_does_not_come_back(on_trial: Daemon) -> None:
+    answer = on_trial.ask("rollback", "--confirm", "5m")
+    assert (answer.code, "revision 2 is on trial" in answer.err) == (4, True)
+    assert on_trial.ask_json("status")["trial"]["base"] == 1
+    assert on_trial.ask("rollback").code == 0
+    on_trial.stop()
+    on_trial.start()
+    assert metrics() == [1]
+
+
+def test_a_trial_of_the_files_before_it_ends_as_any_other_does(on_trial: Daemon) -> None:
+    on_trial.write(with_metric(1))
+    assert on_trial.ask("apply", "--confirm", "1s").code == 0
+    assert on_trial.wait_for("trial-over")["message"].endswith("revision 1 comes back")
+    wait_until(lambda: "trial" not in on_trial.ask_json("status"))
+    assert (metrics(), on_trial.ask_json("status")["revision"]) == ([1], 1)
+
+
 def test_revisions_tell_who_and_what_for(on_trial: Daemon) -> None:
     lines = on_trial.ask("revisions").out.splitlines()
     assert lines[0].split() == ["REVISION", "AGE", "BY", "STATE", "COMMENT"]
@@ -258,19 +287,21 @@ def test_revisions_tell_who_and_what_for(on_trial: Daemon) -> None:
 
 def test_diff_shows_what_the_files_would_change_and_how_two_revisions_differ(on_trial: Daemon) -> None:
     on_trial.write(with_metric(3))
-    lines = on_trial.ask("diff").out.splitlines()
+    lines = on_trial.ask("diff", "--text").out.splitlines()
     assert [line for line in lines if line[:1] in "+-" and "metric" in line] == ["-metric = 2", "+metric = 3"]
-    lines = on_trial.ask("diff", "1", "2").out.splitlines()
+    lines = on_trial.ask("diff", "--text", "1", "2").out.splitlines()
     assert [line for line in lines if line[:1] in "+-" and "metric" in line] == ["-metric = 1", "+metric = 2"]
 
 
 def test_a_route_is_neither_added_nor_deleted_amid_a_trial_or_a_rollback(on_trial: Daemon) -> None:
-    words = ("route", "add", "--host", "192.0.9.9", "--gateway", "10.0.0.2")
-    answer = on_trial.ask(*words)
-    assert (answer.code, "on trial" in answer.err) == (4, True)
+    words = ("--host", "192.0.9.9", "--gateway", "10.0.0.2")
+    for verb in ("add", "del"):
+        answer = on_trial.ask("route", verb, *words)
+        assert (answer.code, "on trial" in answer.err) == (4, True)
     on_trial.ask("rollback")
-    answer = on_trial.ask(*words)
-    assert (answer.code, "rollback holds" in answer.err) == (4, True)
+    for verb in ("add", "del"):
+        answer = on_trial.ask("route", verb, *words)
+        assert (answer.code, "rollback holds" in answer.err) == (4, True)
     assert metrics() == [1]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kernel.netns import ip_json, wait_until
+from tests.kernel.netns import ip, ip_json, wait_until
 from tests.system.daemon import Daemon
+from tests.system.fleet import Fleet, node, pods, source
 from tests.system.monitor import Monitor
 from tests.system.test_failover import FAMILIES, a_file, metrics, with_both_checked
 from tests.system.uplinks import Uplinks, two_lines
@@ -73,7 +75,7 @@ def test_the_text_says_what_is_assumed_and_the_exit_codes_are_those_of_a_plan(da
     wait_until(lambda: metrics() == [100, 200])
     answer = daemon.ask(*DOWN, "--exit-code")
     assert answer.code == 2
-    assert answer.out.splitlines()[0] == "Assumed: check:wan1=down"
+    assert answer.out.splitlines()[0] == "If check/wan1 is down:"
     assert answer.out.splitlines()[-1] == "Plan: 1 to remove, 1 waiting."
     assert daemon.ask("plan", "--if", "check:wan1=up", "--exit-code").code == 0
 
@@ -82,8 +84,11 @@ def test_the_text_says_what_is_assumed_and_the_exit_codes_are_those_of_a_plan(da
     ("assumption", "said"),
     [
         ("check:wan9=down", "there is wan1"),
+        ("member:node9=gone", "there is none"),
         ("check:wan1=gone", "up or down"),
-        ("link:v0=down", "write check:NAME=up or"),
+        ("link:nowhere=down", "nothing here has this name"),
+        ("address:203.0.113.7=gone", "nothing here has this name"),
+        ("nat:x=down", "check:NAME=up or"),
     ],
 )
 def test_what_cannot_be_assumed_is_wrong_usage(daemon: Daemon, uplinks: Uplinks, assumption: str, said: str) -> None:
@@ -113,3 +118,55 @@ def test_of_a_check_that_is_not_in_force_yet_it_is_what_the_files_would_come_to(
             "check/wan1[rule]",
         } == added
     assert metrics() == []
+
+
+def test_a_link_that_goes_down_takes_routes_and_routed_waits(daemon: Daemon) -> None:
+    daemon.start('[[route]]\nname = "lan"\nto = "10.30.0.0/16"\nvia = "10.0.0.9"')
+    before = ip_json("route show table all")
+    answer = daemon.ask("plan", "--if", "link:v0=down")
+    assert answer.out.splitlines()[0] == "If v0 is down:"
+    assert "x route/lan  10.30.0.0/16 via 10.0.0.9 dev v0 proto routed" in answer.out.splitlines()
+    assert "  route/lan: in-sync -> waiting: link v0, towards gateway 10.0.0.9, is down" in answer.out.splitlines()
+    assert ip_json("route show table all") == before
+    both = daemon.ask("plan", "--if", "link:v0=down,link:v0=up")
+    assert (both.code, both.out) == (64, "")
+    ip("link set v0 down")
+    wait_until(lambda: daemon.entry("route/lan")["state"] == "waiting")
+    plan = daemon.ask_json("plan", "--if", "link:v0=up")
+    assert plan["case"] == "if v0 is up and has a carrier"
+    assert steps(plan) == [("+", "route/lan", "10.30.0.0/16")]
+
+
+def test_a_member_that_goes_takes_its_routes(daemon: Daemon, tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    fleet.tell(node(1), node(2))
+    daemon.start(source('max_loss = "off"'))
+    plan = daemon.ask_json("plan", "--if", "member:node2=gone")
+    assert steps(plan) == [("-", "", "10.244.2.0/24")]
+    assert {one["entry"]: one["after"] for one in plan["changes"]} == {"route/pods[node2]": ""}
+    assert daemon.ask_json("plan", "--if", "member:fleet/node2=gone")["steps"] == plan["steps"]
+    fleet.tell(node(1))
+    wait_until(lambda: list(pods()) == ["10.244.1.0/24"])
+
+
+def test_other_files_are_put_in_place_of_those_in_force_whoever_makes_the_plan(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.start('[[route]]\nname = "old"\nto = "10.30.0.0/16"\nvia = "10.0.0.9"')
+    other = tmp_path / "other.toml"
+    other.write_text('version = 1\n[[route]]\nname = "new"\nto = "10.31.0.0/16"\nvia = "10.0.0.9"\n')
+    plan = daemon.ask_json("plan", "--if", f"file:{other}")
+    assert steps(plan) == [("+", "route/new", "10.31.0.0/16"), ("-", "", "10.30.0.0/16")]
+    assert [(one["entry"], one["before"], one["after"]) for one in plan["changes"]] == [
+        ("route/old", "in-sync", ""),
+        ("route/new", "", "in-sync"),
+    ]
+    both = daemon.ask_json("plan", "--if", f"file:{other},link:v0=down")
+    assert [(one["entry"], one["after"]) for one in both["changes"]] == [("route/old", ""), ("route/new", "waiting")]
+    daemon.stop()
+    assert daemon.ask_json("plan", "--if", f"file:{other}") == plan
+
+
+def test_without_a_daemon_a_link_may_be_assumed_as_well(daemon: Daemon) -> None:
+    daemon.start('[[route]]\nname = "lan"\nto = "10.30.0.0/16"\nvia = "10.0.0.9"')
+    told = daemon.ask_json("plan", "--if", "link:v0=gone")
+    daemon.stop()
+    assert daemon.ask_json("plan", "--if", "link:v0=gone") == told

@@ -15,6 +15,7 @@ ROUTED: Final = Path(routed.__file__).parent
 # Name → why two have it.
 EXCEPTIONS: Final = {
     "Hop": "state files name the model's, and the JSON Schema of routed.toml that of the file",
+    "Member": "what is in a slot is one, and a host of a fleet is called nothing else",
     "Parameters": "asyncvarlink looks for it in each of its errors",
 }
 

@@ -27,9 +27,11 @@ RELEASE: Final = "bookworm"
 PYTHON: Final = "3.11"  # of that release
 PACKAGES: Final = (
     *("systemd-sysv", "dbus", "udev", "kmod", "linux-image-cloud-amd64"),
-    *("iproute2", "ipvsadm", "netbase", "procps", "python3", "strace", "network-manager"),
+    *("iproute2", "ipvsadm", "keepalived", "netbase", "procps", "python3", "strace", "network-manager"),
 )
-DISABLED: Final = "NetworkManager NetworkManager-wait-online e2scrub_reap systemd-pstore"  # a test starts what it needs
+DISABLED: Final = (
+    "NetworkManager NetworkManager-wait-online keepalived e2scrub_reap systemd-pstore"  # a test starts what it needs
+)
 MASKED: Final = " ".join(  # what no test looks at: it makes an emulated boot a third longer
     (
         *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),

@@ -52,7 +52,7 @@ def test_a_step_tells_entry_place_reason_and_both_contents(story: Any) -> None:
         "kind": "route",
         "entry": "route/storage-lan",
         "origin": "/etc/routed.toml:12",
-        "reason": "hops differs",
+        "reason": "gateway 10.20.0.9 instead of 10.20.0.1",
         "object": "10.30.0.0/16 table storage",
         "count": 1,
         "before": "10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto routed",

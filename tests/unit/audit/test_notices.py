@@ -45,6 +45,13 @@ def absence(family: int, *priorities: int) -> Absence:
                 " (the last was port id 4242, whose process is not known)"
             ),
         ),
+        (
+            notices.note_fight_held("service/a", "TCP 10.0.0.1:80", 60.0, Fought(6, 3, None), [bytes((10, 0, 0, 1))]),
+            (
+                "service/a TCP 10.0.0.1:80 held for 1 min: undone 6 times within 3 s by another process (it is not"
+                " known who); what else keeps IPVS has to leave 10.0.0.1/32 alone (kube-proxy: --ipvs-exclude-cidrs)"
+            ),
+        ),
         (notices.note_fight_over("route/a", ""), "route/a enforced again: nobody undoes it any more"),
         (notices.note_paused("", 90.0, Paused("maintenance")), "everything paused for 90 s: maintenance"),
         (notices.note_paused("rule/b", 3600.0, Paused("")), "rule/b paused for 1 h: paused by the operator"),

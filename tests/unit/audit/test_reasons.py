@@ -6,11 +6,12 @@ import pytest
 
 from routed.audit.reasons import DETAILED, PLAIN, describe_paused, describe_reason
 from routed.model.entries import How, Matcher
-from routed.model.net import parse_address, parse_prefix
+from routed.model.net import IPV6, parse_address, parse_prefix
 from routed.model.process import Process
 from routed.model.reasons import (
     AddressChange,
     AddressTurn,
+    AgentSaid,
     AlsoStands,
     Ambiguous,
     Assumed,
@@ -25,7 +26,11 @@ from routed.model.reasons import (
     CutsOff,
     DefaultAddress,
     Defect,
+    Difference,
     Differs,
+    Disagreement,
+    Drained,
+    Draining,
     FactChanged,
     FileChanged,
     Finding,
@@ -40,6 +45,7 @@ from routed.model.reasons import (
     InUse,
     KernelChooses,
     Lack,
+    Lacking,
     LeftAlone,
     Lifeline,
     LinkChange,
@@ -48,7 +54,11 @@ from routed.model.reasons import (
     LinkTurn,
     Lossy,
     ManyAddresses,
+    ManyGone,
+    MembersChanged,
     Misfit,
+    More,
+    Mute,
     NameFits,
     Needed,
     NoAddress,
@@ -57,8 +67,13 @@ from routed.model.reasons import (
     NoInterface,
     NoIpv6,
     NoLink,
+    NoRoutes,
+    NotAllowed,
     NotChosen,
+    NotFilled,
     NotFirst,
+    NotFor,
+    NotForwarded,
     NotTold,
     NoWay,
     NoWayWithout,
@@ -67,6 +82,7 @@ from routed.model.reasons import (
     OtherMark,
     OtherSource,
     Outdated,
+    OutOfBounds,
     Overruled,
     OwnAddress,
     Paused,
@@ -76,10 +92,16 @@ from routed.model.reasons import (
     Required,
     RolledBack,
     SaidNo,
+    SameServer,
     ServerOut,
     Several,
     Skipped,
     Slow,
+    Snag,
+    Snagged,
+    SourceFailed,
+    SourceMute,
+    SourceRefused,
     Stuck,
     TooFew,
     TooFewServers,
@@ -104,6 +126,14 @@ SAID: list[tuple[Reason, str]] = [
     (LinkChange(LinkTurn.DELETED, "v0"), "link v0 was deleted"),
     (LinkChange(LinkTurn.DELETED, ""), "a link was deleted"),
     (LinkChange(LinkTurn.APPEARED, "v0"), "link v0 appeared"),
+    (
+        SourceMute("/x", Mute.ENDED),
+        "/x: it ended, and without `every` it has to go on: write `every` if it is to be run again and again",
+    ),
+    (
+        SourceMute("/x", Mute.LATE, "5 s"),
+        "/x: it wrote no document in 5 s: write a longer `timeout`, or look what it waits for",
+    ),
     (LinkChange(LinkTurn.RENAMED, "v0", "lan0"), "link v0 was renamed to lan0"),
     (LinkChange(LinkTurn.WENT_UP, "v0"), "link v0 went up"),
     (LinkChange(LinkTurn.WENT_DOWN, "v0"), "link v0 went down"),
@@ -119,6 +149,7 @@ SAID: list[tuple[Reason, str]] = [
     (Chosen("wan", ""), "@wan is nothing now"),
     (FileChanged("/etc/routed.toml"), "/etc/routed.toml changed"),
     (FactChanged("check", "wan1"), "check wan1 changed"),
+    (AgentSaid("agent:a[10.0.0.1:9]"), "check/agent:a[10.0.0.1:9] says so"),
     (NotTold("check", "wan1"), "check wan1 is not known yet"),
     (Outdated("check", "wan1", "stale"), "check wan1 is stale"),
     (RolledBack(7), "rolled back to revision 7"),
@@ -132,7 +163,7 @@ SAID: list[tuple[Reason, str]] = [
         "vip/a is not needed: 192.0.2.1 is the default-route address",
     ),
     (Observed(LeftAlone.OBSERVED, Flaw.MISSING), "observed only: missing"),
-    (Observed(LeftAlone.ONCE, Differs(("hops",))), "installed once, then left alone: hops differs"),
+    (Observed(LeftAlone.ONCE, Differs(("hops",))), "installed once, then left alone: differs in its next hops"),
     (NoIpv6("v0", 1500), "there is no IPv6 on link v0: disable_ipv6 is set"),
     (NoIpv6("v0", 1000), "there is no IPv6 on link v0: its MTU is 1000, and IPv6 takes 1280"),
     (LinkDown("v0", HOST), "link v0, towards gateway 192.0.2.1, is down"),
@@ -146,6 +177,15 @@ SAID: list[tuple[Reason, str]] = [
     (NoCarrier("eth0"), "link eth0 has no carrier"),
     (Probed("tcp", Finding.REFUSED, "Connection refused", 3), "tcp: connection refused, 3 in a row"),
     (Probed("icmp", Finding.SILENCE, "2 s"), "icmp: no answer in 2 s"),
+    (Snagged("https://192.0.2.1:2379", Snag.SILENT, "10 s"), "https://192.0.2.1:2379: no answer in 10 s"),
+    (
+        Snagged("http://[2001:db8::1]:2379", Snag.STRANGE),
+        "http://[2001:db8::1]:2379: that is no etcd of 3.4 or later",
+    ),
+    (
+        Snagged("etcd", Snag.WRONG_PASSWORD, "joe"),
+        "etcd: it does not know joe by this password: see `username` and `password_file`",
+    ),
     (Probed("icmp", Finding.NO_GATEWAY, "192.0.2.1"), "icmp: gateway 192.0.2.1 does not answer"),
     (Lossy(0.2, 0.1, 60.0), "20 % loss over 60 s, at most 10 %"),
     (Lossy(1 / 3, 0.05, 2.5), "33.3 % loss over 2.5 s, at most 5 %"),
@@ -165,8 +205,9 @@ SAID: list[tuple[Reason, str]] = [
     (Required("wan1", is_up=False, why=Assumed.IN_PLAN), "check/wan1 is down (assumed)"),
     (Unassumable("wan1", Misfit.FORM, ("a", "b")), '"wan1" cannot be assumed: write a or b'),
     (NoHolder(HOST), "the link of 192.0.2.1 (node) is not known yet"),
-    (LinkTaken("v0", "veth"), "link v0 is there already, and is a veth"),
-    (LinkTaken("v0", ""), "link v0 is there already, and is another one"),
+    (NoRoutes(77), "table 77 has no route, and the files put none into it"),
+    (LinkTaken("v0", "veth"), "link v0 is there already, and is a veth: choose another name, or delete it"),
+    (LinkTaken("v0", ""), "link v0 is there already, and is another one: choose another name, or delete it"),
     (NotFirst("v0"), "link v0 has no address of its own yet, and a VIP must not be its first"),
     (
         NotFirst("v0", NETWORK),
@@ -220,9 +261,9 @@ SAID: list[tuple[Reason, str]] = [
     (InUse("v0"), "link v0 came into use"),
     (OtherMark("protocol"), "the same under another protocol"),
     (Unreadable("Invalid argument"), "it cannot be read: Invalid argument"),
-    (Differs(("hops",)), "hops differs"),
-    (Differs(("hops", "src")), "hops, src differ"),
-    (Differs(("hops", "src"), is_foreign=True), "foreign, hops, src"),
+    (Differs(("hops",)), "differs in its next hops"),
+    (Differs(("hops", "src")), "differs in its next hops, its source"),
+    (Differs(("hops", "src"), is_foreign=True), "foreign, and differs in its next hops, its source"),
     (
         WouldFall((HOST, OTHER)),
         (
@@ -258,6 +299,9 @@ SAID: list[tuple[Reason, str]] = [
     ),
     (Paused(""), "paused by the operator"),
     (Paused("a test"), "a test"),
+    (Draining(1800000000), "it goes when nothing is connected any more, or at 2027-01-15T08:00:00+00:00"),
+    (Drained(is_empty=True), "drained: nothing is connected any more"),
+    (Drained(is_empty=False), "drained: its time is over"),
     (Claimed("route/lan"), "route/lan wants the same object"),
     (Several((NoLink("v0"), LinkDown("v1"))), "link v0 does not exist; link v1 is down"),
     (CallFailed("No buffer space available"), "No buffer space available"),
@@ -276,6 +320,35 @@ SAID: list[tuple[Reason, str]] = [
     (Skipped("veth*"), 'it is skipped ("veth*")'),
     (Unfit(DEFAULT), "does not fit default = true, which decides"),
     (Unfit(REACH), 'does not fit can_reach = "10.0.0.9", gateway = true, which decides'),
+    (MembersChanged("fleet"), "members of source/fleet changed"),
+    (ManyGone(4, 10), "4 of 10 members would go within a minute"),
+    (SourceFailed("/etc/fleet.json", "it is empty"), "/etc/fleet.json: it is empty"),
+    (Lacking("node2", "to"), "member node2 has nothing for `to`"),
+    (Lacking("node2", "via", IPV6), "member node2 has nothing of IPv6 for `via`"),
+    (NotFilled("node2", "to", '"x" is no prefix'), 'member node2: `to`: "x" is no prefix'),
+    (SameServer("node2", HOST, 80, "node1"), "member node2 tells 192.0.2.1:80, as member node1 did before it"),
+    (NotAllowed("node2", HOST, is_own=True), "member node2 tells 192.0.2.1, which is this host's own"),
+    (NotAllowed("node2", HOST, is_own=False), "member node2 tells 192.0.2.1, which is the gateway of another route"),
+    (
+        OutOfBounds("node2", "to", "0.0.0.0/0"),
+        "member node2: `to` would be 0.0.0.0/0, and the file does not allow its source to say so",
+    ),
+    (More(7), "and 7 more"),
+    (NotFor("fwmark"), "not for it: fwmark"),
+    (
+        NotForwarded("v0", "net.ipv4.conf.v0.forwarding"),
+        "this host does not forward what comes in by v0: net.ipv4.conf.v0.forwarding is 0",
+    ),
+    (
+        SourceRefused(HOST, "v0", is_own=True),
+        "what comes in by v0 from 192.0.2.1 is dropped, which is this host's own",
+    ),
+    (
+        SourceRefused(HOST, "v0", is_own=False),
+        "what comes in by v0 from 192.0.2.1 is dropped, since its way back is another one (rp_filter) or none",
+    ),
+    (Disagreement(Difference.ROUTE), "the kernel itself takes another route"),
+    (Disagreement(Difference.ERROR, 22), "the kernel itself answers otherwise: Invalid argument"),
     (NoInterface("wan"), "no interface of this host is @wan"),
     (Ambiguous("wan", ("ens1", "ens2"), REGEX), '@wan is ambiguous: ens1, ens2 all fit regex = "ens.*"'),
 ]
@@ -293,6 +366,11 @@ def test_each_reason_with_data_is_among_them() -> None:
 def test_a_reason_without_data_is_a_clause_that_no_other_one_shares() -> None:
     assert len(set(PLAIN.values())) == len(PLAIN)
     assert [words for words in PLAIN.values() if not words or words.endswith(".") or words != words.strip()] == []
+
+
+@pytest.mark.parametrize("snag", Snag)
+def test_whatever_is_between_a_source_and_us_has_words(snag: Snag) -> None:
+    assert describe_reason(Snagged("etcd", snag, "a word")).startswith("etcd: ")
 
 
 def test_no_reason_has_no_words() -> None:

@@ -59,7 +59,7 @@ def test_what_a_comparison_found_names_nobody(story: Any) -> None:
             {"gateway": "10.20.0.9", "protocol": 4},
             "gateway 10.20.0.9 instead of 10.20.0.1, protocol static instead of routed",
         ),
-        ({"metrics": ((2, 1400),)}, "metrics [mtu 1400] instead of none"),
+        ({"metrics": ((2, 1400),)}, "mtu 1400 instead of none"),
         ({"lock": 4}, "another lock"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_record_carries_every_field_that_is_known(story: Any) -> None:
         "ROUTED_ORIGIN": "/etc/routed.toml:12",
         "ROUTED_OBJECT": "10.30.0.0/16 table storage",
         "ROUTED_ACTION": "replace",
-        "ROUTED_REASON": "hops differs",
+        "ROUTED_REASON": "differs in its next hops",
         "ROUTED_CAUSE": "deleted",
         "ROUTED_BEFORE": "10.30.0.0/16 via 10.20.0.9 dev eth1 table storage proto routed",
         "ROUTED_AFTER": "10.30.0.0/16 via 10.20.0.1 dev eth1 table storage proto routed",

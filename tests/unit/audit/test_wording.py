@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from routed.audit.wording import describe_cause
+from routed.audit.wording import describe_cause, describe_change
 from routed.model.change import Cause
 from routed.model.events import KERNEL
+from routed.model.net import IPV4, parse_address, parse_prefix
+from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue
 from routed.model.process import Process
 from routed.model.reasons import Deed, LinkChange, LinkTurn, Look, Reason, Sign
+from routed.model.text import Vocabulary
 
 LINK_DOWN = LinkChange(LinkTurn.WENT_DOWN, "eth1")
 NOBODY = "by the kernel, or by a program that it does not name"
@@ -31,3 +34,25 @@ def test_only_what_goes_with_a_link_an_address_or_its_time_was_dropped_by_the_ke
 def test_every_deed_without_a_name_may_be_a_programs() -> None:
     reasons: list[Reason] = [*Deed]
     assert all(describe_cause(Cause(KERNEL, reason)).endswith(NOBODY) for reason in reasons)
+
+
+ONE = Hop(2, parse_address("10.20.0.1"))
+OTHER = Hop(2, parse_address("10.20.0.9"), weight=3)
+KEY = Key(Kind.ROUTE, RouteSlot(IPV4, 254, 0, 0), parse_prefix("10.30.0.0/16"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ((ONE, OTHER), (ONE,), "with next hop via 10.20.0.9 dev eth1 weight 3"),
+        ((ONE,), (ONE, OTHER), "without next hop via 10.20.0.9 dev eth1 weight 3"),
+        ((OTHER, ONE), (ONE, OTHER._replace(onlink=True)),
+         "with next hop via 10.20.0.9 dev eth1 weight 3, without next hop via 10.20.0.9 dev eth1 weight 3 onlink"),
+        ((ONE,), (OTHER,), "gateway 10.20.0.1 instead of 10.20.0.9"),
+    ],
+)  # fmt: skip
+def test_of_several_next_hops_those_are_named_that_differ(
+    before: tuple[Hop, ...], after: tuple[Hop, ...], said: str
+) -> None:
+    vocabulary = Vocabulary({2: "eth1"})
+    assert describe_change(KEY, RouteValue(1, 114, hops=before), RouteValue(1, 114, hops=after), vocabulary) == said

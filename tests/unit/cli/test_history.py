@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -130,6 +133,45 @@ def test_json_has_the_fields_of_the_journal_and_cursors_that_turn_the_page(ask: 
     after = first["records"][3]["__CURSOR"]
     second = json.loads("\n".join(ask("history", "--json", "--after-cursor", after, "-n", "2")))
     assert second["records"] == first["records"][4:6]
+
+
+def test_a_table_with_members_has_the_records_of_its_parts_and_a_part_its_own_alone(
+    tmp_path: Path, capsys: Output
+) -> None:
+    names = ["route/pods[node1]", "route/pods[node2]", "route/pods", "route/pods2", "route/lan"]
+    write_journal(tmp_path, [as_entry(repaired(name, pid=at), BEGAN + at) for at, name in enumerate(names, 1)])
+
+    def ask(*words: str) -> list[str]:
+        assert main([*words, f"--directory={tmp_path}"]) == Exit.DONE
+        return [line.partition("  ")[2].split()[0] for line in capsys.readouterr().out.splitlines()]
+
+    assert ask("history", "route/pods") == names[:3]
+    assert ask("history", "pods") == names[:3]
+    assert ask("history", "route/pods[node2]") == ["route/pods[node2]"]
+    assert main(["blame", "route/pods", f"--directory={tmp_path}", "--json"]) == Exit.DONE
+    [culprit] = json.loads(capsys.readouterr().out)["culprits"]
+    assert culprit["count"] == 3
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline()
+
+
+@pytest.mark.parametrize("asked", [(), ("route/pods",)])
+def test_history_that_follows_tells_what_was_and_then_what_comes(tmp_path: Path, asked: tuple[str, ...]) -> None:
+    write_journal(tmp_path, [as_entry(repaired("route/pods[node1]"), BEGAN)])
+    command = [sys.executable, "-m", "routed", "history", *asked, "-f", "--json", f"--directory={tmp_path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]) as following:
+        told = [json.loads(read_line(following))]
+        later = [as_entry(repaired("route/lan"), BEGAN + 1)] if asked else []
+        later.append(as_entry(repaired("route/pods[node2]"), BEGAN + 2))  # a part that nobody had heard of
+        write_journal(tmp_path, later, name="later")
+        told.append(json.loads(read_line(following)))
+        following.send_signal(signal.SIGINT)
+        assert following.wait() == Exit.INTERRUPTED
+    assert [one["schema"] for one in told] == ["routed.history/1"] * 2
+    assert [one["records"][0]["ROUTED_ENTRY"] for one in told] == ["route/pods[node1]", "route/pods[node2]"]
 
 
 def test_blame_counts_by_program_user_and_unit_and_shows_the_lines(ask: Ask) -> None:

@@ -58,6 +58,12 @@ def test_check_of_a_valid_file_counts_its_entries(routed: Any, config: Path) -> 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{config} is valid: 1 route\n", "")
 
 
+def test_whoever_has_closed_stdout_gets_the_exit_code_all_the_same(config: Path) -> None:
+    command = f'"{sys.executable}" -m routed check "{config}" >&-'
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_check_of_a_bad_file_shows_every_problem_with_a_caret_and_exits_78(routed: Any, config: Path) -> None:
     config.write_text(VALID + 'lookup = "x"\nmetrik = 5\n', encoding="utf-8")
     ended = routed("check", str(config))

@@ -11,7 +11,7 @@ from routed.cli.arguments import parse
 from routed.cli.client import ClientError
 from routed.cli.exits import CommandError, Exit
 from routed.cli.plan import judge
-from routed.cli.plan_text import NOTHING, render_plan
+from routed.cli.plan_text import COLORS, NOTHING, TOTALS, render_plan
 from routed.intent.load import load
 
 EMPTY: dict[str, Any] = {"schema": "routed.plan/1", "steps": [], "refusals": [], "waiting": [], "notes": []}
@@ -89,6 +89,29 @@ def test_colour_changes_no_word() -> None:
     colored = "\n".join(render_plan(WHOLE, is_colored=True))  # type: ignore[arg-type]
     assert colored != TEXT
     assert re.sub(r"\x1b\[\d*m", "", colored) == TEXT
+
+
+def test_a_plan_reads_in_the_order_of_the_files_and_what_no_entry_wants_comes_last() -> None:
+    places = ["", "/etc/a.toml:9", "/etc/b.toml:2", "/etc/c.toml:1", "/etc/a.toml:10"]
+    plan: Any = EMPTY | {"steps": [step("+") | {"origin": place, "reason": "why"} for place in places]}
+    lines = render_plan(plan, is_colored=False, files=["/etc/b.toml", "/etc/a.toml"])
+    told = [line.strip() for line in lines if line.endswith("why")]
+    assert told == [
+        f"{place}: why" for place in ("/etc/b.toml:2", "/etc/a.toml:9", "/etc/a.toml:10", "/etc/c.toml:1")
+    ] + ["why"]
+
+
+def test_each_symbol_has_a_colour_of_its_own_in_its_steps_and_in_the_count() -> None:
+    assert len({*COLORS.values()}) == len(COLORS)
+    *_, total = render_plan(WHOLE, is_colored=True)  # type: ignore[arg-type]
+    for symbol, words in TOTALS.items():
+        assert re.search(rf"\x1b\[{COLORS[symbol]}m\d+ {words}\x1b\[0m", total)
+
+
+def test_a_repair_that_takes_something_away_says_so() -> None:
+    taken = step("!") | {"before": "2001:db8::/32 via fd00::3", "after": ""}
+    first, *_ = render_plan(EMPTY | {"steps": [taken]}, is_colored=False)  # type: ignore[arg-type]
+    assert first == "! route/a  delete 2001:db8::/32 via fd00::3"
 
 
 def test_a_plan_with_nothing_to_do_says_so() -> None:
@@ -238,3 +261,84 @@ def test_an_assumption_of_another_form_is_wrong_usage(word: str, capsys: pytest.
         parse(["plan", "--if", word])
     assert raised.value.code == Exit.USAGE
     assert "--if" in capsys.readouterr().err
+
+
+def kernel_step(symbol: str, **others: Any) -> dict[str, Any]:
+    return {
+        "symbol": symbol,
+        "kind": "route",
+        "entry": "",
+        "object": "10.0.0.0/24",
+        "count": 1,
+        "before": "10.0.0.0/24 dev eth1 proto kernel scope link src 10.0.0.2",
+        "after": "",
+        "ip": {"table": "main"},
+    } | others
+
+
+CASE = EMPTY | {
+    "assumed": ["link:eth1=down", "address:10.0.0.9=gone"],
+    "case": "if eth1 is down and 10.0.0.9 is no address of this host",
+    "kernel": [
+        kernel_step("*", kind="link", before="eth1 type veth up", after="eth1 type veth down"),
+        kernel_step("x"),
+        kernel_step("x", entry="route/a", before="10.0.0.0/8 via 10.20.0.1 dev eth1 proto routed"),
+        kernel_step("x", ip={"table": "local"}),
+        kernel_step("x", ip={"table": "local"}, count=2),
+    ],
+    "steps": [step("+", after="10.0.0.0/8 via 10.21.0.1 dev eth2 proto routed")],
+    "afterwards": [kernel_step("*", before="", after="10.0.0.0/24 dev eth1 proto kernel scope link src 10.0.0.9")],
+    "changes": [
+        {"entry": "route/b", "origin": "f:1", "before": "in-sync", "after": "waiting", "reason": "link eth1 is down"},
+        {"entry": "route/c", "origin": "f:9", "before": "", "after": "in-sync", "reason": ""},
+    ],
+}
+CASE_TEXT = """\
+If eth1 is down and 10.0.0.9 is no address of this host:
+* link  eth1 type veth down
+      was: eth1 type veth up
+x route  10.0.0.0/24 dev eth1 proto kernel scope link src 10.0.0.2
+x route/a  10.0.0.0/8 via 10.20.0.1 dev eth1 proto routed
+  and 3 routes of table local
+  The kernel does that by itself: x goes, * comes or changes.
+  Not told: links that go with it, such as a VLAN, or a bridge without ports.
+Then routed does this:
++ route/a  10.0.0.0/8 via 10.21.0.1 dev eth2 proto routed
+      /etc/routed.toml:12: missing
+* route  10.0.0.0/24 dev eth1 proto kernel scope link src 10.0.0.9
+  The kernel does that by itself: x goes, * comes or changes.
+Other states:
+  route/b: in-sync -> waiting: link eth1 is down
+  route/c: not there -> in-sync
+Plan: 1 to add.""".splitlines()
+
+
+def test_what_the_kernel_does_by_itself_is_told_from_what_routed_does() -> None:
+    lines = render_plan(CASE, is_colored=False)  # type: ignore[arg-type]
+    assert lines == CASE_TEXT
+    assert max(map(len, lines)) <= 80
+    assert not {one["symbol"] for one in CASE["kernel"]} & {"+", "~", "-", "!"}
+
+
+@pytest.mark.parametrize(("assumed", "is_told"), [("link:eth1=gone", True), ("address:10.0.0.9=gone", False)])
+def test_where_a_link_is_assumed_to_fall_it_is_said_what_nobody_knows_even_if_nothing_is_to_be_done(
+    assumed: str, is_told: bool
+) -> None:
+    lines = render_plan(EMPTY | {"assumed": [assumed], "case": "if so", "kernel": []}, is_colored=False)  # type: ignore[arg-type]
+    assert any("VLAN" in line for line in lines) is is_told
+
+
+def test_a_path_with_a_comma_is_one_file(tmp_path: Path) -> None:
+    options = parse(["plan", "--if", f"file:{tmp_path}/a,b.toml,link:eth1=down"])
+    assert getattr(options, "if") == [f"file:{tmp_path}/a,b.toml", "link:eth1=down"]
+
+
+def test_assumed_files_are_read_by_the_command_itself_and_the_daemon_is_not_asked_for_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, other = tmp_path / "routed.toml", tmp_path / "other.toml"
+    config.write_text("version = 1\n")
+    other.write_text("version = 1\nnonsense = 3\n")
+    monkeypatch.setattr(verb, "call", lambda *_, **__: pytest.fail("the daemon was asked"))
+    assert verb.run(parse(["plan", "--if", f"file:{other}", str(config)])) is Exit.INVALID
+    assert f"{other}:2:1" in capsys.readouterr().err

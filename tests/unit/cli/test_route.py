@@ -25,7 +25,7 @@ from routed.cli.exits import Exit
         (("--host", "192.0.2.2", "--gateway", "192.0.2.1"), "--gateway needs add or del"),
         (("add", "--host", "192.0.2.2"), "add needs --gateway"),
         (("del", "--host", "192.0.2.2"), "del needs --gateway"),
-        (("change", "--host", "192.0.2.2"), "invalid choice: 'change'"),
+        (("change", "--host", "192.0.2.2"), '"change" is unknown'),
         (("--host", "node01"), '"node01" is not an IPv4 address; names are not looked up'),
         (("--host", ""), '"" is not an IPv4 address'),
         (("--host", "192.0.2.2/32"), "is not an IPv4 address"),

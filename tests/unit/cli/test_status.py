@@ -9,9 +9,15 @@ from typing import Any
 import pytest
 
 from routed.cli.exits import Exit
-from routed.cli.status import find_entries, format_age, render_checks, render_objects, render_status
+from routed.cli.picking import pick, read_wishes
+from routed.cli.status import MOST, format_age, render_checks, render_objects, render_status
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 0, UTC)
+
+
+def find_entries(status: Any, asked: str) -> Any:
+    (wish,) = read_wishes(asked)
+    return pick(status, wish)["entries"]
 
 
 @pytest.fixture
@@ -41,13 +47,47 @@ def test_status_names_each_former_protocol_number(status: Any) -> None:
     ]
 
 
-def test_status_of_a_service_shows_what_is_connected(status: Any) -> None:
-    status["entries"] = find_entries(status, "route/storage-lan")
-    (thing,) = status["entries"][0]["objects"]
-    thing["traffic"] = {"active": 3, "inactive": 12, "rate": 4}
-    assert next(reversed(list(render_objects(status, NOW, is_colored=False)))).endswith("3 active, 12 inactive, 4/s")
-    thing["reason"] = "no"
-    assert next(reversed(list(render_objects(status, NOW, is_colored=False)))).endswith("12 inactive, 4/s: no")
+def a_thing(name: str, kind: str = "server", **more: Any) -> Any:
+    thing = {"kind": kind, "object": name, "state": "in-sync", "reason": "", "since": "2026-11-21T10:00:00+00:00"}
+    return {**thing, "count": 1, "ip": {}, **more}
+
+
+def counted(active: int, inactive: int, rate: int) -> dict[str, int]:
+    return {"active": active, "inactive": inactive, "rate": rate}
+
+
+def test_status_of_a_service_is_as_ipvsadm_shows_it(status: Any) -> None:
+    place, why = "TCP 10.103.97.2:6443", "check/web[172.16.111.122:6443] is down"
+    (entry,) = status["entries"] = [find_entries(status, "route/storage-lan")[0] | {"entry": "service/api"}]
+    entry["total"], entry["objects"] = 3, [
+        a_thing(place, "service", ip={"scheduler": "rr"}, traffic=counted(3, 12, 4)),
+        a_thing(f"{place} -> 172.16.111.121:6443", ip={"weight": 1}, traffic=counted(3, 10, 0)),
+        a_thing(f"{place} -> 172.16.111.122:6443", ip={"weight": 0}, traffic=counted(0, 2, 0), reason=why),
+        a_thing("TCP 10.9.9.9:1 -> 172.16.111.123:6443", state="failed", reason="no"),
+    ]  # fmt: skip
+    lines = list(render_objects(status, NOW, is_colored=False))[2:]
+    assert lines == [
+        "OBJECT                                        STATE    SINCE  WEIGHT  ACTIVE  INACT  RATE  NOTE",
+        "TCP 10.103.97.2:6443 rr                       in-sync  2 h            3       12     4",
+        "  -> 172.16.111.121:6443                      in-sync  2 h    1       3       10     0",
+        f"  -> 172.16.111.122:6443                      in-sync  2 h    0       0       2      0     {why}",
+        "server TCP 10.9.9.9:1 -> 172.16.111.123:6443  failed   2 h                                 no",
+    ]
+
+
+def test_the_table_of_a_service_has_room_in_80_columns(status: Any) -> None:
+    place = "TCP 255.255.255.255:65535"
+    (entry,) = status["entries"] = [find_entries(status, "route/storage-lan")[0]]
+    entry["objects"] = [a_thing(place, "service", ip={"scheduler": "wrr"}, traffic=counted(12345, 12345, 123))]
+    entry["objects"] += [
+        a_thing(f"{place} -> 255.255.255.255:65535", ip={"weight": 100}, traffic=counted(12345, 12345, 1234))
+    ] * 16
+    assert max(map(len, list(render_objects(status, NOW, is_colored=False))[2:])) <= 80
+
+
+def test_what_leaves_is_shown_with_what_is_connected(status: Any) -> None:
+    status["leftovers"][0]["traffic"] = counted(3, 12, 4)
+    assert "3 active, 12 inactive, 4/s" in list(render_status(status, NOW, is_colored=False))[-1]
 
 
 def test_colour_changes_no_word_and_paints_the_state_not_the_name(status: Any) -> None:
@@ -122,9 +162,9 @@ def test_a_pipe_gets_colour_only_on_demand(routed: Any, serve: Any, replying: An
     assert "\x1b" in routed("status", "--color", "always", NO_COLOR="1").stdout
 
 
-def a_check(*targets: Any, state: str = "up", reason: str = "") -> Any:
+def a_check(*targets: Any, state: str = "up", reason: str = "", **more: str) -> Any:
     return {"check": "check/wan1", "type": "icmp", "state": state, "since": "2026-11-21T11:59:00+00:00",
-            "reason": reason, "origin": "f:1", "late": 0.0, "targets": list(targets)}  # fmt: skip
+            "reason": reason, "origin": "f:1", "late": 0.0, "targets": list(targets), **more}  # fmt: skip
 
 
 def a_target(state: str = "up", last: str = "icmp: answered", **measured: float) -> Any:
@@ -142,6 +182,10 @@ def a_target(state: str = "up", last: str = "icmp: answered", **measured: float)
         (a_check(a_target("down", loss=0.3, rtt=0.2), state="down", reason="30 % loss over 60 s, at most 20 %"),
          "30 % loss over 60 s, at most 20 %"),
         (a_check(a_target(last="tcp: answered")), "tcp: answered in 13.0 ms"),
+        (a_check(a_target(last="exec: x is not there"), state="failed", reason="x is not there", counts_as="up"),
+         "x is not there (it still counts as up)"),
+        (a_check(a_target(last="exec: x is not there"), state="failed", reason="x is not there", counts_as=""),
+         "x is not there"),
     ],
 )  # fmt: skip
 def test_status_of_a_check_tells_the_time_and_loss_of_the_first_target_that_is_up(
@@ -158,3 +202,13 @@ def test_status_of_a_check_tells_time_and_loss_of_each_target() -> None:
     lines = list(render_checks([check], NOW, is_colored=False))
     assert lines[-2].endswith("icmp: answered in 13.0 ms, median 12 ms, 5 % loss")
     assert lines[-1].endswith("icmp: no answer in 2 s, 100 % loss")
+
+
+def test_of_500_problems_of_the_files_the_first_are_shown_and_the_others_counted(status: Any) -> None:
+    status["files"]["problems"] *= 500
+    lines = list(render_status(status, NOW, is_colored=False))
+    assert lines[1 + MOST : 4 + MOST] == [
+        "  /etc/routed.toml:7:1: unknown key `lookup`",
+        f"  {500 - MOST} more problems, which routed check -v shows",
+        "ENTRY              STATE    SINCE  OBJECTS    NOTE",
+    ]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.core.deployment import (
+    ANY,
     TABLE,
     Act,
     Cell,
@@ -19,6 +20,7 @@ from routed.core.deployment import (
     Phase,
     advance,
     begin,
+    foretell,
     is_over,
     judge_saved,
     judge_start,
@@ -214,3 +216,52 @@ def test_whatever_happens_a_trial_knows_the_revision_that_was_in_force_when_it_b
             assert after.base == before.revision
             assert advance(after, Input.EXPIRED).after.revision == before.revision
         deployment = after
+
+
+# Each of these says the same in its files but for the lists, and so has another digest.
+WRITTEN = Deployment(Phase.IN_FORCE, 7, "seven", written="own seven")
+TRIED = advance(WRITTEN, Input.TRIED, Given("eight", 8, until=LATER, boot=BOOT, written="own eight")).after
+
+
+def test_a_list_that_a_program_writes_does_not_bring_back_what_was_not_confirmed_or_rolled_back() -> None:
+    for over in (True, False):
+        after = begin(TRIED, "eight and a new list", "own eight", is_over=over).after
+        assert after.phase is (Phase.REJECTED if over else Phase.PENDING)
+    rejected = advance(TRIED, Input.EXPIRED).after
+    assert (rejected.written, rejected.barred) == ("own seven", frozenset({"own eight"}))
+    assert judge_saved(rejected, "eight, listed", "own eight", is_followed=True) is Input.SAVED_BARRED
+    given = Given("five", 5, "seven", written="own five", on_disk_written="own seven")
+    back = advance(WRITTEN, Input.ROLL_BACK, given).after
+    assert back.barred == {"own seven"}
+    assert begin(back, "seven and a new list", "own seven", is_over=False).after.phase is Phase.ROLLED_BACK
+    assert begin(back, "nine", "own nine", is_over=False).after.phase is Phase.IN_FORCE
+
+
+def test_where_nothing_but_a_list_was_rolled_back_its_files_are_not_barred_for_ever() -> None:
+    given = Given("seven before", 6, "seven", written="own seven", on_disk_written="own seven")
+    back = advance(WRITTEN, Input.ROLL_BACK, given).after
+    assert back.barred == {"seven"}
+    assert judge_start(back, "seven", "own seven") is Input.START_BARRED
+    assert judge_start(back, "seven, listed anew", "own seven") is Input.START
+
+
+def test_what_is_saved_amid_a_trial_is_barred_with_it_and_what_was_before_is_not() -> None:
+    saved = advance(TRIED, Input.WAITING, Given("nine", 8, written="own nine"))
+    assert saved.act is Act.BAR
+    assert (saved.after.digest, saved.after.revision, saved.after.base) == ("eight", 8, 7)
+    assert saved.after.barred == {"own eight", "own nine"}
+    assert begin(saved.after, "nine", "own nine", is_over=True).after.phase is Phase.REJECTED
+    again = advance(TRIED, Input.WAITING, Given("seven, listed", 8, written="own seven")).after
+    assert "own seven" not in again.barred
+
+
+@pytest.mark.parametrize(("is_late", "phase"), [(True, Phase.REJECTED), (False, Phase.PENDING)])
+def test_whichever_files_are_found_after_a_trial_was_foretold_they_are_on_trial(is_late: bool, phase: Phase) -> None:
+    foretold = foretell(WRITTEN, LATER, BOOT)
+    assert (foretold.phase, foretold.revision, foretold.base, foretold.until) == (Phase.PENDING, 7, 7, LATER)
+    after = begin(foretold, "eight", "own eight", is_over=is_late).after
+    assert (after.phase, after.barred) == (phase, frozenset({"own eight"}))
+    assert begin(foretold, None, is_over=is_late) == Move(
+        Deployment(Phase.REJECTED, 7, "", barred=frozenset({ANY}), written="own seven"),
+        Act.REVISION if is_late else Act.BASE,
+    )

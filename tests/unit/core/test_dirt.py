@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from routed.core.dirt import STORM, Dirt
-from routed.model.change import Cause
-from routed.model.objects import Key
-from routed.model.reasons import Deed, LinkChange, LinkTurn, Look
+from routed.model import names
+from routed.model.change import Cause, Nature
+from routed.model.objects import Key, Kind, Scope
+from routed.model.reasons import AddressChange, AddressTurn, Deed, LinkChange, LinkTurn, Look, Sign
 from tests.property.fake_kernel import STRANGER
 from tests.property.rig import route_key
 from tests.unit.core.listener import KEY, MAIN, THEIR, Listener, big_entry, storm
@@ -13,6 +16,15 @@ from tests.unit.core.listener import KEY, MAIN, THEIR, Listener, big_entry, stor
 DELETED = Cause(STRANGER, Deed.DELETED)
 DOWN = Cause(0, LinkChange(LinkTurn.WENT_DOWN, "v0"))
 UNEXPLAINED = Cause(0, Deed.DELETED)
+CAME = Cause(None, AddressChange(AddressTurn.CAME, b"1234"))
+WEAK = [
+    CAME,
+    Cause(None, Look.COMPARISON),
+    Cause(None, Look.STORM),
+    Cause(None, Sign.GATEWAY),
+    Cause(None, Sign.IN_LINE),
+]
+OTHER = Scope(Kind.ROUTE, 10, names.TABLE_MAIN)
 
 
 def dirt_of(*keys: Key, cause: Cause = DELETED) -> Dirt:
@@ -44,12 +56,44 @@ def test_more_keys_than_a_storm_are_one_dump_and_each_keeps_its_cause() -> None:
     assert dirt.cause_of_rest(KEY.kind, KEY.slot) == Cause(None, Look.STORM)
 
 
-def test_only_what_went_without_a_reason_is_explained() -> None:
+def test_only_what_went_without_a_reason_is_explained_by_the_loss_of_what_it_stood_on() -> None:
     other = route_key("10.77.0.0/16")
     dirt = dirt_of(KEY, cause=UNEXPLAINED)
     dirt.absorb(dirt_of(other))
-    dirt.explain([MAIN], DOWN)
+    dirt.add_scopes([MAIN], DOWN)
     assert (dirt.cause_of(KEY), dirt.cause_of(other)) == (DOWN, DELETED)
+    taken = dirt.take_keys([KEY, other])
+    assert (taken.cause_of(KEY), taken.cause_of(other)) == (DOWN, DELETED)
+
+
+@pytest.mark.parametrize("weak", WEAK, ids=lambda cause: str(cause.reason))
+def test_of_a_dump_a_loss_is_the_cause_whatever_else_makes_it_dirty_before_or_after(weak: Cause) -> None:
+    for first, second in ((weak, DOWN), (DOWN, weak)):
+        told, absorbed = Dirt(scopes={MAIN: first}), Dirt(scopes={MAIN: first})
+        told.add_scopes([MAIN], second)
+        absorbed.absorb(Dirt(scopes={MAIN: second}))
+        assert told.scopes == absorbed.scopes == {MAIN: DOWN}
+
+
+def test_what_was_heard_since_a_pass_began_explains_what_its_dumps_show_and_nothing_else() -> None:
+    heard, dirt = Dirt(scopes={MAIN: DOWN, OTHER: DOWN}), Dirt(everything=Cause(None, Look.REGULAR))
+    dirt.learn(heard, [MAIN])
+    assert dirt.cause_of(KEY) == DOWN
+    assert OTHER not in dirt.scopes
+    assert heard.scopes[MAIN] == DOWN
+
+
+def test_of_an_object_that_came_and_went_the_loss_is_told_and_of_one_that_stands_who_put_it_there() -> None:
+    added = Cause(STRANGER, Deed.ADDED)
+    for causes in ((added, DELETED), (DELETED, added)):
+        dirt = dirt_of(KEY, cause=causes[0])
+        dirt.absorb(dirt_of(KEY, cause=causes[1]))
+        assert dirt.cause_of(KEY, Nature.MISSING) == DELETED
+    dirt = dirt_of(KEY, cause=UNEXPLAINED)
+    dirt.add_keys(KEY.kind, KEY.slot, (KEY.member,), (THEIR,), added)
+    dirt.add_scopes([MAIN], DOWN)
+    assert dirt.cause_of(KEY, Nature.FOREIGN) == added
+    assert dirt.cause_of(KEY, Nature.MISSING) == DOWN
 
 
 def test_of_two_causes_the_one_that_was_here_stays() -> None:

@@ -13,7 +13,18 @@ from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.entries import OnConflict
 from routed.model.net import parse_address
 from routed.model.objects import Kind, Member, RouteValue, Slot
-from routed.model.reasons import FirstContact, Flaw, LeftAlone, Reason, TooMany
+from routed.model.reasons import (
+    FirstContact,
+    Flaw,
+    LeftAlone,
+    NoLink,
+    Reason,
+    Required,
+    ServerOut,
+    Several,
+    TooMany,
+    Withdrawn,
+)
 from tests.property.rig import OURS, OWNERS, THEIRS, a_route, hop, route_key, route_value
 
 WANTED = route_value(hop(1), protocol=OURS)
@@ -118,11 +129,12 @@ def test_an_entry_that_exchanges_its_prefixes_deletes_nothing_net() -> None:
 
 
 def test_what_goes_because_a_check_said_so_does_not_count() -> None:
-    former = {"route/lan": 100}
-    limits = Limits(count_former=lambda *_: former, withheld=frozenset({"route/lan"}))
-    assert is_allowed(deletion(100), owned=100, limits=limits)
-    former |= {"route/gone": 60}
-    assert not is_allowed(deletion(160), owned=160, limits=limits)
+    down = Required("wan", is_up=False, why=None)
+    for why in (down, ServerOut(b"\x0a\0\0\x01", 80, down), Several((down, NoLink("eth9")))):
+        assert is_allowed(deletion(100)._replace(reason=Withdrawn("route/lan", why)), owned=100)
+    assert not is_allowed(deletion(100)._replace(reason=Withdrawn("route/lan", NoLink("eth9"))), owned=100)
+    gone = deletion(60)
+    assert not is_allowed(deletion(100)._replace(reason=Withdrawn("route/lan", down)), gone, owned=100)
 
 
 def test_what_another_entry_adds_in_another_slot_pays_for_nothing() -> None:

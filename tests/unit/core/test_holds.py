@@ -166,3 +166,11 @@ def test_only_a_pause_can_be_resumed() -> None:
     holds.pause(ENTRY, "maintenance", until=10.0, now=0.0)
     assert holds.resume(ENTRY)
     assert not holds.resume(ENTRY)
+
+
+def test_a_pause_of_a_table_is_about_all_that_its_members_make() -> None:
+    holds = Holds()
+    holds.pause("route/pods", "maintenance", until=60.0, now=0.0)
+    assert holds.find_pause("route/pods[node2]") is not None
+    assert holds.is_about(KEY, "route/pods[node2]")
+    assert not holds.is_about(KEY, "route/pods2")

@@ -201,6 +201,7 @@ def test_what_nobody_wants_is_deleted_by_its_full_specification() -> None:
 
 
 def test_every_kind_has_a_row() -> None:
-    assert set(KINDS) == {Kind.LINK, Kind.ADDRESS, Kind.ROUTE, Kind.RULE, Kind.SERVICE, Kind.SERVER}
+    ipvs = {Kind.SERVICE, Kind.SERVER, Kind.TIMEOUT}
+    assert set(KINDS) == {Kind.LINK, Kind.ADDRESS, Kind.ROUTE, Kind.RULE, *ipvs}
     assert isinstance(ADDRESS.slot, AddressSlot)
     assert an_address().dev == "v0"

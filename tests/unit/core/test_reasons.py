@@ -7,17 +7,18 @@ import pytest
 from routed.core.reasons import (
     blame_lost_address,
     blame_removal,
+    choose_cause,
     explain_facts,
-    is_unexplained,
+    find_fitting,
 )
 from routed.core.sources import find_changed_facts
-from routed.model.change import Cause
+from routed.model.change import Cause, Nature
 from routed.model.events import KERNEL, AddressEvent, ObjectEvent
 from routed.model.facts import Facts, HostAddress, Link
 from routed.model.net import parse_address
 from routed.model.objects import AddressMember, AddressSlot, AddressValue, Kind
 from routed.model.process import Process
-from routed.model.reasons import AddressChange, AddressTurn, Deed, LinkChange, LinkTurn, Sign
+from routed.model.reasons import AddressChange, AddressTurn, Deed, LinkChange, LinkTurn, Look, Sign
 
 V0 = Link(1, "v0", is_up=True, has_carrier=True)
 FACTS = Facts(links={1: V0})
@@ -97,8 +98,41 @@ def test_only_a_loss_is_a_reason_of_the_kernel_to_drop_something(before: Facts, 
     assert explain_facts(find_changed_facts(before, after), before, after) == cause
 
 
-def test_a_bare_deletion_by_the_kernel_is_what_asks_for_an_explanation() -> None:
-    assert is_unexplained(Cause(KERNEL, Deed.DELETED))
-    assert is_unexplained(Cause(None, Sign.UNTOLD))
-    assert not is_unexplained(Cause(77, Deed.DELETED))
-    assert not is_unexplained(Cause(KERNEL, Sign.EXPIRED))
+BY_SOMEBODY = Cause(77, Deed.DELETED, DHCP)
+LOST = Cause(KERNEL, gone("192.0.2.1"))
+BARE = Cause(KERNEL, Deed.DELETED)
+ADDED = Cause(77, Deed.ADDED, DHCP)
+CAME = Cause(None, AddressChange(AddressTurn.CAME, parse_address("192.0.2.1")))
+ARRIVALS = [
+    CAME,
+    *(Cause(KERNEL, LinkChange(turn, "v0")) for turn in (LinkTurn.APPEARED, LinkTurn.WENT_UP, LinkTurn.HAS_CARRIER)),
+    Cause(None, Sign.GATEWAY),
+    Cause(None, Look.COMPARISON),
+    Cause(77, Look.AGAIN),
+    ADDED,
+]
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS, ids=lambda cause: f"{cause.port}-{cause.reason}")
+@pytest.mark.parametrize("loss", [BY_SOMEBODY, LOST, Cause(KERNEL, LinkChange(LinkTurn.WENT_DOWN, "v0"))])
+def test_that_something_is_missing_is_explained_by_a_loss_and_by_no_arrival(loss: Cause, arrival: Cause) -> None:
+    for first, other in ((loss, arrival), (arrival, loss)):
+        assert choose_cause(first, other, Nature.MISSING) == loss
+
+
+@pytest.mark.parametrize("bare", [BARE, Cause(None, Sign.UNTOLD)])
+def test_a_deletion_that_nobody_explains_gives_way_to_what_explains_it_and_not_to_an_arrival(bare: Cause) -> None:
+    for first, other in ((bare, LOST), (LOST, bare)):
+        assert choose_cause(first, other, Nature.MISSING) == LOST
+    assert choose_cause(CAME, bare, Nature.MISSING) == bare
+
+
+def test_of_two_causes_that_explain_alike_the_first_stays() -> None:
+    for first, other in ((BY_SOMEBODY, LOST), (LOST, BY_SOMEBODY), (CAME, Cause(None, Look.STORM))):
+        assert choose_cause(first, other, Nature.MISSING) == first
+
+
+def test_somebodys_object_in_our_place_is_explained_by_who_put_it_there_and_by_no_loss() -> None:
+    for first, other in ((ADDED, LOST), (LOST, ADDED), (BARE, ADDED)):
+        assert choose_cause(first, other, Nature.FOREIGN) == ADDED
+    assert find_fitting(LOST, Nature.FOREIGN) == Cause(None, Look.COMPARISON)

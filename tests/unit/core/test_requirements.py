@@ -8,15 +8,16 @@ import pytest
 
 from routed.core.desired import Resolution
 from routed.core.entries import find_needs, resolve
-from routed.core.requirements import START_WITHIN
+from routed.core.requirements import START_WITHIN, find_unmet
 from routed.core.sources import find_changed_facts
 from routed.model.checks import Ruling, key_of
 from routed.model.entries import Intent, Requirement, RouteEntry, WhenDown
-from routed.model.facts import Fact, Facts, Freshness, HostAddress, Link
+from routed.model.facts import Fact, Facts, Freshness, GatewayLink, HostAddress, Link
 from routed.model.names import UNIVERSE
 from routed.model.net import parse_address
 from routed.model.objects import AddressMember, RouteValue
 from routed.model.reasons import (
+    Assumed,
     LinkDown,
     NoAddress,
     NoCarrier,
@@ -24,6 +25,8 @@ from routed.model.reasons import (
     NotTold,
     OffNetwork,
     Outdated,
+    Paused,
+    Reason,
     Required,
     Several,
 )
@@ -165,14 +168,57 @@ def test_what_is_rather_kept_waits_a_few_seconds_for_its_first_word(moment: floa
         assert resolved(entry, known).again == 10.0 + START_WITHIN
 
 
-@pytest.mark.parametrize("dev", ["v0", ""])
-def test_a_line_without_an_address_is_down_whatever_its_check_said_last(dev: str) -> None:
-    entry = requiring(Requirement("a", dev=dev, via=parse_address("192.0.2.2")))
-    own = HostAddress(1, parse_address("192.0.2.1"), 24, UNIVERSE)
-    held = replace(facts(a=UP), addresses={AddressMember(1, own.address, 24): own})
-    assert is_in_force(entry, held)
-    lost = replace(held, addresses={})
-    why = NoAddress("v0", "") if dev else OffNetwork(parse_address("192.0.2.2"))
-    assert resolved(entry, lost).withheld == Required("a", is_up=False, why=why)
+GATEWAY = parse_address("192.0.2.2")
+BY_V0, BY_ANY = Requirement("a", dev="v0", via=GATEWAY), Requirement("a", via=GATEWAY)
+OWN, ELSEWHERE = (
+    HostAddress(dev, parse_address(text), 32, UNIVERSE) for dev, text in ((1, "192.0.2.1"), (2, "10.0.0.9"))
+)
+
+
+def on_a_line(*held: HostAddress, is_onlink: bool = True, **told: Fact) -> Facts:
+    return replace(
+        know(told),
+        addresses={AddressMember(one.dev, one.address, one.prefixlen): one for one in held},
+        gateways={GATEWAY: GatewayLink(1, is_onlink)},
+    )
+
+
+@pytest.mark.parametrize("requirement", [BY_V0, BY_ANY])
+@pytest.mark.parametrize("held", [OWN, ELSEWHERE, OWN._replace(is_tentative=True), OWN._replace(is_deprecated=True)])
+def test_a_line_from_which_can_be_asked_is_what_its_check_said_last(
+    requirement: Requirement, held: HostAddress
+) -> None:
+    entry = requiring(requirement)
+    assert is_in_force(entry, on_a_line(held, a=UP))
+    assert not is_in_force(entry, on_a_line(held, a=DOWN))
+
+
+@pytest.mark.parametrize("requirement", [BY_V0, BY_ANY])
+def test_a_line_of_a_host_without_any_address_is_down_whatever_its_check_said_last(requirement: Requirement) -> None:
+    entry = requiring(requirement)
+    held, lost = on_a_line(OWN, a=UP), on_a_line(a=UP)
+    assert resolved(entry, lost).withheld == Required("a", is_up=False, why=NoAddress("v0", ""))
     assert find_changed_facts(held, lost) & resolved(entry, held).reads
     assert find_needs(Intent(entries=(entry,))).has_addresses
+
+
+def test_a_gateway_that_left_every_network_of_this_host_makes_its_check_down() -> None:
+    entry = requiring(BY_ANY)
+    held, lost = on_a_line(OWN, a=UP), on_a_line(OWN, is_onlink=False, a=UP)
+    assert is_in_force(entry, held)
+    assert resolved(entry, lost).withheld == Required("a", is_up=False, why=OffNetwork(GATEWAY))
+    assert find_changed_facts(held, lost) & resolved(entry, held).reads
+    assert find_needs(Intent(entries=(entry,))).gateways == {GATEWAY}
+
+
+def test_a_gateway_that_was_never_on_any_network_says_nothing_yet() -> None:
+    known = on_a_line(OWN, is_onlink=False, a=NOT_YET)
+    assert resolved(requiring(BY_ANY), known).withheld is None
+
+
+@pytest.mark.parametrize("why", [Assumed.IN_PLAN, Paused("root", ruling=True)])
+@pytest.mark.parametrize("lost", [on_a_line(), replace(on_a_line(OWN), links={})])
+def test_what_somebody_says_of_a_check_counts_more_than_its_lost_line(why: Reason, lost: Facts) -> None:
+    said = {key_of("a"): Fact(Ruling(is_up=True, why=why), Freshness.LIVE)}
+    requirement = Requirement("a", via=GATEWAY)
+    assert find_unmet(requirement, replace(lost, told=said)) is None

@@ -54,6 +54,14 @@ def test_a_gateway_without_a_device_takes_the_link_that_the_kernel_names() -> No
     assert value.hops == (hop(1, "192.0.2.2"),)
 
 
+def test_a_gateway_whose_link_is_down_is_asked_for_again_when_that_link_goes_altogether() -> None:
+    held = AddressMember(2, parse_address("198.51.100.1"), 24)
+    facts = replace(FACTS, addresses={**FACTS.addresses, held: HostAddress(2, held.address, 24, 0)})
+    found = resolved(a_route(hops=(via("198.51.100.2"),)), facts)
+    assert [one.reason for one in found.waiting] == [LinkDown("v1", parse_address("198.51.100.2"))]
+    assert FactKey("link", 2) in found.reads
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [

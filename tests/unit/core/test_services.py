@@ -27,7 +27,7 @@ from routed.model.facts import Fact, Facts, Freshness, HostAddress, Link
 from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
 from routed.model.net import IPV4, IPV6, parse_address
 from routed.model.objects import AddressMember, Kind, Value
-from routed.model.reasons import NoHostAddress, NotTold, Required, ServerOut, Several, TooFewServers
+from routed.model.reasons import NoHostAddress, NotTold, Outdated, Required, ServerOut, Several, TooFewServers
 
 OURS = 114
 VIP = Listen(ipvs.TCP, parse_address("10.0.0.1"), 443)
@@ -191,6 +191,18 @@ def test_a_service_that_requires_a_check_goes_whole() -> None:
     assert come_to(entry, site=down()).withheld == Required("site", is_up=False, why=None)
 
 
+def test_a_service_that_requires_a_check_waits_whole_until_its_answer_is_known() -> None:
+    found = come_to(replace(CHECKED, requires=(Requirement("site"),)), 100.0, site=NOT_YET, one=UP, two=UP)
+    assert {group.value for group in found.sets} == {None}
+    assert [one.reason for one in found.waiting] == [NotTold("check", "site")]
+
+
+def test_what_is_known_of_a_server_from_before_the_start_only_is_said_so() -> None:
+    old = Fact(Ruling(is_up=True), Freshness.CACHED)
+    found = come_to(CHECKED, one=old, two=UP)
+    assert (weights(found), found.note) == ({ONE: 1, TWO: 3}, Outdated("check", "one", Freshness.CACHED))
+
+
 SORRY = parse_address("10.0.0.99")
 
 
@@ -208,6 +220,25 @@ def test_with_too_few_servers_up_they_count_as_all_down() -> None:
     entry = replace(CHECKED, min_healthy=2)
     found = come_to(entry, 20.0, one=UP, two=down(10.0))
     assert (weights(found), bool(found.degraded)) == ({ONE: 1, TWO: 3}, True)
+
+
+def test_who_stands_in_may_be_a_server_whose_port_is_that_of_the_service() -> None:
+    entry = replace(CHECKED, on_fail=OnFail.REMOVE, sorry=server(ONE, port=443))
+    found = come_to(entry, 20.0, one=down(10.0), two=down(10.0))
+    assert weights(found) == {ONE: 1}
+    assert [key.member.address for key, _ in found.withdrawn if isinstance(key.member, ServerMember)] == [TWO]
+
+
+def test_a_server_that_is_written_with_weight_0_is_no_server_that_is_up() -> None:
+    entry = a_service(server(ONE, "one"), server(TWO, weight=0))
+    found = come_to(entry, 20.0, one=down(10.0))
+    assert (weights(found), bool(found.degraded)) == ({ONE: 1, TWO: 0}, True)
+
+
+def test_since_when_a_server_is_out_only_those_checks_tell_that_are_down() -> None:
+    entry = a_service(server(ONE, "one", "other"), server(TWO))
+    up_for_long = Fact(Ruling(is_up=True, since=1.0), Freshness.LIVE)
+    assert weights(come_to(entry, 1000.0, one=up_for_long, other=down(999.0))) == {ONE: 0, TWO: 1}
 
 
 OF_SERVICE = Requirement("service/a", servers=tuple(spec.requires for spec in CHECKED.servers), need=1)

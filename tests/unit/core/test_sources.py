@@ -27,6 +27,7 @@ EVERYTHING = Needs(
     has_selectors=True,
     has_default_routes=True,
     has_drivers=True,
+    has_parts=True,
     facts=frozenset({LAMP}),
 )
 
@@ -58,7 +59,7 @@ def test_what_no_file_asks_for_is_not_asked() -> None:
     ("news", "asked"),
     [
         (TOLD, [TOLD]),
-        (CLOCK, [TOLD, "selector"]),
+        (CLOCK, [TOLD, "rise", "selector"]),
         (ROUTE, ["gateway", "way", "way-without-ours", "default-routes", "selector"]),
         ("address", ["gateway", "way", "way-without-ours", "default-routes", "behind", "selector"]),
         ("link", ["gateway", "way", "way-without-ours", "default-routes", "behind", "driver", "selector"]),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from errno import EAGAIN, EINVAL, EPIPE
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,14 +16,17 @@ from routed.daemon.carry_out import SINGLE, carry_out, remember_displaced, verif
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.report import Report
+from routed.daemon.under_way import UnderWay
 from routed.daemon.wanted import Wanted
 from routed.kernel.dump import finish
-from routed.model.change import Cause, Nature, Operation, Plan, Verb
+from routed.model.change import Cause, Failure, Nature, Operation, Plan, Verb
 from routed.model.entries import Entry, Intent
 from routed.model.events import Event
 from routed.model.facts import Facts, Link
-from routed.model.objects import Key, Value
-from routed.model.reasons import Look, Reason, Unreadable
+from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember
+from routed.model.net import IPV4
+from routed.model.objects import Key, Kind, Value
+from routed.model.reasons import Look, Reason, Required, Unreadable, Withdrawn
 from tests.property.fake_kernel import FakeKernel
 from tests.property.rig import OURS, THEIRS, a_host, a_route, hop, route_key, route_value
 from tests.property.toy import Lamps, LampValue, a_lamp, lamp_key, lamps_known
@@ -53,7 +57,7 @@ class Pass:
 
     def do(self, *operations: Operation, cause: Reason = Look.PLAN) -> Report:
         plan, dirt = Plan(operations), Dirt(everything=Cause(4242, cause))
-        attempt = finish(carry_out(self.kernel, self.dataplanes, plan, dirt, 0.0, lambda: 1.0))
+        attempt = finish(carry_out(self.kernel, self.dataplanes, plan, dirt, UnderWay(), 0.0, lambda: 1.0))
         self.dumps = self.lamps.dumps = 0
         outcomes, unread = finish(verify(self.kernel, self.dataplanes, self.host, attempt, lambda: 1.0))
         return Report(dirt, 0.0, plan=plan, outcomes=outcomes, unread=dict(unread), postponed=attempt.postponed)
@@ -203,3 +207,20 @@ def test_only_what_is_not_ours_is_remembered_as_displaced(work: Pass) -> None:
         plan = take_over(lamp_key("a"), LampValue(100, claimed), lit, entries[1])
         assert remember_displaced(work.dataplanes, work.host, plan) is not claimed
     assert work.host.ledger.displaced.keys() == {route_key(), lamp_key("a")}
+
+
+@pytest.mark.parametrize("service", [1, 2])
+def test_a_server_that_cannot_be_put_keeps_its_like_in_the_same_service_alone(work: Pass, service: int) -> None:
+    def refuse_to_add(operation: Operation) -> Iterator[tuple[Failure, ...]]:
+        is_add = operation.verb is Verb.ADD
+        yield tuple(Failure(member, EINVAL, "no") for member in operation.members if is_add)
+
+    servers = SimpleNamespace(kinds=(Kind.SERVER,), has_echo=False, poll_interval=5.0, apply=refuse_to_add)
+    slots = [ServerSlot(IPV4, ServiceMember(fwmark=mark)) for mark in (1, service)]
+    refused, gone = (Key(Kind.SERVER, slot, ServerMember(b"\x0a\0\0\x01", 0)) for slot in slots)
+    reason = Withdrawn("service/b", Required("dc", is_up=False, why=None))
+    let_go = put(gone, ServerValue(OURS), None, Verb.DELETE)._replace(nature=Nature.SURPLUS, reason=reason)
+    plan = Plan((put(refused, ServerValue(OURS), a_route()), let_go))
+    dirt = Dirt(everything=Cause(None, Look.PLAN))
+    attempt = finish(carry_out(work.kernel, Dataplanes(servers), plan, dirt, UnderWay(), 0.0, lambda: 1.0))
+    assert bool(attempt.postponed) is (service == 1)

@@ -15,6 +15,7 @@ from routed.daemon.checking import Checking
 from routed.daemon.host import Host
 from routed.daemon.wanted import Wanted
 from routed.model.checks import Check, CheckState, CheckType, Ruling, Target
+from routed.model.documents import CheckDocument
 from routed.model.entries import Intent, Origin, Requirement
 from routed.model.reasons import Finding, Probed
 from routed.probes.ask import Answered
@@ -93,6 +94,41 @@ def test_a_template_is_shown_as_one_and_nobody_asks_it(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
+def test_what_cannot_be_made_any_more_is_shown_since_then_and_with_what_it_counts_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = Check(name="web", origin=Origin("f", 1), type=CheckType.TCP, targets=(Target(b"abcd", 80),), every=0.001)
+    entry = replace(a_route(), requires=(Requirement("web"),))
+    intent, findings = Intent(entries=(entry,), checks=(check,)), [Finding.GOOD]
+
+    async def ask(check: Check, _target: Target, _path: object) -> Answered:
+        await asyncio.sleep(0)
+        return Answered(Probed(check.type, findings[-1]), 0.001)
+
+    async def play() -> None:
+        checking = Checking(tmp_path / "checks.json", Host(Wanted(intent)), lambda _: None, lambda *_: None)
+        checking.follow(intent)
+
+        async def show(state: str) -> CheckDocument:
+            while (shown := checking.describe(str)[0])["state"] != state:
+                checking.advance()
+                await asyncio.sleep(0.001)
+            return shown
+
+        up = await show("up")
+        assert up["counts_as"] == ""
+        findings.append(Finding.NO_COMMAND)
+        failed = await show("failed")
+        assert failed["counts_as"] == "up"
+        assert float(failed["since"]) > float(up["since"])
+        assert failed["targets"][0]["seconds"] == 0.0  # nobody answered
+        await checking.stop()
+
+    monkeypatch.setattr(prober, "ask", ask)
+    monkeypatch.setattr(prober, "FIRST", 0.0)
+    asyncio.run(play())
+
+
 def test_that_a_line_was_too_lossy_is_kept_for_the_next_start(tmp_path: Path) -> None:
     file, target = tmp_path / "checks.json", Target(bytes((192, 0, 2, 1)))
     healths.save_healths(file, {"wan1": {target: Health(CheckState.DOWN, since=5.0, is_poor=True)}}, 10.0)
@@ -101,3 +137,11 @@ def test_that_a_line_was_too_lossy_is_kept_for_the_next_start(tmp_path: Path) ->
     file.write_text(file.read_text().replace('"is_poor": true', '"is_sad": true'))  # of a version before
     (kept,) = healths.load_healths(file, 10.0)["wan1"].values()
     assert (kept.verdict, kept.is_poor) == (CheckState.DOWN, False)
+
+
+def test_what_an_agent_said_is_kept_and_words_that_are_none_are_not_read(tmp_path: Path) -> None:
+    file, target = tmp_path / "checks.json", Target(bytes((10, 0, 0, 1)), 9707)
+    healths.save_healths(file, {"agent:a": {target: Health(CheckState.UP, words="up 30%")}}, 0.0)
+    assert healths.load_healths(file, 0.0)["agent:a"][target].words == "up 30%"
+    file.write_text(file.read_text().replace("up 30%", "what"))
+    assert healths.load_healths(file, 0.0) == {}

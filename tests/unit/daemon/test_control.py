@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from asyncvarlink import VarlinkClientProtocol, connect_unix_varlink
 
+from routed.daemon import control
 from routed.daemon.clients import ClientLimits, Peer
 from routed.daemon.control import (
     OUTCOMES_QUEUED,
@@ -27,12 +28,18 @@ from routed.daemon.listener import ControlError
 from routed.intent.problems import IntentError, Problem
 from routed.model.documents import (
     ApplyDocument,
+    MemberSourcesDocument,
     OutcomeDocument,
     PlanDocument,
+    ProgressDocument,
     RevisionsDocument,
     SourcesDocument,
     StatusDocument,
+    WantsDocument,
+    WhyEntryDocument,
 )
+from routed.model.graph_document import GraphDocument
+from routed.model.metrics import MetricsDocument
 
 HASTY = ClientLimits(patience=0.2)
 
@@ -47,23 +54,29 @@ class Daemon:
         self.is_left = asyncio.Event()
         self.gate = asyncio.Event()
         self.entries = 1
+        self.progress: ProgressDocument | None = None
         self.problems: tuple[Problem, ...] = ()
 
-    def status(self) -> StatusDocument:
+    def status(self, entry: str | None = None, address: bytes = b"") -> StatusDocument:
         shown: dict[str, Any] = {
             "kind": "route", "object": "10.0.0.0/8", "state": "in-sync", "reason": "", "since": "", "count": 1,
             "ip": {"dst": "10.0.0.0/8", "metrics": [{"mtu": 1400}]},
         }  # fmt: skip
-        entry: dict[str, Any] = {
+        whole: dict[str, Any] = {
             "entry": "route/a", "state": "in-sync", "reason": "", "since": "", "origin": "f:1", "enforce": "repair",
             "total": 1, "objects": [shown],
         }  # fmt: skip
+        self.told += [("address", address)] if address else []
         document: Any = {
             "schema": "routed.status/1", "version": "0", "pid": 1, "since": "", "config": "", "protocol": 114,
             "revision": 1, "files": {"state": "in force", "problems": []}, "state": "", "repairs": 0, "overruns": 0,
-            "last_resync": "", "entries": [entry] * self.entries, "leftovers": [],
+            "last_resync": "", "entries": [whole] * (1 if entry else self.entries), "leftovers": [],
         }  # fmt: skip
         return document  # type: ignore[no-any-return]
+
+    def graph(self, *, is_folded: bool) -> GraphDocument:
+        self.told.append(("graph", is_folded))
+        return {"schema": "routed.graph/1", "source": "daemon", "notes": [], "nodes": [], "edges": []}
 
     async def plan(self, assumed: Sequence[str]) -> PlanDocument:
         self.told += [("assumed", one) for one in assumed]
@@ -85,11 +98,26 @@ class Daemon:
     ) -> ApplyDocument:
         raise NotImplementedError
 
+    def find_progress(self) -> ProgressDocument | None:
+        return self.progress
+
     async def confirm(self, asker: Peer) -> None:
         raise NotImplementedError
 
     def list_revisions(self) -> RevisionsDocument:
         raise NotImplementedError
+
+    def list_members(self) -> MemberSourcesDocument:
+        raise NotImplementedError
+
+    def describe_metrics(self) -> MetricsDocument:
+        raise NotImplementedError
+
+    def list_wants(self, address: bytes) -> WantsDocument:
+        raise NotImplementedError
+
+    def explain(self, entry: str) -> WhyEntryDocument:
+        raise UnknownEntry(entry=entry)
 
     def read_revision(self, revision: int) -> SourcesDocument:
         raise NotImplementedError
@@ -104,14 +132,19 @@ class Daemon:
         self.told.append(("override", check, seconds, reason, is_up))
         assert asker.pid == os.getpid()
 
+    def drain(self, server: str, seconds: float, reason: str, asker: Peer) -> None:
+        self.told.append(("drain", server, seconds, reason))
+        assert asker.pid == os.getpid()
+
     def resume(self, entry: str | None) -> None:
         if entry == "defect":
             raise ZeroDivisionError("a defect")
         self.told.append(("resume", entry))
 
-    def subscribe(self) -> asyncio.Queue[OutcomeDocument]:
+    def subscribe(self, entry: str) -> asyncio.Queue[OutcomeDocument]:
         queue: asyncio.Queue[OutcomeDocument] = asyncio.Queue(OUTCOMES_QUEUED)
         self.queues.add(queue)
+        self.told += [("watch", entry)] if entry else []
         self.has_subscriber.set()
         return queue
 
@@ -211,7 +244,7 @@ def test_the_service_introduces_itself_and_describes_its_interface(tmp_path: Pat
         assert info["version"] == "1.2"
         reply = await client.call("org.varlink.service.GetInterfaceDescription", {"interface": "io.routed"})
         description = reply["parameters"]["description"]
-        assert "method GetStatus() -> (document: StatusDocument)" in description
+        assert "method GetStatus(entry: ?string, address: ?string) -> (document: StatusDocument)" in description
         assert "method Pause(entry: ?string, seconds: float, reason: string) -> ()" in description
         assert "ip: [string]object" in description
         assert "notices: ?[]string" in description
@@ -227,12 +260,16 @@ def test_a_varlink_client_that_is_not_ours_can_call_every_method(tmp_path: Path)
         routed = protocol.make_proxy(RoutedInterface)
         assert (await routed.GetStatus())["document"] == scene.daemon.status()
         assert (await routed.Plan())["document"]["schema"] == "routed.plan/1"
+        assert (await routed.GetGraph())["document"]["schema"] == "routed.graph/1"
+        assert (await routed.GetGraph(folded=False))["document"]["nodes"] == []
         scene.daemon.gate.set()
         assert (await routed.Reload(force=True))["document"]["revision"] == 2
         await routed.Pause(entry="route/a", seconds=60.0, reason="a test")
         await routed.Pause(entry=None, seconds=1.5, reason="")
         await routed.Resume(entry=None)
         assert scene.daemon.told == [
+            ("graph", True),
+            ("graph", False),
             ("reload", True),
             ("pause", "route/a", 60.0, "a test"),
             ("pause", None, 1.5, ""),
@@ -262,6 +299,7 @@ def test_a_wish_left_out_is_a_wish_for_everything(tmp_path: Path) -> None:
         ("io.routed.Nothing", {}, "org.varlink.service.MethodNotFound"),
         ("io.other.GetStatus", {}, "org.varlink.service.InterfaceNotFound"),
         ("io.routed.GetStatus", {"what": 1}, "org.varlink.service.InvalidParameter"),
+        ("io.routed.GetStatus", {"address": "10.0.0.0/8"}, "org.varlink.service.InvalidParameter"),
         ("io.routed.Reload", {}, "org.varlink.service.InvalidParameter"),
         ("io.routed.Reload", {"force": "yes"}, "org.varlink.service.InvalidParameter"),
         ("io.routed.Watch", {}, "org.varlink.service.ExpectedMore"),
@@ -271,6 +309,9 @@ def test_a_wish_left_out_is_a_wish_for_everything(tmp_path: Path) -> None:
         ("io.routed.Pause", {"seconds": 1, "reason": "two\nlines"}, "org.varlink.service.InvalidParameter"),
         ("io.routed.Pause", {"seconds": 1, "reason": "", "entry": "x"}, "io.routed.UnknownEntry"),
         ("io.routed.Resume", {"entry": "defect"}, "io.routed.Failed"),
+        ("io.routed.GetWants", {}, "org.varlink.service.InvalidParameter"),
+        ("io.routed.GetWants", {"address": "10.0.0.0/8"}, "org.varlink.service.InvalidParameter"),
+        ("io.routed.Explain", {"entry": "x"}, "io.routed.UnknownEntry"),
     ],
 )
 def test_a_wrong_call_is_answered_with_its_error_and_the_connection_goes_on(
@@ -564,3 +605,68 @@ def test_a_group_that_does_not_exist_is_told_in_a_sentence(tmp_path: Path) -> No
 def test_a_request_is_read_with_its_flags() -> None:
     call = parse_call(b'{"method":"io.routed.Watch","more":true}')
     assert (call.method, call.more, call.parameters) == ("io.routed.Watch", True, {})
+
+
+def test_who_asks_for_more_of_a_reload_is_told_how_far_it_is_before_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "SHORT", 0.0)
+    monkeypatch.setattr(control, "TICK", 0.01)
+
+    async def play(scene: Scene) -> None:
+        client = await scene.connect()
+        scene.daemon.progress = {"done": 1, "total": 2}
+        client.send("io.routed.Reload", {"force": False}, more=True)
+        assert await client.receive() == {"continues": True, "parameters": {"progress": {"done": 1, "total": 2}}}
+        scene.daemon.gate.set()
+        while (reply := await client.receive()).get("continues"):
+            pass
+        assert reply["parameters"]["document"]["revision"] == 2
+        client.leave()
+
+    run(tmp_path, play)
+
+
+def test_who_hangs_up_amid_a_reload_ends_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "SHORT", 0.0)
+    monkeypatch.setattr(control, "TICK", 0.01)
+
+    async def play(scene: Scene) -> None:
+        client = await scene.connect()
+        scene.daemon.progress = {"done": 1, "total": 2}
+        client.send("io.routed.Reload", {"force": False}, more=True)
+        await client.receive()
+        client.leave()
+        [work] = scene.control._works
+        crowd = scene.control.clients.pools[True]
+        async with asyncio.timeout(30):
+            while crowd.clients:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not work.done()
+        scene.daemon.gate.set()
+        assert b'"revision":2' in await work
+
+    run(tmp_path, play)
+
+
+def test_who_may_only_read_learns_nothing_by_asking_for_more_of_a_reload(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        scene.control.clients._may_change = lambda _: False
+        client = await scene.connect()
+        reply = await client.call("io.routed.Reload", {"force": False}, more=True)
+        client.leave()
+        assert reply["error"] == "io.routed.PermissionDenied"
+
+    run(tmp_path, play)
+
+
+def test_a_watch_of_one_entry_asks_the_daemon_for_no_other(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        client = await scene.connect()
+        client.send("io.routed.Watch", {"entry": "route/a"}, more=True)
+        await scene.daemon.has_subscriber.wait()
+        assert scene.daemon.told == [("watch", "route/a")]
+        client.leave()
+        await scene.daemon.is_left.wait()
+
+    run(tmp_path, play)

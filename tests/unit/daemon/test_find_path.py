@@ -10,7 +10,7 @@ import pytest
 from routed.daemon.prober import find_path
 from routed.model.checks import Check, CheckType, Target
 from routed.model.entries import Origin
-from routed.model.facts import Facts, HostAddress, Link
+from routed.model.facts import Facts, GatewayLink, HostAddress, Link
 from routed.model.names import UNIVERSE
 from routed.model.net import parse_address
 from routed.model.objects import AddressMember
@@ -19,7 +19,11 @@ from routed.probes.sockets import Path
 
 HERE, FAR, GATEWAY = (parse_address(text) for text in ("10.0.0.1", "198.51.100.9", "10.0.0.2"))
 V0, V1 = Link(1, "v0", True, True), Link(2, "v1", True, False)
-FACTS = Facts({1: V0, 2: V1}, {AddressMember(1, HERE, 24): HostAddress(1, HERE, 24, UNIVERSE)})
+FACTS = Facts(
+    {1: V0, 2: V1},
+    {AddressMember(1, HERE, 24): HostAddress(1, HERE, 24, UNIVERSE)},
+    gateways={GATEWAY: GatewayLink(1, is_onlink=True)},
+)
 CHECK = Check(name="it", origin=Origin("f", 1), type=CheckType.ICMP, targets=(Target(FAR),))
 HANDED_OVER = Path("v0", 1, HERE, gateway=GATEWAY)
 
@@ -46,7 +50,7 @@ def test_an_echo_with_a_gateway_is_handed_to_it_and_all_else_goes_by_routes(keys
         ({"dev": "v9", "via": GATEWAY}, Finding.NO_LINK, "v9"),
         ({"dev": "v1", "via": GATEWAY}, Finding.NO_CARRIER, "v1"),
         ({"via": FAR}, Finding.LOCAL, "gateway 198.51.100.9 is on no network of this host"),
-        ({"via": GATEWAY, "src": FAR}, Finding.LOCAL, "198.51.100.9 is not on this host"),
+        ({"dev": "v0", "via": GATEWAY, "src": FAR}, Finding.LOCAL, "198.51.100.9 is not on this host"),
     ],
 )
 def test_what_cannot_be_asked_says_why(keys: dict[str, Any], finding: Finding, detail: str) -> None:
@@ -56,4 +60,4 @@ def test_what_cannot_be_asked_says_why(keys: dict[str, Any], finding: Finding, d
 def test_where_the_line_has_no_address_yet_nothing_is_known() -> None:
     bare = Facts({1: V0})
     found = find_path(replace(CHECK, dev="v0", via=GATEWAY), bare)
-    assert found == Probed("icmp", Finding.LOCAL, "link v0 has no address")
+    assert found == Probed("icmp", Finding.LOCAL, "no address to ask from by link v0")

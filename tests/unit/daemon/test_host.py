@@ -284,7 +284,7 @@ def test_a_fact_that_changed_has_its_readers_looked_at_and_their_dumps_decoded_a
     host.resolve_changed(dirt)
     assert dirt.scopes.keys() == {SCOPE}
     assert (host.world.verified, host.ledger.holds.active) == ({}, {})
-    assert host.wanted.why_gone.keys() == {"route/a"}
+    assert host.wanted.gone.keys() == {"route/a"}
 
 
 def test_what_is_in_trouble_is_neither_established_nor_in_force() -> None:

@@ -1,10 +1,11 @@
-"""The lane of questions that run commands: few at once, few a second, and none is lost."""
+"""Lanes of questions: few at once, few a second, and none is lost."""
 
 from __future__ import annotations
 
-from routed.daemon.lane import AT_ONCE, PAUSE, Item, Lane
+from routed.daemon.lane import Item, Lane
 from routed.model.checks import Target
 
+AT_ONCE, PAUSE = 16, 0.05
 TARGET = Target(b"")
 
 
@@ -13,7 +14,7 @@ def an_item(number: int) -> Item:
 
 
 def test_no_more_than_twenty_begin_in_a_second_and_in_their_order() -> None:
-    lane, began = Lane(), list[str]()
+    lane, began = Lane(AT_ONCE, 1 / PAUSE), list[str]()
     for number in range(100):
         if lane.admit(an_item(number), 0.0, 0):
             began.append(f"c{number}")
@@ -31,7 +32,7 @@ def test_no_more_than_twenty_begin_in_a_second_and_in_their_order() -> None:
 
 
 def test_while_too_many_run_nobody_begins_until_one_has_ended() -> None:
-    lane = Lane()
+    lane = Lane(AT_ONCE, 1 / PAUSE)
     assert not lane.admit(an_item(1), 0.0, AT_ONCE)
     assert lane.is_waiting
     assert lane.find_due(AT_ONCE) is None
@@ -41,7 +42,7 @@ def test_while_too_many_run_nobody_begins_until_one_has_ended() -> None:
 
 
 def test_who_is_not_asked_any_more_waits_no_more() -> None:
-    lane = Lane()
+    lane = Lane(AT_ONCE, 1 / PAUSE)
     for number in range(3):
         lane.admit(an_item(number), 0.0, AT_ONCE)
     lane.keep({"c1"})

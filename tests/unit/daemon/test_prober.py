@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,11 +13,11 @@ import pytest
 from routed.core.health import Health
 from routed.core.holds import Hold, Why
 from routed.daemon import prober
-from routed.daemon.lane import AT_ONCE as LANE
-from routed.daemon.prober import AT_ONCE, Prober
-from routed.model.checks import Check, CheckState, CheckType, Ruling, Target, find_failure, key_of
-from routed.model.entries import Intent, Origin, Requirement
+from routed.daemon.prober import LANES, Prober
+from routed.model.checks import Check, CheckState, CheckType, Ruling, Target, find_failure, find_ruling, key_of
+from routed.model.entries import Intent, Origin, Requirement, ServerSpec, ServiceEntry
 from routed.model.facts import Fact, FactKey, Facts, Freshness
+from routed.model.ipvs import ServerValue
 from routed.model.reasons import Finding, Paused, Probed
 from routed.probes.ask import Answered
 from tests.property.rig import a_route
@@ -38,6 +39,7 @@ class Stage:
     """A prober, what it is told by the far end, and what it tells."""
 
     finding: Finding = Finding.GOOD
+    detail: str = ""
     now: float = 100.0
     due: float | None = None
     pause: Hold | None = None
@@ -62,7 +64,7 @@ class Stage:
         running = self.asked
         await asyncio.sleep(0)
         self.most = max(self.most, self.asked - running + 1)
-        return Answered(Probed(check.type, self.finding), 0.001)
+        return Answered(Probed(check.type, self.finding, self.detail), 0.001)
 
     def _deliver(self, told: Mapping[FactKey, Fact]) -> None:
         self.facts.update(told)
@@ -161,11 +163,9 @@ async def test_no_more_than_so_many_are_asked_at_once_and_all_of_them(stage: Sta
     asking = stage.make()
     asking.follow(files(a_check(count=200)))
     stage.now += 1.0  # all are due
-    asking.advance()
-    for _ in range(40):
-        await asyncio.sleep(0)
+    await stage.play(asking, 0.5)
     assert stage.asked == 200
-    assert stage.most <= AT_ONCE
+    assert stage.most <= LANES[False][0]
     assert len(asking.probings["web"].healths) == 200
 
 
@@ -211,7 +211,7 @@ async def test_commands_that_hang_keep_neither_others_waiting_nor_come_to_a_verd
     asking = stage.make()
     asking.follow(files(*commands, a_check()))
     await stage.play(asking, 30.0)
-    assert stage.most_hanging == LANE
+    assert stage.most_hanging == LANES[True][0]
     assert stage.find() == (True, Freshness.LIVE)
     assert asking.probings["web"].lateness < 1.0
     assert all(asking.probings[one.name].ruling is None for one in commands)
@@ -227,3 +227,80 @@ async def test_no_more_than_twenty_commands_begin_in_a_second(stage: Stage) -> N
     assert 1100 <= stage.asked <= 1200 + 1
     assert max(one.lateness for one in asking.probings.values()) > 3.0  # which is shown
     assert min(one.seconds[TARGETS[0]] for one in asking.probings.values()) > 0.0  # and all had their turn
+
+
+@pytest.mark.parametrize("finding", [Finding.NO_HELPER, Finding.LOCAL])
+@pytest.mark.parametrize("said", [True, None])
+def test_to_pause_a_check_of_which_nothing_is_known_makes_nothing_of_it_known(
+    stage: Stage, finding: Finding, said: bool | None
+) -> None:
+    async def play() -> None:
+        stage.finding = finding
+        asking = stage.make()
+        asking.follow(files(a_check()))
+        await stage.play(asking, 3.0)
+        stage.pause = Hold(Why.PAUSED, 1000.0, Paused("tests", ruling=said), 100.0)
+        asking.judge_again()
+        assert find_ruling(stage.facts.get(key_of("web"), Fact())) == asking.probings["web"].ruling
+        assert asking.probings["web"].freshness is (Freshness.LIVE if said else Freshness.LOADING)
+        stage.pause = None
+        asking.judge_again()
+        await stage.play(asking, 10.0)
+        assert stage.facts.get(key_of("web"), Fact()).state is Freshness.LOADING
+
+    asyncio.run(play())
+
+
+@playing
+async def test_a_host_that_is_short_of_something_at_times_does_not_make_a_failure_news_again(stage: Stage) -> None:
+    asking = stage.make()
+    asking.follow(files(a_check()))
+    await stage.play(asking, 6.0)
+    for _ in range(5):
+        for stage.finding in (Finding.NO_HELPER, Finding.LOCAL):
+            await stage.play(asking, 5.3)
+    assert stage.failures == [Finding.NO_HELPER]
+    assert stage.told == [True]
+    stage.finding = Finding.GOOD
+    await stage.play(asking, 5.3)
+    assert stage.told == [True, True]
+
+
+@playing
+async def test_a_host_that_is_out_of_descriptors_asks_on_when_it_has_some_again(stage: Stage) -> None:
+    finds = [OSError(errno.EMFILE, "Too many open files")] * 3
+
+    def lease_helpers() -> Any:
+        raise finds.pop() if finds else OSError(errno.ENOENT, "nothing there")
+
+    asking = stage.make()
+    asking._lease_helpers = lease_helpers
+    asking.follow(files(replace(a_check(), type=CheckType.EXEC)))
+    await stage.play(asking, 11.0)
+    assert finds == []
+    last = asking.probings["web"].find_health(TARGETS[0]).last
+    assert last == Probed(CheckType.EXEC, Finding.LOCAL, "Too many open files")
+    await stage.play(asking, 5.3)
+    last = asking.probings["web"].find_health(TARGETS[0]).last
+    assert last == Probed(CheckType.EXEC, Finding.LOCAL, "nothing there")
+    assert asking._tasks == {}
+
+
+@playing
+async def test_an_agent_is_asked_for_its_server_and_told_by_its_turns_alone(stage: Stage) -> None:
+    agent = replace(a_check("agent"), type=CheckType.AGENT, fall=3, step=10)
+    server = ServerSpec(TARGETS[0].address, 443, ServerValue(0, weight=100), agent="agent")
+    service = ServiceEntry(name="service/a", origin=Origin("f", 1), listens=(), scheduler="rr", servers=(server,))
+    asking = stage.make()
+    asking.follow(Intent(entries=(service,), checks=(agent,)))
+    counted = []
+    for words in ("75%", "70%", "20%", "60%", "drain", "maint", "5%"):
+        stage.detail = words
+        await stage.play(asking, 5.5)
+        counted.append(stage.facts[key_of("agent")].value.share)
+    assert counted == [75, 75, 20, 60, 0, 0, 5]
+    assert stage.told == [True, False, True]
+    stage.pause = Hold(Why.PAUSED, 1000.0, Paused("tests", ruling=True), 100.0)
+    asking.judge_again()
+    ruling = stage.facts[key_of("agent")].value
+    assert (ruling.is_up, ruling.share) == (True, None), "the written weight"

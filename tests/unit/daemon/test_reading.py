@@ -137,6 +137,33 @@ def test_a_file_that_never_answers_is_given_up_and_named(config: Path) -> None:
     assert stumble(config, hang, 3.0) == f"{drop_in}: reading it took longer than 3 s, and was given up"
 
 
+def test_who_works_for_long_is_waited_for_and_who_sleeps_is_not(config: Path) -> None:
+    wait = "end = time.process_time() + 3\n    while 'toml' in str(path) and time.process_time() < end: pass"
+    work = f"{wait}\n    return b'version = 1' if 'toml' in str(path) else b''"
+    with Reader(start_stumbling(work), deadline=1.0) as reader:
+        reader.ask_for_files(ReadFiles(str(config)))
+        assert reader.take_answer().intent is not None
+
+
+def test_who_works_without_end_is_given_up(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("routed.daemon.reading.MOST_WORK", 2.0)
+    with Reader(start_stumbling("while True: pass"), deadline=1.0) as reader:
+        reader.ask_for_files(ReadFiles(str(config)))
+        assert reader.take_answer().is_too_slow
+
+
+@pytest.mark.parametrize(
+    ("what", "is_too_slow"),
+    [("time.sleep(1000)", True), ("os.kill(os.getpid(), 14)", True), ("os._exit(3)", False)],
+)
+def test_only_what_was_given_up_for_its_time_may_be_read_another_time(
+    config: Path, what: str, is_too_slow: bool
+) -> None:
+    with Reader(start_stumbling(f"{what}; return b''"), deadline=2.0) as reader:
+        reader.ask_for_start(str(config))
+        assert reader.take_answer().is_too_slow is is_too_slow
+
+
 @pytest.mark.parametrize(("seconds", "more"), [(0.0, 0), (1.0, POLITENESS)])
 def test_a_reading_that_takes_long_lets_others_go_first_and_a_short_one_does_not(
     config: Path, seconds: float, more: int

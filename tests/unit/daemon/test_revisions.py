@@ -223,6 +223,14 @@ def test_a_trial_is_not_confirmed_until_it_was_marked_so(revisions: Revisions) -
     assert revisions.read(1) == Revision(1, (MAIN,), "a", is_verified=False, is_confirmed=True)
 
 
+def test_files_that_were_tried_and_are_kept_without_a_trial_later_are_confirmed(revisions: Revisions) -> None:
+    revisions.save((MAIN,), "a", is_trial=True)
+    assert revisions.save((MAIN,), "a") == 1
+    found = revisions.read(1)
+    assert found
+    assert found.is_confirmed
+
+
 def test_a_revision_that_is_gone_cannot_be_marked(revisions: Revisions) -> None:
     with pytest.raises(StateError, match=r"cannot mark revision .*/7 verified: No such file"):
         revisions.mark_verified(7)

@@ -65,7 +65,7 @@ class Work:
         self.schedule.note_pass(dirt, self.now, self.now)
         yield Report(dirt, self.now)
 
-    def propose(self, intent: Intent, _assumed: object) -> Generator[None, None, Proposal]:
+    def propose(self, intent: Intent, _assumed: object, _told: object) -> Generator[None, None, Proposal]:
         self.proposals.append(intent)
         try:
             yield from (None, None)

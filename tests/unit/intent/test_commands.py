@@ -77,7 +77,7 @@ def test_what_others_may_write_is_an_error_when_the_files_are_read_and_none_of_a
         program.chmod(0o775)
         problem = find_problem(folder, text)
         assert problem.message == f"`{key}`: somebody else than root may write {program}"
-        assert problem.hint == f"chown root {program}; chmod go-w {program}"
+        assert problem.hint == f"chown -h root {program}; chmod go-w {program}"
         assert load_kept(loaded.intent.sources).intent.checks == loaded.intent.checks
         program.chmod(0o755)
         (folder / "more").mkdir()
@@ -91,3 +91,14 @@ def test_a_command_that_is_not_there_yet_is_worth_a_word() -> None:
         loaded = load_file(folder, a_check(f'command = ["{folder}/check"]'))
         (notice,) = loaded.notices
         assert notice.message == f"{folder}/check does not exist, so check/it cannot be made"
+
+
+def test_a_file_of_issuers_that_is_not_there_yet_or_not_for_the_unit_is_worth_a_word(tmp_path: Path) -> None:
+    with a_folder() as folder:
+        for ca, words in (
+            (folder / "ca.pem", f"{folder}/ca.pem does not exist, so check/it cannot be made"),
+            (tmp_path, f"routed.service does not see {tmp_path} (PrivateTmp=, ProtectHome=): check/it fails there"),
+        ):
+            text = a_check(f'target = "192.0.2.1:443"\nca = "{ca}"\nhost = "a.example"').replace('"exec"', '"https"')
+            (notice,) = load_file(folder, text).notices
+            assert notice.message == words

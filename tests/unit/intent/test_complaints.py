@@ -17,9 +17,9 @@ from routed.intent.problems import IntentError
 from tests.unit.intent.intent_help import HEAD, complaint, drop_in, problems, read, source
 
 GOLDEN = """\
-/etc/routed.toml:3:1: `to`: "10.30.0.1/16" has host bits set: write 10.30.0.0/16
+/etc/routed.toml:3:6: `to`: "10.30.0.1/16" has host bits set: write 10.30.0.0/16
     to = "10.30.0.1/16"
-    ^
+         ^
 /etc/routed.toml:4:1: unknown key `gateway`
     gateway = "10.20.0.1"
     ^

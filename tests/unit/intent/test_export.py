@@ -249,3 +249,11 @@ def test_the_words_are_those_of_ip() -> None:
     expected = 'version = 1\n\n[[route]]\nto = "default"\nvia = "192.0.2.1"\ndev = "eth0"\nmetric = 50\n'
     assert export([(Kind.ROUTE, default)], FACTS, TABLES).text == expected
     assert getattr(loaded(expected).entries[0], "hops") == (HopSpec(hop[0].gateway, "eth0"),)  # noqa: B009
+
+
+@pytest.mark.parametrize("name", ["ens*", "eth?", "@lan"])
+def test_an_interface_whose_name_the_file_takes_for_something_else_is_told(name: str) -> None:
+    facts = Facts(links={2: Link(2, name, is_up=True, has_carrier=True)})
+    text, (told,) = export([route(3)], facts, TABLES)
+    assert text == "version = 1\n"
+    assert f'the name of an interface, "{name}", which the file takes for something else' in told

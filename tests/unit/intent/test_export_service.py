@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.core.entries import resolve
 from routed.intent.export import export
+from routed.kernel.ipvs.codec import normalise_service
+from routed.kernel.ipvs.refusals import find_server_fault, find_service_fault
 from routed.model import ipvs
 from routed.model.facts import Facts
-from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, ServiceValue
+from routed.model.ipvs import (
+    ServerMember,
+    ServerSlot,
+    ServerValue,
+    ServiceMember,
+    ServiceSlot,
+    ServiceValue,
+    TimeoutMember,
+    TimeoutSlot,
+    TimeoutValue,
+)
 from routed.model.net import ADDRESS_LENGTH, FAMILIES, IPV4
 from routed.model.objects import Kind, Standing
 from tests.unit.intent.intent_help import HEAD, read
@@ -18,6 +32,11 @@ from tests.unit.intent.intent_help import HEAD, read
 OURS = 114
 PORTS = st.integers(1, 65535)
 VIP = ServiceMember(ipvs.TCP, bytes((10, 0, 0, 1)), 443)
+
+
+def addresses(width: int) -> st.SearchStrategy[bytes]:
+    """Packed, of hosts."""
+    return st.binary(min_size=width - 1, max_size=width - 1).map(lambda rest: b"\x0a" + rest)
 
 
 @st.composite
@@ -30,7 +49,7 @@ def servers(draw: st.DrawFn, slot: ServerSlot) -> list[Standing]:
         )
     )
     found = []
-    for address in draw(st.sets(st.binary(min_size=width, max_size=width), max_size=3)):
+    for address in draw(st.sets(addresses(width), max_size=3)):
         forward = draw(st.sampled_from(list(ipvs.FORWARDS)))
         port = draw(PORTS) if forward == ipvs.MASQ and slot.service.address else slot.service.port
         upper = draw(st.integers(0, 100))
@@ -47,9 +66,7 @@ def services(draw: st.DrawFn) -> tuple[Standing, list[Standing]]:
     family = draw(st.sampled_from(FAMILIES))
     width = ADDRESS_LENGTH[family]
     if draw(st.booleans()):
-        member = ServiceMember(
-            draw(st.sampled_from(list(ipvs.IPPROTOS))), draw(st.binary(min_size=width, max_size=width)), draw(PORTS)
-        )
+        member = ServiceMember(draw(st.sampled_from(list(ipvs.IPPROTOS))), draw(addresses(width)), draw(PORTS))
     else:
         member = ServiceMember(fwmark=draw(st.integers(1, 0xFFFFFFFF)))
     scheduler = draw(st.sampled_from(["rr", "wrr", "sh", "mh"]))
@@ -64,17 +81,75 @@ def services(draw: st.DrawFn) -> tuple[Standing, list[Standing]]:
     return Standing(ServiceSlot(family), member, value), draw(servers(ServerSlot(family, member)))
 
 
-@given(services())
-def test_what_is_written_of_a_service_comes_to_the_same(drawn: tuple[Standing, list[Standing]]) -> None:
-    service, its = drawn
-    exported = export([(Kind.SERVICE, service), *((Kind.SERVER, one) for one in its)], Facts(), {})
-    assert exported.left_out == ()
-    (entry,) = read(exported.text.removeprefix(HEAD)).entries
+@st.composite
+def anything(draw: st.DrawFn) -> tuple[Standing, list[Standing]]:
+    """A service and its servers as the kernel may hold them, whether or not that means anything."""
+    family = draw(st.sampled_from(FAMILIES))
+    address = st.binary(min_size=ADDRESS_LENGTH[family], max_size=ADDRESS_LENGTH[family])
+    port = st.sampled_from([0, 80, 443])
+    member = draw(
+        st.one_of(
+            st.builds(ServiceMember, st.sampled_from([1, *ipvs.IPPROTOS]), address, port),
+            st.integers(1, 0xFFFFFFFF).map(lambda mark: ServiceMember(fwmark=mark)),
+        )
+    )
+    value = ServiceValue(
+        OURS,
+        draw(st.sampled_from(["rr", "wlc", "dh", "sh", "mh", "none", "of-somebody"])),
+        draw(st.integers(0, 0x3F)) & ipvs.KNOWN_FLAGS,
+        draw(st.sampled_from([0, 1, 300, ipvs.LONGEST, ipvs.LONGEST + 1])),
+        draw(st.sampled_from([-1, 0, 1, 24, 32, 64, 128])),
+        draw(st.sampled_from(["", "", "sip", "other"])),
+    )
+    numbers = st.sampled_from([0, 1, 2, 0x7FFFFFFF])
+    servers = st.builds(
+        lambda value, form: value._replace(**form) if value.forward == ipvs.TUNNEL else value,
+        st.builds(ServerValue, st.just(OURS), st.integers(0, 4), numbers, numbers, numbers),
+        st.sampled_from(
+            [
+                {"tunnel": type_, "tunnel_port": port, "tunnel_flags": flags}
+                for type_ in (*ipvs.TUNNELS, 3)
+                for port in (0, 6080)
+                for flags in range(4)
+            ]
+        ),
+    )
+    theirs = st.one_of(address, st.binary(min_size=4, max_size=4), st.just(bytes(4)))
+    its = draw(st.dictionaries(st.builds(ServerMember, theirs, port), servers, max_size=2))
+    slot = ServerSlot(family, member)
+    value = normalise_service(family, value)
+    return Standing(ServiceSlot(family), member, value), [Standing(slot, one, its[one]) for one in its]
+
+
+def check_that_it_comes_back(service: Any, its: list[Standing], text: str) -> None:
+    (entry,) = read(text.removeprefix(HEAD)).entries
     sets = resolve(entry, Facts(), OURS).sets
     objects = {(one.kind, one.slot, member): one.value for one in sets for member in one.members}
     assert objects == {(Kind.SERVICE, *service[:2]): service.value} | {
         (Kind.SERVER, *one[:2]): one.value for one in its
     }
+    assert not find_service_fault(*service)  # the file takes nothing that is refused later
+    assert not any(find_server_fault(service.value, one.value) for one in its)
+
+
+@given(services())
+def test_what_is_written_of_a_service_comes_to_the_same(drawn: tuple[Standing, list[Standing]]) -> None:
+    service, its = drawn
+    exported = export([(Kind.SERVICE, service), *((Kind.SERVER, one) for one in its)], Facts(), {})
+    assert exported.left_out == ()
+    check_that_it_comes_back(service, its, exported.text)
+
+
+@given(anything())
+def test_what_the_kernel_takes_and_the_file_does_not_is_told_and_all_else_comes_to_the_same(
+    drawn: tuple[Standing, list[Standing]],
+) -> None:
+    service, its = drawn
+    exported = export([(Kind.SERVICE, service), *((Kind.SERVER, one) for one in its)], Facts(), {})
+    if exported.left_out:
+        assert exported.text == HEAD
+    else:
+        check_that_it_comes_back(service, its, exported.text)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +174,31 @@ def test_what_the_file_has_no_word_for_is_told(value: ServiceValue, servers: tup
     assert text == HEAD
     assert told.startswith("service TCP 10.0.0.1:443: ")
     assert why in told
+
+
+def test_timeouts_that_are_not_the_kernels_own_are_written_in_one_table() -> None:
+    values = {"tcp": 7200, "tcp_fin": 120, "udp": 30}
+    standing = [
+        (Kind.TIMEOUT, Standing(TimeoutSlot(), TimeoutMember(word), TimeoutValue(0, seconds)))
+        for word, seconds in values.items()
+    ]
+    exported = export(standing, Facts(), {})
+    assert exported.text == 'version = 1\n\n[ipvs]\ntimeouts = { tcp = "7200s", udp = "30s" }\n'
+    (entry,) = read(exported.text.removeprefix(HEAD)).entries
+    made = [(one.kind, *one.members, one.value) for one in resolve(entry, Facts(), OURS).sets]
+    assert made == [
+        (Kind.TIMEOUT, TimeoutMember("tcp"), TimeoutValue(OURS, 7200)),
+        (Kind.TIMEOUT, TimeoutMember("udp"), TimeoutValue(OURS, 30)),
+    ]
+
+
+def test_the_kernels_own_timeouts_are_not_written_and_one_that_the_file_does_not_take_is_told() -> None:
+    kernels = [
+        (Kind.TIMEOUT, Standing(TimeoutSlot(), TimeoutMember(word), TimeoutValue(0, seconds)))
+        for word, seconds in ipvs.TIMEOUTS.items()
+    ]
+    assert export(kernels, Facts(), {}).text == "version = 1\n"
+    long = Standing(TimeoutSlot(), TimeoutMember("tcp"), TimeoutValue(0, 8_000_000))
+    exported = export([(Kind.TIMEOUT, long)], Facts(), {})
+    assert exported.text == "version = 1\n"
+    assert exported.left_out == ("timeout tcp: the file does not take 8000000s",)

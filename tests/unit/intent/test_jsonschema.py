@@ -47,6 +47,36 @@ preferred_lft = 0
 name = "ingress"
 address = "192.0.2.80"
 dev = "lo"
+[[source]]
+name = "fleet"
+type = "file"
+path = "fleet.json"
+prefixes_within = ["10.244.0.0/16"]
+addresses_within = ["10.20.0.0/21"]
+gone_after = "30s"
+max_loss = "off"
+on_stale = "24h"
+[[route]]
+name = "pods"
+for_each = "@fleet"
+where = { on_link = true, labels = { zone = "a" } }
+to = "{prefixes}"
+via = "{address}"
+[[rule]]
+name = "from-pods"
+for_each = "@fleet"
+priority = 50
+from = "{labels.pod-net}"
+table = "storage"
+[[service]]
+name = "web"
+listen = "10.20.0.80:443"
+[service.servers]
+for_each = "@fleet"
+where = { ready = true }
+address = "{address}:8443"
+weight = "{weight}"
+check = { type = "tcp" }
 """
 
 WRONG = [
@@ -57,6 +87,10 @@ WRONG = [
     ("table = 120", "lookup = 120", "lookup"),
     ("preferred_lft = 0", "preferred_lft = 60", "preferred_lft"),
     ("version = 1", "version = 2", "version"),
+    ('via = "{address}"', 'via = "{gateway}"', "{gateway}"),
+    ("on_link = true", 'on_link = "yes"', "on_link"),
+    ("ready = true", 'ready = "yes"', "ready"),
+    ('max_loss = "off"', 'max_loss = "none"', "max_loss"),
 ]  # fmt: skip
 
 

@@ -115,3 +115,35 @@ LOOPS = {
 def test_what_would_be_down_for_ever_is_an_error(toml: str) -> None:
     (message,) = told(toml)
     assert LEADS in message
+
+
+def a_service(servers: str, keys: str = "", check: str = 'check = { type = "tcp" }') -> str:
+    return f'[[service]]\nname = "api"\nlisten = "10.0.0.1:443"\nservers = [{servers}]\n{check}\n{keys}\n'
+
+
+SERVICE_LOOPS = {
+    "all servers stand behind the route that requires them": a_service('"10.1.0.11", "10.1.0.12"')
+    + a_route("10.1.0.0/16", "@service/api"),
+    "too few stand elsewhere": a_service('"10.1.0.11", "10.1.0.12", "10.2.0.13"', "min_healthy = 2")
+    + a_route("10.1.0.0/16", "@service/api"),
+    "what the service requires itself goes by that route": a_check("a", "10.1.0.9")
+    + a_service('"10.2.0.11"', 'requires = "@a"')
+    + a_route("10.1.0.0/16", "@service/api"),
+}
+
+
+@pytest.mark.parametrize("toml", SERVICE_LOOPS.values(), ids=SERVICE_LOOPS)
+def test_a_circle_by_way_of_a_service_is_one_error(toml: str) -> None:
+    (message,) = told(toml)
+    assert "which requires service/api and with it check/" in message
+    assert LEADS in message
+
+
+def test_a_route_that_requires_a_service_of_which_enough_stands_elsewhere_is_no_error() -> None:
+    assert told(a_service('"10.1.0.11", "10.2.0.12"') + a_route("10.1.0.0/16", "@service/api")) == []
+
+
+def test_a_service_whose_servers_have_no_check_is_told_in_a_sentence_alone() -> None:
+    servers = a_service('"10.2.0.11"', check="")
+    (message,) = told(a_check("a", "10.1.0.9") + servers + a_route("10.1.0.0/16", "@service/api"))
+    assert "servers without a check" in message

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from routed.daemon.files import find_changed_files
+from routed.intent.load import load
+from routed.intent.problems import IntentError
 from routed.model import ipvs
 from routed.model.checks import Target
-from routed.model.entries import Listen, Requirement, ServiceEntry
+from routed.model.entries import IpvsSettings, Listen, Requirement, ServiceEntry, Source, TimeoutsEntry
 from routed.model.ipvs import ServerValue
 from routed.model.net import IPV4, IPV6, parse_address
-from tests.unit.intent.intent_help import complaint, entry, read
+from tests.unit.intent.intent_help import HEAD, complaint, drop_in, entry, problems, read, source
 
 ROUTE = '[[route]]\nto = "10.30.0.0/16"\ntype = "blackhole"\nrequires = "@service/api"\nwhen_all_down = "withdraw"\n'
 SERVERS = 'servers = ["10.0.0.11:443"]'
@@ -99,8 +104,28 @@ def test_a_server_may_require_checks() -> None:
         (f'listen = "10.0.0.1:443"\npersistence_prefix = 24\n{SERVERS}', "goes with `persistence`"),
         (f'listen = "10.0.0.1:443"\npersistence = "1h"\npersistence_prefix = 33\n{SERVERS}', "32 or less"),
         (f'listen = "10.0.0.1:443"\npersistence = "1h"\npersistence_engine = "sip"\n{SERVERS}', "of UDP"),
-        (f'listen = "10.0.0.1:443"\ntunnel = {{ type = "gue" }}\n{SERVERS}', "gue needs `port`"),
-        (f'listen = "10.0.0.1:443"\ntunnel = {{ type = "gre", port = 6080 }}\n{SERVERS}', "has neither"),
+        (f'listen = "10.0.0.1:443"\nforward = "tunnel"\ntunnel = {{ type = "gue" }}\n{SERVERS}', "gue needs `port`"),
+        (
+            f'listen = "10.0.0.1:443"\nforward = "tunnel"\ntunnel = {{ type = "gre", port = 6080 }}\n{SERVERS}',
+            "has neither",
+        ),
+        (f'listen = "10.0.0.1:443"\ntunnel = {{ type = "gre" }}\n{SERVERS}', "no packet goes through one"),
+        (f'listen = "@local"\npersistence = "1h"\n{SERVERS}', 'write "@local:443"'),
+        (f'listen = "0.0.0.0:443"\n{SERVERS}', 'write "@local:443" for all'),
+        (f'listen = "224.0.0.1:443"\n{SERVERS}', "224.0.0.1 is not the address of a host"),
+        ('listen = "10.0.0.1:443"\nservers = ["255.255.255.255"]', "255.255.255.255 is not the address of a host"),
+        ('listen = "10.0.0.1:443"\nservers = ["10.0.0.11", "10.0.0.11:443"]', "that of the service"),
+        (f'listen = "10.0.0.1:443"\nsorry = "10.0.0.11"\n{SERVERS}', "one of the servers"),
+        (f'listen = "10.0.0.1:443"\nsorry = "224.0.0.1"\n{SERVERS}', "not the address of a host"),
+        (f'listen = "10.0.0.1:443"\nforward = "direct"\nsorry = "10.0.0.99:80"\n{SERVERS}', "leave its port out"),
+        (f'listen = "10.0.0.1:443"\nsorry = "2001:db8::99"\n{SERVERS}', "this server is ipv6"),
+        (f'listen = "10.0.0.1:443"\npersistence = "1500ms"\n{SERVERS}', "whole seconds"),
+        (f'listen = "@local:443"\npersistence = "1h"\npersistence_prefix = 64\n{SERVERS}', "32 or less"),
+        (
+            'listen = "10.0.0.1:443/udp"\nflags = ["one-packet"]\nforward = "direct"\nsorry = "10.0.0.99"\n\
+servers = [{ address = "10.0.0.11", forward = "masq" }]',
+            "one-packet",
+        ),
         (f'listen = "10.0.0.1:443"\n{SIX}', "this server is ipv6"),
         ('listen = "10.0.0.1:443"\nforward = "direct"\nservers = ["10.0.0.11:8443"]', "leave its port out"),
         (
@@ -118,6 +143,19 @@ def test_a_server_may_require_checks() -> None:
 )
 def test_what_would_do_nothing_or_something_else_is_refused(text: str, message: str) -> None:
     assert message in complaint(f"[[service]]\n{text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'fwmark = 7\nforward = "direct"\nflags = ["one-packet"]',
+        'listen = "10.0.0.1:5060/udp"\nflags = ["one-packet"]\npersistence = "1h"\npersistence_engine = "sip"',
+        'fwmark = 7\npersistence = "1h"\npersistence_engine = "sip"',
+        'listen = ["10.0.0.1:443", "10.0.0.2:80"]\nsorry = "10.0.0.11:8080"',
+    ],
+)
+def test_what_the_kernel_means_is_not_refused(text: str) -> None:
+    assert service(f'{text}\nservers = ["10.0.0.11"]').servers
 
 
 def test_two_services_with_one_key_are_a_contradiction() -> None:
@@ -208,6 +246,26 @@ def test_what_requires_a_service_requires_enough_of_its_servers() -> None:
     assert requirement.checks == tuple(f"api[10.0.0.{n}:443]" for n in (11, 12, 13))
 
 
+def test_what_requires_a_service_requires_what_that_requires_itself_and_counts_no_server_of_weight_0() -> None:
+    text = """
+        [[check]]
+        name = "wan"
+        type = "icmp"
+        target = "192.0.2.1"
+        [[service]]
+        name = "api"
+        listen = "10.0.0.1:443"
+        servers = ["10.0.0.11", { address = "10.0.0.12", weight = 0 }]
+        check = { type = "tcp" }
+        requires = "@wan"
+        min_healthy = 2
+    """
+    route = next(one for one in read(text + ROUTE).entries if one.name.startswith("route/"))
+    (requirement,) = route.requires
+    assert requirement.checks == ("wan", "api[10.0.0.11:443]")
+    assert requirement.need == 1  # with more than there are it would never be up
+
+
 CHECKED = '[[service]]\nname = "api"\nlisten = "10.0.0.1:443"\nservers = ["10.0.0.11"]\ncheck = { type = "tcp" }\n'
 
 
@@ -216,6 +274,7 @@ CHECKED = '[[service]]\nname = "api"\nlisten = "10.0.0.1:443"\nservers = ["10.0.
     [
         (CHECKED + ROUTE.replace("api", "other"), "no [[service]] is named other"),
         (CHECKED.replace('check = { type = "tcp" }', "") + ROUTE, "servers without a check"),
+        (CHECKED.replace('"10.0.0.11"', '{ address = "10.0.0.11", weight = 0 }') + ROUTE, "no servers that take"),
         (CHECKED + 'requires = "@service/api"', "cannot require itself"),
         (
             CHECKED
@@ -232,3 +291,144 @@ CHECKED = '[[service]]\nname = "api"\nlisten = "10.0.0.1:443"\nservers = ["10.0.
 )
 def test_what_cannot_be_required_of_a_service_is_said(text: str, message: str) -> None:
     assert message in complaint(text)
+
+
+VIP = '[[vip]]\nname = "v"\naddress = "10.0.0.1"\n'
+BEHIND = '[[service]]\nname = "api"\nlisten = "10.0.0.1:443"\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'node = "10.20.0.11"\n' + BEHIND + 'servers = ["10.20.0.12", "10.20.0.11"]',
+        'node = "10.20.0.11"\n' + BEHIND + 'forward = "direct"\nservers = ["10.20.0.11"]',
+        'node = "@lan"\n' + BEHIND + 'servers = ["127.0.0.1"]',
+        'node = "@lan"\n' + BEHIND + 'servers = ["10.20.0.12"]\nsorry = "127.0.0.1:80"',
+        'node = "@lan"\n' + BEHIND + 'servers = ["10.9.0.1"]\n[[address]]\naddress = "10.9.0.1/24"\ndev = "eth0"',
+    ],
+)
+def test_a_server_on_this_very_host_behind_a_vip_that_is_routed_only_would_lose_packets(text: str) -> None:
+    lan = '[[interface]]\nname = "lan"\nmatch = [{ name = "eth1" }]\n'
+    assert "write `local = true` there" in complaint(lan + VIP + text)
+    assert not complaint(lan + VIP + "local = true\n" + text)
+
+
+def test_a_server_elsewhere_behind_a_routed_vip_is_what_it_is_for() -> None:
+    assert not complaint(VIP + 'node = "10.20.0.11"\n' + BEHIND + 'servers = ["10.20.0.12"]')
+    assert not complaint(
+        VIP + 'node = "10.20.0.11"\n' + BEHIND.replace("10.0.0.1", "10.0.0.2") + 'servers = ["10.20.0.11"]'
+    )
+
+
+LISTED = '[[service]]\nname = "api"\nlisten = "10.0.0.1:443"\nservers_file = "servers.txt"\n'
+
+
+def servers_file(text: str) -> Source:
+    return source(text, "/etc/servers.txt", "servers")
+
+
+def test_servers_may_stand_in_a_file_one_a_line() -> None:
+    text = "# masters\n10.0.0.11\r\n 10.0.0.12:8443 weight 3 ; new\n\n10.0.0.13 weight 0\n10.0.0.11\n"
+    found = entry(LISTED + 'check = { type = "tcp" }', servers_file(text))
+    assert isinstance(found, ServiceEntry)
+    assert [(one.address[-1], one.port, one.value.weight) for one in found.servers] == [
+        (11, 0, 1),
+        (12, 8443, 3),
+        (13, 0, 0),
+    ]
+    assert [one.requires[0].check for one in found.servers] == [
+        "api[10.0.0.11:443]",
+        "api[10.0.0.12:8443]",
+        "api[10.0.0.13:443]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message"),
+    [
+        ("10.0.0.11\n  server\n", 2, 3, '"server"'),
+        ("10.0.0.11 3\n", 1, 1, "weight 3"),
+        ("10.0.0.11 weight 2147483648\n", 1, 1, "from 0 to 2147483647"),
+        ("10.0.0.11:70000\n", 1, 1, "from 1 to 65535"),
+        ("# none yet\n", 0, 0, "the file has no server"),
+        ("", 0, 0, "the file has no server"),
+    ],
+)
+def test_a_line_that_is_no_server_and_a_file_without_any_are_told_with_their_place(
+    text: str, line: int, column: int, message: str
+) -> None:
+    (problem,) = problems(LISTED, servers_file(text))
+    assert (problem.file, problem.line, problem.column) == ("/etc/servers.txt", line, column)
+    assert message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("10.0.0.11\n2001:db8::11\n", "line 2: this server is ipv6"),
+        ("10.0.0.11\n\n10.0.0.11:443\n", "line 3: `servers` names one twice"),
+        ("10.0.0.11\n10.0.0.11 weight 2\n", "line 2: `servers` names one twice"),
+    ],
+)
+def test_a_server_of_a_file_that_does_not_suit_the_service_is_told_with_its_line(text: str, message: str) -> None:
+    assert message in complaint(LISTED, servers_file(text))
+
+
+def test_servers_stand_in_one_place_and_their_file_is_among_the_files() -> None:
+    assert "exclude each other" in complaint(LISTED + SERVERS, servers_file("10.0.0.11"))
+    assert "/etc/servers.txt is not among the files" in complaint(LISTED)
+
+
+def test_a_file_of_servers_that_is_no_more_there_is_told_at_the_key_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "routed.toml").write_text(HEAD + LISTED)
+    with pytest.raises(IntentError, match=r"`servers_file`: .*servers.txt: no such file"):
+        load(tmp_path / "routed.toml", root=tmp_path)
+    (tmp_path / "servers.txt").write_text("10.0.0.11\n")
+    intent = load(tmp_path / "routed.toml", root=tmp_path).intent
+    assert [(one.role, Path(one.path).name) for one in intent.sources] == [
+        ("main", "routed.toml"),
+        ("servers", "servers.txt"),
+    ]
+    (tmp_path / "servers.txt").write_text("10.0.0.12\n")
+    changed = load(tmp_path / "routed.toml", root=tmp_path).intent
+    assert find_changed_files(intent, changed) == ([str(tmp_path / "servers.txt")], True)  # so it applies at once
+
+
+def test_the_settings_of_ipvs_stand_in_a_table_of_their_own_and_a_later_file_takes_key_by_key() -> None:
+    text = '[ipvs]\npoll = "2s"\nsysctl = { conntrack = true, arp_ignore = false }'
+    found = read(text, drop_in('[ipvs]\npoll = "1s"')).settings
+    assert found.ipvs == IpvsSettings(1.0, (("arp_ignore", False), ("conntrack", True)))
+    assert found.polls == {"ipvs": 1.0}
+    assert read("").settings.ipvs == IpvsSettings()
+    for poll in ("1ms", "2h"):
+        assert "at least 100ms and at most 1h" in complaint(f'[ipvs]\npoll = "{poll}"')
+    assert "did you mean `poll`" in complaint('[ipvs]\npol = "2s"')
+    assert "with two brackets" not in complaint('[[ipvs]]\npoll = "2s"')
+
+
+def test_timeouts_are_an_entry_of_which_the_last_file_says_all() -> None:
+    text = '[ipvs]\npoll = "2s"\ntimeouts = { tcp = "2h", udp = "30s" }'
+    (found,) = read(text).entries
+    assert found == TimeoutsEntry(name="ipvs/timeouts", origin=found.origin, timeouts=(("tcp", 7200), ("udp", 30)))
+    assert found.origin.line == 4
+    assert read(text).settings.ipvs == IpvsSettings(2.0)
+    (later,) = read(text, drop_in('[ipvs]\ntimeouts = { tcp_fin = "1m" }')).entries
+    assert isinstance(later, TimeoutsEntry)
+    assert later.timeouts == (("tcp_fin", 60),)
+    assert read(text, drop_in("[ipvs]\ntimeouts = {}")).entries == ()
+    assert read(text, drop_in('[ipvs]\npoll = "1s"')).entries == (found,)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('tcp = "0s"', "must be longer than nothing"),
+        ('tcp = "500ms"', "must be from 1s to 24d: the kernel counts whole seconds"),
+        ('tcp = "1.5s"', "must be from 1s to 24d: the kernel counts whole seconds"),
+        ('tcp = "25d"', "must be from 1s to 24d: the kernel counts whole seconds"),
+        ("tcp = 900", "a duration needs its unit"),
+        ('tcpfin = "60s"', "did you mean `tcp_fin`"),
+    ],
+)
+def test_a_timeout_that_the_kernel_would_not_keep_is_refused(text: str, message: str) -> None:
+    assert message in complaint(f"[ipvs]\ntimeouts = {{ {text} }}")

@@ -1,13 +1,16 @@
-"""Answers every connection with a name: serve.py NAME ADDRESS PORT, over HTTP."""
+"""Answers every connection with a name, over HTTP, or HTTPS: serve.py NAME ADDRESS PORT [KEY-AND-CERTIFICATE]."""
 
+import ssl
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-NAME, ADDRESS, PORT = sys.argv[1:]
+NAME, ADDRESS, PORT, *PEM = sys.argv[1:]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Says who it is."""
+    """Says who it is, and lets the client ask again over the same connection."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         """Answer."""
@@ -21,4 +24,16 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-ThreadingHTTPServer((ADDRESS, int(PORT)), Handler).serve_forever()
+class Server(ThreadingHTTPServer):
+    """Says nothing of those who hang up."""
+
+    def handle_error(self, *_: object) -> None:
+        """Nothing."""
+
+
+server = Server((ADDRESS, int(PORT)), Handler)
+if PEM:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(PEM[0])
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()

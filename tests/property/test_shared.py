@@ -1,0 +1,43 @@
+"""A shared mapping is what a dictionary would be after the same changes, and tells what two of them differ in."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routed.model.shared import Shared
+
+KEYS = st.integers(0, 300)
+CHANGES = st.lists(st.tuples(st.dictionaries(KEYS, st.integers(1, 3), max_size=120), st.sets(KEYS, max_size=60)))
+Change = tuple[dict[int, int], set[int]]
+
+
+@given(st.dictionaries(KEYS, st.integers(1, 3)), CHANGES)
+def test_it_is_what_a_dictionary_would_be(begin: dict[int, int], changes: list[Change]) -> None:
+    plain, shared = dict(begin), Shared(begin)
+    for changed, gone in changes:
+        before, former = dict(plain), shared
+        for key in gone:
+            plain.pop(key, None)
+        plain |= changed
+        shared = shared.put(changed, gone)
+        assert (dict(shared.items()), len(shared), set(shared)) == (plain, len(plain), set(plain))
+        assert dict(former.items()) == before  # nobody sees another's change
+        assert shared == Shared(plain)
+        assert (shared == former) is (plain == before)
+        assert all(shared.get(key) == plain.get(key) and (key in shared) is (key in plain) for key in range(301))
+        told = {one.key: (one.before, one.after) for one in shared.find_differing(former)}
+        assert told == {
+            key: (before.get(key), plain.get(key))
+            for key in before.keys() | plain.keys()
+            if before.get(key) != plain.get(key)
+        }
+
+
+def test_what_did_not_change_is_shared() -> None:
+    before = Shared({number: [number] for number in range(5000)})
+    after = before.put({7: [0]}, [8])
+    assert sorted(one.key for one in after.find_differing(before)) == [7, 8]
+    assert sum(a is not b for a, b in zip(before._shards, after._shards, strict=True)) <= 2
+    assert before.put({}) is before
+    assert before.put({}, [9999]) is before
