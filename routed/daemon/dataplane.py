@@ -109,20 +109,27 @@ def find_dataplanes(kernel: Dataplane, state_dir: Path | None = None, *, may_wri
     return Dataplanes(kernel, ipvs, flows=Flows() if may_write else None)
 
 
-class ReadOnly:
-    """Answers ``Dataplane`` by another one that is in use meanwhile."""
+class Beside:
+    """What a dataplane knows of its objects, by one that is in use meanwhile."""
 
     def __init__(self, dataplane: Dataplane) -> None:
         self.name = dataplane.name
-        self.kinds = dataplane.kinds
+        self.kinds: Collection[Kind] = dataplane.kinds
         self.poll_interval = dataplane.poll_interval
         self.has_echo = dataplane.has_echo
-        self.read_dump = dataplane.read_dump
         self.make_stamp = dataplane.make_stamp
         self.has_lifetime = dataplane.has_lifetime
-        self.read_lifetimes = dataplane.read_lifetimes
         self.find_owned = dataplane.find_owned
         self.must_keep_mark = dataplane.must_keep_mark
+
+
+class ReadOnly(Beside):
+    """Answers ``Dataplane`` by another one, as long as nothing is changed."""
+
+    def __init__(self, dataplane: Dataplane) -> None:
+        super().__init__(dataplane)
+        self.read_dump = dataplane.read_dump
+        self.read_lifetimes = dataplane.read_lifetimes
 
     def apply(self, operation: Operation) -> NoReturn:
         """Who reads only changes nothing: to ask for it is a defect."""

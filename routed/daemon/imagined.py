@@ -17,17 +17,15 @@ from routed.core.linux import answers, requests
 from routed.core.linux.lookup import look_up
 from routed.core.linux.show import fill, fill_kernel_routes, is_in, make_chunks
 from routed.core.linux.state import LINUX_KINDS, LinuxState
-from routed.daemon.dataplane import Dataplane, Dataplanes
+from routed.daemon.dataplane import Beside, Dataplane, Dataplanes
 from routed.daemon.ports import HostKernel, ReadableDump, WithoutEvents
 from routed.model.assumption import TooMuchError
 from routed.model.change import Failure, Operation, Verb
-from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.lifetime import Lifetime
 from routed.model.link_sysctls import LinkSysctls
 from routed.model.lookup import Decision, Question
-from routed.model.objects import AddressMember, Chunk, Key, Kind, Member, Scope, Slot, Standing, Value
-from routed.model.process import Process
+from routed.model.objects import AddressMember, Chunk, Key, Member, Scope, Slot, Standing, Value
 
 GONE: Final = frozenset({2, 3, 19, 99})  # ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL: of a deletion these mean "done"
 
@@ -68,18 +66,8 @@ class ImaginedDump:
         yield
 
 
-class _Whose:
-    """What a dataplane knows of its objects beside the kernel, by one that is in use meanwhile."""
-
-    def __init__(self, dataplane: Dataplane) -> None:
-        self.name = dataplane.name
-        self.kinds: Collection[Kind] = dataplane.kinds
-        self.poll_interval = dataplane.poll_interval
-        self.has_echo = dataplane.has_echo
-        self.make_stamp = dataplane.make_stamp
-        self.has_lifetime = dataplane.has_lifetime
-        self.find_owned = dataplane.find_owned
-        self.must_keep_mark = dataplane.must_keep_mark
+class _Imagined(Beside):
+    """A dataplane of which nothing goes by itself."""
 
     def read_lifetimes(self, scope: Scope, slot: Slot, members: Collection[Member]) -> Mapping[Member, Lifetime]:
         """What goes by itself is no matter of a plan."""
@@ -87,17 +75,14 @@ class _Whose:
         return {}
 
 
-class ImaginedKernel(WithoutEvents, _Whose):
+class ImaginedKernel(WithoutEvents, _Imagined):
     """One network namespace in memory."""
 
     def __init__(self, kernel: HostKernel, dataplane: Dataplane, state: LinuxState) -> None:
-        super().__init__(dataplane)
+        WithoutEvents.__init__(self, kernel)
+        _Imagined.__init__(self, dataplane)
         self.state = state
         self._kernel = kernel
-        self.port = kernel.port
-        self.overruns = 0
-        self.hears_echo = kernel.hears_echo
-        self.interest = kernel.interest
 
     # --- the host ---------------------------------------------------------------------------------------------------
 
@@ -138,19 +123,6 @@ class ImaginedKernel(WithoutEvents, _Whose):
     def read_link_sysctls(self, links: Iterable[Link]) -> dict[int, LinkSysctls]:  # noqa: D102
         return {link.ifindex: self.state.sysctls_of(link.ifindex) for link in links}
 
-    def read_events(self) -> list[Event]:
-        """None: what happens here is looked at as a whole."""
-        return []
-
-    def identify(self, port: int) -> Process | None:
-        """Nobody: there are no events to ask about."""
-
-    def hear_echo(self, *, wanted: bool) -> None:
-        """Nobody hears anything."""
-
-    def listen_for(self, interest: Interest | None) -> None:
-        """Nobody hears anything."""
-
     def announce(self, link: Link, address: bytes) -> None:
         """There are no neighbours."""
 
@@ -172,7 +144,7 @@ class ImaginedKernel(WithoutEvents, _Whose):
         )
 
 
-class Overlay(_Whose):
+class Overlay(_Imagined):
     """Another dataplane as it stands, with what was asked of it here."""
 
     def __init__(self, dataplane: Dataplane) -> None:

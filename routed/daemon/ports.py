@@ -115,7 +115,26 @@ class HostKernel(Protocol):
 
 
 class WithoutEvents:
-    """What of a kernel nobody needs who hears no events: there is nothing that a reflex could act on."""
+    """What of a kernel nobody needs who hears no events, which whoever ``kernel`` is in use by hears meanwhile."""
+
+    def __init__(self, kernel: HostKernel) -> None:
+        self.port = kernel.port
+        self.overruns = 0
+        self.hears_echo = kernel.hears_echo
+        self.interest = kernel.interest
+
+    def read_events(self) -> list[Event]:
+        """None."""
+        return []
+
+    def identify(self, port: int) -> Process | None:
+        """Nobody: there are no events to ask about."""
+
+    def hear_echo(self, *, wanted: bool) -> None:
+        """Nobody hears anything."""
+
+    def listen_for(self, interest: Interest | None) -> None:
+        """The news that are delivered stay those of whoever hears them."""
 
     def glance(self, _port: int, /) -> None:
         """Nobody is looked at."""

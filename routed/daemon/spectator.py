@@ -9,23 +9,18 @@ from collections.abc import Collection, Generator, Iterable, Mapping
 from typing import NoReturn
 
 from routed.daemon.ports import HostKernel, WithoutEvents
-from routed.model.events import Event, Interest
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.link_sysctls import LinkSysctls
 from routed.model.lookup import Decision, Question
 from routed.model.objects import AddressMember, Standing
-from routed.model.process import Process
 
 
 class Spectator(WithoutEvents):
     """Answers ``ports.HostKernel`` by another one that is in use meanwhile."""
 
     def __init__(self, kernel: HostKernel) -> None:
+        super().__init__(kernel)
         self._kernel = kernel
-        self.port = kernel.port
-        self.overruns = 0
-        self.hears_echo = kernel.hears_echo
-        self.interest = kernel.interest
 
     def read_links(self) -> Generator[None, None, dict[int, Link]]:
         """As ``ports.HostKernel`` says; so are all that read."""
@@ -60,19 +55,6 @@ class Spectator(WithoutEvents):
 
     def read_link_sysctls(self, links: Iterable[Link]) -> dict[int, LinkSysctls]:  # noqa: D102
         return self._kernel.read_link_sysctls(links)
-
-    def read_events(self) -> list[Event]:
-        """None: whoever the kernel is in use by hears them."""
-        return []
-
-    def identify(self, port: int) -> Process | None:
-        """Nobody: there are no events to ask about."""
-
-    def hear_echo(self, *, wanted: bool) -> None:
-        """Nothing is changed, so nothing echoes."""
-
-    def listen_for(self, interest: Interest | None) -> None:
-        """The news that are delivered stay those of whoever hears them."""
 
     def announce(self, link: Link, address: bytes) -> NoReturn:
         """A spectator tells nobody: to ask it is a defect."""

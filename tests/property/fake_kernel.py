@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from errno import EADDRNOTAVAIL, EBUSY, ENODEV, ENOENT, ESRCH
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from typing import ClassVar, Final
 
 from routed.core.linux import links
@@ -21,6 +21,7 @@ from routed.core.linux.addresses import CONNECTED_METRIC
 from routed.core.linux.lookup import find_in_main, look_up
 from routed.core.linux.requests import STEPS, request
 from routed.core.linux.routes import LINK_LOCAL
+from routed.core.linux.show import is_in, make_chunks
 from routed.core.linux.state import LinuxState, as_fact
 from routed.kernel.codec import has_lifetime
 from routed.kernel.stamp import STAMPS, find_owned, make_stamp
@@ -34,7 +35,6 @@ from routed.model.lookup import Decision, Question
 from routed.model.net import IPV6, family_of, host_prefix, is_inside, network_of
 from routed.model.objects import (
     AddressMember,
-    AlikeRoutes,
     Chunk,
     Hop,
     Key,
@@ -51,13 +51,11 @@ from routed.model.objects import (
     Value,
 )
 from routed.model.owner import Marks, Stamp
-from routed.model.prefixes import Packed
 from routed.model.process import Process
 from routed.model.reasons import Flaw
 
 OUR_PORT: Final = 1000
 STRANGER: Final = 4242  # the port id of whoever else changes something
-CHUNK: Final = 512  # objects in one piece of a dump
 SLICES: Final = 2  # in which a dump is read
 BATCH: Final = 4  # requests in one piece of an operation: few, so that much can happen in between
 GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})  # of a deletion these mean "done"
@@ -85,14 +83,7 @@ class FakeDump:
         yield
 
     def chunks(self) -> Iterator[Chunk]:
-        for (slot, value), alike in groupby(self._standings, lambda one: (one.slot, one.value)):
-            rest = iter(alike)
-            while chunk := list(islice(rest, CHUNK)):
-                prefixes = [one.member for one in chunk if isinstance(one.member, bytes)]
-                if isinstance(slot, RouteSlot) and len(prefixes) > 1:
-                    yield AlikeRoutes(slot, Packed(b"".join(prefixes), len(prefixes[0])), value)
-                else:
-                    yield chunk
+        return make_chunks(self._standings)
 
 
 @dataclass(slots=True)
@@ -206,7 +197,7 @@ class FakeKernel(LinuxState):
         for slice_ in range(SLICES):
             there: dict[tuple[Slot, Member], list[Standing]] = {}
             for standing in self.stand(scope.kind):
-                if _is_in(standing, scope) and (standing.slot, standing.member) not in seen:
+                if is_in(standing, scope) and (standing.slot, standing.member) not in seen:
                     there.setdefault((standing.slot, standing.member), []).append(standing)
             share = len(there) if slice_ == SLICES - 1 else len(there) // SLICES
             seen |= dict(islice(there.items(), share))
@@ -366,17 +357,6 @@ class FakeKernel(LinuxState):
         if self.interest is None or not isinstance(key.member, bytes):
             return True
         return self.interest.covers(key.member, value.protocol)
-
-
-def _is_in(standing: Standing, scope: Scope) -> bool:
-    slot = standing.slot
-    table = slot.table if isinstance(slot, RouteSlot) else 0
-    return (
-        slot.family == scope.family
-        and scope.table in {0, table}
-        and scope.protocol in {0, standing.value.protocol}
-        and (not scope.type or scope.type == standing.value.type)
-    )
 
 
 def _list_local(addresses: Iterable[AddressMember]) -> Iterator[Standing]:
