@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import settings
 
 # A machine that is busy with something else must not fail a property: time is pytest-timeout's to judge. A change is
@@ -12,3 +14,6 @@ settings.register_profile("searching", deadline=None, print_blob=True, max_examp
 # For a processor in software: --hypothesis-profile=emulated.
 settings.register_profile("emulated", settings.get_profile("routed"), max_examples=10)
 settings.load_profile("routed")
+
+# A shell has its background jobs ignore Ctrl-C, and so would every program that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)

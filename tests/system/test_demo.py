@@ -86,7 +86,7 @@ def test_the_daemon_does_not_outlive_a_demo_that_is_killed(home: dict[str, str])
 def running_demo(surroundings: dict[str, str]) -> subprocess.Popen[str]:
     """A demo in a process group of its own that has repaired something already."""
     process = subprocess.Popen(
-        ["env", "--default-signal=INT", *DEMO],  # who runs the tests in the background ignores it
+        DEMO,
         cwd=ROOT,
         env=os.environ | surroundings | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
