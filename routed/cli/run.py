@@ -1,19 +1,25 @@
 """``routed run``: the daemon, in the foreground, as the unit starts it.
 
-The process that reads the files is started before anything else is imported, and asked as soon as it can be.
+The process that reads the files is started before anything else is imported, and asked as soon as it can be; unless it
+is kept what they mean (``daemon.compiled``).
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from routed.cli.arguments import GROUP_VARIABLE
 from routed.cli.exits import Exit
-from routed.daemon.child import start_reader
+from routed.daemon.child import COMPILED, start_reader
+
+if TYPE_CHECKING:
+    from routed.daemon.reading import Reader
 
 EXIT_OF: Final = {
     "refused": Exit.REFUSED,
@@ -25,14 +31,8 @@ EXIT_OF: Final = {
 
 def run(options: Namespace) -> int:
     """Run until a signal says stop."""
-    try:
-        process = start_reader()
-    except OSError:  # the reader tries again, and says why it cannot
-        process = None
-    from routed.daemon.reading import Reader
-
-    reader = Reader(process)
-    reader.ask_for_start(options.config)
+    signal.signal(signal.SIGIO, signal.SIG_IGN)  # somebody waits to write a file that is being read here
+    reader, complaint = begin_to_read(options.config, Path(options.state_dir))
     from routed.audit.sinks import LogFormat
     from routed.daemon import run as daemon
 
@@ -42,6 +42,7 @@ def run(options: Namespace) -> int:
             Path(options.state_dir),
             Path(options.runtime_dir),
             reader=reader,
+            complaint=complaint,
             log_format=LogFormat(options.log_format),
             is_watching=not options.no_watch,
             is_following=options.follow_processes,
@@ -52,3 +53,32 @@ def run(options: Namespace) -> int:
         print(f"routed: {error}" if error.reason != "invalid" else error, file=sys.stderr)
         return EXIT_OF[error.reason]
     return Exit.DONE
+
+
+def begin_to_read(config: str, state_dir: Path) -> tuple[Reader, str]:
+    """Who gives the files, and a sentence about what was kept of them and is worth nothing.
+
+    Where it is kept what these very files mean, they need no process that reads them.
+    """
+    path = state_dir / COMPILED
+    found, complaint = None, ""
+    if path.exists():
+        from routed.daemon.compiled import DamagedError, find_compiled
+
+        try:
+            found = find_compiled(config, path)
+        except DamagedError as error:
+            complaint = str(error)
+    process = None
+    if found is None:
+        with suppress(OSError):  # the reader tries again, and says why it cannot
+            process = start_reader()
+    from routed.daemon.reading import Reader
+    from routed.model.handover import HandoverError
+
+    reader = Reader(process)
+    try:
+        reader.ask_for_start(config, str(path), found)
+    except HandoverError as error:
+        complaint = str(error)
+    return reader, complaint and f"{path} is damaged, so the files were read instead: {complaint}"

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Final
 
+COMPILED: Final = "compiled"  # the file below the folder of the state that keeps what the files mean
 # As this process finds its modules, so does that one: by the same folders, and by nothing of the environment.
 _CODE = "import sys; sys.path[:] = sys.argv[1:]; from routed.daemon.reader import main; main()"
 

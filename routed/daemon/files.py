@@ -44,13 +44,14 @@ class Files:
     record: RecordFile
     pauses: PausesFile
     healths: Path  # what checks found
+    compiled: Path  # what the files mean, for the next start
 
     def read(self, reader: Reader, current: Intent) -> Reading:
         """Read and check everything, unless it is what ``current`` was made from. Never raises: faults are problems.
 
         For a file that is being written stands what ``current`` was made from.
         """
-        reader.ask_for_files(ReadFiles(str(self.config), current.digest))
+        reader.ask_for_files(ReadFiles(str(self.config), current.digest, compiled=str(self.compiled)))
         return reader.take_answer(find_content_in(current.sources), current)
 
     def choose_start(self, reader: Reader) -> Start:

@@ -47,6 +47,7 @@ class ReadFiles(NamedTuple):
     config: str
     digest: str = ""  # of what is in force: files that are the same are not sent
     patience: float = 0.0  # seconds; how long a file that is being written is waited for, if nothing stands in for it
+    compiled: str = ""  # where what they mean is kept for the next start
 
 
 class ReadKept(NamedTuple):
@@ -112,6 +113,20 @@ def read_head(head: bytes) -> tuple[int, int]:
     if version != VERSION:
         raise HandoverError(f"it is of version {version}, not {VERSION}")
     return text, beside
+
+
+def read_messages(content: bytes) -> Iterator[Any]:
+    """The messages that these bytes are. Raises HandoverError."""
+    at = 0
+    while at < len(content):
+        if len(content) - at < HEAD.size:
+            raise HandoverError("the head of a message is cut")
+        text, beside = read_head(content[at : at + HEAD.size])
+        middle = at + HEAD.size + text
+        at, begin = middle + beside, at + HEAD.size
+        if at > len(content):
+            raise HandoverError("a message is cut")
+        yield get_codec().load(content[begin:middle], content[middle:at])
 
 
 def take_apart(answer: Answer) -> Iterator[HandoverMessage]:

@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from routed.daemon.compiled import keep_compiled, may_be_kept
 from routed.daemon.handover import (
     HEAD,
     Answer,
@@ -31,8 +33,9 @@ from routed.daemon.handover import (
     take_apart,
     write_message,
 )
+from routed.intent.digest import digest_of
 from routed.intent.disk import BeingWrittenError, read_closed
-from routed.intent.load import Loaded, digest_of, gather_files, load_gathered, load_kept
+from routed.intent.load import Loaded, gather_files, load_gathered, load_kept
 from routed.intent.problems import IntentError, Problem, attempt
 from routed.model.entries import Source
 
@@ -116,10 +119,15 @@ class Conversation:
     def _work(self, request: Any) -> list[bytes]:
         if isinstance(request, ReadKept):
             sources: list[Source] = [expect(Source, self._receive()) for _ in range(request.sources)]
-            answer = read_kept(tuple(sources))
-        else:
-            answer = read_files(expect(ReadFiles, request), self.note, self.find_stand_in)
-        return [part for message in take_apart(answer) for part in write_message(message)]
+            return [part for message in take_apart(read_kept(tuple(sources))) for part in write_message(message)]
+        asked: ReadFiles = expect(ReadFiles, request)
+        answer = read_files(asked, self.note, self.find_stand_in)
+        written = [(message, write_message(message)) for message in take_apart(answer)]
+        if asked.compiled and answer.intent and not answer.being_written and may_be_kept(answer.intent):
+            bare = expect(Answer, written[0][0])._replace(sources=0)
+            rest = (parts for message, parts in written[1:] if not isinstance(message, Source))
+            keep_compiled(Path(asked.compiled), answer.intent, chain(write_message(bare), *rest))
+        return [part for _, parts in written for part in parts]
 
     def _send(self, message: HandoverMessage) -> None:
         for part in write_message(message):

@@ -16,6 +16,7 @@ from signal import Signals
 from typing import Any, Final, NamedTuple, Self
 
 from routed.daemon.child import read_work, start_reader
+from routed.daemon.compiled import Compiled
 from routed.daemon.handover import (
     HEAD,
     Answer,
@@ -29,6 +30,7 @@ from routed.daemon.handover import (
     get_codec,
     put_together,
     read_head,
+    read_messages,
     write_message,
 )
 from routed.intent.problems import Problem
@@ -75,6 +77,7 @@ class Reader:
         self._began_at_work = 0.0  # likewise when it was asked
         self._file = ""  # that the process is at
         self._failure = ""
+        self._known: Reading | None = None  # what was asked for, where nobody has to be asked
 
     def __enter__(self) -> Self:
         return self
@@ -82,9 +85,17 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask_for_start(self, config: str) -> None:
-        """Ask for the files on disk, when nothing is in force yet."""
-        self.ask_for_files(ReadFiles(config, patience=PATIENCE_AT_START))
+    def ask_for_start(self, config: str, compiled: str = "", found: Compiled | None = None) -> None:
+        """Ask for the files on disk, when nothing is in force yet.
+
+        ``compiled`` is where what they mean is kept, ``found`` what is kept of these very files. Raises HandoverError
+        where that cannot be understood; the files are asked for then.
+        """
+        try:
+            self._known = read_compiled(found) if found else None
+        finally:
+            if self._known is None:
+                self.ask_for_files(ReadFiles(config, patience=PATIENCE_AT_START, compiled=compiled))
 
     def ask_for_files(self, request: ReadFiles) -> None:
         """Ask for the files on disk. Never raises: what goes wrong is in the answer."""
@@ -102,6 +113,9 @@ class Reader:
         ``find_stand_in`` gives what is in force of a file that is being written; ``basis`` is what the files mean if
         they have the digest that was asked with.
         """
+        known, self._known = self._known, None
+        if known is not None:
+            return known
         is_too_slow = False
         try:
             if not self._failure:
@@ -226,3 +240,13 @@ class Reader:
             raise _TooSlowError("reading it took longer than the process waits for us, and was given up")
         how = f"was killed by {Signals(-code).name}" if code < 0 else f"ended with {code}"
         return f"the process that reads the files {how} while it was at this file"
+
+
+def read_compiled(compiled: Compiled) -> Reading:
+    """What was kept, as if the files had been read. Raises HandoverError."""
+    answer, *pieces = read_messages(compiled.body)
+    entries = [entry for piece in pieces for entry in expect(tuple, piece)]
+    intent = put_together(expect(Answer, answer), compiled.sources, entries)
+    if intent is None or len(entries) != answer.entries:
+        raise HandoverError("it is no whole intent")
+    return Reading(intent, notices=answer.notices)

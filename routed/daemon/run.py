@@ -22,6 +22,7 @@ from routed.audit.notices import note_config_rejected
 from routed.audit.sinks import LogFormat, Sink, open_sink
 from routed.daemon import pulse, systemd
 from routed.daemon.answers import ClientAnswers
+from routed.daemon.child import COMPILED
 from routed.daemon.control import open_control
 from routed.daemon.files import Files, Start, TooSlowError
 from routed.daemon.listener import ControlError
@@ -64,6 +65,7 @@ def run(
     runtime_dir: Path,
     *,
     reader: Reader,
+    complaint: str = "",
     log_format: LogFormat = LogFormat.AUTO,
     is_watching: bool = True,
     is_following: bool = False,
@@ -72,16 +74,24 @@ def run(
 ) -> None:
     """Run the daemon until it is told to stop. Raises CannotStartError.
 
-    ``reader`` was asked for these files already, and is closed here. ``is_watching`` the files; ``is_following`` the
-    programs of the host as they are started, to name them if need be; ``follows_netlink``: what others ask of IPVS.
+    ``reader`` was asked for these files already, and is closed here; ``complaint`` is to be told about that.
+    ``is_watching`` the files; ``is_following`` the programs of the host as they are started, to name them if need be;
+    ``follows_netlink``: what others ask of IPVS.
     Members of the ``group`` may give orders, as root may.
     """
     if sys.stderr is not None:
         faulthandler.enable()  # the watchdog kills by SIGABRT: then stderr tells where the loop hung
     sink = open_sink(log_format)
+    if complaint:
+        logging.getLogger(__name__).warning("%s", complaint)
     revisions = state_dir / "revisions"
     files = Files(
-        config, Revisions(revisions), RecordFile(revisions), PausesFile(state_dir), runtime_dir / "checks.json"
+        config,
+        Revisions(revisions),
+        RecordFile(revisions),
+        PausesFile(state_dir),
+        runtime_dir / "checks.json",
+        state_dir / COMPILED,
     )
     try:
         with reader:

@@ -6,7 +6,6 @@ the others are still read. Reading from the disk stands in ``gather``.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -17,6 +16,7 @@ from routed.intent import schema
 from routed.intent.complaints import validate
 from routed.intent.convert import SERVICE, Draft, FaultsError, OtherFiles, convert, derive_links
 from routed.intent.crosscheck import Clash, find_clashes, name_entries
+from routed.intent.digest import digest_of
 from routed.intent.disk import Read, read_for_command
 from routed.intent.documents import Document
 from routed.intent.gather import LIST_KEYS, Gathered, gather, parse_documents, prefix_path
@@ -116,16 +116,6 @@ def read_sources(path: Path, *, root: Path = Path("/")) -> tuple[Source, ...]:
     if unread := gathered.unread + gathered.unread_prefixes:
         raise IntentError(unread)
     return gathered.sources
-
-
-def digest_of(sources: Iterable[Source]) -> str:
-    """SHA-256 over the paths and contents, each with its length in front."""
-    total = hashlib.sha256()
-    for source in sources:
-        for part in (source.path.encode("utf-8", "surrogatepass"), source.content):
-            total.update(len(part).to_bytes(8, "big"))
-            total.update(part)
-    return total.hexdigest()
 
 
 def _assemble(assembly: _Assembly) -> Loaded:

@@ -44,6 +44,30 @@ def test_a_restart_with_everything_right_sends_no_netlink_write(
     assert monitor.heard() == []
 
 
+def test_what_is_kept_of_the_files_and_damaged_is_said_and_the_start_is_as_ever(daemon: Daemon) -> None:
+    daemon.state.mkdir(parents=True, exist_ok=True)
+    daemon.start(WORLD)
+    before = everything()
+    daemon.kill()
+    kept = daemon.state / "compiled"
+    kept.write_bytes(kept.read_bytes()[:-1])
+    ip("route flush proto 114")
+    daemon.start()
+    assert everything() == before
+    assert f"{kept} is damaged, so the files were read instead" in (daemon.folder / "log").read_text()
+    daemon.kill()
+    daemon.forget()
+    daemon.start()
+    assert everything() == before
+    assert [one["message"] for one in daemon.records() if "damaged" in one["message"]] == []
+
+
+def test_whoever_waits_to_write_a_file_that_is_being_read_does_not_end_the_daemon(daemon: Daemon) -> None:
+    daemon.start(WORLD)
+    ignored = int(Path(f"/proc/{daemon.pid}/status").read_text().split("SigIgn:")[1].split()[0], 16)
+    assert ignored >> (signal.SIGIO - 1) & 1  # the kernel sends it to who has a lease: fcntl(2)
+
+
 @pytest.mark.parametrize("again", ["apply", "SIGHUP", "restart", "kill -9"])
 def test_what_is_right_is_not_written_again(daemon: Daemon, monitor: Monitor, again: str) -> None:
     daemon.start(WORLD)

@@ -53,6 +53,7 @@ class Host:
                 self.record,
                 PausesFile(self.config.parent),
                 self.config.parent / "checks.json",
+                self.config.parent / "compiled",
             ).choose_start(reader)
 
     def chosen(self, text: str) -> tuple[Phase, Act, int, float]:

@@ -46,6 +46,7 @@ def open_files(config: Path) -> Files:
         RecordFile(config.parent),
         PausesFile(config.parent),
         config.parent / "checks.json",
+        config.parent / "compiled",
     )
 
 
