@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Final
 from routed.cli.arguments import GROUP_VARIABLE
 from routed.cli.exits import Exit
 from routed.daemon.child import COMPILED, start_reader
+from routed.daemon.lean import import_without_openssl
 
 if TYPE_CHECKING:
+    import subprocess
+
     from routed.daemon.reading import Reader
 
 EXIT_OF: Final = {
@@ -61,18 +64,17 @@ def begin_to_read(config: str, state_dir: Path) -> tuple[Reader, str]:
     Where it is kept what these very files mean, they need no process that reads them.
     """
     path = state_dir / COMPILED
+    process = None if path.exists() else start()
+    import_without_openssl()
     found, complaint = None, ""
-    if path.exists():
+    if process is None:
         from routed.daemon.compiled import DamagedError, find_compiled
 
         try:
             found = find_compiled(config, path)
         except DamagedError as error:
             complaint = str(error)
-    process = None
-    if found is None:
-        with suppress(OSError):  # the reader tries again, and says why it cannot
-            process = start_reader()
+        process = None if found else start()
     from routed.daemon.reading import Reader
     from routed.model.handover import HandoverError
 
@@ -82,3 +84,10 @@ def begin_to_read(config: str, state_dir: Path) -> tuple[Reader, str]:
     except HandoverError as error:
         complaint = str(error)
     return reader, complaint and f"{path} is damaged, so the files were read instead: {complaint}"
+
+
+def start() -> subprocess.Popen[bytes] | None:
+    """Start the process; where that fails the reader tries it again, and says why it cannot."""
+    with suppress(OSError):
+        return start_reader()
+    return None

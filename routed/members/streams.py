@@ -17,6 +17,7 @@ from routed import secrets
 from routed.members.gateway import RefusedError
 from routed.model.etcd import Endpoint, Tls
 from routed.model.reasons import Snag
+from routed.tls import make_client_context
 
 CONNECT: Final = 5.0  # seconds until a connection stands
 NEXT_ADDRESS: Final = 0.5  # seconds until another address of the same name is tried as well
@@ -87,7 +88,7 @@ async def _open(endpoint: Endpoint, context: ssl.SSLContext | None) -> Pair:
 
 def make_context(tls: Tls) -> ssl.SSLContext:
     """What is believed of the far end, and who we are. Made for each connection: files may have been renewed."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = make_client_context()
     try:
         if tls.ca:
             context.load_verify_locations(secrets.locate(tls.ca))

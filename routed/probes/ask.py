@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ssl
 from importlib import import_module
 from os import strerror
 from typing import Final, NamedTuple
@@ -16,6 +15,7 @@ from typing import Final, NamedTuple
 from routed.model.checks import Check, CheckType, Target
 from routed.model.reasons import Finding, Probed
 from routed.probes.sockets import NoSocketError, Path, drops_answers
+from routed.tls import find_fault
 
 MODULES: Final[dict[CheckType, str]] = {
     CheckType.ICMP: "icmp",
@@ -90,13 +90,11 @@ async def _try(check: Check, target: Target, path: Path) -> tuple[Finding, str]:
         return Finding.NO_SOCKET, str(refusal)
     except TimeoutError:
         return Finding.SILENCE, f"{check.timeout:g} s"
-    except ssl.SSLCertVerificationError as error:
-        return Finding.CERTIFICATE, error.verify_message
-    except ssl.SSLError as error:
-        return Finding.HANDSHAKE, (error.reason or str(error)).lower().replace("_", " ")
     except EOFError:
         return Finding.CLOSED, ""
     except OSError as error:
+        if fault := find_fault(error):
+            return (Finding.CERTIFICATE if fault.is_about_certificate else Finding.HANDSHAKE), fault.words
         number = error.errno or (errno.ECONNRESET if isinstance(error, ConnectionError) else 0)  # asyncio's has none
         return MEANINGS.get(number, Finding.LOCAL), strerror(number) if number else error.strerror or str(error)
     except Exception as error:  # noqa: BLE001  a defect of ours says nothing of the target

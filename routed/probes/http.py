@@ -19,7 +19,7 @@ from routed.probes.stream import ENCRYPTED, MOST, Stream, connect
 
 
 async def probe(check: Check, target: Target, path: Path) -> None:
-    """Ask once. Raises BadAnswerError, EOFError, OSError, ssl.SSLError."""
+    """Ask once. Raises BadAnswerError, EOFError, and OSError (of TLS, too)."""
     request = _make_request(check, target)
     async with connect(check, target, path) as stream:
         connection = h11.Connection(h11.CLIENT)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path as File
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from routed.model.checks import Check, CheckType, Target
 from routed.model.reasons import Finding
 from routed.probes.ask import BadAnswerError
 from routed.probes.sockets import LINGER_0, Path, endpoint, open_socket
+from routed.tls import find_fault, make_client_context
+
+if TYPE_CHECKING:  # only who speaks TLS loads it
+    import ssl
 
 MOST: Final = 65536  # bytes of an answer that are looked at
 ENCRYPTED: Final = frozenset({CheckType.TLS, CheckType.HTTPS})
@@ -28,7 +31,7 @@ class Stream(NamedTuple):
 
 
 async def probe(check: Check, target: Target, path: Path) -> None:
-    """Connect; send and expect what is written. Raises BadAnswerError, EOFError, OSError, ssl.SSLError."""
+    """Connect; send and expect what is written. Raises BadAnswerError, EOFError, and OSError (of TLS, too)."""
     async with connect(check, target, path) as stream:
         if check.send:
             stream.writer.write(check.send.encode())
@@ -54,7 +57,7 @@ async def _expect(text: bytes, reader: asyncio.StreamReader) -> None:
 async def connect(check: Check, target: Target, path: Path) -> AsyncIterator[Stream]:
     """A connection, encrypted where the type says so. It is closed at once, by a reset: a check leaves nothing behind.
 
-    Raises BadAnswerError, OSError and ssl.SSLError.
+    Raises BadAnswerError, and OSError, of TLS too.
     """
     security = _find_context(check) if check.type in ENCRYPTED else None
     one = open_socket(target.address, socket.SOCK_STREAM, path)
@@ -78,10 +81,13 @@ def _find_context(check: Check) -> ssl.SSLContext:
     """What is believed of the far end. Raises BadAnswerError where that is for somebody to mend, else OSError."""
     try:
         return _make_context(check.verify, check.ca, _read_age(check.ca))
-    except ssl.SSLError as error:
-        why = (error.reason or str(error)).lower().replace("_", " ")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         why = error.strerror or str(error)
+    except OSError as error:
+        fault = find_fault(error)
+        if fault is None:
+            raise
+        why = fault.words
     raise BadAnswerError(Finding.NO_ISSUERS, f"{check.ca} ({why})")
 
 
@@ -93,9 +99,9 @@ def _read_age(ca: str) -> int:
 @lru_cache(maxsize=16)
 def _make_context(verify: bool, ca: str, _age: int) -> ssl.SSLContext:  # noqa: FBT001  as the file has it
     """What is believed of the far end. Sessions are never resumed: a check proves the handshake."""
-    if verify:
-        return ssl.create_default_context(cafile=ca or None)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = make_client_context(verifies=verify)
+    if verify and ca:
+        context.load_verify_locations(ca)
+    elif verify:
+        context.load_default_certs()
     return context
