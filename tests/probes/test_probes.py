@@ -47,6 +47,7 @@ def found(type_: str, port: int = 0, address: str = "127.0.0.1", path: Path = AN
 def network() -> Iterator[None]:
     """v0 with 10.0.0.1/24 and fd00::1/64; its far end is somebody with .2 and ::2."""
     with netns.private_network(), netns.new_namespace() as far:
+        File("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
         netns.veth("v0", "10.0.0.1/24", "fd00::1/64")
         ip(f"link set v0p netns {far}")
         with netns.inside(far):
@@ -55,6 +56,7 @@ def network() -> Iterator[None]:
                 ip(command)
             netns.wait_until_usable()
         netns.wait_until(lambda: "LOWER_UP" in ip("link show v0"))
+        netns.wait_until_usable()
         yield
 
 

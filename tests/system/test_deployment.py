@@ -115,7 +115,7 @@ def on_trial(daemon: Daemon) -> Daemon:
     daemon.kill()
     digest = manifest(daemon, 2)["digest"]
     boot, now = read_boot()
-    record = Deployment(Phase.PENDING, 2, digest, base=1, barred=frozenset({digest}), until=now + 6.0, boot=boot)
+    record = Deployment(Phase.PENDING, 2, digest, base=1, barred=frozenset({digest}), until=now + 12.0, boot=boot)
     RecordFile(daemon.state / "revisions").save(record)
     return daemon
 
@@ -124,7 +124,7 @@ def test_a_trial_that_nobody_confirms_ends_while_the_daemon_runs(on_trial: Daemo
     on_trial.start()
     assert metrics() == [2]
     pid = on_trial.pid
-    wait_until(lambda: metrics() == [1], within=20.0)
+    wait_until(lambda: metrics() == [1], within=40.0)
     status = on_trial.ask_json("status")
     assert (status["pid"], status["revision"], status["files"]["state"]) == (pid, 1, "changed, not in force")
     record = RecordFile(on_trial.state / "revisions").load()
@@ -147,7 +147,7 @@ def test_whoever_asks_for_files_that_nobody_confirmed_gets_them(on_trial: Daemon
 def test_a_trial_of_which_nothing_is_left_to_come_back_ends_with_its_files_in_force(on_trial: Daemon) -> None:
     shutil.rmtree(on_trial.state / "revisions/1")
     on_trial.start()
-    wait_until(lambda: not (on_trial.state / "revisions/deployment.json").exists(), within=20.0)
+    wait_until(lambda: not (on_trial.state / "revisions/deployment.json").exists(), within=40.0)
     assert metrics() == [2]
     assert on_trial.ask_json("status")["files"]["state"] == "in force"
 
