@@ -446,6 +446,10 @@ VERBS: Final[dict[str, Command]] = {
 }
 
 
+_VERB: Final = "verb"
+_HELP: Final = frozenset({"-h", "--help"})  # which lists all verbs
+
+
 class _Parser(argparse.ArgumentParser):
     """Says usage errors with the exit code of sysexits.h, and has no arguments before it is asked for them."""
 
@@ -462,9 +466,10 @@ class _Parser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """A word that is none of those that there are, such as a verb: say which was meant."""
-        if action.choices is not None and value not in action.choices:
-            close = suggest(str(value), map(str, action.choices))
-            listed = f"one of {', '.join(map(str, action.choices))}"
+        choices = VERBS if action.dest == _VERB else action.choices
+        if choices is not None and value not in choices:
+            close = suggest(str(value), map(str, choices))
+            listed = f"one of {', '.join(map(str, choices))}"
             raise argparse.ArgumentError(action, f'"{value}" is unknown: {_ask(close) if close else listed}')
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -487,7 +492,7 @@ def _ask(word: str) -> str:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options that ``argv`` gives, with every default filled in. Raises SystemExit, as argparse does."""
-    options = make_parser().parse_args(argv)
+    options = make_parser(argv).parse_args(argv)
     for argument in (*COMMON, *VERBS[options.verb].arguments):
         if not hasattr(options, argument.key) or getattr(options, argument.key) is None:
             setattr(options, argument.key, argument.default)
@@ -497,12 +502,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of all verbs. Common options may stand on either side of the verb."""
+def make_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of the verbs that ``argv`` may mean: each takes half a millisecond. All of them where it names none.
+
+    Common options may stand on either side of the verb.
+    """
+    named = VERBS.keys() & set(argv) if _HELP.isdisjoint(argv) else set()
     parser = _Parser(COMMON, prog="routed", description=routed.__doc__)
     parser.add_argument("--version", action="version", version=f"routed {routed.__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(dest=_VERB, metavar="VERB", required=True)
     for name, verb in VERBS.items():
+        if named and name not in named:
+            continue
         description = verb.help.capitalize() + "."
         verbs.add_parser(name, help=verb.help, description=description, arguments=(*verb.arguments, *COMMON))
     return parser

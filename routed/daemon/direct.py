@@ -19,13 +19,13 @@ from routed.core.deployment import Given, Input, advance
 from routed.core.dirt import Dirt
 from routed.core.kinds import KINDS
 from routed.core.select import Judgement, choose
-from routed.daemon import peers
 from routed.daemon.dataplane import find_dataplanes
 from routed.daemon.engine import Engine, Request
 from routed.daemon.host import NOTHING_TOLD, Host
 from routed.daemon.ledger import Ledger
 from routed.daemon.ownership import Ownership
 from routed.daemon.pauses import PausesFile, take_up
+from routed.daemon.peers import find_ssh_sessions
 from routed.daemon.reconcile import Proposal, Reconciler
 from routed.daemon.record import RecordFile, read_boot
 from routed.daemon.results import describe_result, find_unresolved, has_failed
@@ -62,8 +62,7 @@ def open_reconciler(
             find_dataplanes(kernel, state_dir, may_write=may_write),
             host,
             time.monotonic,
-            find_ssh_peers=peers.find_ssh_peers,
-            find_ssh_addresses=peers.find_ssh_addresses,
+            find_ssh_sessions=find_ssh_sessions,
         )
         reconciler.begin()
         if intent.member_sources:

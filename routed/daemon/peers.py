@@ -23,33 +23,30 @@ _LINE = re.compile(r"\s*(port|listenaddress|include)(?:\s*=\s*|\s+)(.*)", re.IGN
 _ADDRESS_WITH_PORT = re.compile(r'"?(?:\[[^]]*\]|[^:\s]*):([0-9]+)"?(?:\s.*)?')
 
 
-def find_ssh_peers(
-    config: Path = Path("/etc/ssh/sshd_config"), tables: Path = Path("/proc/thread-self/net")
-) -> frozenset[bytes]:
-    """The packed remote addresses of established TCP sessions to the ports of sshd, in this network namespace.
+class SshSessions(NamedTuple):
+    """The packed addresses of both ends of established TCP sessions to the ports of sshd."""
 
-    Never raises: what cannot be read counts as empty. Blind to sshd behind a socket unit with a port of its own.
+    peers: frozenset[bytes] = frozenset()
+    addresses: frozenset[bytes] = frozenset()  # of this host
+
+
+def find_ssh_sessions(
+    config: Path = Path("/etc/ssh/sshd_config"), tables: Path = Path("/proc/thread-self/net")
+) -> SshSessions:
+    """Those of this network namespace. Never raises: what cannot be read counts as empty.
+
+    Blind to sshd behind a socket unit with a port of its own. The kernel walks through all places of its table of
+    sessions, used or not, for each family: some milliseconds.
     """
-    return frozenset(session.remote for session in _find_ssh_sessions(config, tables))
-
-
-def find_ssh_addresses(
-    config: Path = Path("/etc/ssh/sshd_config"), tables: Path = Path("/proc/thread-self/net")
-) -> frozenset[bytes]:
-    """The packed addresses of this host to which those sessions go. Never raises."""
-    return frozenset(session.local for session in _find_ssh_sessions(config, tables))
+    ports = find_ssh_ports(config)
+    each = [one for table in ("tcp", "tcp6") for one in _read_sessions(tables / table) if one.port in ports]
+    return SshSessions(frozenset(one.remote for one in each), frozenset(one.local for one in each))
 
 
 class _Session(NamedTuple):
     port: int  # of this host
     local: bytes
     remote: bytes
-
-
-def _find_ssh_sessions(config: Path, tables: Path) -> Iterator[_Session]:
-    ports = find_ssh_ports(config)
-    each = (session for table in ("tcp", "tcp6") for session in _read_sessions(tables / table))
-    return (session for session in each if session.port in ports)
 
 
 def find_ssh_ports(config: Path) -> frozenset[int]:

@@ -27,6 +27,7 @@ from routed.daemon.effect import look_at_effect
 from routed.daemon.facts import arm, gather, prove
 from routed.daemon.host import NOTHING_TOLD, Host
 from routed.daemon.observe import Comparison, find_all_scopes, observe
+from routed.daemon.peers import SshSessions
 from routed.daemon.ports import HostKernel
 from routed.daemon.record import find_moment
 from routed.daemon.reflex import react
@@ -70,8 +71,7 @@ class Reconciler:
     clock: Callable[[], float]
     jitter: Callable[[], float] = lambda: 0.0
     save_displaced: Callable[[dict[Key, Value]], None] = lambda _: None
-    find_ssh_peers: Callable[[], frozenset[bytes]] = frozenset
-    find_ssh_addresses: Callable[[], frozenset[bytes]] = frozenset
+    find_ssh_sessions: Callable[[], SshSessions] = SshSessions
     find_moment: Callable[[], BootTime] = find_moment
     find_time: Callable[[], float] = time.time
     # what is connected to the servers of a service; raises OSError. None: nobody is here to see the end of a drain
@@ -229,7 +229,8 @@ class Reconciler:
         # all of it: an event that was lost may have been that of a link or an address
         yield from gather(self.kernel, self.dataplanes, host, dirt.sources, self.clock(), is_full=is_full)
         if is_initial:  # that is when a foreign route is first met; reading all sockets is too slow for every pass
-            host.world.note(ssh_peers=self.find_ssh_peers(), ssh_addresses=self.find_ssh_addresses())
+            sessions = self.find_ssh_sessions()
+            host.world.note(ssh_peers=sessions.peers, ssh_addresses=sessions.addresses)
         self.listen()  # the answers may be ahead of the events, and those say why
         host.resolve_changed(dirt)
         arm(host)

@@ -20,7 +20,7 @@ from routed.audit.records import Record
 from routed.audit.sinks import Sink
 from routed.core.reasons import find_failure
 from routed.core.timetable import Deadline
-from routed.daemon import discretion, memory, peers, systemd
+from routed.daemon import discretion, memory, systemd
 from routed.daemon.askers import name_asker
 from routed.daemon.carry_out import count_members
 from routed.daemon.checking import Checking
@@ -37,6 +37,7 @@ from routed.daemon.loop import Loop
 from routed.daemon.moments import make_moment
 from routed.daemon.orders import Orders
 from routed.daemon.ownership import Ownership
+from routed.daemon.peers import find_ssh_sessions
 from routed.daemon.readings import Readings
 from routed.daemon.reconcile import Reconciler
 from routed.daemon.report import Aborted, Due, News, Recovered, Report, Resumed, Told
@@ -119,8 +120,7 @@ class Service:
             jitter=random.random,
             save_displaced=self.keeper.save_displaced,
             save_drains=self.keeper.save_drains,
-            find_ssh_peers=peers.find_ssh_peers,
-            find_ssh_addresses=peers.find_ssh_addresses,
+            find_ssh_sessions=find_ssh_sessions,
             most_imagined=MOST_IMAGINED,
         )
         plane = self.reconciler.dataplanes.by_kind[Kind.SERVER]

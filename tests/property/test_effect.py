@@ -18,6 +18,7 @@ from routed.core.linux.lookup import look_up
 from routed.core.schedule import RETRY
 from routed.core.troubles import State
 from routed.daemon.effect import MORE, MOST
+from routed.daemon.peers import SshSessions
 from routed.model import names
 from routed.model.change import Verb
 from routed.model.lookup import Question
@@ -311,7 +312,7 @@ def a_rig_with_a_session(*strangers: Key) -> Rig:
     for key in strangers:
         kernel.request(Verb.ADD, key, route_value(hop(1, "192.0.2.2")))
     rig = Rig(kernel)
-    rig.reconciler.find_ssh_peers = lambda: frozenset({PEER})
+    rig.reconciler.find_ssh_sessions = lambda: SshSessions(frozenset({PEER}))
     return rig
 
 

@@ -20,6 +20,7 @@ from routed.core.needs import Needs
 from routed.daemon.engine import Inquiry, Request
 from routed.daemon.host import Host
 from routed.daemon.ledger import Ledger
+from routed.daemon.peers import SshSessions
 from routed.daemon.report import Report
 from routed.daemon.wanted import Wanted
 from routed.daemon.world import World
@@ -109,7 +110,7 @@ def strangers_at_home() -> st.SearchStrategy[list[tuple[Key, int]]]:
 def live(strangers: list[tuple[Key, int]], before: Intent, history: list[Turn]) -> Rig:
     """A daemon after all this; nothing is due any more."""
     rig = Rig(a_host_with(strangers))
-    rig.reconciler.find_ssh_peers = lambda: frozenset({PEER})
+    rig.reconciler.find_ssh_sessions = lambda: SshSessions(frozenset({PEER}))
     rig.start(settings=before.settings)
     for turn in (Turn("start", lambda rig: rig.enforce(before)), *history):
         turn.do(rig)
@@ -183,7 +184,7 @@ def test_a_plan_without_a_daemon_is_what_a_direct_apply_does_with_what_is_kept_o
 ) -> None:
     former = live(strangers, before, history)
     fresh = Rig(former.kernel)
-    fresh.reconciler.find_ssh_peers = former.reconciler.find_ssh_peers
+    fresh.reconciler.find_ssh_sessions = former.reconciler.find_ssh_sessions
     fresh.reconciler.host = Host(
         Wanted(intent, former_protocols=former.host.wanted.marks.numbers - {intent.settings.protocol}),
         ledger=Ledger(displaced=dict(former.host.ledger.displaced)),

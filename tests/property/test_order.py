@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routed.core.troubles import State
+from routed.daemon.peers import SshSessions
 from routed.model.change import Nature, Verb
 from routed.model.entries import AddressEntry, Enforce, Entry, Intent, OnConflict, RuleEntry
 from routed.model.net import IPV4, IPV6, format_address, parse_address
@@ -234,7 +235,8 @@ def test_secondaries_change_places_beside_a_stranger_since_nothing_goes_with_the
 def test_an_address_to_which_an_ssh_session_goes_is_not_moved_unasked(family: int) -> None:
     rig, addresses = Rig(a_host()), some_addresses(2, family)
     rig.start(*addresses)
-    rig.reconciler.find_ssh_addresses = lambda: frozenset({addresses[0].address, addresses[1].address})
+    ours = frozenset(one.address for one in addresses)
+    rig.reconciler.find_ssh_sessions = lambda: SshSessions(addresses=ours)
     swapped = Intent(entries=in_turn(*reversed(addresses)))
     rig.enforce(swapped)
     assert in_network(rig.kernel, family) == expected(addresses)

@@ -10,6 +10,7 @@ import pytest
 from routed.core.desired import scope_of
 from routed.core.dirt import STORM, Dirt
 from routed.daemon.carry_out import OTHERS
+from routed.daemon.peers import SshSessions
 from routed.model import names
 from routed.model.change import Cause, Operation, Verb
 from routed.model.entries import Intent, Settings
@@ -263,7 +264,7 @@ def test_what_is_put_right_amid_the_first_pass_makes_no_entry_one_that_was_in_fo
     rig = Rig(kernel)
     lan = a_route("lan", "10.1.0.0/16", hops=(via("192.0.2.2"),))
     rig.start(lan, settings=Settings(resync=1e9))
-    rig.reconciler.find_ssh_peers = lambda: frozenset({parse_address("10.3.0.1")})
+    rig.reconciler.find_ssh_sessions = lambda: SshSessions(frozenset({parse_address("10.3.0.1")}))
     lifeline = route_key("10.3.0.0/16")
     assert kernel.request(Verb.ADD, lifeline, foreign) == 0
     turns = 0

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routed.core.linux.link_requests import FALLBACK, change_tunnel, make_tunnel
+from routed.daemon.peers import SshSessions
 from routed.daemon.status import describe_entries
 from routed.model.change import Verb
 from routed.model.entries import Enforce, HeldVipEntry, HopSpec, Intent, LinkEntry, OnConflict, TunnelEntry
@@ -301,7 +302,7 @@ def test_another_protocol_number_of_the_daemon_marks_it_again() -> None:
 def test_over_which_the_operator_is_logged_in_it_does_not_go_unless_forced() -> None:
     kernel = a_host_with_the_module()
     rig = started(kernel)
-    rig.reconciler.find_ssh_peers = lambda: frozenset({parse_address("10.244.3.9")})
+    rig.reconciler.find_ssh_sessions = lambda: SshSessions(frozenset({parse_address("10.244.3.9")}))
     rig.enforce(Intent(WITH_RESYNC))
     assert tunnels(kernel) == {NAME: MADE}
     assert kernel.standing(route_key("10.244.3.0/24"))
@@ -314,9 +315,9 @@ def test_a_route_of_somebody_else_over_it_keeps_it_while_the_operator_is_logged_
     rig = started(kernel, TUNNEL)
     theirs = route_value(Hop(index_of(kernel), PEER, onlink=True))
     assert kernel.request(Verb.ADD, route_key("10.244.9.0/24"), theirs) == 0
-    rig.reconciler.find_ssh_peers = lambda: frozenset({parse_address("10.244.9.9")})
+    rig.reconciler.find_ssh_sessions = lambda: SshSessions(frozenset({parse_address("10.244.9.9")}))
     rig.enforce(Intent(WITH_RESYNC))
     assert tunnels(kernel) == {NAME: MADE}
-    rig.reconciler.find_ssh_peers = frozenset
+    rig.reconciler.find_ssh_sessions = SshSessions
     rig.enforce(Intent(WITH_RESYNC))
     assert tunnels(kernel) == {}

@@ -13,14 +13,14 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a 
 PROGRAM = """
 import socket, sys
 from pathlib import Path
-from routed.daemon.peers import find_ssh_peers
+from routed.daemon.peers import find_ssh_sessions
 from routed.model.net import format_address
 
 sshd = socket.create_server(("::", 22), family=socket.AF_INET6, dualstack_ipv6=True)
 sessions = [socket.create_connection((host, 22), source_address=(host, 0)) for host in sys.argv[1:]]
 other = socket.create_server(("127.0.0.9", 80))
 web = socket.create_connection(("127.0.0.9", 80), source_address=("127.0.0.8", 0))
-print(*sorted(map(format_address, find_ssh_peers(Path("/no/such/file")))))
+print(*sorted(map(format_address, find_ssh_sessions(Path("/no/such/file")).peers)))
 """
 
 

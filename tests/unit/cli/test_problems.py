@@ -80,6 +80,7 @@ def test_json_has_every_problem(routed: Any, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("stauts",), '"stauts" is unknown: did you mean status?'),
+        (("--config", "plan", "stauts"), '"stauts" is unknown: did you mean status?'),
         (("Check",), '"Check" is unknown: did you mean check?'),
         (("fly",), '"fly" is unknown: one of run, check, plan,'),
         (("apply", "--Force"), "unrecognized arguments: --Force: did you mean --force?"),

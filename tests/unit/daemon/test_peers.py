@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from routed.daemon.peers import find_ssh_peers, find_ssh_ports
+from routed.daemon.peers import find_ssh_ports, find_ssh_sessions
 from routed.model.net import parse_address
 
 
@@ -46,12 +46,12 @@ def test_included_files_count_relative_absolute_and_nested(tmp_path: Path) -> No
 
 
 def test_without_a_configuration_and_without_tables_there_is_nobody(tmp_path: Path) -> None:
-    assert find_ssh_peers(tmp_path / "none", tmp_path / "none") == frozenset()
+    assert find_ssh_sessions(tmp_path / "none", tmp_path / "none").peers == frozenset()
 
 
 def test_damaged_tables_are_no_error(tmp_path: Path) -> None:
     (tmp_path / "tcp").write_bytes(b"header\n 0: xx:yy zz 01\n 1: 0100007F:0016 0100007F:1234 01\n 2:\n\xff\n")
-    assert find_ssh_peers(tmp_path / "none", tmp_path) == {parse_address("127.0.0.1")}
+    assert find_ssh_sessions(tmp_path / "none", tmp_path).peers == {parse_address("127.0.0.1")}
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_the_peer_of_a_real_session_is_found_and_only_while_it_lasts(
         sshd.listen()
         port = sshd.getsockname()[1]
         config.write_text(f"Port {port}\n")
-        assert find_ssh_peers(config) == frozenset()
+        assert find_ssh_sessions(config).peers == frozenset()
         try:
             client = socket.create_connection((connect, port), timeout=2)
         except OSError:
             pytest.skip("the loopback interface is down in this namespace")
         with client, sshd.accept()[0]:
-            assert find_ssh_peers(config) == {parse_address(seen)}
+            assert find_ssh_sessions(config).peers == {parse_address(seen)}
             config.write_text("Port 1\n")
-            assert find_ssh_peers(config) == frozenset()
+            assert find_ssh_sessions(config).peers == frozenset()
