@@ -78,6 +78,8 @@ class Deployment(NamedTuple):
     boot: str = ""  # /proc/sys/kernel/random/boot_id of that clock
     written: str = ""  # the digest of its files without lists
     base_written: str = ""  # likewise of the base
+    # are the deletions let that the guard would hold? So until a full pass came to its end, be it after a restart
+    is_forced: bool = False
 
     @property
     def is_trial(self) -> bool:
@@ -92,7 +94,7 @@ class Deployment(NamedTuple):
     @property
     def record(self) -> Deployment:
         """What a start has to know of it: of files that are simply in force, nothing."""
-        return Deployment() if self.phase in UNRECORDED else self
+        return Deployment() if self.phase in UNRECORDED and not self.is_forced else self
 
 
 class Given(NamedTuple):
@@ -105,6 +107,7 @@ class Given(NamedTuple):
     boot: str = ""
     written: str = ""  # of what is to be enforced, without lists
     on_disk_written: str = ""  # likewise of the files on disk
+    is_forced: bool = False  # somebody lets the deletions that the guard would hold
 
 
 class Cell(NamedTuple):
@@ -191,7 +194,8 @@ def advance(before: Deployment, what: Input, given: Given = NOTHING_GIVEN) -> Mo
     elif act is Act.KEEP or (act in _ENFORCE and given.digest):
         revision, digest, written = given.revision, given.digest, given.written
     barred = _find_barred(before, Cell(phase, act), given)
-    after = Deployment(phase, revision, digest, barred=barred, written=written)
+    is_forced = _find_forced(before, what, Cell(phase, act), given)
+    after = Deployment(phase, revision, digest, barred=barred, written=written, is_forced=is_forced)
     if phase in TRIALS:
         is_new = given.until > 0
         until, boot = (given.until, given.boot) if is_new else (before.until, before.boot)
@@ -200,6 +204,15 @@ def advance(before: Deployment, what: Input, given: Given = NOTHING_GIVEN) -> Mo
     return Move(after, act)
 
 
+def _find_forced(before: Deployment, what: Input, cell: Cell, given: Given) -> bool:
+    if cell.act is Act.BASE:  # nobody is there to say --force
+        return True
+    if what in _OVER or cell.phase is Phase.FALLBACK:
+        return False
+    return given.is_forced if cell.act in _ENFORCE and given.digest else before.is_forced
+
+
+_OVER: Final = frozenset({Input.VERIFIED, Input.FAILED})  # the pass that was forced, if one was
 _ENFORCE: Final = frozenset({Act.FILES, Act.REVISION, Act.BEST})
 
 
@@ -253,8 +266,10 @@ def begin(recorded: Deployment, digest: str | None, written: str = "", *, is_ove
         recorded = recorded._replace(barred=recorded.barred - {ANY} | {found})
     before = advance(recorded, Input.EXPIRED).after if is_over else recorded
     what = judge_start(before, digest, written)
-    is_of_files = TABLE[before.phase, what].act is Act.FILES
-    return advance(before, what, Given(digest or "", written=written) if is_of_files else NOTHING_GIVEN)
+    if TABLE[before.phase, what].act is not Act.FILES:
+        return advance(before, what)
+    is_forced = before.is_forced and digest == before.digest  # the same files, and their pass did not come to its end
+    return advance(before, what, Given(digest or "", written=written, is_forced=is_forced))
 
 
 def judge_saved(deployment: Deployment, digest: str | None, written: str = "", *, is_followed: bool) -> Input:

@@ -108,14 +108,10 @@ class Deployer:
         """Enforce what the start came to."""
         origin = Provenance(time.time(), "start")
         step = self._start.step
-        # nobody is there to say --force when a trial is over
         recorded = self._start.recorded
-        is_forced = recorded.is_trial and not step.after.is_trial and step.act is not Act.FILES
-        if is_forced:
+        if recorded.is_trial and not step.after.is_trial and step.act is not Act.FILES:
             self._voice.say(notices.note_trial_over(recorded.revision, step.after.revision))
-        request = await self._enforce(
-            step, self._start.intent, Cause(None, Look.START), is_forced=is_forced, origin=origin
-        )
+        request = await self._enforce(step, self._start.intent, Cause(None, Look.START), origin=origin)
         for problem in self.reading.problems[:1]:
             self._reject(problem.file)
         self._tell_being_written(Reading(None))
@@ -138,13 +134,14 @@ class Deployer:
             if why := await self._take_protocol(intent):
                 raise Refused(reason=why)
             before, seconds = keeper.deployment, confirm or self._find_trial(intent)
-            what, given = Input.TRIED if seconds else Input.ASKED, Given(intent.digest, written=intent.written)
+            what = Input.TRIED if seconds else Input.ASKED
+            given = Given(intent.digest, written=intent.written, is_forced=is_forced)
             step = self._decide(what, given, seconds, origin, intent)
             if step.after.is_trial:
                 left = describe_trial(step.after)["seconds"]
                 self._voice.say(notices.note_trial_begun(self._keeper.revision, step.after.base, left, origin.by))
             cause = Cause(None, Look.RELOAD)
-            done = await self._enforce(step, intent, cause, before, is_forced=is_forced, origin=origin)
+            done = await self._enforce(step, intent, cause, before, origin=origin)
             self._update_watch()
             return self._conclude(done, [str(notice) for notice in self.reading.notices])
 
@@ -168,11 +165,12 @@ class Deployer:
                 on_disk.digest,
                 written=intent.written,
                 on_disk_written=on_disk.written,
+                is_forced=is_forced,
             )
             before, cause = self._keeper.deployment, Cause(None, RolledBack(revision.number))
             step = self._decide(what, given, confirm)
             self._voice.say(notices.note_rolled_back(revision.number, by))
-            done = await self._enforce(step, intent, cause, before, is_forced=is_forced)
+            done = await self._enforce(step, intent, cause, before)
             if not confirm and self._keeper.revision == revision.number:
                 self._keeper.mark_confirmed()  # whoever asks for it for good wants it, be it that nobody did before
             self._update_watch()
@@ -325,8 +323,11 @@ class Deployer:
         if self._host.wanted.intent.digest != deployment.digest:
             return  # other files were kept meanwhile, whose turn comes next
         what = Input.FAILED if has_failed(self._host, report) else Input.VERIFIED
-        if advance(deployment, what).act is Act.MARK_VERIFIED:
+        move = advance(deployment, what)
+        if move.act is Act.MARK_VERIFIED:
             self._keeper.mark_verified(self._list_members())
+        if move.after != deployment:
+            self._keeper.move_to(move.after)
 
     async def end_trial(self) -> None:
         """The time of a trial is over: unless somebody confirmed it, the revision before comes back."""
@@ -344,8 +345,7 @@ class Deployer:
             intent, step = found
             if not await self._take_protocol(intent):
                 self._voice.say(notices.note_trial_over(before.revision, step.after.revision))
-                # nobody is there to say --force
-                await self._enforce(step, intent, Cause(None, Look.UNCONFIRMED), is_forced=True)
+                await self._enforce(step, intent, Cause(None, Look.UNCONFIRMED))
                 self._update_watch()
             self._tell_status()
             if self._keeper.deployment.is_trial:
@@ -382,7 +382,6 @@ class Deployer:
         cause: Cause,
         before: Deployment | None = None,
         *,
-        is_forced: bool = False,
         origin: Provenance = UNTOLD,
     ) -> Request:
         """Do what the table says of these files, or of this revision.
@@ -395,7 +394,7 @@ class Deployer:
             self._keep(step, intent, origin)
         else:
             self._keeper.move_to(step.after)
-        done = await self.run_pass(intent, cause, is_forced=is_forced)
+        done = await self.run_pass(intent, cause, is_forced=step.after.is_forced)
         if host.wanted.intent.digest != intent.digest:  # the pass failed before it put anything in force
             self._keeper.move_to(before)
         self._voice.tell_waiting(host)

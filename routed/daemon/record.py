@@ -110,4 +110,5 @@ def _decode(document: dict[str, Any]) -> Deployment:
         boot=str(document["boot"]),
         written=str(document.get("written", "")),  # a former version did not keep it
         base_written=str(document.get("base_written", "")),
+        is_forced=document.get("is_forced") is True,
     )

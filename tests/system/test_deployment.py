@@ -11,10 +11,10 @@ import pytest
 
 from routed.core.deployment import Deployment, Phase
 from routed.daemon.record import RecordFile, read_boot
-from tests.kernel.netns import ip, wait_until
+from tests.kernel.netns import ip, ip_batch, wait_until
 from tests.system.daemon import Daemon
 from tests.system.host import routes
-from tests.system.worlds import GATEWAY
+from tests.system.worlds import GATEWAY, blackholes
 
 # The kernel refuses the second route: it has no such algorithm.
 REFUSED = f'{GATEWAY}metric = 7\n[[route]]\nname = "no"\nto = "192.0.9.0/24"\nvia = "10.0.0.2"\ncongctl = "nosuch"\n'
@@ -118,6 +118,33 @@ def on_trial(daemon: Daemon) -> Daemon:
     record = Deployment(Phase.PENDING, 2, digest, base=1, barred=frozenset({digest}), until=now + 12.0, boot=boot)
     RecordFile(daemon.state / "revisions").save(record)
     return daemon
+
+
+@pytest.mark.parametrize("is_forced", [True, False])
+@pytest.mark.parametrize("phase", [Phase.IN_FORCE, Phase.ROLLED_BACK, Phase.REJECTED])
+def test_what_was_forced_and_did_not_come_to_its_end_is_forced_by_the_next_start_and_by_no_other(
+    daemon: Daemon, phase: Phase, is_forced: bool
+) -> None:
+    """As if the daemon was killed right after its record was on disk."""
+    daemon.start(GATEWAY)
+    daemon.apply(GATEWAY + blackholes(20))
+    daemon.kill()
+    digests = {number: manifest(daemon, number)["digest"] for number in (1, 2)}
+    if phase is Phase.IN_FORCE:
+        daemon.write(GATEWAY)
+    barred = frozenset() if phase is Phase.IN_FORCE else frozenset({digests[2]})
+    record = RecordFile(daemon.state / "revisions")
+    record.save(Deployment(phase, 1, digests[1], barred=barred, is_forced=is_forced))
+
+    daemon.start()
+
+    assert len(routes()) == (1 if is_forced else 21)
+    assert not record.load().is_forced
+    if is_forced:
+        ip_batch("".join(f"route add blackhole 10.90.{number}.0/24 proto 114\n" for number in range(20)))
+        daemon.kill()
+        daemon.start()
+        assert len(routes()) == 21, "it was let once"
 
 
 def test_a_trial_that_nobody_confirms_ends_while_the_daemon_runs(on_trial: Daemon) -> None:

@@ -73,7 +73,7 @@ def test_each_cell_is_as_the_documents_draw_it(phase: Phase, what: Input, cell: 
 def test_a_trial_returns_to_what_was_in_force_before_it() -> None:
     assert Deployment(Phase.PENDING, 8, "eight", 7, frozenset({"eight"}), LATER, BOOT) == TRIAL
     assert advance(TRIAL, Input.EXPIRED) == Move(
-        Deployment(Phase.REJECTED, 7, "", barred=frozenset({"eight"})), Act.BASE
+        Deployment(Phase.REJECTED, 7, "", barred=frozenset({"eight"}), is_forced=True), Act.BASE
     )
     assert advance(TRIAL, Input.CONFIRMED) == Move(Deployment(Phase.IN_FORCE, 8, "eight"), Act.MARK_CONFIRMED)
 
@@ -84,6 +84,39 @@ def test_whatever_follows_amid_a_trial_keeps_its_base_and_is_not_confirmed_eithe
     assert (again.phase, again.base, again.until) == (Phase.PENDING, 7, LATER)
     after = advance(again, Input.EXPIRED).after
     assert (after.phase, after.revision, after.barred) == (Phase.REJECTED, 7, frozenset({"eight", "nine"}))
+
+
+FORCED = advance(IN_FORCE, Input.ROLL_BACK, Given("five", 5, on_disk="seven", is_forced=True)).after
+FORCED_FILES = advance(IN_FORCE, Input.ASKED, Given("eight", 8, is_forced=True)).after
+
+
+@pytest.mark.parametrize("deployment", [FORCED, FORCED_FILES, advance(TRIAL, Input.EXPIRED).after])
+def test_what_lets_deletions_is_on_record_until_a_full_pass_came_to_its_end(deployment: Deployment) -> None:
+    assert deployment.record.is_forced
+    for what in (Input.VERIFIED, Input.FAILED):
+        after = advance(deployment, what).after
+        assert after == deployment._replace(is_forced=False)
+
+
+def test_a_start_amid_what_was_forced_forces_the_same_and_nothing_else() -> None:
+    for recorded, digest, is_forced in (
+        (FORCED, "seven", True),
+        (FORCED, None, True),
+        (FORCED, "nine", False),
+        (FORCED_FILES, "eight", True),
+        (FORCED_FILES, "nine", False),
+        (FORCED_FILES, None, False),
+        (BACK, "seven", False),
+    ):
+        assert begin(recorded, digest, is_over=False).after.is_forced is is_forced
+    rejected = begin(TRIAL, "eight", is_over=True).after
+    assert rejected.is_forced
+    assert begin(rejected, "eight", is_over=False).after.is_forced
+
+
+def test_whatever_is_asked_for_next_has_to_say_so_again() -> None:
+    for what in (Input.ASKED, Input.TRIED, Input.ROLL_BACK):
+        assert not advance(FORCED, what, Given("nine", 9, until=LATER, boot=BOOT)).after.is_forced
 
 
 def test_a_second_trial_may_move_the_deadline() -> None:
@@ -262,6 +295,6 @@ def test_whichever_files_are_found_after_a_trial_was_foretold_they_are_on_trial(
     after = begin(foretold, "eight", "own eight", is_over=is_late).after
     assert (after.phase, after.barred) == (phase, frozenset({"own eight"}))
     assert begin(foretold, None, is_over=is_late) == Move(
-        Deployment(Phase.REJECTED, 7, "", barred=frozenset({ANY}), written="own seven"),
+        Deployment(Phase.REJECTED, 7, "", barred=frozenset({ANY}), written="own seven", is_forced=True),
         Act.REVISION if is_late else Act.BASE,
     )

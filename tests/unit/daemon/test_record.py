@@ -15,7 +15,16 @@ TRIAL = Deployment(Phase.PENDING, 8, "eight", 7, frozenset({"eight", "nine"}), 1
 BACK = Deployment(Phase.ROLLED_BACK, 5, "five", barred=frozenset({"seven"}))
 
 
-@pytest.mark.parametrize("deployment", [TRIAL, BACK, TRIAL._replace(phase=Phase.ROLLBACK_PENDING)])
+@pytest.mark.parametrize(
+    "deployment",
+    [
+        TRIAL,
+        BACK,
+        TRIAL._replace(phase=Phase.ROLLBACK_PENDING),
+        BACK._replace(is_forced=True),
+        Deployment(Phase.IN_FORCE, 7, "seven", is_forced=True),
+    ],
+)
 def test_what_is_kept_comes_back(tmp_path: Path, deployment: Deployment) -> None:
     file = RecordFile(tmp_path / "revisions")
     assert file.load() == Deployment()
