@@ -135,6 +135,35 @@ def index_routes(routes: Iterable[FibRoute]) -> dict[tuple[int, int], dict[bytes
     return {place: {prefix: sort_routes(those) for prefix, those in table.items()} for place, table in tables.items()}
 
 
+class FibLinkChange(NamedTuple):
+    """A link that is another then: made, gone, or in another state."""
+
+    name: str
+    ifindex: int
+    is_there: bool = True
+    is_up: bool = True
+    master: int = 0
+    dead: frozenset[int] = frozenset()  # families of which nothing can go by it
+
+
+class RoutesChange(NamedTuple):
+    """What stands under one key then, in the kernel's order."""
+
+    slot: RouteSlot
+    prefix: bytes
+    routes: tuple[FibRoute, ...]  # nothing: it is gone
+
+
+class FibChange(NamedTuple):
+    """What of a ``Fib`` is otherwise in some case, as far as it counts for a few addresses."""
+
+    routes: tuple[RoutesChange, ...] = ()
+    rules: tuple[FibRule, ...] | None = None  # of both families, in the kernel's order; None: as they are now
+    links: tuple[FibLinkChange, ...] = ()  # first those that are gone
+    gained: frozenset[bytes] = frozenset()  # packed addresses that this host has then …
+    lost: frozenset[bytes] = frozenset()  # … and has no more
+
+
 class WayStep(NamedTuple):
     """One rule on the way of a packet, and what came of it."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from routed.core.linux.lookup import is_usable, look_up
+from routed.core.linux.lookup import is_leg_usable, look_up
 from routed.core.linux.routes import LINK_LOCAL
 from routed.core.linux.state import LinuxState
 from routed.model import names
@@ -73,7 +73,7 @@ def _find_way(state: LinuxState, question: Question) -> LegInUse | None:
     if winner is None or winner.value.type not in {names.UNICAST, names.LOCAL}:
         return None
     for hop in winner.value.hops:
-        if is_usable(state, family, hop) and question.flow.oif in {"", state.links[hop.dev].name}:
+        if is_leg_usable(state, family, winner.value, hop) and question.flow.oif in {"", state.links[hop.dev].name}:
             return winner, hop
     return None
 

@@ -19,6 +19,7 @@ from routed.core.linux.addresses import (
     make_multicast,
     take_address,
 )
+from routed.core.linux.lookup import is_free_of_link
 from routed.core.linux.routes import take_legs
 from routed.core.linux.state import LinuxState
 from routed.model import names
@@ -101,8 +102,7 @@ def _drop(state: LinuxState, ifindex: int) -> None:
     """What does not outlive a link that is down."""
     _drop_nexthop_objects(state, ifindex)
     for key, value in list(state.routes_over(ifindex)):
-        is_kept = key.slot.family == IPV4 and value.scope == names.HOST  # its leg is RT_SCOPE_NOWHERE
-        if not is_kept and all(is_dead(state, hop) for hop in value.hops):
+        if not is_free_of_link(key.slot.family, value) and all(is_dead(state, hop) for hop in value.hops):
             state.take(key, value, is_told=key.slot.family == IPV6)
     keeps = state.sysctls_of(ifindex).keeps_addresses
     for key, value in state.addresses_of(ifindex, IPV6):

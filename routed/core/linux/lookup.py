@@ -13,7 +13,7 @@ from typing import Final
 from routed.core.linux.state import LinuxState
 from routed.model import names
 from routed.model.lookup import Decision, Question
-from routed.model.net import family_of, is_inside, network_of
+from routed.model.net import IPV4, family_of, is_inside, network_of
 from routed.model.objects import Hop, Kind, RouteSlot, RouteValue, RuleMember, Standing
 
 ROUTE_ERRORS: Final = {names.BLACKHOLE: EINVAL, names.UNREACHABLE: EHOSTUNREACH, names.PROHIBIT: EACCES}
@@ -79,8 +79,21 @@ def _find_best(state: LinuxState, question: Question, family: int, table: int) -
 def can_be_used(state: LinuxState, family: int, value: RouteValue, oif: str = "") -> bool:
     """Has this route a leg by which packets go now, or needs it none? On a named link, where one is named."""
     return not value.hops or any(
-        is_usable(state, family, hop) and (not oif or state.links[hop.dev].name == oif) for hop in value.hops
+        is_leg_usable(state, family, value, hop) and (not oif or state.links[hop.dev].name == oif) for hop in value.hops
     )
+
+
+def is_leg_usable(state: LinuxState, family: int, value: RouteValue, hop: Hop) -> bool:
+    """Do packets go by this leg of a route? What is for this host itself does, however its link is."""
+    return is_free_of_link(family, value) or is_usable(state, family, hop)
+
+
+def is_free_of_link(family: int, value: RouteValue) -> bool:
+    """Does it stay in use while its link is down? Of IPv4 what is for this host: its leg is RT_SCOPE_NOWHERE.
+
+    fib_create_info and fib_sync_down_dev in net/ipv4/fib_semantics.c.
+    """
+    return family == IPV4 and value.scope == names.HOST
 
 
 def is_usable(state: LinuxState, family: int, hop: Hop) -> bool:
