@@ -56,6 +56,7 @@ PLAIN_WORDS: Final[Mapping[Plain, str]] = {
     InTheWay.UNSEEN: "not looked at: routes with `from` are at its prefix, and none is for this source",
     Doubt.NOT_OWN: "the source is not this host's: say --iif, by which link the packet comes in",
     Doubt.MULTICAST: "no table decides",
+    Doubt.NOT_YET: "it is not so yet",
 }
 
 _DIFFERENCES: Final[Mapping[Difference, str]] = {

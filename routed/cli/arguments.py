@@ -14,6 +14,19 @@ from typing import Any, Final, NamedTuple, NoReturn
 import routed
 from routed.audit.printable import make_printable
 from routed.cli.exits import Exit
+from routed.cli.values import (
+    read_assumptions,
+    read_count,
+    read_duration,
+    read_host,
+    read_ip_protocol,
+    read_kinds,
+    read_list,
+    read_moment,
+    read_number,
+    read_side,
+    read_within,
+)
 from routed.model.suggest import suggest
 
 DEFAULT_CONFIG: Final = "/etc/routed.toml"
@@ -54,104 +67,6 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...] = ()
 
 
-def _read_duration(text: str) -> float:
-    from routed.intent.words import duration  # few commands take one
-
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _read_host(text: str) -> bytes:
-    from routed.model.net import parse_address  # few commands take one
-
-    if "%" in text:
-        raise argparse.ArgumentTypeError(f'"{text}" has a scope: write the address alone')
-    try:
-        return parse_address(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}; names are not looked up") from None
-
-
-def _read_moment(text: str) -> float:
-    from datetime import datetime  # few commands take one
-
-    from routed.cli.moments import parse_moment
-
-    try:
-        return parse_moment(text, datetime.now().astimezone()).timestamp()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _read_assumptions(text: str) -> list[str]:
-    from routed.audit.reasons import describe_reason  # few commands take one
-    from routed.core.assumptions import ASSUMABLE, FILE, AssumptionError, split_assumption
-
-    given: list[str] = []
-    for one in text.split(","):
-        if given and given[-1].startswith(f"{FILE}:") and one.partition(":")[0] not in ASSUMABLE:
-            given[-1] += f",{one}"  # of its path
-        else:
-            given.append(one)
-    try:
-        for one in given:
-            split_assumption(one)
-    except AssumptionError as error:
-        raise argparse.ArgumentTypeError(describe_reason(error.why)) from None
-    return given
-
-
-def _read_kinds(text: str) -> list[str]:
-    from routed.cli.offers import OFFERS  # only scripts of shells ask
-
-    kinds = text.split(",")
-    if not OFFERS.keys() >= set(kinds):
-        raise argparse.ArgumentTypeError(f'"{text}" is not among {", ".join(OFFERS)}')
-    return kinds
-
-
-def _read_number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f'"{text}" is not the number of a revision')
-    return int(text)
-
-
-def _read_side(text: str) -> int | str:
-    return _read_number(text) if text.isdigit() else text
-
-
-def _read_count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f'"{text}" is not a number of lines')
-    return int(text)
-
-
-def _read_within(what: str, most: int) -> Callable[[str], int]:
-    """What reads a number as the kernel's tools take it, with 0x too."""
-
-    def read(text: str) -> int:
-        try:
-            number = int(text, 0) if text.isascii() else -1
-        except ValueError:
-            number = -1
-        if not 0 <= number <= most:
-            raise argparse.ArgumentTypeError(f'"{text}" is no {what}: a number from 0 to {most}')
-        return number
-
-    return read
-
-
-def _read_ip_protocol(text: str) -> int:
-    from routed.model.names import IP_PROTOCOLS  # few commands take one
-
-    numbers = {name: number for number, name in IP_PROTOCOLS.items()}
-    if text in numbers:
-        return numbers[text]
-    return _read_within("protocol: tcp, udp, icmp …, or", 255)(text)
-
-
 COMMON: Final = (
     Argument(
         ("--config",),
@@ -184,19 +99,33 @@ _ENTRY = Argument(
 )
 _RECORDED = _ENTRY._replace(completes="entry,check,source")
 _TIMEOUT = Argument(
-    ("--timeout",), "how long to wait for the daemon, such as 30s", 90.0, metavar="DURATION", convert=_read_duration
+    ("--timeout",), "how long to wait for the daemon, such as 30s", 90.0, metavar="DURATION", convert=read_duration
 )
 _CONFIRM = Argument(
     ("--confirm",),
     "undo it after so long, such as 5m, unless routed confirm was said",
     metavar="DURATION",
-    convert=_read_duration,
+    convert=read_duration,
 )
-_SINCE = Argument(("--since",), "only what came later, such as 1h or 2026-11-24", metavar="TIME", convert=_read_moment)
-_LINES = Argument(("-n", "--lines"), "show the newest so many", metavar="COUNT", convert=_read_count)
+_SINCE = Argument(("--since",), "only what came later, such as 1h or 2026-11-24", metavar="TIME", convert=read_moment)
+_LINES = Argument(("-n", "--lines"), "show the newest so many", metavar="COUNT", convert=read_count)
 _DIRECTORY = Argument(
     ("--directory",), "read journal files from there", metavar="DIRECTORY", completes="directory"
 )  # fmt: skip
+_PACKET = (
+    Argument(("--from",), "the source of the packet", metavar="IP", convert=read_host),
+    Argument(
+        ("--iif",), "the link that it comes in by; without one this host sends it", "", metavar="LINK", completes="link"
+    ),
+    Argument(("--oif",), "the link to which its socket is bound", "", metavar="LINK", completes="link"),
+    Argument(("--mark",), "its mark", 0, metavar="MARK", convert=read_within("mark", 0xFFFFFFFF)),
+    Argument(("--tos",), "its type of service", 0, metavar="TOS", convert=read_within("type of service", 255)),
+    Argument(("--dscp",), "the same as DSCP", 0, metavar="DSCP", convert=read_within("DSCP", 63)),
+    Argument(("--proto",), "its protocol, such as tcp", 0, metavar="PROTOCOL", convert=read_ip_protocol),
+    Argument(("--sport",), "its source port", 0, metavar="PORT", convert=read_within("port", 65535)),
+    Argument(("--dport",), "its destination port", 0, metavar="PORT", convert=read_within("port", 65535)),
+    Argument(("--uid",), "the user who sends it", metavar="UID", convert=read_within("user", 0xFFFFFFFE)),
+)  # by what rules tell one from another
 _AFTER_CURSOR = Argument(("--after-cursor",), "only what came after this __CURSOR", metavar="CURSOR")
 
 VERBS: Final[dict[str, Command]] = {
@@ -229,10 +158,19 @@ VERBS: Final[dict[str, Command]] = {
                 "what would happen then, such as link:eth1=down, check:NAME=up, file:PATH; may be given several times",
                 (),
                 metavar="ASSUMPTION",
-                convert=_read_assumptions,
+                convert=read_assumptions,
                 completes="assumption",
                 is_repeated=True,
             ),
+            Argument(
+                ("--why",),
+                "how packets to this address go now, and when all of it is done; may be given several times",
+                (),
+                metavar="ADDRESS",
+                convert=read_list,
+                is_repeated=True,
+            ),
+            *_PACKET,
             _STRICT,
         ),
     ),
@@ -255,7 +193,7 @@ VERBS: Final[dict[str, Command]] = {
                 "its number; without one, the revision before",
                 metavar="REVISION",
                 is_required=False,
-                convert=_read_number,
+                convert=read_number,
                 completes="revision",
             ),
             Argument(("--force",), "let the deletions that the guard holds", False),
@@ -273,7 +211,7 @@ VERBS: Final[dict[str, Command]] = {
                 metavar="BEFORE",
                 is_required=False,
                 completes="revision",
-                convert=_read_side,
+                convert=read_side,
             ),
             Argument(
                 ("after",),
@@ -281,7 +219,7 @@ VERBS: Final[dict[str, Command]] = {
                 metavar="AFTER",
                 is_required=False,
                 completes="revision",
-                convert=_read_side,
+                convert=read_side,
             ),
             Argument(("--text",), "print a unified diff of the files", False),
         ),
@@ -361,23 +299,14 @@ VERBS: Final[dict[str, Command]] = {
             Argument(
                 ("subject",), "an address, or an entry such as route/storage-lan", metavar="SUBJECT", completes="entry"
             ),
-            Argument(("--from",), "the source of the packet", metavar="IP", convert=_read_host),
-            Argument(("--iif",), "the link that it comes in by; without one this host sends it", "", metavar="LINK"),
-            Argument(("--oif",), "the link to which its socket is bound", "", metavar="LINK"),
-            Argument(("--mark",), "its mark", 0, metavar="MARK", convert=_read_within("mark", 0xFFFFFFFF)),
-            Argument(("--tos",), "its type of service", 0, metavar="TOS", convert=_read_within("type of service", 255)),
-            Argument(("--dscp",), "the same as DSCP", 0, metavar="DSCP", convert=_read_within("DSCP", 63)),
-            Argument(("--proto",), "its protocol, such as tcp", 0, metavar="PROTOCOL", convert=_read_ip_protocol),
-            Argument(("--sport",), "its source port", 0, metavar="PORT", convert=_read_within("port", 65535)),
-            Argument(("--dport",), "its destination port", 0, metavar="PORT", convert=_read_within("port", 65535)),
-            Argument(("--uid",), "the user who sends it", metavar="UID", convert=_read_within("user", 0xFFFFFFFE)),
+            *_PACKET,
         ),
     ),
     "pause": Command(
         "stop enforcing an entry, or everything, for a time",
         (
             _ENTRY,
-            Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=_read_duration),
+            Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=read_duration),
             Argument(("--reason",), "why; status shows it", "", metavar="TEXT"),
         ),
     ),
@@ -386,7 +315,7 @@ VERBS: Final[dict[str, Command]] = {
         (
             Argument(("check",), "the check, such as check/wan1", metavar="CHECK", completes="check"),
             Argument(("verdict",), "what it counts as", None, ("up", "down"), "VERDICT"),
-            Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=_read_duration),
+            Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=read_duration),
             Argument(("--reason",), "why; status shows it", "", metavar="TEXT"),
         ),
     ),
@@ -396,7 +325,7 @@ VERBS: Final[dict[str, Command]] = {
             Argument(
                 ("server",), "the server, such as service/api[10.0.0.11:6443]", metavar="SERVER", completes="server"
             ),
-            Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=_read_duration),
+            Argument(("--for",), "how long, such as 1h", 3600.0, metavar="DURATION", convert=read_duration),
             Argument(("--reason",), "why; status shows it", "", metavar="TEXT"),
         ),
     ),
@@ -423,8 +352,8 @@ VERBS: Final[dict[str, Command]] = {
                 "CHANGE",
                 is_required=False,
             ),
-            Argument(("--host",), "the address in question, or the destination", metavar="IP", convert=_read_host),
-            Argument(("--gateway",), "the gateway of add and del", metavar="IP", convert=_read_host),
+            Argument(("--host",), "the address in question, or the destination", metavar="IP", convert=read_host),
+            Argument(("--gateway",), "the gateway of add and del", metavar="IP", convert=read_host),
             _TIMEOUT,
         ),
     ),
@@ -438,7 +367,7 @@ VERBS: Final[dict[str, Command]] = {
                 ("--offer",),
                 "print the names of these kinds that there are, as its script asks for them",
                 metavar="KINDS",
-                convert=_read_kinds,
+                convert=read_kinds,
             ),
         ),
     ),

@@ -18,7 +18,7 @@ from routed.cli.exits import CommandError, Exit
 from routed.cli.kept import find_in_force, read_revision
 from routed.cli.problems import show_problems
 from routed.cli.terminal import GREEN, RED, paint, say, say_json, wants_color
-from routed.model.documents import ComparisonDocument, PlanDocument, TextComparisonDocument
+from routed.model.documents import ComparisonDocument, PrintedPlanDocument, TextComparisonDocument
 from routed.model.entries import Source
 
 UNNAMED: Final = "names"  # the role of files that are the host's, not the operator's
@@ -85,7 +85,7 @@ def _show_objects(options: Namespace, before: Side, after: Side) -> Exit:
     if options.json:
         say_json(document)
     elif not options.quiet:
-        plan = cast(PlanDocument, {**document, "refusals": [], "notes": []})
+        plan = cast(PrintedPlanDocument, {**document, "refusals": [], "notes": []})
         *lines, total = render_plan(plan, is_colored=wants_color(options, sys.stdout))
         for line in lines:
             say(line)

@@ -103,13 +103,29 @@ def _list_revisions(names: KnownNames) -> Iterator[str]:
 def _list_interfaces(names: KnownNames) -> Iterator[str]:
     """What ``select`` takes: those of the files, and the links that there are."""
     yield from (f"@{one.name}" for one in names.read().selectors)
+    yield from (f"name={name}" for name in _list_links(names))
+
+
+def _list_links(_: KnownNames) -> Iterator[str]:
     with suppress(OSError):
-        yield from sorted(f"name={one.name}" for one in Path("/sys/class/net").iterdir() if one.is_dir())
+        yield from sorted(one.name for one in Path("/sys/class/net").iterdir() if one.is_dir())
 
 
 def _list_assumptions(names: KnownNames) -> Iterator[str]:
-    for check in _list_checks(names):
-        yield from (f"check:{check.partition('/')[2]}={word}" for word in ("down", "up"))
+    """All but addresses, of which there may be very many, and files."""
+    from routed.core.assumptions import ASSUMABLE, MEMBER  # few complete one
+    from routed.model.checks import CHECK
+
+    checks = (check.partition("/")[2] for check in _list_checks(names))
+    for kind, known in ((CHECK, checks), ("link", _list_links(names)), (MEMBER, _list_members(names))):
+        for name in known:
+            yield from (f"{kind}:{name}={word}" for word in ASSUMABLE[kind].choices)
+
+
+def _list_members(names: KnownNames) -> Iterator[str]:
+    """Only the daemon knows them."""
+    for source in names.ask("GetMembers").get("sources", ()):
+        yield from (one["name"] for one in source["members"])
 
 
 OFFERS: Final[dict[str, Callable[[KnownNames], Iterator[str]]]] = {
@@ -120,5 +136,6 @@ OFFERS: Final[dict[str, Callable[[KnownNames], Iterator[str]]]] = {
     "source-name": _list_sources,
     "revision": _list_revisions,
     "interface": _list_interfaces,
+    "link": _list_links,
     "assumption": _list_assumptions,
 }

@@ -20,9 +20,11 @@ from routed.cli.terminal import complain, say, say_json, wants_color
 from routed.intent.load import load
 from routed.intent.problems import IntentError
 from routed.model.assumption import NOTHING_ASSUMED, Assumptions
-from routed.model.documents import PlanDocument, StatusDocument
+from routed.model.documents import PlanDocument, PrintedPlanDocument, StatusDocument
 from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey, Freshness
+from routed.model.lookup import Question
+from routed.model.net import format_address
 
 PATIENCE: Final = 2.0  # seconds for a daemon to say what it knows
 LONG_PATIENCE: Final = 90.0  # seconds for it to read its files and the kernel, which a storm may put off
@@ -30,9 +32,10 @@ LONG_PATIENCE: Final = 90.0  # seconds for it to read its files and the kernel, 
 
 def run(options: Namespace) -> Exit:
     """Show the plan for the files of ``options.config``."""
+    questions = _read_questions(options)
     try:
         intent = load(Path(options.config)).intent  # with the rights of this user, so that its problems may be shown
-        document = _make_document(options, intent)
+        document = _make_document(options, intent, questions)
     except IntentError as error:
         show_problems(error.problems, options)
         return Exit.INVALID
@@ -56,28 +59,49 @@ def _judge_strictly(options: Namespace, intent: Intent) -> Exit:
     return Exit.INVALID if problems else Exit.DONE
 
 
-def _make_document(options: Namespace, intent: Intent) -> PlanDocument:
+def _read_questions(options: Namespace) -> tuple[Question, ...]:
+    from routed.cli.packet import find_given
+
+    if not (options.why or find_given(options)):
+        return ()
+    from routed.cli.plan_ways import read_questions  # few plans need it
+
+    return read_questions(options)
+
+
+def _make_document(options: Namespace, intent: Intent, questions: tuple[Question, ...]) -> PrintedPlanDocument:
     """The plan. Raises ClientError, CommandError, and IntentError for files that are assumed."""
+    if not questions:
+        return cast(PrintedPlanDocument, _assume(options, intent, ()))
+    from routed.cli.plan_ways import add_ways, list_addresses
+
+    return add_ways(_assume(options, intent, list_addresses(questions)), options, questions)
+
+
+def _assume(options: Namespace, intent: Intent, asked: tuple[bytes, ...]) -> PlanDocument:
+    """The plan in the case that the options say, and what decides then about packets to these addresses."""
     given = getattr(options, "if")  # a word of Python
     if not given:
-        return _ask_daemon(options, intent) or _make_plan(options, intent, NOTHING_ASSUMED)
+        assumed = NOTHING_ASSUMED._replace(asked=asked)
+        return _ask_daemon(options, intent, assumed) or _make_plan(options, intent, assumed)
     from routed.audit.reasons import describe_reason  # few plans need it
     from routed.core.assumptions import AssumptionError, find_file, read_assumptions  # likewise
 
     try:
         file = find_file(given)
         other = load(Path(file)).intent if file else intent  # with the rights of this user, whoever runs the daemon
-        assumed = read_assumptions(given, other)
-        document = (None if file else _ask_daemon(options, intent)) or _make_plan(options, other, assumed, intent)
+        assumed = read_assumptions(given, other)._replace(asked=asked)
+        answer = None if file else _ask_daemon(options, intent, assumed)
+        document = answer or _make_plan(options, other, assumed, intent)
     except AssumptionError as error:
         raise CommandError(describe_reason(error.why), Exit.USAGE) from None
     return {**document, "assumed": given}
 
 
-def _ask_daemon(options: Namespace, intent: Intent) -> PlanDocument | None:
+def _ask_daemon(options: Namespace, intent: Intent, assumed: Assumptions) -> PlanDocument | None:
     """The daemon's plan, if it has one for these files. Raises ClientError where it would refuse to apply them."""
-    assumed = getattr(options, "if")
-    parameters = {"assumed": assumed} if assumed else {}
+    asked = {"assumed": [*assumed.given], "addresses": [format_address(one) for one in assumed.asked]}
+    parameters = {word: those for word, those in asked.items() if those}
     try:
         answer = cast(PlanDocument, call(options.runtime_dir, "Plan", parameters=parameters, timeout=LONG_PATIENCE))
     except ClientError as error:
@@ -95,7 +119,7 @@ def _ask_daemon(options: Namespace, intent: Intent) -> PlanDocument | None:
         complain(f"{error}; so this plan is made without the daemon, and may differ from what routed apply does")
         return None
     config, digest = answer.pop("config", None), answer.pop("digest", None)
-    if config is None:
+    if config is None or (assumed.asked and "then" not in answer):
         complain("the daemon is of another version, so this plan may differ from what routed apply does")
         return None
     if not _is_same(options.config, config):

@@ -17,6 +17,7 @@ from routed.model.documents import (
     FailureDocument,
     KernelStepDocument,
     PlanDocument,
+    PrintedPlanDocument,
     RefusalDocument,
     StateChangeDocument,
     StepDocument,
@@ -33,7 +34,7 @@ UNTOLD: Final = {"link": "Not told: links that go with it, such as a VLAN, or a 
 NOTHING: Final = "Nothing to do: the kernel is as the files say."
 
 
-def render_plan(plan: PlanDocument, *, is_colored: bool, files: Sequence[str] = ()) -> list[str]:
+def render_plan(plan: PrintedPlanDocument, *, is_colored: bool, files: Sequence[str] = ()) -> list[str]:
     """All lines of a plan; ``files`` are in the order in which they are read."""
     lines = list(_render_case(plan, is_colored=is_colored))
     lines += [line for step in _sort(plan["steps"], files) for line in _render_step(step, is_colored=is_colored)]
@@ -46,6 +47,10 @@ def render_plan(plan: PlanDocument, *, is_colored: bool, files: Sequence[str] = 
     refused = _sort(plan.get("refused", []), files)
     lines += render_shadowed(refused, title="The kernel would refuse:", is_colored=is_colored)
     lines += _render_changes(plan.get("changes", []), is_colored=is_colored)
+    if "ways" in plan:
+        from routed.cli.plan_ways_text import render_ways  # few plans need it
+
+        lines += render_ways(plan["ways"], is_colored=is_colored)
     return [*lines, _render_total(plan, is_colored=is_colored)]
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from routed.cli.client import ClientError, call
 from routed.cli.exits import CommandError, Exit
+from routed.cli.packet import find_given, make_flow, read_address
 from routed.cli.terminal import say, say_json, wants_color
-from routed.model.documents import WantsDocument
-from routed.model.lookup import Flow, Question
-from routed.model.net import family_of, format_address, parse_address
+from routed.model.lookup import Question
+from routed.model.net import format_address
+from routed.model.why_documents import WantsDocument
+
+if TYPE_CHECKING:  # imported where it is read
+    from routed.daemon.way import Answers
 
 PATIENCE: Final = 10.0  # seconds for the daemon to say what it knows
 WITHOUT_DAEMON: Final = (
@@ -26,78 +30,22 @@ WITHOUT_DAEMON: Final = (
 
 def run(options: Namespace) -> Exit:
     """Explain ``options.subject``."""
-    address = _read_address(options.subject)
-    if address is None:
-        from routed.cli.why_entry import run_entry
+    address = read_address(options.subject)
+    if address is not None:
+        return _run_address(options, Question(address, make_flow(options, address)))
+    from routed.cli.why_entry import run_entry
 
-        _refuse_packet(options)
-        return run_entry(options)
-    return _run_address(options, Question(address, _make_flow(options)))
-
-
-def _read_address(subject: str) -> bytes | None:
-    """The address, None for the name of an entry. Raises CommandError."""
-    text, slash, length = subject.partition("/")
-    try:
-        address = parse_address(text)
-    except ValueError:
-        return None
-    if slash and length:
-        raise CommandError(f"{subject} is a prefix: say one address of it", Exit.USAGE)
-    if not any(address):
-        raise CommandError(f"nothing is sent to {text}: say an address", Exit.USAGE)
-    return address
-
-
-PACKET: Final = ("from", "iif", "oif", "mark", "tos", "dscp", "proto", "sport", "dport", "uid")
-
-
-def _refuse_packet(options: Namespace) -> None:
-    given = next((word for word in PACKET if getattr(options, word)), None)
-    if given is not None:
+    if given := find_given(options):
         raise CommandError(f"--{given} is said of a packet, and {options.subject} is no address", Exit.USAGE)
-
-
-def _make_flow(options: Namespace) -> Flow:
-    """The packet as the options have it. Raises CommandError for one that there cannot be."""
-    address, source = _read_address(options.subject), getattr(options, "from")  # a word of Python
-    assert address is not None
-    if source and family_of(source) != family_of(address):
-        raise CommandError("--from is of another family than the address", Exit.USAGE)
-    if options.iif and options.oif:
-        raise CommandError("a packet that comes in by a link is bound to none: --iif or --oif", Exit.USAGE)
-    if options.iif and not source:
-        raise CommandError("a packet that comes in has a source: say --from", Exit.USAGE)
-    if options.iif and options.uid is not None:
-        raise CommandError("a packet that comes in is sent by no user: --iif or --uid", Exit.USAGE)
-    if options.tos and options.dscp:
-        raise CommandError("--tos and --dscp are the same field: say one", Exit.USAGE)
-    if (options.sport or options.dport) and not options.proto:
-        raise CommandError("a port belongs to a protocol: say --proto tcp, or udp", Exit.USAGE)
-    return Flow(
-        source=source or b"",
-        iif=options.iif,
-        oif=options.oif,
-        mark=options.mark,
-        tos=options.tos or options.dscp << 2,
-        ipproto=options.proto,
-        sport=options.sport,
-        dport=options.dport,
-        uid=options.uid or 0,
-    )
+    return run_entry(options)
 
 
 def _run_address(options: Namespace, question: Question) -> Exit:
     from routed.cli.why_text import render_way
-    from routed.daemon.way import Describer, UnknownLinkError, look, make_vocabulary
+    from routed.daemon.way import Describer, make_vocabulary
 
     known = find_wants(options, question.destination)
-    try:
-        answers = look(question)
-    except UnknownLinkError as error:
-        raise CommandError(f"there is no link {error}", Exit.FAILED) from None
-    except OSError as error:
-        raise CommandError(f"the kernel cannot be read: {error.strerror or error}", Exit.FAILED) from None
+    answers = look_now(question)
     vocabulary = make_vocabulary(answers.fib, known.wants, read_host_names())
     document = Describer(answers, known.wants, vocabulary).describe(known.unknown)
     if options.json:
@@ -105,6 +53,18 @@ def _run_address(options: Namespace, question: Question) -> Exit:
     elif not options.quiet:
         say("\n".join(render_way(document, is_colored=wants_color(options, sys.stdout))))
     return Exit.FAILED if document["kernel"]["agrees"] is False else Exit.DONE
+
+
+def look_now(question: Question) -> Answers:
+    """What the kernel holds for this packet, and answers. Raises CommandError."""
+    from routed.daemon.way import UnknownLinkError, look
+
+    try:
+        return look(question)
+    except UnknownLinkError as error:
+        raise CommandError(f"there is no link {error}", Exit.FAILED) from None
+    except OSError as error:
+        raise CommandError(f"the kernel cannot be read: {error.strerror or error}", Exit.FAILED) from None
 
 
 class KnownWants(NamedTuple):

@@ -18,7 +18,8 @@ from routed.cli.problems import show_problems
 from routed.cli.status import COLORS
 from routed.cli.terminal import paint, say, say_json, wants_color
 from routed.cli.why_text import find_width, fold
-from routed.model.documents import StatusDocument, WhyEntryDocument, WhyNodeDocument, is_asked
+from routed.model.documents import StatusDocument, is_asked
+from routed.model.why_documents import WhyEntryDocument, WhyNodeDocument
 
 PATIENCE: Final = 10.0  # seconds for the daemon to say what it knows
 WITHOUT_DAEMON: Final = "the daemon does not run: what failed or is held, what checks found, and since when"

@@ -18,6 +18,7 @@ from routed.model.why_documents import (
     KernelDocument,
     OutrankedDocument,
     OwnedDocument,
+    WayChangeDocument,
     WayStepDocument,
     WhyDocument,
 )
@@ -59,12 +60,7 @@ def render_way(document: WhyDocument, *, is_colored: bool, width: int = 0) -> It
     first, *rest = fold(_head(document), 0, width)
     yield paint(first, color, is_colored=is_colored)
     yield from (paint(line, color, is_colored=is_colored) for line in rest)
-    for line in _explain_decision(document["decision"]):
-        yield from fold(line, 2, width)
-    if "otherwise" in document:
-        yield from fold("a flow that would leave by a suppressed hop goes on:", 2, width)
-        for line in _explain_decision(document["otherwise"]):
-            yield from fold(line, 4, width)
+    yield from render_decision(document, 2, width)
     yield ""
     yield paint("rules, in their order", BOLD, is_colored=is_colored)
     for step in document["steps"]:
@@ -79,23 +75,40 @@ def render_way(document: WhyDocument, *, is_colored: bool, width: int = 0) -> It
         yield ""
         yield from fold(f"for it as well, and behind: {', '.join(far)}", 0, width)
     yield ""
-    yield from _render_kernel(document["kernel"], width, is_colored=is_colored)
+    yield from render_kernel(document["kernel"], width, is_colored=is_colored)
     for unknown in document["unknown"]:
         yield from fold(f"not known, since {unknown}", 0, width)
 
 
 def _head(document: WhyDocument) -> str:
-    decision = document["decision"]
+    return f"{name_packet(document)} {say_outcome(document)}"
+
+
+def name_packet(document: WhyDocument | WayChangeDocument) -> str:
+    """Its address, and what was said of it."""
+    return document["address"] + "".join(f" {word} {one}" for word, one in document["packet"].items())
+
+
+def say_outcome(document: WhyDocument) -> str:
+    """What becomes of the packet: ``goes via 192.0.2.1 dev eth0``."""
+    decision, said = document["decision"], document["packet"]
     way = " or ".join(map(format_hop, decision["hops"]))
     source = document["kernel"]["source"]
-    said = document["packet"]
-    about = "".join(f" {word} {one}" for word, one in said.items())
     is_one_way = (
         decision["outcome"] == "sent" and len(decision["hops"]) == 1 and not decision["equals"]
     )  # has one source
     chosen = f" from {source}" if source and is_one_way and "from" not in said and "otherwise" not in document else ""
-    outcome = _OUTCOMES[decision["outcome"]].format(way, decision["error"])
-    return f"{document['address']}{about} {outcome}{chosen}"
+    return f"{_OUTCOMES[decision['outcome']].format(way, decision['error'])}{chosen}"
+
+
+def render_decision(document: WhyDocument, indent: int, width: int) -> Iterator[str]:
+    """What decides, and whose that is."""
+    for line in _explain_decision(document["decision"]):
+        yield from fold(line, indent, width)
+    if "otherwise" in document:
+        yield from fold("a flow that would leave by a suppressed hop goes on:", indent, width)
+        for line in _explain_decision(document["otherwise"]):
+            yield from fold(line, indent + 2, width)
 
 
 def format_hop(hop: HopDocument) -> str:
@@ -182,7 +195,8 @@ def _render_outranked(one: OutrankedDocument, width: int, *, is_colored: bool) -
         yield from _render_step(step, 4, width)
 
 
-def _render_kernel(kernel: KernelDocument, width: int, *, is_colored: bool) -> Iterator[str]:
+def render_kernel(kernel: KernelDocument, width: int, *, is_colored: bool) -> Iterator[str]:
+    """What the kernel itself answers."""
     if kernel["agrees"]:
         yield "the kernel itself answers the same"
         return

@@ -47,11 +47,10 @@ from routed.model.documents import (
     RevisionsDocument,
     SourcesDocument,
     StatusDocument,
-    WantsDocument,
-    WhyEntryDocument,
 )
 from routed.model.graph_document import GraphDocument
 from routed.model.metrics import MetricsDocument
+from routed.model.why_documents import WantsDocument, WhyEntryDocument
 
 if TYPE_CHECKING:  # it need not know who asks it
     from routed.daemon.service import Service
@@ -121,8 +120,8 @@ class ClientAnswers:
         )
         return {**document, "config": str(self._service.files.config.absolute())}
 
-    async def plan(self, assumed: Sequence[str]) -> PlanDocument:
-        """What ``reload`` would do now, if these were so.
+    async def plan(self, assumed: Sequence[str], asked: Sequence[bytes] = ()) -> PlanDocument:
+        """What ``reload`` would do now, if these were so; and what then decides about packets to these addresses.
 
         Raises IntentError, NotAssumable for what cannot be assumed, and whatever kept the plan from being made.
         """
@@ -133,7 +132,7 @@ class ClientAnswers:
         try:
             wanted = self._service.host.wanted
             known = wanted.find_whole() if intent.digest == wanted.intent.digest else intent  # with those of members
-            inquiry = Inquiry(intent, read_assumptions(assumed, known))
+            inquiry = Inquiry(intent, read_assumptions(assumed, known)._replace(asked=tuple(asked)))
         except AssumptionError as error:
             raise NotAssumable(reason=describe_reason(error.why)) from None
         if memberships := self._service.make_memberships(intent):

@@ -4,7 +4,7 @@ The only importer of ``asyncvarlink``, which gives the description of the interf
 the dispatch. Its transport is not used: it reads as long as a client writes and queues as long as a client does not
 read. Ours is ``clients``, which bounds both, behind a ``listener``.
 
-Here must never live: what a method does. That is the :class:`Backend`'s. Anyone may read; root, the daemon's own user
+Here must never live: what a method does. That is the ``backend``'s. Anyone may read; root, the daemon's own user
 and one group may change something, and alone read the text of files (``discretion``).
 """
 
@@ -13,7 +13,7 @@ import grp
 import json
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from math import inf
@@ -22,7 +22,6 @@ from typing import (
     Any,
     Final,
     NotRequired,
-    Protocol,
     TypeVar,
     get_args,
     get_origin,
@@ -46,6 +45,7 @@ from asyncvarlink.serviceinterface import InvalidParameter, VarlinkServiceInterf
 
 from routed.audit.printable import dump_json
 from routed.daemon import discretion
+from routed.daemon.backend import Backend
 from routed.daemon.clients import Caller, ClientLimits, Clients, Peer
 from routed.daemon.listener import ControlError, Listener
 from routed.daemon.results import describe_problem
@@ -57,16 +57,14 @@ from routed.model.documents import (
     OutcomeDocument,
     PlanDocument,
     ProblemDocument,
-    ProgressDocument,
     RevisionsDocument,
     SourcesDocument,
     StatusDocument,
-    WantsDocument,
-    WhyEntryDocument,
 )
 from routed.model.graph_document import GraphDocument
 from routed.model.metrics import MetricsDocument
 from routed.model.net import parse_address
+from routed.model.why_documents import WantsDocument, WhyEntryDocument
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -91,72 +89,6 @@ PROGRESSING: Final = frozenset({"Reload", "RollBack"})  # called with "more", th
 SHORT: Final = 1.0  # seconds that these may take without a word …
 TICK: Final = 0.25  # … and then between two of them
 OUTCOMES_QUEUED: Final = 256  # the size of a queue that ``Backend.subscribe`` gives
-
-
-class Backend(Protocol):
-    """What the daemon does for a client. To a name that is no entry's it says ``raise UnknownEntry(entry=name)``."""
-
-    def status(self, entry: str | None, address: bytes) -> StatusDocument:
-        """Every entry and its state, or those of one name, which may lack its kind, or that are for an address."""
-
-    def graph(self, *, is_folded: bool) -> GraphDocument:
-        """What is in force as nodes and edges, with what is alike as one node."""
-
-    async def plan(self, assumed: Sequence[str]) -> PlanDocument:
-        """What would be done, if these were so: ``check:wan1=down``. Raises IntentError when the files are invalid."""
-
-    async def reload(self, *, force: bool, confirm: float | None, comment: str, asker: Peer) -> ApplyDocument:
-        """Read the files, enforce them, verify. After ``confirm`` seconds it undoes itself unless it is confirmed."""
-
-    async def roll_back(
-        self, *, revision: int | None, force: bool, confirm: float | None, asker: Peer
-    ) -> ApplyDocument:
-        """Enforce a revision, whatever the files say."""
-
-    def find_progress(self) -> ProgressDocument | None:
-        """How far what is under way is; None where nobody knows, or it is short."""
-
-    async def confirm(self, asker: Peer) -> None:
-        """What is on trial is to last."""
-
-    def list_revisions(self) -> RevisionsDocument:
-        """Every revision that is kept."""
-
-    def list_members(self) -> MemberSourcesDocument:
-        """Every source of members that an entry uses."""
-
-    def describe_metrics(self) -> MetricsDocument:
-        """The state and what was counted, as Prometheus is told."""
-
-    def list_wants(self, address: bytes) -> WantsDocument:
-        """What the entries in force want of rules and tables for one address."""
-
-    def explain(self, entry: str) -> WhyEntryDocument:
-        """Why the entries of a name, which may lack its kind, are in their state."""
-
-    def read_revision(self, revision: int) -> SourcesDocument:
-        """The files of one."""
-
-    def pause(self, entry: str | None, seconds: float, reason: str, asker: Peer) -> None:
-        """Stop enforcing an entry, or all."""
-
-    def override(self, check: str, seconds: float, reason: str, asker: Peer, *, is_up: bool) -> None:
-        """Have a check count as up or down."""
-
-    def drain(self, server: str, seconds: float, reason: str, asker: Peer) -> None:
-        """Have a server get no new connections."""
-
-    def resume(self, entry: str | None) -> None:
-        """Enforce again."""
-
-    def subscribe(self, entry: str) -> asyncio.Queue[OutcomeDocument]:
-        """A queue of ``OUTCOMES_QUEUED`` places that gets every outcome from now on, of one entry if that is named.
-
-        What finds it full is not put.
-        """
-
-    def unsubscribe(self, queue: asyncio.Queue[OutcomeDocument]) -> None:
-        """The queue is not read any more."""
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -266,7 +198,7 @@ class RoutedInterface(VarlinkInterface, name=NAME):
 
         With an ``address`` the entries that are for it, and of their objects those that are.
         """
-        status = self._backend.status(entry, _parse_address(address))
+        status = self._backend.status(entry, _parse_address(address) if address else b"")
         return status if self._shows_text else discretion.withhold_from_status(status)
 
     @answering(GraphDocument)
@@ -278,13 +210,15 @@ class RoutedInterface(VarlinkInterface, name=NAME):
         return self._backend.graph(is_folded=folded is not False)
 
     @answering(PlanDocument)
-    async def Plan(self, *, assumed: list[str] | None) -> PlanDocument:  # noqa: N802
+    async def Plan(self, *, assumed: list[str] | None, addresses: list[str] | None) -> PlanDocument:  # noqa: N802
         """What would be done about the files on disk, in order, with reasons. Changes nothing.
 
-        With ``assumed`` as if these were so, such as ``check:wan1=down`` or ``link:eth1=down``.
+        With ``assumed`` as if these were so, such as ``check:wan1=down`` or ``link:eth1=down``. With ``addresses`` also
+        what then decides about packets there: "then".
         """
+        asked = [_parse_address(address, "addresses") for address in addresses or ()]
         try:
-            return await self._backend.plan(assumed or ())
+            return await self._backend.plan(assumed or (), asked)
         except IntentError as error:
             problems = [describe_problem(problem) for problem in error.problems]
             shown: list[Any] = problems if self._shows_text else discretion.withhold_text(problems)
@@ -330,11 +264,7 @@ class RoutedInterface(VarlinkInterface, name=NAME):
     @answering(WantsDocument)
     def GetWants(self, *, address: str) -> WantsDocument:  # noqa: N802
         """What the entries in force want of rules and tables for one address, and how it stands with them."""
-        try:
-            packed = parse_address(address)
-        except ValueError:
-            raise InvalidParameter(parameter="address") from None
-        return self._backend.list_wants(packed)
+        return self._backend.list_wants(_parse_address(address))
 
     @answering(WhyEntryDocument)
     def Explain(self, *, entry: str) -> WhyEntryDocument:  # noqa: N802
@@ -389,11 +319,11 @@ class RoutedInterface(VarlinkInterface, name=NAME):
             self._backend.unsubscribe(queue)
 
 
-def _parse_address(text: str | None) -> bytes:
+def _parse_address(text: str, parameter: str = "address") -> bytes:
     try:
-        return parse_address(text) if text else b""
+        return parse_address(text)
     except ValueError:
-        raise InvalidParameter(parameter="address") from None
+        raise InvalidParameter(parameter=parameter) from None
 
 
 def _check_moment(seconds: float | None) -> None:

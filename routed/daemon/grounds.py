@@ -17,10 +17,11 @@ from routed.core.troubles import State, Troubled
 from routed.daemon.host import Host
 from routed.daemon.status import Moment, describe_entries, find_wrong_of, vocabulary_of
 from routed.model.checks import find_ruling, key_of
-from routed.model.documents import EntryDocument, PlanDocument, WhyNodeDocument, is_asked
+from routed.model.documents import EntryDocument, PlanDocument, is_asked
 from routed.model.objects import Key
 from routed.model.reasons import Claimed, Paused, Reason, Required, Several, Withdrawn, split_reasons
 from routed.model.text import format_key
+from routed.model.why_documents import WhyNodeDocument
 
 NAMED: Final = 3  # objects that share a reason, of which so many are named
 NEVER: Final = 0.0

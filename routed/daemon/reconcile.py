@@ -143,14 +143,14 @@ class Reconciler:
     ) -> Generator[None, None, Proposal]:
         """The plan of the first pass if these files, read from the disk, were put in force now.
 
-        Where anything is assumed, the plan of all passes that would follow: see ``supposing``.
+        Where anything is assumed, or asked beside it, the plan of all passes that would follow: see ``supposing``.
 
         ``told`` is what is known already of what these files ask for.
         Neither the kernel nor the host is changed. May be abandoned, and may be interrupted by passes that look at
         single keys: see ``under_way``.
         """
         host = self.host.copy()
-        if assumed.given:
+        if not assumed.is_plain:
             from routed.daemon import supposing  # noqa: PLC0415  few plans need it
 
             began = self.clock()

@@ -9,6 +9,7 @@ from routed.audit.suppositions import describe_case, make_kernel_steps
 from routed.daemon.host import Host
 from routed.daemon.status import describe_entries, vocabulary_of
 from routed.daemon.supposing import Supposed
+from routed.daemon.then import describe_then
 from routed.model.change import Plan
 from routed.model.documents import EntryDocument, FailureDocument, PlanDocument, StateChangeDocument
 from routed.model.objects import Key
@@ -17,14 +18,17 @@ from routed.model.text import format_key
 
 def add_supposed(document: PlanDocument, supposed: Supposed, plan: Plan, after: Host) -> None:
     """What is assumed, what the kernel does by itself then, and which entries come into another state."""
-    document["case"] = describe_case(supposed.assumptions.given)
-    vocabulary = vocabulary_of(supposed.before)
-    document["kernel"] = list(make_kernel_steps(supposed.changes, supposed.before.wanted.desired.get, vocabulary))
+    if supposed.assumptions.given:
+        document["case"] = describe_case(supposed.assumptions.given)
+        vocabulary = vocabulary_of(supposed.before)
+        document["kernel"] = list(make_kernel_steps(supposed.changes, supposed.before.wanted.desired.get, vocabulary))
+        document["changes"] = list(_list_changes(supposed.before, after))
     later = make_kernel_steps(supposed.list_later(plan), after.wanted.desired.get, vocabulary_of(after))
     document["afterwards"] = list(later)
     if supposed.refused:
         document["refused"] = list(_list_refused(supposed, after))
-    document["changes"] = list(_list_changes(supposed.before, after))
+    if supposed.assumptions.asked:
+        document["then"] = describe_then(supposed, after)
 
 
 def _list_refused(supposed: Supposed, after: Host) -> Iterator[FailureDocument]:

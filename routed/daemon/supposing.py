@@ -76,11 +76,13 @@ def propose(
 ) -> Generator[None, None, tuple[Plan, Host, Supposed]]:
     """The plan of all passes that would follow, and the state after them. ``host`` is a copy.
 
-    Where the files are in force already, it is what an event would bring about; else they are put in force as well.
+    Where something is assumed and the files are in force already, it is what an event would bring about; else they are
+    put in force as well.
     Raises AssumptionError, TooMuchError and OSError.
     """
     clock = reconciler.clock
-    is_new = not host.wanted.desired.resolutions or intent.digest != host.wanted.intent.digest
+    is_in_force = bool(host.wanted.desired.resolutions) and intent.digest == host.wanted.intent.digest
+    is_new = not (is_in_force and assumptions.given)
     present = yield from read_state(reconciler.kernel, reconciler.dataplanes, reconciler.most_imagined)
     happened = suppose(present, assumptions.happenings)
     if is_new:

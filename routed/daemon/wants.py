@@ -19,11 +19,11 @@ from routed.daemon.host import Host
 from routed.daemon.status import Moment
 from routed.model import names
 from routed.model.change import Want
-from routed.model.documents import MakerDocument, WantDocument, WantsDocument
 from routed.model.handover import HandoverError, ValueCodec, make_codec
 from routed.model.net import family_of, is_inside, network_of
 from routed.model.objects import Hop, Key, Kind, Member, RouteValue, Value
 from routed.model.reasons import Claimed, join_reasons
+from routed.model.why_documents import MakerDocument, WantDocument, WantsDocument
 
 
 class WantedObject(NamedTuple):
@@ -76,7 +76,7 @@ def _pack(key: Key, value: Value) -> dict[str, Any]:
 
 
 def _make_codec() -> ValueCodec:
-    return make_codec(tuple(one for kind in _CHOICES for one in KINDS[kind].types))
+    return make_codec(OBJECT_TYPES)
 
 
 _Wanted: TypeAlias = tuple[Resolution, Key, Value | None]  # None while the content cannot be known yet
@@ -86,6 +86,7 @@ _CHOICES: Final[Mapping[Kind, Callable[[Members, Sequence[bytes]], Iterable[tupl
     Kind.ROUTE: lambda members, prefixes: ((one, want) for one in prefixes if (want := members.get(one))),
     Kind.RULE: lambda members, _prefixes: members.items(),
 }
+OBJECT_TYPES: Final = tuple(one for kind in _CHOICES for one in KINDS[kind].types)  # that make up such an object
 
 
 def _list_wanted(host: Host, address: bytes) -> Iterator[_Wanted]:

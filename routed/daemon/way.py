@@ -20,7 +20,6 @@ from routed.daemon.wants import WantedObject, read_object
 from routed.kernel.fib import FibReader
 from routed.kernel.stamp import make_stamp
 from routed.model import names
-from routed.model.documents import WantDocument, WantsDocument
 from routed.model.fib import Explanation, Fib, FibRoute, FibRule, WayStep
 from routed.model.lookup import Decision, Flow, Question, Sent
 from routed.model.net import IPV4, family_of, format_address
@@ -34,6 +33,8 @@ from routed.model.why_documents import (
     KernelDocument,
     OutrankedDocument,
     OwnedDocument,
+    WantDocument,
+    WantsDocument,
     WayStepDocument,
     WhyDocument,
 )
@@ -73,8 +74,7 @@ def _look_once(reader: FibReader, question: Question) -> Answers:
     flow = question.flow
     addresses = {question.destination, flow.source} - {b""}
     fib = reader.read([family_of(question.destination)], addresses, flow.iif)
-    missing = next((name for name in (flow.iif, flow.oif) if name and name not in fib.links), "")
-    if missing:
+    if missing := find_missing_link(fib, flow):
         raise UnknownLinkError(missing)
     explained = explain(fib, question)
     doubt = _find_doubt(fib, explained)
@@ -82,6 +82,11 @@ def _look_once(reader: FibReader, question: Question) -> Answers:
         return Answers(question, fib, explained, difference=doubt)
     decision, sent = reader.find_winner(question, fib), reader.find_way(question, fib)
     return Answers(question, fib, explained, decision, sent, find_disagreement(explained, decision, sent))
+
+
+def find_missing_link(fib: Fib, flow: Flow) -> str:
+    """The link by which the packet is to come or go, and that is not there; empty where none is missing."""
+    return next((name for name in (flow.iif, flow.oif) if name and name not in fib.links), "")
 
 
 def _find_doubt(fib: Fib, explained: Explanation) -> Doubt | None:

@@ -1,4 +1,7 @@
-"""What a plan takes for so: facts in place of what is known, and what happens to the host before it is looked at."""
+"""What a plan takes for so: facts in place of what is known, and what happens to the host before it is looked at.
+
+And what is asked of the world that comes of it.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,12 @@ class Assumptions(NamedTuple):
     facts: Mapping[FactKey, Fact] = {}  # in place of what is known
     happenings: tuple[Happening, ...] = ()  # one after another
     file: str = ""  # the files are those of this one
+    asked: tuple[bytes, ...] = ()  # packed addresses: how packets go there, and from there, when all is done
+
+    @property
+    def is_plain(self) -> bool:
+        """Is it the plan of the next pass that is wanted, and nothing beyond that?"""
+        return not (self.given or self.asked)
 
 
 NOTHING_ASSUMED = Assumptions()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
+from routed.model.why_documents import ThenDocument, WayChangeDocument
+
 
 class ProblemDocument(TypedDict):
     """One error in a file."""
@@ -258,7 +260,7 @@ class WaitingDocument(TypedDict):
 
 
 class PlanDocument(TypedDict):
-    """What ``routed plan --json`` prints."""
+    """What Plan answers, and ``routed plan`` makes without the daemon."""
 
     schema: str  # routed.plan/1
     steps: list[StepDocument]
@@ -272,9 +274,16 @@ class PlanDocument(TypedDict):
     afterwards: NotRequired[list[KernelStepDocument]]  # … what it does by itself when these steps are done, …
     refused: NotRequired[list[FailureDocument]]  # … what the kernel would say no to, …
     changes: NotRequired[list[StateChangeDocument]]  # … and which entries come into another state
+    then: NotRequired[ThenDocument]  # what decides about packets then; only where it was asked, and never printed
     config: NotRequired[str]  # the main file that the daemon read; only in its answer, as is …
     digest: NotRequired[str]  # … the digest of all the files that it read
     absent: NotRequired[list[AbsenceDocument]]
+
+
+class PrintedPlanDocument(PlanDocument):
+    """What ``routed plan --json`` prints."""
+
+    ways: NotRequired[list[WayChangeDocument]]  # how packets go now and then; only where it was asked
 
 
 class AbsenceDocument(TypedDict):
@@ -405,58 +414,6 @@ class SelectDocument(TypedDict):
     reason: str
     ambiguous: bool
     candidates: list[CandidateDocument]
-
-
-class WantDocument(TypedDict):
-    """One route or rule that an entry wants."""
-
-    entry: str
-    origin: str
-    state: str
-    reason: str
-    since: str
-    packed: dict[str, Any]  # the object without loss, in the form of ``model.handover``
-
-
-class MakerDocument(TypedDict):
-    """Who put an object of others there."""
-
-    packed: dict[str, Any]  # its key
-    who: str
-
-
-class WantsDocument(TypedDict):
-    """What entries want of rules and tables for one address: what GetWants answers."""
-
-    schema: str  # routed.wants/1
-    config: str  # the main file by which it is so
-    protocol: int
-    former_protocols: list[int]
-    wants: list[WantDocument]
-    makers: list[MakerDocument]
-    tables: dict[str, str]  # number → name
-
-
-class WhyNodeDocument(TypedDict):
-    """One reason of the tree of an entry."""
-
-    what: str  # the entry, the object, the check
-    origin: NotRequired[str]  # of an entry
-    state: str  # empty of what has none
-    reason: str
-    since: str
-    until: str  # when it ends by itself; empty where nobody knows
-    change: str  # what would change it; empty where nothing has to
-    why: list[Any]  # what it stands on: likewise each a node
-
-
-class WhyEntryDocument(TypedDict):
-    """What ``routed why ENTRY --json`` prints."""
-
-    schema: str  # routed.why-entry/1
-    entry: str
-    entries: list[WhyNodeDocument]  # one for each entry of that name
-    unknown: list[str]
 
 
 class OutcomeDocument(TypedDict):

@@ -1,4 +1,4 @@
-"""The JSON documents of ``routed why``. What is true of ``documents`` is true of these."""
+"""The JSON documents of ``routed why``, and of ``plan --why``. What is true of ``documents`` is true of these."""
 
 from __future__ import annotations
 
@@ -85,3 +85,73 @@ class WhyDocument(TypedDict):
     outranked: list[OutrankedDocument]
     kernel: KernelDocument
     unknown: list[str]  # what is not known, and why
+
+
+class WantDocument(TypedDict):
+    """One route or rule that an entry wants."""
+
+    entry: str
+    origin: str
+    state: str
+    reason: str
+    since: str
+    packed: dict[str, Any]  # the object without loss, in the form of ``model.handover``
+
+
+class MakerDocument(TypedDict):
+    """Who put an object of others there."""
+
+    packed: dict[str, Any]  # its key
+    who: str
+
+
+class WantsDocument(TypedDict):
+    """What entries want of rules and tables for one address: what GetWants answers."""
+
+    schema: str  # routed.wants/1
+    config: str  # the main file by which it is so
+    protocol: int
+    former_protocols: list[int]
+    wants: list[WantDocument]
+    makers: list[MakerDocument]
+    tables: dict[str, str]  # number → name
+
+
+class ThenDocument(TypedDict):
+    """What decides about packets in another case, as far as it is otherwise: what Plan answers where it was asked."""
+
+    fib: dict[str, Any]  # the change of what the kernel holds of routing, in the form of ``model.handover``
+    wants: list[WantsDocument]  # what entries want then, of each address in the order in which they were asked for
+
+
+class WayChangeDocument(TypedDict):
+    """How the way of a packet changes in another case."""
+
+    address: str
+    packet: dict[str, str | int]  # as in WhyDocument
+    differs: list[str]  # what is another one then: outcome, hops, route, rule, owner …; empty where nothing is
+    now: WhyDocument
+    then: NotRequired[WhyDocument]  # of the same form; the kernel was not asked. Absent where …
+    lacks: NotRequired[str]  # … this host has no such link then, or address, as the packet comes from or goes by
+
+
+class WhyNodeDocument(TypedDict):
+    """One reason of the tree of an entry."""
+
+    what: str  # the entry, the object, the check
+    origin: NotRequired[str]  # of an entry
+    state: str  # empty of what has none
+    reason: str
+    since: str
+    until: str  # when it ends by itself; empty where nobody knows
+    change: str  # what would change it; empty where nothing has to
+    why: list[Any]  # what it stands on: likewise each a node
+
+
+class WhyEntryDocument(TypedDict):
+    """What ``routed why ENTRY --json`` prints."""
+
+    schema: str  # routed.why-entry/1
+    entry: str
+    entries: list[WhyNodeDocument]  # one for each entry of that name
+    unknown: list[str]

@@ -1,4 +1,7 @@
-"""What a plan says would be if something happened is what is there when it happens: `ip -j` is the judge."""
+"""What a plan says would be if something happened is what is there when it happens: `ip -j` is the judge.
+
+And the ways of packets are those that it foretells: `ip route get` is.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,19 @@ DEEDS = {
     "no-carrier": ("link set {0}p down",),
     "gone": ("link del {0}",),
 }
+
+ADDRESSES = (
+    (
+        *("198.51.100.7", "10.30.1.1", "10.31.1.1", "10.34.0.1", "10.33.4.4", "10.90.0.9", "10.0.0.7"),
+        *("10.0.0.1", "10.1.0.9"),
+    ),
+    ("fd30::7", "fd31::9", "fd90::1", "fd00::77", "fd01::1", "2001:db8::1"),
+)
+# of each family: what else is said of the packets, as `why` and `ip route get` take it
+FLOWS: tuple[tuple[tuple[str, ...], ...], ...] = (
+    ((), (), ("from 10.0.0.1",), ("oif v1",), ("mark 3", "from 10.1.0.1"), ("from 10.0.0.99", "iif v0")),
+    ((), (), ("from fd00::1",), ("oif v0",), ("mark 3",), ("from fd01::99", "iif v1")),
+)
 
 World = Counter[tuple[Any, ...]]
 
@@ -129,6 +145,52 @@ def choose_deed(seed: random.Random) -> tuple[str, tuple[str, ...]] | None:
     return f"link:{name}={word}", tuple(line.format(name) for line in DEEDS[word])
 
 
+def choose_packets(seed: random.Random) -> tuple[list[str], tuple[str, ...]]:
+    """Some addresses, and what else is said of packets there: of what is there."""
+    family = seed.choice((0, 1))
+    there = {link["ifname"] for link in ask_ip("link show")}
+    own = {one["local"] for link in ask_ip("addr show") for one in link["addr_info"]}
+    flow = seed.choice(FLOWS[family])
+    links = {word.split()[1] for word in flow if word.startswith(("iif", "oif"))}
+    sources = {word.split()[1] for word in flow if word.startswith("from")}
+    if not links <= there or not (sources <= own or any(word.startswith("iif") for word in flow)):
+        flow = ()
+    return seed.sample(ADDRESSES[family], 4), flow
+
+
+def ask_way(address: str, flow: tuple[str, ...]) -> tuple[str, str, str]:
+    """What the kernel does with the packet: "here", "sent" with link and gateway, or nothing."""
+    command = ["ip", "-j", "route", "get", address, *" ".join(flow).split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    shown = json.loads(done.stdout)[0] if not done.returncode and done.stdout.strip() else {}
+    if not shown or shown.get("type") in {"blackhole", "unreachable", "prohibit"}:
+        return "nothing", "", ""
+    if shown.get("type", "unicast") != "unicast":
+        return "here", "", ""
+    return "sent", shown["dev"], shown.get("gateway", "")
+
+
+def judge_way(way: dict[str, Any], flow: tuple[str, ...], before: tuple[str, str, str]) -> None:
+    """Does the packet go as it was said?"""
+    found = ask_way(way["address"], flow)
+    if "lacks" in way:
+        assert found[0] == "nothing" or ":" in way["address"]  # of IPv6 the kernel lets anybody's source pass
+        return
+    decisions = [way["then"]["decision"], *([way["then"]["otherwise"]] if "otherwise" in way["then"] else [])]
+    said = {
+        choice
+        for decision in decisions
+        for choice in (
+            [("sent", hop["dev"], hop["gateway"]) for hop in decision["hops"]]
+            if decision["outcome"] == "sent"
+            else [("nothing" if decision["outcome"] in {"dropped", "lost"} else "here", "", "")]
+        )
+    }
+    assert found in said, (way["address"], flow, found, way)
+    if not way["differs"] and len(said) == 1:
+        assert found == before, (way["address"], flow)
+
+
 def states(daemon: Daemon) -> dict[str, str]:
     return {one["entry"]: one["state"] for one in daemon.status()["entries"]}
 
@@ -151,7 +213,12 @@ def walk(daemon: Daemon, seed: random.Random, steps: int) -> None:
         done.append(given)
         wait_until(lambda: daemon.ask_json("plan")["steps"] == [])
         before, former = see(), states(daemon)
-        plan = daemon.ask_json("plan", "--if", given)
+        addresses, flow = choose_packets(seed)
+        words = [part for word in flow for part in ("--" + word).split()]
+        plan = daemon.ask_json("plan", "--if", given, "--why", ",".join(addresses), *words)
+        ways = {way["address"]: ask_way(way["address"], flow) for way in plan["ways"]}
+        assert list(ways) == addresses
+        assert all(way["now"]["kernel"]["agrees"] is not False for way in plan["ways"])
         assert (see(), states(daemon)) == (before, former), "the plan changed something"
         said = follow(before, plan)
         for command in commands:
@@ -166,6 +233,8 @@ def walk(daemon: Daemon, seed: random.Random, steps: int) -> None:
             differing = {one: (after[one], seen[one]) for one in seen if seen[one] != after[one]}
             raise AssertionError(f"{done}: entry, its state as was said, and as it is: {differing}") from None
         expect(said, done)
+        for way in plan["ways"]:
+            judge_way(way, flow, ways[way["address"]])
 
 
 def expect(said: World, done: list[str]) -> None:

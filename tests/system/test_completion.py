@@ -123,6 +123,9 @@ KNOWN_TO_THE_DAEMON = {
     "routed select name=v1": ["select", "name=v1"],
     "routed plan --if check:wan1=d": ["plan", "--if", "check:wan1=down"],
     "routed plan --if=check:wan1=u": ["plan", "--if=check:wan1=up"],
+    "routed plan --if link:v1=d": ["plan", "--if", "link:v1=down"],
+    "routed plan --if member:node11": ["plan", "--if", "member:node11=gone"],
+    "routed why 10.0.0.9 --oif v1": ["why", "10.0.0.9", "--oif", "v1"],
 }
 KNOWN_TO_THE_FILES = {
     "routed status route/l": ["status", "route/lan"],
@@ -148,8 +151,11 @@ def test_what_cannot_be_found_out_is_no_name_and_no_word(tmp_path: Path) -> None
     daemon = Daemon(tmp_path)
     try:
         daemon.config.write_text("nonsense")
-        kinds = "entry,check,server,source,source-name,revision,assumption"
+        kinds = "entry,check,server,source,source-name,revision"
         assert daemon.ask("completion", "--offer", kinds) == (0, "", "")
+        links = [f"link:lo={word}" for word in ("down", "up", "no-carrier", "gone")]
+        found = daemon.ask("completion", "--offer", "assumption").out.splitlines()
+        assert [one for one in found if ":lo=" in one or not one.startswith("link:")] == links
         assert daemon.ask("completion", "--offer", "nonsense").code == 64
         assert daemon.ask("completion").code == 64
     finally:

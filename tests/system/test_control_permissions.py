@@ -50,8 +50,8 @@ class Daemon:
         del is_folded
         return {"schema": "routed.graph/1"}
 
-    async def plan(self, assumed: Sequence[str]) -> Any:
-        del assumed
+    async def plan(self, assumed: Sequence[str], asked: Sequence[bytes]) -> Any:
+        del assumed, asked
         if self.problems:
             raise IntentError(self.problems)
         return {"schema": "routed.plan/1"}

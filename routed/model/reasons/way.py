@@ -100,3 +100,4 @@ class Doubt(Plain):
 
     NOT_OWN = auto()  # the source is no address of this host, and no link is named by which the packet comes in
     MULTICAST = auto()  # no table decides
+    NOT_YET = auto()  # what is explained is not so yet

@@ -35,11 +35,11 @@ from routed.model.documents import (
     RevisionsDocument,
     SourcesDocument,
     StatusDocument,
-    WantsDocument,
-    WhyEntryDocument,
 )
 from routed.model.graph_document import GraphDocument
 from routed.model.metrics import MetricsDocument
+from routed.model.net import parse_address
+from routed.model.why_documents import WantsDocument, WhyEntryDocument
 
 HASTY = ClientLimits(patience=0.2)
 
@@ -78,8 +78,8 @@ class Daemon:
         self.told.append(("graph", is_folded))
         return {"schema": "routed.graph/1", "source": "daemon", "notes": [], "nodes": [], "edges": []}
 
-    async def plan(self, assumed: Sequence[str]) -> PlanDocument:
-        self.told += [("assumed", one) for one in assumed]
+    async def plan(self, assumed: Sequence[str], asked: Sequence[bytes]) -> PlanDocument:
+        self.told += [("assumed", one) for one in assumed] + [("asked", one) for one in asked]
         if self.problems:
             raise IntentError(self.problems)
         return {"schema": "routed.plan/1", "steps": [], "refusals": [], "waiting": [], "notes": []}
@@ -311,6 +311,7 @@ def test_a_wish_left_out_is_a_wish_for_everything(tmp_path: Path) -> None:
         ("io.routed.Resume", {"entry": "defect"}, "io.routed.Failed"),
         ("io.routed.GetWants", {}, "org.varlink.service.InvalidParameter"),
         ("io.routed.GetWants", {"address": "10.0.0.0/8"}, "org.varlink.service.InvalidParameter"),
+        ("io.routed.Plan", {"addresses": ["10.0.0.9", "eth0"]}, "org.varlink.service.InvalidParameter"),
         ("io.routed.Explain", {"entry": "x"}, "io.routed.UnknownEntry"),
     ],
 )
@@ -322,6 +323,18 @@ def test_a_wrong_call_is_answered_with_its_error_and_the_connection_goes_on(
         assert (await client.call(method, parameters))["error"] == error
         assert "error" not in await client.call("io.routed.GetStatus")
         assert scene.daemon.told == []
+        client.leave()
+
+    run(tmp_path, play)
+
+
+def test_a_plan_is_asked_for_with_what_is_assumed_and_the_addresses_in_question(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        client = await scene.connect()
+        asked = {"assumed": ["link:eth1=down"], "addresses": ["10.0.0.9", "fd00::9"]}
+        assert "error" not in await client.call("io.routed.Plan", asked)
+        addresses = [("asked", parse_address(one)) for one in asked["addresses"]]
+        assert scene.daemon.told == [("assumed", "link:eth1=down"), *addresses]
         client.leave()
 
     run(tmp_path, play)
