@@ -6,6 +6,7 @@ live: what a shell makes of them (``completion``).
 
 from __future__ import annotations
 
+import socket
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -107,8 +108,9 @@ def _list_interfaces(names: KnownNames) -> Iterator[str]:
 
 
 def _list_links(_: KnownNames) -> Iterator[str]:
+    """Asked for and not looked up in /sys, which may be that of another network namespace."""
     with suppress(OSError):
-        yield from sorted(one.name for one in Path("/sys/class/net").iterdir() if one.is_dir())
+        yield from sorted(name for _, name in socket.if_nameindex())
 
 
 def _list_assumptions(names: KnownNames) -> Iterator[str]:

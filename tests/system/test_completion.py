@@ -126,6 +126,15 @@ KNOWN_TO_THE_DAEMON = {
     "routed plan --if link:v1=d": ["plan", "--if", "link:v1=down"],
     "routed plan --if member:node11": ["plan", "--if", "member:node11=gone"],
     "routed why 10.0.0.9 --oif v1": ["why", "10.0.0.9", "--oif", "v1"],
+    "routed plan --why 10.0.0.9 --from 10.1.0.9 --iif l": [
+        "plan",
+        "--why",
+        "10.0.0.9",
+        "--from",
+        "10.1.0.9",
+        "--iif",
+        "lo",
+    ],
 }
 KNOWN_TO_THE_FILES = {
     "routed status route/l": ["status", "route/lan"],
