@@ -13,7 +13,12 @@ from typing import Final
 
 from tests.vm import image
 
-PACKAGES: Final = ("systemd", "iproute2", "procps", "man-db")  # besides what the package depends on
+# Besides what the package depends on. The last ones are what it can work with, where they are.
+PACKAGES: Final = (
+    *("systemd", "iproute2", "procps", "man-db", "dbus"),
+    *("python3-prometheus-client", "ufw", "firewalld"),
+)
+DISABLED: Final = "firewalld"  # a test starts what it needs; ufw does nothing until it is told to
 
 
 def prepare(package: Path) -> Path:
@@ -30,6 +35,7 @@ def make_small(folder: Path, packages: list[str]) -> None:
     image.run(
         *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory"),
         *(f"--aptopt={options}", '--aptopt=Apt::Install-Recommends "false"', f"--include={','.join(packages)}"),
+        f'--customize-hook=chroot "$1" systemctl --quiet disable {DISABLED}',
         *(image.RELEASE, str(folder / "root"), str(sources)),
     )
 

@@ -170,3 +170,89 @@ def test_without_a_daemon_a_link_may_be_assumed_as_well(daemon: Daemon) -> None:
     told = daemon.ask_json("plan", "--if", "link:v0=gone")
     daemon.stop()
     assert daemon.ask_json("plan", "--if", "link:v0=gone") == told
+
+
+LINES = (
+    '[[route]]\nname = "out"\nto = "default"\nvia = "10.0.0.2"\nmetric = 50\n'
+    '[[route]]\nname = "backup"\nto = "default"\nvia = "10.1.0.2"\nmetric = 200\n'
+)
+
+
+def ways(plan: dict[str, Any]) -> dict[str, list[tuple[str, list[dict[str, str]], str]]]:
+    """By address: what comes of a packet there, by which hops, and whose route it is, now and then."""
+    return {
+        way["address"]: [
+            (side["decision"]["outcome"], side["decision"]["hops"], side["decision"]["route"]["entry"])
+            for side in (way["now"], way["then"])
+        ]
+        for way in plan["ways"]
+    }
+
+
+def test_whoever_makes_the_plan_says_how_packets_go_now_and_then(daemon: Daemon) -> None:
+    daemon.start(LINES)
+    asked = ("plan", "--if", "link:v0=down", "--why", "198.51.100.7,10.1.0.9")
+    plan = daemon.ask_json(*asked)
+    assert ways(plan) == {
+        "198.51.100.7": [
+            ("sent", [{"dev": "v0", "gateway": "10.0.0.2"}], "route/out"),
+            ("sent", [{"dev": "v1", "gateway": "10.1.0.2"}], "route/backup"),
+        ],
+        "10.1.0.9": [("sent", [{"dev": "v1", "gateway": ""}], "")] * 2,
+    }
+    assert [way["differs"] for way in plan["ways"]] == [["hops", "route", "owner"], []]
+    assert [way["now"]["kernel"]["agrees"] for way in plan["ways"]] == [True, True]
+    assert "then" not in plan
+    lines = daemon.ask(*asked).out.splitlines()
+    assert "198.51.100.7 goes another way then:" in lines
+    assert "10.1.0.9 goes dev v1 from 10.1.0.1, then as now:" in lines
+    daemon.stop()
+    alone = daemon.ask_json(*asked)
+    assert ways(alone) == ways(plan)
+    assert "the daemon does not run" in alone["ways"][0]["now"]["unknown"][0]
+    ip("link set v0 down")
+    daemon.start()
+    (shown,) = ip_json("route get 198.51.100.7")
+    assert (shown["dev"], shown["gateway"]) == ("v1", "10.1.0.2")
+
+
+def test_without_an_assumption_it_is_what_the_files_on_disk_would_change(daemon: Daemon) -> None:
+    daemon.start(LINES, daemon='watch = "check"')
+    assert daemon.ask_json("plan", "--why", "198.51.100.7")["ways"][0]["differs"] == []
+    daemon.write(LINES.replace("10.0.0.2", "10.0.0.3"), daemon='watch = "check"')
+    plan = daemon.ask_json("plan", "--why", "198.51.100.7")
+    assert steps(plan) == steps(daemon.ask_json("plan")) == [("~", "route/out", "default metric 50")]
+    assert [side[1] for side in ways(plan)["198.51.100.7"]] == [
+        [{"dev": "v0", "gateway": gateway}] for gateway in ("10.0.0.2", "10.0.0.3")
+    ]
+    assert "case" not in plan
+    assert daemon.ask("apply").code == 0
+    assert ip_json("route get 198.51.100.7")[0]["gateway"] == "10.0.0.3"
+
+
+def test_other_files_may_send_packets_another_way(daemon: Daemon, tmp_path: Path) -> None:
+    daemon.start(LINES)
+    other = tmp_path / "other.toml"
+    rule = '[[rule]]\npriority = 1200\nfamily = "ipv4"\nfwmark = "0x7"\ntable = 120\n'
+    rule += '[[route]]\nname = "marked"\nto = "default"\ntable = 120\nvia = "10.1.0.7"\n'
+    other.write_text(f"version = 1\n{LINES}{rule}")
+    asked = ("plan", "--if", f"file:{other}", "--why", "198.51.100.7")
+    assert daemon.ask_json(*asked)["ways"][0]["differs"] == []
+    (marked,) = daemon.ask_json(*asked, "--mark", "7")["ways"]
+    assert marked["differs"] == ["hops", "route", "rule", "owner"]
+    assert marked["then"]["decision"]["hops"] == [{"dev": "v1", "gateway": "10.1.0.7"}]
+    assert marked["then"]["decision"]["rule"]["origin"].startswith(str(other))
+
+
+def test_a_packet_needs_its_link_and_its_address(daemon: Daemon) -> None:
+    daemon.start(LINES)
+    for words, assumed, lacks in (
+        (("--oif", "v1"), "link:v1=gone", "link v1"),
+        (("--from", "10.1.0.1"), "address:10.1.0.1=gone", "address 10.1.0.1"),
+    ):
+        (way,) = daemon.ask_json("plan", "--if", assumed, "--why", "198.51.100.7", *words)["ways"]
+        assert (way["lacks"], way["differs"], "then" in way) == (lacks, ["packet"], False)
+    answer = daemon.ask("plan", "--why", "198.51.100.7", "--oif", "v9")
+    assert (answer.code, answer.out) == (1, "")
+    assert "there is no link v9" in answer.err
+    assert daemon.ask("plan", "--mark", "7").code == 64
