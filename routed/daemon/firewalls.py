@@ -43,8 +43,10 @@ def read_filters(tables: Path = Path("/proc/thread-self/net")) -> tuple[Ruleset 
     """All chains, and what of them could not be looked at; None where that is all."""
     hidden: list[Hidden] = []
     groups: list[list[FilterChain]] = []
-    if which("nft") is None and which(_SAVES["ip"]) is None:
-        return None, [Hidden(Region.FIREWALL, Obstacle.TOOL, "nft")]
+    if which("nft") is None:  # what is in nf_tables and no table of iptables, nobody else shows
+        hidden.append(Hidden(Region.FIREWALL, Obstacle.TOOL, "nft"))
+        if which(_SAVES["ip"]) is None:
+            return None, hidden
     readings: list[tuple[Region, Callable[[], list[FilterChain]]]] = []
     if which("nft") is not None:
         readings.append((Region.FIREWALL, lambda: read_nft(json.loads(run("nft", "-j", "list", "ruleset")))))

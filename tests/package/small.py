@@ -16,7 +16,7 @@ from tests.vm import image
 # Besides what the package depends on. The last ones are what it can work with, where they are.
 PACKAGES: Final = (
     *("systemd", "iproute2", "procps", "man-db", "dbus"),
-    *("python3-prometheus-client", "ufw", "firewalld"),
+    *("python3-prometheus-client", "nftables", "ufw", "firewalld"),
 )
 DISABLED: Final = "firewalld"  # a test starts what it needs; ufw does nothing until it is told to
 

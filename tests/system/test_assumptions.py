@@ -195,6 +195,12 @@ def states(daemon: Daemon) -> dict[str, str]:
     return {one["entry"]: one["state"] for one in daemon.status()["entries"]}
 
 
+def is_at_rest(daemon: Daemon) -> bool:
+    """Is nothing left to be done but what the kernel has refused?"""
+    refused = {one for one, state in states(daemon).items() if state in {"waiting", "failed"}}
+    return all(step["entry"] in refused for step in daemon.ask_json("plan")["steps"])
+
+
 def walk(daemon: Daemon, seed: random.Random, steps: int) -> None:
     """A world, and things that happen in it, each of them foretold."""
     for name in LINKS:
@@ -211,7 +217,7 @@ def walk(daemon: Daemon, seed: random.Random, steps: int) -> None:
             return
         given, commands = deed
         done.append(given)
-        wait_until(lambda: daemon.ask_json("plan")["steps"] == [])
+        wait_until(lambda: is_at_rest(daemon))
         before, former = see(), states(daemon)
         addresses, flow = choose_packets(seed)
         words = [part for word in flow for part in ("--" + word).split()]

@@ -86,6 +86,14 @@ def test_tables_of_iptables_legacy_are_read_where_they_are_in_use(tools: Path, t
     assert ([one.tool for one in ruleset.chains], hidden) == (["iptables-legacy"], [])
 
 
+def test_iptables_alone_does_not_show_what_nft_would(tools: Path, tables: Path) -> None:
+    tool(tools, "iptables-save", SAVED)
+    ruleset, hidden = read_filters(tables)
+    assert ruleset is not None
+    assert len(ruleset.chains) == 1
+    assert hidden == [Hidden(Region.FIREWALL, Obstacle.TOOL, "nft")]
+
+
 def test_what_iptables_and_its_legacy_have_under_one_name_both_count(tools: Path, tables: Path) -> None:
     tool(tools, "iptables-save", SAVED)
     (tables / "ip_tables_names").write_text("filter\n")
