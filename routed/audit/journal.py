@@ -1,41 +1,23 @@
-"""The journal: records with their fields, written and read by systemd's own library.
+"""The journal, read by systemd's own library: importing this module without it raises ImportError.
 
-The only module of this floor that imports ``systemd``, and itself imported only where there is a journal to write to or
-to read. What a record means stands in ``history``.
+Imported only where there is a journal to read. What a record means stands in ``history``; ``journal_sink`` writes.
 """
 
 from __future__ import annotations
 
 import select
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from itertools import islice
 
 from systemd import journal
 
 from routed.audit.history import Query, find_record
 from routed.audit.printable import make_printable
-from routed.audit.records import Record
+from routed.audit.records import IDENTIFIER
 from routed.model.documents import name_whole
 
-IDENTIFIER = "routed"  # SYSLOG_IDENTIFIER
 UNIT = "routed.service"
 ENTRY = "ROUTED_ENTRY"
-
-
-def write_to_journal(record: Record) -> None:
-    """Send one record. Says nothing where there is no journal, as sd_journal_send(3) does, nor where it takes none."""
-    fields = {name: value for name, value in record.fields.items() if name != "MESSAGE_ID"}
-    with suppress(OSError, ValueError):  # the latter is what the library raises for text that cannot be encoded
-        # CODE_FILE empty: otherwise the library walks the stack to name this very line in every record.
-        journal.send(
-            record.message,
-            MESSAGE_ID=record.fields["MESSAGE_ID"],
-            CODE_FILE="routed",
-            PRIORITY=str(record.priority),
-            SYSLOG_IDENTIFIER=IDENTIFIER,
-            **fields,
-        )
 
 
 def read_journal(query: Query) -> list[dict[str, str]]:

@@ -35,6 +35,8 @@ from routed.model.objects import Key, Kind, Member, Value
 from routed.model.reasons import AgentSaid, Draining, Look, Reason
 from routed.model.text import Vocabulary, differs_in_mark, format_key, format_object
 
+IDENTIFIER: Final = "routed"  # SYSLOG_IDENTIFIER
+
 MANY: Final = 8  # more objects than this in one group are not told one by one
 SHOWN: Final = 3  # then only so many are, and a summary counts the rest
 MOST_CAUSES: Final = 8  # that a summary names; it counts the others together

@@ -38,7 +38,7 @@ def open_sink(log_format: LogFormat, stream: TextIO | None = None) -> Sink:
     if log_format is LogFormat.AUTO:
         log_format = LogFormat.JOURNAL if leads_to_journal(stream, os.environ) else LogFormat.TEXT
     if log_format is LogFormat.JOURNAL:
-        from routed.audit.journal import write_to_journal  # noqa: PLC0415  # systemd's library only where it is used
+        from routed.audit.journal_sink import write_to_journal  # noqa: PLC0415  # systemd's library only where it is used
 
         return write_to_journal
     return write_json_to(stream) if log_format is LogFormat.JSON else write_text_to(stream)

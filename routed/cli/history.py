@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from argparse import Namespace
@@ -17,6 +18,7 @@ from typing import Final
 from routed.audit.catalogue import ERR, WARNING
 from routed.audit.history import Query
 from routed.audit.printable import dump_json, make_printable
+from routed.audit.records import IDENTIFIER
 from routed.cli.exits import Exit
 from routed.cli.moments import format_moment
 from routed.cli.terminal import DIM, RED, YELLOW, complain, paint, say, say_json, wants_color
@@ -83,14 +85,26 @@ def _follow(options: Namespace, query: Query, records: list[dict[str, str]], beg
 def read(query: Query) -> list[dict[str, str]]:
     """The records that a query asks for, oldest first. Raises NoJournalError and OSError."""
     check_access(query.directory)
-    from routed.audit.journal import read_journal  # systemd's library only where there is a journal
-
+    try:
+        from routed.audit.journal import read_journal  # systemd's library only where there is a journal
+    except ImportError as error:
+        raise NoJournalError(Exit.FAILED, _describe_missing_library(query)) from error
     try:
         return read_journal(query)
     except ValueError as error:
         if not query.after:
             raise
         raise NoJournalError(Exit.USAGE, f'"{query.after}" is not the __CURSOR of a record') from error
+
+
+def _describe_missing_library(query: Query) -> str:
+    place = ("-D", query.directory) if query.directory else ()
+    matches = (f"SYSLOG_IDENTIFIER={IDENTIFIER}", *(f"ROUTED_ENTRY={entry}" for entry in query.entries))
+    return (
+        "reading the journal needs systemd-python, which is not installed here: pip install 'routed[systemd]' compiles"
+        " it, with gcc, pkg-config and the headers of Python and of libsystemd; or read the records by "
+        + shlex.join(("journalctl", *place, *matches))
+    )
 
 
 def find_names(entry: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What the service manager is told, and what it asks for: the notification protocol of sd_notify(3).
 
-With ``audit.journal`` the only importer of ``systemd``. Here must never live: a decision about when to say what.
+Spoken by systemd's own library where it is installed, else by its socket. Here must never live: a decision about when
+to say what.
 
 Outside a service (no ``NOTIFY_SOCKET``) nothing is imported and every call does nothing, so that the daemon runs the
 same in a container, in a test and under another supervisor.
@@ -74,16 +75,16 @@ def _status(sentence: str) -> str:
 def _notify(*assignments: str) -> bool:
     """Tell it, if anybody waits for it. False where that may succeed a moment later.
 
-    Routes are kept whether or not somebody listens: neither a missing library nor a dead socket is a reason to fail.
+    Routes are kept whether or not somebody listens: a dead socket is no reason to fail.
     """
     if "NOTIFY_SOCKET" not in os.environ:
         return True
     try:
-        from systemd import daemon  # noqa: PLC0415  only a service pays for it
-
-        daemon.notify("\n".join(assignments))
+        from systemd.daemon import notify  # noqa: PLC0415  only a service pays for it
     except ImportError:
-        return True
+        from routed.audit.systemd_sockets import notify  # noqa: PLC0415  likewise
+    try:
+        notify("\n".join(assignments))
     except MemoryError:  # so the library calls ENOMEM
         return False
     except OSError as error:

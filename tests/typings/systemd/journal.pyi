@@ -18,14 +18,7 @@ NOP: Final = 0
 APPEND: Final = 1
 INVALIDATE: Final = 2
 
-def send(
-    MESSAGE: str,
-    MESSAGE_ID: str | UUID | None = None,
-    CODE_FILE: str | None = None,
-    CODE_LINE: int | str | None = None,
-    CODE_FUNC: str | None = None,
-    **kwargs: str | bytes | int,
-) -> None: ...
+def sendv(*fields: str) -> None: ...
 def stream(identifier: str | None = None, priority: int = 6, level_prefix: bool = False) -> TextIO: ...
 
 class Reader:

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from systemd import journal as library
 
-from routed.audit import journal
+from routed.audit import journal_sink
 from routed.audit.catalogue import Message
 from routed.audit.printable import dump_json, escape_in_quotes, make_lines_printable, make_printable
 from routed.audit.records import Record, make_record
@@ -76,5 +75,5 @@ def test_no_sink_raises_whatever_a_record_holds(message: str, fields: dict[str, 
     write_text_to(stream, lambda: MOMENT)(record)
     write_json_to(stream, lambda: MOMENT)(record)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "sendv", lambda *_fields: None)
-        journal.write_to_journal(record)
+        patch.setattr(journal_sink, "sendv", lambda *_fields: None)
+        journal_sink.write_to_journal(record)

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from systemd import journal as library
 
-from routed.audit import journal, sinks
+from routed.audit import journal_sink, sinks
 from routed.audit.notices import note_overrun
 from routed.audit.sinks import LogFormat, leads_to_journal, open_sink, write_json_to, write_text_to
 
@@ -67,14 +66,14 @@ def test_auto_opens_the_journal_where_stderr_leads_there(tmp_path: Path, monkeyp
     with (tmp_path / "stream").open("w", encoding="utf-8") as stream:
         status = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
-        assert open_sink(LogFormat.AUTO, stream) is journal.write_to_journal
+        assert open_sink(LogFormat.AUTO, stream) is journal_sink.write_to_journal
 
 
 def test_the_journal_gets_every_field_and_none_of_the_libraries_own(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[bytes] = []
-    # There is no journal in a test: what the library hands to sd_journal_sendv is looked at instead.
-    monkeypatch.setattr(library, "sendv", lambda *fields: sent.extend(os.fsencode(field) for field in fields))
-    journal.write_to_journal(note_overrun(3))
+    # There is no journal in a test: what is handed to sd_journal_sendv is looked at instead.
+    monkeypatch.setattr(journal_sink, "sendv", lambda *fields: sent.extend(os.fsencode(field) for field in fields))
+    journal_sink.write_to_journal(note_overrun(3))
     got: dict[str, Any] = dict(field.decode().split("=", 1) for field in sent)
     assert (
         got

@@ -278,3 +278,15 @@ def test_what_is_no_moment_is_refused_with_a_sentence(text: str) -> None:
 @pytest.mark.parametrize("words", [["--since", "tomorrow-ish"], ["-n", "-5"], ["-n", "many"]])
 def test_a_wrong_bound_is_a_usage_error(words: list[str], capsys: Output) -> None:
     assert main(["history", *words]) == Exit.USAGE
+
+
+@pytest.mark.parametrize("verb", ["history", "blame"])
+def test_without_systemds_library_it_is_said_what_to_install_and_how_to_read_the_records_meanwhile(
+    folder: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.delitem(sys.modules, "routed.audit.journal", raising=False)
+    monkeypatch.setitem(sys.modules, "systemd", None)
+    assert main([verb, "route/lan", f"--directory={folder}"]) == Exit.FAILED
+    said = " ".join(capsys.readouterr().err.split())
+    assert "pip install 'routed[systemd]'" in said
+    assert said.endswith(f"journalctl -D {folder} SYSLOG_IDENTIFIER=routed ROUTED_ENTRY=route/lan")

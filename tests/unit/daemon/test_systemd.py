@@ -13,6 +13,15 @@ import pytest
 from routed.daemon import systemd
 
 
+@pytest.fixture(params=["by systemd's library", "by the socket"], autouse=True)
+def notify(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The function that speaks to the manager, by its name: each test runs with the library and without it."""
+    if request.param == "by systemd's library":
+        return "systemd.daemon.notify"
+    monkeypatch.setitem(sys.modules, "systemd.daemon", None)
+    return "routed.audit.systemd_sockets.notify"
+
+
 @pytest.fixture
 def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """The service manager's end of the notification socket."""
@@ -56,7 +65,7 @@ def test_a_manager_that_is_gone_is_no_error(manager: socket.socket) -> None:
 
 
 def test_ready_that_could_not_be_told_for_want_of_memory_is_to_be_told_again(
-    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+    manager: socket.socket, notify: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errors = iter([OSError(105, "No buffer space available"), OSError(11, "try again"), MemoryError()])
 
@@ -64,7 +73,7 @@ def test_ready_that_could_not_be_told_for_want_of_memory_is_to_be_told_again(
         raise next(errors)
 
     with monkeypatch.context() as patched:
-        patched.setattr("systemd.daemon.notify", fail)
+        patched.setattr(notify, fail)
         assert [systemd.notify_ready("10 routes in sync") for _ in range(3)] == [False] * 3
     assert systemd.notify_ready("10 routes in sync")
 
