@@ -55,7 +55,7 @@ HIDDEN: Final = ("/tmp/", "/var/tmp/", "/home/", "/root/")  # noqa: S108  the sh
 
 def convert_check(spec: CheckTable, origin: Origin, interfaces: frozenset[str] | None) -> Check | tuple[Fault, ...]:
     """One ``[[check]]``, or everything that is wrong with it."""
-    faults = [Fault((), f"`{key}` is missing") for key in ("name", "type") if getattr(spec, key) is None]
+    faults = [Fault((), f"`{key}` is missing") for key in spec.list_missing()]
     if spec.type is None:
         return tuple(faults)
     type_ = CheckType(spec.type)

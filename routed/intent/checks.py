@@ -257,9 +257,7 @@ def _check_vip_address(vip: schema.Vip, address: bytes, length: int) -> Iterator
 
 def check_tunnel(tunnel: schema.TunnelTable) -> Iterator[Fault]:
     """Everything that can be said about a tunnel."""
-    for key in ("dev", "local"):
-        if getattr(tunnel, key) is None:
-            yield Fault((), f"`{key}` is missing")
+    yield from (Fault((), f"`{key}` is missing") for key in tunnel.list_missing())
     if tunnel.dev in names.FALLBACK_LINKS:
         hint = "choose another name, such as routed-ipip"
         yield Fault(("dev",), f"`dev`: {tunnel.dev} is the kernel's own, which cannot be changed", hint)

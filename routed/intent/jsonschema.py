@@ -7,10 +7,12 @@ no ``null`` (TOML has none), and constants as enumerations of one.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 from routed.intent.schema import ENTRY_TABLES, File
 from routed.intent.schema_members import TEMPLATE
+from routed.intent.schema_values import Table
 from routed.model.members import FILLED
 
 DIALECT: Final = "http://json-schema.org/draft-07/schema#"
@@ -25,12 +27,39 @@ def build_schema() -> dict[str, Any]:
         properties = converted["definitions"][ENTRY_TABLES[kind].__name__]["properties"]
         for key in keys:
             properties[key]["pattern"] += f"|{TEMPLATE}"
+    for table in list_tables(Table):
+        if table.NEEDS and table.__name__ in converted["definitions"]:
+            _require(converted["definitions"][table.__name__], table)
     return {"$schema": DIALECT, **converted, "title": TITLE}
 
 
 def render_schema() -> str:
     """The schema as text, as ``routed schema`` prints it."""
     return json.dumps(build_schema(), indent=2) + "\n"
+
+
+def list_tables(table: type[Table]) -> Iterator[type[Table]]:
+    """All kinds of tables below one."""
+    for one in table.__subclasses__():
+        yield one
+        yield from list_tables(one)
+
+
+def _require(node: dict[str, Any], table: type[Table]) -> None:
+    """Say which keys a table needs, and that one which is taken away needs none."""
+    alone = [row[0] for row in table.NEEDS if len(row) == 1]
+    choices = [{"anyOf": [_open(required=[key]) for key in row]} for row in table.NEEDS if len(row) > 1]
+    needs = ({"required": alone} if alone else {}) | ({"allOf": choices} if choices else {})
+    if table in ENTRY_TABLES.values():
+        node["if"] = _open(properties={"disabled": {"enum": [True]}}, required=["disabled"])
+        node["else"] = _open(**needs)
+    else:
+        node |= needs
+
+
+def _open(**words: Any) -> dict[str, Any]:
+    """A condition. tombi takes one without this for a table that has no other keys."""
+    return {**words, "additionalProperties": True}
 
 
 def _convert(node: Any, *, is_map_of_schemas: bool = False) -> Any:

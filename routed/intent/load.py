@@ -273,7 +273,7 @@ class _Assembly:
         declared: dict[str, int] = {}
         for table in tables:
             name, number = table.spec.name, table.spec.id
-            missing = [key for key in ("name", "id") if getattr(table.spec, key) is None]
+            missing = table.spec.list_missing()
             self.problems += (table.document.problem(table.path, f"`{key}` is missing") for key in missing)
             if missing:
                 self.is_every_table_read = False

@@ -116,7 +116,7 @@ TYPES: Final[Mapping[SourceType, _TypeRow]] = {
 
 def convert_source(spec: SourceTable, origin: Origin) -> MemberSource:
     """One ``[[source]]``. Raises FaultsError with everything that is wrong with it."""
-    faults = [Fault((), f"`{key}` is missing") for key in ("name", "type") if getattr(spec, key) is None]
+    faults = [Fault((), f"`{key}` is missing") for key in spec.list_missing()]
     if spec.type is None:
         raise FaultsError(*faults)
     kind = SourceType(spec.type)

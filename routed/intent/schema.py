@@ -134,6 +134,8 @@ class IpvsTable(Table):
 class RoutingTable(Table):
     """``[[table]]``: a name for a routing table."""
 
+    NEEDS = (("name",), ("id",))
+
     name: Name | None = Field(None, description="The name, as entries of this file write it.")
     id: Annotated[int, Field(ge=1, le=words.UINT32)] | None = Field(None, description="The table's number.")
     disabled: bool = Field(default=False, description="Take the table of this name away.")
@@ -141,6 +143,8 @@ class RoutingTable(Table):
 
 class Hop(Table):
     """One next hop of a multipath route."""
+
+    NEEDS = (("via", "dev"),)
 
     via: Address | None = Field(None, description="The gateway's address.")
     dev: Interface | None = Field(None, description="The interface; left out, it is the gateway's link.")
@@ -153,6 +157,8 @@ class Hop(Table):
 
 class Route(MemberTable):
     """``[[route]]``: one prefix or many, with one shape."""
+
+    NEEDS = (("to", "prefixes", "prefixes_file"), ("via", "dev", "hops", "type"))
 
     to: Destination | None = Field(None, description='The destination: a prefix, a bare host or "default".')
     prefixes: list[Prefix] | None = Field(None, description="Many destinations that share everything else.")
@@ -197,6 +203,8 @@ class Route(MemberTable):
 class Rule(MemberTable):
     """``[[rule]]``: one policy rule, of one family or both."""
 
+    NEEDS = (("priority",), ("table", "goto", "type", "l3mdev"))
+
     priority: Number | None = Field(None, description="The place among the rules, lower first. Required.")
     family: Family | None = Field(None, description="The family, where neither from nor to tells it.")
     inverted: bool = Field(default=False, alias="not", description="Match what the selectors do not match.")
@@ -229,6 +237,8 @@ class Rule(MemberTable):
 class AddressTable(MemberTable):
     """``[[address]]``: one address on one interface."""
 
+    NEEDS = (("address",), ("dev",))
+
     address: AddressWithLength | None = Field(None, description="The address and its prefix length. Required.")
     dev: Interface | None = Field(None, description="The interface. Required.")
     peer: Address | None = Field(None, description="The far end of a point-to-point link.")
@@ -255,6 +265,8 @@ class Announce(Table):
 
 class Vip(MemberTable):
     """``[[vip]]``: a service address, routed by this host's own address or held by this host."""
+
+    NEEDS = (("address",), ("node", "dev"))
 
     address: VipAddress | None = Field(
         None, description="The address; /32 or /128 unless told. With `node` it may be a prefix. Required."
@@ -283,6 +295,8 @@ class Vip(MemberTable):
 class TunnelTable(EntryTable):
     """``[[tunnel]]``: an interface that carries packets to the gateways of its routes, wherever these are."""
 
+    NEEDS = (("dev",), ("local",))
+
     dev: LinkName | None = Field(None, description="The interface to make and keep. Required.")
     mode: Literal["ipip"] = Field("ipip", description="How packets are carried: IPv4 within IPv4.")
     local: SourceAddress | None = Field(
@@ -300,6 +314,8 @@ class TunnelTable(EntryTable):
 class Match(Table):
     """One way to recognise an interface: one key, and ``gateway`` beside ``can_reach``."""
 
+    NEEDS = (("name", "regex", "cidr", "can_reach", "mac", "default", "driver"),)
+
     name: LinkName | None = Field(None, description="Its name.")
     regex: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="A regular expression that fits its whole name."
@@ -316,6 +332,8 @@ class Match(Table):
 
 class InterfaceTable(Table):
     """``[[interface]]``: an interface that is chosen once, and written as "@name"."""
+
+    NEEDS = (("name",), ("match",))
 
     name: Name | None = Field(None, description='The name; entries write "@name". Required.')
     match: list[Match] | None = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
@@ -47,6 +47,8 @@ HttpPath = Annotated[str, PlainValidator(words.http_path), show_text("^/[!-~]*$"
 
 class CheckTable(Table):
     """``[[check]]``: a question that is asked again and again; entries require that it is answered well."""
+
+    NEEDS: ClassVar[tuple[tuple[str, ...], ...]] = (("name",), ("type",))
 
     name: Name | None = Field(None, description='The name; entries write requires = "@name". Required.')
     type: Literal["icmp", "arp", "tcp", "tls", "http", "https", "dns", "udp", "file", "exec"] | None = Field(

@@ -53,6 +53,8 @@ class RegisterTable(Table):
 class SourceTable(Table):
     """``[[source]]``: where the members of a fleet come from."""
 
+    NEEDS = (("name",), ("type",))
+
     name: Name | None = Field(None, description='The name; entries write "@name". Required.')
     type: Literal["file", "exec", "etcd", "dns"] | None = Field(
         None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
@@ -51,11 +51,19 @@ MemberText = Annotated[str, show_text(TEMPLATE)]  # what members fill
 
 
 # A template by its name, or a check of its own: then a table without `name`, since the service has one.
-ServerCheck = Annotated[CheckTable, BeforeValidator(words.check_of_servers, json_schema_input_type=CheckTable | str)]
+class NamelessCheck(CheckTable):
+    """``check`` of a service or server: a check of its own."""
+
+    NEEDS = (("type",),)
+
+
+ServerCheck = Annotated[CheckTable, BeforeValidator(words.check_of_servers, json_schema_input_type=NamelessCheck | str)]
 
 
 class Server(Table):
     """One server of a service."""
+
+    NEEDS: ClassVar[tuple[tuple[str, ...], ...]] = (("address",),)
 
     address: AddressAndPort | None = Field(None, description="The server's address, with its port: 10.0.0.11:443.")
     weight: Weight = Field(1, description="Its share of new connections; 0: none. 1.")
@@ -71,6 +79,8 @@ class Server(Table):
 
 class MemberServer(Server):
     """``servers`` as one table: a server for each member of a source."""
+
+    NEEDS = (("for_each",), ("address",))
 
     for_each: SourceReference | None = Field(
         None, description='A [[source]], "@name": there is a server for each of its members.'
@@ -107,6 +117,8 @@ class Tunnel(Table):
 class Agent(Table):
     """``agent``: who is asked at each server what share of its weight it takes."""
 
+    NEEDS = (("port",),)
+
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(None, description="Its TCP port. Required.")
     every: Duration = Field(5.0, description='Time between two questions, with its unit. "5s".')
     timeout: Duration | None = Field(None, description="How long an answer may take. 2 s, or half of `every`.")
@@ -115,6 +127,8 @@ class Agent(Table):
 
 class ServiceTable(EntryTable):
     """``[[service]]``: a virtual service of IPVS and its servers."""
+
+    NEEDS = (("listen", "fwmark"), ("servers",))
 
     listen: Listens | None = Field(
         None, description='address:port[/udp|/sctp]; "@local:PORT" for each address of this host, "@name:PORT".'

@@ -6,7 +6,7 @@ stands with that table; the parsing of a single value in ``words``.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
@@ -108,6 +108,13 @@ class Table(BaseModel):
 
     # Built when first used: a file without rules does not pay for theirs.
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
+
+    # Of the keys of each row one has to be there. An entry that is taken away (``disabled``) needs none.
+    NEEDS: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    def list_missing(self) -> list[str]:
+        """The keys that nothing can stand for, and that are not there."""
+        return [row[0] for row in self.NEEDS if len(row) == 1 and getattr(self, row[0]) in (None, [])]
 
 
 class EntryTable(Table):

@@ -22,7 +22,7 @@ _REFERRING: Final = ("dev", "iif", "oif", "node", "src", "source", "local")  # f
 
 def convert_selector(spec: schema.InterfaceTable, origin: Origin) -> Selector | tuple[Fault, ...]:
     """One ``[[interface]]``, or everything that is wrong with it."""
-    faults = [Fault((), f"`{key}` is missing") for key in ("name", "match") if not getattr(spec, key)]
+    faults = [Fault((), f"`{key}` is missing") for key in spec.list_missing()]
     matchers = []
     for index, table in enumerate(spec.match or []):
         found = _convert_match(("match", index), table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from routed.intent.jsonschema import render_schema
+from routed.intent import schema, schema_service
+from routed.intent.jsonschema import list_tables, render_schema
+from routed.intent.schema_check import CheckTable
+from routed.intent.schema_members import SourceTable
+from routed.intent.schema_values import Table
 from tests.unit.intent.intent_help import problems
+
+PROJECT = Path(__file__).parents[3]
 
 GOOD = """\
 version = 1
@@ -102,9 +109,8 @@ def engine(name: str) -> str:
 def lint(name: str, folder: Path, text: str) -> tuple[int, str]:
     (folder / "routed.schema.json").write_text(render_schema())
     file = folder / "routed.toml"
-    file.write_text("#:schema ./routed.schema.json\n" + text)
-    schema = f"file://{folder}/routed.schema.json"
-    arguments = {"taplo": ["lint", "--colors", "never", "--schema", schema], "tombi": ["lint", "--offline"]}[name]
+    file.write_text(f"#:schema {folder}/routed.schema.json\n" + text)
+    arguments = {"taplo": ["lint", "--colors", "never"], "tombi": ["lint", "--offline"]}[name]
     done = subprocess.run(
         [engine(name), *arguments, str(file)], capture_output=True, text=True, cwd=folder, check=False
     )
@@ -127,3 +133,77 @@ def test_an_editor_points_at_the_key_that_is_wrong(name: str, right: str, wrong:
     line = 1 + next(number for number, one in enumerate(text.splitlines(), 1) if key in one.split("#")[0])
     assert code != 0
     assert f"routed.toml:{line}:" in output, output
+
+
+# A table that lacks nothing, the last one of each text.
+WHOLE: dict[type[Table], str] = {
+    schema.RoutingTable: '[[table]]\nname = "a"\nid = 5\n',
+    schema.Hop: '[[route]]\nto = "default"\n[[route.hops]]\nvia = "10.0.0.1"\n',
+    schema.Route: '[[route]]\nto = "10.0.0.0/8"\nvia = "10.0.0.1"\n',
+    schema.Rule: "[[rule]]\npriority = 1000\nfamily = 'ipv4'\ntable = 5\n",
+    schema.AddressTable: '[[address]]\naddress = "10.0.0.1/24"\ndev = "eth0"\n',
+    schema.Vip: '[[vip]]\naddress = "10.0.0.1"\ndev = "lo"\n',
+    schema.TunnelTable: '[[tunnel]]\ndev = "t0"\nlocal = "10.0.0.1"\n',
+    schema.Match: '[[interface]]\nname = "a"\n[[interface.match]]\nname = "eth0"\n',
+    schema.InterfaceTable: '[[interface]]\nname = "a"\nmatch = [ { name = "eth0" } ]\n',
+    CheckTable: '[[check]]\nname = "a"\ntype = "icmp"\ntarget = "10.0.0.1"\n',
+    SourceTable: '[[source]]\nname = "a"\ntype = "file"\npath = "fleet.json"\n',
+    schema_service.Server: '[[service]]\nlisten = "10.0.0.1:80"\n[[service.servers]]\naddress = "10.0.0.2"\n',
+    schema_service.MemberServer: (
+        '[[source]]\nname = "a"\ntype = "file"\npath = "fleet.json"\naddresses_within = ["10.0.0.0/8"]\n'
+        '[[service]]\nname = "b"\nlisten = "10.0.0.1:80"\n[service.servers]\nfor_each = "@a"\naddress = "{address}"\n'
+    ),
+    schema_service.Agent: '[[service]]\nlisten = "10.0.0.1:80"\nservers = ["10.0.0.2"]\n[service.agent]\nport = 5\n',
+    schema_service.NamelessCheck: (
+        '[[service]]\nlisten = "10.0.0.1:80"\nservers = ["10.0.0.2"]\n[service.check]\ntype = "tcp"\n'
+    ),
+    schema_service.ServiceTable: '[[service]]\nlisten = "10.0.0.1:80"\nservers = ["10.0.0.2"]\n',
+}
+LACKING = [(table, row) for table in WHOLE for row in table.NEEDS]
+
+
+def take_out(text: str, keys: tuple[str, ...]) -> str:
+    """The text without these keys of its last table."""
+    head, bracket, table = text.rpartition("\n[")
+    lines = [line for line in table.splitlines(keepends=True) if line.partition(" ")[0] not in keys]
+    return head + bracket + "".join(lines)
+
+
+def test_every_table_that_needs_a_key_is_among_those_that_are_tried() -> None:
+    assert {table for table in list_tables(Table) if table.NEEDS} == WHOLE.keys()
+
+
+@pytest.mark.parametrize("table", WHOLE)
+def test_a_table_with_the_keys_that_it_needs_is_whole(table: type[Table], tmp_path: Path) -> None:
+    assert problems(WHOLE[table]) == ()
+    for name in ("taplo", "tombi"):
+        assert lint(name, tmp_path, WHOLE[table])[0] == 0
+
+
+@pytest.mark.parametrize(("table", "row"), LACKING)
+def test_an_editor_misses_what_routed_misses(table: type[Table], row: tuple[str, ...], tmp_path: Path) -> None:
+    text = take_out(WHOLE[table], row)
+    assert text != WHOLE[table]
+    assert problems(text)
+    for name in ("taplo", "tombi"):
+        assert lint(name, tmp_path, text)[0] != 0
+
+
+@pytest.mark.parametrize("word", schema.ENTRY_TABLES)
+def test_an_entry_that_is_taken_away_needs_nothing(word: str, tmp_path: Path) -> None:
+    text = f'[[{word}]]\nname = "a"\ndisabled = true\n'
+    assert problems(text) == ()
+    for name in ("taplo", "tombi"):
+        assert lint(name, tmp_path, text)[0] == 0
+
+
+def test_every_file_that_we_hand_out_names_the_schema_where_the_package_has_it() -> None:
+    rules = (PROJECT / "contrib/debian/rules").read_text()
+    (name,) = re.findall(r"schema >\$\(SHARE\)/(.*)", rules)
+    files = [
+        *PROJECT.glob("examples/*.toml"),
+        *PROJECT.glob("contrib/systemd/*.toml"),
+        *PROJECT.glob("routed/**/*.toml"),
+    ]
+    assert len(files) > 15
+    assert {file.read_text().partition("\n")[0] for file in files} == {f"#:schema /usr/share/{name}"}
