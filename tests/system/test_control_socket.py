@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +20,7 @@ from routed.cli.client import call
 from tests.kernel.netns import wait_until
 from tests.system import callers
 from tests.system.callers import NOBODY, call_as
-from tests.system.daemon import PATIENCE, Daemon, cpu_seconds
+from tests.system.daemon import PATIENCE, PROJECT, Daemon, cpu_seconds
 from tests.system.host import routes
 from tests.system.worlds import GATEWAY
 
@@ -164,3 +167,15 @@ def test_the_unit_can_give_a_group_the_right_to_give_orders(
     open_daemon.wait_until_ready()
     [reply] = call_as(socket_of(open_daemon), NOBODY, [0], "io.routed.Resume")
     assert ("error" not in reply) is may
+
+
+def test_a_program_asks_in_the_few_lines_that_the_reference_shows(daemon: Daemon) -> None:
+    daemon.start(GATEWAY)
+    page = (PROJECT / "docs/reference/varlink.md").read_text(encoding="utf-8")
+    program = page.partition("```python\n")[2].partition("```")[0]
+    assert "/run/routed/io.routed" in program
+    program = program.replace("/run/routed/io.routed", str(socket_of(daemon)))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert [entry["entry"] for entry in ast.literal_eval(done.stdout)] == [
+        entry["entry"] for entry in daemon.status()["entries"]
+    ]
