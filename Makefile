@@ -90,6 +90,12 @@ $(EMULATOR): contrib/bootstrap
 	@mkdir -p build
 	contrib/bootstrap vm && touch $@ || echo "QEMU or mmdebstrap cannot be had here." >&2
 
+# The bill of materials of what the package brings, as CycloneDX.
+.PHONY: sbom
+sbom: $(READY)
+	@mkdir -p dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python contrib/make_sbom.py >dist/routed.cdx.json
+
 format: $(READY)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix

@@ -34,6 +34,18 @@ def test_a_translation_has_the_commands_of_its_original_and_each_leads_to_the_ot
     assert f"]({document.name})" in text
 
 
+@pytest.mark.parametrize("document", TRANSLATED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_translation_has_all_parts_of_its_original_in_their_order(document: Path) -> None:
+    original = document.with_name(document.name.replace(".zh.md", ".md"))
+    translated, text = (path.read_text(encoding="utf-8") for path in (document, original))
+    assert outline(translated) == outline(text)
+
+
+def outline(text: str) -> list[str]:
+    """Headings by their level, what stands in fences and pictures, rows of tables, points of lists."""
+    return re.findall(r"^(#+(?= )|```\w+|!(?=\[)|\|(?= )|\*(?= )|[0-9]\.(?= )|\*\*(?=\S))", text, re.MULTILINE)
+
+
 @pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
 def test_the_readme_shows_the_table_that_the_demo_prints(readme: str) -> None:
     shown = re.findall(r"^(.+?)  +[0-9.]+ ms  +[0-9]+ +yes$", console.read(readme), re.MULTILINE)
