@@ -90,6 +90,11 @@ $(EMULATOR): contrib/bootstrap
 	@mkdir -p build
 	contrib/bootstrap vm && touch $@ || echo "QEMU or mmdebstrap cannot be had here." >&2
 
+# The pages as a site that works without a network; fails where a link leads nowhere.
+.PHONY: site
+site:
+	contrib/make-site
+
 # The bill of materials of what the package brings, as CycloneDX.
 .PHONY: sbom
 sbom: $(READY)

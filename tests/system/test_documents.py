@@ -9,7 +9,7 @@ from routed.cli.demo.breakages import BREAKAGES
 from tests.system import console
 
 ROOT = Path(__file__).parents[2]
-EVERY = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+EVERY = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")])
 TRANSLATED = [path for path in EVERY if path.name.endswith(".zh.md")]
 
 
@@ -44,6 +44,20 @@ def test_a_translation_has_all_parts_of_its_original_in_their_order(document: Pa
 def outline(text: str) -> list[str]:
     """Headings by their level, what stands in fences and pictures, rows of tables, points of lists."""
     return re.findall(r"^(#+(?= )|```\w+|!(?=\[)|\|(?= )|\*(?= )|[0-9]\.(?= )|\*\*(?=\S))", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("listing", "pages"),
+    [
+        ("docs/README.md", "docs/[!R]*/*.md"),
+        ("docs/explanation/decisions/README.md", "docs/explanation/decisions/0*.md"),
+        ("examples/README.md", "examples/*.toml"),
+        ("contrib/site.yml", "docs/[!R]*/*.md"),
+    ],
+)
+def test_a_list_has_every_page(listing: str, pages: str) -> None:
+    text = (ROOT / listing).read_text(encoding="utf-8")
+    assert [page.name for page in ROOT.glob(pages) if page.name not in text] == []
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
