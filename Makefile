@@ -16,8 +16,9 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 ALONE := unshare --net --mount $(if $(filter 0,$(shell id -u)),,--map-root-user)
 
 # Show what routed does, in a throw-away network namespace.
-demo: $(READY)
-	$(BIN)/routed demo
+DEMO := build/demo/.ready
+demo: $(DEMO)
+	build/demo/bin/routed demo
 
 # What speaks to a kernel and needs no virtual machine. All that needs neither is in check.
 test: $(READY)
@@ -55,14 +56,14 @@ check-imports:
 check-tests:
 	$(PYTEST) tests/unit tests/property
 
-# The Debian package, as dist/routed_VERSION_ARCHITECTURE.deb.
+# The Debian package of the release that this is, as dist/routed_VERSION_ARCHITECTURE.deb. The stamp holds its name.
 BUILDER := build/.builder-ready
 DEB := build/.deb-ready
 deb: $(DEB)
 
 $(DEB): $(BUILDER) constraints.txt pyproject.toml $(shell find contrib docs examples routed -type f -not -path '*/__pycache__/*')
-	contrib/build-deb
-	@touch $@
+	contrib/build-deb >$@.new
+	@mv $@.new $@; cat $@
 
 $(BUILDER): contrib/bootstrap
 	contrib/bootstrap package
@@ -71,7 +72,7 @@ $(BUILDER): contrib/bootstrap
 
 # Judges the package: its files, its pages, its unit, its behaviour in a small Debian.
 test-package: $(READY) $(DEB)
-	$(BIN)/python -m tests.package.small dist/*.deb
+	$(BIN)/python -m tests.package.small $$(cat $(DEB))
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) tests/package'
 
 # The package on a booted Debian, in QEMU without KVM; and the tests of the kernel floor on Debian's kernel. Each of the
@@ -79,12 +80,12 @@ test-package: $(READY) $(DEB)
 EMULATOR := build/.emulator-ready
 IN_TURN := -n 2 --dist loadfile --no-loadscope-reorder
 test-vm: $(READY) $(DEB) $(EMULATOR)
-	ROUTED_PACKAGE=$$(ls $(CURDIR)/dist/*.deb) $(BIN)/python -m pytest $(IN_TURN) --durations=10 -m "not long" tests/vm/test_kernel.py tests/vm
+	ROUTED_PACKAGE=$(CURDIR)/$$(cat $(DEB)) $(BIN)/python -m pytest $(IN_TURN) --durations=10 -m "not long" tests/vm/test_kernel.py tests/vm
 
 # What takes too long for that.
 .PHONY: test-vm-long
 test-vm-long: $(READY) $(DEB) $(EMULATOR)
-	ROUTED_PACKAGE=$$(ls $(CURDIR)/dist/*.deb) $(BIN)/python -m pytest $(IN_TURN) --durations=10 -m long tests/vm
+	ROUTED_PACKAGE=$(CURDIR)/$$(cat $(DEB)) $(BIN)/python -m pytest $(IN_TURN) --durations=10 -m long tests/vm
 
 $(EMULATOR): contrib/bootstrap
 	@mkdir -p build
@@ -115,7 +116,7 @@ bench: .bench/.ready .bench/limit
 # Services of IPVS beside keepalived, in the virtual machine; ARGS="--sizes 10,1000 --idle 30 --times 3" for a first look.
 .PHONY: bench-ipvs
 bench-ipvs: .bench/.ready $(DEB) $(EMULATOR)
-	ROUTED_PACKAGE=$$(ls $(CURDIR)/dist/*.deb) $(BIN)/python -m tests.bench.ipvs $(ARGS)
+	ROUTED_PACKAGE=$(CURDIR)/$$(cat $(DEB)) $(BIN)/python -m tests.bench.ipvs $(ARGS)
 
 # Ratios only, in less than a minute: has routed become slower by a factor of two?
 bench-gate: $(READY) .bench/limit
@@ -138,6 +139,10 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is the last thing made: a bootstrap that was interrupted is done again.
+$(DEMO): contrib/bootstrap constraints.txt pyproject.toml
+	contrib/bootstrap demo
+	@touch $@
+
 $(READY): contrib/bootstrap constraints.txt pyproject.toml
 	contrib/bootstrap
 	@touch $@

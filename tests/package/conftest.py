@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import routed
 from tests.kernel import netns
 from tests.package import machine, small
 from tests.package.machine import Machine
@@ -21,8 +20,7 @@ PROJECT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def package() -> Path:
     """The package, as `make deb` left it."""
-    (found,) = (PROJECT / "dist").glob(f"routed_{routed.__version__}_*.deb")
-    return found
+    return PROJECT / (PROJECT / "build/.deb-ready").read_text(encoding="utf-8").strip()
 
 
 @pytest.fixture(scope="session")

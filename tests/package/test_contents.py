@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import stat
 import subprocess
@@ -60,7 +61,8 @@ def walk(files: Path) -> Iterator[Path]:
 
 
 def test_its_version_is_that_of_the_program_in_an_epoch_of_its_own(control: dict[str, str]) -> None:
-    assert control["Version"] == f"1:{routed.__version__}"
+    release = platform.freedesktop_os_release()["VERSION_ID"]
+    assert control["Version"] == f"1:{routed.__version__}~deb{release}u1"
 
 
 def test_it_needs_debians_python_and_brings_the_libraries(control: dict[str, str]) -> None:
