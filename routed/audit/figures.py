@@ -5,10 +5,12 @@ Numbers in, words out, with nothing imported that a quick command would have to 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 _UNITS: Final = ((1.0, 1.0, "s"), (0.001, 1000.0, "ms"), (0.0, 1e6, "µs"))
 _SPANS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+MOST_NAMED: Final = 5  # names in one sentence
 
 
 def format_elapsed(seconds: float) -> str:
@@ -33,3 +35,10 @@ def format_count(count: int, noun: str) -> str:
     if noun.endswith("s"):
         return f"{count} {noun}es"
     return f"{count} {noun[:-1]}ies" if noun.endswith("y") else f"{count} {noun}s"
+
+
+def name_some(names: Iterable[str]) -> str:
+    """``node2 node3``; of many the first, and how many more there are."""
+    listed = list(names)
+    rest = len(listed) - MOST_NAMED
+    return " ".join(listed[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

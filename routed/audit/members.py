@@ -6,16 +6,13 @@ Pure. Here must never live: when something is said (``daemon.voice``), or the wo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from routed.audit.catalogue import Message
-from routed.audit.figures import format_count
+from routed.audit.figures import format_count, name_some
 from routed.audit.member_words import describe_broken
 from routed.audit.records import Record, make_record
 from routed.model.members import Broken, MemberSource, Roster
 from routed.model.shared import Shared
-
-MOST_NAMED: Final = 5  # members in one sentence
 
 
 def name_source(source: MemberSource) -> str:
@@ -36,7 +33,7 @@ def note_members_changed(source: MemberSource, before: Roster, after: Roster) ->
             told["came" if old is None else "went"].append(name)
         elif old.member != now.member:
             told["changed"].append(name)
-    difference = ", ".join(f"{_name_some(names)} {verb}" for verb, names in told.items() if names)
+    difference = ", ".join(f"{name_some(names)} {verb}" for verb, names in told.items() if names)
     if not difference:
         return []
     words = {
@@ -45,12 +42,6 @@ def note_members_changed(source: MemberSource, before: Roster, after: Roster) ->
         "members": format_count(len(new), "member"),
     }
     return [make_record(Message.MEMBERS_CHANGED, words, _fields(source))]
-
-
-def _name_some(names: Iterable[str]) -> str:
-    listed = list(names)
-    rest = len(listed) - MOST_NAMED
-    return " ".join(listed[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def note_source_failed(source: MemberSource, reason: str, count: int) -> Record:
@@ -67,7 +58,7 @@ def note_source_live(source: MemberSource, count: int) -> Record:
 
 def note_members_held(source: MemberSource, reason: str, held: Iterable[str]) -> Record:
     """Too many would go at once."""
-    words = {"subject": name_source(source), "reason": reason, "names": _name_some(sorted(held))}
+    words = {"subject": name_source(source), "reason": reason, "names": name_some(sorted(held))}
     return make_record(Message.MEMBERS_HELD, words, _fields(source, reason))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from routed.cli.client import ClientError, call, call_telling
 from routed.cli.exits import Exit
-from routed.cli.plan_text import render_refusals, render_shadowed, render_waiting
+from routed.cli.plan_text import render_held, render_refusals, render_shadowed, render_waiting
 from routed.cli.problems import read_problems, show_problems
 from routed.cli.terminal import complain, say, say_json, wants_color
 from routed.model.documents import ApplyDocument
@@ -74,20 +75,18 @@ def show_result(result: ApplyDocument, options: Namespace) -> Exit:
             place = f" ({failure['origin']})" if failure["origin"] else ", which no entry wants"
             complain(f"{failure['entry']} {failure['object']}{place}: {failure['reason']}".lstrip())
         if not options.quiet:
-            for line in render_result(result, is_colored=wants_color(options, sys.stdout)):
+            for line in render_result(result, is_colored=wants_color(options, sys.stdout), now=datetime.now(UTC)):
                 say(line)
     return judge(result)
 
 
-def render_result(result: ApplyDocument, *, is_colored: bool) -> Iterator[str]:
+def render_result(result: ApplyDocument, *, is_colored: bool, now: datetime | None = None) -> Iterator[str]:
     """The lines for stdout. Problems and failures are not among them: they are messages."""
     if result["problems"]:
         return
     yield from render_refusals("Left alone:", result["refusals"], is_colored=is_colored)
     yield from render_waiting(result["waiting"], is_colored=is_colored)
-    yield from render_waiting(
-        result.get("held", []), title="Held, until routed apply --force lets them go:", is_colored=is_colored
-    )
+    yield from render_held(result.get("held", []), now=now, is_colored=is_colored)
     yield from render_shadowed(result.get("shadowed", []), is_colored=is_colored)
     counts = {"changed": result["changed"], "in sync": result["in_sync"], **_count_others(result)}
     told = [f"{count} {what}" for what, count in counts.items() if count or what in {"changed", "in sync"}]

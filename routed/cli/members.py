@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Final, cast
 
 from routed.audit.figures import format_count
+from routed.cli.ages import format_age
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
-from routed.cli.status import format_age
 from routed.cli.terminal import GREEN, RED, YELLOW, complain, make_table, paint, say, say_json, wants_color
 from routed.model.documents import MemberDocument, MemberSourceDocument, MemberSourcesDocument
 
@@ -61,7 +61,8 @@ def render(sources: list[MemberSourceDocument], now: datetime, *, is_colored: bo
         state = "held" if one["held"] else one["state"]
         why = f": {one['reason']}" if one["reason"] else ""
         count = format_count(len(one["members"]), "member")
-        head = f"source/{one['source']}  {state} for {format_age(one['since'], now)}, {count}{why}"
+        age = format_age(one.get("held_since", one["since"]), now)
+        head = f"source/{one['source']}  {state} for {age}, {count}{why}"
         yield paint(head, COLORS.get(state, ""), is_colored=is_colored)
         rows = [_make_row(member, one) for member in one["members"]]
         yield from make_table(("MEMBER", "ADDRESSES", "PREFIXES", "STATE"), rows) if rows else ()

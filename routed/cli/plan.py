@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
@@ -46,7 +47,8 @@ def run(options: Namespace) -> Exit:
         say_json(document)
     elif not options.quiet:
         files = [source.path for source in intent.sources]
-        say("\n".join(render_plan(document, is_colored=wants_color(options, sys.stdout), files=files)))
+        is_colored = wants_color(options, sys.stdout)
+        say("\n".join(render_plan(document, is_colored=is_colored, files=files, now=datetime.now(UTC))))
     code = judge(document, tells_drift=options.exit_code)
     return _judge_strictly(options, intent) or code if options.strict else code
 
@@ -198,6 +200,6 @@ def find_marks(options: Namespace) -> frozenset[int]:
 
 def judge(plan: PlanDocument, *, tells_drift: bool) -> Exit:
     """The exit code of a plan. What the guard refuses weighs more than that there is something to do."""
-    if any(refusal["by_guard"] for refusal in plan["refusals"]):
+    if plan.get("held") or any(refusal["by_guard"] for refusal in plan["refusals"]):
         return Exit.REFUSED
     return Exit.DRIFT if tells_drift and plan["steps"] else Exit.DONE

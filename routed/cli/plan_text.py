@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Final, TypeVar
 
-from routed.audit.figures import format_count
+from routed.audit.figures import format_count, name_some
 from routed.audit.printable import make_printable
+from routed.cli.ages import format_age
 from routed.cli.terminal import BOLD, CYAN, GREEN, MAGENTA, RED, YELLOW, paint
 from routed.model.documents import (
     AbsenceDocument,
     FailureDocument,
+    HeldDocument,
     KernelStepDocument,
     PlanDocument,
     PrintedPlanDocument,
@@ -24,7 +27,7 @@ from routed.model.documents import (
     WaitingDocument,
 )
 
-_Placed = TypeVar("_Placed", StepDocument, RefusalDocument, WaitingDocument, FailureDocument)
+_Placed = TypeVar("_Placed", StepDocument, RefusalDocument, WaitingDocument, FailureDocument, HeldDocument)
 
 GOES, COMES = "x", "*"  # of what the kernel does by itself
 COLORS: Final = {"+": GREEN, "~": YELLOW, "-": RED, "!": CYAN}
@@ -34,14 +37,18 @@ UNTOLD: Final = {"link": "Not told: links that go with it, such as a VLAN, or a 
 NOTHING: Final = "Nothing to do: the kernel is as the files say."
 
 
-def render_plan(plan: PrintedPlanDocument, *, is_colored: bool, files: Sequence[str] = ()) -> list[str]:
-    """All lines of a plan; ``files`` are in the order in which they are read."""
+def render_plan(
+    plan: PrintedPlanDocument, *, is_colored: bool, files: Sequence[str] = (), now: datetime | None = None
+) -> list[str]:
+    """All lines of a plan; ``files`` are in the order in which they are read. Without ``now`` nothing has an age."""
     lines = list(_render_case(plan, is_colored=is_colored))
     lines += [line for step in _sort(plan["steps"], files) for line in _render_step(step, is_colored=is_colored)]
     lines += _render_kernel(plan.get("afterwards", []), is_colored=is_colored)
     lines += render_refusals("Left alone:", _sort(plan["refusals"], files), is_colored=is_colored)
     lines += render_refusals("Worth knowing:", _sort(plan["notes"], files), is_colored=is_colored)
     lines += render_waiting(_sort(plan["waiting"], files), is_colored=is_colored)
+    lines += render_held(_sort(plan.get("held", []), files), now=now, is_colored=is_colored)
+    lines += _render_held_steps(_sort(plan.get("held_steps", []), files), is_colored=is_colored)
     lines += render_shadowed(_sort(plan.get("shadowed", []), files), is_colored=is_colored)
     lines += render_absent(plan.get("absent", []))
     refused = _sort(plan.get("refused", []), files)
@@ -121,6 +128,23 @@ def render_waiting(waiting: Iterable[WaitingDocument], *, title: str = "Waiting:
         yield make_printable(f"  {wait['entry']} ({wait['origin']}): {wait['reason']}")
 
 
+def render_held(held: Iterable[HeldDocument], *, now: datetime | None, is_colored: bool) -> Iterator[str]:
+    """Whose members are held, why, who they are and since when. Nothing at all when none is."""
+    for number, one in enumerate(held):
+        if number == 0:
+            yield paint("Held, until routed apply --force lets them go:", BOLD, is_colored=is_colored)
+        age = f" for {format_age(one['since'], now)}" if now else ""
+        yield make_printable(f"  {one['entry']} ({one['origin']}): {one['reason']}: {name_some(one['members'])}{age}")
+
+
+def _render_held_steps(steps: Sequence[StepDocument], *, is_colored: bool) -> Iterator[str]:
+    """What becomes of the objects then."""
+    if steps:
+        yield paint("Then this is done:", BOLD, is_colored=is_colored)
+    for step in steps:
+        yield from _render_step(step, is_colored=is_colored)
+
+
 def render_shadowed(
     shadowed: Iterable[FailureDocument], *, title: str = "Shadowed:", is_colored: bool
 ) -> Iterator[str]:
@@ -172,6 +196,7 @@ def _render_total(plan: PlanDocument, *, is_colored: bool) -> str:
     left_alone = sum(refusal["count"] for refusal in plan["refusals"])
     others = [f"{left_alone} left alone"] if left_alone else []
     others += [f"{len(plan['waiting'])} waiting"] if plan["waiting"] else []
+    others += [f"{len(held)} held"] if (held := plan.get("held")) else []
     others += [f"{len(shadowed)} shadowed"] if (shadowed := plan.get("shadowed")) else []
     if parts:
         return f"Plan: {', '.join(parts + others)}."

@@ -7,9 +7,9 @@ from argparse import Namespace
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from routed.cli.ages import format_age
 from routed.cli.exits import Exit
 from routed.cli.kept import list_revisions
-from routed.cli.status import format_age
 from routed.cli.terminal import GREEN, make_table, paint, say, say_json, wants_color
 from routed.model.documents import RevisionDocument
 

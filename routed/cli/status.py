@@ -10,6 +10,7 @@ from typing import Final, cast
 
 from routed.audit.figures import format_count
 from routed.audit.printable import make_printable
+from routed.cli.ages import format_age
 from routed.cli.client import ClientError, call
 from routed.cli.exits import Exit
 from routed.cli.folding import IN_SYNC, make_row, make_rows
@@ -46,7 +47,6 @@ NOTHING_FAILED: Final = "Nothing has failed."
 NO_ENTRY_FAILED: Final = "No entry has failed; what stands above has to be looked after."
 LATE: Final = 0.5  # seconds that a question may be late without a word
 MOST: Final = 10  # problems of the files that are shown
-AGES: Final = ((86400, "d"), (3600, "h"), (60, "min"), (0, "s"))
 
 
 def run(options: Namespace) -> Exit:
@@ -166,6 +166,8 @@ def render_objects(status: StatusDocument, now: datetime, *, is_colored: bool) -
         age = format_age(entry["since"], now)
         yield make_printable(f"{entry['entry']} is {entry['state']} since {age}{reason}")
         yield make_printable(f"{entry['origin']}, enforce = {entry['enforce']}, {_count_objects(entry)} in sync")
+        if "held" in entry:
+            yield make_printable(f"held until routed apply --force lets them go: {' '.join(entry['held'])}")
         if entry["objects"]:
             yield from _render_objects(entry["objects"], now, is_colored=is_colored)
 
@@ -266,16 +268,6 @@ def _format_rtt(target: TargetDocument) -> str:
 
 def _format_loss(target: TargetDocument) -> str:
     return f"{target['loss'] * 100:.3g} % loss"
-
-
-def format_age(moment: str, now: datetime) -> str:
-    """How long ago a moment (ISO 8601) was, in one unit: ``5 s``, ``3 min``, ``2 h``, ``4 d``. ``-`` for none."""
-    try:
-        seconds = max(0.0, (now - datetime.fromisoformat(moment)).total_seconds())
-    except (ValueError, TypeError):
-        return "-"
-    size, unit = next((size, unit) for size, unit in AGES if seconds >= size)
-    return f"{int(seconds // (size or 1))} {unit}"
 
 
 def _render_files(status: StatusDocument, *, is_colored: bool) -> Iterator[str]:

@@ -20,10 +20,11 @@ from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple, Self
 
 from routed.audit.printable import dump_json, make_printable
+from routed.cli.ages import format_age
 from routed.cli.client import ClientError, watch
 from routed.cli.exits import CommandError, Exit
 from routed.cli.picking import Wish, pick_failed
-from routed.cli.status import format_age, look, show
+from routed.cli.status import look, show
 from routed.cli.terminal import RED, complain, paint, wants_color
 from routed.model.documents import StatusDocument
 

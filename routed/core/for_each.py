@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from routed.core.desired import Resolution, Waiting
 from routed.core.filling import MAKE, Each, Made, Neighbourhood, find_neighbourhood
-from routed.core.membership import find_roster
+from routed.core.membership import find_followed, find_roster
 from routed.core.needs import NOTHING_NEEDED, Needs
 from routed.model.entries import (
     EachEntry,
@@ -120,7 +120,7 @@ def unfold(written: Sequence[Entry], facts: Facts, before: Unfolded = AS_WRITTEN
     expansions: dict[str, Expansion] = {}
     forms: dict[str, Entry] = {}
     for entry in following:
-        row, roster = FOLLOWS[type(entry)], find_roster(facts.find(key_of(entry.follows)))
+        row, roster = FOLLOWS[type(entry)], find_followed(entry, facts)
         former = before.expansions.get(entry.name)
         found = expansions[entry.name] = expand(row.find(entry), roster, known[2], former)
         is_same = found is former and known is before.surroundings
@@ -213,11 +213,10 @@ def note_members(found: Resolution, lacking: Iterable[Reason], facts: Facts) -> 
     entry = found.entry
     if not entry.follows:
         return found
-    key = key_of(entry.follows)
-    roster = find_roster(facts.find(key))
+    roster = find_followed(entry, facts)
     return found._replace(
         waiting=(*found.waiting, *map(Waiting, lacking)),
-        reads=found.reads | {key},
+        reads=found.reads | {key_of(entry.follows)},
         held=roster.why,
         note=join_reasons(one for one in (found.note, roster.failure) if one),
     )

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import floor
 from typing import Final
 
-from routed.model.facts import Fact
-from routed.model.members import NOBODY_PRESENT, Broken, Member, MemberSource, Present, Roster, Snapshot
+from routed.model.entries import Entry
+from routed.model.facts import Fact, Facts
+from routed.model.members import NOBODY_PRESENT, Broken, Member, MemberSource, Present, Roster, Snapshot, key_of
 from routed.model.net import contains, is_inside, is_loopback
 from routed.model.reasons import ManyGone, Reason, Standstill
 from routed.model.shared import Shared
@@ -68,7 +69,7 @@ def take(before: Roster, snapshot: Snapshot, source: MemberSource, now: float) -
     if snapshot.gone is None:
         held = before.held.difference(told, broken)
         lost = tuple(moment for moment in before.lost if moment > now - AT_ONCE)
-        return after._replace(held=held, why=before.why if held else None, lost=lost)
+        return _hold(after, held, before.why, before.held_since)._replace(lost=lost)
     named = (*snapshot.gone, *before.held, *before.leaving)
     absent = [one for one in dict.fromkeys(named) if one in present and one not in told and one not in broken]
     return _lose(before, after, absent, source, now, is_empty=len(absent) == len(present) and not broken)
@@ -120,7 +121,13 @@ def _lose(
     held = frozenset(unexpected) if why else frozenset()
     lost += () if why else (now,) * len(unexpected)
     left = _go(after, (name for name in missing if name not in held), now + source.gone_after, now)
-    return left._replace(held=held, broken=after.broken, lost=lost, why=why)
+    since = before.held_since if before.held else now
+    return _hold(left, held, why, since)._replace(broken=after.broken, lost=lost)
+
+
+def _hold(roster: Roster, held: frozenset[str], why: Reason | None, since: float | None) -> Roster:
+    """With these held, for this reason; with nobody where there are none."""
+    return roster._replace(held=held, why=why if held else None, held_since=since if held else None)
 
 
 def _find_objection(gone: int, count: int, lost: int, source: MemberSource, *, is_empty: bool) -> Reason | None:
@@ -150,7 +157,7 @@ def _go(roster: Roster, names: Iterable[str], until: float, now: float) -> Roste
 
 def let_go(roster: Roster, source: MemberSource, now: float) -> Roster:
     """Without those who are held, or with them as long as the file says: the operator lets them go."""
-    return _go(roster, roster.held, now + source.gone_after, now)._replace(held=frozenset(), why=None)
+    return _hold(_go(roster, roster.held, now + source.gone_after, now), frozenset(), None, None)
 
 
 def expire(roster: Roster, now: float) -> Roster:
@@ -161,7 +168,7 @@ def expire(roster: Roster, now: float) -> Roster:
 
 def forget(roster: Roster) -> Roster:
     """Without anybody: for too long the source says nothing."""
-    return roster._replace(present=NOBODY_PRESENT, held=frozenset(), why=None, leaving=frozenset())
+    return _hold(roster, frozenset(), None, None)._replace(present=NOBODY_PRESENT, leaving=frozenset())
 
 
 def find_next(roster: Roster) -> float | None:
@@ -199,3 +206,8 @@ def restore(snapshot: Snapshot, source: MemberSource) -> Roster:
 def find_roster(fact: Fact) -> Roster:
     """Who is a member by what is told; nobody while nothing is."""
     return fact.value if isinstance(fact.value, Roster) else NOBODY
+
+
+def find_followed(entry: Entry, facts: Facts) -> Roster:
+    """Who is a member of the source that an entry follows; nobody where it follows none."""
+    return find_roster(facts.find(key_of(entry.follows))) if entry.follows else NOBODY

@@ -13,6 +13,7 @@ from routed.audit.reasons import describe_reason
 from routed.audit.ways_out import find_way_out
 from routed.core.desired import Resolution
 from routed.core.holds import Why
+from routed.core.membership import find_followed
 from routed.core.troubles import State, Troubled
 from routed.daemon.host import Host
 from routed.daemon.status import Moment, describe_entries, find_wrong_of, vocabulary_of
@@ -63,10 +64,11 @@ def _describe_entry(
 ) -> WhyNodeDocument:
     name = resolution.entry.name
     since = moment(host.ledger.since.get(name, NEVER))
+    held_since = moment(find_followed(resolution.entry, host.world.facts).held_since or NEVER)
     nodes = [
         *_list_pauses(host, name, moment),
         *_list_reasons(host, "withheld", resolution.withheld, since, moment),
-        *_list_reasons(host, "held", resolution.held, since, moment),
+        *_list_reasons(host, "held", resolution.held, held_since, moment),
         *_list_reasons(host, "degraded", resolution.degraded, since, moment),
         *(
             node

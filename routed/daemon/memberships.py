@@ -424,6 +424,8 @@ def _describe(one: Followed, own: AbstractSet[bytes], moment: Callable[[float], 
         going=[it.member.name for it in present if it.until is not None],
         broken=[BrokenDocument(name=it.name, why=describe_broken(it)) for it in one.roster.broken],
     )
+    if one.roster.held_since is not None:
+        document["held_since"] = moment(one.roster.held_since)
     if one.registration is not None:
         document["registered"] = not isinstance(one.registration, Unregistered)
         if isinstance(one.registration, Unregistered):

@@ -22,6 +22,7 @@ from routed.core.troubles import State
 from routed.daemon.aftermath import split_by_hold
 from routed.daemon.engine import Request
 from routed.daemon.host import Host
+from routed.daemon.moments import make_moment
 from routed.daemon.reconcile import Proposal
 from routed.daemon.record import read_boot
 from routed.daemon.report import Report
@@ -47,7 +48,6 @@ from routed.model.documents import (
     SourceDocument,
     SourcesDocument,
     TrialDocument,
-    WaitingDocument,
 )
 from routed.model.reasons import Flaw
 from routed.model.text import Vocabulary, format_key
@@ -81,8 +81,7 @@ def describe_result(
         counts=counts,
         leftovers=count_leftovers(host),
     )
-    if held := list(_list_held_members(host)):
-        document["held"] = held
+    _add_held(document, host)
     if request.error is not None:
         document["unknown"] = describe_reason(find_failure(request.error))
     if unsaved:
@@ -142,6 +141,11 @@ def describe_plan(proposal: Proposal) -> PlanDocument:
     waiting = find_unresolved(host, group_former(proposal.plan.former, vocabulary))
     document = make_plan_document(proposal.plan, waiting, vocabulary, _find_held(proposal))
     document["refusals"] += [_make_refusal_document(failure) for failure in _find_errors(host)]
+    _add_held(document, host)
+    if "held" in document:
+        from routed.daemon.held_members import find_steps  # noqa: PLC0415  likewise
+
+        document["held_steps"] = find_steps(host, proposal.moment)
     if absent := describe_absent(host):
         document["absent"] = absent
     if shadowed := list(islice(_find_shadowed(host, vocabulary_of(host)), MOST)):
@@ -211,12 +215,12 @@ def _find_failures(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocume
             )
 
 
-def _list_held_members(host: Host) -> Iterator[WaitingDocument]:
-    """What stays though a source does not tell of it any more."""
-    for resolution in host.wanted.desired.resolutions.values():
-        if resolution.held:
-            entry, reason = resolution.entry, describe_reason(resolution.held)
-            yield WaitingDocument(entry=entry.name, origin=str(entry.origin), reason=reason)
+def _add_held(document: PlanDocument | ApplyDocument, host: Host) -> None:
+    """Add the entries whose members are held, if there are any."""
+    if held := [one for one in host.wanted.desired.resolutions.values() if one.held]:
+        from routed.daemon.held_members import describe_held  # noqa: PLC0415  members are rarely held
+
+        document["held"] = list(describe_held(host, held, make_moment()))
 
 
 def _find_shadowed(host: Host, vocabulary: Vocabulary) -> Iterator[FailureDocument]:

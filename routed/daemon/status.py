@@ -17,6 +17,7 @@ from routed.audit.wording import WORDS, describe_left_alone
 from routed.core.desired import ObjectSet, Resolution
 from routed.core.drain import whole_of
 from routed.core.holds import GROUP, Hold
+from routed.core.membership import find_followed
 from routed.core.prospects import is_error
 from routed.core.troubles import Looked, State, Trouble, Troubled
 from routed.daemon.host import Host
@@ -363,7 +364,7 @@ def _describe_entry(
 ) -> EntryDocument:
     entry = resolution.entry
     worst = _find_worst(host, resolution, wrong)
-    return EntryDocument(
+    document = EntryDocument(
         entry=entry.name,
         state=worst.state,
         reason=_describe_worst(worst, resolution, vocabulary),
@@ -373,6 +374,9 @@ def _describe_entry(
         total=resolution.count_objects(),
         objects=list(_describe_objects(resolution, wrong, worst.since, vocabulary, moment, is_asked=is_asked)),
     )
+    if resolution.held:
+        document["held"] = sorted(find_followed(entry, host.world.facts).held)
+    return document
 
 
 def list_wrong(host: Host) -> Iterator[tuple[Resolution, list[Troubled], Trouble]]:
@@ -405,7 +409,7 @@ def _list_overall(host: Host, resolution: Resolution) -> Iterator[Trouble]:
     if resolution.withheld:
         yield Trouble(State.WITHHELD, resolution.withheld, _find_withheld_since(host, resolution))
     if resolution.held:
-        yield Trouble(State.HELD, resolution.held, _find_withheld_since(host, resolution))
+        yield Trouble(State.HELD, resolution.held, find_followed(resolution.entry, host.world.facts).held_since or 0.0)
     if resolution.degraded:
         yield Trouble(State.DEGRADED, resolution.degraded, _find_withheld_since(host, resolution))
     if resolution.waiting:

@@ -47,6 +47,7 @@ class EntryDocument(TypedDict):
     total: int  # objects wanted
     objects: list[ObjectDocument]  # every object of a small entry, only the exceptions of a large one; see SMALL, WHOLE
     former: NotRequired[list[str]]  # while it waits: what of it is still there as it was before, as ``ip`` writes it
+    held: NotRequired[list[str]]  # its members that stay until the operator lets them go
 
 
 class TargetDocument(TypedDict):
@@ -185,6 +186,7 @@ class MemberSourceDocument(TypedDict):
     members: list[MemberDocument]
     own: list[str]  # those that this host is
     held: list[str]  # those that stay though the source does not tell of them, until the operator lets them go
+    held_since: NotRequired[str]  # since when, where there are any
     going: list[str]  # those that stay for a while yet
     broken: list[BrokenDocument]
     registered: NotRequired[bool]  # is this host a member itself? Where the file wants that
@@ -259,6 +261,16 @@ class WaitingDocument(TypedDict):
     former: NotRequired[list[str]]  # what of it is still there as it was before, as ``ip`` writes it
 
 
+class HeldDocument(TypedDict):
+    """An entry whose members stay though their source does not tell of them, until the operator lets them go."""
+
+    entry: str
+    origin: str
+    reason: str
+    since: str
+    members: list[str]  # those who stay
+
+
 class PlanDocument(TypedDict):
     """What Plan answers, and ``routed plan`` makes without the daemon."""
 
@@ -267,6 +279,8 @@ class PlanDocument(TypedDict):
     refusals: list[RefusalDocument]
     waiting: list[WaitingDocument]
     notes: list[RefusalDocument]  # in order as far as routed is concerned, but worth a word
+    held: NotRequired[list[HeldDocument]]  # entries of members who stay until the operator lets them go, …
+    held_steps: NotRequired[list[StepDocument]]  # … and what becomes of the objects then
     shadowed: NotRequired[list[FailureDocument]]  # what stands, or would, and something that is not ours decides
     assumed: NotRequired[list[str]]  # what the plan takes for so: check:wan1=down. Only then are there …
     case: NotRequired[str]  # … the same in words, …
@@ -322,7 +336,7 @@ class ApplyDocument(TypedDict):
     failures: list[FailureDocument]
     refusals: list[RefusalDocument]
     waiting: list[WaitingDocument]
-    held: NotRequired[list[WaitingDocument]]  # entries of members who stay until the operator lets them go
+    held: NotRequired[list[HeldDocument]]  # entries of members who stay until the operator lets them go
     shadowed: NotRequired[list[FailureDocument]]  # what stands, and something that is not ours decides
     notices: NotRequired[list[str]]
     unknown: NotRequired[str]  # why the pass did not come to its end, so that what the kernel holds is not known

@@ -169,6 +169,7 @@ class Roster(NamedTuple):
     broken: tuple[Broken, ...] = ()
     lost: tuple[float, ...] = ()  # when members went, of the last minute
     why: Reason | None = None  # why those stay
+    held_since: float | None = None  # the moment when the first of them stayed
     failure: Reason | None = None  # the source says nothing, for this reason
     leaving: frozenset[str] = frozenset()  # of those who are present: whose time will be over
     latest: int = 0  # the ``since`` of who came last

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ REFUSAL = {
     "reason": "40 of 50 owned objects would go at once",
     "by_guard": True,
     "standing": "blackhole 10.1.0.0/16 proto routed",
+}
+HELD = {
+    "entry": "route/pods",
+    "origin": "/etc/routed.toml:40",
+    "reason": "6 of 8 members would go within a minute",
+    "since": "2026-11-30T10:00:00+00:00",
+    "members": [f"node{number}" for number in range(1, 7)],
 }
 WHOLE = EMPTY | {
     "steps": [
@@ -120,6 +128,19 @@ def test_a_plan_with_nothing_to_do_says_so() -> None:
     assert waiting[-1] == "Nothing to do: 1 waiting."
 
 
+def test_of_members_that_are_held_it_is_said_who_since_when_and_what_goes_with_them() -> None:
+    gone = step("-", entry="route/pods[node1]", before="10.5.1.0/24 via 192.0.2.1", after="", reason="unwanted")
+    plan: Any = EMPTY | {"held": [HELD], "held_steps": [gone]}
+    assert render_plan(plan, is_colored=False, now=datetime(2026, 11, 30, 12, 0, tzinfo=UTC)) == [
+        "Held, until routed apply --force lets them go:",
+        f"  route/pods (/etc/routed.toml:40): {HELD['reason']}: node1 node2 node3 node4 node5 and 1 more for 2 h",
+        "Then this is done:",
+        "- route/pods[node1]  10.5.1.0/24 via 192.0.2.1",
+        "      /etc/routed.toml:12: unwanted",
+        "Nothing to do: 1 held.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("plan", "tells_drift", "code"),
     [
@@ -128,6 +149,7 @@ def test_a_plan_with_nothing_to_do_says_so() -> None:
         (EMPTY | {"steps": [step("+")]}, True, Exit.DRIFT),
         (WHOLE, True, Exit.REFUSED),
         (EMPTY | {"refusals": [REFUSAL | {"by_guard": False}]}, True, Exit.DONE),
+        (EMPTY | {"steps": [step("+")], "held": [HELD]}, True, Exit.REFUSED),
     ],
 )
 def test_the_exit_code_tells_drift_on_demand_and_the_guard_always(plan: Any, tells_drift: bool, code: Exit) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from routed.cli.ages import format_age
 from routed.cli.exits import Exit
 from routed.cli.picking import pick, read_wishes
-from routed.cli.status import MOST, format_age, render_checks, render_objects, render_status
+from routed.cli.status import MOST, render_checks, render_objects, render_status
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, 0, UTC)
 

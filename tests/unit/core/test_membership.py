@@ -129,6 +129,21 @@ def test_those_who_are_held_are_counted_once_however_often_it_is_told() -> None:
         assert source.roster.why == ManyGone(5, 10)
 
 
+def test_since_when_members_are_held_is_since_the_first_of_them_is() -> None:
+    source = Source()
+    source.tell("a b c d e f g h i j")
+    moments = [source.roster.held_since]
+    for names in ("a b c d e", "a b c d", "a b c d e", "a b c"):
+        source.tell(names)
+        moments.append(source.roster.held_since)
+        source.now += 9.0
+    source.tell("a", is_complete=False)
+    moments.append(source.roster.held_since)
+    assert moments == [None, *[1000.0] * 5]
+    source.roster = membership.let_go(source.roster, source.source, source.now)
+    assert source.roster.held_since is None
+
+
 def test_who_is_told_of_again_is_not_held_any_more() -> None:
     source = Source()
     source.tell("a b c d e f g h i j")
