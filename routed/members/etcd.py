@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 from routed import secrets
@@ -157,7 +158,7 @@ class _Host:
                 await asyncio.sleep(self._turns.pause)
         finally:
             if self._on_stop is OnStop.REMOVE and self._is_leaving() and (call := self._registrar.leave()):
-                await attempt(self._turns.endpoint, self._leave(call))
+                await self._leave(call)
 
     def see(self, endpoint: Endpoint, snapshot: Snapshot) -> None:
         """Who is a member now."""
@@ -185,8 +186,18 @@ class _Host:
         return self._registrar.hear(who, answer, now)
 
     async def _leave(self, call: Call) -> None:
-        endpoint = self._turns.endpoint
-        async with limit(LEAVE), connect(endpoint, self._settings.tls) as stream:
+        """The last word, to the first that takes it."""
+        with suppress(RefusedError):
+            async with limit(LEAVE):
+                for _ in self._settings.endpoints:
+                    endpoint = self._turns.endpoint
+                    why = await attempt(endpoint, self._say(endpoint, call))
+                    if why is None:
+                        return
+                    self._turns.end(why, 0.0)
+
+    async def _say(self, endpoint: Endpoint, call: Call) -> None:
+        async with connect(endpoint, self._settings.tls) as stream:
             await ask(stream, Session(endpoint.authority, self._login), call)
 
     def _show(self, state: Registered | Unregistered | None) -> None:

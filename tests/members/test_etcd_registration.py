@@ -161,3 +161,13 @@ def test_a_host_stays_registered_when_the_member_that_it_speaks_to_is_killed(pro
 
         host.wait_until(was_renewed, within=20)
         assert len(host.states) == 1
+
+
+def test_a_host_that_stops_leaves_though_the_member_that_it_spoke_to_was_killed(program: Path, tmp_path: Path) -> None:
+    with running(program, tmp_path, 3) as cluster:
+        with following(of_host(cluster, ttl=600, on_stop=OnStop.REMOVE)) as host:
+            host.wait_registered()
+            cluster.servers[0].kill()
+            cluster.servers.pop(0)
+            host.wait_until(cluster.answers, within=20)  # they have a leader
+        host.wait_until(lambda: not cluster.get("/fleet/node1"), within=2)
