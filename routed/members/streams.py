@@ -1,5 +1,8 @@
 """Connections to a server of members: TCP or TLS, with what the operator's files say of both sides.
 
+TLS is done here over a plain stream, since asyncio's own keeps a quarter of a megabyte for each connection
+(``SSLProtocol.max_size``) and loads the tables of international names for an address in digits.
+
 Here must never live: what is said on them.
 """
 
@@ -8,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from os import strerror
-from typing import Final
+from typing import Final, TypeVar
 
 from routed import secrets
 from routed.members.gateway import RefusedError
@@ -32,7 +35,7 @@ OPTIONS: Final = (
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000),
 )
 
-
+T = TypeVar("T")
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -58,32 +61,80 @@ class Channel:
         self._writer.transport.abort()
 
 
+class Sealed(Channel):
+    """The same with TLS. Who writes does not read meanwhile."""
+
+    def __init__(self, plain: Pair, context: ssl.SSLContext, name: str) -> None:
+        super().__init__(*plain)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        # as bytes: a text would be encoded by the tables of international names
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name.encode())
+
+    async def shake_hands(self) -> None:
+        """Find out who they are. Raises ssl.SSLError."""
+        try:
+            await self._do(self._tls.do_handshake)
+        except ssl.SSLEOFError:
+            raise RefusedError(Snag.HANDSHAKE, "it closed the connection") from None
+
+    async def write(self, data: bytes) -> None:
+        """Hand these over."""
+        if data:
+            await self._do(lambda: self._tls.write(data))
+
+    async def read(self) -> bytes:
+        """Whatever comes next; nothing is the end."""
+        try:
+            return await self._do(lambda: self._tls.read(CHUNK))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    async def _do(self, step: Callable[[], T]) -> T:
+        """Give TLS what it needs for a step, and the far end what comes of it."""
+        while True:
+            try:
+                done = step()
+            except ssl.SSLWantReadError:
+                await super().write(self._outgoing.read())
+                if heard := await super().read():
+                    self._incoming.write(heard)
+                else:
+                    self._incoming.write_eof()
+            except ssl.SSLError:
+                await super().write(self._outgoing.read())  # what is wrong
+                raise
+            else:
+                await super().write(self._outgoing.read())
+                return done
+
+
 @asynccontextmanager
 async def connect(endpoint: Endpoint, tls: Tls) -> AsyncIterator[Channel]:
     """A connection. What goes wrong with it while it is used is told as RefusedError, too."""
     with _told():
         async with limit(CONNECT):
-            reader, writer = await _open(endpoint, make_context(tls) if endpoint.is_encrypted else None)
-        stream = Channel(reader, writer)
+            stream = await _open(endpoint, make_context(tls) if endpoint.is_encrypted else None)
         try:
-            one = writer.get_extra_info("socket")
-            for level, name, value in OPTIONS:
-                one.setsockopt(level, name, value)
             yield stream
         finally:
             stream.close()
 
 
-async def _open(endpoint: Endpoint, context: ssl.SSLContext | None) -> Pair:
-    host, port, name = endpoint.host, endpoint.port, endpoint.host if context else None
+async def _open(endpoint: Endpoint, context: ssl.SSLContext | None) -> Channel:
+    """A connection that stands, with TLS where there is a context for it."""
+    plain = await asyncio.open_connection(endpoint.host, endpoint.port, limit=CHUNK, happy_eyeballs_delay=NEXT_ADDRESS)
     try:
-        return await asyncio.open_connection(
-            host, port, ssl=context, server_hostname=name, limit=CHUNK, happy_eyeballs_delay=NEXT_ADDRESS
-        )
-    except ConnectionError as error:
-        if error.errno:
-            raise
-        raise RefusedError(Snag.HANDSHAKE, "it closed the connection") from None  # asyncio's own error has no number
+        one = plain[1].get_extra_info("socket")
+        for level, name, value in OPTIONS:
+            one.setsockopt(level, name, value)
+        if context is None:
+            return Channel(*plain)
+        sealed = Sealed(plain, context, endpoint.host)
+        await sealed.shake_hands()
+    except BaseException:
+        plain[1].transport.abort()
+        raise
+    return sealed
 
 
 def make_context(tls: Tls) -> ssl.SSLContext:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -56,6 +58,36 @@ def serve(program: Path, tmp_path: Path, authority: Authority, nameless: Tls) ->
 def test_with_a_certificate_of_its_ca_members_are_told(serve: Serve, nameless: Tls) -> None:
     with serve() as cluster, following(EtcdSettings(cluster.endpoints, "/fleet/", tls=nameless)) as heard:
         heard.wait_for("a")
+
+
+MEASURE = """
+import asyncio, json, sys, tracemalloc
+from routed.members.etcd import follow
+from routed.model.etcd import Endpoint, EtcdSettings, Tls
+
+async def main(port, tls):
+    before, heard = set(sys.modules), asyncio.Event()
+    tracemalloc.start()
+    settings = EtcdSettings((Endpoint("127.0.0.1", port, is_encrypted=bool(tls)),), "/fleet/", tls=Tls(*tls))
+    task = asyncio.create_task(follow(settings, lambda _: heard.set()))
+    await heard.wait()
+    print(tracemalloc.get_traced_memory()[0], *set(sys.modules) - before)
+    task.cancel()
+
+asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))
+"""
+
+
+def test_a_connection_that_stands_keeps_little_and_loads_nothing_more(serve: Serve, nameless: Tls) -> None:
+    """asyncio's own TLS keeps a buffer of 256 kB for each, and has a host's name encoded by tables of Unicode."""
+    with serve() as cluster:
+        command = [sys.executable, "-c", MEASURE, str(cluster.servers[0].port)]
+        told = subprocess.run(
+            [*command, nameless.ca, nameless.cert, nameless.key], capture_output=True, text=True, check=True
+        )
+    kept, *modules = told.stdout.split()
+    assert modules == []
+    assert int(kept) < 150_000
 
 
 def test_a_common_name_is_no_hindrance_where_there_are_no_users(serve: Serve, authority: Authority) -> None:
