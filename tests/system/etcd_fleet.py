@@ -25,7 +25,7 @@ CLOSED: Final = 9
 NEAR, FAR = "lan", "far"  # the bridges
 SEATS: Final = {251: NEAR, 252: NEAR, 253: FAR}  # where three servers are: by the last part of their addresses
 SLOW: Final = ("--heartbeat-interval=300", "--election-timeout=3000")  # fifty hosts share the processors with them
-CROWD: Final = 8  # hosts that ask everybody before what they know of their neighbours is forgotten
+CROWD: Final = 4  # hosts that ask everybody before what they know of their neighbours is forgotten
 OPTIONS: Final = (
     f"--listen-client-urls=http://127.0.0.1:2379,http://{MIDDLE}:{PORT}",
     f"--advertise-client-urls=http://{MIDDLE}:{PORT}",
