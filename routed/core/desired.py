@@ -274,6 +274,10 @@ class Desired:
         found.update(name for name in names if name in self.resolutions)
         return sorted(found, key=self._turns.__getitem__)
 
+    def list_notable(self) -> list[Resolution]:
+        """Those of which there is more to say than their objects, in the order in which their entries came."""
+        return [self.resolutions[name] for name in sorted(self.notable, key=self._turns.__getitem__)]
+
     def drop(self, name: str) -> None:
         """Forget the objects of an entry."""
         former = self.resolutions.pop(name, None)

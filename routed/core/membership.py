@@ -13,7 +13,17 @@ from typing import Final
 
 from routed.model.entries import Entry
 from routed.model.facts import Fact, Facts
-from routed.model.members import NOBODY_PRESENT, Broken, Member, MemberSource, Present, Roster, Snapshot, key_of
+from routed.model.members import (
+    NOBODY_PRESENT,
+    NOTHING_CLAIMED,
+    Broken,
+    Member,
+    MemberSource,
+    Present,
+    Roster,
+    Snapshot,
+    key_of,
+)
 from routed.model.net import contains, is_inside, is_loopback
 from routed.model.reasons import ManyGone, Reason, Standstill
 from routed.model.shared import Shared
@@ -78,27 +88,41 @@ def take(before: Roster, snapshot: Snapshot, source: MemberSource, now: float) -
 def _come(before: Roster, told: Mapping[str, Member]) -> Roster:
     """With whoever is new at the end. Another one under a name that was known is new."""
     latest = before.latest or max((one.since for one in before.present.values()), default=0)
+    known = {name: before.present.get(name) for name in told}
+    others = [(one.member, told[name]) for name, one in known.items() if one and one.member != told[name]]
+    claims = _claim(before.claims, others)
     changes: dict[str, Present] = {}
     for name, member in told.items():
-        known = before.present.get(name)
-        if known is not None and known.member.uid == member.uid:
-            if known.until is not None or known.member != member:
-                is_late = _claims_what_another_has(known.member, member, before, told)
+        former = known[name]
+        if former is not None and former.member.uid == member.uid:
+            if former.until is not None or former.member != member:
+                is_late = _claims_what_another_has(former.member, member, claims)
                 latest += is_late
-                changes[name] = Present(member, latest if is_late else known.since)
+                changes[name] = Present(member, latest if is_late else former.since)
         else:
             latest += 1
             changes[name] = Present(member, latest)
     return _make(before, changes, (), latest)
 
 
-def _claims_what_another_has(was: Member, member: Member, before: Roster, told: Mapping[str, Member]) -> bool:
+def _claims_what_another_has(was: Member, member: Member, claims: Mapping[bytes, int]) -> bool:
     """Then all that it claims is claimed anew: the older claim wins, however old the members are."""
-    gained = frozenset((*member.prefixes, *member.addresses)).difference(was.prefixes, was.addresses)
-    if not gained:
-        return False
-    others = (told.get(name, one.member) for name, one in before.present.items() if name != member.name)
-    return any(not gained.isdisjoint(one.prefixes) or not gained.isdisjoint(one.addresses) for one in others)
+    return any(claims[one] > 1 for one in _list_claims(member) - _list_claims(was))
+
+
+def _list_claims(member: Member | None) -> frozenset[bytes]:
+    return frozenset((*member.prefixes, *member.addresses)) if member else frozenset()
+
+
+def _claim(claims: Shared[bytes, int], changes: Iterable[tuple[Member | None, Member | None]]) -> Shared[bytes, int]:
+    """How many tell each address and prefix after these changed from the one to the other."""
+    counts: dict[bytes, int] = {}
+    for was, member in changes:
+        old, new = _list_claims(was), _list_claims(member)
+        for one in old ^ new:
+            counts[one] = counts.get(one, claims.get(one) or 0) + (1 if one in new else -1)
+    told = {one: count for one, count in counts.items() if count}
+    return claims.put(told, counts.keys() - told.keys())
 
 
 def _make(before: Roster, changes: Mapping[str, Present], gone: Iterable[str], latest: int = 0) -> Roster:
@@ -107,7 +131,9 @@ def _make(before: Roster, changes: Mapping[str, Present], gone: Iterable[str], l
     leaving = frozenset(name for name, one in changes.items() if one.until is not None)
     kept = (before.leaving - gone).difference(changes) | leaving
     present = Shared.of(before.present).put(changes, gone)
-    return Roster(present, leaving=kept, latest=max(before.latest, latest))
+    moved = [(before.present.get(name), present.get(name)) for name in {*changes, *gone}]
+    claims = _claim(before.claims, [(was and was.member, now and now.member) for was, now in moved])
+    return Roster(present, leaving=kept, latest=max(before.latest, latest), claims=claims)
 
 
 def _lose(
@@ -152,7 +178,7 @@ def _go(roster: Roster, names: Iterable[str], until: float, now: float) -> Roste
         elif leaving is not known:
             changes[name] = leaving
     made = _make(roster, changes, gone)
-    return roster._replace(present=made.present, leaving=made.leaving)
+    return roster._replace(present=made.present, leaving=made.leaving, claims=made.claims)
 
 
 def let_go(roster: Roster, source: MemberSource, now: float) -> Roster:
@@ -168,7 +194,9 @@ def expire(roster: Roster, now: float) -> Roster:
 
 def forget(roster: Roster) -> Roster:
     """Without anybody: for too long the source says nothing."""
-    return _hold(roster, frozenset(), None, None)._replace(present=NOBODY_PRESENT, leaving=frozenset())
+    return _hold(roster, frozenset(), None, None)._replace(
+        present=NOBODY_PRESENT, leaving=frozenset(), claims=NOTHING_CLAIMED
+    )
 
 
 def find_next(roster: Roster) -> float | None:
@@ -199,8 +227,7 @@ def make_change(before: Mapping[str, Present], after: Shared[str, Present]) -> S
 def restore(snapshot: Snapshot, source: MemberSource) -> Roster:
     """Who was a member before the start."""
     admitted = [admit(member, source)[0] for member in snapshot.members]
-    present = {one.name: Present(one, number) for number, one in enumerate(admitted, 1)}
-    return Roster(Shared(present), latest=len(admitted))
+    return _make(NOBODY, {one.name: Present(one, number) for number, one in enumerate(admitted, 1)}, (), len(admitted))
 
 
 def find_roster(fact: Fact) -> Roster:

@@ -21,6 +21,7 @@ from routed.daemon.ports import HostKernel
 from routed.model.entries import Entry
 from routed.model.facts import Behind, Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
 from routed.model.objects import AddressMember, Kind, RouteSlot, Standing
+from routed.model.shared import Shared
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ def gather(
     host.world.look_at(now)
     asked = list_asked(news, host.wanted.needs, is_full=is_full)
     is_more_asked = not is_full and not set(news) - OF_MEMBERS
+    if is_full:
+        host.world.note_asked(frozenset())
     for name in asked:
         answer = QUESTIONS[name](Asking(kernel, dataplanes, host, now, is_more_asked))
         value = (yield from answer) if isinstance(answer, Generator) else answer
@@ -93,19 +96,27 @@ def _follow(it: Asking, name: str, reading: Generator[None, None, T]) -> Generat
     return value
 
 
-def _locate_gateways(it: Asking) -> dict[bytes, GatewayLink]:
+def _locate_gateways(it: Asking) -> Shared[bytes, GatewayLink]:
+    """All of them; of a host that is as it was only those that nobody asked for until now."""
+    world, wanted = it.host.world, it.host.wanted.needs.gateways
+    is_rest_known = it.is_more_asked and world.asked <= wanted
+    known = Shared.of(world.facts.gateways) if is_rest_known else Shared[bytes, GatewayLink]()
+    found = _locate(it, wanted - world.asked if is_rest_known else wanted)
+    world.note_asked(wanted)
+    return known.put(found)
+
+
+def _locate(it: Asking, gateways: frozenset[bytes]) -> dict[bytes, GatewayLink]:
     facts = it.host.world.facts
     own = {fact.address: fact.dev for fact in facts.addresses.values()}
     links = [link.ifindex for link in facts.links.values() if link.is_up]
-    wanted = it.host.wanted.needs.gateways
-    before = {gateway: where.dev for gateway, where in facts.gateways.items() if where.is_onlink}
-    kept = {one: facts.gateways[one] for one in wanted & before.keys()} if it.is_more_asked else {}
-    located = it.kernel.locate_gateways(wanted - kept.keys(), own, links, before)
+    told = ((gateway, facts.gateways.get(gateway)) for gateway in gateways)
+    before = {gateway: where.dev for gateway, where in told if where and where.is_onlink}
+    located = it.kernel.locate_gateways(gateways, own, links, before)
     # a link that was not heard of yet will be news, and then the gateways are asked for again
-    known = kept | {gateway: where for gateway, where in located.items() if where.dev in facts.links}
-    elsewhere = [gateway for gateway in wanted if gateway not in known or not known[gateway].is_onlink]
-    found = known | find_without_carrier(elsewhere, facts)
-    return prefer_first(found, _list_wanted_addresses(it.host), facts)
+    known = {gateway: where for gateway, where in located.items() if where.dev in facts.links}
+    elsewhere = [gateway for gateway in gateways if gateway not in known or not known[gateway].is_onlink]
+    return prefer_first(known | find_without_carrier(elsewhere, facts), _list_wanted_addresses(it.host), facts)
 
 
 def _list_wanted_addresses(host: Host) -> Iterator[tuple[AddressMember, Entry]]:

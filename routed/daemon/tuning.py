@@ -27,22 +27,28 @@ class Tuning:
         self._host = host
         self._root = root
         self._clock = clock
-        self._seen: tuple[Intent, float] | None = None  # in force then, and when
+        self._seen: tuple[Intent, float] | None = None  # what was in force then, and when
         self._found: list[SysctlDocument] = []
         self._taken: tuple[Intent, int, tuple[SysctlNeed, ...]] | None = None  # by which files and revision of facts
 
     def look(self) -> list[SysctlDocument]:
         """What is lacking now."""
-        host = self._host
-        intent = host.wanted.find_whole()
-        self._seen = (intent, self._clock())
+        self._seen = (self._find_whole(), self._clock())
         self._found = []
-        if host.wanted.desired.wants.get(Kind.SERVICE):
+        if self._has_services():
             from routed.audit.sysctls import describe_lack  # noqa: PLC0415  only hosts with services pay for it
             from routed.core.sysctls import find_lacks  # noqa: PLC0415
 
-            self._found = [describe_lack(lack) for lack in find_lacks(self._list_needs(intent), self._read)]
+            lacks = find_lacks(self._list_needs(self._find_whole()), self._read)
+            self._found = [describe_lack(lack) for lack in lacks]
         return self._found
+
+    def _has_services(self) -> bool:
+        return bool(self._host.wanted.desired.wants.get(Kind.SERVICE))
+
+    def _find_whole(self) -> Intent:
+        """What is in force; with all that members make, who may be many, where it matters here."""
+        return self._host.wanted.find_whole() if self._has_services() else self._host.wanted.intent
 
     def _list_needs(self, intent: Intent) -> tuple[SysctlNeed, ...]:
         """Found anew where they may be others: of ten thousand services and VIPs it takes a third of a second."""
@@ -57,11 +63,7 @@ class Tuning:
 
     def summarise(self) -> str:
         """The beginning of a headline where something is lacking; it ends with a semicolon."""
-        if (
-            self._seen is None
-            or self._seen[0] is not self._host.wanted.find_whole()
-            or self._clock() - self._seen[1] > AGE
-        ):
+        if self._seen is None or self._seen[0] is not self._find_whole() or self._clock() - self._seen[1] > AGE:
             self.look()
         if not self._found:
             return ""

@@ -303,7 +303,7 @@ class Voice:
         self._timetable.cancel(Deadline.WAITING)
         now = {
             resolution.entry.name: join_reasons(waiting.reason for waiting in resolution.waiting)
-            for resolution in host.wanted.desired.resolutions.values()
+            for resolution in host.wanted.desired.list_notable()
             if resolution.waiting
         }
         for entry in self._waiting.keys() - now.keys():

@@ -34,12 +34,13 @@ class World:
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
     unenforced: Trouble | None = None  # while the files in force were not all carried out yet, and seen to be
     absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
+    asked: frozenset[bytes] = frozenset()  # the gateways of which it is known where they are, or that they are nowhere
     news: list[FactEvent] | None = None  # heard while all links or addresses are being read; else None
     assumed: Mapping[FactKey, Fact] = field(default_factory=dict)  # in place of what is known; of a copy for a plan
 
     def copy(self) -> World:
         """The same, to be changed by itself. Which dumps were seen, and could not be, starts anew."""
-        return World(self.facts, dict(self.choices), absent=dict(self.absent))
+        return World(self.facts, dict(self.choices), absent=dict(self.absent), asked=self.asked)
 
     # --- facts ------------------------------------------------------------------------------------------------------
 
@@ -65,6 +66,10 @@ class World:
     def note(self, **answers: Any) -> None:
         """The host was asked, and these are the answers: fields of ``Facts``."""
         self.facts = lay(self.facts.put(**answers), self.assumed)
+
+    def note_asked(self, gateways: frozenset[bytes]) -> None:
+        """Of these gateways the facts say where they are, and of no others."""
+        self.asked = gateways
 
     def assume(self, assumed: Mapping[FactKey, Fact]) -> None:
         """From now on these facts stand in place of what is known, whatever is told."""

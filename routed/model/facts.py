@@ -125,7 +125,7 @@ class Facts:
 
     links: dict[int, Link] = field(default_factory=dict)
     addresses: dict[AddressMember, HostAddress] = field(default_factory=dict)
-    gateways: dict[bytes, GatewayLink] = field(default_factory=dict)
+    gateways: Mapping[bytes, GatewayLink] = field(default_factory=dict)
     ssh_peers: frozenset[bytes] = frozenset()
     ssh_addresses: frozenset[bytes] = frozenset()  # of this host, to which their sessions go
     default_routes: tuple[Standing, ...] = ()  # routes to destination zero of any length, in the kernel's order

@@ -159,6 +159,7 @@ class Present(NamedTuple):
 
 
 NOBODY_PRESENT: Final[Shared[str, Present]] = Shared()
+NOTHING_CLAIMED: Final[Shared[bytes, int]] = Shared()
 
 
 class Roster(NamedTuple):
@@ -173,6 +174,7 @@ class Roster(NamedTuple):
     failure: Reason | None = None  # the source says nothing, for this reason
     leaving: frozenset[str] = frozenset()  # of those who are present: whose time will be over
     latest: int = 0  # the ``since`` of who came last
+    claims: Shared[bytes, int] = NOTHING_CLAIMED  # how many of those who are present tell an address, or a prefix
 
 
 def key_of(source: str) -> FactKey:

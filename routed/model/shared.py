@@ -104,7 +104,7 @@ class Shared(Mapping[K, V]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Shared) and len(other._shards) == len(self._shards):
-            return all(a is b or a == b for a, b in zip(self._shards, other._shards, strict=True))
+            return self._shards == other._shards  # of what is the same one nothing is compared
         return isinstance(other, Mapping) and dict(self.items()) == dict(other.items())
 
     __hash__ = None  # type: ignore[assignment]

@@ -7,7 +7,10 @@ truth of its own.
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +25,7 @@ from routed.members.lines import read_kept
 from routed.model.change import Verb
 from routed.model.entries import Entry
 from routed.model.events import Interest
-from routed.model.facts import Fact, Facts, Freshness
+from routed.model.facts import Fact, Facts, Freshness, GatewayLink
 from routed.model.members import Member, MemberSource, Roster, Snapshot, key_of
 from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
 from routed.model.objects import Kind, Scope
@@ -112,6 +115,8 @@ def test_changes_come_to_the_members_that_whole_snapshots_come_to(options: str, 
         present = told.changed.present
         assert told.changed.leaving == {name for name, one in present.items() if one.until is not None}
         assert told.changed.latest >= max((one.since for one in present.values()), default=0)
+        claims = [{*one.member.prefixes, *one.member.addresses} for one in present.values()]
+        assert dict(told.changed.claims) == Counter(claim for some in claims for claim in some)
 
 
 @settings(max_examples=50)
@@ -137,6 +142,30 @@ def test_what_is_kept_change_by_change_is_read_back_as_one(options: str, changes
 
 def replace_revision(snapshot: Snapshot) -> Snapshot:
     return snapshot._replace(revision="")
+
+
+def a_node(number: int, gateway: str) -> Member:
+    return Member(f"n{number}", addresses=(parse_address(gateway),), prefixes=(parse_prefix(f"10.244.{number}.0/24"),))
+
+
+def test_of_gateways_only_those_are_asked_for_that_a_change_of_members_brings() -> None:
+    scene = Scene(text=PODS, options=FREE)
+    told, asked = Told(scene.source), list[set[bytes]]()
+    told.do([a_node(number, f"192.0.2.{number}") for number in (2, 3, 4)], [], "complete")
+    scene.become(told.changed)
+    locate, new = FakeKernel.locate_gateways, parse_address("192.0.2.9")
+
+    def note(kernel: FakeKernel, gateways: Iterable[bytes], *others: Any) -> dict[bytes, GatewayLink]:
+        asked.append(set(gateways))
+        return locate(kernel, gateways, *others)
+
+    with patch.object(FakeKernel, "locate_gateways", note):
+        told.do([a_node(2, "192.0.2.9")], [], "change")
+        scene.become(told.changed)
+        assert asked == [{new}]
+        scene.rig.resync()
+        assert asked[-1] > {new}
+    assert len(scene.pods()) == 3
 
 
 def show(unfolded: Unfolded, written: tuple[Entry, ...]) -> list[Entry]:
