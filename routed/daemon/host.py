@@ -96,15 +96,15 @@ class Host:
         self, intent: Intent, now: float, told: Mapping[FactKey, Fact] = NOTHING_TOLD
     ) -> Iterator[None]:
         """The same where others may have their turn between two slices: for a state that nobody else has yet."""
-        needs = find_needs(intent)
-        facts = ask_for(self.world.facts, needs, now)
+        needs, since = find_needs(intent), self.world.find_asked_since(now)
+        facts = ask_for(self.world.facts, needs, since)
         if told:
             facts = deliver(facts, told, now)
         unfolded = self.wanted.unfold(intent, facts)
         whole = make_whole(intent, unfolded) if unfolded.expansions else intent
         if unfolded.expansions:
             needs = find_needs(whole)
-            facts = ask_for(facts, needs, now)
+            facts = ask_for(facts, needs, since)
         # first of all: should it fail, nothing of what is wanted has changed
         other = yield from self.wanted.find_other(whole, facts)
         names = {entry.name for entry in whole.entries} if facts.risen else set()
@@ -167,7 +167,8 @@ class Host:
         others = [entry for one in moved for entry in (one.before, one.after) if entry is not None]
         needs = follow_needs(self.wanted.needs, self.wanted.find_whole, len(self.wanted.desired.resolutions), others)
         if needs != self.wanted.needs:
-            self.ask_for(self.wanted.intent, needs, ask_for(self.world.facts, needs, now))
+            since = self.world.find_asked_since(now)
+            self.ask_for(self.wanted.intent, needs, ask_for(self.world.facts, needs, since))
             dirt.sources |= {MEMBER}
         self.ledger.note_moved(moved, now)
 

@@ -37,10 +37,13 @@ class World:
     asked: frozenset[bytes] = frozenset()  # the gateways of which it is known where they are, or that they are nowhere
     news: list[FactEvent] | None = None  # heard while all links or addresses are being read; else None
     assumed: Mapping[FactKey, Fact] = field(default_factory=dict)  # in place of what is known; of a copy for a plan
+    is_answered: bool = True  # does anybody ask checks here?
 
     def copy(self) -> World:
         """The same, to be changed by itself. Which dumps were seen, and could not be, starts anew."""
-        return World(self.facts, dict(self.choices), absent=dict(self.absent), asked=self.asked)
+        return World(
+            self.facts, dict(self.choices), absent=dict(self.absent), asked=self.asked, is_answered=self.is_answered
+        )
 
     # --- facts ------------------------------------------------------------------------------------------------------
 
@@ -57,8 +60,13 @@ class World:
         """The facts are those of this moment: time alone makes something else of some."""
         self.facts = replace(self.facts, moment=now)
 
+    def find_asked_since(self, now: float) -> float:
+        """Since when what is asked for from now on counts as not known."""
+        return now if self.is_answered else -inf
+
     def expect_no_answers(self) -> None:
         """Nobody asks any check here: what is not known counts as not known for long."""
+        self.is_answered = False
         told = self.facts.told.items()
         loading = {key: fact._replace(since=-inf) for key, fact in told if fact.state is Freshness.LOADING}
         self.facts = self.facts.put(told={**self.facts.told, **loading})

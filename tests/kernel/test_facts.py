@@ -28,7 +28,8 @@ def test_links_are_those_that_ip_shows(network: Network, kernel: Kernel) -> None
     for ifindex, link in links.items():
         judge = shown[ifindex]
         assert link.name == judge["ifname"]
-        assert link.mac.hex(":") == judge["address"]
+        if judge["link_type"] in {"ether", "loopback"}:  # the address of a tunnel is an IP address
+            assert link.mac.hex(":") == judge["address"]
         assert link.is_up == ("UP" in judge["flags"])
         assert link.has_carrier == ("LOWER_UP" in judge["flags"])
         assert link.kind == judge.get("linkinfo", {}).get("info_kind", "")

@@ -154,6 +154,7 @@ class Desk:
 
 def test_who_was_glanced_at_is_named_though_it_ended_since() -> None:
     with subprocess.Popen(["sleep", "60"]) as sleeper:
+        netns.wait_until(lambda: "sleep" in Path(f"/proc/{sleeper.pid}/cmdline").read_text())
         desk = Desk()
         desk.witness.glance(sleeper.pid)
         sleeper.kill()

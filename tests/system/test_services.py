@@ -47,3 +47,11 @@ def test_what_requires_a_service_is_there_while_a_server_answers(daemon: Daemon)
     )
     with socket.create_server(("127.0.0.1", port)):
         wait_until(is_there)
+
+
+def test_without_a_daemon_nothing_waits_for_checks_of_servers_that_members_make(daemon: Daemon) -> None:
+    (daemon.folder / "web.json").write_text('{"members": [{"name": "one", "addresses": ["10.0.0.9"]}]}')
+    source = '[[source]]\nname = "web"\ntype = "file"\npath = "web.json"\naddresses_within = ["10.0.0.0/24"]\n'
+    servers = 'servers = { for_each = "@web", address = "{address}:8443", check = { type = "tcp", every = "2s" } }\n'
+    daemon.write(f'{source}[[service]]\nname = "web"\nlisten = "10.9.9.9:443"\nscheduler = "rr"\n{servers}')
+    assert daemon.ask_json("apply", "--direct")["waiting"] == []
