@@ -22,8 +22,8 @@ from routed.model.documents import (
 )
 from routed.model.entries import Entry
 from routed.model.objects import Key, Kind, Member, Slot, Value
-from routed.model.reasons import LeftAlone, Reason
-from routed.model.text import Vocabulary, differs_in_mark, format_key, format_object, to_json
+from routed.model.reasons import LeftAlone, OtherMark, Reason
+from routed.model.text import Vocabulary, format_key, format_object, to_json
 
 FEW: Final = 3  # larger groups are one step with a count
 MANY: Final = 16  # more groups than this that are left alone for one reason are one
@@ -167,15 +167,19 @@ def _make_step(operation: Operation, members: Sequence[Member], vocabulary: Voca
 
 
 def choose_symbol(operation: Operation) -> str:
-    """``!`` undoes what a stranger did in our place, ``-`` takes away, ``+`` adds, ``~`` changes what stays."""
+    """``!`` undoes what a stranger did in our place, ``-`` takes away, ``+`` adds, ``~`` changes what stays.
+
+    ``=`` stands for what is as it shall be, and gets our mark: nothing that packets meet becomes another.
+    """
+    if isinstance(operation.reason, OtherMark):
+        return "="
     if operation.nature in {Nature.BEHIND, Nature.EXTRA}:
         return "!"
     if operation.verb is Verb.DELETE:
         return "-"
     if operation.before is None:
         return "+"
-    is_adoption = differs_in_mark(operation.kind, operation.before, operation.value)
-    return "!" if operation.nature is Nature.FOREIGN and not is_adoption else "~"
+    return "!" if operation.nature is Nature.FOREIGN else "~"
 
 
 def name_members(group: _Group, vocabulary: Vocabulary) -> str:

@@ -86,7 +86,8 @@ def _show_objects(options: Namespace, before: Side, after: Side) -> Exit:
         say_json(document)
     elif not options.quiet:
         plan = cast(PrintedPlanDocument, {**document, "refusals": [], "notes": []})
-        *lines, total = render_plan(plan, is_colored=wants_color(options, sys.stdout))
+        is_colored = wants_color(options, sys.stdout)
+        *lines, total = render_plan(plan, is_colored=is_colored, is_verbose=bool(options.verbose))
         for line in lines:
             say(line)
         say(f"From {before.title} to {after.title}: {total.partition(': ')[2]}" if steps else _say_same(before, after))

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from routed.cli.client import ClientError, call
 from routed.cli.exits import CommandError, Exit
-from routed.cli.plan_text import render_plan
+from routed.cli.plan_text import MARK, render_plan
 from routed.cli.problems import show_problems
 from routed.cli.terminal import complain, say, say_json, wants_color
 from routed.intent.load import load
@@ -47,8 +47,14 @@ def run(options: Namespace) -> Exit:
         say_json(document)
     elif not options.quiet:
         files = [source.path for source in intent.sources]
-        is_colored = wants_color(options, sys.stdout)
-        say("\n".join(render_plan(document, is_colored=is_colored, files=files, now=datetime.now(UTC))))
+        lines = render_plan(
+            document,
+            is_colored=wants_color(options, sys.stdout),
+            files=files,
+            now=datetime.now(UTC),
+            is_verbose=bool(options.verbose),
+        )
+        say("\n".join(lines))
     code = judge(document, tells_drift=options.exit_code)
     return _judge_strictly(options, intent) or code if options.strict else code
 
@@ -199,7 +205,10 @@ def find_marks(options: Namespace) -> frozenset[int]:
 
 
 def judge(plan: PlanDocument, *, tells_drift: bool) -> Exit:
-    """The exit code of a plan. What the guard refuses weighs more than that there is something to do."""
+    """The exit code of a plan. What the guard refuses weighs more than that there is something to do.
+
+    To mark as ours what stands as the files say is no drift.
+    """
     if plan.get("held") or any(refusal["by_guard"] for refusal in plan["refusals"]):
         return Exit.REFUSED
-    return Exit.DRIFT if tells_drift and plan["steps"] else Exit.DONE
+    return Exit.DRIFT if tells_drift and any(step["symbol"] != MARK for step in plan["steps"]) else Exit.DONE

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from routed.audit.figures import format_count, name_some
 from routed.audit.printable import make_printable
 from routed.cli.ages import format_age
-from routed.cli.terminal import BOLD, CYAN, GREEN, MAGENTA, RED, YELLOW, paint
+from routed.cli.terminal import BLUE, BOLD, CYAN, GREEN, MAGENTA, RED, YELLOW, paint
 from routed.model.documents import (
     AbsenceDocument,
     FailureDocument,
@@ -30,19 +30,29 @@ from routed.model.documents import (
 _Placed = TypeVar("_Placed", StepDocument, RefusalDocument, WaitingDocument, FailureDocument, HeldDocument)
 
 GOES, COMES = "x", "*"  # of what the kernel does by itself
-COLORS: Final = {"+": GREEN, "~": YELLOW, "-": RED, "!": CYAN}
-TOTALS: Final = {"+": "to add", "~": "to change", "!": "to repair", "-": "to remove"}
+MARK: Final = "="  # of what stands as it shall, and gets our mark
+COLORS: Final = {"+": GREEN, "~": YELLOW, "-": RED, "!": CYAN, MARK: BLUE}
+TOTALS: Final = {"+": "to add", "~": "to change", "!": "to repair", "-": "to remove", MARK: "to mark"}
 # What is not known of each kind of thing that is assumed.
 UNTOLD: Final = {"link": "Not told: links that go with it, such as a VLAN, or a bridge without ports."}
 NOTHING: Final = "Nothing to do: the kernel is as the files say."
 
 
 def render_plan(
-    plan: PrintedPlanDocument, *, is_colored: bool, files: Sequence[str] = (), now: datetime | None = None
+    plan: PrintedPlanDocument,
+    *,
+    is_colored: bool,
+    files: Sequence[str] = (),
+    now: datetime | None = None,
+    is_verbose: bool = False,
 ) -> list[str]:
-    """All lines of a plan; ``files`` are in the order in which they are read. Without ``now`` nothing has an age."""
+    """All lines of a plan; ``files`` are in the order in which they are read. Without ``now`` nothing has an age.
+
+    What only gets our mark is counted; verbose, it is shown.
+    """
     lines = list(_render_case(plan, is_colored=is_colored))
-    lines += [line for step in _sort(plan["steps"], files) for line in _render_step(step, is_colored=is_colored)]
+    shown = [step for step in plan["steps"] if is_verbose or step["symbol"] != MARK]
+    lines += [line for step in _sort(shown, files) for line in _render_step(step, is_colored=is_colored)]
     lines += _render_kernel(plan.get("afterwards", []), is_colored=is_colored)
     lines += render_refusals("Left alone:", _sort(plan["refusals"], files), is_colored=is_colored)
     lines += render_refusals("Worth knowing:", _sort(plan["notes"], files), is_colored=is_colored)
@@ -186,8 +196,12 @@ def _show(step: StepDocument | KernelStepDocument) -> str:
 
 def _render_total(plan: PlanDocument, *, is_colored: bool) -> str:
     counts: Counter[str] = Counter()
+    # the mark of a rule is part of its key, so there are two steps for one object: one comes, the other goes
+    marked = {(step["kind"], step["object"]): step["count"] for step in plan["steps"] if step["symbol"] == MARK}
+    counts[MARK] = sum(marked.values())
     for step in plan["steps"]:
-        counts[step["symbol"]] += step["count"]
+        if step["symbol"] != MARK:
+            counts[step["symbol"]] += step["count"]
     parts = [
         paint(f"{counts[symbol]} {what}", COLORS[symbol], is_colored=is_colored)
         for symbol, what in TOTALS.items()
@@ -198,8 +212,11 @@ def _render_total(plan: PlanDocument, *, is_colored: bool) -> str:
     others += [f"{len(plan['waiting'])} waiting"] if plan["waiting"] else []
     others += [f"{len(held)} held"] if (held := plan.get("held")) else []
     others += [f"{len(shadowed)} shadowed"] if (shadowed := plan.get("shadowed")) else []
-    if parts:
+    if parts and counts.total() > counts[MARK]:
         return f"Plan: {', '.join(parts + others)}."
+    if parts:
+        marks = f"{format_count(counts[MARK], 'object')} get{'s' * (counts[MARK] == 1)} routed's mark (-v lists them)"
+        return f"Nothing to do: {', '.join([marks, *others])}."
     return f"Nothing to do: {', '.join(others)}." if others else NOTHING
 
 

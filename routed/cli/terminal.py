@@ -21,6 +21,7 @@ GREEN: Final = "32"
 YELLOW: Final = "33"
 MAGENTA: Final = "35"
 CYAN: Final = "36"
+BLUE: Final = "34"
 
 
 def say(text: str) -> None:

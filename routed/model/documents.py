@@ -203,7 +203,7 @@ class MemberSourcesDocument(TypedDict):
 class StepDocument(TypedDict):
     """One operation of a plan."""
 
-    symbol: str  # + add, ~ change, - delete, ! repair of somebody else's change
+    symbol: str  # + add, ~ change, - delete, ! repair of somebody else's change, = our mark and nothing else
     verb: str
     kind: str
     entry: str

@@ -275,6 +275,21 @@ def test_a_rule_of_others_in_our_place_stays_where_the_entry_refuses_a_conflict(
 
 
 @FAMILIES
+def test_a_strangers_twin_of_our_rule_goes_after_ours_came_where_the_entry_says_replace_and_comes_back(
+    family: int,
+) -> None:
+    rig, rule = Rig(a_host()), replace(a_rule("a", 1000, 100, (family,)), on_conflict=OnConflict.REPLACE)
+    twin = put(rig.kernel, RuleMember(1000, table=100), family)
+    rig.start(rule)
+    assert rig.kernel.standing(twin) == (a_rule_value(),)
+    assert rig.host.ledger.displaced == {twin: a_rule_value(THEIRS)}
+    assert not rig.host.ledger.troubles
+    rig.enforce(Intent())
+    assert rig.kernel.standing(twin) == (a_rule_value(THEIRS),)
+    assert not rig.host.ledger.displaced
+
+
+@FAMILIES
 def test_a_rule_swapped_for_a_strangers_in_one_batch_decides_again(family: int) -> None:
     rig, rule = Rig(a_host()), a_rule("a", 1000, 100, (family,))
     rig.start(rule)

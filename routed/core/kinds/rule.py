@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from routed.core.kinds.cures import add_or_delete, operate, take_away, take_away_other, wanted_of
+from routed.core.kinds.cures import add_or_delete, operate, take_away, take_away_other
 from routed.core.kinds.lines import Line
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
+from routed.model.entries import OnConflict
 from routed.model.objects import Member, RuleMember, RuleSlot, Slot, Value
 from routed.model.owner import Stamp
+from routed.model.reasons import OtherMark
 from routed.model.selection import covers, decide_alike, may_meet, strip_action
+from routed.model.text import mark_name
 
 DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
     RuleSlot(family): frozenset(RuleMember(priority, table=table) for priority, table in rules.items())
@@ -37,7 +40,13 @@ def judge_rule(_slot: RuleSlot, want: Want, standing: tuple[Value, ...], stamp: 
     """The protocol is part of a rule's key: a stranger's twin stands beside ours and takes nothing from it."""
     if want.value not in standing:
         return Nature.MISSING
-    return Nature.EXTRA if any(other != want.value and stamp(other).is_ours for other in standing) else None
+    return Nature.EXTRA if _find_leaving(want, standing, stamp) else None
+
+
+def _find_leaving(want: Want, standing: tuple[Value, ...], stamp: Stamp) -> list[Value]:
+    """What goes once ours is there: ours of before, and the twins of others where the entry says replace."""
+    replaces = want.entry.on_conflict is OnConflict.REPLACE
+    return [other for other in standing if other != want.value and (replaces or stamp(other).is_ours)]
 
 
 def cure_rule(drift: Drift, stamp: Stamp) -> list[Operation]:
@@ -48,12 +57,21 @@ def cure_rule(drift: Drift, stamp: Stamp) -> list[Operation]:
         return [take_away_other(drift, one) for one in drift.others]
     if drift.nature is Nature.OUT_OF_ORDER:
         return [operate(Verb.CHANGE, drift, drift.standing[0])]
-    wanted = wanted_of(drift)
+    assert drift.want is not None
     # PREPEND is not exclusive: the kernel refuses a rule that it takes for a narrower one
     verb = Verb.PREPEND if drift.others else Verb.ADD
+    leaving = _find_leaving(drift.want, drift.standing, stamp)
+    twins = [other for other in leaving if not stamp(other).is_ours]
     new = [operate(verb, drift, None)] if drift.nature is Nature.MISSING else []
-    old = [take_away(drift, other) for other in drift.standing if stamp(other).is_ours and other != wanted]
-    return new + old
+    if twins:
+        new = [_as_adoption(one._replace(before=twins[0])) for one in new]
+    old = [take_away(drift, other) for other in leaving]
+    return new + [_as_adoption(one) if one.value in twins else one for one in old]
+
+
+def _as_adoption(operation: Operation) -> Operation:
+    """Ours is put beside the twin of somebody else, and the twin goes: it comes back when ours goes."""
+    return operation._replace(nature=Nature.FOREIGN, reason=OtherMark(mark_name(operation.kind)))
 
 
 def _count_words(rule: RuleMember) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from routed.audit.documents import Waits, choose_symbol, make_plan_document
 from routed.model.change import Nature, Plan, Refusal, Verb
-from routed.model.reasons import Differs, FirstContact, LeftAlone, NoLink, Paused
+from routed.model.reasons import Differs, FirstContact, LeftAlone, NoLink, OtherMark, Paused
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,6 @@ from routed.model.reasons import Differs, FirstContact, LeftAlone, NoLink, Pause
     [
         (Verb.ADD, Nature.MISSING, None, "+"),
         (Verb.REPLACE, Nature.DIFFERENT, {"gateway": "10.20.0.9"}, "~"),
-        (Verb.REPLACE, Nature.FOREIGN, {"protocol": 4}, "~"),
         (Verb.REPLACE, Nature.FOREIGN, {"gateway": "10.20.0.9", "protocol": 4}, "!"),
         (Verb.CHANGE, Nature.BEHIND, {}, "!"),
         (Verb.DELETE, Nature.EXTRA, {}, "!"),
@@ -27,6 +26,12 @@ def test_the_symbol_says_what_is_done_to_whose_object(
 ) -> None:
     outcome = story.outcome(verb, nature, before=None if before is None else story.value(**before))
     assert choose_symbol(outcome.operation) == symbol
+
+
+def test_what_only_gets_our_mark_has_a_symbol_of_its_own(story: Any) -> None:
+    before = story.value(protocol=4)
+    outcome = story.outcome(Verb.REPLACE, Nature.FOREIGN, before=before, reason=OtherMark("protocol"))
+    assert choose_symbol(outcome.operation) == "="
 
 
 def test_groups_of_more_than_three_are_one_step_with_a_count(story: Any) -> None:

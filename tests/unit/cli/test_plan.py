@@ -58,6 +58,8 @@ WHOLE = EMPTY | {
         step("!", before="10.0.0.0/8 via 10.20.0.9 dev eth1 proto static", reason="foreign, hops"),
         step("+", object="10.4.0.0/16 and 999 more", count=1000, after="blackhole 10.4.0.0/16 proto routed"),
         step("-", entry="", origin="", before="blackhole 10.9.0.0/16 proto routed", after="", reason="unwanted"),
+        step("=", kind="rule", object="9: from all lookup 7", before="9: from all lookup 7 proto boot"),
+        step("=", kind="rule", object="9: from all lookup 7", before="9: from all lookup 7 proto boot", after=""),
     ],
     "refusals": [REFUSAL],
     "waiting": [{"entry": "route/c", "origin": "/etc/routed.toml:30", "reason": "link eth9 is not there"}],
@@ -86,7 +88,7 @@ Worth knowing:
       there now: blackhole 10.1.0.0/16 proto routed
 Waiting:
   route/c (/etc/routed.toml:30): link eth9 is not there
-Plan: 1001 to add, 1 to change, 1 to repair, 1 to remove, 40 left alone, 1 waiting."""
+Plan: 1001 to add, 1 to change, 1 to repair, 1 to remove, 1 to mark, 40 left alone, 1 waiting."""
 
 
 def test_a_plan_reads_line_by_line_and_ends_with_its_counts() -> None:
@@ -141,12 +143,24 @@ def test_of_members_that_are_held_it_is_said_who_since_when_and_what_goes_with_t
     ]
 
 
+def test_to_mark_what_stands_as_the_files_say_is_counted_and_verbose_shown() -> None:
+    marked = step("=", before="10.0.0.0/8 via 10.20.0.1 dev eth1 proto boot", reason="the same under another protocol")
+    plan: Any = EMPTY | {"steps": [marked, marked | {"object": "10.4.0.0/16 and 9 more", "count": 10}]}
+    total = "Nothing to do: 11 objects get routed's mark (-v lists them)."
+    assert render_plan(plan, is_colored=False) == [total]
+    first, was, why, *_, last = render_plan(plan, is_colored=False, is_verbose=True)
+    assert first.startswith("= route/a  10.0.0.0/8 via")
+    assert (was.split()[0], why.split(": ")[1], last) == ("was:", "the same under another protocol", total)
+
+
 @pytest.mark.parametrize(
     ("plan", "tells_drift", "code"),
     [
         (EMPTY, True, Exit.DONE),
         (EMPTY | {"steps": [step("+")]}, False, Exit.DONE),
         (EMPTY | {"steps": [step("+")]}, True, Exit.DRIFT),
+        (EMPTY | {"steps": [step("=")]}, True, Exit.DONE),
+        (EMPTY | {"steps": [step("="), step("-")]}, True, Exit.DRIFT),
         (WHOLE, True, Exit.REFUSED),
         (EMPTY | {"refusals": [REFUSAL | {"by_guard": False}]}, True, Exit.DONE),
         (EMPTY | {"steps": [step("+")], "held": [HELD]}, True, Exit.REFUSED),

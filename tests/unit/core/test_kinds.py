@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from routed.core.kinds import KINDS
 from routed.kernel.stamp import make_stamp
 from routed.model import names
 from routed.model.change import Drift, Nature, Operation, Verb, Want
+from routed.model.entries import OnConflict
 from routed.model.objects import AddressSlot, AddressValue, Key, Kind, Value
 from routed.model.owner import Marks
+from routed.model.reasons import OtherMark
 from tests.property.rig import (
     OURS,
     OWNERS,
@@ -155,6 +158,22 @@ def test_a_strangers_twin_of_our_rule_takes_nothing_from_it() -> None:
     assert judge(RULE, ours, theirs, wanted=ours) is None
     assert judge(RULE, theirs, wanted=ours) is Nature.MISSING
     assert cure(RULE, theirs, wanted=ours) == [(Verb.ADD, ours)]
+
+
+def test_a_strangers_twin_goes_after_ours_stands_where_the_entry_says_replace() -> None:
+    ours, theirs = a_rule_value(), a_rule_value(THEIRS)
+    want = Want(replace(a_rule(), on_conflict=OnConflict.REPLACE), ours)
+    row, stamp = KINDS[Kind.RULE], make_stamp(Kind.RULE, Marks(OURS))
+    assert row.judge(RULE.slot, want, (ours,), stamp) is None
+    for standing, nature, verbs in (
+        ((theirs,), Nature.MISSING, [(Verb.ADD, ours), (Verb.DELETE, theirs)]),
+        ((theirs, ours), Nature.EXTRA, [(Verb.DELETE, theirs)]),
+        ((), Nature.MISSING, [(Verb.ADD, ours)]),
+    ):
+        assert row.judge(RULE.slot, want, standing, stamp) is nature
+        operations = row.cure(Drift(nature, Kind.RULE, RULE.slot, (RULE.member,), want, standing), stamp)
+        assert [(operation.verb, operation.value) for operation in operations] == verbs
+        assert all(operation.reason == OtherMark("protocol") for operation in operations if standing)
 
 
 def test_a_rule_of_a_former_protocol_goes_after_the_new_one_stands() -> None:
