@@ -1,31 +1,33 @@
 """Export: objects of the kernel as the TOML that an operator would have written for them.
 
 Here lives the way back from ``model.objects`` to the words of the file, for ``routed import``. What nobody wrote (the
-kernel's own objects, those of DHCP and router advertisements) is left out; what the file has no word for is told.
+kernel's own objects, those of other programs) is left out, and so is what the file has no word for. All of it is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-
-import tomli_w
 
 from routed.intent import words
 from routed.intent.export_service import describe_service, describe_timeout, export_service, export_timeout
-from routed.intent.exporting import Surroundings, UnspeakableError
+from routed.intent.exporting import KeptByOthersError, Surroundings, UnspeakableError
+from routed.intent.importing.statements import Leftover, Statement
+from routed.intent.importing.whose import BY_KERNEL, judge_address, judge_route, judge_rule
+from routed.intent.importing.writing import write
 from routed.model import names, net
-from routed.model.entries import IPIP_MTU
+from routed.model.entries import IPIP_MTU, Source
 from routed.model.facts import Facts
 from routed.model.ipvs import ServiceSlot
 from routed.model.names import name_or_number
-from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
+from routed.model.net import FAMILY_NAME, IPV4, family_of
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
     AddressValue,
     Hop,
     Ipip,
+    Key,
     Kind,
     LinkMember,
     LinkSlot,
@@ -40,24 +42,37 @@ from routed.model.objects import (
     Standing,
     Value,
 )
+from routed.model.text import Vocabulary, format_object
 
 MANY: Final = 8  # routes of one shape that become one entry with a list
 
-_LINK_LOCAL: Final = net.parse_prefix("fe80::/10")
-_LOOPBACK: Final = (net.parse_prefix("127.0.0.0/8"), net.parse_prefix("::1/128"))
+UNWRITTEN_METRICS: Final = {4: "rtt", 5: "rttvar", 12: "features", 13: "rto_min"}  # RTAX_* that have no word
 
 
 class Exported(NamedTuple):
-    """The text of a file, and a line for each object that it cannot express."""
+    """The text of a file, and what it does not say."""
 
     text: str
-    left_out: tuple[str, ...]
+    left_out: tuple[Leftover, ...]
+
+
+class Naming(NamedTuple):
+    """How the host calls what objects have as numbers."""
+
+    tables: Mapping[int, str] = {}
+    protocols: Mapping[int, str] = {}
+    files: Sequence[Source] = ()  # in which these names stand, by which the text will be read
+    name_extra: Callable[[Kind, bytes], str] | None = None
+
+
+NUMBERS: Final = Naming()  # a host that has a name for nothing
 
 
 class Exporter(NamedTuple):
     """How objects of a kind are written, that share everything but their member."""
 
-    # (slot, value, members, what is around them) → a table of the file; None for what nobody wrote
+    # (slot, value, members, what is around them) → a table of the file; None for what is no business of the file.
+    # Raises UnspeakableError and KeptByOthersError.
     write: Callable[[Any, Any, Sequence[Any], Surroundings], dict[str, Any] | None]
     describe: Callable[[Any, Sequence[Any]], str]  # (slot, members) → what they are called where they are left out
     may_list: bool = False  # has the table a list for very many?
@@ -68,29 +83,40 @@ class Exporter(NamedTuple):
     settings: str = ""  # the table with one bracket in which all of them are written, each as a key of one of its keys
 
 
-def export(objects: Iterable[tuple[Kind, Standing]], facts: Facts, tables: Mapping[int, str]) -> Exported:
-    """The file that makes these objects; ``tables`` are the host's names for table numbers."""
-    written: dict[Kind, list[str]] = {kind: [] for kind in EXPORTERS}
-    settings: dict[str, dict[str, Any]] = {}
-    left_out: list[str] = []
+def export(
+    objects: Iterable[tuple[Kind, Standing]], facts: Facts, naming: Naming = NUMBERS, ours: Container[int] = frozenset()
+) -> Exported:
+    """The file that makes these objects. What carries one of the protocol numbers ``ours`` is taken as well."""
+    statements: list[Statement] = []
+    left_out: list[Leftover] = []
     whole, parts = _split_parts(objects)
+    plain = Surroundings(facts, naming.tables, ours=ours)
+    plain = plain._replace(name_extra=naming.name_extra) if naming.name_extra else plain
+    links = {link.ifindex: link.name for link in facts.links.values()}
+    vocabulary = Vocabulary(links, names.TABLES | dict(naming.tables), names.PROTOCOLS | dict(naming.protocols))
     for kind, slot, value, members in _group(whole):
         exporter = EXPORTERS[kind]
         try:
-            around = Surroundings(facts, tables, parts.get((kind, slot, members[0]), ()))
+            around = plain._replace(parts=parts.get((kind, slot, members[0]), ()))
             table = exporter.write(slot, value, members, around)
-            if table is not None and exporter.settings:
-                joined = settings.setdefault(exporter.settings, {})
-                joined |= {key: joined.get(key, {}) | part for key, part in table.items()}
-            elif table is not None:
-                written[kind].append(_render(table))
         except UnspeakableError as reason:
-            left_out.append(f"{exporter.describe(slot, members)}: {reason}")
-    texts = [f"\n[{word}]\n{_render(table)}" for word, table in settings.items()]
-    texts += [
-        f"\n[[{EXPORTERS[kind].table or kind}]]\n{entry}" for kind, entries in written.items() for entry in entries
-    ]
-    return Exported("version = 1\n" + "".join(texts), tuple(left_out))
+            left_out.append(Leftover(exporter.describe(slot, members), str(reason)))
+        except KeptByOthersError as reason:
+            is_usual = str(reason) == BY_KERNEL
+            left_out.append(Leftover(exporter.describe(slot, members), str(reason), is_usual))
+        else:
+            if table is not None:
+                origin = _tell_origin(Key(kind, slot, members[0]), value, len(members), vocabulary)
+                word, called = exporter.settings or exporter.table or kind, exporter.describe(slot, members)
+                statements.append(Statement(word, table, origin, called=called))
+    text, refused = write(statements, naming.files)
+    return Exported(text, (*left_out, *refused))
+
+
+def _tell_origin(key: Key, value: Value, count: int, vocabulary: Vocabulary) -> str:
+    """What stood in the kernel, as ``ip`` prints it."""
+    first = format_object(key, value, vocabulary)
+    return f"was: {first}" if count == 1 else f"was: {first}, and {count - 1} more"
 
 
 def _split_parts(
@@ -122,35 +148,6 @@ def _group(objects: Iterable[tuple[Kind, Standing]]) -> Iterator[tuple[Kind, Slo
             yield kind, slot, value, group
 
 
-def _render(table: dict[str, Any]) -> str:
-    """The lines of one table, always in one form; tomli_w would choose between brackets and braces by length."""
-    lines = []
-    for key, value in table.items():
-        if _is_left_out(value):
-            continue
-        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            lines.append(f"{key} = [\n" + "".join(f"    {_render_inline(item)},\n" for item in value) + "]\n")
-        elif isinstance(value, dict):
-            lines.append(f"{key} = {_render_inline(value)}\n")
-        else:
-            lines.append(tomli_w.dumps({key: value}))
-    text = "".join(lines)
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise UnspeakableError("it bears the name of an interface that is no UTF-8, which the file cannot hold")
-    return text
-
-
-def _render_inline(value: object) -> str:
-    if not isinstance(value, dict):
-        return tomli_w.dumps({"_": value}).removeprefix("_ = ").strip()
-    return "{ " + ", ".join(tomli_w.dumps({word: item}).strip() for word, item in value.items()) + " }"
-
-
-def _is_left_out(item: object) -> bool:
-    """Whether this is the absence of a word; 0 is a word."""
-    return item is None or item is False or item in ("", b"")
-
-
 def _describe_rule(_slot: RuleSlot, members: Sequence[RuleMember]) -> str:
     return f"rule {members[0].priority}"
 
@@ -165,17 +162,11 @@ def _describe_routes(slot: RouteSlot, prefixes: Sequence[bytes]) -> str:
     return f"route {net.format_destination(prefixes[0])}{source}{more}"
 
 
-def _is_nobodys_route(slot: RouteSlot, value: RouteValue) -> bool:
-    is_written = value.type in names.WRITABLE_TYPES.values()
-    return value.protocol in names.NEVER_OURS or slot.table == names.TABLE_LOCAL or not is_written
-
-
 def _route(
     slot: RouteSlot, value: RouteValue, prefixes: Sequence[bytes], around: Surroundings
 ) -> dict[str, Any] | None:
-    if _is_nobodys_route(slot, value):
-        return None
-    _refuse_unspeakable(slot, value)
+    _refuse_kept(judge_route(value, around.facts, around.ours))
+    _refuse_unspeakable(slot, value, around)
     is_ipv4 = slot.family == IPV4
     table: dict[str, Any] = {}
     if len(prefixes) == 1:
@@ -199,11 +190,25 @@ def _route(
     return table | _metrics(value)
 
 
-def _refuse_unspeakable(slot: RouteSlot, value: RouteValue) -> None:
+def _refuse_kept(why: str) -> None:
+    if why:
+        raise KeptByOthersError(why)
+
+
+def _refuse_unspeakable(slot: RouteSlot, value: RouteValue, around: Surroundings) -> None:
+    if value.type not in names.WRITABLE_TYPES.values():
+        type_ = name_or_number(names.ROUTE_TYPES, value.type)
+        raise UnspeakableError(f"its type is {type_}, which the file has no word for")
+    if slot.table == names.TABLE_LOCAL:
+        raise UnspeakableError("it stands in table local, which is the kernel's: the file puts nothing there but VIPs")
     if slot.source:
         raise UnspeakableError("it has a source prefix (from), which the file has no word for")
-    if value.extra or any(hop.extra for hop in value.hops):
-        raise UnspeakableError("it carries an attribute that the file has no word for")
+    _refuse_extra(Kind.ROUTE, value.extra + b"".join(hop.extra for hop in value.hops), around)
+
+
+def _refuse_extra(kind: Kind, extra: bytes, around: Surroundings) -> None:
+    if extra:
+        raise UnspeakableError(f"it carries {around.name_extra(kind, extra)}, which the file has no word for")
 
 
 def _tells_family(slot: RouteSlot, value: RouteValue) -> bool:
@@ -216,7 +221,8 @@ def _metrics(value: RouteValue) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for number, amount in value.metrics:
         if number not in names.METRIC_NAMES:
-            raise UnspeakableError(f"it carries the metric {number}, which the file has no word for")
+            word = UNWRITTEN_METRICS.get(number, f"the metric {number}")
+            raise UnspeakableError(f"it carries {word}, which the file has no word for")
         word = names.METRIC_NAMES[number]
         table[word] = bool(amount) if word in {"quickack", "fastopen_no_cookie"} else amount
     table["lock"] = [word for word, number in names.METRICS.items() if value.lock >> number & 1] or None
@@ -271,10 +277,8 @@ def _rule(
     slot: RuleSlot, value: RuleValue, members: Sequence[RuleMember], around: Surroundings
 ) -> dict[str, Any] | None:
     (rule,) = members
-    if rule.priority in names.KERNEL_PRIORITIES or value.protocol in {names.PROTOCOL_RA, names.PROTOCOL_REDIRECT}:
-        return None
-    if rule.extra or value.extra:
-        raise UnspeakableError("it carries an attribute that the file has no word for")
+    _refuse_kept(judge_rule(slot, rule, value, around.ours))
+    _refuse_extra(Kind.RULE, rule.extra + value.extra, around)
     table: dict[str, Any] = {
         "priority": rule.priority,
         "family": None if rule.source or rule.destination else FAMILY_NAME[slot.family],
@@ -297,7 +301,8 @@ def _rule(
     for key in ("suppress_prefixlength", "suppress_ifgroup"):
         if getattr(rule, key) >= 0:
             table[key] = getattr(rule, key)
-    return table
+    # its protocol is part of a rule's key: else ours would come to stand beside it
+    return table | {"on_conflict": None if value.protocol in around.ours else "replace"}
 
 
 def _mark(mark: int, mask: int) -> str:
@@ -312,8 +317,7 @@ def _address(
     _slot: AddressSlot, value: AddressValue, members: Sequence[AddressMember], around: Surroundings
 ) -> dict[str, Any] | None:
     (member,) = members
-    if value.dynamic or value.protocol in names.KERNEL_ADDRESS_PROTOCOLS or _is_kernels_address(member, around.facts):
-        return None
+    _refuse_kept(judge_address(member, value, around.facts, around.ours))
     dev = _dev(member.dev, around.facts)
     is_ipv4 = len(member.address) == 4
     return {
@@ -327,15 +331,6 @@ def _address(
         **{word: bool(value.flags & flag) for word, flag in names.ADDRESS_FLAGS.items()},
         **({"preferred_lft": 0} if value.deprecated else {}),
     }
-
-
-def _is_kernels_address(member: AddressMember, facts: Facts) -> bool:
-    """Loopback and link-local addresses, which kernels before 5.18 do not mark as theirs."""
-    link = facts.links.get(member.dev)
-    is_loopback = (
-        link is not None and link.name == "lo" and any(net.is_inside(member.address, one) for one in _LOOPBACK)
-    )
-    return is_loopback or (family_of(member.address) == IPV6 and net.is_inside(member.address, _LINK_LOCAL))
 
 
 def _tunnel(

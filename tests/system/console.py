@@ -38,6 +38,7 @@ _VOLATILE = (
     (r'\b(by|was) (port id \d+(, whose process is not known)?|"(\\.|[^"\\])*" \([^)]*\))', r"\1 <somebody>"),
     (r"\d+(\.\d+)? (ms|µs)", "<ms>"),
     (r", \d+ in a row", ""),
+    (r"\d+ more: the kernel made it", "<n> more: the kernel made it"),  # link-local addresses come when they come
     (r"\d+(\.\d+)? % loss", "<loss>"),
     (r"\b\d+ (s|min)\b", "<age>"),
     (r" +", " "),  # columns are as wide as what is in them

@@ -136,4 +136,4 @@ def test_what_is_imported_is_a_valid_file_or_told_of(daemon: Daemon, name: bytes
         assert "left out: route 192.0.2.0/24: it bears the name of an interface that is no UTF-8" in answer.err
     else:
         plan: dict[str, Any] = daemon.ask_json("plan")
-        assert [step["before"] != "" for step in plan["steps"] if step["entry"] == "route/192.0.2.0/24"] == [True]
+        assert [step["before"] != "" for step in plan["steps"] if step["entry"] == "route/192.0.2.0-24"] == [True]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kernel.netns import ip, wait_until
 from tests.system.daemon import Daemon
-from tests.system.host import everything, routes
+from tests.system.host import everything, routes, rules
 from tests.system.monitor import Monitor
 from tests.system.worlds import GATEWAY, LAN, WORLD, prefixes
 
@@ -238,22 +238,36 @@ def test_an_import_adopts_what_stands_and_writes_nothing_else(daemon: Daemon, mo
         "-6 rule add priority 901 fwmark 0x1/0xff lookup 77",
     ):
         ip(command)
-    before = everything("4")
+    before, theirs = everything("4"), rules("0")
     imported = daemon.ask("import")
     assert imported.code == 0, imported.err
     daemon.config.write_text(imported.out)
 
     steps = daemon.ask_json("plan")["steps"]
-    assert {step["symbol"] for step in steps if step["kind"] != "rule"} == {"~"}
-    assert {step["reason"] for step in steps if step["kind"] != "rule"} == {"the same under another protocol"}
+    assert {step["symbol"] for step in steps} == {"="}
+    assert {step["reason"] for step in steps} == {"the same under another protocol"}
+    assert daemon.ask("plan", "--exit-code").code == 0
 
     daemon.start()
     assert [route | {"protocol": "4"} for route in routes()] == before["routes"]
+    assert [rule | {"protocol": "0"} for rule in rules()] == theirs
+    assert rules("0") == []
     assert daemon.ask("plan", "--exit-code").code == 0
     monitor.heard()
     assert daemon.ask("apply").code == 0
     assert monitor.heard() == []
     fields = [record["fields"] for record in daemon.records(entry="*/*")]
     said = {(one["ROUTED_EVENT"], one["ROUTED_ENTRY"].partition("/")[0]) for one in fields}
-    # a rule's protocol is part of its key: ours comes to stand beside theirs
-    assert said == {("adopted", "route"), ("adopted", "address"), ("added", "rule"), ("stranger-beside", "rule")}
+    # a rule's protocol is part of its key: ours comes first, then theirs goes
+    assert said == {("adopted", kind) for kind in ("route", "address", "rule")} | {("removed", "rule")}
+
+
+def test_an_import_that_goes_leaves_the_host_as_it_was(daemon: Daemon) -> None:
+    ip("rule add priority 900 from 10.99.0.0/16 lookup 77")
+    ip("route add 192.0.2.0/24 via 10.0.0.2 proto static metric 5")
+    before = everything("")
+    daemon.config.write_text(daemon.ask("import").out)
+    daemon.start()
+    assert len(rules()) == 1
+    daemon.apply("")
+    assert everything("") == before

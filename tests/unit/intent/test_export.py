@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routed.intent.export import export
+from routed.intent.export import Naming, export
+from routed.intent.importing.statements import Leftover
 from routed.intent.load import load_sources
 from routed.intent.words import interface
+from routed.kernel.codec.attributes import attribute
+from routed.kernel.codec.unspoken import name_unspoken
 from routed.model import names, net
 from routed.model.entries import AddressEntry, Entry, HopSpec, Intent, RouteEntry, RuleEntry
-from routed.model.facts import Facts, Link
+from routed.model.facts import Facts, HostAddress, Link
 from routed.model.net import DEFAULT, IPV4, IPV6, family_of, network_of, parse_address, parse_prefix
 from routed.model.objects import (
     AddressMember,
@@ -32,7 +36,7 @@ from tests.unit.intent.intent_help import source
 
 FACTS = Facts(links={1: Link(1, "lo", True, True), 2: Link(2, "eth0", True, True), 3: Link(3, "eth1", True, True)})
 INDEX = {link.name: index for index, link in FACTS.links.items()}
-TABLES = {254: "main", 253: "default"}
+NAMING = Naming({254: "main", 253: "default"})
 METRIC = {IPV4: 0, IPV6: 1024}
 
 uint32 = st.integers(0, 0xFFFFFFFF)
@@ -66,7 +70,7 @@ def routes(draw: st.DrawFn) -> list[Standing]:
     metrics = draw(st.dictionaries(st.sampled_from([2, 8, 10, 11, 14, 3, 7]), st.integers(1, 255), max_size=3))
     value = RouteValue(
         kind,
-        draw(st.sampled_from([3, 4, 18])),
+        draw(st.sampled_from([0, 3, 4])),
         usual if family == IPV4 else 0,
         hops,
         draw(st.just(b"") | hosts(family)),
@@ -161,16 +165,17 @@ def loaded(text: str) -> Intent:
 @given(routes() | rules().map(lambda one: [one]) | addresses().map(lambda one: [one]))
 def test_what_is_exported_and_loaded_again_makes_the_same_objects(standings: list[Standing]) -> None:
     kinds = {RouteSlot: Kind.ROUTE, RuleSlot: Kind.RULE, AddressSlot: Kind.ADDRESS}
-    exported = export([(kinds[type(one.slot)], one) for one in standings], FACTS, TABLES)
+    exported = export([(kinds[type(one.slot)], one) for one in standings], FACTS, NAMING)
     assert exported.left_out == ()
     made = {one for entry in loaded(exported.text).entries for one in objects_of(entry)}
     assert made == set(map(seen, standings))
 
 
-def route(protocol: int, table: int = 254, kind: int = names.UNICAST, dev: int = 2) -> tuple[Kind, Standing]:
-    return Kind.ROUTE, Standing(
-        RouteSlot(IPV4, table, 0), parse_prefix("10.0.0.0/8"), RouteValue(kind, protocol, 253, (Hop(dev),))
-    )
+def route(
+    protocol: int, table: int = 254, kind: int = names.UNICAST, dev: int = 2, **value: Any
+) -> tuple[Kind, Standing]:
+    known = RouteValue(kind, protocol, 253, (Hop(dev),))._replace(**value)
+    return Kind.ROUTE, Standing(RouteSlot(IPV4, table, 0), parse_prefix("10.0.0.0/8"), known)
 
 
 def rule(priority: int) -> tuple[Kind, Standing]:
@@ -184,33 +189,94 @@ def address(text: str, dev: int = 2, **value: object) -> tuple[Kind, Standing]:
 
 
 @pytest.mark.parametrize(
-    "nobodys",
-    [*(route(protocol) for protocol in names.NEVER_OURS), route(3, table=255), route(3, kind=3), rule(0), rule(32766),
-     rule(32767), address("192.0.2.1", dynamic=True), address("fe80::1"), address("127.0.0.1", dev=1),
-     address("2001:db8::1", protocol=2)],
-)  # fmt: skip
-def test_what_nobody_wrote_is_not_exported(nobodys: tuple[Kind, Standing]) -> None:
-    assert export([nobodys], FACTS, TABLES) == ("version = 1\n", ())
+    ("kept", "reason"),
+    [
+        (route(1), "a router redirected packets there (proto redirect)"),
+        (route(2), "the kernel made it by itself"),
+        (route(9), "router advertisements made it (proto ra)"),
+        (route(16), "DHCP made it (proto dhcp)"),
+        (route(12), "a program keeps it under this number (proto bird)"),
+        (route(186), "a program keeps it under this number (proto bgp)"),
+        (route(80), "a program keeps it under this number (proto 80)"),
+        (route(3, dev=4), "it stands on br-0123456789ab, which Docker makes"),
+        (rule(0), "the kernel made it by itself"),
+        (rule(32766), "the kernel made it by itself"),
+        (address("192.0.2.1", dynamic=True), "it has a lifetime: DHCP or a router advertisement made it"),
+        (address("fe80::1"), "the kernel made it by itself"),
+        (address("127.0.0.1", dev=1), "the kernel made it by itself"),
+        (address("2001:db8::1", protocol=2), "the kernel made it by itself"),
+        (address("192.0.2.1", protocol=18), "a program keeps it under this number (proto keepalived)"),
+        (address("172.17.0.1", dev=4), "it stands on br-0123456789ab, which Docker makes"),
+    ],
+)
+def test_what_something_else_keeps_is_left_out_with_the_reason(kept: tuple[Kind, Standing], reason: str) -> None:
+    facts = Facts(links=FACTS.links | {4: Link(4, "br-0123456789ab", True, True, "bridge")})
+    text, (told,) = export([kept], facts, NAMING)
+    assert (text, told.reason) == ("version = 1\n", reason)
 
 
-def test_what_the_file_has_no_word_for_is_told() -> None:
+def test_what_carries_a_number_that_counts_as_ours_is_taken() -> None:
+    text, left_out = export([route(12)], FACTS, NAMING, frozenset({12}))
+    assert ("[[route]]" in text, left_out) == (True, ())
+
+
+def test_a_link_local_address_that_somebody_chose_is_taken_where_the_kernel_marks_its_own() -> None:
+    kernels = HostAddress(2, parse_address("fe80::1234:5678:9abc:def0"), 64, 253, protocol=3)
+    facts = Facts(links=FACTS.links, addresses={AddressMember(2, kernels.address, 64): kernels})
+    text, left_out = export([address("fe80::1"), address("fe80::211:22ff:fe33:4455")], facts, NAMING)
+    assert 'address = "fe80::1/8"' in text
+    assert [one.origin for one in left_out] == ["address fe80::211:22ff:fe33:4455/8"]
+
+
+@pytest.mark.parametrize(
+    ("strange", "reason"),
+    [
+        (route(3, table=255), "it stands in table local, which is the kernel's: the file puts nothing there but VIPs"),
+        (route(3, kind=3), "its type is broadcast, which the file has no word for"),
+        (route(3, dev=99), "its interface 99 is not known"),
+        (route(3, metrics=((13, 200),)), "it carries rto_min, which the file has no word for"),
+        (
+            route(3, extra=attribute(30, b"1234") + attribute(23, b"")),
+            "it carries expires and nhid, which the file has no word for",
+        ),
+    ],
+)
+def test_what_the_file_has_no_word_for_is_told(strange: tuple[Kind, Standing], reason: str) -> None:
+    naming = NAMING._replace(name_extra=name_unspoken)
+    assert export([strange], FACTS, naming) == ("version = 1\n", (Leftover("route 10.0.0.0/8", reason),))
+
+
+def test_what_the_file_does_not_take_is_told_with_its_complaint() -> None:
     kind, standing = route(3)
-    strange = standing._replace(value=standing.value._replace(extra=b"encap"))
-    exported = export([(kind, strange), route(3, dev=99)], FACTS, TABLES)
-    assert exported.text == "version = 1\n"
-    assert exported.left_out == (
-        "route 10.0.0.0/8: it carries an attribute that the file has no word for",
-        "route 10.0.0.0/8: its interface 99 is not known",
-    )
+    text, (told,) = export([(kind, standing), (kind, standing._replace(value=standing.value._replace(protocol=4)))],
+                           FACTS, NAMING)  # fmt: skip
+    assert text.count("[[route]]") == 1
+    assert told.origin == "route 10.0.0.0/8"
+    assert told.reason.startswith("the file does not take it: ")
+
+
+def test_entries_have_names_and_say_where_they_come_from() -> None:
+    twice = Standing(RuleSlot(IPV4), RuleMember(7, table=254, fwmark=1, fwmask=1), RuleValue(0))
+    again = Standing(RuleSlot(IPV4), RuleMember(7, table=254, fwmark=1, fwmask=1, tos=4), RuleValue(0))
+    text, left_out = export([route(3), (Kind.RULE, twice), (Kind.RULE, again)], FACTS, NAMING)
+    assert left_out == ()
+    assert '# was: 10.0.0.0/8 dev eth0 proto boot scope link\n[[route]]\nname = "10.0.0.0-8"\n' in text
+    assert [entry.name for entry in loaded(text).entries] == [
+        "route/10.0.0.0-8", "rule/7-ipv4-0x1-0x1-main", "rule/7-ipv4-0x1-0x1-main-2"
+    ]  # fmt: skip
 
 
 def test_a_route_with_a_source_prefix_is_told_and_not_exported_as_one_without() -> None:
     slot = RouteSlot(IPV6, 254, 1024, source=parse_prefix("2001:db8:a::/48"))
     hops = (Hop(2, parse_address("fe80::1")),)
-    beside = Standing(slot, DEFAULT[IPV6], RouteValue(names.UNICAST, 42, 0, hops))
-    assert export([(Kind.ROUTE, beside)], FACTS, TABLES) == (
+    beside = Standing(slot, DEFAULT[IPV6], RouteValue(names.UNICAST, 4, 0, hops))
+    assert export([(Kind.ROUTE, beside)], FACTS, NAMING) == (
         "version = 1\n",
-        ("route default from 2001:db8:a::/48: it has a source prefix (from), which the file has no word for",),
+        (
+            Leftover(
+                "route default from 2001:db8:a::/48", "it has a source prefix (from), which the file has no word for"
+            ),
+        ),
     )
 
 
@@ -225,14 +291,14 @@ def test_a_route_with_a_source_prefix_is_told_and_not_exported_as_one_without() 
 )
 def test_what_bears_a_name_that_is_no_text_is_told(kind: Kind, standing: Standing) -> None:
     facts = Facts(links={2: Link(2, "\udcff\udcfeab", True, True)})
-    text, (told,) = export([(kind, standing)], facts, TABLES)
+    text, (told,) = export([(kind, standing)], facts, NAMING)
     assert text == "version = 1\n"
-    assert "it bears the name of an interface that is no UTF-8" in told
+    assert "it bears the name of an interface that is no UTF-8" in told.reason
 
 
 @pytest.mark.parametrize("name", ["a\u202eb", "a\u2028b", "a\x85b", "a\x7f\x1b", "a\"b'\\"])
 def test_a_name_that_the_kernel_takes_is_exported_and_taken_by_the_file(name: str) -> None:
-    exported = export([route(3)], Facts(links={2: Link(2, name, True, True)}), TABLES)
+    exported = export([route(3)], Facts(links={2: Link(2, name, True, True)}), NAMING)
     (entry,) = loaded(exported.text).entries
     assert getattr(entry, "hops") == (HopSpec(dev=name),)  # noqa: B009
 
@@ -246,14 +312,16 @@ def test_a_name_that_the_kernel_refuses_is_refused_in_the_file(name: str) -> Non
 def test_the_words_are_those_of_ip() -> None:
     hop = (Hop(2, parse_address("192.0.2.1")),)
     default = Standing(RouteSlot(IPV4, 254, 50), DEFAULT[IPV4], RouteValue(names.UNICAST, 3, 0, hop))
-    expected = 'version = 1\n\n[[route]]\nto = "default"\nvia = "192.0.2.1"\ndev = "eth0"\nmetric = 50\n'
-    assert export([(Kind.ROUTE, default)], FACTS, TABLES).text == expected
+    told = "# was: default via 192.0.2.1 dev eth0 proto boot metric 50\n"
+    words = 'to = "default"\nvia = "192.0.2.1"\ndev = "eth0"\nmetric = 50\n'
+    expected = f'version = 1\n\n{told}[[route]]\nname = "default"\n{words}'
+    assert export([(Kind.ROUTE, default)], FACTS, NAMING).text == expected
     assert getattr(loaded(expected).entries[0], "hops") == (HopSpec(hop[0].gateway, "eth0"),)  # noqa: B009
 
 
 @pytest.mark.parametrize("name", ["ens*", "eth?", "@lan"])
 def test_an_interface_whose_name_the_file_takes_for_something_else_is_told(name: str) -> None:
     facts = Facts(links={2: Link(2, name, is_up=True, has_carrier=True)})
-    text, (told,) = export([route(3)], facts, TABLES)
+    text, (told,) = export([route(3)], facts, NAMING)
     assert text == "version = 1\n"
-    assert f'the name of an interface, "{name}", which the file takes for something else' in told
+    assert f'the name of an interface, "{name}", which the file takes for something else' in told.reason

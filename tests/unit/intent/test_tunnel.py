@@ -124,7 +124,8 @@ def test_a_narrower_route_to_the_gateway_makes_it_right() -> None:
 
 def exported(name: str, value: LinkValue) -> tuple[str, tuple[str, ...]]:
     standing = Standing(LinkSlot(), LinkMember(name), value)
-    return export([(Kind.LINK, standing)], Facts(), {})
+    text, left_out = export([(Kind.LINK, standing)], Facts())
+    return text, tuple(map(str, left_out))
 
 
 @pytest.mark.parametrize("data", [Ipip(LOCAL, 1480), Ipip(LOCAL, 1400, ttl=64), Ipip(LOCAL, 1480, pmtudisc=False)])
