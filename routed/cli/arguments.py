@@ -357,7 +357,35 @@ VERBS: Final[dict[str, Command]] = {
             _TIMEOUT,
         ),
     ),
-    "import": Command("print the kernel's routes, rules and addresses as a file"),
+    "import": Command(
+        "print routes, rules and addresses as a file: the kernel's, or those of other programs' files",
+        (
+            Argument(
+                ("--from",),
+                "a file or folder of another program, or - for what ip route show and its like print; several times",
+                (),
+                metavar="PATH",
+                completes="file",
+                convert=lambda text: [text],
+                is_repeated=True,
+            ),
+            Argument(
+                ("--format",),
+                "what these are, where neither their names nor their text say it",
+                "",
+                ("netplan", "networkd", "NetworkManager", "ifupdown", "keepalived", "ip"),
+                "FORMAT",
+            ),
+            Argument(
+                ("--protocol",),
+                "of the kernel's also what carries this protocol number, which a program keeps; several times",
+                (),
+                metavar="NUMBER",
+                convert=lambda text: [_read_within("protocol: a number", 255)(text)],
+                is_repeated=True,
+            ),
+        ),
+    ),
     "schema": Command("print the JSON Schema of the file, for editors"),
     "completion": Command(
         "print the completion script of a shell",

@@ -70,7 +70,7 @@ def write(statements: Iterable[Statement], names: Sequence[Source] = ()) -> Writ
             leftovers.append(_leave(statement, str(error)))
     while True:
         text = HEAD + "".join(chunk.text for chunk in chunks)
-        refused = _find_refused(text, chunks, names)
+        refused = _find_refused(text, chunks, names, leftovers)
         if not refused:
             return Written(text, tuple(leftovers))
         leftovers += (
@@ -83,7 +83,9 @@ def _leave(statement: Statement, reason: str) -> Leftover:
     return Leftover(statement.called or statement.origin, reason)
 
 
-def _find_refused(text: str, chunks: Sequence[_Chunk], names: Sequence[Source]) -> dict[int, str]:
+def _find_refused(
+    text: str, chunks: Sequence[_Chunk], names: Sequence[Source], leftovers: list[Leftover]
+) -> dict[int, str]:
     """The chunks that are complained of, each with the first complaint."""
     try:
         load_sources((Source(PLACE, text.encode(), "main"), *names))
@@ -95,8 +97,8 @@ def _find_refused(text: str, chunks: Sequence[_Chunk], names: Sequence[Source]) 
         for problem in error.problems:
             if problem.line >= starts[0]:
                 refused.setdefault(bisect_right(starts, problem.line) - 1, _say(problem))
-        if not refused:
-            raise
+        if not refused:  # it is about no one table, so nothing can be taken out
+            leftovers += (Leftover("the file as a whole", _say(problem)) for problem in error.problems)
         return refused
     return {}
 

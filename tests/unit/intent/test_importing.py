@@ -1,0 +1,688 @@
+"""What other programs' files come to: each statement is a table of ours, and what is none is named with its line."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from routed.intent.importing.formats import FORMATS, Text, guess, read_texts
+from routed.intent.importing.netplan import NoYamlError
+from routed.intent.importing.statements import fold
+from routed.intent.importing.writing import write
+from routed.intent.load import load_sources
+from tests.unit.intent.intent_help import source
+
+NAMES = {"netplan": "50-lan.yaml", "networkd": "10-lan.network", "NetworkManager": "office.nmconnection",
+         "ifupdown": "interfaces", "keepalived": "keepalived.conf", "ip": "routes"}  # fmt: skip
+Tables = dict[str, list[dict[str, Any]]]
+
+
+def imported(format_: str, text: str) -> tuple[Tables, list[str]]:
+    """The tables without what all have alike, and what was left out."""
+    findings = read_texts([Text(NAMES[format_], text)])
+    written = write(findings.statements)
+    load_sources((source(written.text),))  # what is written is taken
+    tables = tomllib.loads(written.text)
+    del tables["version"]
+    for one in (one for some in tables.values() for one in some):
+        if one.get("match") is None:
+            del one["name"]
+    for rule in tables.get("rule", ()):
+        assert rule.pop("on_conflict") == "replace"
+    return tables, fold([*findings.leftovers, *written.leftovers], is_verbose=True)
+
+
+def route(format_: str, text: str) -> dict[str, Any]:
+    tables, left_out = imported(format_, text)
+    assert left_out == []
+    (only,) = tables["route"]
+    return only
+
+
+# --- the words of ip --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("default via 192.0.2.1 dev eth0", {"to": "default", "via": "192.0.2.1", "dev": "eth0"}),
+        ("default dev ppp0 scope link", {"to": "default", "family": "ipv4", "dev": "ppp0"}),
+        ("default dev ppp0 metric 1024 pref medium", {"to": "default", "family": "ipv6", "dev": "ppp0"}),
+        ("10.0.0.0/8 via 192.0.2.1 metric 50", {"to": "10.0.0.0/8", "via": "192.0.2.1", "metric": 50}),
+        ("2001:db8::/32 via fe80::1 dev eth0 metric 1024 pref medium",
+         {"to": "2001:db8::/32", "via": "fe80::1", "dev": "eth0"}),
+        ("10.0.0.0/8 via inet6 fe80::1 dev eth0", {"to": "10.0.0.0/8", "via": "fe80::1", "dev": "eth0"}),
+        ("blackhole 10.0.0.0/8", {"to": "10.0.0.0/8", "type": "blackhole"}),
+        ("unreachable default dev lo metric 4294967295 pref medium",
+         {"to": "default", "family": "ipv6", "type": "unreachable", "metric": 4294967295}),
+        ("10.0.0.0/8 dev eth0 scope link src 192.0.2.9", {"to": "10.0.0.0/8", "dev": "eth0", "src": "192.0.2.9"}),
+        ("10.0.0.0/8 via 192.0.2.1 mtu lock 1400 advmss 1360 quickack 1 congctl bbr",
+         {"to": "10.0.0.0/8", "via": "192.0.2.1", "mtu": 1400, "lock": ["mtu"], "advmss": 1360, "quickack": True,
+          "congctl": "bbr"}),
+        ("10.0.0.0/8 via 192.0.2.1 dev eth0 table 120 tos 0x10 onlink linkdown",
+         {"to": "10.0.0.0/8", "via": "192.0.2.1", "dev": "eth0", "table": 120, "tos": "0x10", "onlink": True}),
+        ("10.0.0.0/8\n\tnexthop via 192.0.2.1 dev eth0 weight 2\n\tnexthop via 192.0.2.2 dev eth1 weight 1",
+         {"to": "10.0.0.0/8", "hops": [{"via": "192.0.2.1", "dev": "eth0", "weight": 2},
+                                       {"via": "192.0.2.2", "dev": "eth1", "weight": 1}]}),
+        ("ip route replace 10.0.0.0/8 via 192.0.2.1", {"to": "10.0.0.0/8", "via": "192.0.2.1"}),
+        ("ip -6 route add default dev tun0 || true", {"to": "default", "family": "ipv6", "dev": "tun0"}),
+        ("/sbin/route add -net 10.0.0.0 netmask 255.128.0.0 gw 192.0.2.1 dev eth0",
+         {"to": "10.0.0.0/9", "via": "192.0.2.1", "dev": "eth0"}),
+        ("route add default gw 192.0.2.1 eth0", {"to": "default", "via": "192.0.2.1", "dev": "eth0"}),
+    ],
+)  # fmt: skip
+def test_routes_in_the_words_of_ip(line: str, expected: dict[str, Any]) -> None:
+    assert route("ip", line) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("1200:\tfrom 10.20.0.0/21 lookup 120", {"priority": 1200, "from": "10.20.0.0/21", "table": 120}),
+        ("9:\tnot from all fwmark 0x1/0xff lookup main",
+         {"priority": 9, "family": "ipv4", "not": True, "fwmark": "0x1/0xff", "table": "main"}),
+        ("9:\tfrom all to 2001:db8::/32 iif eth0 [detached] oif lo lookup 7",
+         {"priority": 9, "to": "2001:db8::/32", "iif": "eth0", "oif": "lo", "table": 7}),
+        ("9:\tfrom all ipproto tcp sport 80 dport 1000-2000 uidrange 7-9 lookup 7",
+         {"priority": 9, "family": "ipv4", "ipproto": "tcp", "sport": 80, "dport": "1000-2000", "uidrange": "7-9",
+          "table": 7}),
+        ("9:\tfrom all lookup main suppress_prefixlength 0",
+         {"priority": 9, "family": "ipv4", "table": "main", "suppress_prefixlength": 0}),
+        ("1000:\tfrom all lookup [l3mdev-table]", {"priority": 1000, "family": "ipv4", "l3mdev": True}),
+        ("9:\tfrom 10.0.0.0/8 unreachable", {"priority": 9, "from": "10.0.0.0/8", "type": "unreachable"}),
+        ("ip rule add from 10.0.0.0/8 table 7 pref 9 tos 0x10",
+         {"priority": 9, "from": "10.0.0.0/8", "table": 7, "tos": "0x10"}),
+        ("ip -6 rule add iif eth0 lookup 7 priority 9", {"priority": 9, "family": "ipv6", "iif": "eth0", "table": 7}),
+        ("ip rule add from 10.0.0.0/8 table 7", {"priority": 32765, "from": "10.0.0.0/8", "table": 7}),
+    ],
+)  # fmt: skip
+def test_rules_in_the_words_of_ip(line: str, expected: dict[str, Any]) -> None:
+    tables, left_out = imported("ip", line)
+    assert (tables, left_out) == ({"rule": [expected]}, [])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ip addr add 192.0.2.1/24 dev eth0", {"address": "192.0.2.1/24", "dev": "eth0"}),
+        ("ip a add 192.0.2.1/24 brd + dev eth0 label eth0:a scope link",
+         {"address": "192.0.2.1/24", "dev": "eth0", "broadcast": "+", "label": "eth0:a", "scope": "link"}),
+        ("ip -6 address add 2001:db8::1/64 dev eth0 nodad preferred_lft 0 valid_lft forever",
+         {"address": "2001:db8::1/64", "dev": "eth0", "nodad": True, "preferred_lft": 0}),
+        ("ip addr add 192.0.2.1 peer 192.0.2.2 dev tun0 noprefixroute metric 7",
+         {"address": "192.0.2.1/32", "dev": "tun0", "peer": "192.0.2.2", "noprefixroute": True, "metric": 7}),
+    ],
+)  # fmt: skip
+def test_addresses_in_the_words_of_ip(line: str, expected: dict[str, Any]) -> None:
+    assert imported("ip", line) == ({"address": [expected]}, [])
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("default via 192.0.2.1 dev eth0 proto dhcp metric 100", "route default: DHCP made it (proto dhcp)"),
+        ("192.0.2.0/24 dev eth0 proto kernel scope link", "route 192.0.2.0/24: the kernel made it by itself"),
+        ("10.0.0.0/8 via 192.0.2.1 proto bird", "a program keeps it under this number (proto bird)"),
+        ("172.17.0.0/16 dev docker0 scope link", "it stands on docker0, which Docker makes"),
+        ("0:\tfrom all lookup local", "rule 0: the kernel made it by itself"),
+        ("9:\tfrom all lookup 7 proto keepalived", "rule 9: a program keeps it"),
+        ("10.0.0.0/8 via 192.0.2.1 realm 5", "it has `realm`, which the file has no word for"),
+        ("10.0.0.0/8 encap mpls 17 via 192.0.2.1", "it has `encap`, which the file has no word for"),
+        ("10.0.0.0/8 nhid 7 via 192.0.2.1", "it has `nhid`"),
+        ("2001:db8::/32 from 2001:db8:1::/48 via fe80::1 dev eth0", "it has `from`"),
+        ("10.0.0.0/8 via 192.0.2.1 pref high", "it has a preference (pref)"),
+        ("multicast 239.0.0.0/8 dev eth0", "its type is multicast"),
+        ("9:\tfrom all lookup 7 realms 3/4", "it has `realms`"),
+        ("10.0.0.0/8 via 192.0.2.1 surprise 7", "`surprise` is not known"),
+        ("10.0.0.0/8 via", "nothing follows `via`"),
+        ("10.0.0.0/33 via 192.0.2.1", "the file does not take it: "),
+        ("10.0.0.0/8 via 192.0.2.1 table nobody", 'the file does not take it: `table`: unknown table "nobody"'),
+        ("ip route add 10.0.0.0/8 via $GATEWAY", "a shell has to read it: "),
+        ("ip route del 10.0.0.0/8", "a command that adds no route, rule or address"),
+        ("ip link set eth0 up", "a command that adds no route, rule or address"),
+        ("ip addr add 192.0.2.1/24 dev eth0 valid_lft 3600", "it has a lifetime (valid_lft)"),
+        ("route add -net 10.0.0.0 netmask 255.0.255.0 gw 192.0.2.1", "its ones are not at its beginning"),
+        ("ip route add 10.0.0.0/8 'via", "it is no command"),
+    ],
+)
+def test_what_cannot_be_said_is_named_with_its_line_and_the_reason(line: str, reason: str) -> None:
+    tables, (told,) = imported("ip", f"# a comment\n{line}\n")
+    assert tables == {}
+    assert told.startswith("routes:2")
+    assert reason in told
+
+
+JSON = """[
+{"dst":"default","gateway":"192.0.2.1","dev":"eth0","protocol":"dhcp","metric":100,"flags":[]},
+{"dst":"10.0.0.0/8","gateway":"192.0.2.1","dev":"eth0","protocol":"static","metric":50,"flags":["onlink"],
+ "metrics":[{"mtu":1400}],"prefsrc":"192.0.2.9","table":"120"},
+{"dst":"10.1.0.0/16","protocol":"static","flags":[],
+ "nexthops":[{"gateway":"192.0.2.1","dev":"eth0","weight":2,"flags":[]},{"dev":"eth1","weight":1,"flags":[]}]},
+{"type":"blackhole","dst":"10.2.0.0/16","protocol":"boot","flags":[]},
+{"dst":"10.3.0.0/16","via":{"family":"inet6","host":"fe80::1"},"dev":"eth0","flags":[]},
+{"dst":"10.4.0.0/16","encap":"mpls","gateway":"192.0.2.1","flags":[]},
+{"priority":9,"src":"10.20.0.0","srclen":21,"fwmark":"0x1","fwmask":"0xff","table":"120"},
+{"priority":10,"not":null,"src":"all","iif":"eth0","iif_detached":null,"dport_start":80,"dport_end":90,"table":"7"},
+{"priority":32766,"src":"all","table":"main"},
+{"ifname":"eth0","addr_info":[
+ {"family":"inet","local":"192.0.2.9","prefixlen":24,"broadcast":"192.0.2.255","scope":"global","label":"eth0:a",
+  "valid_life_time":4294967295,"preferred_life_time":4294967295},
+ {"family":"inet","local":"192.0.2.10","prefixlen":24,"scope":"global","dynamic":true,"label":"eth0"},
+ {"family":"inet6","local":"fe80::1","prefixlen":64,"scope":"link"}]}
+]"""
+
+
+def test_json_of_ip_says_the_same() -> None:
+    tables, left_out = imported("ip", JSON)
+    assert tables == {
+        "address": [
+            {"address": "192.0.2.9/24", "dev": "eth0", "broadcast": "192.0.2.255", "label": "eth0:a"},
+        ],
+        "route": [
+            {"to": "10.0.0.0/8", "via": "192.0.2.1", "dev": "eth0", "onlink": True, "src": "192.0.2.9", "table": 120,
+             "metric": 50, "mtu": 1400},
+            {"to": "10.1.0.0/16",
+             "hops": [{"via": "192.0.2.1", "dev": "eth0", "weight": 2}, {"dev": "eth1", "weight": 1}]},
+            {"to": "10.2.0.0/16", "type": "blackhole"},
+            {"to": "10.3.0.0/16", "via": "fe80::1", "dev": "eth0"},
+        ],
+        "rule": [
+            {"priority": 9, "from": "10.20.0.0/21", "fwmark": "0x1/0xff", "table": 120},
+            {"priority": 10, "family": "ipv4", "not": True, "iif": "eth0", "dport": "80-90", "table": 7},
+        ],
+    }  # fmt: skip
+    assert [told.rpartition(": ")[2] for told in left_out] == [
+        "DHCP made it (proto dhcp)",
+        "it has `encap`, which the file has no word for",
+        "the kernel made it by itself",
+        "the kernel made it by itself",
+        "DHCP or a router advertisement made it",
+    ]
+
+
+def test_a_rule_whose_family_the_text_does_not_say_has_a_comment() -> None:
+    findings = read_texts([Text("rules", "9:\tfrom all fwmark 7 lookup 7\n")])
+    assert "# the text does not say the family: it is taken for IPv4\n" in write(findings.statements).text
+
+
+# --- netplan ----------------------------------------------------------------------------------------------------------
+
+NETPLAN = """\
+network:
+  version: 2
+  ethernets:
+    eth0:
+      dhcp4: true
+      addresses:
+        - 192.0.2.10/24
+        - "2001:db8::10/64":
+            lifetime: 0
+            label: x
+      nameservers: {addresses: [9.9.9.9]}
+      routes:
+        - {to: default, via: 192.0.2.1, metric: 50}
+        - {to: 10.30.0.0/16, via: 192.0.2.2, table: 120, on-link: true, mtu: 1400, from: 192.0.2.10}
+        - {to: 10.31.0.0/16, type: blackhole}
+        - {to: "::/0", via: "fe80::1", congestion-window: 20}
+        - {to: 10.32.0.0/16, via: 192.0.2.3, type: nat}
+        - {to: 10.33.0.0/16, via: 192.0.2.3, vlan: 7}
+      routing-policy:
+        - {from: 10.20.0.0/21, table: 120, priority: 1200, mark: 7}
+        - {to: "2001:db8::/32", table: 121}
+    lan:
+      match: {macaddress: "52:54:00:12:34:56"}
+      addresses: [198.51.100.10/24]
+      gateway4: 198.51.100.1
+    any:
+      match: {name: "en*", driver: virtio_net}
+      addresses: [198.51.100.11/24]
+  bridges:
+    br0:
+      interfaces: [eth1]
+      addresses: [203.0.113.1/24]
+"""
+
+
+def test_netplan() -> None:
+    tables, left_out = imported("netplan", NETPLAN.replace("            label: x\n", ""))
+    assert tables == {
+        "interface": [{"name": "lan", "match": [{"mac": "52:54:00:12:34:56"}]}],
+        "address": [
+            {"address": "192.0.2.10/24", "dev": "eth0"},
+            {"address": "2001:db8::10/64", "dev": "eth0", "preferred_lft": 0},
+            {"address": "198.51.100.10/24", "dev": "@lan"},
+            {"address": "203.0.113.1/24", "dev": "br0"},
+        ],
+        "route": [
+            {"to": "default", "via": "192.0.2.1", "dev": "eth0", "metric": 50},
+            {"to": "10.30.0.0/16", "via": "192.0.2.2", "dev": "eth0", "table": 120, "onlink": True, "mtu": 1400,
+             "src": "192.0.2.10"},
+            {"to": "10.31.0.0/16", "type": "blackhole"},
+            {"to": "default", "via": "fe80::1", "dev": "eth0", "initcwnd": 20},
+            {"to": "default", "via": "198.51.100.1", "dev": "@lan"},
+        ],
+        "rule": [
+            {"priority": 1200, "from": "10.20.0.0/21", "table": 120, "fwmark": "7"},
+            {"priority": 1199, "to": "2001:db8::/32", "table": 121},
+        ],
+    }  # fmt: skip
+    assert [told.removeprefix("50-lan.yaml:").split(": ", 1) for told in left_out] == [
+        ["5", "what DHCP gives to eth0 stays with netplan"],
+        ["10", "nameservers of eth0 stays with netplan: the file has no word for it"],
+        ["17", "it has vlan, which the file has no word for"],
+        ["27", "addresses of any: its interface has to fit driver and name at once, which the file has no word for"],
+        ["29", "netplan makes br0: the file has no word for it, but for what is on it"],
+        ["30", "interfaces of br0 stays with netplan: the file has no word for it"],
+        ["16", left_out[-1].split(": ", 1)[1]],
+    ]
+    assert 'the file does not take it: `type` must be "unicast"' in left_out[-1]
+
+
+def test_a_file_that_is_no_yaml_is_named() -> None:
+    assert "it is no YAML" in imported("netplan", "network: [\n")[1][0]
+
+
+def test_without_pyyaml_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(NoYamlError, match=r"apt install python3-yaml, or pip install 'routed\[netplan\]'"):
+        read_texts([Text("50-lan.yaml", NETPLAN)])
+
+
+# --- networkd ---------------------------------------------------------------------------------------------------------
+
+NETWORKD = """\
+[Match]
+Name=eth0
+
+[Network]
+DHCP=ipv4
+Address=192.0.2.10/24
+Gateway=192.0.2.1
+Gateway=_ipv6ra
+
+[Address]
+Address=192.0.2.11/24
+Label=eth0:web
+AddPrefixRoute=no
+
+[Address]
+Address=2001:db8::1
+PreferredLifetime=0
+DuplicateAddressDetection=none
+
+[Route]
+Destination=10.30.0.0/16
+Gateway=192.0.2.2
+GatewayOnLink=yes
+Table=120
+MTUBytes=1400
+Protocol=static
+
+[Route]
+Destination=10.31.0.0/16
+Type=blackhole
+
+[Route]
+Destination=10.33.0.0/16
+MultiPathRoute=192.0.2.5@eth0 20
+MultiPathRoute=192.0.2.6
+
+[Route]
+Destination=::/0
+Metric=7
+
+[Route]
+Gateway=_dhcp4
+Metric=5
+
+[Route]
+Destination=10.34.0.0/16
+NextHop=7
+
+[RoutingPolicyRule]
+From=10.20.0.0/21
+Table=120
+Priority=1200
+InvertRule=yes
+
+[RoutingPolicyRule]
+FirewallMark=7/255
+Family=both
+Table=121
+User=1000-1999
+
+[RoutingPolicyRule]
+Type=prohibit
+To=0.0.0.0/0
+Priority=9
+
+[DHCPv4]
+UseDNS=no
+"""
+
+
+def test_networkd() -> None:
+    tables, left_out = imported("networkd", NETWORKD)
+    assert tables == {
+        "address": [
+            {"address": "192.0.2.10/24", "dev": "eth0"},
+            {"address": "192.0.2.11/24", "dev": "eth0", "label": "eth0:web", "noprefixroute": True},
+            {"address": "2001:db8::1/128", "dev": "eth0", "preferred_lft": 0, "nodad": True},
+        ],
+        "route": [
+            {"to": "default", "via": "192.0.2.1", "dev": "eth0"},
+            {"to": "10.30.0.0/16", "via": "192.0.2.2", "dev": "eth0", "onlink": True, "table": 120, "mtu": 1400},
+            {"to": "10.31.0.0/16", "type": "blackhole"},
+            {"to": "10.33.0.0/16",
+             "hops": [{"via": "192.0.2.5", "dev": "eth0", "weight": 20}, {"via": "192.0.2.6"}]},
+            {"to": "default", "family": "ipv6", "dev": "eth0", "metric": 7},
+        ],
+        "rule": [
+            {"priority": 1200, "from": "10.20.0.0/21", "table": 120, "not": True},
+            {"priority": 1199, "family": "both", "fwmark": "7/255", "table": 121, "uidrange": "1000-1999"},
+            {"priority": 9, "family": "ipv4", "type": "prohibit"},
+        ],
+    }  # fmt: skip
+    assert [told.removeprefix("10-lan.network:").split(": ", 1) for told in left_out] == [
+        ["5", "DHCP=ipv4 stays with networkd: the file has no word for it"],
+        ["8", "the gateway is told by a router advertisement, so networkd keeps its route"],
+        ["41", "the gateway is told by DHCP, so networkd keeps this route"],
+        ["45", "it has NextHop=7, which the file has no word for"],
+        ["66", "[DHCPv4] stays with networkd: the file has no word for it"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("match", "interface"),
+    [
+        ("Name=en*", [{"regex": "en.*"}]),
+        ("Name=eth0 eth1", [{"name": "eth0"}, {"name": "eth1"}]),
+        ("MACAddress=52:54:00:12:34:56", [{"mac": "52:54:00:12:34:56"}]),
+        ("Driver=virtio_net", [{"driver": "virtio_net"}]),
+    ],
+)
+def test_an_interface_that_networkd_chooses_is_chosen_here(match: str, interface: list[dict[str, str]]) -> None:
+    tables, left_out = imported("networkd", f"[Match]\n{match}\n[Network]\nAddress=192.0.2.1/24\n")
+    assert tables["interface"] == [{"name": "10-lan", "match": interface}]
+    assert tables["address"] == [{"address": "192.0.2.1/24", "dev": "@10-lan"}]
+    assert left_out == []
+
+
+@pytest.mark.parametrize("match", ["Type=ether", "Name=!eth0", "Name=en*\nDriver=virtio_net", ""])
+def test_where_our_file_cannot_choose_as_networkd_does_it_is_said(match: str) -> None:
+    tables, (told,) = imported("networkd", f"[Match]\n{match}\n[Network]\nAddress=192.0.2.1/24\n")
+    assert tables == {}
+    assert "which the file has no word for" in told
+
+
+def test_a_drop_in_of_networkd_is_named() -> None:
+    findings = read_texts([Text("/etc/systemd/network/10-lan.network.d/50.conf", "[Network]\n")])
+    assert "a drop-in of networkd" in str(findings.leftovers[0])
+
+
+# --- NetworkManager ---------------------------------------------------------------------------------------------------
+
+KEYFILE = """\
+[connection]
+id=office
+type=ethernet
+interface-name=eth0
+
+[ipv4]
+method=manual
+address1=192.0.2.10/24,192.0.2.1
+address2=192.0.2.11/24
+dns=9.9.9.9;
+route-metric=70
+route1=10.30.0.0/16,192.0.2.2,77
+route1_options=table=120,mtu=1400,lock-mtu=true,src=192.0.2.10,onlink=true
+route2=10.31.0.0/16
+route3=10.32.0.0/16,192.0.2.2
+route3_options=rto_min=7
+routing-rule1=priority 1200 from 10.20.0.0/21 table 120
+
+[ipv6]
+method=auto
+"""
+
+
+def test_networkmanager() -> None:
+    tables, left_out = imported("NetworkManager", KEYFILE)
+    assert tables == {
+        "address": [{"address": "192.0.2.10/24", "dev": "eth0"}, {"address": "192.0.2.11/24", "dev": "eth0"}],
+        "route": [
+            {"to": "default", "via": "192.0.2.1", "dev": "eth0", "metric": 70},
+            {"to": "10.30.0.0/16", "via": "192.0.2.2", "dev": "eth0", "metric": 77, "table": 120, "mtu": 1400,
+             "lock": ["mtu"], "src": "192.0.2.10", "onlink": True},
+            {"to": "10.31.0.0/16", "dev": "eth0", "metric": 70},
+        ],
+        "rule": [{"priority": 1200, "from": "10.20.0.0/21", "table": 120}],
+    }  # fmt: skip
+    assert [told.removeprefix("office.nmconnection:").split(": ", 1) for told in left_out] == [
+        ["10", "dns=9.9.9.9; stays with NetworkManager: the file has no word for it"],
+        ["15", "route3: its option rto_min=7 has no word in the file"],
+        ["20", "what auto gives stays with NetworkManager"],
+    ]
+
+
+def test_a_metric_that_networkmanager_chooses_by_the_device_is_spoken_of() -> None:
+    findings = read_texts([Text("a.nmconnection", KEYFILE.replace("route-metric=70\n", ""))])
+    assert "# NetworkManager gives a metric by the kind of device" in write(findings.statements).text
+
+
+# --- ifupdown ---------------------------------------------------------------------------------------------------------
+
+INTERFACES = """\
+source /etc/network/interfaces.d/*
+auto lo
+iface lo inet loopback
+
+iface eth0 inet static
+    address 192.0.2.10
+    netmask 255.255.255.0
+    gateway 192.0.2.1
+    metric 7
+    dns-nameservers 9.9.9.9
+    up ip route add 10.30.0.0/16 via 192.0.2.2 dev $IFACE table 120 || true
+    up ip rule add from 10.20.0.0/21 \\
+        table 120
+    up route add -net 10.40.0.0 netmask 255.255.0.0 gw 192.0.2.3
+    post-up sysctl -w net.ipv4.ip_forward=1
+    down ip route del 10.30.0.0/16 table 120
+
+iface eth0:1 inet static
+\taddress\t192.0.2.11/24
+
+iface eth0 inet6 static
+    address 2001:db8::10/64
+    gateway fe80::1
+
+iface eth1 inet dhcp
+iface gre1 inet tunnel
+"""
+
+
+def test_ifupdown() -> None:
+    tables, left_out = imported("ifupdown", INTERFACES)
+    assert tables == {
+        "address": [
+            {"address": "192.0.2.10/24", "dev": "eth0"},
+            {"address": "192.0.2.11/24", "dev": "eth0", "label": "eth0:1"},
+            {"address": "2001:db8::10/64", "dev": "eth0"},
+        ],
+        "route": [
+            {"to": "default", "via": "192.0.2.1", "dev": "eth0", "metric": 7},
+            {"to": "10.30.0.0/16", "via": "192.0.2.2", "dev": "eth0", "table": 120},
+            {"to": "10.40.0.0/16", "via": "192.0.2.3"},
+            {"to": "default", "via": "fe80::1", "dev": "eth0"},
+        ],
+        "rule": [{"priority": 32765, "from": "10.20.0.0/21", "table": 120}],
+    }
+    assert [told.removeprefix("interfaces:").split(": ", 1) for told in left_out] == [
+        ["1", "source /etc/network/interfaces.d/*: read those files as well, with --from"],
+        ["10", "dns-nameservers 9.9.9.9 stays with ifupdown: the file has no word for it"],
+        ["15", "a command that sets no route, rule or address: sysctl -w net.ipv4.ip_forward=1"],
+        ["16", "down: routed takes away what leaves its file (ip route del 10.30.0.0/16 table 120)"],
+        ["25", "what DHCP gives to eth1 stays with ifupdown"],
+        ["26", "the method tunnel stays with ifupdown: the file has no word for it"],
+    ]
+
+
+# --- keepalived -------------------------------------------------------------------------------------------------------
+
+KEEPALIVED = """\
+! a comment
+global_defs {
+    router_id web1
+}
+static_ipaddress {
+    192.0.2.20/24 dev eth0 scope global
+    192.0.2.21 # no interface
+}
+static_routes {
+    10.30.0.0/16 via 192.0.2.2 dev eth0 track_group GROUP1
+    192.168.100.0/24 table 6909 nexthop via 192.168.101.1 dev wlan0
+                     onlink weight 1 nexthop via 192.168.101.2
+                     dev wlan0 onlink weight 2
+    10.31.0.0/16 via 192.0.2.2 realms 5
+    blackhole 10.32.0.0/16 priority 12
+}
+static_rules {
+    from 10.20.0.0/21 table 120 preference 1200
+    to 10.21.0.0/21 table 120 ip_proto tcp dport 20-30
+}
+vrrp_instance VI_1 {
+    state MASTER
+    interface eth0
+    virtual_ipaddress {
+        192.0.2.80/32 dev eth1 label eth1:1
+        192.0.2.81
+    }
+    virtual_routes {
+        10.50.0.0/16 via 192.0.2.9
+    }
+}
+virtual_server 192.0.2.80 443 {
+    delay_loop 5
+    real_server 10.0.0.11 443 { weight 3 }
+}
+"""
+
+
+def test_keepalived() -> None:
+    tables, left_out = imported("keepalived", KEEPALIVED)
+    assert tables == {
+        "address": [{"address": "192.0.2.20/24", "dev": "eth0"}, {"address": "192.0.2.21/32", "dev": "eth0"}],
+        "vip": [
+            {"address": "192.0.2.80/32", "dev": "eth1", "disabled": True},
+            {"address": "192.0.2.81/32", "dev": "eth0", "disabled": True},
+        ],
+        "route": [
+            {"to": "10.30.0.0/16", "via": "192.0.2.2", "dev": "eth0"},
+            {"to": "192.168.100.0/24", "table": 6909,
+             "hops": [{"via": "192.168.101.1", "dev": "wlan0", "onlink": True, "weight": 1},
+                      {"via": "192.168.101.2", "dev": "wlan0", "onlink": True, "weight": 2}]},
+            {"to": "10.32.0.0/16", "type": "blackhole", "metric": 12},
+            {"to": "10.50.0.0/16", "via": "192.0.2.9", "disabled": True},
+        ],
+        "rule": [
+            {"priority": 1200, "from": "10.20.0.0/21", "table": 120},
+            {"priority": 1199, "to": "10.21.0.0/21", "table": 120, "ipproto": "tcp", "dport": "20-30"},
+        ],
+    }  # fmt: skip
+    assert [told.removeprefix("keepalived.conf:").split(": ", 1) for told in left_out] == [
+        ["2", "global_defs stays with keepalived: the file has no word for it"],
+        ["14", "10.31.0.0/16 via 192.0.2.2 realms 5: it has `realms`, which the file has no word for"],
+        ["21", "vrrp_instance VI_1 itself stays with keepalived"],
+        ["32", "virtual_server 192.0.2.80 443: write a [[service]], see from-keepalived in the how-tos"],
+    ]
+
+
+def test_what_keepalived_moves_is_out_of_force_until_the_reader_takes_disabled_away() -> None:
+    text = write(read_texts([Text("keepalived.conf", KEEPALIVED)]).statements).text
+    assert "# keepalived moves it between hosts (vrrp_instance VI_1): take `disabled` away" in text
+    names = {entry.name for entry in load_sources((source(text),)).entries}
+    assert not [name for name in names if name.startswith("vip/")]
+    all_names = {entry.name for entry in load_sources((source(text.replace("disabled = true\n", "")),)).entries}
+    assert {"vip/eth1-192.0.2.80-32", "vip/eth0-192.0.2.81-32", "route/10.50.0.0-16"} <= all_names
+
+
+# --- which format -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "format_"),
+    [
+        ("/etc/netplan/50-cloud-init.yaml", "", "netplan"),
+        ("/run/systemd/network/10-netplan-eth0.network", "", "networkd"),
+        ("/etc/NetworkManager/system-connections/office.nmconnection", "", "NetworkManager"),
+        ("/etc/network/interfaces", "", "ifupdown"),
+        ("/etc/network/interfaces.d/eth1", "", "ifupdown"),
+        ("/etc/keepalived/keepalived.conf", "", "keepalived"),
+        ("stdin", "network:\n  version: 2\n", "netplan"),
+        ("stdin", "# mine\n[Match]\nName=eth0\n", "networkd"),
+        ("stdin", "[connection]\nid=a\n", "NetworkManager"),
+        ("stdin", "auto eth0\niface eth0 inet dhcp\n", "ifupdown"),
+        ("stdin", "global_defs {\n", "keepalived"),
+        ("stdin", "default via 192.0.2.1 dev eth0\n", "ip"),
+        ("stdin", "0:\tfrom all lookup local\n", "ip"),
+        ("stdin", '[{"dst":"default"}]', "ip"),
+        ("up.sh", "#!/bin/sh\nip route add 10.0.0.0/8 via 192.0.2.1\n", "ip"),
+        ("notes", "hello world\n", ""),
+    ],
+)
+def test_the_format_is_known_by_path_and_text(path: str, text: str, format_: str) -> None:
+    assert guess(Text(path, text)) == format_
+
+
+def test_a_file_of_no_known_format_is_named_and_one_that_is_told_is_read() -> None:
+    (told,) = read_texts([Text("notes", "hello\n")]).leftovers
+    assert str(told) == f"notes: its format is not known: say --format {' or '.join(FORMATS)}"
+    findings = read_texts([Text("notes", "iface eth0 inet static\n address 192.0.2.1/24\n")], "ifupdown")
+    assert [one.words["address"] for one in findings.statements] == ["192.0.2.1/24"]
+
+
+# --- whatever stands there --------------------------------------------------------------------------------------------
+
+SAMPLES = {"netplan": NETPLAN, "networkd": NETWORKD, "NetworkManager": KEYFILE, "ifupdown": INTERFACES,
+           "keepalived": KEEPALIVED, "ip": JSON}  # fmt: skip
+
+
+@given(st.sampled_from(sorted(SAMPLES)), st.data())
+def test_what_is_cut_and_stirred_is_read_or_named_and_what_is_written_is_taken(
+    format_: str, data: st.DataObject
+) -> None:
+    text = SAMPLES[format_]
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(at, min(len(text), at + 20)))
+        text = (
+            text[:at]
+            + data.draw(st.text(max_size=5) | st.sampled_from(["{", "}", "\n", ": ", "[]", "0", '"']))
+            + text[end:]
+        )
+    findings = read_texts([Text("any", text)], format_)
+    load_sources((source(write(findings.statements).text),))
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        "7",
+        "null",
+        '{"dst": 7}',
+        '{"dst":"default","metrics":7}',
+        '{"addr_info":7}',
+        '{"dst":"default","nexthops":[7]}',
+        '{"priority":{},"src":[],"table":null}',
+    ],
+)
+def test_json_of_another_shape_is_named(thing: str) -> None:
+    tables, left_out = imported("ip", f"[{thing}]")
+    assert tables == {}
+    assert left_out
