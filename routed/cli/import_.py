@@ -50,7 +50,7 @@ def _import_kernel(
     protocols = _turn(known.protocols) | dict.fromkeys(ours, "routed")
     naming = Naming(_turn(known.tables), protocols, sources, name_unspoken)
     exported = export(objects, found.facts, naming, ours.union(options.protocol))
-    unread = [Leftover(name, f"it cannot be read: {why}") for name, why in found.unread.items()]
+    unread = [Leftover(f"{name}, which cannot be read", why) for name, why in found.unread.items()]
     return exported.text, [*unread, *exported.left_out]
 
 

@@ -34,9 +34,9 @@ TABLES: Final = (
     "rule",
     "service",
 )  # in the order of the file
-# The words after which a table is called; what stands in none of them does not tell it from others.
+# The words after which a table is called; what stands in none of them does not tell it from others. A tunnel is called
+# after its interface by itself.
 CALLED_AFTER: Final[Mapping[str, Sequence[str]]] = {
-    "tunnel": ("dev",),
     "address": ("dev", "address"),
     "vip": ("dev", "address"),
     "route": ("type", "to", "prefixes", "family", "table"),
