@@ -50,6 +50,7 @@ TABLES: Final = {
     ("intent/loops.py", "ROADS"),
     ("intent/ways.py", "PLACES"),
     ("kernel/codec/__init__.py", "CODECS"),
+    ("kernel/codec/unspoken.py", "UNSPOKEN"),
     ("kernel/ipvs/claims.py", "PLACES"),
     ("kernel/ipvs/kinds.py", "ROWS"),
     ("kernel/stamp.py", "STAMPS"),

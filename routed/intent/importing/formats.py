@@ -17,7 +17,7 @@ from routed.model.names import ROUTE_TYPES
 Parse = Callable[[str, str, Findings], None]  # (text, what it is called, what is found)
 
 
-class Format(NamedTuple):
+class ForeignFormat(NamedTuple):
     """How a format is read, and how its files are known."""
 
     parse: Parse
@@ -25,15 +25,15 @@ class Format(NamedTuple):
     looks_like: str = ""  # an expression that a text of it contains, at the beginning of a line
 
 
-FORMATS: Final[Mapping[str, Format]] = {
-    "netplan": Format(netplan.parse, ("*.yaml", "*.yml"), r"network:\s*$"),
-    "networkd": Format(networkd.parse, ("*.network",), r"\[Match\]"),
-    "NetworkManager": Format(networkmanager.parse, ("*.nmconnection",), r"\[connection\]"),
-    "keepalived": Format(
+FORMATS: Final[Mapping[str, ForeignFormat]] = {
+    "netplan": ForeignFormat(netplan.parse, ("*.yaml", "*.yml"), r"network:\s*$"),
+    "networkd": ForeignFormat(networkd.parse, ("*.network",), r"\[Match\]"),
+    "NetworkManager": ForeignFormat(networkmanager.parse, ("*.nmconnection",), r"\[connection\]"),
+    "keepalived": ForeignFormat(
         keepalived.parse, ("*keepalived*.conf",), r"(vrrp_instance|static_\w+|virtual_server|global_defs)\b"
     ),
-    "ifupdown": Format(ifupdown.parse, ("interfaces", "*/interfaces.d/*", "*/interfaces"), r"iface\s"),
-    "ip": Format(
+    "ifupdown": ForeignFormat(ifupdown.parse, ("interfaces", "*/interfaces.d/*", "*/interfaces"), r"iface\s"),
+    "ip": ForeignFormat(
         ip_text.parse,
         (),
         rf"\[|(\S*/)?(ip|route)\s|\d+:\s|(default|{'|'.join(ROUTE_TYPES.values())}|[0-9A-Fa-f.:]+(/\d+)?)\s",

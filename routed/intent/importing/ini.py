@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-class Setting(NamedTuple):
+class IniLine(NamedTuple):
     """One line."""
 
     key: str
@@ -23,15 +23,15 @@ class Section:
 
     name: str
     line: int
-    settings: list[Setting] = field(default_factory=list)
+    settings: list[IniLine] = field(default_factory=list)
 
     def get(self, key: str) -> str:
         """The last value of a key, empty where there is none."""
         return next((one.value for one in reversed(self.settings) if one.key == key), "")
 
-    def get_all(self, key: str) -> list[Setting]:
+    def get_all(self, key: str) -> list[IniLine]:
         """All values of a key since it was last emptied."""
-        found: list[Setting] = []
+        found: list[IniLine] = []
         for one in self.settings:
             if one.key == key:
                 found = [*found, one] if one.value else []
@@ -54,7 +54,7 @@ def read_sections(text: str) -> tuple[list[Section], list[int]]:
             sections.append(Section(line[1:-1], at))
         elif sections and "=" in line:
             key, _, value = line.partition("=")
-            sections[-1].settings.append(Setting(key.strip(), value.strip(), at))
+            sections[-1].settings.append(IniLine(key.strip(), value.strip(), at))
         else:
             strays.append(at)
     return sections, strays

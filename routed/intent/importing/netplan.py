@@ -36,7 +36,7 @@ _ON_A_LINK: Final = frozenset({"addresses", "routes", "gateway4", "gateway6"})
 _QUIET: Final = frozenset({"match", "set-name", "renderer", "optional", *GIVEN})
 _TRUE: Final = frozenset({"true", "yes", "on", "y"})
 
-Node = Any  # of PyYAML
+YamlNode = Any  # of PyYAML
 
 
 class NoYamlError(Exception):
@@ -76,27 +76,27 @@ def _load_library() -> Any:
         sys.path.remove(str(DEBIAN))
 
 
-def _items(node: Node) -> Iterator[tuple[str, int, Node]]:
+def _items(node: YamlNode) -> Iterator[tuple[str, int, YamlNode]]:
     """The keys of a mapping, each with its line from 1."""
     if node is not None and node.id == "mapping":
         for key, value in node.value:
             yield str(key.value), key.start_mark.line + 1, value
 
 
-def _list(node: Node) -> list[Node]:
+def _list(node: YamlNode) -> list[YamlNode]:
     return list(node.value) if node is not None and node.id == "sequence" else []
 
 
-def _find(node: Node, key: str) -> Node | None:
+def _find(node: YamlNode, key: str) -> YamlNode | None:
     return next((value for name, _, value in _items(node) if name == key), None)
 
 
-def _line(node: Node) -> int:
+def _line(node: YamlNode) -> int:
     return int(node.start_mark.line) + 1
 
 
 def _say_device(
-    kind: str, name: str, line: int, device: Node, file: str, findings: Findings, priorities: Priorities
+    kind: str, name: str, line: int, device: YamlNode, file: str, findings: Findings, priorities: Priorities
 ) -> None:
     dev, wanted = _choose_dev(name, device, f"{file}:{line}", findings)
     if kind == "vrfs":
@@ -118,7 +118,7 @@ def _say_device(
             findings.leave(origin, f"{key} of {name} stays with netplan: the file has no word for it")
 
 
-def _say_on_a_link(key: str, value: Node, dev: str, file: str, origin: str, findings: Findings) -> None:
+def _say_on_a_link(key: str, value: YamlNode, dev: str, file: str, origin: str, findings: Findings) -> None:
     if key == "addresses":
         _each(value, file, findings, lambda one, place: _say_address(one, dev, place, findings))
     elif key == "routes":
@@ -127,7 +127,7 @@ def _say_on_a_link(key: str, value: Node, dev: str, file: str, origin: str, find
         findings.say("route", {"to": "default", "via": str(value.value), "dev": dev}, origin)
 
 
-def _each(value: Node, file: str, findings: Findings, say: Callable[[Node, str], None]) -> None:
+def _each(value: YamlNode, file: str, findings: Findings, say: Callable[[YamlNode, str], None]) -> None:
     for one in _list(value):
         place = f"{file}:{_line(one)}"
         try:
@@ -136,7 +136,7 @@ def _each(value: Node, file: str, findings: Findings, say: Callable[[Node, str],
             findings.leave(place, str(error))
 
 
-def _choose_dev(name: str, device: Node, origin: str, findings: Findings) -> tuple[str, str]:
+def _choose_dev(name: str, device: YamlNode, origin: str, findings: Findings) -> tuple[str, str]:
     """The interface as our file has it, and why there is none where it is empty."""
     match, new_name = _find(device, "match"), _find(device, "set-name")
     if new_name is not None:
@@ -158,7 +158,7 @@ def _choose_dev(name: str, device: Node, origin: str, findings: Findings) -> tup
     return f"@{name}", ""
 
 
-def _say_address(one: Node, dev: str, origin: str, findings: Findings) -> None:
+def _say_address(one: YamlNode, dev: str, origin: str, findings: Findings) -> None:
     if one.id == "scalar":
         findings.say("address", {"address": with_length(str(one.value)), "dev": dev}, origin)
         return
@@ -174,7 +174,7 @@ def _say_address(one: Node, dev: str, origin: str, findings: Findings) -> None:
         findings.say("address", told, origin)
 
 
-def _translate(one: Node, words: Mapping[str, str]) -> Words:
+def _translate(one: YamlNode, words: Mapping[str, str]) -> Words:
     told: Words = {}
     for key, _, value in _items(one):
         if key not in words:
@@ -184,7 +184,7 @@ def _translate(one: Node, words: Mapping[str, str]) -> Words:
     return told
 
 
-def _say_route(one: Node, dev: str, origin: str, findings: Findings) -> None:
+def _say_route(one: YamlNode, dev: str, origin: str, findings: Findings) -> None:
     told = _translate(one, _ROUTE)
     for word in ("metric", "table", "mtu", "initcwnd", "initrwnd", "advmss"):
         if word in told:
@@ -204,7 +204,7 @@ def _say_route(one: Node, dev: str, origin: str, findings: Findings) -> None:
     findings.say("route", ordered, origin)
 
 
-def _say_rule(one: Node, origin: str, findings: Findings, priorities: Priorities) -> None:
+def _say_rule(one: YamlNode, origin: str, findings: Findings, priorities: Priorities) -> None:
     told = _translate(one, _RULE)
     for word in ("table", "priority", "tos"):
         if word in told:

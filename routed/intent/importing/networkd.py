@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from routed.intent.importing.ini import Section, Setting, read_sections
+from routed.intent.importing.ini import IniLine, Section, read_sections
 from routed.intent.importing.ip_words import Priorities, UnsaidError, Words, family_of, number
 from routed.intent.importing.statements import Findings
 
@@ -235,7 +235,7 @@ def _say_route(section: Section, file: str, dev: str, findings: Findings) -> Non
     findings.say("route", ordered, f"{file}:{section.line}", *_notes(section))
 
 
-def _read_leg(one: Setting) -> Words:
+def _read_leg(one: IniLine) -> Words:
     place, _, weight = one.value.partition(" ")
     via, _, dev = place.partition("@")
     leg: Words = {"via": via}

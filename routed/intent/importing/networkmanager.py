@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from routed.intent.importing.ini import Section, Setting, read_sections
+from routed.intent.importing.ini import IniLine, Section, read_sections
 from routed.intent.importing.ip_words import Priorities, UnsaidError, Words, number, read_rule
 from routed.intent.importing.networkd import with_length
 from routed.intent.importing.statements import Findings
@@ -74,7 +74,7 @@ class _Family:
             one = self.section.get_all("gateway")[-1]
             self._say_default(one.value, f"{self.file}:{one.line}")
 
-    def _read(self, one: Setting, origin: str) -> bool:
+    def _read(self, one: IniLine, origin: str) -> bool:
         """One key; does it give an address?"""
         if _ADDRESS.fullmatch(one.key):
             for text in filter(None, one.value.split(";")):
@@ -99,7 +99,7 @@ class _Family:
         if gateway and not self.section.get("gateway"):
             self._say_default(gateway, origin)
 
-    def _leave(self, one: Setting, origin: str) -> None:
+    def _leave(self, one: IniLine, origin: str) -> None:
         """What is no address, route or rule."""
         if one.key == "method" and one.value in AUTOMATIC:
             self.findings.leave(origin, f"what {one.value} gives stays with NetworkManager")
@@ -136,7 +136,7 @@ class _Family:
         self._say(route, origin)
 
 
-def _add_options(route: Words, options: Setting) -> None:
+def _add_options(route: Words, options: IniLine) -> None:
     """``table=120,src=192.0.2.1,mtu=1400,lock-mtu=true``. Raises UnsaidError."""
     for pair in filter(None, options.value.replace(" ", "").split(",")):
         name, _, value = pair.partition("=")
