@@ -48,6 +48,7 @@ from routed.model.reasons import (
     Standstill,
     Stuck,
     TooMany,
+    TooOld,
     Unusable,
     WouldFall,
 )
@@ -86,6 +87,7 @@ OF_DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     LinkDown: lambda it: f"ip link set {it.link} up",
     NoCarrier: lambda it: f"link {it.link} gets a carrier",
     NoIpv6: lambda it: f"an MTU of 1280 or more on {it.link}, and disable_ipv6 0",
+    TooOld: lambda it: f"a kernel of Linux {it.release} or later, or an entry without {it.word}",
     NoRoutes: lambda it: f"a route comes into table {it.table}, or the files put one there",
     OffNetwork: lambda it: f"this host gets an address in the network of {format_address(it.gateway)}",
     NoAddress: lambda it: f"link {it.link} gets an address",

@@ -381,7 +381,7 @@ VERBS: Final[dict[str, Command]] = {
                 "of the kernel's also what carries this protocol number, which a program keeps; several times",
                 (),
                 metavar="NUMBER",
-                convert=lambda text: [_read_within("protocol: a number", 255)(text)],
+                convert=lambda text: [read_within("protocol: a number", 255)(text)],
                 is_repeated=True,
             ),
         ),

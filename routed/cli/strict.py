@@ -16,7 +16,17 @@ from routed.intent.gather import parse_documents
 from routed.intent.problems import KeyPath, Problem
 from routed.model.entries import Entry, Intent
 from routed.model.net import format_address
-from routed.model.reasons import Ambiguous, LinkTaken, NoInterface, NoLink, NoRoutes, OffNetwork, Reason, Unusable
+from routed.model.reasons import (
+    Ambiguous,
+    LinkTaken,
+    NoInterface,
+    NoLink,
+    NoRoutes,
+    OffNetwork,
+    Reason,
+    TooOld,
+    Unusable,
+)
 from routed.model.suggest import suggest
 
 
@@ -41,6 +51,7 @@ WRITTEN: Final[Mapping[type[Reason], Callable[[Any], set[object]]]] = {
     OffNetwork: lambda it: {format_address(it.gateway)},
     Unusable: lambda it: {format_address(it.address)},
     NoRoutes: lambda it: {it.table},
+    TooOld: lambda _: set(),
 }
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from errno import ENETUNREACH
+from functools import partial
 from typing import Final, NamedTuple
 
 from routed.core.entrance import look_at_entrance
-from routed.core.rules import DEAD_ENDS, RULE_ERRORS
+from routed.core.rules import DEAD_ENDS, RULE_ERRORS, WORDS, fits_ports
 from routed.core.tables import (
     TOS_OF_ROUTES,
     Packet,
@@ -25,15 +26,15 @@ from routed.core.tables import (
     make_packet,
 )
 from routed.model import names
+from routed.model.attributes import has_more_than_a_rule
 from routed.model.fib import Explanation, Fib, FibLink, FibRoute, FibRule, WayStep
-from routed.model.lookup import Question
+from routed.model.lookup import Flow, Question
 from routed.model.net import IPV4, family_of, is_inside
 from routed.model.objects import Hop, RuleMember
 from routed.model.reasons import Aside, AtRule, NotFor, Reason
 
 _LOOPBACK: Final = "lo"  # by which this host's own packets come in (LOOPBACK_IFINDEX)
 _UDP: Final = 17  # as which the kernel takes a packet of IPv4 of which nothing else is said (inet_rtm_getroute)
-_ANY_PORT: Final = (0, 0)
 _GROUPS: Final = 4  # bits that 224.0.0.0/4 has; a route for more than groups leads no group to its gateway
 
 
@@ -221,7 +222,7 @@ def _has_near_gateway(route: FibRoute) -> bool:
 
 def _why_not(rule: RuleMember, view: _View) -> Reason | None:
     """Why a rule is not for this packet; None where it is."""
-    if rule.extra:
+    if has_more_than_a_rule(rule.extra):
         return AtRule.UNREADABLE
     misfit = _find_misfit(rule, view)
     if rule.inverted:
@@ -250,8 +251,8 @@ def _fits_link(name: str, given: str, vrf: str) -> bool:
     return not name or name in {given, vrf}
 
 
-def _fits_ports(wanted: tuple[int, int], port: int) -> bool:
-    return wanted == _ANY_PORT or wanted[0] <= port <= wanted[1]
+def _fits_word(fits: Callable[[RuleMember, Flow], bool], rule: RuleMember, view: _View) -> bool:
+    return not rule.extra or fits(rule, view.question.flow)
 
 
 # Each selector of a rule by the word of ``ip rule``, and whether it fits a packet. Of several that do not fit the
@@ -268,8 +269,9 @@ SELECTORS: Final[Mapping[str, Callable[[RuleMember, _View], bool]]] = {
         rule.uidrange is None or rule.uidrange[0] <= (view.question.flow.uid or 0) <= rule.uidrange[1]
     ),
     "ipproto": lambda rule, view: rule.ipproto in {0, view.question.flow.ipproto},
-    "sport": lambda rule, view: _fits_ports(rule.sport, view.question.flow.sport),
-    "dport": lambda rule, view: _fits_ports(rule.dport, view.question.flow.dport),
+    "sport": lambda rule, view: fits_ports("sport", rule, view.question.flow.sport),
+    "dport": lambda rule, view: fits_ports("dport", rule, view.question.flow.dport),
+    **{word: partial(_fits_word, fits) for word, fits in WORDS.items()},
 }
 
 

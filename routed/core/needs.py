@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from routed.core.behind import list_prefixes
 from routed.core.vip import find_beside
+from routed.model.attributes import SINCE, split
 from routed.model.entries import (
     AddressEntry,
     Entry,
@@ -39,6 +40,7 @@ class Needs:
     has_default_routes: bool = False
     has_drivers: bool = False
     has_parts: bool = False  # that the operator may drain
+    attributes: frozenset[int] = frozenset()  # of rules, of which old kernels know nothing
     service_addresses: frozenset[bytes] = frozenset()
     facts: frozenset[FactKey] = frozenset()  # that sources deliver
     behind: frozenset[bytes] = frozenset()  # destinations of the routes that stand behind the addresses of the files
@@ -64,8 +66,11 @@ def need_for_route(entry: RouteEntry) -> Needs:
 
 
 def need_for_rule(entry: RuleEntry) -> Needs:
-    """``from = "@name"`` is an address of the host."""
-    return Needs(has_addresses=True) if entry.source_of else NOTHING_NEEDED
+    """``from = "@name"`` is an address of the host, and some words old kernels know nothing of."""
+    asked = split(entry.rule.extra).keys() & SINCE if entry.rule.extra else frozenset()
+    if not entry.source_of and not asked:
+        return NOTHING_NEEDED
+    return Needs(has_addresses=bool(entry.source_of), attributes=frozenset(asked))
 
 
 def need_for_tunnel(_entry: TunnelEntry) -> Needs:
@@ -124,6 +129,7 @@ def join_needs(parts: Sequence[Needs]) -> Needs:
         held=tuple(vip for part in asking for vip in part.held),
         has_addresses=any(part.has_addresses for part in asking),
         has_parts=any(part.has_parts for part in asking),
+        attributes=frozenset().union(*(part.attributes for part in asking)),
         has_selectors=any(part.has_selectors for part in asking),
         has_default_routes=has_default_routes,
         has_drivers=any(part.has_drivers for part in asking),

@@ -16,12 +16,13 @@ from routed.model.reasons import (
     NoLink,
     OffNetwork,
     Reason,
+    TooOld,
     Unusable,
     split_reasons,
 )
 
 # It cannot be as the files have it, and only the operator can change that: an error, and nothing to wait for.
-ERRORS: Final[frozenset[type[Reason]]] = frozenset({LinkTaken})
+ERRORS: Final[frozenset[type[Reason]]] = frozenset({LinkTaken, TooOld})
 # What the files name, and this host has not: it may come, and perhaps it is only misspelt.
 ABSENT: Final[frozenset[type[Reason]]] = frozenset({NoLink, NoInterface, Ambiguous, OffNetwork})
 

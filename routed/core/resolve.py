@@ -22,7 +22,9 @@ from routed.core.references import (
     list_gateway_reads,
     list_reads,
 )
+from routed.core.sources import ATTRIBUTE
 from routed.model import names
+from routed.model.attributes import SINCE, split
 from routed.model.entries import (
     AddressEntry,
     HeldVipEntry,
@@ -52,7 +54,7 @@ from routed.model.objects import (
     RuleSlot,
     RuleValue,
 )
-from routed.model.reasons import Lack, LinkDown, LinkTaken, NoAddress, NoIpv6, OffNetwork, Reason, Unusable
+from routed.model.reasons import Lack, LinkDown, LinkTaken, NoAddress, NoIpv6, OffNetwork, Reason, TooOld, Unusable
 
 LOOPBACK: Final = 1  # the ifindex of lo, which takes IPv6 addresses even with disable_ipv6 (addrconf_add_dev)
 
@@ -71,6 +73,7 @@ def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
             src=src,
             metrics=entry.metrics,
             lock=entry.lock,
+            extra=entry.extra,
         )
 
     sets = []
@@ -82,7 +85,7 @@ def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
         is_ready = (bool(ready) or not entry.hops) and not without_source
         value = value_of(family, ready) if is_ready else None
         also = (value_of(family, present),) if value and len(present) > len(ready) else ()
-        slot = RouteSlot(family, entry.table, metric, entry.tos)
+        slot = RouteSlot(family, entry.table, metric, entry.tos, entry.source)
         sets.append(ObjectSet(Kind.ROUTE, slot, prefixes, value, also))
     waiting = list(dict.fromkeys(waiting + without_source))
     return Resolution(entry, tuple(sets), tuple(waiting), frozenset(reads))
@@ -109,6 +112,10 @@ def resolve_rule(entry: RuleEntry, facts: Facts, protocol: int) -> Resolution:
         if link and not own:
             why = NoAddress(link.name, entry.source_of)
         waiting += _wait([why])
+    if entry.rule.extra:
+        numbers = split(entry.rule.extra).keys() & SINCE
+        reads |= {FactKey(ATTRIBUTE, number) for number in numbers}
+        waiting += _wait(TooOld(*SINCE[number]) for number in sorted(numbers & facts.unknown))
     if waiting:
         return Resolution(entry, (), tuple(waiting), frozenset(reads))
     sets = tuple(
@@ -116,7 +123,7 @@ def resolve_rule(entry: RuleEntry, facts: Facts, protocol: int) -> Resolution:
             Kind.RULE,
             RuleSlot(family),
             frozenset(_make_rule(entry, source, facts) for source in sources[family]),
-            RuleValue(protocol),
+            RuleValue(protocol, entry.extra),
         )
         for family in entry.families
         if sources[family]
@@ -233,7 +240,7 @@ def _resolve_hops(
             waiting += _wait([why])
             reads |= set() if spec.dev else _list_reads_of_why(spec.via, facts)
             continue
-        hop = Hop(link.ifindex, spec.via, spec.weight, spec.onlink)
+        hop = Hop(link.ifindex, spec.via, spec.weight, spec.onlink, spec.extra)
         present.append(hop)
         why = _why_not_ready(link, is_ipv6=family == IPV6 or len(spec.via) == ADDRESS_LENGTH[IPV6])
         if why is None:
@@ -274,8 +281,24 @@ def _list_reads_of_why(gateway: bytes, facts: Facts) -> set[FactKey]:
 
 def _resolve_source(entry: RouteEntry, facts: Facts) -> tuple[bytes, list[Waiting], set[FactKey]]:
     """The preferred source of a route, why it has to wait for it, and the facts read."""
+    if entry.is_src_routed:
+        return entry.src, [], set()
     near = next((hop.via for hop in entry.hops if hop.via), b"")
-    return _resolve_own(entry.src, entry.src_of, "src", min(entry.prefixes, default=IPV4), facts, near)
+    found = _resolve_own(entry.src, entry.src_of, "src", min(entry.prefixes, default=IPV4), facts, near)
+    if found[1] and len(entry.src) == ADDRESS_LENGTH[IPV4]:
+        reads = found[2] | {FactKey("link", LOOPBACK), FactKey("address", LOOPBACK)}
+        return entry.src, [] if _is_of_loopback(entry.src, facts) else found[1], reads
+    return found
+
+
+def _is_of_loopback(address: bytes, facts: Facts) -> bool:
+    """Every IPv4 address of a network of lo is one of this host (fib_add_ifaddr in net/ipv4/fib_frontend.c)."""
+    link = facts.links.get(LOOPBACK)
+    return bool(link and link.name == "lo" and link.is_up) and any(
+        is_inside(address, network_of(one.address, one.prefixlen))
+        for one in facts.addresses.values()
+        if one.dev == LOOPBACK and len(one.address) == len(address)
+    )
 
 
 def _resolve_own(
@@ -320,6 +343,8 @@ def _scope_of(entry: RouteEntry, family: int, hops: tuple[Hop, ...]) -> int:
         return entry.scope
     if entry.type == names.LOCAL:
         return names.HOST
+    if entry.type in names.CAST_TYPES:
+        return names.LINK
     is_onlink = entry.type == names.UNICAST and len(hops) == 1 and not hops[0].gateway
     return names.LINK if is_onlink else names.UNIVERSE
 

@@ -6,11 +6,12 @@ fib4_rule_match in net/ipv4/fib_rules.c, fib6_rule_match in net/ipv6/fib6_rules.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from collections.abc import Callable, Collection, Container, Mapping
 from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
 from typing import Final
 
 from routed.model import names, selection
+from routed.model.attributes import DSCP, FLOWLABEL, Word, find_port_mask, has_more_than_a_rule, split
 from routed.model.lookup import PLAIN, Flow, Question
 from routed.model.net import IPV4, family_of, is_inside
 from routed.model.objects import RuleMember
@@ -34,7 +35,7 @@ def is_within(prefix: bytes, other: bytes) -> bool:
 
 def selects(rule: RuleMember, question: Question) -> bool:
     """Is this packet one that the rule is for? One whose selector nobody here can read is for none."""
-    return not rule.extra and _matches(rule, question) is not rule.inverted
+    return not has_more_than_a_rule(rule.extra) and _matches(rule, question) is not rule.inverted
 
 
 def _matches(rule: RuleMember, question: Question) -> bool:
@@ -48,10 +49,40 @@ def _matches(rule: RuleMember, question: Question) -> bool:
         and not (rule.fwmark ^ flow.mark) & rule.fwmask
         and rule.tos in {0, flow.tos}
         and rule.ipproto in {0, flow.ipproto}
-        and (rule.sport == _ANY_PORT or rule.sport[0] <= flow.sport <= rule.sport[1])
-        and (rule.dport == _ANY_PORT or rule.dport[0] <= flow.dport <= rule.dport[1])
+        and fits_ports("sport", rule, flow.sport)
+        and fits_ports("dport", rule, flow.dport)
         and (rule.uidrange is None or rule.uidrange[0] <= uid <= rule.uidrange[1])
+        and (not rule.extra or all(fits(rule, flow) for fits in WORDS.values()))
     )
+
+
+def fits_ports(word: str, rule: RuleMember, port: int) -> bool:
+    """Is this port among those of ``sport`` or ``dport``?"""
+    first, last = getattr(rule, word)
+    if first == last and rule.extra:
+        return not (first ^ port) & find_port_mask(word, rule.extra) or (first, last) == _ANY_PORT
+    return (first, last) == _ANY_PORT or first <= port <= last
+
+
+def _fits_dscp(rule: RuleMember, flow: Flow) -> bool:
+    return _fits_masked(DSCP, rule, flow.tos >> 2)
+
+
+def _fits_label(rule: RuleMember, _flow: Flow) -> bool:
+    """Of a packet without a flow label: nobody asks about others."""
+    return _fits_masked(FLOWLABEL, rule, 0)
+
+
+def _fits_masked(row: Word, rule: RuleMember, value: int) -> bool:
+    attributes = split(rule.extra)
+    if row.number not in attributes:
+        return True
+    wanted, mask = row.read(attributes)
+    return not (wanted ^ value) & mask
+
+
+# The words of a rule that are attributes of their own: is it for packets of this flow?
+WORDS: Final[Mapping[str, Callable[[RuleMember, Flow], bool]]] = {DSCP.name: _fits_dscp, FLOWLABEL.name: _fits_label}
 
 
 def covers(rule: RuleMember, other: RuleMember) -> bool:
@@ -79,10 +110,16 @@ def make_flow(rule: RuleMember, family: int, own: Collection[bytes], links: Cont
     ``own`` are the addresses of this host, one of which is taken for a source where it can be; ``links`` are the names
     of those that are there.
     """
-    if rule.extra or rule.l3mdev or any(name and name not in links for name in (rule.iif, rule.oif)):
+    if (
+        has_more_than_a_rule(rule.extra)
+        or rule.l3mdev
+        or any(name and name not in links for name in (rule.iif, rule.oif))
+    ):
         return None
     if rule.inverted:
         return PLAIN if not _matches(rule, Question(_any_of(rule, family))) else None
+    if not _fits_label(rule, PLAIN):
+        return None
     source = rule.source and next((one for one in own if is_inside(one, rule.source)), rule.source[:-1])
     iif = "" if rule.iif == _LOOPBACK else rule.iif
     if source and source not in own and family == IPV4 and not iif:
@@ -92,12 +129,17 @@ def make_flow(rule: RuleMember, family: int, own: Collection[bytes], links: Cont
         iif,
         rule.oif,
         rule.fwmark,
-        rule.tos,
+        rule.tos or _find_tos(rule),
         rule.ipproto,
         rule.sport[0],
         rule.dport[0],
         None if rule.uidrange is None else rule.uidrange[0],
     )
+
+
+def _find_tos(rule: RuleMember) -> int:
+    attributes = split(rule.extra)
+    return DSCP.read(attributes)[0] << 2 if DSCP.number in attributes else 0
 
 
 def _any_of(rule: RuleMember, family: int) -> bytes:

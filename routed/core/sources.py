@@ -23,6 +23,7 @@ BEHIND: Final = "behind"  # a route that the kernel makes for an address of the 
 DRAIN: Final = "drain"  # the operator drains a server, or no more
 MEMBER: Final = "member"  # members make other entries, which need to know more
 RISE: Final = "rise"  # servers came, and begin slowly: that is noted as they are resolved, and forgotten here
+ATTRIBUTE: Final = "attribute"  # of a rule: does this kernel know it?
 ROUTE: Final = "route"  # the kernel may send packets another way now
 
 
@@ -77,6 +78,10 @@ def _list_changed_routes(old: frozenset[Behind] | None, new: frozenset[Behind] |
     return {behind.prefix for behind in (old or frozenset()) ^ (new or frozenset())}
 
 
+def _list_changed_numbers(old: frozenset[int], new: frozenset[int]) -> frozenset[int]:
+    return old ^ new
+
+
 def _list_whether_changed(old: object, new: object) -> Iterator[str]:
     if old != new:
         yield ""
@@ -102,6 +107,7 @@ SOURCES: Final[dict[str, SourceRow]] = {
     ),
     DRAIN: SourceRow("drained", lambda needs: needs.has_parts, frozenset({DRAIN}), _list_changed),
     RISE: SourceRow("risen", lambda needs: needs.has_parts, frozenset({CLOCK}), lambda _old, _new: ()),
+    ATTRIBUTE: SourceRow("unknown", lambda needs: bool(needs.attributes), frozenset({MEMBER}), _list_changed_numbers),
     "driver": SourceRow("drivers", lambda needs: needs.has_drivers, frozenset({"link"}), _list_changed),
     "selector": SourceRow(
         "chosen",

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from routed.core.gateways import find_without_carrier, prefer_first
 from routed.core.hear import apply_to_facts
 from routed.core.select import choose, settle
-from routed.core.sources import BEHIND, DRAIN, MEMBER, RISE, SOURCES, TOLD, expire, list_asked
+from routed.core.sources import ATTRIBUTE, BEHIND, DRAIN, MEMBER, RISE, SOURCES, TOLD, expire, list_asked
 from routed.core.timetable import Deadline
 from routed.core.vip import find_way_without_ours, key_of
 from routed.daemon.dataplane import Dataplanes
@@ -192,6 +192,7 @@ QUESTIONS: Final[dict[str, Callable[[Asking], Any]]] = {
     BEHIND: _read_behind,
     DRAIN: lambda it: it.host.ledger.holds.list_drained(it.now),
     RISE: _list_rising,
+    ATTRIBUTE: lambda it: it.kernel.find_unknown(it.host.wanted.needs.attributes),
     "driver": _read_drivers,
     "selector": _choose_all,
 }

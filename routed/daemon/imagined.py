@@ -117,6 +117,9 @@ class ImaginedKernel(WithoutEvents, _Imagined):
     def read_kernel_routes(self) -> tuple[Standing, ...]:  # noqa: D102
         return answers.read_kernel_routes(self.state)
 
+    def find_unknown(self, attributes: Iterable[int]) -> frozenset[int]:  # noqa: D102
+        return self._kernel.find_unknown(attributes)
+
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:  # noqa: D102
         return self._kernel.read_drivers(links)
 

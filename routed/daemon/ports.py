@@ -80,6 +80,9 @@ class HostKernel(Protocol):
     def read_kernel_routes(self) -> tuple[Standing, ...]:
         """The routes that the kernel made itself, of both families, in all tables."""
 
+    def find_unknown(self, attributes: Iterable[int]) -> frozenset[int]:
+        """Those of these attributes of rules that the kernel would pass over in silence."""
+
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         """The drivers of these links, by ifindex."""
 

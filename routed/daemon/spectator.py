@@ -50,6 +50,9 @@ class Spectator(WithoutEvents):
     def read_kernel_routes(self) -> tuple[Standing, ...]:  # noqa: D102
         return self._kernel.read_kernel_routes()
 
+    def find_unknown(self, attributes: Iterable[int]) -> frozenset[int]:  # noqa: D102
+        return self._kernel.find_unknown(attributes)
+
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:  # noqa: D102
         return self._kernel.read_drivers(links)
 

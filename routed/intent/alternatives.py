@@ -39,7 +39,7 @@ class _Neighbours:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
-        self._by_prefix: dict[tuple[int | None, bytes], list[int]] = {}
+        self._by_prefix: dict[tuple[tuple[int | None, bytes], bytes], list[int]] = {}
         self._large: list[int] = []
         for place, entry in enumerate(entries):
             sets = _sets_of(entry)
@@ -47,19 +47,24 @@ class _Neighbours:
                 self._large.append(place)
                 continue
             for prefix in chain.from_iterable(sets):
-                self._by_prefix.setdefault((getattr(entry, "table", None), prefix), []).append(place)
+                self._by_prefix.setdefault((_place_of(entry), prefix), []).append(place)
 
     def find(self, entry: Entry, place: int) -> list[tuple[int, Entry]]:
         """The others that are alike, in the order of the files, with their places."""
-        sets, table = _sets_of(entry), getattr(entry, "table", None)
+        sets, where = _sets_of(entry), _place_of(entry)
         if any(isinstance(prefixes, PrefixSet) for prefixes in sets):
             compared: Iterable[int] = range(len(self._entries))
             found: set[int] = set()
         else:
             compared = self._large
-            found = {other for prefix in chain.from_iterable(sets) for other in self._by_prefix[table, prefix]}
+            found = {other for prefix in chain.from_iterable(sets) for other in self._by_prefix[where, prefix]}
         found.update(other for other in compared if _are_alike(entry, self._entries[other]))
         return [(other, self._entries[other]) for other in sorted(found - {place})]
+
+
+def _place_of(entry: Entry) -> tuple[int | None, bytes]:
+    """The table, and whose packets it is for."""
+    return getattr(entry, "table", None), getattr(entry, "source", b"")
 
 
 def _sets_of(entry: Entry) -> Collection[AbstractSet[bytes]]:
@@ -89,7 +94,7 @@ def _join(entry: Entry, at: int, others: Sequence[tuple[int, Entry]]) -> Entry:
 
 def _are_alike(entry: Entry, other: Entry) -> bool:
     mine, theirs = getattr(entry, "prefixes", {}), getattr(other, "prefixes", {})
-    if getattr(entry, "table", None) != getattr(other, "table", None):
+    if _place_of(entry) != _place_of(other):
         return False
     return any(not mine[family].isdisjoint(theirs[family]) for family in mine.keys() & theirs.keys())
 

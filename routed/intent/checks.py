@@ -7,22 +7,23 @@ Here stand the rules between the keys of one table, as pure functions that yield
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from routed.intent import schema
 from routed.intent.problems import Fault, KeyPath
 from routed.model import names, net
+from routed.model.attributes import DSCP, HOP_WORDS, ROUTE_WORDS, Word, join
 from routed.model.entries import HopSpec
 from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
 
 ECN_BITS: Final = 0x03  # INET_ECN_MASK, net/inet_ecn.h
 PROTOCOLS_WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
-METRIC_KEYS: Final = tuple(names.METRICS)
 MULTICAST: Final = {IPV4: net.parse_prefix("224.0.0.0/4"), IPV6: net.parse_prefix("ff00::/8")}
 LINK_LOCAL: Final = net.parse_prefix("fe80::/10")
 # The kernel derives the scope of an IPv6 address by itself (ipv6_addr_scope).
 _ADDRESS_KEYS_OF_OTHERS: Final = {IPV4: ("nodad", "home", "mngtmpaddr"), IPV6: ("broadcast", "label", "scope")}
+_FAMILY_TITLE: Final = {IPV4: "IPv4", IPV6: "IPv6"}
 _OTHER_FAMILY: Final = {IPV4: "IPv6", IPV6: "IPv4"}
 _DESTINATION_KEYS: Final = ("to", "prefixes", "prefixes_file")
 _RULE_ACTIONS: Final = ("table", "goto", "type", "l3mdev")
@@ -31,13 +32,31 @@ _RULE_ACTIONS: Final = ("table", "goto", "type", "l3mdev")
 def hop_specs(route: schema.Route) -> tuple[tuple[KeyPath, HopSpec], ...]:
     """The next hops of a route, each with its place: those of ``hops``, or the one that via and dev make."""
     if route.hops is not None:
-        return tuple(
-            (("hops", index), HopSpec(hop.via or b"", hop.dev or "", hop.weight, hop.onlink))
-            for index, hop in enumerate(route.hops)
-        )
+        return tuple((("hops", index), _specify(hop, hop.weight)) for index, hop in enumerate(route.hops))
     if route.via is None and route.dev is None:
         return ()
-    return (((), HopSpec(route.via or b"", route.dev or "", 1, route.onlink)),)
+    return (((), _specify(route, 1)),)
+
+
+def _specify(hop: schema.Hop | schema.Route, weight: int) -> HopSpec:
+    return HopSpec(hop.via or b"", hop.dev or "", weight, hop.onlink, extra=join(pack_words(hop, HOP_WORDS)))
+
+
+def pack_words(table: object, rows: Iterable[Word]) -> dict[int, bytes]:
+    """The attributes of these words of a table."""
+    said: dict[int, bytes] = {}
+    for row in rows:
+        value = getattr(table, row.name)
+        if value is not None:
+            said |= row.pack(value)
+    return said
+
+
+def check_words(table: object, rows: Iterable[Word], families: Iterable[int], path: KeyPath = ()) -> Iterator[Fault]:
+    """Words that one of these families does not have: the kernel refuses them, or passes over them in silence."""
+    for row in rows:
+        if getattr(table, row.name) is not None and not set(families) <= set(row.families):
+            yield Fault((*path, row.name), f"`{row.name}` is for {_FAMILY_TITLE[row.families[0]]} only")
 
 
 def list_hops(route: schema.Route) -> list[tuple[HopSpec, tuple[tuple[str, bool], ...]]]:
@@ -60,8 +79,16 @@ def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault
     if isinstance(route.src, bytes):
         yield from _check_local_address("src", route.src, families)
     yield from _check_scope(route, families)
+    if route.source is not None and families != {IPV6}:
+        hint = "the address that this host sends from is `src`" if family_of(route.source) == IPV4 else ""
+        yield Fault(("from",), "`from` of a route is for IPv6 only", hint)
+    elif route.source is not None and family_of(route.source) != IPV6:
+        yield Fault(("from",), "`from` and the destination are of different families")
     if route.tos and IPV6 in families:  # "option not available for IPv6" (rtm_to_fib6_config)
         yield Fault(("tos",), "`tos`: IPv6 routes have none")
+    yield from check_words(route, (*ROUTE_WORDS, *HOP_WORDS), families)
+    for index, one in enumerate(route.hops or ()):
+        yield from check_words(one, HOP_WORDS, families, ("hops", index))
     for word in route.lock:
         if not getattr(route, word):
             yield Fault(("lock",), f"`lock` names `{word}`, which this route does not set")
@@ -81,7 +108,7 @@ def _check_hop_keys(route: schema.Route) -> Iterator[Fault]:
         if route.onlink and route.via is None and route.dev is None:
             yield Fault(("onlink",), "`onlink` needs `via` and `dev`")
         return
-    for key in ("via", "dev", "onlink"):
+    for key in ("via", "dev", "onlink", *(row.name for row in HOP_WORDS)):
         if getattr(route, key):
             yield Fault((key,), f"`{key}` and `hops` exclude each other", f"write `{key}` inside each hop")
     if not route.hops:
@@ -89,20 +116,22 @@ def _check_hop_keys(route: schema.Route) -> Iterator[Fault]:
 
 
 def _check_type(route: schema.Route) -> Iterator[Fault]:
-    given = [key for key in ("via", "dev", "hops") if getattr(route, key) is not None]
+    of_hop = ("via", "dev", "hops", *(row.name for row in HOP_WORDS))
+    given = [key for key in of_hop if getattr(route, key) is not None]
     number = names.WRITABLE_TYPES[route.type]
     if number in names.TYPES_WITHOUT_HOP:
         # "Gateway, device and multipath can not be specified for this route type" (fib_create_info)
         for key in given:
             yield Fault((key,), f"`{key}`: a route of type {route.type} leads nowhere", f"leave `{key}` out")
-    elif number == names.LOCAL:
+    elif number in names.ON_LINK_TYPES:
         # "Route with host scope can not have a gateway" (fib_create_info)
         for key in given:
-            if key != "dev":
-                yield Fault((key,), f"`{key}`: a route of type local has no gateway")
+            if key in {"via", "hops"}:
+                yield Fault((key,), f"`{key}`: a route of type {route.type} has no gateway")
         if "dev" not in given:
-            yield Fault((), "a route of type local needs `dev`", 'write dev = "lo"')
-    elif not given:
+            hint = 'write dev = "lo"' if number == names.LOCAL else "write `dev`"
+            yield Fault((), f"a route of type {route.type} needs `dev`", hint)
+    elif not {"via", "dev", "hops"}.intersection(given):
         yield Fault((), "the route leads nowhere", "write `via`, `dev` or `hops`, or a `type` such as blackhole")
 
 
@@ -157,6 +186,8 @@ def _check_scope(route: schema.Route, families: frozenset[int]) -> Iterator[Faul
         yield Fault(("scope",), "`scope` of a route through a gateway must be global or site")
     if route.type == "local" and scope != names.HOST:  # "Invalid scope" (fib_create_info)
         yield Fault(("scope",), "`scope` of a route of type local must be host")
+    if route.type in {"broadcast", "anycast"} and scope < names.LINK:
+        yield Fault(("scope",), f"`scope` of a route of type {route.type} must be link")
 
 
 def check_destination_keys(route: schema.Route) -> Iterator[Fault]:
@@ -174,13 +205,9 @@ def check_rule(rule: schema.Rule) -> Iterator[Fault]:
         yield Fault((), "the rule has no `priority`", "the kernel must never choose the order: write one, such as 1000")
     elif rule.priority in names.KERNEL_PRIORITIES:
         yield Fault(("priority",), f"`priority` {rule.priority} belongs to the kernel's own rule", "use 1 to 32765")
-    given = [key for key in _RULE_ACTIONS if getattr(rule, key) not in (None, False)]
-    if not given:
-        yield Fault((), "the rule says nothing about what to do", "write `table`, `goto`, `type` or `l3mdev`")
-    for key in given[1:]:
-        yield Fault((key,), f"`{given[0]}` and `{key}` exclude each other")
-    if rule.goto is not None and rule.goto <= (rule.priority or 0):  # "Backward goto not supported" (fib_nl2rule)
-        yield Fault(("goto",), "`goto` must be higher than the rule's own `priority`")
+    yield from _check_action(rule)
+    if rule.tos and getattr(rule, DSCP.name) is not None:  # "Cannot specify both TOS and DSCP" (fib4_nl2rule_dscp)
+        yield Fault((DSCP.name,), "`tos` and `dscp` exclude each other")
     if rule.ipproto is not None and rule.ipproto not in PROTOCOLS_WITH_PORTS:
         for key in ("sport", "dport"):
             if getattr(rule, key) is not None:  # the kernel takes it, and it never matches
@@ -188,28 +215,43 @@ def check_rule(rule: schema.Rule) -> Iterator[Fault]:
                 yield Fault((key,), f"`{key}`: {name} has no ports")
 
 
-def check_address(entry: schema.AddressTable, address: bytes, length: int, dev: str) -> Iterator[Fault]:
-    """Everything that can be said about an address with its prefix length and interface."""
+def _check_action(rule: schema.Rule) -> Iterator[Fault]:
+    given = [key for key in _RULE_ACTIONS if getattr(rule, key) not in (None, False)]
+    if not given:
+        yield Fault((), "the rule says nothing about what to do", "write `table`, `goto`, `type` or `l3mdev`")
+    for key in given[1:]:
+        if given != ["table", "goto"]:  # there it says nothing, and ``ip rule`` writes it all the same
+            yield Fault((key,), f"`{given[0]}` and `{key}` exclude each other")
+    if rule.goto is not None and rule.goto <= (rule.priority or 0):  # "Backward goto not supported" (fib_nl2rule)
+        yield Fault(("goto",), "`goto` must be higher than the rule's own `priority`")
+
+
+def check_address(entry: schema.AddressTable, address: bytes, length: int) -> Iterator[Fault]:
+    """Everything that can be said about an address with its prefix length."""
     family = family_of(address)
     yield from check_held_address(address)
-    for key in _ADDRESS_KEYS_OF_OTHERS[family]:
-        if getattr(entry, key) not in (None, False):
-            yield Fault((key,), f"`{key}` is for {_OTHER_FAMILY[family]} only")
-    for key in ("peer", "broadcast"):
-        other = getattr(entry, key)
-        if isinstance(other, bytes) and family_of(other) != family:
-            yield Fault((key,), f"`{key}` must be of the family of `address`")
+    yield from _check_shown(entry, address, length)
+    if isinstance(entry.peer, bytes) and family_of(entry.peer) != family:
+        yield Fault(("peer",), "`peer` must be of the family of `address`")
     if entry.mngtmpaddr and family == IPV6 and length != 64:  # inet6_addr_add
         yield Fault(("mngtmpaddr",), "`mngtmpaddr` needs a prefix length of 64")
-    if entry.broadcast in {"+", "-"} and family == IPV4 and length > 30:
-        yield Fault(("broadcast",), f"`broadcast`: a /{length} has no broadcast address")
-    if entry.label is not None and not dev.startswith("@") and not entry.label.startswith(dev):
-        yield Fault(("label",), f'`label` must begin with the interface\'s name, as in "{dev}:1"')
     is_multicast = net.is_inside(address, MULTICAST[family])
     if entry.autojoin and not is_multicast:  # ip_mc_autojoin_config, ipv6_mc_config
         yield Fault(("autojoin",), "`autojoin` needs a multicast address")
     if is_multicast and not entry.autojoin:  # "Cannot assign requested address" (ipv6_add_addr)
         yield Fault(("address",), "`address`: a host cannot have a multicast address", "`autojoin` joins its group")
+
+
+def _check_shown(entry: schema.AddressTable | schema.Vip, address: bytes, length: int) -> Iterator[Fault]:
+    """What addresses and held VIPs say of how they stand."""
+    family = family_of(address)
+    for key in _ADDRESS_KEYS_OF_OTHERS[family]:
+        if getattr(entry, key, None) not in (None, False):
+            yield Fault((key,), f"`{key}` is for {_OTHER_FAMILY[family]} only")
+    if isinstance(entry.broadcast, bytes) and family_of(entry.broadcast) != family:
+        yield Fault(("broadcast",), "`broadcast` must be of the family of `address`")
+    if entry.broadcast in {"+", "-"} and family == IPV4 and length > 30:
+        yield Fault(("broadcast",), f"`broadcast`: a /{length} has no broadcast address")
 
 
 def check_vip(vip: schema.Vip) -> Iterator[Fault]:
@@ -233,7 +275,7 @@ def check_vip(vip: schema.Vip) -> Iterator[Fault]:
 
 
 def _check_routed_vip(vip: schema.Vip) -> Iterator[Fault]:
-    for key in ("create", "announce"):
+    for key in ("create", "announce", "label", "scope", "broadcast"):
         if getattr(vip, key) is not None:
             yield Fault((key,), f"`{key}` goes with `dev` only")
     if vip.local and vip.table is not None:
@@ -247,6 +289,8 @@ def _check_vip_address(vip: schema.Vip, address: bytes, length: int) -> Iterator
     if net.is_inside(address, MULTICAST[family]):
         yield Fault(("address",), "`address`: a host cannot have a multicast address")
     network = net.network_of(address, length)
+    if vip.node is None:
+        yield from _check_shown(vip, address, length)
     if vip.node is not None and network[:-1] != address:
         yield Fault(("address",), f"`address` has host bits set: write {net.format_prefix(network)}")
     if isinstance(vip.node, bytes):

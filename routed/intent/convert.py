@@ -19,6 +19,18 @@ from routed.intent.problems import Fault
 from routed.intent.schema_service import ServiceTable
 from routed.intent.selectors import find_unknown_checks, find_unknown_references
 from routed.model import names, net
+from routed.model.attributes import (
+    DSCP,
+    METRIC_WORDS,
+    METRICS,
+    PORT_MASKS,
+    ROUTE_WORDS,
+    RULE_VALUE_WORDS,
+    RULE_WORDS,
+    WHOLE_PORT,
+    join,
+    pack_port_mask,
+)
 from routed.model.checks import HANDED_OVER, Check
 from routed.model.entries import (
     IPIP_MTU,
@@ -46,6 +58,7 @@ if TYPE_CHECKING:  # only files with services pay for it
 FAMILIES_OF: Final = {"ipv4": (net.IPV4,), "ipv6": (net.IPV6,), "both": FAMILIES}
 _RULE_TYPES: Final = {text: number for number, text in names.ACTIONS.items()}
 _ALL: Final = frozenset(net.DEFAULT.values())
+_NO_PORT: Final = (0, 0, WHOLE_PORT)
 SERVICE: Final = "service/"  # before the name of one that is required
 
 
@@ -144,15 +157,23 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         hops=tuple(hop._replace(requires=require(requires, others)) for hop, requires in checks.list_hops(route)),
         when_down=_say_when_down(route),
         metrics=_metrics(route),
-        lock=sum(1 << names.METRICS[word] for word in set(route.lock)),
+        lock=_locks(route),
+        extra=join(checks.pack_words(route, ROUTE_WORDS)),
+        source=_selector(route.source),
     )
     more = [str(word) for word in (route.table, route.metric, route.tos) if word is not None]
     return Draft(entry, (_destination_label(route, prefixes), *more))
 
 
 def _metrics(route: schema.Route) -> tuple[tuple[int, int | str], ...]:
-    given = ((names.METRICS[key], getattr(route, key)) for key in checks.METRIC_KEYS)
-    return tuple(sorted((number, value if isinstance(value, str) else int(value)) for number, value in given if value))
+    given = ((row, getattr(route, row.name)) for row in METRIC_WORDS)
+    return tuple(sorted((row.number, row.form.pack(row, value)) for row, value in given if value))
+
+
+def _locks(route: schema.Route) -> int:
+    locked = {METRICS[word] for word in route.lock}
+    locked |= {row.number for row in METRIC_WORDS if row.is_locked and getattr(route, row.name)}
+    return sum(1 << number for number in locked)
 
 
 def _destinations(route: schema.Route, others: OtherFiles) -> tuple[dict[int, AbstractSet[bytes]], tuple[int, ...]]:
@@ -180,8 +201,9 @@ def _destinations(route: schema.Route, others: OtherFiles) -> tuple[dict[int, Ab
 def _families_of_default(route: schema.Route) -> tuple[int, ...]:
     if route.family is not None:
         return FAMILIES_OF[route.family]
-    if isinstance(route.src, bytes):
-        return (family_of(route.src),)
+    for told in (route.src, route.source):
+        if isinstance(told, bytes):
+            return (family_of(told),)
     gateways = [family_of(hop.via) for _, hop in checks.hop_specs(route) if hop.via]
     if not gateways:
         hint = 'write family = "ipv4", "ipv6" or "both"'
@@ -207,11 +229,19 @@ def convert_rule(head: dict[str, Any], rule: schema.Rule, others: OtherFiles) ->
     families = tuple(_take(faults, "", _rule_families, rule) or ())
     table = _take(faults, "table", _rule_table, others.names, rule.table)
     tos = _take(faults, "tos", _tos, others.names, rule.tos)
+    said = getattr(rule, DSCP.name)
+    dscp = _take(faults, DSCP.name, others.names.dscp, said[0]) if said else None
+    faults += checks.check_words(rule, (*RULE_WORDS, *RULE_VALUE_WORDS), families)
     if rule.suppress_prefixlength is not None and rule.suppress_prefixlength > 32 and net.IPV4 in families:
         faults.append(Fault(("suppress_prefixlength",), "`suppress_prefixlength` of an IPv4 rule must be 32 or less"))
     if faults:
         raise FaultsError(*faults)
     mark, mask = rule.fwmark or (0, 0)
+    words = checks.pack_words(rule, (row for row in RULE_WORDS if row is not DSCP))
+    if dscp is not None:
+        words |= DSCP.pack((dscp, said[1]))
+    for key in PORT_MASKS:
+        words |= pack_port_mask(key, (getattr(rule, key) or _NO_PORT)[2])
     source, source_of = split_reference(rule.source)
     entry = RuleEntry(
         **head,
@@ -220,7 +250,7 @@ def convert_rule(head: dict[str, Any], rule: schema.Rule, others: OtherFiles) ->
         rule=RuleMember(
             priority=rule.priority or 0,
             action=names.GOTO if rule.goto is not None else _RULE_TYPES[rule.type or "lookup"],
-            table=table or 0,
+            table=0 if rule.goto is not None and table == names.TABLE_MAIN else table or 0,  # as ``decode_rule`` has it
             target=rule.goto or 0,
             inverted=rule.inverted,
             source=_selector(source),
@@ -231,13 +261,15 @@ def convert_rule(head: dict[str, Any], rule: schema.Rule, others: OtherFiles) ->
             fwmark=mark,
             fwmask=mask,
             ipproto=rule.ipproto or 0,
-            sport=rule.sport or (0, 0),
-            dport=rule.dport or (0, 0),
+            sport=(rule.sport or _NO_PORT)[:2],
+            dport=(rule.dport or _NO_PORT)[:2],
             uidrange=rule.uidrange,
             l3mdev=rule.l3mdev,
             suppress_prefixlength=-1 if rule.suppress_prefixlength is None else rule.suppress_prefixlength,
             suppress_ifgroup=-1 if rule.suppress_ifgroup is None else rule.suppress_ifgroup,
+            extra=join(words),
         ),
+        extra=join(checks.pack_words(rule, RULE_VALUE_WORDS)),
     )
     return Draft(entry, (str(rule.priority), *_rule_labels(rule)))
 
@@ -277,7 +309,7 @@ def convert_address(head: dict[str, Any], spec: schema.AddressTable, others: Oth
     """``[[address]]``."""
     del others
     address, length = _held(spec)
-    if faults := tuple(checks.check_address(spec, address, length, spec.dev or "")):
+    if faults := tuple(checks.check_address(spec, address, length)):
         raise FaultsError(*faults)
     entry = AddressEntry(
         **head,
@@ -304,7 +336,7 @@ def convert_vip(head: dict[str, Any], spec: schema.Vip, others: OtherFiles) -> D
 
 def _convert_routed_vip(head: dict[str, Any], spec: schema.Vip, others: OtherFiles) -> Draft:
     faults: list[Fault] = []
-    table = _take(faults, "table", _route_table, others.names, spec.table)
+    table = _take(faults, "table", _vip_table, others.names, spec.table)
     if faults:
         raise FaultsError(*faults)
     assert spec.address is not None
@@ -333,6 +365,9 @@ def _convert_held_vip(head: dict[str, Any], spec: schema.Vip) -> Draft:
         address=address,
         prefixlen=length,
         dev=spec.dev or "",
+        scope=spec.scope,
+        broadcast=_broadcast(spec.broadcast, address, length),
+        label=spec.label or "",
         flags=flags,
         deprecated=is_ipv6,
         create=spec.create or "",
@@ -414,9 +449,13 @@ def _take(faults: list[Fault], key: str, look_up: Callable[..., _T], *arguments:
 
 
 def _route_table(known: Names, word: str | int | None) -> int:
-    number = _rule_table(known, "main" if word is None else word)
+    return _rule_table(known, "main" if word is None else word)
+
+
+def _vip_table(known: Names, word: str | int | None) -> int:
+    number = _route_table(known, word)
     if number == names.TABLE_LOCAL:
-        raise ValueError("the table local belongs to the kernel", "choose another table")
+        raise ValueError("there it needs `local`", "write local = true, and no table")
     return number
 
 

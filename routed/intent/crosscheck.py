@@ -70,13 +70,13 @@ def find_clashes(entries: Sequence[Entry]) -> Iterator[Clash]:
 
 
 def _clashing_routes(routes: list[RouteEntry | VipEntry]) -> Iterator[Clash]:
-    """Two routes under one kernel key (family, table, metric, tos, prefix)."""
-    slots: defaultdict[tuple[int, int, int, int], list[_Routes]] = defaultdict(list)
+    """Two routes under one kernel key (family, table, metric, tos, source, prefix)."""
+    slots: defaultdict[tuple[int, int, int, int, bytes], list[_Routes]] = defaultdict(list)
     for route in routes:
         for family, prefixes in route.prefixes.items():
             for metric in _list_metrics(route, family):
-                slots[family, route.table, metric, route.tos].append(_Routes(route, prefixes))
-    for (_, _, metric, _), alike in slots.items():
+                slots[family, route.table, metric, route.tos, route.source].append(_Routes(route, prefixes))
+    for (_, _, metric, _, _), alike in slots.items():
         crowds = [one for one in alike if isinstance(one.prefixes, PrefixSet)]
         owners: dict[bytes, RouteEntry | VipEntry] = {}
         for route, prefixes in alike:

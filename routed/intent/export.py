@@ -7,7 +7,7 @@ kernel's own objects, those of other programs) is left out, and so is what the f
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 from routed.intent import words
 from routed.intent.export_service import describe_service, describe_timeout, export_service, export_timeout
@@ -16,6 +16,20 @@ from routed.intent.importing.statements import Leftover, Statement
 from routed.intent.importing.whose import BY_KERNEL, judge_address, judge_route, judge_rule
 from routed.intent.importing.writing import write
 from routed.model import names, net
+from routed.model.attributes import (
+    FEATURES,
+    FLAG,
+    HOP_WORDS,
+    LIST,
+    METRIC_OF,
+    METRIC_WORDS,
+    ROUTE_WORDS,
+    RULE_VALUE_WORDS,
+    RULE_WORDS,
+    has_more,
+    has_more_than_a_rule,
+    list_words,
+)
 from routed.model.entries import IPIP_MTU, Source
 from routed.model.facts import Facts
 from routed.model.ipvs import ServiceSlot
@@ -42,11 +56,9 @@ from routed.model.objects import (
     Standing,
     Value,
 )
-from routed.model.text import Vocabulary, format_object
+from routed.model.text import Vocabulary, format_object, format_ports
 
 MANY: Final = 8  # routes of one shape that become one entry with a list
-
-UNWRITTEN_METRICS: Final = {4: "rtt", 5: "rttvar", 12: "features", 13: "rto_min"}  # RTAX_* that have no word
 
 
 class Exported(NamedTuple):
@@ -166,7 +178,7 @@ def _route(
     slot: RouteSlot, value: RouteValue, prefixes: Sequence[bytes], around: Surroundings
 ) -> dict[str, Any] | None:
     _refuse_kept(judge_route(value, around.facts, around.ours))
-    _refuse_unspeakable(slot, value, around)
+    _refuse_unspeakable(value, around)
     is_ipv4 = slot.family == IPV4
     table: dict[str, Any] = {}
     if len(prefixes) == 1:
@@ -175,6 +187,7 @@ def _route(
         table["prefixes"] = [net.format_prefix(prefix) for prefix in sorted(prefixes)]
     if table.get("to") == "default" and not _tells_family(slot, value):
         table["family"] = FAMILY_NAME[slot.family]
+    table["from"] = slot.source and net.format_prefix(slot.source)
     if value.type != names.UNICAST:
         table["type"] = names.ROUTE_TYPES[value.type]
     if value.type not in names.TYPES_WITHOUT_HOP:
@@ -187,7 +200,7 @@ def _route(
     table["tos"] = f"0x{slot.tos:02x}" if slot.tos else None
     if is_ipv4 and value.scope != _usual_scope(value):
         table["scope"] = names.SCOPES.get(value.scope, value.scope)
-    return table | _metrics(value)
+    return table | dict(list_words(ROUTE_WORDS, value.extra)) | _metrics(value)
 
 
 def _refuse_kept(why: str) -> None:
@@ -195,44 +208,46 @@ def _refuse_kept(why: str) -> None:
         raise KeptByOthersError(why)
 
 
-def _refuse_unspeakable(slot: RouteSlot, value: RouteValue, around: Surroundings) -> None:
+def _refuse_unspeakable(value: RouteValue, around: Surroundings) -> None:
     if value.type not in names.WRITABLE_TYPES.values():
         type_ = name_or_number(names.ROUTE_TYPES, value.type)
         raise UnspeakableError(f"its type is {type_}, which the file has no word for")
-    if slot.table == names.TABLE_LOCAL:
-        raise UnspeakableError("it stands in table local, which is the kernel's: the file puts nothing there but VIPs")
-    if slot.source:
-        raise UnspeakableError("it has a source prefix (from), which the file has no word for")
-    _refuse_extra(Kind.ROUTE, value.extra + b"".join(hop.extra for hop in value.hops), around)
+    if has_more(ROUTE_WORDS, value.extra) or any(has_more(HOP_WORDS, hop.extra) for hop in value.hops):
+        _refuse_extra(Kind.ROUTE, value.extra + b"".join(hop.extra for hop in value.hops), around)
 
 
-def _refuse_extra(kind: Kind, extra: bytes, around: Surroundings) -> None:
-    if extra:
-        raise UnspeakableError(f"it carries {around.name_extra(kind, extra)}, which the file has no word for")
+def _refuse_extra(kind: Kind, extra: bytes, around: Surroundings) -> NoReturn:
+    raise UnspeakableError(f"it carries {around.name_extra(kind, extra)}, which the file has no word for")
 
 
 def _tells_family(slot: RouteSlot, value: RouteValue) -> bool:
     """Can the family of a default route be seen from its other words?"""
     gateways = {family_of(hop.gateway) for hop in value.hops if hop.gateway}
-    return bool(value.src) or (bool(gateways) and min(gateways) == slot.family)
+    return bool(value.src or slot.source) or (bool(gateways) and min(gateways) == slot.family)
 
 
 def _metrics(value: RouteValue) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for number, amount in value.metrics:
-        if number not in names.METRIC_NAMES:
-            word = UNWRITTEN_METRICS.get(number, f"the metric {number}")
-            raise UnspeakableError(f"it carries {word}, which the file has no word for")
-        word = names.METRIC_NAMES[number]
-        table[word] = bool(amount) if word in {"quickack", "fastopen_no_cookie"} else amount
-    table["lock"] = [word for word, number in names.METRICS.items() if value.lock >> number & 1] or None
-    return table
+        row = METRIC_OF.get(number)
+        if row is None:
+            raise UnspeakableError(f"it carries the metric {number}, which the file has no word for")
+        if row.is_locked and not value.lock >> number & 1:
+            raise UnspeakableError(f"its {row.name} is not locked, so that it does nothing")
+        shown = row.form.show(row, amount)
+        if row.form is LIST and not set(shown) <= FEATURES.keys():
+            raise UnspeakableError(f"its {row.name} has a bit that the file has no word for")
+        table[row.name] = bool(shown) if row.form is FLAG else shown
+    locked = [row.name for row in METRIC_WORDS if value.lock >> row.number & 1 and not row.is_locked]
+    return table | {"lock": locked or None}
 
 
 def _usual_scope(value: RouteValue) -> int:
     """The scope that ``ip route`` gives an IPv4 route that names none (iproute_modify, ip/iproute.c)."""
     if value.type == names.LOCAL:
         return names.HOST
+    if value.type in names.CAST_TYPES:
+        return names.LINK
     is_on_link = value.type == names.UNICAST and len(value.hops) == 1 and not value.hops[0].gateway
     return names.LINK if is_on_link else names.UNIVERSE
 
@@ -246,6 +261,7 @@ def _hops(hops: tuple[Hop, ...], facts: Facts) -> dict[str, Any]:
                 "dev": _dev(hop.dev, facts),
                 "weight": hop.weight if hop.weight != 1 else "",
                 "onlink": hop.onlink,
+                **dict(list_words(HOP_WORDS, hop.extra)),
             }.items()
             if word
         }
@@ -278,7 +294,8 @@ def _rule(
 ) -> dict[str, Any] | None:
     (rule,) = members
     _refuse_kept(judge_rule(slot, rule, value, around.ours))
-    _refuse_extra(Kind.RULE, rule.extra + value.extra, around)
+    if has_more_than_a_rule(rule.extra) or has_more(RULE_VALUE_WORDS, value.extra):
+        _refuse_extra(Kind.RULE, rule.extra + value.extra, around)
     table: dict[str, Any] = {
         "priority": rule.priority,
         "family": None if rule.source or rule.destination else FAMILY_NAME[slot.family],
@@ -289,12 +306,14 @@ def _rule(
         "oif": _check_name(rule.oif),
         "fwmark": _mark(rule.fwmark, rule.fwmask) if rule.fwmask else None,
         "ipproto": names.IP_PROTOCOLS.get(rule.ipproto, rule.ipproto) if rule.ipproto else None,
-        "sport": _range(rule.sport) if any(rule.sport) else None,
-        "dport": _range(rule.dport) if any(rule.dport) else None,
+        "sport": _ports("sport", rule) if any(rule.sport) else None,
+        "dport": _ports("dport", rule) if any(rule.dport) else None,
         "uidrange": f"{rule.uidrange[0]}-{rule.uidrange[1]}" if rule.uidrange else None,
         "tos": f"0x{rule.tos:02x}" if rule.tos else None,
         "l3mdev": rule.l3mdev,
-        "table": _table(rule.table, around.tables) if rule.action == names.TO_TABLE and rule.table else None,
+        **dict(list_words(RULE_WORDS, rule.extra)),
+        **dict(list_words(RULE_VALUE_WORDS, value.extra)),
+        "table": _table(rule.table, around.tables) if rule.table else None,
         "goto": rule.target if rule.action == names.GOTO else None,
         "type": names.name_or_number(names.ACTIONS, rule.action) if rule.action > names.GOTO else None,
     }
@@ -309,8 +328,9 @@ def _mark(mark: int, mask: int) -> str:
     return f"0x{mark:x}" if mask == 0xFFFFFFFF else f"0x{mark:x}/0x{mask:x}"
 
 
-def _range(ends: tuple[int, int]) -> int | str:
-    return ends[0] if ends[0] == ends[1] else f"{ends[0]}-{ends[1]}"
+def _ports(word: str, rule: RuleMember) -> int | str:
+    text = format_ports(word, rule)
+    return int(text) if text.isdecimal() else text
 
 
 def _address(

@@ -94,7 +94,7 @@ def find_declared(intent: Intent, host: bytes) -> Entry | None:
     for entry in intent.entries:
         if not isinstance(entry, RouteEntry | VipEntry):
             continue
-        is_main = entry.table == TABLE_MAIN and entry.metric in DEFAULT_METRICS and not entry.tos
+        is_main = entry.table == TABLE_MAIN and entry.metric in DEFAULT_METRICS and not (entry.tos or entry.source)
         if is_main and any(prefix in prefixes for prefixes in entry.prefixes.values()):
             return entry
     return None

@@ -21,6 +21,7 @@ from routed.intent.disk import Read, read_for_command
 from routed.intent.documents import Document
 from routed.intent.gather import LIST_KEYS, Gathered, gather, parse_documents, prefix_path
 from routed.intent.names import Names, read_names
+from routed.intent.own_prefixes import note_own_sources
 from routed.intent.prefixes import PrefixFile, parse_prefixes
 from routed.intent.problems import Fault, IntentError, KeyPath, Problem, attempt
 from routed.intent.schema_values import Table
@@ -184,7 +185,7 @@ class _Assembly:
                 )
             )
         ]
-        entries = name_entries(draft for _, draft in drafts)
+        entries = note_own_sources(name_entries(draft for _, draft in drafts))
         checks, entries = self._server_checks(checks, entries)
         entries, unmet = self._required_services(entries)
         ways = self._ways(checks, entries, settings)

@@ -40,6 +40,10 @@ class Names(NamedTuple):
         """The number of a route protocol. Raises ValueError."""
         return _look_up(self.protocols, word, "protocol", "write its number")
 
+    def dscp(self, word: str | int) -> int:
+        """A DSCP: the upper six bits of a type of service, by whose names it goes. Raises ValueError."""
+        return word if isinstance(word, int) else self.tos(word) >> 2
+
     def tos(self, word: str | int) -> int:
         """The number of a type of service. Raises ValueError."""
         return _look_up(self.services, word, "type of service", 'write its number, such as "0x10"')

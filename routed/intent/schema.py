@@ -7,7 +7,7 @@ their own, and so has what a key may hold (``schema_values``). Rules between key
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, PlainValidator
 
@@ -19,7 +19,6 @@ from routed.intent.schema_values import (
     Address,
     AddressWithLength,
     Broadcast,
-    Congctl,
     Destination,
     Duration,
     EntryTable,
@@ -38,7 +37,6 @@ from routed.intent.schema_values import (
     Percentage,
     PollInterval,
     Ports,
-    Positive,
     PreferredLifetime,
     Prefix,
     Requires,
@@ -52,6 +50,11 @@ from routed.intent.schema_values import (
     VipAddress,
     show_text_or_number,
 )
+from routed.intent.schema_words import add_words
+from routed.model.attributes import HOP_WORDS, METRIC_WORDS, ROUTE_WORDS, RULE_VALUE_WORDS, RULE_WORDS
+from routed.model.names import WRITABLE_TYPES
+
+RouteType: TypeAlias = Literal[tuple(WRITABLE_TYPES)]  # type: ignore[valid-type]
 
 
 class ProbeTable(Table):
@@ -141,7 +144,17 @@ class RoutingTable(Table):
     disabled: bool = Field(default=False, description="Take the table of this name away.")
 
 
-class Hop(Table):
+if TYPE_CHECKING:
+    HopWords: TypeAlias = Table
+    RouteWords: TypeAlias = MemberTable
+    RuleWords: TypeAlias = MemberTable
+else:
+    HopWords = add_words(Table, HOP_WORDS)
+    RouteWords = add_words(MemberTable, (*METRIC_WORDS, *ROUTE_WORDS, *HOP_WORDS))
+    RuleWords = add_words(MemberTable, (*RULE_WORDS, *RULE_VALUE_WORDS))
+
+
+class Hop(HopWords):
     """One next hop of a multipath route."""
 
     NEEDS = (("via", "dev"),)
@@ -155,7 +168,7 @@ class Hop(Table):
     )
 
 
-class Route(MemberTable):
+class Route(RouteWords):
     """``[[route]]``: one prefix or many, with one shape."""
 
     NEEDS = (("to", "prefixes", "prefixes_file"), ("via", "dev", "hops", "type"))
@@ -166,9 +179,10 @@ class Route(MemberTable):
         None, description="A file with one prefix or bare host a line; # and ; begin comments."
     )
     family: Family | None = Field(None, description="The family, where no address of the entry tells it.")
-    type: Literal["unicast", "local", "blackhole", "unreachable", "prohibit", "throw"] = Field(
-        "unicast", description="What happens to packets for the destination."
+    source: Prefix | None = Field(
+        None, alias="from", description="Only for packets from this prefix; IPv6 only, part of the route's key."
     )
+    type: RouteType = Field("unicast", description="What happens to packets for the destination.")
     via: Address | None = Field(None, description="The gateway. An IPv4 route may have an IPv6 gateway.")
     dev: Interface | None = Field(None, description="The interface; left out, it is the gateway's link.")
     onlink: bool = Field(default=False, description="Take the gateway for a neighbour although no address says so.")
@@ -185,22 +199,10 @@ class Route(MemberTable):
     )
     tos: NameOrNumber | None = Field(None, description="Type of service, IPv4 only: part of the route's key.")
     scope: ScopeNumber | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
-    mtu: Annotated[int, Field(ge=1, le=65520)] | None = Field(None, description="Path MTU in bytes.")
-    advmss: Annotated[int, Field(ge=1, le=65495)] | None = Field(None, description="Advertised TCP MSS in bytes.")
-    initcwnd: Positive | None = Field(None, description="Initial TCP congestion window in segments.")
-    initrwnd: Positive | None = Field(None, description="Initial TCP receive window in segments.")
-    congctl: Congctl | None = Field(None, description="TCP congestion control algorithm.")
-    window: Positive | None = Field(None, description="Largest TCP window to advertise, in bytes.")
-    cwnd: Positive | None = Field(None, description="Clamp for the TCP congestion window; only with its lock.")
-    ssthresh: Positive | None = Field(None, description="Initial TCP slow start threshold.")
-    reordering: Positive | None = Field(None, description="Largest reordering on the path before loss is assumed.")
-    hoplimit: Annotated[int, Field(ge=1, le=255)] | None = Field(None, description="Hop limit of packets sent.")
-    quickack: bool = Field(default=False, description="Acknowledge at once.")
-    fastopen_no_cookie: bool = Field(default=False, description="TCP fast open without a cookie.")
     lock: list[Lockable] = Field([], description="Which of these metrics the kernel must not learn by itself.")
 
 
-class Rule(MemberTable):
+class Rule(RuleWords):
     """``[[rule]]``: one policy rule, of one family or both."""
 
     NEEDS = (("priority",), ("table", "goto", "type", "l3mdev"))
@@ -216,8 +218,8 @@ class Rule(MemberTable):
     oif: Interface | None = Field(None, description="Outgoing interface of sockets bound to it.")
     fwmark: Mark | None = Field(None, description='Firewall mark, with a mask if need be: "0x30/0xff".')
     ipproto: IpProtocol | None = Field(None, description="IP protocol by name or number.")
-    sport: Ports | None = Field(None, description='Source port or range: 80, "1000-2000".')
-    dport: Ports | None = Field(None, description='Destination port or range: 80, "1000-2000".')
+    sport: Ports | None = Field(None, description='Source port, range or mask: 80, "1000-2000", "80/0xfff0".')
+    dport: Ports | None = Field(None, description='Destination port, range or mask: 80, "1000-2000", "80/0xfff0".')
     uidrange: Uids | None = Field(None, description='User id or range of the socket\'s owner: "0-99".')
     tos: NameOrNumber | None = Field(None, description="Type of service.")
     table: NameOrNumber | None = Field(None, description="The routing table to look in, by name or number.")
@@ -243,7 +245,7 @@ class AddressTable(MemberTable):
     dev: Interface | None = Field(None, description="The interface. Required.")
     peer: Address | None = Field(None, description="The far end of a point-to-point link.")
     broadcast: Broadcast | None = Field(None, description='Broadcast address; "+" all ones, "-" all zeros.')
-    label: Label | None = Field(None, description="Label, IPv4 only; begins with the interface's name.")
+    label: Label | None = Field(None, description="Label, IPv4 only. The interface's name.")
     scope: ScopeNumber | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
     metric: Number | None = Field(None, description="Metric of the prefix route.")
     noprefixroute: bool = Field(default=False, description="Make no route to the address's prefix.")
@@ -285,6 +287,13 @@ class Vip(MemberTable):
     dev: Interface | None = Field(None, description="Address mode: the interface that holds the address.")
     create: Literal["dummy"] | None = Field(
         None, description="Address mode: make the interface of this kind where it is not there, and keep it."
+    )
+    label: Label | None = Field(None, description="Address mode: label, IPv4 only. The interface's name.")
+    scope: ScopeNumber | None = Field(
+        None, description="Address mode: global, site, link, host or a number; IPv4 only."
+    )
+    broadcast: Broadcast | None = Field(
+        None, description='Address mode: broadcast address; "+" all ones, "-" all zeros. IPv4 only.'
     )
     announce: Announce | None = Field(
         None,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from routed.intent import words
-from routed.model.names import METRICS
+from routed.model.attributes import FEATURES, METRICS
 
 
 def show_text(pattern: str = "", **more: Any) -> WithJsonSchema:
@@ -30,6 +30,7 @@ def show_text_or_number(maximum: int, minimum: int = 0, pattern: str = "") -> Wi
     return WithJsonSchema({"anyOf": [text, {"type": "integer", "minimum": minimum, "maximum": maximum}]})
 
 
+MASKABLE = "(0[xX][0-9A-Fa-f]+|[0-9]+)"  # a number, or its mask
 _ADDRESS = "^[0-9A-Fa-f:.]+$"
 _PREFIX = "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 _WITH_LENGTH = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"
@@ -69,13 +70,17 @@ ScopeNumber = Annotated[int, PlainValidator(words.scope), show_text_or_number(25
 Mark = Annotated[
     tuple[int, int],
     PlainValidator(words.fwmark),
-    show_text_or_number(words.UINT32, pattern="^(0[xX][0-9A-Fa-f]+|[0-9]+)(/(0[xX][0-9A-Fa-f]+|[0-9]+))?$"),
+    show_text_or_number(words.UINT32, pattern=f"^{MASKABLE}(/{MASKABLE})?$"),
 ]
 IpProtocol = Annotated[int, PlainValidator(words.ip_protocol), show_text_or_number(255, minimum=1)]
 Ports = Annotated[
-    tuple[int, int],
+    tuple[int, int, int],
     PlainValidator(words.ports),
-    show_text_or_number(words.MAXIMUM_PORT, minimum=1, pattern="^[0-9]+(-[0-9]+)?$"),
+    show_text_or_number(
+        words.MAXIMUM_PORT,
+        minimum=1,
+        pattern="^[0-9]+(-[0-9]+)?$|^(0[xX][0-9A-Fa-f]+|[0-9]+)/(0[xX][0-9A-Fa-f]+|[0-9]+)$",
+    ),
 ]
 Uids = Annotated[
     tuple[int, int], PlainValidator(words.uids), show_text_or_number(words.MAXIMUM_UID, pattern="^[0-9]+(-[0-9]+)?$")
@@ -85,6 +90,7 @@ Number = Annotated[int, Field(ge=0, le=words.UINT32)]
 Positive = Annotated[int, Field(ge=1, le=words.UINT32)]
 Family = Literal["ipv4", "ipv6", "both"]
 Lockable: TypeAlias = Literal[tuple(METRICS)]  # type: ignore[valid-type]
+Feature: TypeAlias = Literal[tuple(FEATURES)]  # type: ignore[valid-type]
 Requires = Annotated[
     tuple[tuple[str, bool], ...],
     PlainValidator(words.requirements),

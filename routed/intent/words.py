@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from routed.intent.problems import WrongValueError
 from routed.model import ipvs, names, net
+from routed.model.attributes import WHOLE_PORT
 from routed.model.names import IP_PROTOCOLS, SCOPES
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ MAXIMUM_PORT: Final = 65534  # the kernel refuses ranges that end in 65535 (fib_
 MAXIMUM_UID: Final = UINT32 - 1  # the last number is "no user" (uid_valid, linux/uidgid.h)
 INTERFACE_NAME_LENGTH: Final = 15  # IFNAMSIZ - 1, linux/if.h
 _NOT_IN_A_NAME: Final = frozenset(b"/:\0\t\n\v\f\r \xa0")  # dev_valid_name, whose isspace() knows bytes, not characters
+MAXIMUM_REALM: Final = 0xFFFF  # each is half of a number of 32 bits (RTA_FLOW)
 CONGCTL_LENGTH: Final = 15  # TCP_CA_NAME_MAX - 1, net/tcp.h
 
 WILDCARD = re.compile(r"[*?]")  # the kernel takes them, and nobody means them
@@ -31,6 +33,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?", re.ASCII)
 MOST_OF_A_COMMAND: Final = 8192
 _HTTP_PATH = re.compile(r"/[!-~]*", re.ASCII)
+_NEAR: Final = 1e-3  # by which a number that is not written in binary may miss a whole one
 _SHORTEST_POLL: Final = 0.1  # seconds
 _LONGEST_POLL: Final = 3600.0
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", re.ASCII)
@@ -458,12 +461,66 @@ def ip_protocol(value: object) -> int:
     raise ValueError(f'"{text}" is not an IP protocol that routed knows by name: write its number')
 
 
-def ports(value: object) -> tuple[int, int]:
-    """A port or a range of ports, both ends included."""
-    first, last = _range(value, "1000-2000", "a port or a range of ports")
+def ports(value: object) -> tuple[int, int, int]:
+    """A port or a range of ports, both ends included, and the mask of a single one."""
+    port, slash, tail = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if slash:
+        first = last = number(port, UINT32, "a port")
+    else:
+        first, last = _range(value, "1000-2000", "a port or a range of ports")
     if not 1 <= first <= last <= MAXIMUM_PORT:
         raise ValueError(f"ports go from 1 to {MAXIMUM_PORT} (the kernel takes no 65535 here), the lower one first")
-    return first, last
+    mask = _mask_of(first, number(tail, UINT32, "a mask"), WHOLE_PORT) if slash else WHOLE_PORT
+    return first, last, mask
+
+
+def _mask_of(value: int, mask: int, maximum: int) -> int:
+    """The mask of a number, which must have every bit of it: the kernel takes no other."""
+    within(mask, 1, maximum)
+    if value & ~mask:
+        raise ValueError(f"0x{value:x} has bits that its mask 0x{mask:x} has not")
+    return mask
+
+
+def masked_number(maximum: int, what: str, *, is_named: bool) -> Callable[[object], tuple[int | str, int]]:
+    """The parser of a number with a mask behind it; without a mask all bits count. Some may be names as well."""
+
+    def parse(value: object) -> tuple[int | str, int]:
+        if is_integer(value):
+            return within(value, 0, maximum), maximum  # type: ignore[arg-type]
+        head, slash, tail = text_of(value, "0x8/0x38").partition("/")
+        if is_named and not slash and not _NUMBER.fullmatch(head):
+            return head, maximum
+        found = within(number(head, UINT32, f"a {what}"), 0, maximum)
+        return found, _mask_of(found, number(tail, UINT32, "a mask"), maximum) if slash else maximum
+
+    return parse
+
+
+def realms(value: object) -> tuple[int, int]:
+    """``1/2``: source and destination; one alone is the destination (ip-route(8))."""
+    if is_integer(value):
+        return 0, within(value, 1, MAXIMUM_REALM)  # type: ignore[arg-type]
+    source, slash, destination = text_of(value, "1/2").rpartition("/")
+    first = within(number(source, UINT32, "a realm"), 0, MAXIMUM_REALM) if slash else 0
+    second = within(number(destination, UINT32, "a realm"), 0, MAXIMUM_REALM)
+    if not first and not second:
+        raise ValueError("no realm at all: leave it out")
+    return first, second
+
+
+def time_of_metric(scale: int) -> Callable[[object], float]:
+    """The parser of a time that the kernel counts in so many parts of a millisecond. Seconds."""
+
+    def parse(value: object) -> float:
+        seconds = duration(value)
+        counted = seconds * 1000 * scale
+        if not 1 <= round(counted) <= UINT32 or abs(counted - round(counted)) > _NEAR:
+            part = "a millisecond" if scale == 1 else f"{1 / scale:g}ms"
+            raise ValueError(f"must be a multiple of {part}, which is what the kernel counts in")
+        return seconds
+
+    return parse
 
 
 def uids(value: object) -> tuple[int, int]:

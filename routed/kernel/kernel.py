@@ -179,6 +179,12 @@ class Kernel:
         """The names of the drivers of these links, by ifindex, as ``ethtool -i`` says them."""
         return drivers.read_drivers(links)
 
+    def find_unknown(self, attributes: Iterable[int]) -> frozenset[int]:
+        """Those of these attributes of rules that this kernel does not know."""
+        from routed.kernel.knowledge import find_unknown  # noqa: PLC0415  few files need it
+
+        return find_unknown(self._requests, read_version(), attributes)
+
     def read_link_sysctls(self, links: Iterable[Link]) -> dict[int, LinkSysctls]:
         """The sysctls of these links by which the kernel lets other things happen, by ifindex."""
         from routed.kernel.link_sysctls import read_link_sysctls  # noqa: PLC0415  few plans need it

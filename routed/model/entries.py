@@ -129,6 +129,7 @@ class HopSpec(NamedTuple):
     weight: int = 1
     onlink: bool = False
     requires: tuple[Requirement, ...] = ()  # unmet, this leg is left out
+    extra: bytes = b""  # words that are attributes of their own, as ``attributes`` packs them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,9 @@ class RouteEntry(Entry):
     metrics: tuple[tuple[int, int | str], ...] = ()
     lock: int = 0
     src_of: str = ""  # the [[interface]] whose address is meant, in place of ``src``
+    extra: bytes = b""  # as of a hop
+    source: bytes = b""  # packed prefix of the packets' source, IPv6 alone; b"" for all
+    is_src_routed: bool = False  # does another entry make ``src`` an address of this host?
 
     @property
     def conditions(self) -> tuple[Requirement, ...]:
@@ -165,6 +169,7 @@ class RuleEntry(Entry):
     families: tuple[int, ...]
     rule: RuleMember  # as written: its ``iif`` and ``oif`` may be references
     source_of: str = ""  # the [[interface]] whose addresses are meant, in place of the ``source`` of the rule
+    extra: bytes = b""  # words that are no part of its key, as of a hop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +221,11 @@ class VipEntry(Entry):
     def tos(self) -> int:
         """A VIP is routed for every type of service."""
         return 0
+
+    @property
+    def source(self) -> bytes:
+        """And for packets from everybody."""
+        return b""
 
 
 DEFAULT_ANNOUNCEMENTS: Final = 3  # MAX_NEIGHBOR_ADVERTISEMENT of RFC 4861; RFC 5227 is content with two

@@ -133,6 +133,7 @@ class Facts:
     ways_without_ours: dict[bytes, WayWithoutOurs] = field(default_factory=dict)  # prefix of a VIP →
     behind: frozenset[Behind] | None = None  # those behind the addresses of the files that stand; None: nobody asked
     drivers: dict[int, str] = field(default_factory=dict)  # ifindex → driver
+    unknown: frozenset[int] = frozenset()  # attributes of rules that this kernel does not know, of those of the files
     chosen: dict[str, Choice] = field(default_factory=dict)  # name of an [[interface]] →
     service_addresses: frozenset[bytes] = frozenset()  # VIPs of the files: never an address of the host itself
     drained: dict[str, dict[str, Reason]] = field(default_factory=dict)  # entry → part that gets nothing new → why

@@ -13,6 +13,9 @@ from routed.model.net import IPV4, IPV6
 # rtm_type (enum in linux/rtnetlink.h). An operator may write those of WRITABLE_TYPES; the others are only observed.
 UNICAST: Final = 1
 LOCAL: Final = 2
+BROADCAST: Final = 3
+ANYCAST: Final = 4
+MULTICAST: Final = 5
 BLACKHOLE: Final = 6
 UNREACHABLE: Final = 7
 PROHIBIT: Final = 8
@@ -24,8 +27,10 @@ ROUTE_TYPES: Final = {
 WRITABLE_TYPES: Final = {
     name: number
     for number, name in ROUTE_TYPES.items()
-    if number in {UNICAST, LOCAL, BLACKHOLE, UNREACHABLE, PROHIBIT, THROW}
+    if number in {UNICAST, LOCAL, BROADCAST, ANYCAST, MULTICAST, BLACKHOLE, UNREACHABLE, PROHIBIT, THROW}
 }
+CAST_TYPES: Final = frozenset({BROADCAST, ANYCAST, MULTICAST})  # that ``ip route`` gives the scope link
+ON_LINK_TYPES: Final = frozenset({LOCAL, BROADCAST, ANYCAST})  # that have a link and no gateway
 TYPES_WITHOUT_HOP: Final = frozenset({BLACKHOLE, UNREACHABLE, PROHIBIT, THROW})
 
 # rtm_scope
@@ -67,14 +72,9 @@ KERNEL_PRIORITIES: Final = frozenset(priority for rules in DEFAULT_RULES.values(
 # IFAPROT_KERNEL_LO, _RA and _LL (linux/if_addr.h): addresses that the kernel gives itself
 KERNEL_ADDRESS_PROTOCOLS: Final = frozenset({1, 2, 3})
 
-# RTAX_*: the metrics of a route that are plain numbers or a name; RTAX_LOCK is a bit mask over these numbers.
+# RTAX_*: the metric of a route that is a name, and the bit mask over the numbers of all; see ``attributes``.
 RTAX_LOCK: Final = 1
 RTAX_CC_ALGO: Final = 16
-METRICS: Final = {
-    "mtu": 2, "window": 3, "ssthresh": 6, "cwnd": 7, "advmss": 8, "reordering": 9, "hoplimit": 10,
-    "initcwnd": 11, "initrwnd": 14, "quickack": 15, "congctl": RTAX_CC_ALGO, "fastopen_no_cookie": 17,
-}  # fmt: skip
-METRIC_NAMES: Final = {number: name for name, number in METRICS.items()}
 
 # The action of a rule (FR_ACT_*, linux/fib_rules.h)
 TO_TABLE: Final = 1

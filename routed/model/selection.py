@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
+from routed.model.attributes import PORT_MASKS, has_more_than_a_rule, split
 from routed.model.net import contains
 from routed.model.objects import RuleMember
 
@@ -35,11 +36,15 @@ def decide_alike(one: RuleMember, other: RuleMember) -> bool:
 
 
 def covers(wide: RuleMember, narrow: RuleMember) -> bool:
-    """Is it certain that the one selects all that the other selects? Of attributes without a word nothing is."""
+    """Is it certain that the one selects all that the other selects? Of attributes without a word nothing is.
+
+    Of those with a word it is where both say the same, or only the narrow one says any: but for the mask of a port, by
+    which that one selects more.
+    """
     wide, narrow = strip_action(wide), strip_action(narrow)
     if wide == narrow:
         return True
-    if wide.inverted or narrow.inverted or wide.extra or narrow.extra:
+    if wide.inverted or narrow.inverted or not _say_more(wide.extra, narrow.extra):
         return False
     plain = RuleMember(wide.priority)
     return (
@@ -50,6 +55,24 @@ def covers(wide: RuleMember, narrow: RuleMember) -> bool:
         and wide.fwmark & wide.fwmask == narrow.fwmark & wide.fwmask
         and all(_spans(getattr(wide, word), getattr(narrow, word), all_of_it) for word, all_of_it in _SPANS)
     )
+
+
+def _say_more(wide: bytes, narrow: bytes) -> bool:
+    if wide == narrow:
+        return not has_more_than_a_rule(wide)
+    return not (wide or has_more_than_a_rule(narrow)) and split(narrow).keys().isdisjoint(PORT_MASKS.values())
+
+
+def is_no_more(general: bytes, narrow: bytes) -> bool:
+    """Does the kernel take the attributes of a rule for those of another, of which they say no more?
+
+    Only masks of ports it always compares, since a port has one anyway (rule_exists and rule_find in
+    net/core/fib_rules.c, fib4_rule_compare, fib6_rule_compare).
+    """
+    if general == narrow:
+        return True
+    mine, theirs = split(general), split(narrow)
+    return mine.items() <= theirs.items() and all(mine.get(one) == theirs.get(one) for one in PORT_MASKS.values())
 
 
 def may_meet(one: RuleMember, other: RuleMember) -> bool:

@@ -5,11 +5,24 @@ One table row a kind. Links and tables are numbers in the model; a :class:`Vocab
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from routed.model import names
+from routed.model.attributes import (
+    HOP_WORDS,
+    ROUTE_WORDS,
+    RULE_VALUE_WORDS,
+    RULE_WORDS,
+    WHOLE_PORT,
+    Word,
+    find_port_mask,
+    has_more,
+    has_more_than_a_rule,
+    list_words,
+    show_metric,
+)
 from routed.model.facts import Facts
 from routed.model.ipvs_text import (
     format_server,
@@ -43,6 +56,8 @@ from routed.model.objects import (
 )
 
 Json = dict[str, Any]
+
+_UNNAMED: Final = "(with attributes that routed has no word for)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +111,21 @@ def find_differing(standing: Value, wanted: Value) -> list[str]:
     names_: list[str] = []
     for name in wanted._fields:
         one, other = getattr(standing, name), getattr(wanted, name)
-        if one != other:
+        if one != other and name == "extra":
+            names_ += _find_differing_words(type(wanted), one, other)
+        elif one != other:
             is_record = type(one) is type(other) and hasattr(one, "_fields")
             names_ += find_differing(one, other) if is_record else [name]
     return names_
+
+
+# The words that the attributes of a value have, beside its fields
+_WORDS: Final = {RouteValue: ROUTE_WORDS, Hop: HOP_WORDS, RuleValue: RULE_VALUE_WORDS}
+
+
+def _find_differing_words(kind: type[Any], standing: bytes, wanted: bytes) -> list[str]:
+    one, other = dict(list_words(_WORDS.get(kind, ()), standing)), dict(list_words(_WORDS.get(kind, ()), wanted))
+    return [word for word in one | other if one.get(word) != other.get(word)] or ["extra"]
 
 
 def differs_in_mark(kind: Kind, standing: Value, wanted: Value) -> bool:
@@ -140,12 +166,17 @@ def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: 
     if slot.metric:
         words += ["metric", str(slot.metric)]
     words += _format_metrics(value)
+    words += _format_words(ROUTE_WORDS, value.extra)
     if len(value.hops) > 1:
         for hop in value.hops:
             words += ["nexthop", *_format_hop(slot.family, hop, vocabulary), "weight", str(hop.weight)]
-    if value.extra or any(hop.extra for hop in value.hops):  # such as an encapsulation: it does not go as it looks
-        words.append("(with attributes that routed has no word for)")
+    if has_more(ROUTE_WORDS, value.extra) or any(has_more(HOP_WORDS, hop.extra) for hop in value.hops):
+        words.append(_UNNAMED)  # such as an encapsulation: it does not go as it looks
     return " ".join(words)
+
+
+def _format_words(rows: Iterable[Word], extra: bytes) -> list[str]:
+    return [str(one) for said in list_words(rows, extra) for one in said]
 
 
 def _format_selector(slot: RouteSlot, member: bytes) -> list[str]:
@@ -165,7 +196,8 @@ def _format_metrics(value: RouteValue) -> list[str]:
     words = []
     for number, setting in value.metrics:
         lock = ["lock"] if value.lock & (1 << number) else []
-        words += [names.METRIC_NAMES.get(number, f"metric{number}"), *lock, str(setting)]
+        name, shown = show_metric(number, setting)
+        words += [name, *lock, *(shown if isinstance(shown, list) else [str(shown)])]
     return words
 
 
@@ -193,7 +225,9 @@ def route_to_json(slot: RouteSlot, member: bytes, value: RouteValue | None, voca
     if value.src:
         json["prefsrc"] = format_address(value.src)
     if value.metrics:
-        json["metrics"] = [{names.METRIC_NAMES.get(number, str(number)): setting for number, setting in value.metrics}]
+        json["metrics"] = [dict(show_metric(number, setting) for number, setting in value.metrics)]
+    if value.extra:
+        json |= dict(list_words(ROUTE_WORDS, value.extra))
     return json
 
 
@@ -205,12 +239,14 @@ def format_rule_key(slot: RuleSlot, member: RuleMember, vocabulary: Vocabulary) 
         words += ["to", format_destination(member.destination)]
     words += [word for name, setting in _rule_selectors(member) for word in (name, str(setting))]
     words += [_format_action(member, vocabulary)]
+    words += [_UNNAMED] if has_more_than_a_rule(member.extra) else []
     return " ".join(words) + ("" if slot.family == IPV4 else " (IPv6)")
 
 
 def format_rule(slot: RuleSlot, member: RuleMember, value: RuleValue, vocabulary: Vocabulary) -> str:
     """A rule as ``ip rule`` prints it."""
-    return f"{format_rule_key(slot, member, vocabulary)} proto {vocabulary.protocol(value.protocol)}"
+    words = [format_rule_key(slot, member, vocabulary), *_format_words(RULE_VALUE_WORDS, value.extra)]
+    return " ".join([*words, "proto", vocabulary.protocol(value.protocol)])
 
 
 def rule_to_json(slot: RuleSlot, member: RuleMember, value: RuleValue | None, vocabulary: Vocabulary) -> Json:
@@ -227,6 +263,7 @@ def rule_to_json(slot: RuleSlot, member: RuleMember, value: RuleValue | None, vo
     else:
         json["action"] = _format_action(member, vocabulary)
     if value is not None:
+        json |= dict(list_words(RULE_VALUE_WORDS, value.extra))
         json["protocol"] = vocabulary.protocol(value.protocol)
     return json
 
@@ -301,7 +338,7 @@ def _format_ipip(data: Ipip) -> list[str]:
     words = ["external"] if data.is_external else []
     words += ["remote", _format_end(data.remote), "local", _format_end(data.local)]
     words += ["ttl", str(data.ttl or "inherit"), *([] if data.pmtudisc else ["nopmtudisc"]), "mtu", str(data.mtu)]
-    return [*words, "(with attributes that routed has no word for)"] if data.extra else words
+    return [*words, _UNNAMED] if data.extra else words
 
 
 def _format_end(address: bytes) -> str:
@@ -359,6 +396,7 @@ def _format_hop(family: int, hop: Hop, vocabulary: Vocabulary) -> list[str]:
         words += ["via", *(["inet6"] if is_other_family else []), format_address(hop.gateway)]
     if hop.dev:
         words += ["dev", vocabulary.link(hop.dev)]
+    words += _format_words(HOP_WORDS, hop.extra)
     return [*words, "onlink"] if hop.onlink else words
 
 
@@ -372,6 +410,7 @@ def _hop_to_json(family: int, hop: Hop, vocabulary: Vocabulary) -> Json:
         json["dev"] = vocabulary.link(hop.dev)
     if hop.onlink:
         json["flags"] = ["onlink"]
+    json |= dict(list_words(HOP_WORDS, hop.extra))
     return json
 
 
@@ -386,16 +425,22 @@ def _rule_selectors(member: RuleMember) -> list[tuple[str, str | int]]:
         ("oif", member.oif, bool(member.oif)),
         ("uidrange", f"{uid[0]}-{uid[1]}" if uid else "", uid is not None),
         ("ipproto", names.name_or_number(names.IP_PROTOCOLS, member.ipproto), bool(member.ipproto)),
-        ("sport", _format_range(member.sport), member.sport != (0, 0)),
-        ("dport", _format_range(member.dport), member.dport != (0, 0)),
+        ("sport", format_ports("sport", member), member.sport != (0, 0)),
+        ("dport", format_ports("dport", member), member.dport != (0, 0)),
         ("suppress_prefixlength", member.suppress_prefixlength, member.suppress_prefixlength >= 0),
         ("suppress_ifgroup", member.suppress_ifgroup, member.suppress_ifgroup >= 0),
     ]
-    return [(name, setting) for name, setting, is_set in every if is_set]
+    said = [(name, setting) for name, setting, is_set in every if is_set]
+    if not member.extra:
+        return said
+    return [*said, *list_words(RULE_WORDS, member.extra)]
 
 
-def _format_range(ports: tuple[int, int]) -> str:
-    return str(ports[0]) if ports[0] == ports[1] else f"{ports[0]}-{ports[1]}"
+def format_ports(word: str, member: RuleMember) -> str:
+    """The ``sport`` or ``dport`` of a rule: ``80``, ``1000-2000`` or ``80/0xfff0``."""
+    first, last = getattr(member, word)
+    mask = find_port_mask(word, member.extra)
+    return f"{first}-{last}" if first != last else str(first) + ("" if mask == WHOLE_PORT else f"/0x{mask:x}")
 
 
 def _format_action(member: RuleMember, vocabulary: Vocabulary) -> str:

@@ -129,6 +129,7 @@ ADDRESSES: dict[str, Case] = {
         {"broadcast": "198.51.100.255"},
     ),
     "label": (lambda n: address(n.v0, "198.51.100.1/24", label="v0:vip"), {"label": "v0:vip"}),
+    "label without the link's name": (lambda n: address(n.v0, "198.51.100.1/24", label="web"), {"label": "web"}),
     "metric": (lambda n: address(n.v0, "198.51.100.1/24", metric=77), {"metric": 77}),
     "noprefixroute": (lambda n: address(n.v0, "198.51.100.1/24", flags=0x200), {"noprefixroute": True}),
     "deprecated": (lambda n: address(n.v0, "198.51.100.1/24", deprecated=True), {"deprecated": True}),

@@ -102,6 +102,7 @@ class FakeKernel(LinuxState):
     overruns: int = 0
     announced: list[tuple[str, bytes]] = field(default_factory=list)
     lost: list[Standing] = field(default_factory=list)  # of what ``read_kernel_routes`` tells
+    unknown_attributes: frozenset[int] = frozenset()  # of rules, as of an old kernel
     lifetimes: dict[Key, Lifetime] = field(default_factory=dict)  # of what goes by itself; they do not count down
     asked: list[Question] = field(default_factory=list)  # which route decides
     requested: list[tuple[Verb, Key, Value]] = field(default_factory=list)  # every request of ours, as it was sent
@@ -180,6 +181,9 @@ class FakeKernel(LinuxState):
         self.mischief.fail("read_kernel_routes")
         made = (one for one in self.stand(Kind.ROUTE) if one.value.protocol == names.PROTOCOL_KERNEL)
         return (*made, *(one for one in _list_local(self.addresses()) if one not in self.lost))
+
+    def find_unknown(self, attributes: Iterable[int]) -> frozenset[int]:
+        return frozenset(attributes) & self.unknown_attributes
 
     def read_drivers(self, links: Iterable[Link]) -> dict[int, str]:
         return {link.ifindex: link.kind for link in links if link.kind}

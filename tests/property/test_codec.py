@@ -18,13 +18,14 @@ from routed.kernel.codec.link import decode_link
 from routed.kernel.codec.route import RouteDecoder, decode_route, encode_route, route_requests
 from routed.kernel.codec.rule import decode_rule, encode_rule
 from routed.kernel.events import EventReader
-from routed.model import names
+from routed.model import attributes, names
 from routed.model.net import ADDRESS_LENGTH, network_of
 from routed.model.objects import Hop, Kind, RouteSlot, RouteValue, RuleMember, RuleSlot, RuleValue
 
 u8, u32 = st.integers(0, 0xFF), st.integers(0, 0xFFFFFFFF)
 ifindexes = st.integers(1, 0x7FFFFFFF)
 families = st.sampled_from((AF_INET, AF_INET6)).map(int)
+realms = st.just(b"") | u32.map(lambda both: attributes.join({11: pack("=I", both)}))
 link_names = st.text("abcdefgh0123456789.-_@", min_size=1, max_size=15)
 
 
@@ -42,12 +43,12 @@ def routes(draw: st.DrawFn) -> tuple[RouteSlot, list[bytes], RouteValue]:
     family = draw(families)
     type_ = draw(st.sampled_from(sorted(names.WRITABLE_TYPES.values())))
     legs = st.builds(
-        Hop, ifindexes, st.one_of(st.just(b""), addresses(family)), st.integers(1, 256), st.booleans(), st.just(b"")
+        Hop, ifindexes, st.one_of(st.just(b""), addresses(family)), st.integers(1, 256), st.booleans(), realms
     )
     hops = () if type_ in names.TYPES_WITHOUT_HOP else tuple(sorted(draw(st.lists(legs, min_size=1, max_size=4))))
     if len(hops) == 1:
         hops = (hops[0]._replace(weight=1),)
-    numbers = sorted(draw(st.sets(st.sampled_from(sorted(set(names.METRICS.values()) - {16})))))
+    numbers = sorted(draw(st.sets(st.sampled_from(sorted(set(attributes.METRICS.values()) - {16})))))
     metrics: list[tuple[int, int | str]] = [(n, draw(u32)) for n in numbers]
     if draw(st.booleans()):
         metrics.append((16, draw(st.text("abc", min_size=1, max_size=15))))
@@ -59,6 +60,7 @@ def routes(draw: st.DrawFn) -> tuple[RouteSlot, list[bytes], RouteValue]:
         src=draw(st.one_of(st.just(b""), addresses(family))),
         metrics=tuple(sorted(metrics, key=lambda metric: metric[0])),
         lock=draw(u32),
+        extra=draw(st.sampled_from((b"", attributes.join({20: b"\1"})))),
     )
     source = draw(st.one_of(st.just(b""), prefixes(family, 1)))
     slot = RouteSlot(family, draw(u32), draw(u32), draw(u8), source)
@@ -96,6 +98,18 @@ def test_the_memo_of_shapes_gives_what_a_full_decode_gives(
     assert decoder.malformed == 0
 
 
+# Words that are attributes of their own, in any combination
+attributes_of_rules = st.fixed_dictionaries(
+    {},
+    optional={
+        25: st.binary(min_size=1, max_size=1), 26: st.binary(min_size=4, max_size=4),
+        27: st.binary(min_size=4, max_size=4), 28: st.integers(1, 0xFFFE).map(lambda mask: pack("=H", mask)),
+        29: st.integers(1, 0xFFFE).map(lambda mask: pack("=H", mask)),
+        30: st.integers(0, 0x3E).map(lambda mask: bytes((mask,))),
+    },
+).map(attributes.join)  # fmt: skip
+
+
 @st.composite
 def rules(draw: st.DrawFn) -> tuple[RuleSlot, RuleMember, RuleValue]:
     family = draw(families)
@@ -109,9 +123,9 @@ def rules(draw: st.DrawFn) -> tuple[RuleSlot, RuleMember, RuleValue]:
         inverted=draw(st.booleans()), source=draw(selector), destination=draw(selector), tos=draw(u8),
         iif=draw(name), oif=draw(name), fwmark=draw(u32), fwmask=draw(u32), ipproto=draw(u8), sport=draw(ports),
         dport=draw(ports), uidrange=draw(st.one_of(st.none(), st.tuples(u32, u32))), l3mdev=draw(st.booleans()),
-        suppress_prefixlength=draw(limit), suppress_ifgroup=draw(limit),
+        suppress_prefixlength=draw(limit), suppress_ifgroup=draw(limit), extra=draw(attributes_of_rules),
     )  # fmt: skip
-    return RuleSlot(family), member, RuleValue(draw(u8))
+    return RuleSlot(family), member, RuleValue(draw(u8), draw(realms))
 
 
 @given(rules())

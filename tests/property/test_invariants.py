@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routed.core.linux.requests import APPEND
-from routed.model import names
+from routed.model import attributes, names
 from routed.model.change import Nature, Operation, Verb
 from routed.model.entries import Entry, Intent, OnConflict, Settings
 from routed.model.events import Event, Overrun
@@ -99,7 +99,7 @@ def changes_of(value: Value) -> list[Value]:
         "protocol": 4,
         "scope": 0 if getattr(value, "scope", 0) else 200,
         "src": b"\xc6\x33\x64\x01" if len(getattr(value, "src", b"")) in {0, 4} else b"",
-        "metrics": ((names.METRICS["mtu"], 1234),),
+        "metrics": ((attributes.METRICS["mtu"], 1234),),
         "lock": 4,
         "extra": b"encap",
         "flags": names.IFA_NOPREFIXROUTE,

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from hypothesis import strategies as st
 
 from routed.core.linux.requests import APPEND
-from routed.model import names
+from routed.model import attributes, names
+from routed.model.attributes import join
 from routed.model.change import Verb
-from routed.model.entries import Entry, HopSpec
+from routed.model.entries import Entry, HopSpec, RuleEntry
 from routed.model.net import IPV4, IPV6
 from routed.model.objects import AddressValue, Key, RouteValue, Value
 from tests.property.fake_kernel import FakeKernel
@@ -49,6 +51,10 @@ V6_HOPS = (
     (via("fd00::2", "v0"), via("fd01::2", "v1")),
 )
 HOST_ADDRESSES = (("192.0.2.1/24", "v0"), ("fd00::1/64", "v0"), ("198.51.100.1/24", "v1"), ("fd01::1/64", "v1"))
+# Words that are attributes of their own: dscp with and without a mask, and a mask of a port; realms; pref
+RULE_WORDS = (join({25: b"\x08"}), join({25: b"\x08", 30: b"\x38"}), join({28: b"\xf0\xff"}))
+REALMS = (b"", join({11: b"\1\0\0\0"}), join({11: b"\2\0\1\0"}))
+PREFS = (b"", join({20: b"\1"}))
 PREFIXES = tuple(f"10.200.{number}.0/24" for number in range(12))
 LISTED = ("10.0.0.0/8", "10.0.0.0/9", *(f"10.{number}.0.0/20" for number in range(1, 5)), "172.16.0.0/12")
 
@@ -65,7 +71,7 @@ def route_entries() -> st.SearchStrategy[list[Entry]]:
                 hops,
                 type_=type_,
                 src=("fd01::1" if is_ipv6 else "192.0.2.1") if has_src and type_ == names.UNICAST else "",
-                metrics=((names.METRICS["mtu"], mtu),) if mtu and type_ == names.UNICAST else (),
+                metrics=((attributes.METRICS["mtu"], mtu),) if mtu and type_ == names.UNICAST else (),
             ),
             st.sampled_from(V6_HOPS if is_ipv6 else V4_HOPS),
             st.sampled_from((names.UNICAST, names.UNICAST, names.BLACKHOLE)),
@@ -74,6 +80,11 @@ def route_entries() -> st.SearchStrategy[list[Entry]]:
         )
 
     return _some_of([of(to) for to in (*V4_TARGETS, *V6_TARGETS)])
+
+
+def with_words(entry: RuleEntry, extra: bytes) -> RuleEntry:
+    """The rule with these words, and a port that may have a mask."""
+    return replace(entry, rule=entry.rule._replace(sport=(80, 80), extra=extra))
 
 
 def files() -> st.SearchStrategy[tuple[Entry, ...]]:
@@ -94,6 +105,13 @@ def files() -> st.SearchStrategy[tuple[Entry, ...]]:
         st.just(a_route("metric", "10.1.0.0/16", metric=50)),
         st.sampled_from([(IPV4,), (IPV4, IPV6)]).map(lambda families: a_rule(families=families)),
         st.just(a_rule("second", 1300, 254)),
+        st.sampled_from(RULE_WORDS).map(lambda extra: with_words(a_rule("words", 1350, 254), extra)),
+        st.sampled_from(REALMS).map(
+            lambda realms: a_route("realms", "10.4.0.0/16", (via("192.0.2.2", "v0")._replace(extra=realms),))
+        ),
+        st.sampled_from(PREFS).map(
+            lambda pref: replace(a_route("pref", "2001:db8:4::/48", (via("fd00::2", "v0"),)), extra=pref)
+        ),
         st.sampled_from([0, 77]).map(lambda metric: an_address("10.20.0.11/21", metric=metric)),
         st.just(an_address("2001:db8:20::1/64", "v1")),
     ]
@@ -122,6 +140,8 @@ ROUTE_KEYS = (
     route_key(PREFIXES[0], table=120),
     route_key(V6_TARGETS[0], source="2001:db8:a::/48"),
     *(route_key(to) for to in LISTED[:3]),
+    route_key("10.4.0.0/16"),
+    route_key("2001:db8:4::/48"),
 )
 RULE_KEYS = (rule_key(), rule_key(1300, 254), rule_key(family=IPV6))
 

@@ -96,7 +96,7 @@ def test_what_stood_under_our_key_is_displaced_and_put_back_beside_those_of_othe
     assert routes(BABEL) == theirs
 
 
-def test_an_import_says_what_it_leaves_out(daemon: Daemon) -> None:
+def test_an_import_says_from_where(daemon: Daemon) -> None:
     add_theirs("default", SOURCES[0])
     answer = daemon.ask("import")
     assert "default" not in answer.out

@@ -98,6 +98,9 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
     ("daemon/lifelines.py", "_read_rules", "dataplanes.by_kind[Kind.RULE]"): "likewise: packets go by routes",
     ("daemon/lifelines.py", "_find_others", "host.wanted.desired.wants[Kind.ROUTE]"): "likewise",
     ("daemon/lookups.py", "Lookups._read_around", "self._dataplanes.by_kind[Kind.ROUTE]"): "likewise",
+    ("intent/own_prefixes.py", "note_own_sources", "isinstance(entry, RouteEntry)"): (
+        "no other entry of the files makes a prefix of somebody's choice an address of this host"
+    ),
     ("intent/required_services.py", "require_services", "isinstance(entry, ServiceEntry)"): (
         "the one table that others may require; more than one would be a column"
     ),

@@ -98,8 +98,8 @@ def find_scope_of_routes(kind: Kind, slot: RouteSlot) -> Scope:
 
 
 def rank_route(_prefix: bytes, value: RouteValue) -> int:
-    """On-link before via: a gateway must be reached when a route names it."""
-    return int(_has_gateway(value))
+    """On-link before via: a gateway must be reached when a route names it. So must a source, which may be routed."""
+    return 2 * _has_gateway(value) + bool(value.src)
 
 
 def find_links_of_routes(_prefixes: Iterable[bytes], values: Iterable[RouteValue]) -> set[int]:

@@ -8,12 +8,13 @@ from typing import Final
 from routed.core.kinds.cures import add_or_delete, operate, take_away, take_away_other
 from routed.core.kinds.lines import Line
 from routed.model import names
+from routed.model.attributes import split
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.entries import OnConflict
 from routed.model.objects import Member, RuleMember, RuleSlot, Slot, Value
 from routed.model.owner import Stamp
 from routed.model.reasons import OtherMark
-from routed.model.selection import covers, decide_alike, may_meet, strip_action
+from routed.model.selection import covers, decide_alike, is_no_more, may_meet, strip_action
 from routed.model.text import mark_name
 
 DEFAULT_RULES: Final[Mapping[Slot, frozenset[Member]]] = {
@@ -76,7 +77,8 @@ def _as_adoption(operation: Operation) -> Operation:
 
 def _count_words(rule: RuleMember) -> int:
     """How much a rule says beside its priority."""
-    return sum(mine != default for mine, default in zip(rule, RuleMember(rule.priority), strict=True))
+    fields = zip(rule._replace(extra=b""), RuleMember(rule.priority), strict=True)
+    return sum(mine != default for mine, default in fields) + len(split(rule.extra))
 
 
 def _is_taken_for(general: RuleMember, narrow: RuleMember) -> bool:
@@ -86,9 +88,12 @@ def _is_taken_for(general: RuleMember, narrow: RuleMember) -> bool:
     and rule_find in net/core/fib_rules.c). Both look up the same table.
     """
     plain = RuleMember(general.priority)
-    return decide_alike(general, narrow) and all(
-        mine in (default, theirs) for mine, default, theirs in zip(general, plain, narrow, strict=True)
-    )  # fmt: skip
+    bare = general._replace(extra=b"")
+    return (
+        decide_alike(general, narrow)
+        and all(mine in (default, theirs) for mine, default, theirs in zip(bare, plain, narrow, strict=True))
+        and is_no_more(general.extra, narrow.extra)
+    )
 
 
 def overrules(front: RuleMember, rule: RuleMember) -> bool:

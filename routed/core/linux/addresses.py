@@ -19,9 +19,6 @@ from routed.model.net import ADDRESS_LENGTH, IPV4, IPV6, host_prefix, network_of
 from routed.model.objects import AddressMember, AddressValue, Hop, Key, Kind, RouteSlot, RouteValue
 
 CONNECTED_METRIC: Final = {IPV4: 0, IPV6: 256}  # IP6_RT_PRIO_ADDRCONF
-BROADCAST: Final = 3  # RTN_BROADCAST
-ANYCAST: Final = 4  # RTN_ANYCAST
-MULTICAST: Final = 5  # RTN_MULTICAST
 ALL_MULTICAST: Final = parse_prefix("ff00::/8")
 LONGEST_WITH_BROADCAST: Final = 30  # a network of two addresses has none
 LONGEST_WITH_ANYCAST: Final = 126
@@ -188,7 +185,7 @@ def _make_ipv4(state: LinuxState, dev: int) -> Iterator[MadeRoute]:
                 route = RouteValue(type_, names.PROTOCOL_KERNEL, scope, hops, one.primary)
                 found.append((Key(Kind.ROUTE, slot, network), route))
         if is_up:
-            cast = RouteValue(BROADCAST, names.PROTOCOL_KERNEL, names.LINK, hops, one.primary)
+            cast = RouteValue(names.BROADCAST, names.PROTOCOL_KERNEL, names.LINK, hops, one.primary)
             found += [_local(IPV4, local, host_prefix(last), cast) for last in broadcasts]
         for made in found:
             if made not in seen:
@@ -210,7 +207,7 @@ def _make_ipv6(state: LinuxState, dev: int) -> Iterator[MadeRoute]:
         if not value.has_failed:
             found.append(_local(IPV6, local, host_prefix(member.address), prefix_value._replace(type=names.LOCAL)))
         if is_router and member.prefixlen <= LONGEST_WITH_ANYCAST:
-            cast = prefix_value._replace(type=ANYCAST)
+            cast = prefix_value._replace(type=names.ANYCAST)
             found.append(_local(IPV6, local, host_prefix(network[:-1]), cast))
         if is_up and not value.flags & names.IFA_NOPREFIXROUTE and value.scope != names.HOST:
             slot = RouteSlot(IPV6, main, value.metric or CONNECTED_METRIC[IPV6])
@@ -226,7 +223,7 @@ def make_multicast(state: LinuxState, dev: int) -> None:
     """The place for multicast of IPv6 on a link: addrconf_add_mroute."""
     if state.has_host_routes and not state.is_loopback(dev):
         slot = RouteSlot(IPV6, state.table_for(dev, names.TABLE_LOCAL), CONNECTED_METRIC[IPV6])
-        route = RouteValue(MULTICAST, names.PROTOCOL_KERNEL, hops=(Hop(dev),))
+        route = RouteValue(names.MULTICAST, names.PROTOCOL_KERNEL, hops=(Hop(dev),))
         make(state, [(Key(Kind.ROUTE, slot, ALL_MULTICAST), route)])
 
 

@@ -11,6 +11,7 @@ from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
 from typing import Final
 
 from routed.core.linux.state import LinuxState
+from routed.core.rules import WORDS
 from routed.model import names
 from routed.model.lookup import Decision, Question
 from routed.model.net import IPV4, family_of, is_inside, network_of
@@ -53,6 +54,7 @@ def _selects(rule: RuleMember, question: Question) -> bool:
         and (not rule.oif or rule.oif == flow.oif)
         and flow.mark & rule.fwmask == rule.fwmark & rule.fwmask
         and rule.tos in {0, flow.tos}
+        and (not rule.extra or all(fits(rule, flow) for fits in WORDS.values()))
     )
 
 

@@ -11,9 +11,10 @@ from typing import Final
 
 from routed.core.linux.lookup import find_in_main
 from routed.core.linux.state import LinuxState
+from routed.model import names
 from routed.model.change import Verb
-from routed.model.net import IPV4, IPV6, is_inside, parse_prefix
-from routed.model.objects import Hop, Key, RouteValue, Value
+from routed.model.net import IPV4, IPV6, is_inside, network_of, parse_prefix
+from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue, Value
 
 LINK_LOCAL: Final = parse_prefix("fe80::/10")
 
@@ -126,7 +127,19 @@ def _find_refusal(state: LinuxState, family: int, value: RouteValue) -> int:
             return ENETDOWN
         if hop.gateway and not _reaches(state, hop):
             return ENETUNREACH if family == IPV4 else EHOSTUNREACH
-    return EINVAL if value.src and not state.is_local(value.src) else 0
+    return EINVAL if value.src and not (state.is_local(value.src) or _is_routed_here(state, value.src)) else 0
+
+
+def _is_routed_here(state: LinuxState, address: bytes) -> bool:
+    """Does a route of table local make this the host's own? Asked for IPv4 alone (fib_valid_prefsrc)."""
+    networks = {network_of(address, length) for length in state.lengths.get(IPV4, ())} if len(address) == 4 else set()
+    return any(
+        value.type == names.LOCAL
+        for slot, members in state.objects[Kind.ROUTE].items()
+        if isinstance(slot, RouteSlot) and (slot.family, slot.table) == (IPV4, names.TABLE_LOCAL)
+        for network in networks & members.keys()
+        for value in members[network]
+    )
 
 
 def _reaches(state: LinuxState, hop: Hop) -> bool:

@@ -10,19 +10,23 @@ from routed.core.linux.order import by_priority
 from routed.core.linux.state import LinuxState
 from routed.model.change import Verb
 from routed.model.objects import Key, Kind, Member, RuleMember, Value
+from routed.model.selection import is_no_more
 
 
 def insert_rule(state: LinuxState, verb: Verb | str, key: Key, value: Value, port: int) -> int:
     """RTM_NEWRULE: the protocol is part of the key; without EXCL duplicates pile up."""
     standing = list(state.standing(key))
-    if verb is Verb.ADD and any(value in values for _, values in _find_taken(state, key, _HEAD_OF_A_RULE)):
+    taken = (one for _, values in _find_taken(state, key, _HEAD_OF_A_RULE) for one in values)
+    if verb is Verb.ADD and any(_is_met_by(value, one) for one in taken):
         return EEXIST
     state.put(key, [*standing, value])
     state.notify(key, value, port)
     return 0
 
 
-_HEAD_OF_A_RULE: Final = frozenset({"source", "destination", "tos"})  # all that rule_exists leaves to ops->compare
+_HEAD_OF_A_RULE: Final = frozenset(
+    {"source", "destination", "tos", "extra"}
+)  # all that rule_exists leaves to ops->compare
 
 
 def _find_taken(state: LinuxState, key: Key, open_words: Collection[str]) -> Iterator[tuple[Member, Sequence[Value]]]:
@@ -31,14 +35,24 @@ def _find_taken(state: LinuxState, key: Key, open_words: Collection[str]) -> Ite
     plain = RuleMember(key.member.priority)
     for member, values in by_priority(key.slot, state.objects[Kind.RULE].get(key.slot, {})):
         pairs = zip(RuleMember._fields, key.member, plain, member, strict=True)
-        if all(mine == theirs or (word in open_words and mine == unset) for word, mine, unset, theirs in pairs):
+        is_same = all(
+            mine == theirs or word == "extra" or (word in open_words and mine == unset)
+            for word, mine, unset, theirs in pairs
+        )
+        if is_same and isinstance(member, RuleMember) and is_no_more(key.member.extra, member.extra):
             yield member, values
+
+
+def _is_met_by(asked: Value, standing: Value) -> bool:
+    """Realms that the request leaves out are not compared."""
+    return bool(asked.protocol == standing.protocol and asked.extra in {b"", standing.extra})
 
 
 def delete_rule(state: LinuxState, key: Key, value: Value, port: int) -> int:
     """RTM_DELRULE: one rule for each request."""
     for member, values in _find_taken(state, key, RuleMember._fields):  # rule_find: the first one that fits
-        if value in values:
-            state.take(Key(Kind.RULE, key.slot, member), value, port)
-            return 0
+        for one in values:
+            if _is_met_by(value, one):
+                state.take(Key(Kind.RULE, key.slot, member), one, port)
+                return 0
     return ENOENT

@@ -24,6 +24,7 @@ from routed.intent.importing.ip_words import (
 from routed.intent.importing.statements import Findings
 from routed.intent.importing.whose import BY_KERNEL
 from routed.model import names
+from routed.model.attributes import METRICS
 
 _COMMAND: Final = re.compile(r"(\S*/)?(ip|route)\s")
 _RULE: Final = re.compile(r"\d+:\s")
@@ -124,7 +125,7 @@ def _read_json(table: str, words: Sequence[str], origin: str, findings: Findings
     except UnsaidError as error:
         findings.leave(origin, str(error), is_usual=str(error) == BY_KERNEL)
     else:
-        locks = ("ip -json does not tell which metrics are locked",) if told.keys() & set(names.METRICS) else ()
+        locks = ("ip -json does not tell which metrics are locked",) if told.keys() & METRICS.keys() else ()
         _say(findings, table, told, origin, *locks, is_sure=is_sure or "family" not in told)
 
 

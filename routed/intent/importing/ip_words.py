@@ -12,20 +12,20 @@ from typing import Any, Final
 from routed.intent.importing.statements import Findings
 from routed.intent.importing.whose import BY_KERNEL, find_maker, find_program
 from routed.model import names
+from routed.model.attributes import METRIC_WORDS, NUMBER
 from routed.model.net import IPV4, IPV6
 
 FAMILIES: Final = {IPV4: "ipv4", IPV6: "ipv6"}
 HIGHEST_FREE: Final = 32765  # the priority that the kernel gives to the first rule that names none
 DEFAULT_RULES: Final = frozenset({(0, "local"), (32766, "main"), (32767, "default")})
 STATE: Final = frozenset({"linkdown", "dead", "offload", "trap", "rt_offload", "rt_trap", "notify", "pervasive"})
-NUMBERED_METRICS: Final = frozenset(names.METRICS) - {"congctl", "quickack", "fastopen_no_cookie"}
+NUMBERED_METRICS: Final = frozenset(row.name for row in METRIC_WORDS if row.form is NUMBER)
 SWITCHED_METRICS: Final = frozenset({"quickack", "fastopen_no_cookie"})
+# Words that our file has, in another form.
+UNREAD: Final = frozenset({"realm", "realms", "rto_min", "rtt", "rttvar", "features", "from", "dscp", "flowlabel"})
 # Words that our file has none for.
-UNSAID_OF_ROUTES: Final = frozenset(
-    {"realm", "realms", "rto_min", "rtt", "rttvar", "features", "nhid", "expires", "from", "ttl-propagate", "as", "vrf",
-     "encap"}
-)  # fmt: skip
-UNSAID_OF_RULES: Final = frozenset({"realms", "tun_id", "dscp", "flowlabel", "nat", "map-to", "vrf"})
+UNSAID_OF_ROUTES: Final = frozenset({"nhid", "expires", "ttl-propagate", "as", "vrf", "encap"})
+UNSAID_OF_RULES: Final = frozenset({"realms", "tun_id", "nat", "map-to", "vrf"})
 
 Words = dict[str, Any]
 
@@ -159,6 +159,8 @@ def _read_metric(word: str, rest: _Rest, route: Words) -> bool:
 def _refuse_word(word: str, unsaid: frozenset[str]) -> None:
     if word in unsaid:
         raise UnsaidError(f"it has `{word}`, which the file has no word for")
+    if word in UNREAD:
+        raise UnsaidError(f"it has `{word}`, which is not read here: write it by hand")
 
 
 def _read_leg(rest: _Rest) -> Words:

@@ -11,6 +11,8 @@ from struct import Struct
 from sys import byteorder
 from typing import Final
 
+from routed.model.attributes import join
+
 HEADER: Final = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port id
 HEADER_SIZE: Final = HEADER.size
 _ATTRIBUTE: Final = Struct("=HH")  # struct nlattr: length with this header, type
@@ -84,7 +86,7 @@ def walk(data: bytes, start: int, end: int) -> dict[int, bytes]:
 
 def raw(attributes: dict[int, bytes]) -> bytes:
     """Attributes that nobody has a word for, sorted by number and packed again: equal sets give equal bytes."""
-    return b"".join(attribute(type_, attributes[type_]) for type_ in sorted(attributes))
+    return join(attributes)
 
 
 def number(payload: bytes, size: int = 4) -> int:

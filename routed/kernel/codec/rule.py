@@ -20,7 +20,8 @@ from routed.kernel.codec.attributes import (
     text,
     walk,
 )
-from routed.model.names import TO_TABLE
+from routed.model.attributes import DPORT_MASK, RULE_WORDS, SPORT_MASK
+from routed.model.names import GOTO, TABLE_MAIN, TO_TABLE
 from routed.model.net import ADDRESS_LENGTH
 from routed.model.objects import RuleMember, RuleSlot, RuleValue, Scope, Standing
 
@@ -32,19 +33,23 @@ _U32: Final = Struct("=I").pack
 
 _DST, _SRC, _IIF, _GOTO, _PRIORITY, _FWMARK, _FLOW = 1, 2, 3, 4, 6, 10, 11
 _SUPPRESS_IFGROUP, _SUPPRESS_PREFIXLENGTH, _TABLE, _FWMASK, _OIF, _PAD, _L3MDEV = 13, 14, 15, 16, 17, 18, 19
-_UIDRANGE, _PROTOCOL, _IPPROTO, _SPORT, _DPORT, _SPORT_MASK, _DPORT_MASK = 20, 21, 22, 23, 24, 28, 29
+_UIDRANGE, _PROTOCOL, _IPPROTO, _SPORT, _DPORT = 20, 21, 22, 23, 24
 
 _INVERT: Final = 0x2  # FIB_RULE_INVERT; permanent, unresolved and detached are state
 _TABLE_COMPAT: Final = 252  # RT_TABLE_COMPAT
 _LAST_SHORT_TABLE: Final = 255
 _NONE: Final = b"\xff\xff\xff\xff"  # -1: nothing is suppressed
-_WHOLE_PORT: Final = b"\xff\xff"  # the mask that the kernel gives to a single port
+# The masks of words without one, which the kernel gives them (fib4_rule_fill in net/ipv4/fib_rules.c, fib_nl_fill_rule)
+_WHOLE: Final = {SPORT_MASK: b"\xff\xff", DPORT_MASK: b"\xff\xff"} | {
+    row.mask: row.layout.pack(row.maximum) for row in RULE_WORDS if row.mask and not row.is_mask_told
+}
 
 
 def decode_rule(data: bytes, start: int, end: int) -> Standing | None:
     """One rule, from its netlink header at ``start``. None for a family that routed does not keep.
 
-    The table of a rule that looks up none is 0, whatever ``ip rule`` put there. Raises MalformedMessage.
+    The table of a rule that looks up none is 0, whatever ``ip rule`` put there: beside goto it puts main. Raises
+    MalformedMessage.
     """
     family, dst_len, src_len, tos, table, _, _, action, flags = head(_HEAD, data, start + HEADER_SIZE, end)
     width = ADDRESS_LENGTH.get(family)
@@ -53,8 +58,8 @@ def decode_rule(data: bytes, start: int, end: int) -> Standing | None:
     attributes = walk(data, start + HEADER_SIZE + _HEAD.size, end)
     take = attributes.pop
     attributes.pop(_PAD, None)
-    for ports, mask in ((_SPORT, _SPORT_MASK), (_DPORT, _DPORT_MASK)):
-        if ports in attributes and attributes.get(mask) == _WHOLE_PORT:
+    for mask in _WHOLE.keys() & attributes:
+        if attributes[mask] == _WHOLE[mask]:
             del attributes[mask]
     table = number(take(_TABLE)) if _TABLE in attributes else table
     value = RuleValue(
@@ -65,7 +70,7 @@ def decode_rule(data: bytes, start: int, end: int) -> Standing | None:
     member = RuleMember(
         priority=number(take(_PRIORITY, bytes(4))),
         action=action,
-        table=table if action == TO_TABLE else 0,
+        table=table if action == TO_TABLE or (action == GOTO and table != TABLE_MAIN) else 0,
         target=number(take(_GOTO, bytes(4))),
         inverted=bool(flags & _INVERT),
         source=_decode_prefix(take(_SRC, b""), src_len, width),

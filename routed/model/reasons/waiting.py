@@ -68,6 +68,13 @@ class NoRoutes(Detailed):
     table: int
 
 
+class TooOld(Detailed):
+    """The kernel does not know a word."""
+
+    word: str
+    release: str  # of Linux that brought it
+
+
 class NoAddress(Detailed):
     """A link has no address that stands for this host."""
 

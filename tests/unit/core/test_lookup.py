@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
+from struct import pack
 from typing import Any
 
 import pytest
 
 from routed.core.in_front import Contender, find_behind
 from routed.core.lookup import explain
+from routed.model.attributes import join
 from routed.model.fib import Entrance, Explanation, Fib, FibLink, FibRoute
 from routed.model.lookup import Question
 from routed.model.net import parse_address
@@ -47,6 +49,11 @@ def test_a_packet_goes_by_the_longest_prefix_and_then_by_the_lowest_metric() -> 
         ({"sport": (50, 60)}, "sport", {"sport": 53}, {"sport": 0}),
         ({"dport": (53, 53)}, "dport", {"dport": 53}, {"dport": 54}),
         ({"l3mdev": True}, "l3mdev", None, {}),
+        ({"extra": join({25: b"\x08"})}, "dscp", {"tos": 0x20}, {"tos": 0x28}),
+        ({"extra": join({25: b"\x08", 30: b"\x38"})}, "dscp", {"tos": 0x28}, {"tos": 0x40}),
+        ({"extra": join({25: b"\x00"})}, "dscp", {}, {"tos": 4}),
+        ({"extra": join({26: b"\0\0\0\7", 27: b"\0\0\0\xff"})}, "flowlabel", None, {}),
+        ({"dport": (80, 80), "extra": join({29: pack("=H", 0xFFF0)})}, "dport", {"dport": 95}, {"dport": 96}),
     ],
 )
 def test_a_rule_is_passed_where_a_selector_does_not_fit_and_the_first_such_is_told(

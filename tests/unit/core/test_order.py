@@ -12,6 +12,7 @@ from routed.core.kinds import KINDS
 from routed.core.kinds.rule import RULES_IN_LINE, overrules
 from routed.core.order import MANY, find_disorder, find_in_front, find_moves, find_order, keep_what_matters
 from routed.model import names
+from routed.model.attributes import join
 from routed.model.change import Nature, Want
 from routed.model.entries import Entry, HeldVipEntry
 from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
@@ -171,6 +172,8 @@ def test_a_vip_comes_behind_the_addresses_of_the_host_wherever_the_file_has_it()
         (rule(table=200, fwmark=1, fwmask=1), rule(fwmark=3, fwmask=3)),
         (rule(table=200, dport=(1, 9)), rule(dport=(2, 2))),
         (rule(table=0, action=6), rule("10.0.0.1")),
+        (rule(table=200), rule(extra=join({25: b"\x08"}))),
+        (rule(table=200, extra=join({25: b"\x08"})), rule("10.0.0.1", extra=join({25: b"\x08"}))),
         (rule("10.0.0.1", 200, inverted=True), rule("10.0.0.1", inverted=True)),
     ],
 )
@@ -192,6 +195,8 @@ def test_a_rule_that_covers_another_decides_for_it(front: RuleMember, ours: Rule
         (rule(table=200, uidrange=(0, 0)), rule()),
         (rule("10.0.0.1", 200, inverted=True), rule("10.0.0.2")),
         (rule(table=200, extra=b"attributes"), rule()),
+        (rule(table=200, extra=join({25: b"\x08"})), rule()),
+        (rule(table=200, dport=(80, 80)), rule(dport=(80, 80), extra=join({29: b"\xf0\xff"}))),
         (rule(table=200, suppress_prefixlength=0), rule()),
         (rule(table=200, l3mdev=True), rule()),
         (rule(table=0, action=names.NOP), rule()),

@@ -11,11 +11,12 @@ from routed.core.desired import Resolution
 from routed.core.entries import find_needs, resolve
 from routed.core.sources import find_changed_facts
 from routed.model import names
+from routed.model.attributes import join
 from routed.model.entries import Entry, HopSpec, Intent
 from routed.model.facts import FactKey, Facts, GatewayLink, HostAddress, Link
 from routed.model.net import IPV4, IPV6, parse_address
 from routed.model.objects import AddressMember, Hop, RouteSlot, RouteValue
-from routed.model.reasons import Lack, LinkDown, NoLink, OffNetwork, Reason, Unusable
+from routed.model.reasons import Lack, LinkDown, NoLink, OffNetwork, Reason, TooOld, Unusable
 from tests.property.rig import OURS, a_route, a_rule, an_address, hop, via
 
 SOURCE = parse_address("192.0.2.1")
@@ -94,6 +95,18 @@ def test_a_source_that_cannot_be_used_yet_is_waited_for(state: dict[str, Any], l
     assert reasons(entry, facts) == [Unusable(HELD.address, "src", lack)]
 
 
+def test_every_ipv4_address_of_a_network_of_the_loopback_link_is_one_of_this_host() -> None:
+    lo = Link(1, "lo", is_up=True, has_carrier=True)
+    held = AddressMember(1, parse_address("127.0.0.1"), 8)
+    facts = Facts(links={1: lo, 2: Link(2, "v0", True, True)}, addresses={held: HostAddress(*held, 254)})
+    entry = a_route(src="127.1.1.1")
+    assert reasons(entry, facts) == []
+    assert reasons(entry, replace(facts, links={**facts.links, 1: lo._replace(is_up=False)})) != []
+    assert reasons(entry, replace(facts, addresses={})) == [Unusable(entry.src, "src", Lack.ABSENT)]
+    assert {FactKey("link", 1), FactKey("address", 1)} <= resolved(entry, replace(facts, addresses={})).reads
+    assert reasons(replace(entry, src=parse_address("198.18.0.7"), is_src_routed=True), facts) == []
+
+
 def test_a_leg_whose_link_is_down_is_left_out_but_the_whole_route_is_as_good() -> None:
     (group,) = resolved(a_route(hops=(via("192.0.2.2", "v0", 3), via("198.51.100.2", "v1")))).sets
     assert group.value is not None
@@ -153,6 +166,18 @@ def test_a_rule_depends_on_no_fact() -> None:
     resolution = resolved(a_rule(families=(IPV4, IPV6)), Facts())
     assert [group.slot.family for group in resolution.sets] == [IPV4, IPV6]
     assert not resolution.reads
+
+
+def test_a_word_that_this_kernel_does_not_know_keeps_its_rule_out_and_no_other() -> None:
+    entry = a_rule()
+    words = replace(entry, rule=entry.rule._replace(extra=join({25: b"\x08", 30: b"\x38"})))
+    assert find_needs(Intent(entries=(entry, words))).attributes == {25, 30}
+    assert resolved(words).sets[0].value is not None
+    old = replace(FACTS, unknown=frozenset({30}))
+    assert resolved(words, old).sets == ()
+    assert reasons(words, old) == [TooOld("dscp with a mask", "6.16")]
+    assert find_changed_facts(FACTS, old) & resolved(words).reads == {FactKey("attribute", 30)}
+    assert resolved(entry, old).sets == resolved(entry).sets
 
 
 def test_an_address_is_nothing_while_its_link_does_not_exist() -> None:

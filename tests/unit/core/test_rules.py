@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from routed.core.rules import covers, is_within, make_flow, selects
+from routed.model.attributes import join
 from routed.model.lookup import PLAIN, Flow, Question
 from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
 from routed.model.objects import RuleMember
@@ -70,6 +71,8 @@ def test_a_rule_is_for_the_packets_that_its_selector_names(rule: RuleMember, flo
         (ALL._replace(uidrange=(0, 99)), ALL._replace(uidrange=(5, 5)), True),
         (ALL._replace(uidrange=(0, 99)), ALL, False),
         (ALL._replace(extra=b"unknown"), FROM, False),
+        (ALL, ALL._replace(extra=join({25: b"\x08"})), True),
+        (ALL._replace(dport=(80, 80)), ALL._replace(dport=(80, 80), extra=join({29: b"\xf0\xff"})), False),
     ],
 )
 def test_a_rule_covers_another_when_all_of_its_packets_are_its_own_too(
@@ -96,7 +99,16 @@ def test_a_rule_of_a_link_that_is_not_there_cannot_be_tried() -> None:
 
 
 def test_the_packet_is_one_that_the_rule_is_for() -> None:
-    for rule in (FROM, MARK, MARK._replace(inverted=True), ALL._replace(tos=16, ipproto=6, dport=(80, 90)), ALL):
+    af11, masked = ALL._replace(extra=join({25: b"\x0a"})), ALL._replace(extra=join({25: b"\x08", 30: b"\x38"}))
+    for rule in (
+        af11,
+        masked,
+        FROM,
+        MARK,
+        MARK._replace(inverted=True),
+        ALL._replace(tos=16, ipproto=6, dport=(80, 90)),
+        ALL,
+    ):
         flow = make_flow(rule, IPV4, {OWN}, ())
         assert flow is not None
         assert selects(rule, Question(TO, flow))

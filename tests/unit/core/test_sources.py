@@ -28,6 +28,7 @@ EVERYTHING = Needs(
     has_default_routes=True,
     has_drivers=True,
     has_parts=True,
+    attributes=frozenset({25}),
     facts=frozenset({LAMP}),
 )
 

@@ -52,6 +52,16 @@ def test_an_ipv6_vip_is_never_a_source_and_waits_for_no_duplicate_check() -> Non
     assert (found.flags, found.deprecated) == (names.IFA_NODAD, True)
 
 
+def test_a_label_is_any_text_and_needs_no_name_of_the_link() -> None:
+    assert address('[[address]]\naddress = "10.20.0.11/21"\ndev = "eth0"\nlabel = "web"').label == "web"
+
+
+def test_a_held_vip_says_how_it_stands() -> None:
+    words = 'label = "web"\nscope = "link"\nbroadcast = "+"'
+    found = address(f'[[vip]]\naddress = "192.0.2.80/24"\ndev = "eth0"\n{words}')
+    assert (found.label, found.scope, found.broadcast) == ("web", names.LINK, parse_address("192.0.2.255"))
+
+
 def test_a_vip_is_announced_three_times_a_second_apart_unless_told() -> None:
     vip = '[[vip]]\nname = "web"\naddress = "192.0.2.80"\ndev = "eth0"\n'
     plain, told = address(vip), address(vip + 'announce = { count = 5, interval = "200ms" }')
@@ -94,7 +104,9 @@ V6 = '[[address]]\ndev = "eth0"\naddress = "2001:db8::1/65"\n'
         ('[[vip]]\ndev = "a"\naddress = "10.0.0.1"\ncreate = "bridge"', "dummy"),
         ('[[vip]]\ndev = "a"\naddress = "10.0.0.1"\nannounce = { count = 101 }', "100"),
         ('[[vip]]\ndev = "a"\naddress = "10.0.0.1"\nannounce = { interval = 1 }', "unit"),
-        (V4 + 'label = "web"', 'as in "eth0:1"'),
+        ('[[vip]]\nnode = "10.0.0.9"\naddress = "10.0.0.1"\nlabel = "web"', "`label` goes with `dev` only"),
+        ('[[vip]]\ndev = "a"\naddress = "2001:db8::1"\nscope = "link"', "`scope` is for IPv4 only"),
+        ('[[vip]]\ndev = "a"\naddress = "10.0.0.1"\nbroadcast = "+"', "a /32 has no broadcast address"),
         (V4 + 'label = "eth0:a-long-label"', "1 to 15"),
         (V4 + "nodad = true", "IPv6 only"),
         (V4 + "autojoin = true", "multicast"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -15,7 +16,7 @@ from routed.intent.load import load_sources
 from routed.intent.words import interface
 from routed.kernel.codec.attributes import attribute
 from routed.kernel.codec.unspoken import name_unspoken
-from routed.model import names, net
+from routed.model import attributes, names, net
 from routed.model.entries import AddressEntry, Entry, HopSpec, Intent, RouteEntry, RuleEntry
 from routed.model.facts import Facts, HostAddress, Link
 from routed.model.net import DEFAULT, IPV4, IPV6, family_of, network_of, parse_address, parse_prefix
@@ -60,24 +61,38 @@ def routes(draw: st.DrawFn) -> list[Standing]:
     family = draw(families)
     kind = draw(st.sampled_from(sorted(names.WRITABLE_TYPES.values())))
     hops: tuple[Hop, ...] = ()
-    if kind == names.LOCAL:
+    if kind in names.ON_LINK_TYPES:
         hops = (Hop(1),)
-    elif kind == names.UNICAST:
+    elif kind in {names.UNICAST, names.MULTICAST}:
         gateways = draw(st.lists(hosts(family) | hosts(IPV6), max_size=3, unique=True))
-        hops = tuple(sorted(Hop(draw(devs), one, draw(st.integers(1, 256)), draw(st.booleans())) for one in gateways))
-        hops = hops or (Hop(draw(devs)),)
+        realms = draw(st.just(b"") | st.integers(1, 0xFFFFFFFF).map(pack_realms)) if family == IPV4 else b""
+        hops = tuple(
+            sorted(Hop(draw(devs), one, draw(st.integers(1, 256)), draw(st.booleans()), realms) for one in gateways)
+        )
+        hops = hops or (Hop(draw(devs), extra=realms),)
     usual = names.HOST if kind == names.LOCAL else names.LINK if hops and not hops[0].gateway else names.UNIVERSE
-    metrics = draw(st.dictionaries(st.sampled_from([2, 8, 10, 11, 14, 3, 7]), st.integers(1, 255), max_size=3))
+    usual = names.LINK if kind in names.CAST_TYPES - {names.MULTICAST} else usual
+    numbers = st.sampled_from(sorted(set(attributes.METRIC_OF) - {12, 13, 15, 16, 17}))
+    metrics = draw(st.dictionaries(numbers, st.integers(1, 255), max_size=3))
+    metrics |= draw(st.dictionaries(st.sampled_from([15, 17]), st.just(1)))
+    metrics |= draw(st.dictionaries(st.just(12), st.sampled_from([1, 16, 17])))
+    locked = draw(st.dictionaries(st.just(13), uint32.filter(bool)))  # comes with its lock
     value = RouteValue(
         kind,
         draw(st.sampled_from([0, 3, 4])),
         usual if family == IPV4 else 0,
         hops,
         draw(st.just(b"") | hosts(family)),
-        tuple(sorted(metrics.items())),
-        sum(1 << number for number in metrics if draw(st.booleans())),
+        tuple(sorted((metrics | locked).items())),
+        sum(1 << number for number in metrics if draw(st.booleans())) + sum(1 << number for number in locked),
+        draw(st.sampled_from([b"", attributes.join({20: b"\1"}), attributes.join({20: b"\3"})]))
+        if family == IPV6
+        else b"",
     )
-    slot = RouteSlot(family, draw(st.sampled_from([254, 253, 7, 4096])), draw(st.integers(1, 0xFFFFFFFF)))
+    source = draw(st.just(b"") | prefixes(IPV6).filter(lambda prefix: prefix[-1] > 0)) if family == IPV6 else b""
+    slot = RouteSlot(
+        family, draw(st.sampled_from([254, 253, 255, 7, 4096])), draw(st.integers(1, 0xFFFFFFFF)), source=source
+    )
     members = draw(st.sets(prefixes(family), min_size=1, max_size=12))
     return [Standing(slot, member, value) for member in members]
 
@@ -99,7 +114,28 @@ def rules(draw: st.DrawFn) -> Standing:
         draw(st.sampled_from([0, 6, 17])), draw(ports), draw(ports), draw(uids), l3mdev,
         draw(st.integers(-1, 32)), draw(st.integers(-1, 5)),
     )  # fmt: skip
+    member = member._replace(extra=attributes.join(draw(attributes_of(member, family))))
     return Standing(RuleSlot(family), member, RuleValue(3))
+
+
+@st.composite
+def attributes_of(draw: st.DrawFn, rule: RuleMember, family: int) -> dict[int, bytes]:
+    """Words that are attributes of their own, as the kernel would have them."""
+    found: dict[int, bytes] = {}
+    if not rule.tos and draw(st.booleans()):
+        mask = draw(st.integers(1, 0x3F))
+        found |= {25: bytes((draw(st.integers(0, 0x3F)) & mask,))} | ({30: bytes((mask,))} if mask != 0x3F else {})
+    if family == IPV6 and draw(st.booleans()):
+        mask = draw(st.integers(1, 0xFFFFF))
+        found |= {26: (draw(uint32) & mask).to_bytes(4, "big"), 27: mask.to_bytes(4, "big")}
+    for number, (first, last) in ((28, rule.sport), (29, rule.dport)):
+        if first and first == last and draw(st.booleans()):
+            found[number] = struct.pack("=H", first | draw(st.integers(0, 0xFFFE)) & ~1 & 0xFFFF | first)
+    return {number: mask for number, mask in found.items() if mask != b"\xff\xff"}
+
+
+def pack_realms(both: int) -> bytes:
+    return attributes.join({11: struct.pack("=I", both)})
 
 
 @st.composite
@@ -124,7 +160,7 @@ def addresses(draw: st.DrawFn) -> Standing:
 def objects_of(entry: Entry) -> set[tuple[object, ...]]:
     """What the entry makes, told with this test's own simple words; owners are left out."""
     if isinstance(entry, RuleEntry):
-        return {(RuleSlot(family), entry.rule) for family in entry.families}
+        return {(RuleSlot(family), entry.rule, entry.extra) for family in entry.families}
     if isinstance(entry, AddressEntry):
         member = AddressMember(INDEX[entry.dev], entry.address, entry.prefixlen)
         value = AddressValue(
@@ -144,17 +180,20 @@ def objects_of(entry: Entry) -> set[tuple[object, ...]]:
 
 
 def route_objects(entry: RouteEntry, family: int, members: AbstractSet[bytes]) -> set[tuple[object, ...]]:
-    hops = tuple(sorted(Hop(INDEX[hop.dev], hop.via, hop.weight, hop.onlink) for hop in entry.hops))
+    hops = tuple(sorted(Hop(INDEX[hop.dev], hop.via, hop.weight, hop.onlink, hop.extra) for hop in entry.hops))
     usual = {names.LOCAL: names.HOST, names.UNICAST: names.LINK if len(hops) == 1 and not hops[0].gateway else 0}
+    usual |= dict.fromkeys(names.CAST_TYPES, names.LINK)
     scope = usual.get(entry.type, 0) if entry.scope is None else entry.scope
-    value = RouteValue(entry.type, 0, scope if family == IPV4 else 0, hops, entry.src, entry.metrics, entry.lock)
+    value = RouteValue(
+        entry.type, 0, scope if family == IPV4 else 0, hops, entry.src, entry.metrics, entry.lock, entry.extra
+    )
     metric = METRIC[family] if entry.metric is None else entry.metric
-    return {(RouteSlot(family, entry.table, metric, entry.tos), member, value) for member in members}
+    return {(RouteSlot(family, entry.table, metric, entry.tos, entry.source), member, value) for member in members}
 
 
 def seen(standing: Standing) -> tuple[object, ...]:
     if isinstance(standing.member, RuleMember):
-        return (standing.slot, standing.member)
+        return (standing.slot, standing.member, standing.value.extra)
     return (standing.slot, standing.member, standing.value._replace(protocol=0))
 
 
@@ -266,18 +305,13 @@ def test_entries_have_names_and_say_where_they_come_from() -> None:
     ]  # fmt: skip
 
 
-def test_a_route_with_a_source_prefix_is_told_and_not_exported_as_one_without() -> None:
+def test_a_route_with_a_source_prefix_is_exported_with_it() -> None:
     slot = RouteSlot(IPV6, 254, 1024, source=parse_prefix("2001:db8:a::/48"))
     hops = (Hop(2, parse_address("fe80::1")),)
     beside = Standing(slot, DEFAULT[IPV6], RouteValue(names.UNICAST, 4, 0, hops))
-    assert export([(Kind.ROUTE, beside)], FACTS, NAMING) == (
-        "version = 1\n",
-        (
-            Leftover(
-                "route default from 2001:db8:a::/48", "it has a source prefix (from), which the file has no word for"
-            ),
-        ),
-    )
+    (entry,) = loaded(export([(Kind.ROUTE, beside)], FACTS, NAMING).text).entries
+    assert isinstance(entry, RouteEntry)
+    assert (entry.prefixes, entry.source) == ({IPV6: {DEFAULT[IPV6]}}, slot.source)
 
 
 @pytest.mark.parametrize(

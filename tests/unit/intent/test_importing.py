@@ -597,7 +597,7 @@ def test_keepalived() -> None:
     }  # fmt: skip
     assert [told.removeprefix("keepalived.conf:").split(": ", 1) for told in left_out] == [
         ["2", "global_defs stays with keepalived: the file has no word for it"],
-        ["14", "10.31.0.0/16 via 192.0.2.2 realms 5: it has `realms`, which the file has no word for"],
+        ["14", "10.31.0.0/16 via 192.0.2.2 realms 5: it has `realms`, which is not read here: write it by hand"],
         ["21", "vrrp_instance VI_1 itself stays with keepalived"],
         ["32", "virtual_server 192.0.2.80 443: write a [[service]], see from-keepalived in the how-tos"],
     ]

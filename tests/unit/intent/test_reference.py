@@ -14,6 +14,15 @@ from routed.intent.schema_check import CheckTable
 from routed.intent.schema_members import MemberTable, SourceTable, WhereTable
 from routed.intent.schema_service import Agent, MemberServer, Server, ServiceTable, Tunnel
 from routed.intent.schema_values import EntryTable
+from routed.model.attributes import (
+    HOP_WORDS,
+    METRIC_WORDS,
+    ROUTE_WORDS,
+    RULE_VALUE_WORDS,
+    RULE_WORDS,
+    Metric,
+    Word,
+)
 from routed.model.members import FILLED_OF_SERVERS
 from tests.unit.intent.intent_help import problems
 
@@ -48,6 +57,17 @@ def test_every_key_of_a_table_is_documented_and_no_other(heading: str, model: ty
     if issubclass(model, MemberTable):
         known -= set(FOR_EACH)
     assert set(documented(SECTIONS[heading])) == known
+
+
+@pytest.mark.parametrize(
+    ("heading", "rows"),
+    [("[[route]]", (*METRIC_WORDS, *ROUTE_WORDS, *HOP_WORDS)), ("hops", HOP_WORDS),
+     ("[[rule]]", (*RULE_WORDS, *RULE_VALUE_WORDS))],
+)  # fmt: skip
+def test_the_page_says_of_a_word_what_its_row_says(heading: str, rows: tuple[Metric | Word, ...]) -> None:
+    for row in rows:
+        default = "false " if row.takes == "boolean" else ""
+        assert f"| `{row.name}` | {row.takes} | {default}| {row.meaning} |" in SECTIONS[heading].splitlines()
 
 
 def test_the_keys_of_a_table_for_each_member_are_documented_once() -> None:

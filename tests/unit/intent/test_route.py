@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from routed.model import names
+from routed.model import attributes, names
+from routed.model.attributes import split
 from routed.model.entries import HopSpec, RouteEntry
-from routed.model.net import ANY_V4, ANY_V6, IPV4, IPV6, parse_address, parse_prefix
+from routed.model.net import ANY_V4, ANY_V6, DEFAULT, IPV4, IPV6, parse_address, parse_prefix
 from tests.unit.intent.intent_help import complaint, entry, read, source
 
 
@@ -84,16 +85,51 @@ def test_an_ipv4_route_may_have_an_ipv6_gateway() -> None:
 
 @pytest.mark.parametrize("kind", sorted(names.WRITABLE_TYPES))
 def test_every_type_that_an_operator_may_write_exists(kind: str) -> None:
-    hop = 'dev = "lo"' if kind in {"unicast", "local"} else ""
+    hop = 'dev = "lo"' if names.WRITABLE_TYPES[kind] not in names.TYPES_WITHOUT_HOP else ""
     assert route(f'to = "10.0.0.0/8"\ntype = "{kind}"\ntable = 5\n{hop}').type == names.WRITABLE_TYPES[kind]
 
 
-@pytest.mark.parametrize("metric", sorted(set(names.METRICS) - {"congctl"}))
+@pytest.mark.parametrize("metric", sorted(set(attributes.METRICS) - {"congctl"}))
 def test_every_metric_exists_and_can_be_locked(metric: str) -> None:
-    value = "true" if metric in {"quickack", "fastopen_no_cookie"} else "7"
+    form = attributes.METRIC_OF[attributes.METRICS[metric]].form
+    value = {attributes.FLAG: "true", attributes.TIME: '"7ms"', attributes.LIST: '["ecn"]'}.get(form, "7")
     found = route(f'to = "10.0.0.0/8"\ndev = "eth0"\n{metric} = {value}\nlock = ["{metric}"]')
-    assert [number for number, _ in found.metrics] == [names.METRICS[metric]]
-    assert found.lock == 1 << names.METRICS[metric]
+    assert [number for number, _ in found.metrics] == [attributes.METRICS[metric]]
+    assert found.lock == 1 << attributes.METRICS[metric]
+
+
+def test_times_are_in_the_parts_of_a_millisecond_that_the_kernel_counts() -> None:
+    found = route('to = "10.0.0.0/8"\ndev = "eth0"\nrtt = "1.125ms"\nrttvar = "7ms"\nrto_min = "1.5s"')
+    assert found.metrics == ((4, 9), (5, 28), (13, 1500))
+    assert found.lock == 1 << 13  # without which TCP does not look at it (tcp_rto_min in include/net/tcp.h)
+
+
+def test_packets_from_some_sources_alone_are_another_key() -> None:
+    found = route('to = "default"\ndev = "a"\nfrom = "2001:db8:a::/48"')
+    assert (found.prefixes, found.source) == ({IPV6: {DEFAULT[IPV6]}}, parse_prefix("2001:db8:a::/48"))
+    assert route('to = "2001:db8::/32"\ndev = "a"\nfrom = "::/0"').source == b""
+    two = '[[route]]\nto = "2001:db8::/32"\ndev = "a"\nfrom = "{}"\n'
+    assert len(read(two.format("fd00::/8") + two.format("fd00::/9")).entries) == 2
+
+
+def test_a_source_in_a_prefix_that_the_files_make_local_is_an_address_of_this_host() -> None:
+    own = '[[route]]\nto = "198.18.0.0/24"\ntype = "local"\ndev = "lo"\ntable = {}\n'
+    lan = '[[route]]\nto = "10.0.0.0/8"\ndev = "a"\nsrc = "{}"\n'
+
+    def is_routed(table: str, src: str) -> bool:
+        *_, found = read(own.format(table) + lan.format(src)).entries
+        assert isinstance(found, RouteEntry)
+        return found.is_src_routed
+
+    assert is_routed('"local"', "198.18.0.7")
+    assert not is_routed('"local"', "198.18.1.7")
+    assert not is_routed("77", "198.18.0.7")  # where the kernel does not look for it
+    assert is_routed("254", "198.18.0.7")
+
+
+def test_medium_is_what_no_attribute_stands_for() -> None:
+    assert route('to = "2001:db8::/32"\ndev = "a"\npref = "medium"').extra == b""
+    assert split(route('to = "2001:db8::/32"\ndev = "a"\npref = "low"').extra) == {20: b"\3"}
 
 
 V4, V6 = 'to = "10.0.0.0/8"\n', 'to = "2001:db8::/32"\n'
@@ -113,11 +149,29 @@ V4, V6 = 'to = "10.0.0.0/8"\n', 'to = "2001:db8::/32"\n'
         (V4 + 'hops = [{dev = "a"}, {dev = "a"}]', "stands there already"),
         (V6 + 'hops = [{dev = "a"}, {via = "fe80::1", dev = "a"}]', "needs `via`"),
         (V4 + 'type = "blackhole"\nvia = "192.0.2.1"', "leads nowhere"),
+        (V4 + 'type = "blackhole"\nrealms = 1', "leads nowhere"),
+        (V4 + 'realms = 1\nhops = [{dev = "a"}]', "write `realms` inside each hop"),
+        (V6 + 'dev = "a"\nrealms = 1', "`realms` is for IPv4 only"),
+        (V6 + 'hops = [{via = "fe80::1", dev = "a", realms = 1}]', "`realms` is for IPv4 only"),
+        (V4 + 'dev = "a"\nrealms = "1/65536"', "from 0 to 65535"),
+        (V4 + 'dev = "a"\nrealms = "0"', "no realm at all"),
+        (V4 + 'dev = "a"\npref = "high"', "`pref` is for IPv6 only"),
+        (V6 + 'dev = "a"\npref = "best"', 'must be "low", "medium" or "high"'),
+        (V4 + 'dev = "a"\nrtt = "0.1ms"', "a multiple of 0.125ms"),
+        (V4 + 'dev = "a"\nrto_min = "1.5ms"', "a multiple of a millisecond"),
+        (V4 + 'dev = "a"\nrto_min = 200', 'write "200s" or "200ms"'),
+        (V4 + 'dev = "a"\nfeatures = ["sack"]', 'must be "ecn" or "tcp_usec_ts"'),
         (V4 + 'type = "prohibit"\ndev = "a"', "leads nowhere"),
         (V4 + 'type = "local"', 'write dev = "lo"'),
         (V4 + 'type = "local"\ndev = "lo"\nvia = "192.0.2.1"', "no gateway"),
         (V4 + 'type = "local"\ndev = "lo"\nscope = "link"', "must be host"),
-        (V4 + 'type = "multicast"', 'must be "unicast"'),
+        (V4 + 'type = "nat"', 'must be "unicast"'),
+        (V4 + 'type = "broadcast"', "needs `dev`"),
+        (V4 + 'type = "anycast"\ndev = "a"\nvia = "192.0.2.1"', "no gateway"),
+        (V4 + 'type = "broadcast"\ndev = "a"\nscope = "global"', "must be link"),
+        (V4 + 'dev = "a"\nfrom = "10.0.0.1"', "the address that this host sends from is `src`"),
+        (V6 + 'dev = "a"\nfrom = "10.0.0.1"', "different families"),
+        (V6 + 'dev = "a"\nfrom = "fd00::/8"\n[[route]]\n' + V6 + 'dev = "b"\nfrom = "fd00::/8"', "is also in"),
         (V6 + 'via = "192.0.2.1"', "cannot have the IPv4 gateway"),
         (V4 + 'via = "fe80::1"', "write `dev` too"),
         (V4 + 'via = "0.0.0.0"', "not the address of a gateway"),
@@ -130,8 +184,6 @@ V4, V6 = 'to = "10.0.0.0/8"\n', 'to = "2001:db8::/32"\n'
         (V6 + 'dev = "a"\ntos = 16', "IPv6 routes have none"),
         (V6 + 'dev = "a"\nscope = "link"', "IPv6 routes have none"),
         (V4 + 'via = "192.0.2.1"\nscope = "link"', "must be global or site"),
-        (V4 + 'dev = "a"\ntable = "local"', "belongs to the kernel"),
-        (V4 + 'dev = "a"\ntable = 255', "belongs to the kernel"),
         (V4 + 'dev = "a"\ntable = 0', "no table 0"),
         (V4 + 'dev = "a"\nmetric = 4294967296', "must be 4294967295 or less"),
         (V4 + 'dev = "a"\nmetric = -1', "must be 0 or more"),

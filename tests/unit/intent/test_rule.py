@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from struct import pack
+
 import pytest
 
+from routed.model.attributes import split
 from routed.model.entries import RuleEntry
 from routed.model.net import IPV4, IPV6, parse_prefix
 from tests.unit.intent.intent_help import complaint, entry
@@ -60,6 +63,21 @@ def test_every_action_exists(text: str, action: int, target: int) -> None:
     assert (found.rule.action, found.rule.target) == (action, target)
 
 
+def test_words_that_are_attributes_are_kept_as_the_kernel_shows_them() -> None:
+    found = rule('from = "10.0.0.0/8"\ntable = 7\ndscp = "8/0x38"\nsport = "80/0xfff0"')
+    assert split(found.rule.extra) == {25: b"\x08", 30: b"\x38", 28: pack("=H", 0xFFF0)}
+    assert split(rule('from = "10.0.0.0/8"\ntable = 7\ndscp = "0xa/0x3f"\nsport = "80/0xffff"').rule.extra) == {
+        25: b"\x0a"
+    }
+    label = rule('family = "ipv6"\ntable = 7\nflowlabel = 5').rule.extra
+    assert split(label) == {26: b"\0\0\0\5", 27: b"\0\x0f\xff\xff"}  # the kernel wants to be told the mask
+
+
+def test_main_beside_goto_is_what_ip_puts_there_by_itself_and_says_nothing() -> None:
+    assert rule('from = "10.0.0.0/8"\ngoto = 32766\ntable = "main"').rule.table == 0
+    assert rule('from = "10.0.0.0/8"\ngoto = 32766\ntable = 7').rule.table == 7
+
+
 def test_a_rule_of_both_families_is_one_entry() -> None:
     assert rule('family = "both"\nfwmark = 1\ntable = 7').families == (IPV4, IPV6)
 
@@ -102,6 +120,14 @@ F = P + 'from = "10.0.0.0/8"\n'
         (F + 'table = 7\nfwmark = "0x100000000"', "is not a mark"),
         (F + "table = 7\nsuppress_prefixlength = 33", "32 or less"),
         (F + "table = true", "must be a string"),
+        (F + "table = 7\ndscp = 64", "from 0 to 63"),
+        (F + 'table = 7\ndscp = "10/0x38"', "0xa has bits that its mask 0x38 has not"),
+        (F + 'table = 7\ndscp = "AF99"', 'unknown type of service "AF99"'),
+        (F + "table = 7\ntos = 16\ndscp = 10", "`tos` and `dscp` exclude each other"),
+        (F + "table = 7\nflowlabel = 5", "`flowlabel` is for IPv6 only"),
+        (F + 'table = 7\nsport = "80-90/0xf0"', "is not a port"),
+        (F + 'table = 7\nsport = "81/0xfff0"', "0x51 has bits that its mask 0xfff0 has not"),
+        (F + "goto = 32766\nl3mdev = true", "exclude each other"),
         (P + 'from = "@storage"\ntable = 7', 'no [[interface]] is named "storage"'),
     ],
 )
