@@ -72,6 +72,7 @@ from routed.model.reasons import (
     NoInterface,
     NoIpv6,
     NoLink,
+    NoNexthop,
     NoRoutes,
     NotChosen,
     NotFirst,
@@ -98,6 +99,7 @@ from routed.model.reasons import (
     Sign,
     Skipped,
     Slow,
+    StoodOn,
     Stuck,
     TooFew,
     TooFewServers,
@@ -112,6 +114,7 @@ from routed.model.reasons import (
     Withdrawn,
     WouldFall,
 )
+from routed.model.text import Vocabulary, format_key
 
 LEAST_MTU: Final = 1280  # IPV6_MIN_MTU, RFC 8200
 
@@ -132,6 +135,7 @@ PLAIN: Final[Mapping[Plain, str]] = {
     Sign.DEFAULT_RULE: "a rule of the kernel was touched",
     Sign.GATEWAY: "a gateway moved",
     Sign.OTHER_WAY: "the kernel now sends packets another way",
+    Sign.PUT_UNDER: "what it stands on was put anew",
     Look.START: "start",
     Look.STOP: "stop",
     Look.RELOAD: "reload",
@@ -391,6 +395,11 @@ def _describe_not_told(lack: NotTold) -> str:
     return f"{lack.what} {lack.which!s} is not known{why}"
 
 
+def _describe_stood_on(it: StoodOn) -> str:
+    other = f"{it.other.kind} {format_key(it.other, Vocabulary())}"
+    return f"{other} and {it.total - 1} more stand on it" if it.total > 1 else f"{other} stands on it"
+
+
 def _describe_too_few(lack: TooFew | TooFewServers, what: str) -> str:
     why = f", {describe_reason(lack.why)}" if lack.why else ""
     return f"{lack.up} of {lack.of} {what} up, {lack.need} needed{why}"
@@ -438,6 +447,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     RolledBack: lambda it: f"rolled back to revision {it.revision}",
     NoLink: _describe_no_link,
     TooOld: lambda it: f"this kernel does not know {it.word}, which came with Linux {it.release}",
+    NoNexthop: lambda it: f"next hop {it.id} is not as it is written",
     NoRoutes: lambda it: f"table {it.table} has no route, and the files put none into it",
     NotChosen: lambda it: f"@{it.selector} is not chosen yet",
     LinkDown: _describe_link_down,
@@ -466,6 +476,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
         " choose another name, or delete it"
     ),
     NotFirst: _describe_not_first,
+    StoodOn: _describe_stood_on,
     Stuck: _describe_in_front,
     Condition: lambda it: f"{'needed' if it.is_needed else 'not needed'}: {describe_reason(it.why)}",
     DefaultAddress: lambda it: f"{format_address(it.address)} is the default-route address",

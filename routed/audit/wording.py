@@ -23,6 +23,10 @@ from routed.model.objects import (
     Key,
     Kind,
     Member,
+    NeighbourMember,
+    NeighbourValue,
+    NexthopMember,
+    NexthopValue,
     RouteValue,
     RuleMember,
     RuleSlot,
@@ -175,6 +179,14 @@ def _find_link_of_address(member: AddressMember, _value: AddressValue | None) ->
     return member.dev
 
 
+def _find_link_of_neighbour(member: NeighbourMember, _value: NeighbourValue | None) -> int:
+    return member.dev
+
+
+def _find_link_of_nexthop(_member: NexthopMember, value: NexthopValue | None) -> int:
+    return value.dev if value is not None else 0
+
+
 def _find_link_of_route(_prefix: bytes, value: RouteValue | None) -> int:
     return value.hops[0].dev if value is not None and len(value.hops) == 1 else 0
 
@@ -201,6 +213,9 @@ class WordRow(NamedTuple):
 WORDS: Final[dict[Kind, WordRow]] = {
     Kind.LINK: WordRow(),
     Kind.ADDRESS: WordRow(find_link=_find_link_of_address),
+    Kind.NEIGHBOUR: WordRow(find_link=_find_link_of_neighbour),
+    Kind.PROXY: WordRow(find_link=_find_link_of_neighbour),
+    Kind.NEXTHOP: WordRow(find_link=_find_link_of_nexthop),
     Kind.ROUTE: WordRow(find_link=_find_link_of_route),
     Kind.RULE: WordRow(describe_absent=_describe_absent_rules),
     Kind.SERVICE: WordRow(),

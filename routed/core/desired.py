@@ -180,6 +180,7 @@ class Desired:
     _latest: int = 0  # the last of these
     _put: list[ObjectSet] | None = None  # since it was asked for; None: too many
     _by_link: dict[int, set[Scope]] | None = None  # made when it is asked for: a host may have thousands of links
+    _by_base: dict[Key, set[Scope]] | None = None  # likewise
 
     def copy(self) -> Desired:
         """The same, to be changed by itself. Of what a prefix file lists nothing is copied."""
@@ -284,7 +285,7 @@ class Desired:
         self._forget(former)
         self._turns.pop(name, None)
         self.changes += 1
-        self._by_link = None
+        self._by_link = self._by_base = None
         self.clashes.pop(name, None)
         for group in former.sets if former else ():
             members = self.wants[group.kind].get(group.slot, Members())
@@ -327,11 +328,42 @@ class Desired:
         """The dumps that show what a change of this link, or of its addresses, may have swept away in silence."""
         if self._by_link is None:
             self._by_link = {}
-            for resolution in self.resolutions.values():
-                for group in resolution.sets:
-                    for link in links_of(group):
-                        self._by_link.setdefault(link, set()).add(scope_of(group.kind, group.slot))
+            for group in self._list_sets():
+                bases = (self._find_set(base) for base in self._list_bases(group))
+                for link in links_of(group).union(*(links_of(base) for base in bases if base)):
+                    self._by_link.setdefault(link, set()).add(scope_of(group.kind, group.slot))
         return self._by_link.get(dev, set())
+
+    def list_kinds(self) -> set[Kind]:
+        """The kinds of which something is wanted."""
+        return {kind for kind, slots in self.wants.items() if slots}
+
+    def scopes_standing_on(self, kind: Kind, slot: Slot, members: Iterable[Member]) -> set[Scope]:
+        """The dumps that show what may have gone with these objects, in silence."""
+        if KINDS[kind].why_absent is None:
+            return set()
+        if self._by_base is None:
+            self._by_base = {}
+            for group in self._list_sets():
+                for base in self._list_bases(group):
+                    self._by_base.setdefault(base, set()).add(scope_of(group.kind, group.slot))
+        return set().union(*(self._by_base.get(Key(kind, slot, member), ()) for member in members))
+
+    def _list_sets(self) -> Iterator[ObjectSet]:
+        return (group for resolution in self.resolutions.values() for group in resolution.sets)
+
+    def _list_bases(self, group: ObjectSet) -> Iterator[Key]:
+        """What the objects of a set stand on, and what that stands on."""
+        for value in [value for value in (group.value, *group.also) if value is not None]:
+            for base in KINDS[group.kind].find_bases(value):
+                yield base
+                below = self._find_set(base)
+                yield from self._list_bases(below) if below else ()
+
+    def _find_set(self, key: Key) -> ObjectSet | None:
+        """One wanted object as a set."""
+        want = self.get(key)
+        return None if want is None else ObjectSet(key.kind, key.slot, frozenset({key.member}), want.value, want.also)
 
     def scopes_reading(self, fact: FactKey) -> set[Scope]:
         """The dumps that show the objects of every entry that read this fact."""

@@ -18,6 +18,7 @@ from routed.core.needs import (
     Needs,
     join_needs,
     need_behind,
+    need_for_nexthop,
     need_for_route,
     need_for_rule,
     need_for_selectors,
@@ -26,6 +27,8 @@ from routed.core.needs import (
     need_own_address,
     need_way,
 )
+from routed.core.neighbours import resolve_neighbour
+from routed.core.nexthops import resolve_nexthop
 from routed.core.requirements import START_WITHIN, decide, list_awaited, need_for_requirements
 from routed.core.resolve import (
     resolve_address,
@@ -46,6 +49,8 @@ from routed.model.entries import (
     HeldVipEntry,
     Intent,
     LinkEntry,
+    NeighbourEntry,
+    NexthopEntry,
     RouteEntry,
     RuleEntry,
     ServiceEntry,
@@ -78,6 +83,8 @@ ENTRIES: Final[dict[type[Entry], EntryRow]] = {
     EachEntry: EntryRow(resolve_each, need_members),
     HeldVipEntry: EntryRow(resolve_held_vip, need_own_address, is_announced=True),
     LinkEntry: EntryRow(resolve_link),
+    NeighbourEntry: EntryRow(resolve_neighbour),
+    NexthopEntry: EntryRow(resolve_nexthop, need_for_nexthop),
     RouteEntry: EntryRow(resolve_route, need_for_route),
     RuleEntry: EntryRow(resolve_rule, need_for_rule),
     ServiceEntry: EntryRow(

@@ -24,6 +24,8 @@ from routed.model.entries import (
     Entry,
     HeldVipEntry,
     LinkEntry,
+    NeighbourEntry,
+    NexthopEntry,
     RouteEntry,
     RuleEntry,
     TimeoutsEntry,
@@ -80,7 +82,7 @@ class _Written(NamedTuple):
     find_body: Callable[[Any], Entry] = lambda entry: entry  # that says it for each of its members
 
 
-def _list_devs(entry: AddressEntry) -> tuple[str, ...]:
+def _list_devs(entry: AddressEntry | NeighbourEntry) -> tuple[str, ...]:
     return (entry.dev,)
 
 
@@ -97,6 +99,8 @@ WRITTEN: Final[dict[type[Entry], _Written]] = {
     RouteEntry: _Written(
         find_table=lambda entry: entry.table, list_links=lambda entry: (hop.dev for hop in entry.hops if hop.dev)
     ),
+    NeighbourEntry: _Written(list_links=_list_devs),
+    NexthopEntry: _Written(list_links=lambda entry: (hop.dev for hop in entry.hops if hop.dev)),
     TimeoutsEntry: _Written(Kind.TIMEOUT),
     RuleEntry: _Written(find_target=lambda entry: find_target_of_rule(entry.rule)),
     VipEntry: _Written(Kind.ROUTE, find_table=lambda entry: entry.table),

@@ -43,6 +43,8 @@ def hear_object(
         if not event.is_removal:  # what we put stands first now; what we took away says nothing about the rest
             dirt.forget(kind, slot, members)
         return
+    if event.is_removal and (above := desired.scopes_standing_on(kind, slot, members)):
+        dirt.add_scopes(above, blame(event, identify, Deed.DELETED))
     for want, share in desired.share_out(kind, slot, members):
         told = event if len(share) == len(members) else event._replace(members=share)
         if want is None:

@@ -16,6 +16,7 @@ from routed.model.entries import (
     Entry,
     HeldVipEntry,
     How,
+    NexthopEntry,
     RouteEntry,
     RuleEntry,
     Selector,
@@ -56,13 +57,19 @@ def need_nothing(_entry: Entry) -> Needs:
 
 
 def need_for_route(entry: RouteEntry) -> Needs:
+    """Where its next hops are. Without an address of the host the kernel takes no ``src``."""
+    needs = need_for_nexthop(entry)
+    return replace(needs, has_addresses=True) if entry.src or entry.src_of else needs
+
+
+def need_for_nexthop(entry: RouteEntry | NexthopEntry) -> Needs:
     """Where the operator named no link, the kernel is asked on which one the gateway is.
 
-    Without an address of the host the kernel takes no ``src``, and reaches no gateway.
+    Without an address of the host the kernel reaches no gateway.
     """
-    gateways = frozenset(hop.via for hop in entry.hops if hop.via and not hop.dev)
-    has_addresses = bool(entry.src or entry.src_of) or any(hop.via for hop in entry.hops)
-    return Needs(gateways=gateways, has_addresses=has_addresses) if has_addresses else NOTHING_NEEDED
+    if not any(hop.via for hop in entry.hops):
+        return NOTHING_NEEDED
+    return Needs(gateways=frozenset(hop.via for hop in entry.hops if hop.via and not hop.dev), has_addresses=True)
 
 
 def need_for_rule(entry: RuleEntry) -> Needs:

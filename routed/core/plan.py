@@ -17,6 +17,7 @@ from routed.core.guard import Limits, LineKey, find_lifeline, find_stuck_lines, 
 from routed.core.kinds import KINDS
 from routed.core.kinds.cures import find_reason
 from routed.core.kinds.lines import Line
+from routed.core.used import Users, find_used, split_used
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.drain import NOTHING_LEAVES, Leaving, Stay
 from routed.model.entries import Enforce, Entry, OnConflict
@@ -49,6 +50,8 @@ class Policy:
     is_place_wanted: Callable[[Kind, Slot, Hashable], bool] = lambda *_: False  # of something that stands in a line
     find_conflict: Callable[[Key], Reason | None] = lambda _key: None  # why somebody else has the place of ours
     leaving: Leaving = NOTHING_LEAVES  # what no entry wants, and stays for now
+    users: Users = field(default_factory=dict)  # what stands on what is to go
+    find_absent: Callable[[Key], Reason | None] = lambda _key: None  # why something that others stand on is not there
 
 
 def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -> Plan:
@@ -57,15 +60,19 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
     refusals: list[Refusal] = []
     left_alone: list[Drift] = []
     draining: list[Refusal] = []
-    given = [part for drift in drifts for part in _split_by_entry(drift, policy)]
+    given = [part for drift in split_used(drifts, policy.users) for part in _split_by_entry(drift, policy)]
     stuck = find_stuck_lines(given, partial(_is_left, policy), policy.limits, policy.stamps)
     wholes: dict[Key, Reason | None] = {}  # what others stand in, if it is in drift itself: why it is left alone
+    absent = _find_absent(given, policy)
     for drift in sorted(given, key=_stands_in_another):
         remaining, held = _split_held(drift, policy)
         if held is not None:
             left_alone.append(held)
         refusal = remaining and (
-            _find_stuck(remaining, stuck) or _find_refusal(remaining, policy) or _refuse_part(remaining, wholes, policy)
+            _find_stuck(remaining, stuck)
+            or _find_refusal(remaining, policy)
+            or _refuse_part(remaining, wholes, policy)
+            or _refuse_without_base(remaining, absent, policy)
         )
         if KINDS[drift.kind].has_parts:
             wholes |= {Key(drift.kind, drift.slot, one): refusal and refusal.reason for one in drift.members}
@@ -74,9 +81,10 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
         elif remaining is not None and remaining.nature is Nature.SURPLUS:
             staying, going = _split_leaving(remaining, policy.leaving)
             draining += staying
-            operations += (operation for drift in going for operation in _let_go(drift, policy))
+            for part in going:
+                _take_up(part, _let_go(part, policy), operations, refusals, policy)
         elif remaining is not None:
-            operations += _cure(remaining, policy)
+            _take_up(remaining, _cure(remaining, policy), operations, refusals, policy)
     beginning = [one for one in draining if _begins(one.drift, policy.leaving)]
     allowed, kept = limit_deletions(operations, policy.owned, policy.limits, [one.drift for one in beginning])
     if kept:
@@ -102,6 +110,56 @@ def _split_by_entry(drift: Drift, policy: Policy) -> Iterator[Drift]:
             if entry is None and len(members) == len(drift.members)
             else drift._replace(whose=entry, members=members)
         )
+
+
+def _take_up(
+    drift: Drift, cure: list[Operation], operations: list[Operation], refusals: list[Refusal], policy: Policy
+) -> None:
+    """Have it done, unless it would do harm to what stands on it."""
+    refusal = find_used(drift, cure, operations, policy.users) if policy.users else None
+    if refusal is None:
+        operations += cure
+    else:
+        refusals.append(refusal)
+
+
+def _find_absent(drifts: Iterable[Drift], policy: Policy) -> dict[Key, Reason | None]:
+    """What others stand on and is not ours yet: why these have to wait, or None where it is put in this pass."""
+    absent: dict[Key, Reason | None] = {}
+    for drift in sorted(drifts, key=_rank_base):
+        why_absent = KINDS[drift.kind].why_absent
+        if why_absent is None or drift.nature not in {Nature.MISSING, Nature.FOREIGN}:
+            continue
+        free, _ = _split_held(drift, policy)
+        is_left = (
+            free is None
+            or _find_refusal(free, policy)
+            or _refuse_without_base(free, absent, policy)
+            or find_used(free, _cure(free, policy), (), policy.users)
+        )
+        put = () if is_left or free is None else free.members
+        absent |= {
+            Key(drift.kind, drift.slot, member): None if member in put else why_absent(member)
+            for member in drift.members
+        }
+    return absent
+
+
+def _rank_base(drift: Drift) -> int:
+    """What others of its kind stand on comes first."""
+    has_value = drift.want is not None and drift.want.value is not None
+    return KINDS[drift.kind].rank_within(drift.members[0], drift.want.value) if has_value and drift.want else 0
+
+
+def _refuse_without_base(drift: Drift, absent: Mapping[Key, Reason | None], policy: Policy) -> Refusal | None:
+    """Nothing is put onto what is not there."""
+    row = KINDS[drift.kind]
+    if not row.has_bases or drift.want is None:
+        return None
+    bases = row.find_bases(drift.want.value)
+    reasons = (absent[base] if base in absent else policy.find_absent(base) for base in bases)
+    reason = next((reason for reason in reasons if reason is not None), None)
+    return None if reason is None else Refusal(drift, reason, by_guard=False)
 
 
 def _cure(drift: Drift, policy: Policy) -> list[Operation]:

@@ -54,7 +54,18 @@ from routed.model.objects import (
     RuleSlot,
     RuleValue,
 )
-from routed.model.reasons import Lack, LinkDown, LinkTaken, NoAddress, NoIpv6, OffNetwork, Reason, TooOld, Unusable
+from routed.model.reasons import (
+    Lack,
+    LinkDown,
+    LinkTaken,
+    NoAddress,
+    NoCarrier,
+    NoIpv6,
+    OffNetwork,
+    Reason,
+    TooOld,
+    Unusable,
+)
 
 LOOPBACK: Final = 1  # the ifindex of lo, which takes IPv6 addresses even with disable_ipv6 (addrconf_add_dev)
 
@@ -69,22 +80,24 @@ def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
             type=entry.type,
             protocol=protocol,
             scope=_scope_of(entry, family, hops),
-            hops=_normalise_hops(hops),
+            hops=() if entry.nhid else _normalise_hops(hops),
             src=src,
             metrics=entry.metrics,
             lock=entry.lock,
             extra=entry.extra,
+            nhid=entry.nhid,
         )
 
     sets = []
     for family, prefixes in entry.prefixes.items():
         metric = entry.metric or names.DEFAULT_METRIC[family]
-        present, ready, waits, hop_reads = _resolve_hops(entry.hops, facts, family)
+        # a next hop object goes with the carrier (nh_netdev_event in net/ipv4/nexthop.c)
+        present, ready, waits, hop_reads = resolve_hops(entry.hops, facts, family, needs_carrier=bool(entry.nhid))
         waiting += waits
         reads |= hop_reads
         is_ready = (bool(ready) or not entry.hops) and not without_source
         value = value_of(family, ready) if is_ready else None
-        also = (value_of(family, present),) if value and len(present) > len(ready) else ()
+        also = (value_of(family, present),) if value and len(present) > len(ready) and not entry.nhid else ()
         slot = RouteSlot(family, entry.table, metric, entry.tos, entry.source)
         sets.append(ObjectSet(Kind.ROUTE, slot, prefixes, value, also))
     waiting = list(dict.fromkeys(waiting + without_source))
@@ -224,8 +237,8 @@ def resolve_timeouts(entry: TimeoutsEntry, _facts: Facts, protocol: int) -> Reso
     return Resolution(entry, tuple(sets))
 
 
-def _resolve_hops(
-    specs: tuple[HopSpec, ...], facts: Facts, family: int
+def resolve_hops(
+    specs: tuple[HopSpec, ...], facts: Facts, family: int, *, needs_carrier: bool = False
 ) -> tuple[tuple[Hop, ...], tuple[Hop, ...], list[Waiting], set[FactKey]]:
     """The hops whose link exists, those whose link is up as well, what is waited for, and the facts read."""
     present: list[Hop] = []
@@ -242,16 +255,20 @@ def _resolve_hops(
             continue
         hop = Hop(link.ifindex, spec.via, spec.weight, spec.onlink, spec.extra)
         present.append(hop)
-        why = _why_not_ready(link, is_ipv6=family == IPV6 or len(spec.via) == ADDRESS_LENGTH[IPV6])
+        why = _why_not_ready(
+            link, is_ipv6=family == IPV6 or len(spec.via) == ADDRESS_LENGTH[IPV6], needs_carrier=needs_carrier
+        )
         if why is None:
             ready.append(hop)
         waiting += _wait([why])
     return tuple(present), tuple(ready), waiting, reads
 
 
-def _why_not_ready(link: Link, *, is_ipv6: bool) -> Reason | None:
+def _why_not_ready(link: Link, *, is_ipv6: bool, needs_carrier: bool) -> Reason | None:
     if not link.is_up:
         return LinkDown(link.name)
+    if needs_carrier and not link.has_carrier:
+        return NoCarrier(link.name)
     return NoIpv6(link.name, link.mtu) if is_ipv6 and not link.has_ipv6 else None
 
 
@@ -345,7 +362,7 @@ def _scope_of(entry: RouteEntry, family: int, hops: tuple[Hop, ...]) -> int:
         return names.HOST
     if entry.type in names.CAST_TYPES:
         return names.LINK
-    is_onlink = entry.type == names.UNICAST and len(hops) == 1 and not hops[0].gateway
+    is_onlink = entry.type == names.UNICAST and len(hops) == 1 and not hops[0].gateway and not entry.nhid
     return names.LINK if is_onlink else names.UNIVERSE
 
 

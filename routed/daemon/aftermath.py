@@ -7,7 +7,7 @@ gets a reason. Nothing here touches the kernel.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from routed.core.desired import scope_of
@@ -21,8 +21,8 @@ from routed.daemon.report import Ended, Fight, Report
 from routed.daemon.status import vocabulary_of
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Plan, Refusal, Verb
 from routed.model.entries import Enforce
-from routed.model.objects import Key, Member, Scope, Value
-from routed.model.reasons import Draining, Flaw, Look, Observed, Reason, Withdrawn
+from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
+from routed.model.reasons import Draining, Flaw, Look, NoNexthop, Observed, Reason, Sign, Withdrawn
 from routed.model.text import differs_in_mark
 
 MOST_POLLED: Final = 6  # repairs that are a fight where only looks find changes: a look misses most of them
@@ -58,6 +58,8 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
                 cause = outcome.cause if operation.nature is Nature.MISSING else None
                 host.ledger.holds.note_failure(key, failure.reason, now, is_waiting=waits, jitter=jitter, cause=cause)
         done = outcome.done
+        if operation.verb is Verb.CHANGE:
+            _wake_above(host, operation.kind, operation.slot, done)
         is_against_somebody = _is_against_somebody(outcome, mine)
         is_counted = limit is not None and is_against_somebody
         for subject in subjects_of(operation, done, entry) if is_counted or host.ledger.holds.active else ():
@@ -67,6 +69,17 @@ def note_outcomes(host: Host, report: Report, mine: int, now: float, jitter: flo
                 hold = count(subject, outcome.cause, limit, now)
                 fights += [Fight(entry, subject, hold)] if hold else []
     return fights
+
+
+def _wake_above(host: Host, kind: Kind, slot: Slot, members: Collection[Member]) -> None:
+    """Something was put on which others stand: what went with it, or had to wait for it, is looked at again."""
+    scopes = host.wanted.find_scopes_above(kind, slot, members)
+    if not scopes:
+        return
+    host.schedule.dirt.add_scopes(scopes, Cause(None, Sign.PUT_UNDER))
+    for subject in list(host.ledger.holds.active):
+        if isinstance(subject, Key) and scope_of(subject.kind, subject.slot) in scopes:
+            host.ledger.holds.note_success(subject)
 
 
 def _is_against_somebody(outcome: Outcome, mine: int) -> bool:
@@ -115,6 +128,8 @@ def note_troubles(host: Host, report: Report, comparison: Comparison, now: float
         scopes |= host.ledger.troubles.find_scopes() - host.wanted.desired.scopes()
     left_out = host.under_way.overtaken - dirt.keys.keys()  # another pass knew these better
     over = host.ledger.note_troubles(_find_troubles(host, report, now), scopes, dirt.keys, left_out)
+    for troubled in over:
+        _wake_above(host, troubled.kind, troubled.slot, troubled.members)
     ended = {(one.entry, one.subject): one for troubled in over for one in _end(host, troubled)}  # an entry once
     host.ledger.forget_shadowed(host.wanted.desired.get)
     _note_vips(host, now)
@@ -198,6 +213,8 @@ def _find_state(refusal: Refusal) -> State:
     drift = refusal.drift
     if isinstance(refusal.reason, Observed):
         return State.DRIFT
+    if isinstance(refusal.reason, NoNexthop):
+        return State.WAITING
     if drift.want is None:
         return State.HELD
     is_conflict = drift.want.entry.enforce is Enforce.REPAIR and drift.nature is not Nature.OUT_OF_ORDER

@@ -127,20 +127,39 @@ def _carry_out(
     outcomes: list[Outcome] = []
     postponed: set[Scope] = set()
     failed: set[tuple[_Home, Member]] = set()  # what is wanted and could not be put
+    unmade: set[Key] = set()  # likewise, of what others stand on
     for planned in plan.operations:
         operation = _leave_what_stays(planned, failed) if failed else planned
         if len(operation.members) < len(planned.members):
             postponed.add(scope_of(operation.kind, operation.slot))
         if not operation.members:
             continue
-        failures = yield from _apply(dataplanes.by_kind[operation.kind], operation, under_way)
+        failures = _find_unfounded(operation, unmade) if unmade else []
+        failures = failures or (yield from _apply(dataplanes.by_kind[operation.kind], operation, under_way))
         if failures and operation.nature is not Nature.SURPLUS:
+            if KINDS[operation.kind].why_absent is not None:
+                unmade |= {Key(operation.kind, operation.slot, failure.member) for failure in failures}
             home = _find_home(operation)
             failed.update((home, failure.member) for failure in failures)
         cause = dirt.cause_of(Key(operation.kind, operation.slot, operation.members[0]), operation.nature)
         cause = find_fitting(cause, operation.nature)
         outcomes.append(Outcome(operation, cause, tuple(failures), clock() - began))
     return Attempt(plan, dirt, outcomes, postponed)
+
+
+def _find_unfounded(operation: Operation, unmade: AbstractSet[Key]) -> list[Failure]:
+    """What is not even asked for, since it would stand on what could not be put."""
+    lacking = next((base for base in _list_bases(operation) if base in unmade), None)
+    why_absent = lacking and KINDS[lacking.kind].why_absent
+    if lacking is None or why_absent is None:
+        return []
+    why = why_absent(lacking.member)
+    return [Failure(member, errno.ENODEV, "", why) for member in operation.members]
+
+
+def _list_bases(operation: Operation) -> Iterable[Key]:
+    """What it would put something onto."""
+    return KINDS[operation.kind].find_bases(operation.value) if operation.verb is not Verb.DELETE else ()
 
 
 def _apply(
@@ -371,10 +390,12 @@ def _leave_out_surprises(host: Host, attempt: Attempt) -> Iterator[Outcome]:
     """The outcomes without what met another state than the events had told of: no failure, the dump will show it."""
     for outcome in attempt.outcomes:
         kind, slot = outcome.operation.kind, outcome.operation.slot
+        is_ground_moving = any(_is_dirty(base, host.schedule.dirt) for base in _list_bases(outcome.operation))
         surprises = {
             failure.member
             for failure in outcome.failures
-            if failure.errno in LOOK_AGAIN and _is_on_the_move(Key(kind, slot, failure.member), host, attempt.dirt)
+            if is_ground_moving
+            or (failure.errno in LOOK_AGAIN and _is_on_the_move(Key(kind, slot, failure.member), host, attempt.dirt))
         }
         if not surprises:
             yield outcome

@@ -24,6 +24,7 @@ from routed.model.drain import Drain
 from routed.model.objects import Key, Scope, Slot, Value
 from routed.model.reasons import Reason, is_same
 
+_ABSENT: Final = frozenset(State) - {State.IN_SYNC, State.UNKNOWN}  # where nothing is said to stand either
 MAKERS: Final = 256  # objects of others of which it is remembered who put them there
 
 
@@ -82,6 +83,13 @@ class Ledger:
         """Why the place of an object is left to somebody else; None where it is not."""
         trouble = self.troubles.get(key)
         return trouble.reason if trouble and trouble.state is State.CONFLICT else None
+
+    def find_absent(self, key: Key) -> Reason | None:
+        """Why what names this object has to wait, in the words of its kind; None where it stands as it is written."""
+        why_absent, trouble = KINDS[key.kind].why_absent, self.troubles.get(key)
+        is_conflict = trouble is not None and trouble.state is State.CONFLICT
+        is_absent = is_conflict or (trouble is not None and not trouble.standing and trouble.state in _ABSENT)
+        return why_absent(key.member) if is_absent and why_absent is not None else None
 
     def note_drains(self, drains: Mapping[Key, Drain]) -> bool:
         """These servers leave, and no others. Returns whether that is news."""

@@ -13,7 +13,7 @@ from routed.model.events import Event, Interest, Loss
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.link_sysctls import LinkSysctls
 from routed.model.lookup import Decision, Question
-from routed.model.objects import AddressMember, Chunk, Standing
+from routed.model.objects import AddressMember, Chunk, Kind, Standing
 from routed.model.process import Process
 
 
@@ -101,6 +101,9 @@ class HostKernel(Protocol):
     def listen_for(self, interest: Interest | None) -> None:
         """Of which routes of others shall changes be delivered? None: of all."""
 
+    def follow(self, kinds: Collection[Kind]) -> None:
+        """Of which kinds that few files use shall changes be delivered? Before the dumps that need it."""
+
     def identify(self, port: int) -> Process | None:
         """Who is behind the port id of an event, as far as it can be told quickly."""
 
@@ -138,6 +141,9 @@ class WithoutEvents:
 
     def listen_for(self, interest: Interest | None) -> None:
         """The news that are delivered stay those of whoever hears them."""
+
+    def follow(self, kinds: Collection[Kind]) -> None:
+        """Of no kind are changes heard."""
 
     def glance(self, _port: int, /) -> None:
         """Nobody is looked at."""

@@ -20,6 +20,7 @@ from routed.core.guard import Limits, may_cut_off
 from routed.core.interest import find_interest, widen
 from routed.core.plan import Policy, make_plan
 from routed.core.sources import ROUTE, ask_for
+from routed.core.used import Users
 from routed.daemon.aftermath import forget_former, forget_marks, note_outcomes, note_troubles
 from routed.daemon.carry_out import carry_out, find_few, remember_displaced, verify
 from routed.daemon.dataplane import Dataplanes
@@ -33,6 +34,7 @@ from routed.daemon.record import find_moment
 from routed.daemon.reflex import react
 from routed.daemon.report import Announced, PassStep, Report
 from routed.daemon.spectator import Spectator
+from routed.daemon.users import find_users
 from routed.model.assumption import NOTHING_ASSUMED, Assumptions
 from routed.model.change import Cause, Nature, Plan
 from routed.model.drain import NOTHING_LEAVES, Drain, Leaving
@@ -202,11 +204,13 @@ class Reconciler:
             yield from self._refresh_facts(dirt, is_initial=is_initial)
             host.schedule.note_questions(began, self.clock())
             self._choose_news(is_full=dirt.everything is not None)
+        self.kernel.follow(host.wanted.desired.list_kinds())
         comparison = yield from observe(self.dataplanes, host, dirt)
         dirt.learn(self.hear_others(), comparison.scopes)
         dirt.learn(host.schedule.dirt, comparison.scopes)  # what was heard since it was begun, or is not due yet
         leaving = yield from self._find_leaving(comparison, dirt)
-        policy = self._policy(comparison, dirt, leaving, is_forced=is_forced)
+        users = yield from find_users(self.dataplanes, comparison.drifts, self.dataplanes.stamps(host.wanted.marks))
+        policy = self._policy(comparison, dirt, leaving, users, is_forced=is_forced)
         plan = make_plan(comparison.drifts, comparison.notes, policy)
         is_by_containment = any(isinstance(one.reason, FirstContact) and one.reason.peer for one in plan.refusals)
         if not is_by_containment and (is_forced or not may_cut_off(plan)):
@@ -299,7 +303,7 @@ class Reconciler:
             self.kept_risen = self.host.world.facts.risen
             self.save_drains(self.host.ledger.drains, self.kept_risen)
 
-    def _policy(self, comparison: Comparison, dirt: Dirt, leaving: Leaving, *, is_forced: bool) -> Policy:
+    def _policy(self, comparison: Comparison, dirt: Dirt, leaving: Leaving, users: Users, *, is_forced: bool) -> Policy:
         host, wanted, ledger, now = self.host, self.host.wanted, self.host.ledger, self.clock()
         surplus = comparison.count(Nature.SURPLUS)  # without any, nobody asks how many are owned
         limits = Limits(
@@ -324,6 +328,8 @@ class Reconciler:
             displaced=ledger.displaced,
             is_place_wanted=wanted.desired.is_place_wanted,
             find_conflict=ledger.find_conflict,
+            find_absent=ledger.find_absent,
+            users=users,
             share_out=wanted.share_out_surplus,
             find_withdrawal=wanted.find_withdrawal,
             find_moment=self.find_moment,

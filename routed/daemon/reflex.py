@@ -42,7 +42,10 @@ def _needs_no_thought(loss: Loss, desired: Desired, holds: Holds) -> bool:
         return False
     if holds.active and holds.is_about(Key(loss.kind, loss.slot, loss.member), want.entry.name):
         return False
-    return not KINDS[loss.kind].drops(loss.member, loss.value)  # what drops packets may cut off who is logged in
+    row = KINDS[loss.kind]
+    if row.has_bases and any(row.find_bases(loss.value)):  # it may have gone with what it stands on
+        return False
+    return not row.drops(loss.member, loss.value)  # what drops packets may cut off who is logged in
 
 
 def _is_due(schedule: Schedule, now: float) -> bool:

@@ -302,6 +302,10 @@ class Wanted:
                 why = choose_cause(gone.cause, cause, Nature.MISSING) if gone.is_heard else cause
                 self.gone[name] = Gone(gone.before, why, is_heard=True)
 
+    def find_scopes_above(self, kind: Kind, slot: Slot, members: Iterable[Member]) -> set[Scope]:
+        """The dumps that show what stands on these objects."""
+        return self.desired.scopes_standing_on(kind, slot, members)
+
     def share_out_surplus(
         self, kind: Kind, slot: Slot, members: Sequence[Member]
     ) -> list[tuple[Entry | None, Sequence[Member]]]:

@@ -71,10 +71,11 @@ def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault
     """Everything that can be said about a route and the families of its destinations."""
     hops = hop_specs(route)
     yield from _check_hop_keys(route)
+    yield from _check_nhid(route)
     yield from _check_when_down(route)
     yield from _check_type(route)
     for path, hop in hops:
-        yield from _check_hop(path, hop, families)
+        yield from check_hop(path, hop, families)
     yield from _check_many_hops(hops, families)
     if isinstance(route.src, bytes):
         yield from _check_local_address("src", route.src, families)
@@ -115,8 +116,14 @@ def _check_hop_keys(route: schema.Route) -> Iterator[Fault]:
         yield Fault(("hops",), "`hops` is empty")
 
 
+def _check_nhid(route: schema.Route) -> Iterator[Fault]:
+    for key in ("via", "dev", "hops", "onlink") if route.nhid is not None else ():
+        if getattr(route, key):
+            yield Fault((key,), f"`{key}` and `nhid` exclude each other", f"write `{key}` at the [[nexthop]]")
+
+
 def _check_type(route: schema.Route) -> Iterator[Fault]:
-    of_hop = ("via", "dev", "hops", *(row.name for row in HOP_WORDS))
+    of_hop = ("via", "dev", "hops", "nhid", *(row.name for row in HOP_WORDS))
     given = [key for key in of_hop if getattr(route, key) is not None]
     number = names.WRITABLE_TYPES[route.type]
     if number in names.TYPES_WITHOUT_HOP:
@@ -131,11 +138,14 @@ def _check_type(route: schema.Route) -> Iterator[Fault]:
         if "dev" not in given:
             hint = 'write dev = "lo"' if number == names.LOCAL else "write `dev`"
             yield Fault((), f"a route of type {route.type} needs `dev`", hint)
-    elif not {"via", "dev", "hops"}.intersection(given):
-        yield Fault((), "the route leads nowhere", "write `via`, `dev` or `hops`, or a `type` such as blackhole")
+    elif not {"via", "dev", "hops", "nhid"}.intersection(given):
+        yield Fault(
+            (), "the route leads nowhere", "write `via`, `dev`, `hops` or `nhid`, or a `type` such as blackhole"
+        )
 
 
-def _check_hop(path: KeyPath, hop: HopSpec, families: frozenset[int]) -> Iterator[Fault]:
+def check_hop(path: KeyPath, hop: HopSpec, families: frozenset[int]) -> Iterator[Fault]:
+    """Everything that can be said about one next hop of a route of these families."""
     if not hop.via and not hop.dev:
         yield Fault(path, "the hop has neither `via` nor `dev`")
     if hop.onlink and not (hop.via and hop.dev):  # "Nexthop device required for onlink" (fib_check_nh_v4_gw)

@@ -16,6 +16,8 @@ from routed.intent import checks, schema
 from routed.intent.names import Names
 from routed.intent.prefixes import PrefixFile
 from routed.intent.problems import Fault
+from routed.intent.schema_neighbour import NeighbourTable
+from routed.intent.schema_nexthop import NexthopTable
 from routed.intent.schema_service import ServiceTable
 from routed.intent.selectors import find_unknown_checks, find_unknown_references
 from routed.model import names, net
@@ -160,6 +162,7 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         lock=_locks(route),
         extra=join(checks.pack_words(route, ROUTE_WORDS)),
         source=_selector(route.source),
+        nhid=route.nhid or 0,
     )
     more = [str(word) for word in (route.table, route.metric, route.tos) if word is not None]
     return Draft(entry, (_destination_label(route, prefixes), *more))
@@ -481,11 +484,27 @@ def convert_service(head: dict[str, Any], spec: ServiceTable, others: OtherFiles
     return service_table.convert_service(head, spec, others)
 
 
+def convert_neighbour(head: dict[str, Any], spec: NeighbourTable, others: OtherFiles) -> Draft:
+    """``[[neighbour]]``."""
+    from routed.intent import neighbour_table  # noqa: PLC0415  only files with neighbours pay for it
+
+    return neighbour_table.convert_neighbour(head, spec, others)
+
+
+def convert_nexthop(head: dict[str, Any], spec: NexthopTable, others: OtherFiles) -> Draft:
+    """``[[nexthop]]``."""
+    from routed.intent import nexthop_table  # noqa: PLC0415  only files with next hops pay for it
+
+    return nexthop_table.convert_nexthop(head, spec, others)
+
+
 CONVERTERS: Final[dict[str, Callable[[dict[str, Any], Any, OtherFiles], Draft]]] = {
     "route": convert_route,
     "rule": convert_rule,
     "address": convert_address,
     "vip": convert_vip,
     "tunnel": convert_tunnel,
+    "neighbour": convert_neighbour,
+    "nexthop": convert_nexthop,
     "service": convert_service,
 }

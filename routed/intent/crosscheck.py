@@ -22,6 +22,8 @@ from routed.model.entries import (
     HeldVipEntry,
     LinkEntry,
     Listen,
+    NeighbourEntry,
+    NexthopEntry,
     RouteEntry,
     RuleEntry,
     ServiceEntry,
@@ -175,6 +177,25 @@ def _clashing_links(links: list[LinkEntry]) -> Iterator[Clash]:
             yield Clash(link, ("local",), message)
 
 
+def _clashing_neighbours(neighbours: list[NeighbourEntry]) -> Iterator[Clash]:
+    """Two neighbours, or two proxies, of one address on one interface."""
+    owners: dict[tuple[str, bytes, bool], NeighbourEntry] = {}
+    for neighbour in neighbours:
+        other = owners.setdefault((neighbour.dev, neighbour.to, neighbour.proxy), neighbour)
+        if other is not neighbour:
+            text = net.format_address(neighbour.to)
+            yield Clash(neighbour, ("to",), f"{text} on {neighbour.dev} is also {other.name} at {other.origin}")
+
+
+def _clashing_nexthops(nexthops: list[NexthopEntry]) -> Iterator[Clash]:
+    """Two next hops of one number."""
+    owners: dict[int, NexthopEntry] = {}
+    for nexthop in nexthops:
+        other = owners.setdefault(nexthop.id, nexthop)
+        if other is not nexthop:
+            yield Clash(nexthop, ("id",), f"`id` {nexthop.id} is also that of {other.name} at {other.origin}")
+
+
 def name_entries(drafts: Iterable[Draft]) -> tuple[Entry, ...]:
     """The entries, each with a name of its own and its place among them.
 
@@ -223,4 +244,6 @@ CLASHES: Final[dict[type[Entry], Find]] = {
     LinkEntry: _clashing_links,
     TunnelEntry: _clashing_links,
     ServiceEntry: _clashing_services,
+    NeighbourEntry: _clashing_neighbours,
+    NexthopEntry: _clashing_nexthops,
 }

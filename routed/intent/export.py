@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
-from routed.intent import words
+from routed.intent.export_neighbour import describe_neighbour, export_neighbour
+from routed.intent.export_nexthop import describe_nexthop, export_nexthop
 from routed.intent.export_service import describe_service, describe_timeout, export_service, export_timeout
-from routed.intent.exporting import KeptByOthersError, Surroundings, UnspeakableError
+from routed.intent.exporting import KeptByOthersError, Surroundings, UnspeakableError, check_name
 from routed.intent.importing.statements import Leftover, Statement
 from routed.intent.importing.whose import BY_KERNEL, judge_address, judge_route, judge_rule
 from routed.intent.importing.writing import write
@@ -190,8 +191,9 @@ def _route(
     table["from"] = slot.source and net.format_prefix(slot.source)
     if value.type != names.UNICAST:
         table["type"] = names.ROUTE_TYPES[value.type]
-    if value.type not in names.TYPES_WITHOUT_HOP:
-        table |= _hops(value.hops, around.facts)
+    table["nhid"] = value.nhid or None
+    if value.type not in names.TYPES_WITHOUT_HOP and not value.nhid:
+        table |= _hops(value.hops, around)
     table["src"] = value.src and net.format_address(value.src)
     if slot.table != names.TABLE_MAIN:
         table["table"] = _table(slot.table, around.tables)
@@ -252,13 +254,13 @@ def _usual_scope(value: RouteValue) -> int:
     return names.LINK if is_on_link else names.UNIVERSE
 
 
-def _hops(hops: tuple[Hop, ...], facts: Facts) -> dict[str, Any]:
+def _hops(hops: tuple[Hop, ...], around: Surroundings) -> dict[str, Any]:
     written = [
         {
             key: word
             for key, word in {
                 "via": net.format_address(hop.gateway) if hop.gateway else "",
-                "dev": _dev(hop.dev, facts),
+                "dev": around.name_link(hop.dev),
                 "weight": hop.weight if hop.weight != 1 else "",
                 "onlink": hop.onlink,
                 **dict(list_words(HOP_WORDS, hop.extra)),
@@ -270,19 +272,6 @@ def _hops(hops: tuple[Hop, ...], facts: Facts) -> dict[str, Any]:
     if len(written) == 1 and "weight" not in written[0]:
         return written[0]
     return {"hops": written}
-
-
-def _dev(index: int, facts: Facts) -> str:
-    if index not in facts.links:
-        raise UnspeakableError(f"its interface {index} is not known")
-    return _check_name(facts.links[index].name)
-
-
-def _check_name(name: str) -> str:
-    """The name of an interface, or nothing. Raises UnspeakableError for one that the file would not take for a name."""
-    if name.startswith("@") or words.WILDCARD.search(name):
-        raise UnspeakableError(f'it bears the name of an interface, "{name}", which the file takes for something else')
-    return name
 
 
 def _table(number: int, tables: Mapping[int, str]) -> str | int:
@@ -302,8 +291,8 @@ def _rule(
         "not": rule.inverted,
         "from": rule.source and net.format_prefix(rule.source),
         "to": rule.destination and net.format_prefix(rule.destination),
-        "iif": _check_name(rule.iif),
-        "oif": _check_name(rule.oif),
+        "iif": check_name(rule.iif),
+        "oif": check_name(rule.oif),
         "fwmark": _mark(rule.fwmark, rule.fwmask) if rule.fwmask else None,
         "ipproto": names.IP_PROTOCOLS.get(rule.ipproto, rule.ipproto) if rule.ipproto else None,
         "sport": _ports("sport", rule) if any(rule.sport) else None,
@@ -338,7 +327,7 @@ def _address(
 ) -> dict[str, Any] | None:
     (member,) = members
     _refuse_kept(judge_address(member, value, around.facts, around.ours))
-    dev = _dev(member.dev, around.facts)
+    dev = around.name_link(member.dev)
     is_ipv4 = len(member.address) == 4
     return {
         "address": f"{net.format_address(member.address)}/{member.prefixlen}",
@@ -380,6 +369,9 @@ def _describe_link(_slot: LinkSlot, members: Sequence[LinkMember]) -> str:
 EXPORTERS: Final[dict[Kind, Exporter]] = {  # in the order of the file
     Kind.LINK: Exporter(_tunnel, _describe_link, table="tunnel"),
     Kind.ADDRESS: Exporter(_address, _describe_address),
+    Kind.NEIGHBOUR: Exporter(export_neighbour, describe_neighbour),
+    Kind.PROXY: Exporter(export_neighbour, describe_neighbour, table="neighbour"),
+    Kind.NEXTHOP: Exporter(export_nexthop, describe_nexthop),
     Kind.ROUTE: Exporter(_route, _describe_routes, may_list=True),
     Kind.RULE: Exporter(_rule, _describe_rule),
     Kind.SERVICE: Exporter(

@@ -188,8 +188,9 @@ class _Assembly:
         entries = note_own_sources(name_entries(draft for _, draft in drafts))
         checks, entries = self._server_checks(checks, entries)
         entries, unmet = self._required_services(entries)
+        entries, unfit = self._nexthops(entries, [table for table, _ in drafts])
         ways = self._ways(checks, entries, settings)
-        self._crosscheck([table for table, _ in drafts], entries, ways, unmet)
+        self._crosscheck([table for table, _ in drafts], entries, ways, [*unmet, *unfit])
         if self.problems:
             raise IntentError(self._in_order(self.problems))
         table_names = {number: name for name, number in names.tables.items()}
@@ -369,6 +370,16 @@ class _Assembly:
         from routed.intent.required_services import require_services  # noqa: PLC0415
 
         return require_services(entries)
+
+    def _nexthops(
+        self, entries: tuple[Entry, ...], tables: Iterable[WrittenTable]
+    ) -> tuple[tuple[Entry, ...], list[Clash]]:
+        """With what the next hops that are named come to."""
+        if not any(table.kind == "nexthop" or getattr(table.spec, "nhid", None) for table in tables):
+            return entries, []
+        from routed.intent.nexthop_table import join_nexthops  # noqa: PLC0415
+
+        return join_nexthops(entries)
 
     def _look_at(
         self,

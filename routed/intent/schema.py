@@ -14,6 +14,8 @@ from pydantic import Field, PlainValidator
 from routed.intent import words
 from routed.intent.schema_check import CheckTable
 from routed.intent.schema_members import MemberTable, SourceTable
+from routed.intent.schema_neighbour import NeighbourTable
+from routed.intent.schema_nexthop import NexthopId, NexthopTable
 from routed.intent.schema_service import ServiceTable
 from routed.intent.schema_values import (
     Address,
@@ -187,6 +189,7 @@ class Route(RouteWords):
     dev: Interface | None = Field(None, description="The interface; left out, it is the gateway's link.")
     onlink: bool = Field(default=False, description="Take the gateway for a neighbour although no address says so.")
     hops: list[Hop] | None = Field(None, description="Several next hops that share the traffic by weight.")
+    nhid: NexthopId | None = Field(None, description="The id of a [[nexthop]], which says where the route leads.")
     src: SourceAddress | None = Field(None, description="The source address that the host prefers on this route.")
     table: NameOrNumber | None = Field(None, description="The routing table, by name or number. main.")
     metric: Number | None = Field(None, description="The priority, lower first. IPv4 0, IPv6 1024.")
@@ -374,6 +377,8 @@ class File(Table):
     address: list[AddressTable] = Field([], description="An address on an interface.")
     vip: list[Vip] = Field([], description="A service address.")
     tunnel: list[TunnelTable] = Field([], description="An interface to gateways that are no neighbours.")
+    neighbour: list[NeighbourTable] = Field([], description="A neighbour that is known for good, or a proxy.")
+    nexthop: list[NexthopTable] = Field([], description="A next hop that routes name, or a group of such.")
     service: list[ServiceTable] = Field([], description="A virtual service of IPVS.")
 
 
@@ -388,6 +393,8 @@ ENTRY_TABLES: Final[dict[str, type[Table]]] = {
     "address": AddressTable,
     "vip": Vip,
     "tunnel": TunnelTable,
+    "neighbour": NeighbourTable,
+    "nexthop": NexthopTable,
     "service": ServiceTable,
 }
 

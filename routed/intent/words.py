@@ -18,6 +18,8 @@ from routed.model.names import IP_PROTOCOLS, SCOPES
 
 T = TypeVar("T")
 
+LONGEST_LINK_ADDRESS: Final = 32  # bytes, MAX_ADDR_LEN of linux/netdevice.h
+_HEX: Final = frozenset("0123456789abcdefABCDEF")
 UINT32: Final = 0xFFFFFFFF
 MAXIMUM_PORT: Final = 65534  # the kernel refuses ranges that end in 65535 (fib_rule_port_range_valid, fib_rules.h)
 MAXIMUM_UID: Final = UINT32 - 1  # the last number is "no user" (uid_valid, linux/uidgid.h)
@@ -380,6 +382,15 @@ def timeout(value: object) -> int:
     if not (1 <= seconds <= ipvs.LONGEST_TIMEOUT and seconds.is_integer()):
         raise ValueError(f"must be from 1s to {ipvs.LONGEST_TIMEOUT // 86400}d: the kernel counts whole seconds")
     return int(seconds)
+
+
+def link_address(value: object) -> bytes:
+    """The address of a device on its link."""
+    parts = text_of(value, "02:00:00:00:00:05").split(":")
+    is_hex = all(part and len(part) <= 2 and set(part) <= _HEX for part in parts)
+    if not is_hex or not 1 < len(parts) <= LONGEST_LINK_ADDRESS:
+        raise ValueError(f'"{value}" is no link address: write it as "02:00:00:00:00:05"')
+    return bytes(int(part, 16) for part in parts)
 
 
 def percentage(value: object) -> float:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from errno import EBUSY, EINTR, ENOENT
+from errno import EBUSY, EINTR, ENOENT, EOPNOTSUPP
 from os import strerror
 from struct import Struct
 from typing import Final, NamedTuple, TypeVar
@@ -206,9 +206,13 @@ def _ask(requests: RequestSocket, type_: int, body: bytes) -> int:
     return number
 
 
+# A table that does not exist is empty, and so is a kind of object that this kernel does not know (rtnetlink_rcv_msg).
+_EMPTY: Final = frozenset({-ENOENT, -EOPNOTSUPP})
+
+
 def _check(result: int | None) -> None:
-    """Raise what the kernel refused a dump with. A table that does not exist is empty."""
-    if result and result != -ENOENT:
+    """Raise what the kernel refused a dump with."""
+    if result and result not in _EMPTY:
         raise OSError(-result, strerror(-result))
 
 

@@ -12,7 +12,7 @@ from itertools import chain, groupby
 from socket import socket
 from typing import Final, NamedTuple
 
-from routed.kernel.codec import Decoder, MalformedMessage
+from routed.kernel.codec import CODECS, Decoder, MalformedMessage
 from routed.kernel.codec.address import decode_address
 from routed.kernel.codec.attributes import EXCLUSIVE, HEADER, REPLACE
 from routed.kernel.codec.link import decode_ipv6, decode_link
@@ -58,6 +58,9 @@ class EventReader:
             for new, reader in ((16, _read_link), (20, _read_address), (24, self._read_route), (32, _read_rule))
             for removal in (0, 1)
         }
+        for kind, codec in CODECS.items():
+            if codec.group:
+                self._readers |= dict.fromkeys((codec.new, codec.delete), self._make_reader(kind))
 
     def peek(self) -> bytes | None:
         """The datagram that waits, if it is the only one. ``read`` gives it all the same."""
@@ -139,6 +142,18 @@ class EventReader:
             return []  # that one came says nothing; that one went may leave an address without it
         route = self._decoder.routes.decode(data, start, end)
         return [] if route is None else [_object_event(Kind.ROUTE, route, header)]
+
+    def _make_reader(self, kind: Kind) -> _Reader:
+        """For a kind that is no fact of the host."""
+        read_end = CODECS[kind].read_end
+
+        def read(data: bytes, start: int, end: int, header: _Header) -> list[Event]:
+            gone = read_end(data, start, end) if read_end else None
+            if gone is not None:
+                return [_object_event(kind, gone, header._replace(type=header.type | _REMOVAL))]
+            return [_object_event(kind, one, header) for one in self._decoder.decode(kind, data[start:end], 0)]
+
+        return read
 
 
 _LOCAL_BY_KERNEL: Final = bytes((TABLE_LOCAL, PROTOCOL_KERNEL))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from socket import socket
 from time import perf_counter
 from types import TracebackType
@@ -80,6 +81,7 @@ class Kernel:
         self.hears_echo = True  # are events of our own changes of routes delivered?
         self.interest: Interest | None = None  # as ``listen_for`` left it
         self._filters = self._make_filters(None)
+        self._followed: set[Kind] = set()  # as ``follow`` left it
 
     def __enter__(self) -> Self:
         return self
@@ -268,6 +270,16 @@ class Kernel:
             return
         self.interest = interest
         self._renew_filters()
+
+    def follow(self, kinds: Collection[Kind]) -> None:
+        """Of which kinds that few files use shall changes be delivered? To be called before the dumps that need it."""
+        assert self._event_socket is not None, "open_events() comes first"
+        for kind in [kind for kind, codec in CODECS.items() if codec.group]:
+            is_wanted = kind in kinds
+            if is_wanted is not (kind in self._followed):
+                with suppress(OSError):  # an old kernel has no such objects, and says so when one is put
+                    sockets.join_group(self._event_socket, CODECS[kind].group, wanted=is_wanted)
+                (self._followed.add if is_wanted else self._followed.discard)(kind)
 
     def _renew_filters(self) -> None:
         """Have the event socket's filter be one for the present port id and the present interest."""

@@ -19,6 +19,7 @@ else:
     netlink = import_lean("pyroute2", "pyroute2.netlink")
     rtnl = import_lean("pyroute2", "pyroute2.netlink.rtnl")
 
+_ADD_MEMBERSHIP: Final = 1  # NETLINK_ADD_MEMBERSHIP; to drop it is the next number
 _NETLINK_CAP_ACK: Final = 10  # an error repeats the header of the request only
 _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
@@ -69,6 +70,11 @@ def open_event_socket(buffer: int = EVENT_BUFFER) -> socket.socket:
     opened.bind((0, _GROUPS))
     opened.setblocking(False)
     return opened
+
+
+def join_group(opened: socket.socket, group: int, *, wanted: bool) -> None:
+    """Have a socket be told of one more group, or not any more. Raises OSError: EINVAL where the kernel has none."""
+    opened.setsockopt(netlink.SOL_NETLINK, _ADD_MEMBERSHIP if wanted else _ADD_MEMBERSHIP + 1, group)
 
 
 def _open(buffer: int, bus: int = ROUTE) -> socket.socket:

@@ -48,6 +48,9 @@ class StampRow(NamedTuple):
 STAMPS: Final[Mapping[Kind, StampRow]] = {
     Kind.LINK: StampRow(kernels=frozenset()),
     Kind.ADDRESS: StampRow(kernels=names.KERNEL_ADDRESS_PROTOCOLS, is_mark_alone=is_mark_alone),
+    Kind.NEIGHBOUR: StampRow(),
+    Kind.PROXY: StampRow(),
+    Kind.NEXTHOP: StampRow(),
     Kind.ROUTE: StampRow(is_dumped_by_number=True),
     Kind.RULE: StampRow(),
 }

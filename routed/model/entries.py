@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from routed.model.ipvs import ServerValue
 from routed.model.names import TABLE_LOCAL, TABLE_MAIN, UNICAST
 from routed.model.net import FAMILIES, family_of
-from routed.model.objects import RuleMember
+from routed.model.objects import Leg, Resilient, RuleMember
 
 if TYPE_CHECKING:  # it has the origin of an entry
     from routed.model.checks import Check, Target
@@ -150,6 +150,7 @@ class RouteEntry(Entry):
     extra: bytes = b""  # as of a hop
     source: bytes = b""  # packed prefix of the packets' source, IPv6 alone; b"" for all
     is_src_routed: bool = False  # does another entry make ``src`` an address of this host?
+    nhid: int = 0  # of the [[nexthop]] that says where it leads; then ``hops`` are those of that one
 
     @property
     def conditions(self) -> tuple[Requirement, ...]:
@@ -160,6 +161,40 @@ class RouteEntry(Entry):
     def size(self) -> int:
         """How many prefixes it lists."""
         return sum(map(len, self.prefixes.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NexthopEntry(Entry):
+    """``[[nexthop]]``: a way, the end of all ways, or a group of others."""
+
+    id: int
+    family: int = 0  # of a way
+    hop: HopSpec | None = None
+    blackhole: bool = False
+    group: tuple[Leg, ...] = ()
+    resilient: Resilient | None = None
+    members: tuple[NexthopEntry, ...] = ()  # of the group, as they are written; in its order
+
+    @property
+    def hops(self) -> tuple[HopSpec, ...]:
+        """Where it leads."""
+        return (self.hop,) if self.hop else tuple(hop for one in self.members for hop in one.hops)
+
+    @property
+    def ends(self) -> bool:
+        """Is there an end of all ways in it?"""
+        return self.blackhole or any(one.blackhole for one in self.members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighbourEntry(Entry):
+    """``[[neighbour]]``: one that is never asked for its link address, or for whom this host answers."""
+
+    to: bytes
+    dev: str
+    lladdr: bytes = b""
+    router: bool = False
+    proxy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -443,6 +478,8 @@ FORMS: Final[dict[type[Entry], Form]] = {
     EachEntry: Form("", (Where, Fill)),
     HeldVipEntry: Form("vip"),
     LinkEntry: Form(""),
+    NeighbourEntry: Form("neighbour"),
+    NexthopEntry: Form("nexthop", (HopSpec, Leg, Resilient)),
     RouteEntry: Form("route", (HopSpec,)),
     RuleEntry: Form("rule", (RuleMember,)),
     ServiceEntry: Form("service", (Listen, ServerSpec, EachServer, ServerValue, OnFail, WhenAllDown)),

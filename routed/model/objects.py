@@ -11,8 +11,8 @@ A route set is one slot, one value and many members; a single route is a set of 
 string of bytes (``model.prefixes``) and one value. All types are tuples: equality and hashing run at C speed.
 
 A value holds what the kernel reads back, not what was asked for: codecs and ``core.resolve`` bring both sides to the
-same form. What routed has no word for (an encapsulation, realms, a nexthop object) is kept raw in ``extra``, so that an
-object that carries it never counts as equal to one that does not.
+same form. What routed has no word for (an encapsulation, realms) is kept raw in ``extra``, so that an object that
+carries it never counts as equal to one that does not.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ class Kind(str):
 
     LINK: ClassVar[Kind]
     ADDRESS: ClassVar[Kind]
+    NEIGHBOUR: ClassVar[Kind]
+    PROXY: ClassVar[Kind]
+    NEXTHOP: ClassVar[Kind]
     ROUTE: ClassVar[Kind]
     RULE: ClassVar[Kind]
     SERVICE: ClassVar[Kind]
@@ -50,6 +53,9 @@ _KINDS: Final[dict[str, Kind]] = {}
 
 Kind.LINK = Kind("link")
 Kind.ADDRESS = Kind("address")
+Kind.NEIGHBOUR = Kind("neighbour")
+Kind.PROXY = Kind("proxy")
+Kind.NEXTHOP = Kind("nexthop")
 Kind.ROUTE = Kind("route")
 Kind.RULE = Kind("rule")
 Kind.SERVICE = Kind("service")
@@ -121,6 +127,69 @@ class AddressValue(NamedTuple):
     lifetime: Lifetime | None = None  # with which it is put; what is read never has one
 
 
+class NeighbourSlot(NamedTuple):
+    """What all neighbours of one family share, and what all proxies do."""
+
+    family: int
+
+
+class NeighbourMember(NamedTuple):
+    """The kernel's key of a neighbour, or of a proxy, within its family (neigh_lookup in net/core/neighbour.c)."""
+
+    dev: int  # ifindex
+    address: bytes  # packed
+
+
+class NeighbourValue(NamedTuple):
+    """The content of a neighbour that stays, or of a proxy: then without a link address."""
+
+    protocol: int  # NDA_PROTOCOL; 0 where it is absent
+    lladdr: bytes = b""
+    router: bool = False  # NTF_ROUTER
+    extra: bytes = b""  # attributes that routed has no word for
+
+
+class NexthopSlot(NamedTuple):
+    """What all next hops share: their numbers know no family."""
+
+    family: int = 0  # AF_UNSPEC
+
+
+class NexthopMember(NamedTuple):
+    """The number by which routes and groups name it (NHA_ID), from 1."""
+
+    id: int
+
+
+class Leg(NamedTuple):
+    """A next hop as it is in a group."""
+
+    id: int
+    weight: int = 1  # from 1
+
+
+class Resilient(NamedTuple):
+    """A group in which a flow keeps its leg while others come and go (NHA_RES_GROUP, net/ipv4/nexthop.c)."""
+
+    buckets: int = 128  # as many as the kernel makes where nothing is said, like the times
+    idle_timer: int = 120  # seconds without a packet after which a bucket may change its leg
+    unbalanced_timer: int = 0  # seconds out of balance after which one has to; 0: none ever has to
+
+
+class NexthopValue(NamedTuple):
+    """The content of a next hop: a group, or a way, or the end of all ways."""
+
+    protocol: int
+    way_family: int = 0  # of the routes that it is for; those of IPv4 may use one of IPv6. 0 of a group
+    dev: int = 0  # ifindex
+    gateway: bytes = b""  # packed
+    onlink: bool = False
+    blackhole: bool = False
+    group: tuple[Leg, ...] = ()  # in the kernel's order
+    resilient: Resilient | None = None
+    extra: bytes = b""  # attributes that routed has no word for
+
+
 class RouteSlot(NamedTuple):
     """The kernel's key of a route but for its prefix (fib_find_alias in net/ipv4/fib_trie.c, fib6_add in ip6_fib.c).
 
@@ -155,6 +224,8 @@ class RouteValue(NamedTuple):
     metrics: tuple[tuple[int, int | str], ...] = ()  # (RTAX_*, value), sorted by number
     lock: int = 0  # RTAX_LOCK: bit n set when metric n is locked
     extra: bytes = b""
+    # RTA_NH_ID: the next hop object that says all of where it leads; then ``hops`` is empty, and ``type`` is unicast
+    nhid: int = 0
 
 
 class RuleSlot(NamedTuple):

@@ -35,7 +35,9 @@ from routed.model.ipvs_text import (
     service_to_json,
     timeout_to_json,
 )
+from routed.model.neighbour_text import format_neighbour, format_neighbour_key, neighbour_to_json
 from routed.model.net import IPV4, format_address, format_destination
+from routed.model.nexthop_text import format_nexthop, format_nexthop_key, nexthop_to_json
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
@@ -157,6 +159,7 @@ def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: 
     """A route as ``ip route`` prints it."""
     words = [] if value.type == names.UNICAST else [names.name_or_number(names.ROUTE_TYPES, value.type)]
     words += _format_selector(slot, member)
+    words += ["nhid", str(value.nhid)] if value.nhid else []
     if len(value.hops) == 1:
         words += _format_hop(slot.family, value.hops[0], vocabulary)
     if slot.table != names.TABLE_MAIN:
@@ -213,6 +216,8 @@ def route_to_json(slot: RouteSlot, member: bytes, value: RouteValue | None, voca
     if value is None:
         return json
     json["type"] = names.name_or_number(names.ROUTE_TYPES, value.type)
+    if value.nhid:
+        json["nhid"] = value.nhid
     hops = [_hop_to_json(slot.family, hop, vocabulary) for hop in value.hops]
     if len(hops) == 1:
         json |= hops[0]
@@ -226,9 +231,7 @@ def route_to_json(slot: RouteSlot, member: bytes, value: RouteValue | None, voca
         json["prefsrc"] = format_address(value.src)
     if value.metrics:
         json["metrics"] = [dict(show_metric(number, setting) for number, setting in value.metrics)]
-    if value.extra:
-        json |= dict(list_words(ROUTE_WORDS, value.extra))
-    return json
+    return json | dict(list_words(ROUTE_WORDS, value.extra))
 
 
 def format_rule_key(slot: RuleSlot, member: RuleMember, vocabulary: Vocabulary) -> str:
@@ -381,6 +384,9 @@ class TextRow(NamedTuple):
 TEXTS: Final[dict[Kind, TextRow]] = {
     Kind.LINK: TextRow(format_link_key, format_link, link_to_json),
     Kind.ADDRESS: TextRow(format_address_key, format_held_address, address_to_json),
+    Kind.NEIGHBOUR: TextRow(format_neighbour_key, format_neighbour, neighbour_to_json),
+    Kind.PROXY: TextRow(format_neighbour_key, format_neighbour, neighbour_to_json),
+    Kind.NEXTHOP: TextRow(format_nexthop_key, format_nexthop, nexthop_to_json),
     Kind.ROUTE: TextRow(format_route_key, format_route, route_to_json),
     Kind.RULE: TextRow(format_rule_key, format_rule, rule_to_json),
     Kind.SERVICE: TextRow(format_service_key, format_service, service_to_json),

@@ -17,6 +17,8 @@ from routed.model.objects import (
     Kind,
     LinkSlot,
     Member,
+    NeighbourSlot,
+    NexthopSlot,
     RouteSlot,
     RouteValue,
     RuleMember,
@@ -62,6 +64,8 @@ def address(dev: int, text: str, **options: Any) -> Standing:
 
 KINDS: dict[type[Slot], Kind] = {
     LinkSlot: Kind.LINK,
+    NeighbourSlot: Kind.NEIGHBOUR,
+    NexthopSlot: Kind.NEXTHOP,
     RouteSlot: Kind.ROUTE,
     RuleSlot: Kind.RULE,
     AddressSlot: Kind.ADDRESS,

@@ -19,7 +19,7 @@ from routed.kernel.dump import finish
 from routed.kernel.kernel import Kernel
 from routed.model.assumption import Happening
 from routed.model.net import IPV4, IPV6, family_of, format_address, format_destination, is_inside, parse_address
-from routed.model.objects import AddressMember, Hop, Kind, RouteSlot
+from routed.model.objects import AddressMember, Hop, Kind, NexthopMember, RouteSlot
 from tests.kernel.netns import ip, ip_batch, ip_json, private_network, veth, wait_until, wait_until_usable
 
 LINKS = ("v0", "v1")
@@ -98,15 +98,24 @@ def imagine(kernel: Kernel) -> LinuxState:
 
 def list_routes(state: LinuxState) -> Shown:
     found: Shown = []
-    for slot, prefix, value in state.stand(Kind.ROUTE):
+    for slot, prefix, stored in state.stand(Kind.ROUTE):
         assert isinstance(slot, RouteSlot)
         assert isinstance(prefix, bytes)
+        value = state.show(stored)
         hops = tuple((format_address(hop.gateway) if hop.gateway else "", name_of(state, hop)) for hop in value.hops)
         found.append((
             slot.family, slot.table, format_destination(prefix), value.type, value.protocol, slot.metric, value.scope,
             format_address(value.src) if value.src else "", slot.tos, hops,
         ))  # fmt: skip
     return sorted(found)
+
+
+def list_nexthops(state: LinuxState) -> Shown:
+    return sorted(
+        (member.id, format_address(value.gateway) if value.gateway else "", tuple(leg.id for leg in value.group))
+        for _, member, value in state.stand(Kind.NEXTHOP)
+        if isinstance(member, NexthopMember)
+    )
 
 
 def name_of(state: LinuxState, hop: Hop) -> str:
@@ -143,6 +152,13 @@ def show_routes() -> Shown:
                 () if is_reject else hops,
             ))  # fmt: skip
     return sorted(found)
+
+
+def show_nexthops() -> Shown:
+    return sorted(
+        (one["id"], one.get("gateway", ""), tuple(leg["id"] for leg in one.get("group", ())))
+        for one in ip_json("nexthop show")
+    )
 
 
 def show_addresses() -> Shown:
@@ -238,7 +254,12 @@ def walk(kernel: Kernel, seed: random.Random, steps: int) -> None:
 
 
 def expect(said: LinuxState, done: list[object]) -> None:
-    for listed, show in ((list_links, show_links), (list_addresses, show_addresses), (list_routes, show_routes)):
+    for listed, show in (
+        (list_links, show_links),
+        (list_addresses, show_addresses),
+        (list_nexthops, show_nexthops),
+        (list_routes, show_routes),
+    ):
         wanted = listed(said)
         try:
             wait_until(lambda wanted=wanted, show=show: show() == wanted, within=2.0)  # type: ignore[misc]

@@ -4,7 +4,7 @@ It answers ``daemon.ports.HostKernel`` and, as rtnetlink does, ``daemon.dataplan
 ``routed.core.linux``, which a plan of what would happen uses too; here belongs what such a plan knows nothing of:
 events, dumps in slices, requests in batches, and what goes wrong. Never what routed should do about it: of the rest
 of ``routed.core`` nothing is used, and of ``routed.kernel`` only what a protocol number means, and which values go
-by themselves. What it leaves out: next hop objects, VRFs, DAD, and the kernel's routes to single addresses.
+by themselves. What it leaves out: VRFs, DAD, and the kernel's routes to single addresses.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from routed.core.linux.requests import STEPS, request
 from routed.core.linux.routes import LINK_LOCAL
 from routed.core.linux.show import is_in, make_chunks
 from routed.core.linux.state import LinuxState, as_fact
-from routed.kernel.codec import has_lifetime
+from routed.kernel.codec import CODECS, has_lifetime
 from routed.kernel.stamp import STAMPS, find_owned, make_stamp
 from routed.model import names
 from routed.model.change import Drift, Failure, Operation, Verb
@@ -58,6 +58,7 @@ OUR_PORT: Final = 1000
 STRANGER: Final = 4242  # the port id of whoever else changes something
 SLICES: Final = 2  # in which a dump is read
 BATCH: Final = 4  # requests in one piece of an operation: few, so that much can happen in between
+FOLLOWED: Final = frozenset(kind for kind, codec in CODECS.items() if codec.group)  # told of where it is asked for
 GONE: Final = frozenset({ESRCH, ENOENT, EADDRNOTAVAIL, ENODEV})  # of a deletion these mean "done"
 
 
@@ -114,6 +115,7 @@ class FakeKernel(LinuxState):
     _is_alone: bool = False  # … and no others
     hears_echo: bool = True
     interest: Interest | None = None
+    followed: set[Kind] = field(default_factory=set)  # kinds that few files use, of whose changes it tells
 
     # What the story asks for
 
@@ -253,6 +255,10 @@ class FakeKernel(LinuxState):
         self.mischief.fail("listen_for")
         self.interest = interest
 
+    def follow(self, kinds: Collection[Kind]) -> None:
+        self.mischief.fail("follow")
+        self.followed = set(kinds)
+
     def identify(self, port: int) -> Process | None:
         return Process(port, "stranger") if port == STRANGER else None
 
@@ -348,7 +354,10 @@ class FakeKernel(LinuxState):
         """An event, for whoever hears of such."""
         if isinstance(key.member, AddressMember) and family_of(key.member.address) == IPV6:
             port = KERNEL  # inet6_ifa_notify in net/ipv6/addrconf.c
-        if not (self.hears_echo if port == self.port else self._is_news(key, value)):
+        if key.kind in FOLLOWED and key.kind not in self.followed:
+            return
+        is_echo = port == self.port and key.kind not in FOLLOWED
+        if not (self.hears_echo if is_echo else self._is_news(key, value)):
             return
         if isinstance(key.member, AddressMember):
             self._events.append(AddressEvent(key.member, as_fact(key.member, value), is_removal))

@@ -93,6 +93,25 @@ def check_multipath() -> None:
         ]
 
 
+def check_nexthops() -> None:
+    shown = {one["id"]: one for one in netns.ip_json("nexthop show")}
+    assert [(shown[id_]["gateway"], shown[id_]["dev"]) for id_ in (1, 2)] == [
+        ("192.0.2.1", "eth0"), ("203.0.113.1", "eth1")
+    ]  # fmt: skip
+    assert shown[10]["group"] == [{"id": 1, "weight": 3}, {"id": 2}]
+    assert {to: route["nhid"] for to, route in routes().items()} == {
+        "10.64.0.0/12": 10, "10.96.0.0/12": 10, "172.16.0.0/12 metric 900": 3, "192.168.0.0/16 metric 900": 3,
+    }  # fmt: skip
+
+
+def check_neighbours() -> None:
+    shown = [one for one in netns.ip_json("neigh show") if one.get("protocol") == OURS]
+    assert [(one["dst"], one["dev"], one["lladdr"], one["state"]) for one in shown] == [
+        ("192.0.2.77", "eth0", "02:00:00:00:00:77", ["PERMANENT"])
+    ]
+    assert [one["dst"] for one in netns.ip_json("neigh show proxy")] == ["192.0.2.200"]
+
+
 def check_drop_list() -> None:
     assert set(routes()) == {"198.51.100.0/24", "203.0.113.0/24", "192.0.2.250", "198.51.100.64/26"}
     assert set(routes("-6")) == {"2001:db8:bad::/48 metric 1024"}
@@ -193,6 +212,8 @@ TESTED = {
     "minimal.toml": Example(check_minimal, HOST),
     "policy-routing.toml": Example(check_policy_routing, TWO_PROVIDERS),
     "multipath.toml": Example(check_multipath, TWO_PROVIDERS),
+    "nexthops.toml": Example(check_nexthops, TWO_PROVIDERS),
+    "neighbours.toml": Example(check_neighbours, HOST),
     "drop-list.toml": Example(check_drop_list, HOST),
     "vip-address.toml": Example(check_vip_address, HOST),
     "vip-dummy.toml": Example(check_vip_dummy, HOST),

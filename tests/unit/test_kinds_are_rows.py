@@ -105,6 +105,12 @@ EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
         "the one table that others may require; more than one would be a column"
     ),
     ("intent/for_each.py", "_find_families", "isinstance(body, RouteEntry)"): "no other has prefixes of both families",
+    ("intent/nexthop_table.py", "join_nexthops", "isinstance(one, NexthopEntry)"): (
+        "what routes and groups name by a number; no other entry is named so"
+    ),
+    ("intent/nexthop_table.py", "join_nexthops", "isinstance(body, NexthopEntry)"): "likewise",
+    ("intent/nexthop_table.py", "join_nexthops", "isinstance(body, RouteEntry)"): "likewise",
+    ("intent/nexthop_table.py", "join_nexthops", "isinstance(entry, EachEntry)"): "likewise",
     ("intent/black_holes.py", "find_black_holes", "isinstance(entry, VipEntry)"): (
         "a trap of IPVS behind one of these: no other dataplane has it"
     ),

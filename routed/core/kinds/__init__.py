@@ -42,9 +42,25 @@ from routed.core.kinds.ipvs import (
 )
 from routed.core.kinds.lines import Line
 from routed.core.kinds.link import cure_link, find_ends, judge_link
+from routed.core.kinds.neighbour import (
+    cure_neighbour,
+    find_links_of_neighbours,
+    judge_neighbour,
+    list_prefixes_of_neighbour,
+)
+from routed.core.kinds.nexthop import (
+    choose_verb_for_nexthop,
+    cure_nexthop,
+    find_links_of_nexthops,
+    judge_nexthop,
+    lack_nexthop,
+    list_legs,
+    rank_nexthop,
+)
 from routed.core.kinds.route import (
     cure_route,
     find_links_of_routes,
+    find_nexthop,
     find_scope_of_routes,
     is_way_to,
     judge_route,
@@ -84,10 +100,18 @@ from routed.model.objects import (
     Ipip,
     Key,
     Kind,
+    Leg,
     LinkMember,
     LinkSlot,
     LinkValue,
     Member,
+    NeighbourMember,
+    NeighbourSlot,
+    NeighbourValue,
+    NexthopMember,
+    NexthopSlot,
+    NexthopValue,
+    Resilient,
     RouteSlot,
     RouteValue,
     RuleMember,
@@ -142,6 +166,10 @@ def _shares_everything(_value: Value) -> Hashable:
     return None
 
 
+def _stands_on_nothing(_value: Value) -> Iterable[Key]:
+    return ()
+
+
 def _opens_nothing(_value: Value) -> bool:
     return False
 
@@ -182,6 +210,9 @@ class KindRow(NamedTuple):
         _replace  # (what stands, what shall) → by which the second takes its place
     )
     rank_within: Callable[[Any, Any], int] = _rank_equal  # (member, value): among additions of the kind, lower first
+    # value → the objects that it names, without which it cannot be put and with which it goes, without a word
+    find_bases: Callable[[Any], Iterable[Key]] = _stands_on_nothing
+    why_absent: Callable[[Any], Reason] | None = None  # member → why what names it has to wait; None: nothing does
     # (members, values) → ifindexes of the links with which they go
     find_links: Callable[[Iterable[Any], Iterable[Any]], set[int]] = _find_no_links
     # (slot, SSH peers) → members over which the operator may be logged in, and why not to take a foreign one's place
@@ -214,6 +245,21 @@ class KindRow(NamedTuple):
     line: Line | None = None  # in which its objects stand, where it matters which comes first
     hook: Hook = Hook()  # where it hangs in the picture of the way of packets
 
+    @property
+    def has_bases(self) -> bool:
+        """May its objects stand on others?"""
+        return self.find_bases is not _stands_on_nothing
+
+
+_OF_NEIGHBOURS: Final[Mapping[str, Any]] = {
+    "aliases": Aliases.ALONE,
+    "judge": judge_neighbour,
+    "cure": cure_neighbour,
+    "types": (NeighbourSlot, NeighbourMember, NeighbourValue),
+    "not_yet": frozenset({ENODEV}),
+    "find_links": find_links_of_neighbours,
+    "list_prefixes": list_prefixes_of_neighbour,
+}
 
 KINDS: Final[dict[Kind, KindRow]] = {
     Kind.LINK: KindRow(
@@ -268,8 +314,24 @@ KINDS: Final[dict[Kind, KindRow]] = {
         is_told_late=True,  # after duplicate address detection
         line=ADDRESSES_IN_LINE,
     ),
+    Kind.NEIGHBOUR: KindRow(rank=4, **_OF_NEIGHBOURS),
+    Kind.PROXY: KindRow(rank=5, **_OF_NEIGHBOURS),
+    Kind.NEXTHOP: KindRow(
+        rank=6,
+        aliases=Aliases.ALONE,
+        judge=judge_nexthop,
+        cure=cure_nexthop,
+        types=(NexthopSlot, NexthopMember, NexthopValue, Leg, Resilient),
+        families=(0,),
+        not_yet=frozenset({ENODEV, ENETDOWN, ENETUNREACH, EHOSTUNREACH}),
+        choose_verb=choose_verb_for_nexthop,
+        rank_within=rank_nexthop,
+        find_links=find_links_of_nexthops,
+        find_bases=list_legs,
+        why_absent=lack_nexthop,
+    ),
     Kind.ROUTE: KindRow(
-        rank=4,
+        rank=7,
         aliases=Aliases.ORDERED,
         judge=judge_route,
         cure=cure_route,
@@ -280,6 +342,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         not_yet=frozenset({ENODEV, ENETDOWN, ENETUNREACH, EHOSTUNREACH}),
         rank_within=rank_route,
         find_links=find_links_of_routes,
+        find_bases=find_nexthop,
         list_lifelines=list_lifelines,
         is_way_to=is_way_to,
         opens_network=opens_network,
@@ -290,7 +353,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         hook=HOOK_OF_ROUTE,
     ),
     Kind.RULE: KindRow(
-        rank=5,
+        rank=8,
         aliases=Aliases.BESIDE,
         judge=judge_rule,
         cure=cure_rule,
@@ -306,7 +369,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         hook=HOOK_OF_RULE,
     ),
     Kind.TIMEOUT: KindRow(
-        rank=6,
+        rank=9,
         aliases=Aliases.ALONE,
         judge=judge_ipvs,
         cure=cure_timeout,

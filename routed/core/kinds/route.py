@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Final
 
 from routed.core.kinds.cures import add_or_delete, is_as_wanted, operate, take_away, wanted_of
+from routed.core.kinds.nexthop import name_nexthop
 from routed.model.change import Drift, Nature, Operation, Verb, Want
 from routed.model.net import ADDRESS_LENGTH, DEFAULT, IPV4, IPV6, network_of
-from routed.model.objects import Kind, RouteSlot, RouteValue, Scope
+from routed.model.objects import Key, Kind, RouteSlot, RouteValue, Scope
 from routed.model.owner import Stamp
 from routed.model.reasons import FirstContact, Reason
 
@@ -102,6 +103,11 @@ def rank_route(_prefix: bytes, value: RouteValue) -> int:
     return 2 * _has_gateway(value) + bool(value.src)
 
 
+def find_nexthop(value: RouteValue) -> tuple[Key, ...]:
+    """The next hop object that it uses."""
+    return (name_nexthop(value.nhid),) if value.nhid else ()
+
+
 def find_links_of_routes(_prefixes: Iterable[bytes], values: Iterable[RouteValue]) -> set[int]:
     """A route stands on the links of all its next hops."""
     return {hop.dev for value in values for hop in value.hops}
@@ -113,8 +119,8 @@ def is_way_to(watched: frozenset[bytes], prefixes: Iterable[bytes]) -> bool:
 
 
 def opens_network(value: RouteValue) -> bool:
-    """A gateway is reached over a route that has none."""
-    return any(not hop.gateway for hop in value.hops)
+    """A gateway is reached over a route that has none. That of a next hop object is not known here."""
+    return bool(value.nhid) or any(not hop.gateway for hop in value.hops)
 
 
 def list_lifelines(slot: RouteSlot, ssh_peers: frozenset[bytes]) -> Mapping[bytes, Reason]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from errno import EADDRNOTAVAIL, EEXIST, ENODEV
 from typing import Final, NamedTuple
 
+from routed.core.linux.neighbours import flush_neighbours
 from routed.core.linux.state import LinuxState
 from routed.model import names
 from routed.model.change import Verb
@@ -81,6 +82,7 @@ def take_address(state: LinuxState, key: Key, port: int = KERNEL, *, is_source_f
             _unmake(state, *one)
     make(state, [one for one in after if one not in before])  # of what was secondary
     if family == IPV4 and not state.addresses_of(member.dev, IPV4):
+        flush_neighbours(state, member.dev, (IPV4,))
         for over, lost in list(state.routes_over(member.dev)):
             if over.slot.family == IPV4 and all(is_dead(state, hop) or hop.dev == member.dev for hop in lost.hops):
                 state.take(over, lost, is_told=False)

@@ -127,7 +127,7 @@ def _count_alike(one: bytes, other: bytes) -> int:
 def read_default_routes(state: LinuxState) -> tuple[Standing, ...]:
     """The routes to destination zero, of any length: of table main for IPv4, of all tables for IPv6."""
     return tuple(
-        Standing(slot, prefix, value)
+        Standing(slot, prefix, state.show(value))
         for slot, members in state.objects[Kind.ROUTE].items()
         if isinstance(slot, RouteSlot) and (slot.family == IPV6 or slot.table == names.TABLE_MAIN)
         for prefix in ZEROS[slot.family]

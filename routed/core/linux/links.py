@@ -7,7 +7,6 @@ net/ipv4/nexthop.c.
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Final
 
 from routed.core.linux.addresses import (
@@ -20,6 +19,8 @@ from routed.core.linux.addresses import (
     take_address,
 )
 from routed.core.linux.lookup import is_free_of_link
+from routed.core.linux.neighbours import flush_neighbours
+from routed.core.linux.nexthops import flush_nexthops
 from routed.core.linux.routes import take_legs
 from routed.core.linux.state import LinuxState
 from routed.model import names
@@ -32,15 +33,12 @@ from routed.model.objects import (
     AddressValue,
     Key,
     Kind,
-    RouteValue,
     Value,
 )
 
 LINK_LOCAL: Final = parse_address("fe80::")
 PROTOCOL_LINK_LOCAL: Final = 3  # IFAPROT_KERNEL_LL
 EUI48: Final = 6  # bytes
-NEXTHOP_OBJECT: Final = 30  # RTA_NH_ID
-_ATTRIBUTE: Final = Struct("=HH")  # length, type
 
 
 def add_link(state: LinuxState, name: str, *, is_up: bool = True, ifindex: int = 0, kind: str = "") -> int:
@@ -73,7 +71,7 @@ def set_down(state: LinuxState, ifindex: int) -> None:
 def lose_carrier(state: LinuxState, ifindex: int) -> None:
     """Everything stays, but what goes by a nexthop object; ``ignore_routes_with_linkdown`` makes it be passed over."""
     state.put_link(state.links[ifindex]._replace(has_carrier=False))
-    _drop_nexthop_objects(state, ifindex)
+    flush_nexthops(state, ifindex)
 
 
 def remove_link(state: LinuxState, ifindex: int) -> None:
@@ -100,7 +98,8 @@ def remove_link(state: LinuxState, ifindex: int) -> None:
 
 def _drop(state: LinuxState, ifindex: int) -> None:
     """What does not outlive a link that is down."""
-    _drop_nexthop_objects(state, ifindex)
+    flush_nexthops(state, ifindex)
+    flush_neighbours(state, ifindex)
     for key, value in list(state.routes_over(ifindex)):
         if not is_free_of_link(key.slot.family, value) and all(is_dead(state, hop) for hop in value.hops):
             state.take(key, value, is_told=key.slot.family == IPV6)
@@ -108,29 +107,6 @@ def _drop(state: LinuxState, ifindex: int) -> None:
     for key, value in state.addresses_of(ifindex, IPV6):
         if not (keeps and value.scope not in {names.LINK, names.HOST} and not value.dynamic):
             state.take(key, value)  # a route that prefers it stays as it is: rt6_remove_prefsrc is not called
-
-
-def _drop_nexthop_objects(state: LinuxState, ifindex: int) -> None:
-    """A nexthop object goes with its link or carrier, and what goes by it alone: nexthop_flush_dev."""
-    for key, value in list(state.routes_over(ifindex)):
-        if value.extra and has_nexthop_object(value):
-            left = tuple(hop for hop in value.hops if hop.dev != ifindex)
-            if not left:
-                state.take(key, value, is_told=key.slot.family == IPV6)
-                continue
-            rest = [value._replace(hops=left) if one == value else one for one in state.standing(key)]
-            state.put(key, rest)
-
-
-def has_nexthop_object(value: RouteValue) -> bool:
-    """Does this route go by a nexthop object (RTA_NH_ID among what routed has no word for)?"""
-    at = 0
-    while at + _ATTRIBUTE.size <= len(value.extra):
-        length, type_ = _ATTRIBUTE.unpack_from(value.extra, at)
-        if type_ == NEXTHOP_OBJECT:
-            return True
-        at += max((length + 3) & ~3, _ATTRIBUTE.size)
-    return False
 
 
 def _make_link_local(state: LinuxState, ifindex: int) -> None:

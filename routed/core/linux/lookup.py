@@ -74,14 +74,15 @@ def _find_best(state: LinuxState, question: Question, family: int, table: int) -
         for slot, members in here:
             for value in members.get(prefix, ()):
                 if can_be_used(state, family, value, question.flow.oif):
-                    return Standing(slot, prefix, value)
+                    return Standing(slot, prefix, state.show(value))
     return None
 
 
 def can_be_used(state: LinuxState, family: int, value: RouteValue, oif: str = "") -> bool:
     """Has this route a leg by which packets go now, or needs it none? On a named link, where one is named."""
-    return not value.hops or any(
-        is_leg_usable(state, family, value, hop) and (not oif or state.links[hop.dev].name == oif) for hop in value.hops
+    hops = state.show(value).hops
+    return not hops or any(
+        is_usable(state, family, hop) and (not oif or state.links[hop.dev].name == oif) for hop in hops
     )
 
 

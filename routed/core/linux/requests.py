@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from routed.core.linux.addresses import delete_address, insert_address
 from routed.core.linux.link_requests import delete_link, insert_link
+from routed.core.linux.neighbours import delete_neighbour, insert_neighbour
+from routed.core.linux.nexthops import delete_nexthop, insert_nexthop
 from routed.core.linux.routes import delete_route, insert_route
 from routed.core.linux.rules import delete_rule, insert_rule
 from routed.core.linux.state import LinuxState
@@ -18,12 +20,18 @@ APPEND: Final = "append"  # NLM_F_APPEND; routed never asks for it
 INSERTERS: Final[dict[Kind, Callable[[LinuxState, Verb | str, Key, Any, int], int]]] = {
     Kind.LINK: insert_link,
     Kind.ADDRESS: insert_address,
+    Kind.NEIGHBOUR: insert_neighbour,
+    Kind.PROXY: insert_neighbour,
+    Kind.NEXTHOP: insert_nexthop,
     Kind.ROUTE: insert_route,
     Kind.RULE: insert_rule,
 }
 DELETERS: Final[dict[Kind, Callable[[LinuxState, Key, Any, int], int]]] = {
     Kind.LINK: delete_link,
     Kind.ADDRESS: delete_address,
+    Kind.NEIGHBOUR: delete_neighbour,
+    Kind.PROXY: delete_neighbour,
+    Kind.NEXTHOP: delete_nexthop,
     Kind.ROUTE: delete_route,
     Kind.RULE: delete_rule,
 }

@@ -14,7 +14,7 @@ from routed.core.linux.state import LinuxState
 from routed.model import names
 from routed.model.change import Verb
 from routed.model.net import IPV4, IPV6, is_inside, network_of, parse_prefix
-from routed.model.objects import Hop, Key, Kind, RouteSlot, RouteValue, Value
+from routed.model.objects import Hop, Key, Kind, NexthopValue, RouteSlot, RouteValue, Value
 
 LINK_LOCAL: Final = parse_prefix("fe80::/10")
 
@@ -93,6 +93,7 @@ def _is_met_by(asked: RouteValue, standing: RouteValue) -> bool:
     pairs = zip(asked.hops, standing.hops, strict=False)
     return (
         asked.scope == standing.scope
+        and asked.nhid in {0, standing.nhid}
         and asked.src in {b"", standing.src}
         and asked.metrics in {(), standing.metrics}
         and (len(asked.hops) >= len(standing.hops) or len(asked.hops) <= 1)
@@ -120,13 +121,13 @@ def _merges(route: RouteValue) -> bool:
 
 def _find_refusal(state: LinuxState, family: int, value: RouteValue) -> int:
     """The errno of a route that cannot be, 0 when it can."""
+    if value.nhid:
+        nexthop = state.find_nexthop(value.nhid)
+        if nexthop is None or (family == IPV6 and not _is_for_ipv6(state, nexthop)):
+            return EINVAL
     for hop in value.hops:
-        if hop.dev not in state.links:
-            return ENODEV
-        if not hop.gateway and not state.is_up(hop.dev):
-            return ENETDOWN
-        if hop.gateway and not _reaches(state, hop):
-            return ENETUNREACH if family == IPV4 else EHOSTUNREACH
+        if error := find_refusal_of_hop(state, family, hop):
+            return error
     return EINVAL if value.src and not (state.is_local(value.src) or _is_routed_here(state, value.src)) else 0
 
 
@@ -140,6 +141,23 @@ def _is_routed_here(state: LinuxState, address: bytes) -> bool:
         for network in networks & members.keys()
         for value in members[network]
     )
+
+
+def _is_for_ipv6(state: LinuxState, nexthop: NexthopValue) -> bool:
+    """IPv4 routes take all, IPv6 routes none of IPv4 (fib6_check_nexthop)."""
+    legs = [state.find_nexthop(leg.id) for leg in nexthop.group]
+    return nexthop.way_family in {0, IPV6} and all(leg is None or leg.way_family == IPV6 for leg in legs)
+
+
+def find_refusal_of_hop(state: LinuxState, family: int, hop: Hop, *, needs_carrier: bool = False) -> int:
+    """The errno of a next hop that cannot be, 0 when it can."""
+    if hop.dev not in state.links:
+        return ENODEV
+    if (needs_carrier and not state.links[hop.dev].has_carrier) or (not hop.gateway and not state.is_up(hop.dev)):
+        return ENETDOWN
+    if hop.gateway and not _reaches(state, hop):
+        return ENETUNREACH if family == IPV4 else EHOSTUNREACH
+    return 0
 
 
 def _reaches(state: LinuxState, hop: Hop) -> bool:

@@ -13,8 +13,10 @@ from routed.core.linux.order import ORDERS, as_they_came
 from routed.model.events import KERNEL
 from routed.model.facts import HostAddress, Link
 from routed.model.link_sysctls import DEFAULT_SYSCTLS, LinkSysctls
+from routed.model.names import BLACKHOLE
 from routed.model.objects import (
     AddressMember,
+    Hop,
     Ipip,
     Key,
     Kind,
@@ -22,6 +24,9 @@ from routed.model.objects import (
     LinkSlot,
     LinkValue,
     Member,
+    NexthopMember,
+    NexthopSlot,
+    NexthopValue,
     RouteSlot,
     RouteValue,
     Slot,
@@ -30,7 +35,9 @@ from routed.model.objects import (
 )
 
 LOOPBACK: Final = "lo"
-LINUX_KINDS: Final = (Kind.LINK, Kind.ADDRESS, Kind.ROUTE, Kind.RULE)
+LINUX_KINDS: Final = (
+    Kind.LINK, Kind.ADDRESS, Kind.NEIGHBOUR, Kind.PROXY, Kind.NEXTHOP, Kind.ROUTE, Kind.RULE,
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -111,6 +118,36 @@ class LinuxState:
                 for value in values:
                     if any(hop.dev == ifindex for hop in value.hops):
                         yield Key(Kind.ROUTE, slot, member), value
+
+    def routes_by(self, nexthop: int) -> Iterator[tuple[Key, RouteValue]]:
+        """The routes that use this next hop object."""
+        for slot, members in self.objects[Kind.ROUTE].items():
+            for member, values in members.items():
+                for value in values:
+                    if value.nhid == nexthop:
+                        yield Key(Kind.ROUTE, slot, member), value
+
+    def find_nexthop(self, nexthop: int) -> NexthopValue | None:
+        """The next hop object of this number."""
+        members = self.objects[Kind.NEXTHOP].get(NexthopSlot(), {})
+        value: NexthopValue | None = next(iter(members.get(NexthopMember(nexthop), ())), None)
+        return value
+
+    def show(self, value: RouteValue) -> RouteValue:
+        """A route with where its next hop object leads, as the kernel shows it (fib_dump_info, rt6_fill_node)."""
+        if not value.nhid:
+            return value
+        hops = tuple(self._list_hops(value.nhid))
+        if len(hops) == 1:
+            hops = (hops[0]._replace(weight=1),)
+        return value._replace(hops=hops, type=value.type if hops else BLACKHOLE)
+
+    def _list_hops(self, nexthop: int) -> Iterator[Hop]:
+        value = self.find_nexthop(nexthop)
+        if value is not None and value.dev:
+            yield Hop(value.dev, value.gateway, 1, value.onlink)
+        for leg in value.group if value else ():
+            yield from (hop._replace(weight=leg.weight) for hop in self._list_hops(leg.id))
 
     def routes_from(self, address: bytes) -> Iterator[tuple[Key, RouteValue]]:
         """The routes that prefer this source."""

@@ -22,9 +22,11 @@ STATE: Final = frozenset({"linkdown", "dead", "offload", "trap", "rt_offload", "
 NUMBERED_METRICS: Final = frozenset(row.name for row in METRIC_WORDS if row.form is NUMBER)
 SWITCHED_METRICS: Final = frozenset({"quickack", "fastopen_no_cookie"})
 # Words that our file has, in another form.
-UNREAD: Final = frozenset({"realm", "realms", "rto_min", "rtt", "rttvar", "features", "from", "dscp", "flowlabel"})
+UNREAD: Final = frozenset(
+    {"realm", "realms", "rto_min", "rtt", "rttvar", "features", "from", "nhid", "dscp", "flowlabel"}
+)
 # Words that our file has none for.
-UNSAID_OF_ROUTES: Final = frozenset({"nhid", "expires", "ttl-propagate", "as", "vrf", "encap"})
+UNSAID_OF_ROUTES: Final = frozenset({"expires", "ttl-propagate", "as", "vrf", "encap"})
 UNSAID_OF_RULES: Final = frozenset({"realms", "tun_id", "nat", "map-to", "vrf"})
 
 Words = dict[str, Any]

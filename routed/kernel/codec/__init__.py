@@ -6,6 +6,7 @@ Everything here is pure: bytes in, values out. Here must never live: a socket, p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 from routed.kernel.codec import address, route
@@ -15,6 +16,7 @@ from routed.kernel.codec.attributes import (
     CREATE,
     EXCLUSIVE,
     HEADER,
+    HEADER_SIZE,
     REPLACE,
     REQUEST,
     MalformedMessage,
@@ -73,6 +75,8 @@ LINK_STEPS: Final[RequestSteps] = {
     ),
     Verb.DELETE: (RequestStep(REQUEST, is_removal=True),),
 }
+# What the kernel learned by itself may stand there: it gives way.
+NEIGHBOUR_STEPS: Final[RequestSteps] = {**STEPS, Verb.ADD: STEPS[Verb.REPLACE]}
 
 
 def _leave_nothing_open(_value: Value) -> Mapping[int, str]:
@@ -101,6 +105,9 @@ class Codec(NamedTuple):
     hints: Callable[[Any], Mapping[int, str]] = _leave_nothing_open
     lifetimes: Lifetimes | None = None  # None: what stands, stays
     is_noise: Callable[[Standing | AlikeRoutes], bool] | None = None  # what is left out of a dump of everything
+    # (datagram, start, end) → of an event that says of an object that it is none any more: which; None of any other
+    read_end: Callable[[bytes, int, int], Standing | None] | None = None
+    group: int = 0  # RTNLGRP_… of its events, heard where a file uses the kind; 0: they are always heard
 
     @property
     def delete(self) -> int:
@@ -230,6 +237,58 @@ def _one_by_one(add: Encode, remove: Encode, change: Encode | None = None) -> Re
     return requests
 
 
+def _later(name: str) -> Callable[..., Any]:
+    """A function of a module of a kind that few use, imported when it is called: ``module.function``."""
+    module, _, function = name.partition(".")
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(f"{__name__}.{module}"), function)(*arguments)
+
+    return call
+
+
+def _dump_all(_scope: Scope) -> bytes:
+    """A request without conditions, with a head of eight bytes."""
+    return bytes(8)
+
+
+_STATE_AT: Final = HEADER_SIZE + 8  # ndm_state and ndm_flags of struct ndmsg, linux/neighbour.h
+_PERMANENT: Final = 0x80
+_PROXY: Final = 0x08
+
+
+def _decode_neighbour(*, is_proxy: bool) -> Callable[[bytes, int, int], Standing | None]:
+    """Of neighbours those that stay: there may be thousands of others. Proxies come by dumps of their own."""
+    decode = _later("neighbour.decode_neighbour")
+
+    def decode_kept(data: bytes, start: int, end: int) -> Standing | None:
+        if end < start + _STATE_AT + 4:
+            return None
+        state, flags = data[start + _STATE_AT], data[start + _STATE_AT + 2]
+        is_kept = bool(flags & _PROXY) is is_proxy and (is_proxy or state & _PERMANENT)
+        found: Standing | None = decode(data, start, end) if is_kept else None
+        return found
+
+    return decode_kept
+
+
+def _read_end_of_neighbour(data: bytes, start: int, end: int) -> Standing | None:
+    """One that may be forgotten from now on: before the kernel deletes one it lets it fail (neigh_delete)."""
+    is_whole = end >= start + _STATE_AT + 4
+    if not is_whole or data[start + _STATE_AT] & _PERMANENT or data[start + _STATE_AT + 2] & _PROXY:
+        return None
+    found: Standing | None = _later("neighbour.decode_neighbour")(data, start, end)
+    return found
+
+
+def _dump_neighbours(scope: Scope) -> bytes:
+    return bytes((scope.family,)) + bytes(11)
+
+
+def _dump_proxies(scope: Scope) -> bytes:
+    return bytes((scope.family,)) + bytes(9) + bytes((_PROXY, 0))
+
+
 CODECS: Final = {
     Kind.LINK: Codec(
         16,
@@ -245,6 +304,30 @@ CODECS: Final = {
         _one_by_one(encode_address, encode_address_removal),
         _each(_standing_address),
         lifetimes=Lifetimes(address.has_lifetime, address.read_lifetime, address.put_lifetime),
+    ),
+    Kind.NEIGHBOUR: Codec(
+        28,
+        _dump_neighbours,
+        _one_by_one(_later("neighbour.encode_neighbour"), _later("neighbour.encode_neighbour_removal")),
+        _each(_decode_neighbour(is_proxy=False)),
+        NEIGHBOUR_STEPS,
+        read_end=_read_end_of_neighbour,
+        group=3,
+    ),
+    Kind.PROXY: Codec(
+        28,
+        _dump_proxies,
+        _one_by_one(_later("neighbour.encode_proxy"), _later("neighbour.encode_proxy_removal")),
+        _each(_decode_neighbour(is_proxy=True)),
+        NEIGHBOUR_STEPS,
+    ),
+    Kind.NEXTHOP: Codec(
+        104,
+        _dump_all,
+        _one_by_one(_later("nexthop.encode_nexthop"), _later("nexthop.encode_nexthop_removal")),
+        _each(_later("nexthop.decode_nexthop")),
+        hints=_later("nexthop.explain_refusals"),
+        group=32,
     ),
     Kind.ROUTE: Codec(
         24,

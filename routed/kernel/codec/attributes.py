@@ -17,6 +17,7 @@ HEADER: Final = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequen
 HEADER_SIZE: Final = HEADER.size
 _ATTRIBUTE: Final = Struct("=HH")  # struct nlattr: length with this header, type
 _U32_ATTRIBUTE: Final = Struct("=HHI")
+NESTED: Final = 0x8000  # NLA_F_NESTED; only newer parts of the kernel ask for it
 _TYPE_MASK: Final = 0x3FFF  # NLA_TYPE_MASK: without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 
 # nlmsg_type

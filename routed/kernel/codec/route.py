@@ -31,7 +31,7 @@ from routed.kernel.codec.attributes import (
     walk,
 )
 from routed.model.lifetime import Lifetime
-from routed.model.names import RTAX_CC_ALGO, RTAX_LOCK, TYPES_WITHOUT_HOP
+from routed.model.names import RTAX_CC_ALGO, RTAX_LOCK, TYPES_WITHOUT_HOP, UNICAST
 from routed.model.net import ADDRESS_LENGTH, FAMILY_OF_LENGTH, IPV4, IPV6
 from routed.model.objects import AlikeRoutes, Hop, RouteSlot, RouteValue, Scope, Standing
 from routed.model.prefixes import Packed
@@ -101,7 +101,7 @@ class RouteDecoder:
         """
         layout = self._layouts.get(data[start + FAMILY_AT]) if start + DST_AT <= end else None
         if layout is None:
-            return decode_route(data, start, end)
+            return _leave_out_shown(decode_route(data, start, end))
         dst = start + DST_AT
         rest = dst + layout.width
         shape = data[start + DST_LEN_AT + 1 : dst] + data[rest:end]
@@ -175,7 +175,7 @@ class RouteDecoder:
 
     def _learn(self, layout: _Layout, shape: bytes, data: bytes, start: int, end: int) -> Standing | None:
         """Decode in full, and remember the shape where the layout is the usual one."""
-        route = decode_route(data, start, end)
+        route = _leave_out_shown(decode_route(data, start, end))
         if route is None:
             return None
         if is_usual(data, start, end, layout.width):
@@ -217,7 +217,8 @@ def take_prefixes(notifications: Sequence[bytes]) -> list[bytes] | None:
 def decode_route(data: bytes, start: int, end: int) -> Standing | None:
     """One route, from its netlink header at ``start``, decoded in full.
 
-    None for a cloned entry and for families that routed does not keep. Raises MalformedMessage.
+    With a next hop object it has the hops that the kernel shows of that one. None for a cloned entry and for families
+    that routed does not keep. Raises MalformedMessage.
     """
     family, dst_len, src_len, tos, table, protocol, scope, type_, flags = head(HEAD, data, start + HEADER_SIZE, end)
     width = ADDRESS_LENGTH.get(family)
@@ -247,9 +248,20 @@ def decode_route(data: bytes, start: int, end: int) -> Standing | None:
         src=src,
         metrics=metrics,
         lock=lock,
+        nhid=number(take(_NH_ID, bytes(4))),
         extra=raw(attributes) if attributes else b"",
     )
     return Standing(RouteSlot(family, table, metric, tos, source), prefix, value)
+
+
+def _leave_out_shown(route: Standing | None) -> Standing | None:
+    """The route without where its next hop object leads: that is another object, and may be another one tomorrow.
+
+    Of one that leads nowhere the kernel shows the routes as blackholes (fib_dump_info, rt6_fill_node).
+    """
+    if route is None or not route.value.nhid:
+        return route
+    return route._replace(value=route.value._replace(type=UNICAST, hops=()))
 
 
 def take_source(value: RouteValue) -> tuple[bytes, RouteValue]:
@@ -310,7 +322,8 @@ def encode_route(slot: RouteSlot, prefix: bytes, value: RouteValue, *, is_remova
     extra = walk(value.extra, 0, len(value.extra))
     if not extra.get(_EXPIRES, b"x"):
         del extra[_EXPIRES]
-    hops = () if _NH_ID in extra else value.hops  # the kernel refuses both; the object says it all
+    # the kernel refuses both; the object says it all. It stood among the attributes in files that were written before
+    hops = () if value.nhid or _NH_ID in extra else value.hops
     if is_removal and slot.family == IPV6 and value.type in TYPES_WITHOUT_HOP:
         hops = (Hop(_LOOPBACK),)  # else the first route of that metric would go, whatever its type
     flags = _ONLINK if len(hops) == 1 and hops[0].onlink else 0
@@ -336,6 +349,8 @@ def encode_route(slot: RouteSlot, prefix: bytes, value: RouteValue, *, is_remova
         parts.append(attribute(_METRICS, _encode_metrics(value)))
     if slot.source:
         parts.append(attribute(_SRC, slot.source[:-1]))
+    if value.nhid:
+        parts.append(attribute_u32(_NH_ID, value.nhid))
     parts.append(raw(extra))
     return b"".join(parts)
 

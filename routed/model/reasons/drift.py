@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import auto
 
+from routed.model.objects import Key
 from routed.model.process import Process
 from routed.model.reasons.value import Detailed, Plain, Reason
 
@@ -118,6 +119,13 @@ class Paused(Detailed):
     author: str = ""  # who he is, where that is known
     ruling: bool | None = None  # of a check: it counts as up, or as down; None: as it did when it was paused
     is_drain: bool = False  # of a server: it gets no new connections
+
+
+class StoodOn(Detailed):
+    """Others stand on it, and would go with it."""
+
+    other: Key  # the first of them
+    total: int
 
 
 class Claimed(Detailed):

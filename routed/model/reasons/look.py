@@ -28,6 +28,7 @@ class Sign(Plain):
     DEFAULT_RULE = auto()  # somebody touched a rule that the kernel made
     GATEWAY = auto()  # a gateway is on another link
     OTHER_WAY = auto()  # the kernel sends packets another way
+    PUT_UNDER = auto()  # what it stands on was put, or put anew
 
 
 class Look(Plain):

@@ -36,6 +36,12 @@ class NotChosen(Detailed):
     selector: str
 
 
+class NoNexthop(Detailed):
+    """A next hop object could not be put."""
+
+    id: int
+
+
 class NoCarrier(Detailed):
     """A link is up and cannot carry anything."""
 

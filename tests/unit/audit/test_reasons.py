@@ -6,7 +6,8 @@ import pytest
 
 from routed.audit.reasons import DETAILED, PLAIN, describe_paused, describe_reason
 from routed.model.entries import How, Matcher
-from routed.model.net import IPV6, parse_address, parse_prefix
+from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
+from routed.model.objects import Key, Kind, RouteSlot
 from routed.model.process import Process
 from routed.model.reasons import (
     AddressChange,
@@ -67,6 +68,7 @@ from routed.model.reasons import (
     NoInterface,
     NoIpv6,
     NoLink,
+    NoNexthop,
     NoRoutes,
     NotAllowed,
     NotChosen,
@@ -102,6 +104,7 @@ from routed.model.reasons import (
     SourceFailed,
     SourceMute,
     SourceRefused,
+    StoodOn,
     Stuck,
     TooFew,
     TooFewServers,
@@ -121,6 +124,7 @@ HOST, OTHER = parse_address("192.0.2.1"), parse_address("192.0.2.9")
 VIP, NETWORK = parse_prefix("10.103.97.2"), parse_prefix("192.0.2.0/24")
 REGEX, DEFAULT = Matcher(How.REGEX, "ens.*"), Matcher(How.DEFAULT, "true")
 REACH = Matcher(How.CAN_REACH, "10.0.0.9", parse_address("10.0.0.9"), through_gateway=True)
+STANDER = Key(Kind.ROUTE, RouteSlot(IPV4, 254, 0), parse_prefix("10.1.0.0/16"))
 IP = Process(7, "ip", "ip route del x", "", 0, 0)
 
 SAID: list[tuple[Reason, str]] = [
@@ -176,6 +180,9 @@ SAID: list[tuple[Reason, str]] = [
     (Unusable(HOST, "src", Lack.FAILED_DAD), "address 192.0.2.1 (src) failed duplicate address detection"),
     (AlsoStands(HOST, 24, "eth0"), "also on eth0 as 192.0.2.1/24, which may make it a source of this host"),
     (NoCarrier("eth0"), "link eth0 has no carrier"),
+    (NoNexthop(7), "next hop 7 is not as it is written"),
+    (StoodOn(STANDER, 1), "route 10.1.0.0/16 stands on it"),
+    (StoodOn(STANDER, 3), "route 10.1.0.0/16 and 2 more stand on it"),
     (Probed("tcp", Finding.REFUSED, "Connection refused", 3), "tcp: connection refused, 3 in a row"),
     (Probed("icmp", Finding.SILENCE, "2 s"), "icmp: no answer in 2 s"),
     (Snagged("https://192.0.2.1:2379", Snag.SILENT, "10 s"), "https://192.0.2.1:2379: no answer in 10 s"),

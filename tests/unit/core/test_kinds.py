@@ -221,6 +221,7 @@ def test_what_nobody_wants_is_deleted_by_its_full_specification() -> None:
 
 def test_every_kind_has_a_row() -> None:
     ipvs = {Kind.SERVICE, Kind.SERVER, Kind.TIMEOUT}
-    assert set(KINDS) == {Kind.LINK, Kind.ADDRESS, Kind.ROUTE, Kind.RULE, *ipvs}
+    rare = {Kind.NEIGHBOUR, Kind.PROXY, Kind.NEXTHOP}
+    assert set(KINDS) == {Kind.LINK, Kind.ADDRESS, Kind.ROUTE, Kind.RULE, *rare, *ipvs}
     assert isinstance(ADDRESS.slot, AddressSlot)
     assert an_address().dev == "v0"
