@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from routed.core.desired import ObjectSet, Resolution, scope_of
 from routed.core.dirt import STORM, Dirt
@@ -306,9 +306,9 @@ class Host:
         desired = self.wanted.desired
         noted = (desired.resolutions[name] for name in desired.notable)
         awaited = (one.reads for one in noted if one.waiting or one.withheld)
-        gateways = {key.which for reads in awaited for key in reads if key.what == "gateway"}
-        located = (self.world.facts.gateways.get(one) for one in gateways if isinstance(one, bytes))
-        self.schedule.is_reach_awaited = not all(where and where.is_onlink for where in located)
+        gateways = {cast("bytes", key.which) for reads in awaited for key in reads if key.what == "gateway"}
+        known = self.world.facts.gateways
+        self.schedule.is_reach_awaited = not all(one in known and known[one].is_onlink for one in gateways)
 
     def plan_polls(self, polled: Sequence[tuple[str, bool, float]], now: float, *, is_all_read: bool) -> None:
         """When these have to be read again: a name, whether anything is wanted of it, and an interval in seconds.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from routed.model.net import format_address
-from routed.model.nexthop_text import Naming
+from routed.model.nexthop_text import LinkNames
 from routed.model.objects import NeighbourMember, NeighbourSlot, NeighbourValue
 
 
@@ -14,12 +14,12 @@ def format_lladdr(address: bytes) -> str:
     return address.hex(":")
 
 
-def format_neighbour_key(_slot: NeighbourSlot, member: NeighbourMember, names: Naming) -> str:
+def format_neighbour_key(_slot: NeighbourSlot, member: NeighbourMember, names: LinkNames) -> str:
     """``10.0.0.5 dev eth1``."""
     return f"{format_address(member.address)} dev {names.link(member.dev)}"
 
 
-def format_neighbour(slot: NeighbourSlot, member: NeighbourMember, value: NeighbourValue, names: Naming) -> str:
+def format_neighbour(slot: NeighbourSlot, member: NeighbourMember, value: NeighbourValue, names: LinkNames) -> str:
     """A neighbour as ``ip neighbour`` prints it."""
     words = [format_neighbour_key(slot, member, names)]
     words += ["lladdr", format_lladdr(value.lladdr)] if value.lladdr else ["proxy"]
@@ -29,7 +29,7 @@ def format_neighbour(slot: NeighbourSlot, member: NeighbourMember, value: Neighb
 
 
 def neighbour_to_json(
-    _slot: NeighbourSlot, member: NeighbourMember, value: NeighbourValue | None, names: Naming
+    _slot: NeighbourSlot, member: NeighbourMember, value: NeighbourValue | None, names: LinkNames
 ) -> dict[str, Any]:
     """A neighbour with the keys of ``ip -j neighbour``."""
     json: dict[str, Any] = {"dst": format_address(member.address), "dev": names.link(member.dev)}

@@ -11,7 +11,7 @@ from routed.model.net import format_address
 from routed.model.objects import Leg, NexthopMember, NexthopSlot, NexthopValue, Resilient
 
 
-class Naming(Protocol):
+class LinkNames(Protocol):
     """How links and protocols are called: ``model.text.Vocabulary``."""
 
     def link(self, index: int) -> str:
@@ -21,12 +21,12 @@ class Naming(Protocol):
         """That of a protocol number."""
 
 
-def format_nexthop_key(_slot: NexthopSlot, member: NexthopMember, _names: Naming) -> str:
+def format_nexthop_key(_slot: NexthopSlot, member: NexthopMember, _names: LinkNames) -> str:
     """``id 7``."""
     return f"id {member.id}"
 
 
-def format_nexthop(slot: NexthopSlot, member: NexthopMember, value: NexthopValue, names: Naming) -> str:
+def format_nexthop(slot: NexthopSlot, member: NexthopMember, value: NexthopValue, names: LinkNames) -> str:
     """A next hop as ``ip nexthop`` prints it."""
     words = [format_nexthop_key(slot, member, names)]
     if value.group:
@@ -53,7 +53,7 @@ def _format_resilient(resilient: Resilient | None) -> list[str]:
 
 
 def nexthop_to_json(
-    _slot: NexthopSlot, member: NexthopMember, value: NexthopValue | None, names: Naming
+    _slot: NexthopSlot, member: NexthopMember, value: NexthopValue | None, names: LinkNames
 ) -> dict[str, Any]:
     """A next hop with the keys of ``ip -j nexthop``."""
     json: dict[str, Any] = {"id": member.id}

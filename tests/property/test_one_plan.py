@@ -287,7 +287,7 @@ def test_amid_a_plan_a_single_object_is_put_right_at_once_and_left_out_of_the_pl
     assert inquiry.proposal.plan.operations == ()
 
 
-VALUES = (Intent, Facts, Needs, frozenset, tuple, str, type(None))
+VALUES = (Intent, Facts, Needs, frozenset, tuple, str, bool, type(None))
 PARTS: dict[str, type] = {"wanted": Wanted, "world": World, "ledger": Ledger}
 
 

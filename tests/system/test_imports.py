@@ -232,12 +232,12 @@ HOSTS: Final[dict[str, Host]] = {
     ),
     "many prefixes of one shape": Host(MANY, imported="20-prefixes-10.0.0.2"),
     "sources of IPv6 routes": Host(
-        ("-6 route add 2001:db8::/48 from fd00::/64 via fd00::2",), ("it has a source prefix (from)",)
+        ("-6 route add 2001:db8::/48 from fd00::/64 via fd00::2",), imported='from = "fd00::/64"'
     ),
     "realms": Host(("route add 192.0.2.0/24 via 10.0.0.2 realms 5",)),
     "a timeout of TCP": Host(("route add 192.0.2.0/24 via 10.0.0.2 rto_min 300",)),
     "next hop objects": Host(
-        ("nexthop add id 1 via 10.0.0.2 dev v0", "route add 192.0.2.0/24 nhid 1"), ("it carries nhid",)
+        ("nexthop add id 1 via 10.0.0.2 dev v0", "route add 192.0.2.0/24 nhid 1"), imported="nhid = 1"
     ),
     "encapsulations": Host(
         ("route add 192.0.2.0/24 encap ip id 7 dst 10.0.0.9 via 10.0.0.2",), ("it carries encap",)

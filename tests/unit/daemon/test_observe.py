@@ -10,6 +10,7 @@ import pytest
 
 from routed.core.dirt import Dirt
 from routed.core.entries import resolve
+from routed.core.kinds import KINDS
 from routed.daemon.dataplane import Dataplanes
 from routed.daemon.host import Host
 from routed.daemon.observe import Comparison, find_all_scopes, find_scopes, observe
@@ -78,11 +79,11 @@ def test_a_full_pass_reads_what_is_wanted_and_of_each_kind_what_may_be_ours(data
     host.wanted.former_protocols = frozenset({113})
     scopes = find_scopes(dataplanes, Dirt(everything=EVERYTHING), host)
     by_number = {Scope(Kind.ROUTE, family, 0, number) for family in FAMILIES for number in (OURS, 113)}
-    whole = {Scope(kind, family) for kind in (Kind.ADDRESS, Kind.RULE) for family in FAMILIES}
-    assert set(scopes) == by_number | whole | {Scope(Kind.ROUTE, IPV4, 77), Scope(Kind.LINK, 0), LAMPS}
-    assert [scope.kind for scope in scopes] == sorted(
-        (scope.kind for scope in scopes), key=[Kind.LINK, Kind.ADDRESS, Kind.ROUTE, Kind.RULE, LAMP].index
-    )
+    both = (Kind.ADDRESS, Kind.NEIGHBOUR, Kind.PROXY, Kind.RULE)
+    whole = {Scope(kind, family) for kind in both for family in FAMILIES}
+    whole |= {Scope(Kind.LINK, 0), Scope(Kind.NEXTHOP, 0), LAMPS}
+    assert set(scopes) == by_number | whole | {Scope(Kind.ROUTE, IPV4, 77)}
+    assert [scope.kind for scope in scopes] == sorted((scope.kind for scope in scopes), key=[*KINDS, LAMP].index)
 
 
 def test_of_some_kinds_only_their_dumps_are_named(dataplanes: Dataplanes) -> None:

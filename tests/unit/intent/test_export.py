@@ -270,10 +270,10 @@ def test_a_link_local_address_that_somebody_chose_is_taken_where_the_kernel_mark
 @pytest.mark.parametrize(
     ("strange", "reason"),
     [
-        (route(3, table=255), "it stands in table local, which is the kernel's: the file puts nothing there but VIPs"),
-        (route(3, kind=3), "its type is broadcast, which the file has no word for"),
+        (route(3, kind=11), "its type is xresolve, which the file has no word for"),
         (route(3, dev=99), "its interface 99 is not known"),
-        (route(3, metrics=((13, 200),)), "it carries rto_min, which the file has no word for"),
+        (route(3, metrics=((13, 200),)), "its rto_min is not locked, so that it does nothing"),
+        (route(3, metrics=((18, 1),)), "it carries the metric 18, which the file has no word for"),
         (
             route(3, extra=attribute(30, b"1234") + attribute(23, b"")),
             "it carries expires and nhid, which the file has no word for",
