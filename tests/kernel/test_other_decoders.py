@@ -129,7 +129,8 @@ COMPARE = {
 }
 
 
-@pytest.mark.parametrize(("kind", "family"), [(kind, family) for kind in CODECS for family in KINDS[kind].families])
+# pyroute2 has no message of next hops; ip is the judge of these, and of neighbours, where they are tested.
+@pytest.mark.parametrize(("kind", "family"), [(kind, family) for kind in COMPARE for family in KINDS[kind].families])
 def test_pyroute2_reads_the_same_out_of_the_same_dump(written: None, kernel: Kernel, kind: Kind, family: int) -> None:
     codec = CODECS[kind]
     datagrams = dump.read_raw(kernel._requests, codec.get, codec.dump_body(Scope(kind, family)))
