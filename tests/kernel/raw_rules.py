@@ -17,6 +17,7 @@ class RuleMessage(fibmsg):  # type: ignore[misc]
     """The message with the attributes that came since."""
 
     nla_map = (*fibmsg.nla_map, *NEW)
+    _nlmsg_base__compiled_nla = False  # else it has the map of fibmsg, where that was used before
 
 
 def read_rules(family: int, protocol: int = 114) -> list[dict[str, Any]]:

@@ -206,7 +206,7 @@ HOSTS: Final[dict[str, Host]] = {
     ),
     "local routes of a table": Host(("route add local 192.0.2.0/24 dev lo table 100",), imported='type = "local"'),
     "somebody's own in table local": Host(
-        ("route add local 192.0.2.0/24 dev lo table local proto static",), ("it stands in table local",)
+        ("route add local 192.0.2.0/24 dev lo table local proto static",), imported='table = "local"'
     ),
     "multicast": Host(("route add multicast 239.0.0.0/8 dev v0",)),
     "a far end": Host(("addr add 10.9.0.1 peer 10.9.0.2/32 dev v0",), imported='peer = "10.9.0.2"'),
@@ -267,10 +267,11 @@ def operator(network: None, tmp_path: Path) -> Operator:
 
 
 def plain(things: list[Thing]) -> list[Thing]:
-    """Without the mark of what people write; an address that had none has one afterwards."""
+    """Without the mark of what people write, and what `ip -d` says again of next hops; what had none has one after."""
+    by_hand = {("protocol", one): "by hand" for one in HANDS}
+    each = ({"protocol": "0"} | thing for thing in things)
     return [
-        {key: "by hand" if (key, value) in (("protocol", one) for one in HANDS) else value for key, value in it.items()}
-        for it in ({"protocol": "0"} | thing for thing in things)
+        {key: by_hand.get((key, str(value)), value) for key, value in one.items() if key != "nh_info"} for one in each
     ]
 
 

@@ -30,6 +30,8 @@ TABLES: Final = (
     "tunnel",
     "address",
     "vip",
+    "neighbour",
+    "nexthop",
     "route",
     "rule",
     "service",
