@@ -116,20 +116,23 @@ def _settle(
         save_drains=lambda *_: None,
         hear_others=Dirt,
     )
-    tried: list[Operation] = []
+    tried: list[Outcome] = []
     done: list[Operation] = []
     refused: list[Denied] = []
     plan = Plan()
     for number in range(1 if is_looked_at_only else MOST_PASSES):
         dirt, began = Dirt(everything=SUPPOSED), observer.clock()
         comparison, plan = yield from observer.decide(dirt, began, is_initial=is_new and not number)
-        operations = [] if is_looked_at_only else [one for one in plan.operations if one not in tried]
+        in_vain = [one for one in tried if one.operation in plan.operations]  # which is no news, and still so
+        asked = [one.operation for one in in_vain]
+        operations = [] if is_looked_at_only else [one for one in plan.operations if one not in asked]
         outcomes = [_carry_out(observer, one) for one in operations]
-        report = Report(dirt, began, plan=plan, outcomes=outcomes, scopes=comparison.scopes, unread=comparison.unread)
+        told = [*in_vain, *outcomes]
+        report = Report(dirt, began, plan=plan, outcomes=told, scopes=comparison.scopes, unread=comparison.unread)
         note_outcomes(host, report, kernel.port, began, 0.0)
         note_troubles(host, report, comparison, began)
         host.world.note_absent(comparison.absent)
-        tried += operations
+        tried += outcomes
         done += [one.operation._replace(members=one.done) for one in outcomes if one.done]
         refused += [Denied(one.operation, failure) for one in outcomes for failure in one.failures]
         if not operations:

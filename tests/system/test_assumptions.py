@@ -261,3 +261,7 @@ def test_what_is_foretold_comes_true(daemon: Daemon, number: int) -> None:
 @pytest.mark.parametrize("number", range(100, 160))
 def test_so_it_does_in_many_worlds(daemon: Daemon, number: int) -> None:
     walk(daemon, random.Random(number), steps=6)  # noqa: S311  the same each time
+
+
+def test_what_the_kernel_goes_on_refusing_is_not_said_to_be_in_sync_then(daemon: Daemon) -> None:
+    walk(daemon, random.Random(107), steps=5)  # noqa: S311  a route whose one leg has lost its network
