@@ -6,7 +6,9 @@ may have ended before anybody could look who had that port, although its start i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
@@ -26,6 +28,8 @@ servers = ["{SERVERS[0]}", "{SERVERS[1]}"]
 """
 SAVED = [f"-A -t {VIP} -s sh", *(f"-a -t {VIP} -r {one} -m -w 1" for one in SERVERS)]
 LINK = "routed-tap-114"
+TRIES: Final = 3
+TOLD: Final = 90.0  # seconds, more than a poll
 IS_THERE = f"ip link show {LINK} up type nlmon"
 
 
@@ -42,16 +46,28 @@ def wait_for(host: Host, *lines: str) -> None:
 
 
 def do(host: Host, words: str) -> str:
-    """Have ipvsadm do what is put right, and be told of it. Returns its name; empty where nobody could look."""
-    named = be_told(host, words)
-    wait_for(host, *SAVED)
-    return named
+    """Have ipvsadm do what is put right, and be told of it. Returns its name; empty where nobody could look.
+
+    A daemon that is not given its processor between a request and what it does, as on an emulated one that others use
+    as well, finds it by a poll and knows nobody. So it may be that only another try is told of.
+    """
+    for _ in range(TRIES):
+        named = be_told(host, words)
+        wait_for(host, *SAVED)
+        if named is not None:
+            return named
+    raise AssertionError(f"of {TRIES} times no record tells of ipvsadm {words}")
 
 
-def be_told(host: Host, words: str) -> str:
+def be_told(host: Host, words: str) -> str | None:
+    """What its record says who it was; None where none does, though it was put right long since."""
     pid = int(host.do(f"echo $$; exec ipvsadm {words}"))
-    record = host.wait_for_record(f"ROUTED_ACTOR_PORT={pid}")
-    named: str = record.get("ROUTED_ACTOR_CMDLINE", "")
+    end = time.monotonic() + TOLD
+    while not (records := host.journal(f"ROUTED_ACTOR_PORT={pid}")):
+        if time.monotonic() > end:
+            return None
+        host.do("sleep 0.2")
+    named: str = records[0].get("ROUTED_ACTOR_CMDLINE", "")
     assert named in {"", f"ipvsadm {words}"}
     return named
 
@@ -79,7 +95,7 @@ def test_what_is_none_of_ours_is_left_alone(host: Host) -> None:
     host.start(SERVICE)
     host.wait_for_record("ROUTED_EVENT=following")
     host.do("ipvsadm -A -t 10.71.0.99:1 -s lc && ipvsadm -a -t 10.71.0.99:1 -r 10.72.0.11:1 -m")
-    be_told(host, f"-d -t {VIP} -r {SERVERS[0]}")
+    host.do(f"ipvsadm -d -t {VIP} -r {SERVERS[0]}")
     wait_for(host, "-A -t 10.71.0.99:1 -s lc", "-a -t 10.71.0.99:1 -r 10.72.0.11:1 -m -w 1", *SAVED)
 
 
