@@ -54,6 +54,8 @@ HANDED_ON: Final = frozenset(
         Deadline.HEALTHS,
     }
 )
+# Of these, those that only tell what is so.
+SENTENCES: Final = frozenset({Deadline.FLOOD, Deadline.WAITING, Deadline.STATUS, Deadline.READY})
 # These wait for a retry, however long they are due.
 _REGULAR: Final = frozenset({Deadline.LOOK_AGAIN, Deadline.POLL, Deadline.RESYNC})
 

@@ -121,10 +121,11 @@ class Engine:
         """Take in every event that waits. Amid a pass, single objects of which they tell are put right at once."""
         heard: list[Step] = []
         try:
-            if not self.is_busy and self.reconciler.host.under_way.ahead:
-                return heard  # the pass that knows of it comes before its echo
-            if not (self.is_busy or self._requests or self._inquiries or self._is_resting):
-                self.reconciler.react(self._not_before)
+            if self._passes is None and self._proposal is None:
+                if self.reconciler.host.under_way.ahead:
+                    return heard  # the pass that knows of it comes before its echo
+                if not (self._requests or self._inquiries or self._is_resting):
+                    self.reconciler.react(self._not_before)
             self.reconciler.listen()
             if self.is_busy and not self.is_out:
                 heard.extend(self._step_in())

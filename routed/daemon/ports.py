@@ -110,8 +110,8 @@ class HostKernel(Protocol):
     def glance(self, port: int, /) -> None:
         """Take what tells who is behind a port id, to be read by ``identify`` next."""
 
-    def find_loss(self) -> Loss | None:
-        """The object that went, if that is the only event that waits; it goes on waiting."""
+    def find_loss(self, is_simple: Callable[[Kind, Value], bool], /) -> Loss | None:
+        """The simple object that went, if that is the only event that waits; it goes on waiting."""
 
     def put_back(self, loss: Loss) -> tuple[Failure, ...]:
         """Put again what ``find_loss`` found, as an addition; ``read_events`` gives that event alone then."""
@@ -148,7 +148,7 @@ class WithoutEvents:
     def glance(self, _port: int, /) -> None:
         """Nobody is looked at."""
 
-    def find_loss(self) -> Loss | None:
+    def find_loss(self, _is_simple: Callable[[Kind, Value], bool], /) -> Loss | None:
         """None, as there are no events."""
 
     def put_back(self, loss: Loss) -> tuple[Failure, ...]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from errno import ENOBUFS
+from functools import partial
 from itertools import chain, groupby
-from socket import socket
+from socket import SOL_SOCKET, socket
 from typing import Final, NamedTuple
 
 from routed.kernel.codec import CODECS, Decoder, MalformedMessage
@@ -24,6 +25,7 @@ from routed.model.objects import AddressMember, AddressValue, Kind, Standing
 
 # One event, or several. Read into a buffer that is kept: one of this size, made anew for each, is mapped and unmapped.
 _DATAGRAM: Final = 1 << 18  # bytes
+_SO_MEMINFO: Final = 55  # include/uapi/asm-generic/socket.h; its first number is SK_MEMINFO_RMEM_ALLOC
 _DRAIN: Final = 1024  # datagrams at a time, so that a storm cannot keep the caller from everything else
 _REMOVAL: Final = 1  # RTM_NEW… is even, RTM_DEL… the odd number after it
 
@@ -49,6 +51,7 @@ class EventReader:
     def __init__(self, events: socket, decoder: Decoder) -> None:
         self.overruns = 0
         self._receive = events.recv_into
+        self._is_more = partial(events.getsockopt, SOL_SOCKET, _SO_MEMINFO)  # bytes that wait, of which there are any
         self._buffer = memoryview(bytearray(_DATAGRAM))
         self._held: list[bytes] = []  # that were looked at, and ``read`` gives next
         self._is_alone = False  # … and nothing else
@@ -67,11 +70,7 @@ class EventReader:
         if self._held or (first := self._take()) is None:
             return None
         self._held.append(first)
-        second = self._take()
-        if second is None:
-            return first or None
-        self._held.append(second)
-        return None
+        return None if self._is_more() else first or None
 
     def hold_others(self) -> None:
         """The next ``read`` gives nothing but what was looked at."""

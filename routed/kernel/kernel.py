@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from socket import socket
 from time import perf_counter
@@ -309,11 +309,14 @@ class Kernel:
         """Take what tells who is behind the port id, to be read by ``identify`` later."""
         self.witness.glance(port)
 
-    def find_loss(self) -> Loss | None:
-        """The object that went, if the kernel has told nothing else since. ``read_events`` tells of it as well."""
+    def find_loss(self, is_simple: Callable[[Kind, Value], bool]) -> Loss | None:
+        """The simple object that went, if the kernel has told nothing else since. ``read_events`` tells of it as well.
+
+        Of those that are alike it is asked once whether they are simple.
+        """
         assert self._reader is not None, "open_events() comes first"
         datagram = self._reader.peek()
-        return None if datagram is None else self._reflex.read(datagram)
+        return None if datagram is None else self._reflex.read(datagram, is_simple)
 
     def put_back(self, loss: Loss) -> tuple[Failure, ...]:
         """Put again at once what ``find_loss`` found. What is told of that comes with the events after the next."""

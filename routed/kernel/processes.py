@@ -38,53 +38,53 @@ class Status(NamedTuple):
     is_kernel_thread: bool
 
 
-class Traces(NamedTuple):
+class _Traces(NamedTuple):
     """What /proc told of a process while it was there, not read yet; None for what was gone."""
 
-    pid: int
-    cmdline: bytes
     status: bytes | None = None
     is_in_our_network: bool = True
     cgroup: bytes | None = None
     loginuid: bytes | None = None
 
 
-def take_traces(pid: int, proc: str = "/proc") -> Traces | None:
-    """All that tells who a process is, as fast as it can be had; None where the process is gone."""
-    folder = f"{proc}/{pid}"
+def read_cmdline(pid: int, proc: str = "/proc") -> bytes | None:
+    """What vanishes first of a process that ends, not read yet; None where the process is gone."""
     try:
-        cmdline = _read(f"{folder}/cmdline")
+        return _read(f"{proc}/{pid}/cmdline")
     except OSError:
         return None
-    status = cgroup = None
-    is_ours = True
-    try:
-        status = _read(f"{folder}/status")
-        is_ours = _is_in_our_network(folder, proc)
-        cgroup = _read(f"{folder}/cgroup")
-        return Traces(pid, cmdline, status, is_ours, cgroup, _read(f"{folder}/loginuid"))
-    except OSError:  # it ended between two reads, as only one that was just here can
-        return Traces(pid, cmdline, status, is_ours, cgroup)
 
 
-def read_traces(traces: Traces) -> Process | None:
-    """The process that a request with its pid for a port id came from, as far as that tells; None where it does not."""
-    pid, cmdline = traces.pid, parse_cmdline(traces.cmdline)
+def read_process(pid: int, proc: str = "/proc", cmdline: bytes | None = None) -> Process | None:
+    """The process that a request with its pid for a port id came from, as far as /proc tells; None where it does not.
+
+    ``cmdline`` is what ``read_cmdline`` found a moment ago: the process may be gone by now.
+    """
+    if cmdline is None and (cmdline := read_cmdline(pid, proc)) is None:
+        return None
+    arguments, traces = parse_cmdline(cmdline), _take_traces(f"{proc}/{pid}", proc)
     if traces.status is not None:
         status = parse_status(traces.status)
         if status is None or not _is_plausible(pid, status) or not traces.is_in_our_network:
             return None
         if traces.cgroup is not None and traces.loginuid is not None:
             unit, loginuid = parse_unit(traces.cgroup), parse_loginuid(traces.loginuid)
-            return Process(pid, status.comm, cmdline, unit, status.uid, loginuid)
-    comm = os.path.basename(cmdline.partition(" ")[0])  # noqa: PTH119  # a name from outside is no path
-    return Process(pid, comm[:15], cmdline) if cmdline else None
+            return Process(pid, status.comm, arguments, unit, status.uid, loginuid)
+    comm = os.path.basename(arguments.partition(" ")[0])  # noqa: PTH119  # a name from outside is no path
+    return Process(pid, comm[:15], arguments) if arguments else None
 
 
-def read_process(pid: int, proc: str = "/proc") -> Process | None:
-    """Both at once."""
-    traces = take_traces(pid, proc)
-    return None if traces is None else read_traces(traces)
+def _take_traces(folder: str, proc: str) -> _Traces:
+    """All of it as fast as it can be had."""
+    status = cgroup = None
+    is_ours = True
+    try:
+        status = _read(f"{folder}/status")
+        is_ours = _is_in_our_network(folder, proc)
+        cgroup = _read(f"{folder}/cgroup")
+        return _Traces(status, is_ours, cgroup, _read(f"{folder}/loginuid"))
+    except OSError:  # it ended between two reads, as only one that was just here can
+        return _Traces(status, is_ours, cgroup)
 
 
 def describe_owner(pid: int, proc: str = "/proc") -> Process | None:

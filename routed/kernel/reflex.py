@@ -9,6 +9,7 @@ Here must never live: whether a route is to be put back (``daemon.reflex``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -42,8 +43,8 @@ class RouteReflex:
         self._learned: dict[bytes, _Learned] = {}
         self._request = bytearray()  # for what was read last
 
-    def read(self, datagram: bytes) -> Loss | None:
-        """The route that this tells the end of, and nothing else; None where it tells something else."""
+    def read(self, datagram: bytes, is_simple: Callable[[Kind, Value], bool]) -> Loss | None:
+        """The simple route that this tells the end of, and nothing else; None where it tells something else."""
         size = len(datagram)
         if size <= DST_AT:
             return None
@@ -53,7 +54,7 @@ class RouteReflex:
             return None
         rest = DST_AT + width
         shape = datagram[FAMILY_AT : FAMILY_AT + 1] + datagram[DST_LEN_AT + 1 : DST_AT] + datagram[rest:]
-        learned = self._learned.get(shape) or self._learn(shape, datagram, width)
+        learned = self._learned.get(shape) or self._learn(shape, datagram, width, is_simple)
         if learned is None:
             return None
         self._request = learned.request
@@ -69,14 +70,16 @@ class RouteReflex:
         request[DST_AT : DST_AT + len(prefix) - 1] = prefix[:-1]
         return request
 
-    def _learn(self, shape: bytes, datagram: bytes, width: int) -> _Learned | None:
+    def _learn(
+        self, shape: bytes, datagram: bytes, width: int, is_simple: Callable[[Kind, Value], bool]
+    ) -> _Learned | None:
         if not is_usual(datagram, 0, len(datagram), width):
             return None
         try:
             route = self._decoder.decode(datagram, 0, len(datagram))
         except MalformedMessage:
             return None
-        if route is None:
+        if route is None or not is_simple(Kind.ROUTE, route.value):
             return None
         assert isinstance(route.slot, RouteSlot)
         codec = CODECS[Kind.ROUTE]

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from routed.kernel.owners import PortOwner, find_owner, is_still_owner
-from routed.kernel.processes import MOST_PIDS, Traces, read_process, read_traces, take_traces
+from routed.kernel.processes import MOST_PIDS, read_cmdline, read_process
 from routed.model.process import Process
 
 LIFE: Final = 0.1  # seconds that a look at /proc/PID holds for
@@ -55,13 +55,11 @@ class Witness:
         read: Callable[[int], Process | None] = read_process,
         find: Callable[[int, Callable[[], bool]], PortOwner | None] = find_owner,
         guess: Callable[[], Process | None] = lambda: None,
-        take: Callable[[int], Traces | None] = take_traces,
     ) -> None:
         self._clock = clock
         self._read = read
         self._find = find
-        self._take = take
-        self._taken: tuple[int, Traces | None] | None = None  # of a port id that is asked for next
+        self._glimpse: tuple[int, bytes | None] | None = None  # of a port id that is asked for next
         self._looks: dict[int, _Look] = {}
         self._guess = guess
         self._suspicions: dict[int, _Suspicion] = {}  # by port id, where nobody better is found
@@ -86,17 +84,16 @@ class Witness:
         return look.process
 
     def glance(self, port: int) -> None:
-        """Take what tells who it is, to be read when ``identify`` is asked, right after this.
+        """Take what vanishes first of who it is. The rest is read when ``identify`` is asked, right after this.
 
-        A process may be gone a moment later, and to read what was taken can wait. Of a port id that is no pid there is
-        nothing to be taken: it is asked now.
+        Of a port id that is no pid there is nothing to be taken: it is asked now.
         """
         if port > MOST_PIDS or port in self._owners:
             self.identify(port)
             return
         look = self._looks.get(port)
         if look is None or self._clock() - look.moment > LIFE:
-            self._taken = (port, self._take(port))
+            self._glimpse = (port, read_cmdline(port))
 
     def note_starts(self, execs: Starts) -> None:
         """Programs were started: remember who they are, since they may be gone before they are asked for.
@@ -153,9 +150,9 @@ class Witness:
         if port > MOST_PIDS:
             self._suspect(port)
             return None
-        taken, self._taken = self._taken, None
-        read = self._read if taken is None or taken[0] != port else lambda _: taken[1] and read_traces(taken[1])
-        process, start = read(port), self._starts.get(port)
+        glimpse, self._glimpse = self._glimpse, None
+        process = read_process(port, cmdline=glimpse[1]) if glimpse and glimpse[0] == port else self._read(port)
+        start = self._starts.get(port)
         if process is None or start is None:
             return process or start
         is_same = process.comm == start.comm and not process.cmdline  # it is ending, and its arguments are gone

@@ -158,6 +158,7 @@ def test_who_was_glanced_at_is_named_though_it_ended_since() -> None:
         desk = Desk()
         desk.witness.glance(sleeper.pid)
         sleeper.kill()
+    assert read_process(sleeper.pid) is None
     named = desk.witness.identify(sleeper.pid)
     assert named is not None
     assert (named.pid, named.cmdline) == (sleeper.pid, "sleep 60")
