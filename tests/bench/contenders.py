@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -26,6 +27,10 @@ _LIBRARIES: Final = {
         for folder in (*_PEERS.glob(f"{usr}/*-linux-gnu"), *_PEERS.glob(f"{usr}/*-linux-gnu/frr"))
     )
 }
+
+
+RULES, VIPS = 10, 10  # of what is there once (``singles``)
+RULE_AT: Final = 21_000  # the priority of the first of these rules
 
 
 class CannotError(Exception):
@@ -70,6 +75,7 @@ class Routed(Contender):
 
     title = "routed"
     protocol = 114
+    rows = "abcdefghijkl"
     resync = 60
 
     def write(self, routes: Routes) -> None:
@@ -91,6 +97,19 @@ class Routed(Contender):
                 'table = 100\n[[route]]\nname = "few"\n'
                 f'prefixes = [{prefixes}]\nvia = "{VIA[few.family]}"\ndev = "{DEV}"\n'
             )
+
+    def write_singles(self, routes: Routes) -> None:
+        self.write(routes)
+        rules = (f'[[rule]]\npriority = {RULE_AT + n}\nfrom = "192.0.2.{n}"\ntable = {100 + n}\n' for n in range(RULES))
+        vips = (f'[[vip]]\naddress = "10.99.1.{n}"\ndev = "{DEV}"\n' for n in range(VIPS))
+        with (self.folder / "routed.toml").open("a") as file:
+            file.write("".join([*rules, *vips]))
+
+    def write_named(self, destinations: Iterable[str]) -> None:
+        """An entry for each route."""
+        routes = (f'[[route]]\nto = "{to}"\nvia = "{VIA[IPV4]}"\n' for to in destinations)
+        head = 'version = 1\n[daemon]\nfight_limit = "off"\n'
+        (self.folder / "routed.toml").write_text(head + "".join(routes))
 
     def launch(self) -> None:
         self.programs.launch(self.command("run", "--log-format", "json"), {"NOTIFY_SOCKET": ""})
@@ -164,6 +183,7 @@ class Keepalived(Contender):
 
     title = "keepalived"
     protocol = 18
+    rows = "abcdefghijk"
 
     def write(self, routes: Routes) -> None:
         how = f"via {VIA[routes.family]} dev {DEV} track_group T"
@@ -177,6 +197,15 @@ class Keepalived(Contender):
             " virtual_ipaddress {\n  10.99.0.1/32\n }\n}\n"
             "track_group T {\n group {\n  V\n }\n}\nstatic_routes {\n" + "".join(lines) + "}\n"
         )
+
+    def write_singles(self, routes: Routes) -> None:
+        self.write(routes)
+        written = (self.folder / "keepalived.conf").read_text()
+        vips = "".join(f"  10.99.1.{n}/32\n" for n in range(VIPS))
+        rules = "".join(f"  from 192.0.2.{n} table {100 + n} priority {RULE_AT + n}\n" for n in range(RULES))
+        written = written.replace("advert_int 10", "advert_int 1")
+        written = written.replace("  10.99.0.1/32\n }\n", f"{vips} }}\n virtual_rules {{\n{rules} }}\n")
+        (self.folder / "keepalived.conf").write_text(written)
 
     def launch(self) -> None:
         files: list[str | Path] = [

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.bench import busy
+from tests.bench import busy, singles
 from tests.bench.arena import Arena, Sizes, enter
 from tests.bench.contenders import LIMIT, CannotError, Contender, Routed
 from tests.bench.observer import TooLateError
@@ -316,6 +316,18 @@ ROWS: Final[dict[str, Row]] = {
         busy.METRICS,
         lambda sizes: [Routes(sizes.counts[-1], "blackhole")],
         busy.keep_answering,
+    ),
+    "k": Row(
+        "A rule, and a VIP, deleted until it is back, after a second of rest",
+        singles.METRICS,
+        lambda _: [Routes(1_000)],
+        singles.repair_singles,
+    ),
+    "l": Row(
+        "Who deleted a route with `ip`, as the journal names it",
+        singles.NAMING,
+        lambda _: [Routes(singles.ENTRIES)],
+        singles.name_deletions,
     ),
     "i": Row(
         "Commands and the start of the daemon, wall time",
