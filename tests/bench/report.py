@@ -59,7 +59,7 @@ def describe_machine(results: Results) -> str:
 
 def list_bars(results: Results) -> str:
     """Every bar, and whether it was reached."""
-    return _make_table(("", "at most", "measured", ""), (bar.write(results) for bar in BARS))
+    return _make_table(("", "bar", "measured", ""), (bar.write(results) for bar in BARS))
 
 
 def tell_curve(results: Results) -> str:
