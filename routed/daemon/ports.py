@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from routed.model.change import Failure
@@ -13,7 +13,7 @@ from routed.model.events import Event, Interest, Loss
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.link_sysctls import LinkSysctls
 from routed.model.lookup import Decision, Question
-from routed.model.objects import AddressMember, Chunk, Kind, Standing
+from routed.model.objects import AddressMember, Chunk, Kind, Standing, Value
 from routed.model.process import Process
 
 
