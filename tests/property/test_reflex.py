@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from routed.core.dirt import Dirt
 from routed.core.linux.requests import APPEND
-from routed.core.timetable import Deadline
+from routed.core.timetable import SENTENCES, Deadline
 from routed.daemon.engine import Engine, Inquiry, Request
 from routed.model import names
 from routed.model.change import Cause, Verb
@@ -207,6 +207,17 @@ def test_nothing_is_put_ahead_where(entry: dict[str, Any], prepare: Callable[[Ri
     delete(kernel)
     rig.engine.hear()
     assert kernel.reflexes == 0
+
+
+@pytest.mark.parametrize("due", list(Deadline))
+def test_a_sentence_that_is_due_keeps_it_from_nothing_and_a_deed_does(due: Deadline) -> None:
+    kernel = a_host()
+    rig = Rig(kernel)
+    rig.start(a_route(), settings=LONG)
+    rig.host.timetable.set(due, rig.now)
+    delete(kernel)
+    rig.engine.hear()
+    assert kernel.reflexes == (due in SENTENCES)
 
 
 def test_what_was_not_as_written_is_not_put_ahead() -> None:

@@ -46,7 +46,11 @@ def bar(title: str, results: Results) -> tuple[str, ...]:
 def test_a_bar_is_judged_by_the_ratio_of_medians(
     ours: list[dict[str, float]], theirs: list[dict[str, float]], measured: str, verdict: str
 ) -> None:
-    assert bar("Cold start, many routes", run(routed=ours, bird=theirs))[1:] == ("at most 0.9 × BIRD", measured, verdict)
+    assert bar("Cold start, many routes", run(routed=ours, bird=theirs))[1:] == (
+        "at most 0.9 × BIRD",
+        measured,
+        verdict,
+    )
 
 
 def test_a_bar_without_a_ratio_has_a_unit() -> None:
