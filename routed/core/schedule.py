@@ -19,13 +19,13 @@ from routed.core.dirt import STORM, Dirt
 from routed.core.hear import hear_address, hear_behind, hear_link, hear_object, hear_request, may_open_a_way
 from routed.core.reasons import Identify, identify_nobody
 from routed.core.rivals import Rivals
-from routed.core.sources import CLOCK, ROUTE
+from routed.core.sources import BEHIND, CLOCK, ROUTE
 from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause
 from routed.model.events import AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun, RequestEvent
 from routed.model.facts import Facts
 from routed.model.net import FAMILIES
-from routed.model.objects import Scope
+from routed.model.objects import Kind, Scope
 from routed.model.owner import Stamps
 from routed.model.reasons import Look
 
@@ -40,6 +40,7 @@ PATIENCE: Final = 0.5
 PERSEVERANCE: Final = 2.0
 CHEAP: Final = 0.01  # seconds; no rest is needed after questions to the host that take no longer
 SHARE: Final = 2.0  # after a pass with dumps, rest for so many times what it took
+_OF_ADDRESSES: Final = frozenset({"address", BEHIND})  # sources of which a lost address makes something new
 PASSES: Final = frozenset(
     {
         Deadline.KEYS,
@@ -209,6 +210,16 @@ class Schedule:
             return Dirt()
         alone = (key for key in self.dirt.keys if scope_of(key.kind, key.slot) not in self.dirt.stormy)
         return self.dirt.take_keys(islice(alone, most))
+
+    def take_stolen(self, now: float, most: int) -> Dirt:
+        """Hand over a few addresses that a process took away, where nothing else happened that the host is asked about.
+
+        To ask takes longer the more stands on the link, and the answer is the same when they stand again.
+        """
+        if not self.dirt.sources <= _OF_ADDRESSES or self.dirt.everything or self.find_end_of_storm(now) > now:
+            return Dirt()
+        stolen = (key for key in self.dirt.keys if key.kind is Kind.ADDRESS and self.dirt.cause_of(key).port)
+        return self.dirt.take_keys(islice(stolen, most))
 
     def _find_due_dump(self, now: float) -> float:
         """When a dump is worth its price: after the storm, and after a rest in proportion to the last one."""

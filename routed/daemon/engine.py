@@ -243,10 +243,10 @@ class Engine:
     def _begin(self) -> Step | None:
         """Begin what was asked for or is due; of what takes no pass, say what was done."""
         host, now = self.reconciler.host, self.reconciler.clock()
-        if host.under_way.ahead:  # before all else: no other pass could tell of it
-            if dirt := host.schedule.take_keys(now, SINGLE):
-                self._passes = self._settle(dirt, is_forced=False)
-                return None
+        if urgent := self._take_urgent(now):
+            self._passes = self._settle(urgent, is_forced=False)
+            return None
+        if host.under_way.ahead:
             self._look_after_reflex()
         if self._requests:
             self._answer(self._requests.popleft(), now)
@@ -266,6 +266,15 @@ class Engine:
         if self.timetable.is_due(now, PASSES):
             self._passes = self._settle(host.schedule.take(now), is_forced=False)
         return None
+
+    def _take_urgent(self, now: float) -> Dirt:
+        """What comes before all else: what a reflex did, of which no other pass could tell, and what was stolen."""
+        schedule = self.reconciler.host.schedule
+        if self.reconciler.host.under_way.ahead:
+            return schedule.take_keys(now, SINGLE)
+        if self._requests or self._is_resting or now < self._not_before:
+            return Dirt()
+        return schedule.take_stolen(now, SINGLE)
 
     def _answer(self, request: Request, now: float) -> None:
         host, self._request = self.reconciler.host, request
