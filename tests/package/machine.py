@@ -47,6 +47,7 @@ exec unshare --mount --uts --ipc --pid --cgroup --fork --kill-child=KILL sh -ec 
     ln -s /proc/self/fd dev/fd
     pivot_root . .
     umount -l .
+    chroot . mount --make-rshared / # or nothing that systemd mounts for a unit is seen by it, such as its credentials
     exec env -i container=test PATH=/usr/sbin:/usr/bin chroot . /lib/systemd/systemd --show-status=no
 ' - "$1"
 """
