@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.kernel import netns
-from tests.kernel.netns import ip, ip_json, wait_until
+from tests.kernel.netns import SLOWNESS, ip, ip_json, wait_until
 from tests.members import etcds
 from tests.system.daemon import Daemon
 
@@ -25,6 +25,7 @@ CLOSED: Final = 9
 NEAR, FAR = "lan", "far"  # the bridges
 SEATS: Final = {251: NEAR, 252: NEAR, 253: FAR}  # where three servers are: by the last part of their addresses
 SLOW: Final = ("--heartbeat-interval=300", "--election-timeout=3000")  # fifty hosts share the processors with them
+ENTRIES: Final = "/proc/net/stat/arp_cache"  # how many neighbours all namespaces know, and what did not fit
 CROWD: Final = 4  # hosts that ask everybody before what they know of their neighbours is forgotten
 OPTIONS: Final = (
     f"--listen-client-urls=http://127.0.0.1:2379,http://{MIDDLE}:{PORT}",
@@ -86,10 +87,11 @@ class Host:
         with netns.inside(self.namespace):
             return {one["dst"]: one["gateway"] for one in ip_json("route show proto 114")}
 
-    def reaches(self, others: Iterable[Host]) -> bool:
-        """Does an answer come from the pod network of each of these? Nobody listens there, so it is a refusal."""
+    def list_unreached(self, others: Iterable[Host]) -> dict[str, str]:
+        """The pod networks of these from which no answer comes, and why. Nobody listens there: it is a refusal."""
         with netns.inside(self.namespace):
-            return all(_is_refused(other.pod) for other in others if other is not self)
+            found = {other.pod: _find_why_silent(other.pod) for other in others if other is not self}
+        return {pod: why for pod, why in found.items() if why}
 
 
 def find_side(number: int) -> str:
@@ -97,14 +99,18 @@ def find_side(number: int) -> str:
     return FAR if number % 3 == 0 else NEAR
 
 
-def _is_refused(address: str) -> bool:
+def _find_why_silent(address: str) -> str:
+    """Why no answer comes from there; empty where one does."""
     try:
-        socket.create_connection((address, CLOSED), timeout=2).close()
+        socket.create_connection((address, CLOSED), timeout=2 * SLOWNESS).close()
     except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return True
+        return ""
+    except OSError as error:
+        with suppress(OSError):
+            route, neighbours = ip(f"route get {address}"), ip("neigh show")
+            return f"{error!r}: {route}{neighbours}{Path(ENTRIES).read_text()}"
+        return repr(error)
+    return ""
 
 
 class Seat:
@@ -229,7 +235,7 @@ class Fleet:
         """All of them, or of these."""
         everybody = list(among) or list(self.hosts.values())
         for number, host in enumerate(everybody):
-            assert host.reaches(everybody), host
+            assert host.list_unreached(everybody) == {}, host
             if number % CROWD == CROWD - 1:
                 self._forget_neighbours()
 

@@ -6,6 +6,7 @@ Every host can ping every pod network after each change. How hosts come and go i
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.timeout(1800),
 ]
 
-MANY = 50
+MANY = int(os.environ.get("ROUTED_FLEET", "50"))
 MISSED = ("node3", "node6")  # those of the first six who are far
 AT_ONCE = 4  # daemons that start together
 PATIENCE = 120.0  # seconds; half a hundred daemons share two processors
