@@ -6,8 +6,10 @@ CAP_DAC_OVERRIDE: a file of another user reaches it as a credential, which syste
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from collections.abc import Iterator
 from typing import Final
 
 from routed.model.trust import find_writable
@@ -21,26 +23,62 @@ class SecretError(Exception):
 
 
 def locate(word: str) -> str:
-    """The path that is meant. Raises SecretError."""
-    return _locate(word)[0]
+    """The path that is meant, which the daemon may read. Raises SecretError."""
+    path, cure = _locate(word, "it has to be there")
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY))
+    except OSError as error:
+        raise _explain(path, cure, error) from None
+    return path
 
 
 def read_secret(word: str, most: int) -> bytes:
     """What is in a path, or in a credential where ``word`` is no path: at most so many bytes. Raises SecretError."""
-    path, cure = _locate(word)
+    path, cure = _locate(word, "it has to be there, of root alone (chmod 600)")
     try:
         content = _read(path, cure, most)
     except OSError as error:
-        raise SecretError(f"{path}: {os.strerror(error.errno or 0)}: {cure}") from None
+        raise _explain(path, cure, error) from None
     if len(content) > most:
         raise SecretError(f"{path} is longer than {most} bytes")
     return content
 
 
-def _locate(word: str) -> tuple[str, str]:
+def find_keeper(path: str) -> str:
+    """What of a path and the folders above only another user may read, who is not root; else "", also where none is.
+
+    Who has CAP_DAC_OVERRIDE may read it all the same, and finds by this what the daemon may not.
+    """
+    try:
+        whole = os.path.realpath(path, strict=True)
+        return next((one for one in _list_above(whole) if not _may_root(os.lstat(one))), "")
+    except OSError:
+        return ""
+
+
+def _list_above(path: str) -> Iterator[str]:
+    """The folders above a path, and the path itself."""
+    parts = path.split("/")
+    return ("/".join(parts[:count]) or "/" for count in range(1, len(parts) + 1))
+
+
+def _may_root(about: os.stat_result) -> bool:
+    """May root read it, or look into it, by its mode alone?"""
+    shift = 6 if about.st_uid == 0 else 3 if about.st_gid == 0 else 0
+    return bool(about.st_mode >> shift & (stat.S_IXOTH if stat.S_ISDIR(about.st_mode) else stat.S_IROTH))
+
+
+def _explain(path: str, cure: str, error: OSError) -> SecretError:
+    """Why it cannot be read, and what to do."""
+    if error.errno == errno.EACCES:
+        cure = f"it is not root's: name a credential, by LoadCredential=NAME:{path} in routed.service"
+    return SecretError(f"{path}: {os.strerror(error.errno or 0)}: {cure}")
+
+
+def _locate(word: str, wish: str) -> tuple[str, str]:
     """The path, and what to do where nothing good is there."""
     if word.startswith("/"):
-        return word, "it has to be there, of root alone (chmod 600)"
+        return word, wish
     cure = f"routed.service needs LoadCredential={word}:PATH, and a restart"
     folder = os.environ.get(CREDENTIALS)
     if folder is None:

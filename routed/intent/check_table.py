@@ -5,6 +5,7 @@ Here stand the rules between its keys, by type in one table. How a check is aske
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,7 +173,16 @@ def find_state(path: str, mode: int) -> str:
     if not path or os.access(path, mode):
         return ""
     verb = "executed" if mode == os.X_OK else "read"
-    return f"cannot be {verb}" if Path(path).exists() else "does not exist"
+    return f"cannot be {verb}" if _is_there(path) else "does not exist"
+
+
+def _is_there(path: str) -> bool:
+    """Is it, as far as may be seen? What lies in a folder that is closed to us may be there."""
+    try:
+        Path(path).stat()
+    except OSError as error:
+        return error.errno not in {errno.ENOENT, errno.ENOTDIR}
+    return True
 
 
 def find_writer(key: str, path: str) -> Fault | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from routed.intent.check_table import HIDDEN, find_state, find_writer
 from routed.intent.convert import FaultsError
@@ -19,6 +19,10 @@ from routed.model import net
 from routed.model.entries import Origin
 from routed.model.members import DnsSource, ExecSource, FileSource, MemberSource, SourceOptions, SourceType
 from routed.model.net import family_of
+from routed.secrets import find_keeper
+
+if TYPE_CHECKING:
+    from routed.model.etcd import EtcdSource
 
 SHORTEST: Final = 1.0  # seconds between two questions
 PATIENCE: Final = 10.0  # seconds that a program may take where the file does not say
@@ -94,6 +98,13 @@ def _make_etcd(spec: SourceTable, origin: Origin) -> SourceOptions:
     return make_etcd(spec, origin)
 
 
+def _list_etcd_files(options: EtcdSource) -> tuple[UsedPath, ...]:
+    """Those of TLS and the password; a credential of the unit is there for the daemon alone."""
+    settings = options.settings
+    named = [*(("tls", one) for one in settings.tls), ("password_file", settings.password_file)]
+    return tuple(UsedPath(key, path, os.R_OK) for key, path in named if path.startswith("/"))
+
+
 EVERY: Final = frozenset(
     {
         "name", "type", "prefixes_within", "addresses_within", "gone_after", "max_loss", "on_empty", "on_stale",
@@ -109,6 +120,7 @@ TYPES: Final[Mapping[SourceType, _TypeRow]] = {
         frozenset({"endpoints", "prefix", "format", "tls", "username", "password_file", "registration"}),
         ("endpoints", "prefix"),
         _make_etcd,
+        _list_etcd_files,
     ),
     SourceType.DNS: _TypeRow(frozenset({"hosts", "srv", "servers", "every", "timeout"}), (), _make_dns),
 }
@@ -162,9 +174,16 @@ def find_untrusted(source: MemberSource) -> Fault | None:
 def find_lack(source: MemberSource) -> tuple[str, str] | None:
     """The key, and what this source of this file system will want once it is asked; None where nothing."""
     for key, path, mode in TYPES[source.type].list_used(source.options):
-        if state := find_state(path, mode):
+        if state := find_state(path, mode) or _find_owner(path, mode):
             return key, f"{path} {state}, so source/{source.name} cannot be asked"
     return None
+
+
+def _find_owner(path: str, mode: int) -> str:
+    """What keeps the daemon from reading it, whatever whoever asks may do; empty where nothing does."""
+    keeper = find_keeper(path) if mode == os.R_OK else ""
+    cure = f"name a credential, by LoadCredential=NAME:{path} in routed.service"
+    return f"is not the daemon's to read, as {keeper} is not root's ({cure})" if keeper else ""
 
 
 def _check_keys(spec: SourceTable, kind: SourceType) -> Iterator[Fault]:

@@ -145,6 +145,8 @@ def make_context(tls: Tls) -> ssl.SSLContext:
             context.load_verify_locations(secrets.locate(tls.ca))
         else:
             context.load_default_certs()
+    except secrets.SecretError as error:
+        raise RefusedError(Snag.NO_FILE, f"`ca`: {error}") from None
     except (OSError, ssl.SSLError) as error:
         raise RefusedError(Snag.NO_FILE, f"`ca`: {tls.ca}: {_name_fault(error)}") from None
     if not tls.cert:
@@ -152,6 +154,8 @@ def make_context(tls: Tls) -> ssl.SSLContext:
     try:
         secrets.read_secret(tls.key, MOST_KEY)  # told by name if it is not as it has to be
         context.load_cert_chain(secrets.locate(tls.cert), secrets.locate(tls.key))
+    except secrets.SecretError as error:
+        raise RefusedError(Snag.NO_FILE, f"`cert` and `key`: {error}") from None
     except (OSError, ssl.SSLError) as error:
         raise RefusedError(Snag.NO_FILE, f"`cert` {tls.cert} with `key` {tls.key}: {_name_fault(error)}") from None
     return context

@@ -28,7 +28,7 @@ def read_headers(word: str) -> Headers:
     if not word:
         return []
     try:
-        path, content = secrets.locate(word), secrets.read_secret(word, MOST)
+        content, path = secrets.read_secret(word, MOST), secrets.locate(word)
     except secrets.SecretError as error:
         raise _fail(str(error)) from None
     lines = (line.removesuffix(b"\r") for line in content.split(b"\n"))

@@ -231,6 +231,15 @@ def test_a_file_that_is_not_there_is_named(nameless: Tls, change: dict[str, str]
         heard.wait_why(why)
 
 
+@pytest.mark.parametrize("key", ["ca", "cert", "key"])
+def test_a_credential_that_the_unit_does_not_hand_over_is_named(
+    nameless: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(CREDENTIALS, str(tmp_path))
+    with following(EtcdSettings(AWAY, "/fleet/", tls=nameless._replace(**{key: f"etcd-{key}"}))) as heard:
+        heard.wait_why(f"routed.service needs LoadCredential=etcd-{key}:PATH")
+
+
 def test_a_key_that_others_may_read_is_refused(authority: Authority) -> None:
     tls = authority.issue("open")
     Path(tls.key).chmod(0o644)
