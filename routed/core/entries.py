@@ -175,7 +175,10 @@ def follow_needs(before: Needs, find_intent: Callable[[], Intent], count: int, m
     are twice as many as there are entries.
     """
     some = join_needs(list(_list_needs(moved)))
-    rest = replace(some, gateways=frozenset(), has_addresses=False, facts=some.facts - before.facts)
+    has_parts = some.has_parts and not before.has_parts
+    rest = replace(
+        some, gateways=frozenset(), has_addresses=False, has_parts=has_parts, facts=some.facts - before.facts
+    )
     if rest != NOTHING_NEEDED or len(before.gateways) > 2 * count:
         return find_needs(find_intent())
     if some.gateways <= before.gateways and (before.has_addresses or not some.has_addresses):

@@ -77,9 +77,7 @@ class _ServerFate(NamedTuple):
 def resolve_service(entry: ServiceEntry, facts: Facts, protocol: int) -> Resolution:
     """Its services, and the servers of each."""
     places, waiting, reads = _find_places(entry, facts)
-    drained = facts.drained.get(entry.name, {})
-    fates = [_judge_server(entry, spec, facts, drained.get(name_server(spec))) for spec in entry.servers]
-    fates = [_begin_slowly(entry, _ask_agent(entry, fate, facts), facts) for fate in fates]
+    fates = _judge_all(entry, facts)
     reads |= {FactKey(DRAIN, entry.name)} | {
         read for spec in entry.servers for read in list_requirement_reads(spec.requires, facts)
     }
@@ -121,6 +119,20 @@ def resolve_service(entry: ServiceEntry, facts: Facts, protocol: int) -> Resolut
         notes += _list_notes(place, servers)
     found = Resolution(entry, tuple(sets), tuple(waiting), frozenset(reads), out, degraded, again=again)
     return note_members(found._replace(withdrawn=tuple(withdrawn), notes=tuple(notes)), entry.lacking, facts)
+
+
+def _judge_all(entry: ServiceEntry, facts: Facts) -> list[_ServerFate]:
+    """What becomes of each server. There may be thousands, and of most nobody says anything."""
+    drained, risen = facts.drained.get(entry.name, {}), facts.risen.get(entry.name, {})
+    fates: list[_ServerFate] = []
+    for spec in entry.servers:
+        if not (drained or risen or spec.requires or spec.agent):
+            fates.append(_ServerFate(spec, spec.value.weight))
+            continue
+        name = name_server(spec)
+        fate = _ask_agent(entry, _judge_server(entry, spec, facts, drained.get(name)), facts)
+        fates.append(_begin_slowly(entry, fate, risen.get(name), facts.moment))
+    return fates
 
 
 _At = tuple[int, ServiceMember]  # the family of a service, and the service
@@ -235,12 +247,11 @@ def _ask_agent(entry: ServiceEntry, fate: _ServerFate, facts: Facts) -> _ServerF
     return fate._replace(weight=find_share_of(fate.weight, ruling.share))
 
 
-def _begin_slowly(entry: ServiceEntry, fate: _ServerFate, facts: Facts) -> _ServerFate:
+def _begin_slowly(entry: ServiceEntry, fate: _ServerFate, since: float | None, now: float) -> _ServerFate:
     """One that came a while ago has a part of its weight."""
-    since = facts.risen.get(entry.name, {}).get(name_server(fate.spec))
     if since is None or not fate.weight:
         return fate
-    weight, again = find_weight(fate.weight, since, entry.slow_start, facts.moment)
+    weight, again = find_weight(fate.weight, since, entry.slow_start, now)
     return fate._replace(weight=weight, again=min(again or inf, fate.again or inf) if again or fate.again else None)
 
 
@@ -283,11 +294,13 @@ def _make_sets(
         entry.is_shared,
     )
     yield ObjectSet(Kind.SERVICE, ServiceSlot(family), frozenset({member}), value, _as_good(entry, value))
-    alike: defaultdict[ServerValue | None, set[ServerMember]] = defaultdict(set)
+    written: defaultdict[tuple[ServerValue, int | None], set[ServerMember]] = defaultdict(set)
     for one, fate in servers.items():
         if fate.is_there:
-            server = None if fate.weight is None else fate.spec.value._replace(protocol=protocol, weight=fate.weight)
-            alike[server].add(one)
+            written[fate.spec.value, fate.weight].add(one)
+    alike: defaultdict[ServerValue | None, set[ServerMember]] = defaultdict(set)
+    for (former, weight), some in written.items():
+        alike[None if weight is None else former._replace(protocol=protocol, weight=weight)] |= some
     for server, members in alike.items():
         also = () if server is None else _as_good(entry, server)
         yield ObjectSet(Kind.SERVER, ServerSlot(family, member), frozenset(members), server, also)

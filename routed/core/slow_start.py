@@ -42,15 +42,11 @@ def find_risen(entry: ServiceEntry, before: Resolution, after: Resolution) -> li
     old, new = _list_weights(before), _list_weights(after)
     if not any(old.values()):
         return []
+    risen = {place for place, weight in new.items() if weight != 0 and old.get(place, 0) == 0}
+    hosts = {address for address, _ in risen}
     return [
-        spec
-        for spec in entry.servers
-        if any(weight != 0 and old.get(place, 0) == 0 for place, weight in new.items() if _is_at(spec, place))
+        one for one in entry.servers if (one.address in hosts if not one.port else (one.address, one.port) in risen)
     ]
-
-
-def _is_at(spec: ServerSpec, place: tuple[bytes, int]) -> bool:
-    return spec.address == place[0] and spec.port in {0, place[1]}
 
 
 def _list_weights(resolution: Resolution) -> Weights:

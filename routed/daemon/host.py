@@ -190,12 +190,13 @@ class Host:
         order. Where nothing was wanted the kernel refuses to put something in the place of another. A dump shows all
         the rest.
         """
-        kind, slot, members = group.kind, group.slot, tuple(islice(group.members, STORM + 1))
+        kind, slot = group.kind, group.slot
         scope = scope_of(kind, slot)
         self.world.forget_dumps([scope])
-        standing = {member: self._find_standing(Key(kind, slot, member), before) for member in members}
         is_known = KINDS[kind].is_followed and self.world.find_unread(kind, slot) is None
-        if len(members) > STORM or not is_known or None in standing.values() or scope in self.ledger.postponed:
+        members = tuple(islice(group.members, STORM + 1)) if is_known else ()
+        standing = {member: self._find_standing(Key(kind, slot, member), before) for member in members}
+        if not is_known or len(members) > STORM or None in standing.values() or scope in self.ledger.postponed:
             dirt.add_scopes([scope], cause)
             return
         for member, values in standing.items():
@@ -216,7 +217,8 @@ class Host:
     def resolve_changed(self, dirt: Dirt) -> None:
         """Resolve again the entries that read a changed fact or whose time has come; make dirty where they lead."""
         wanted = self.wanted
-        if wanted.moved:
+        resolved = frozenset(wanted.moved)  # by these facts, so they are not resolved again
+        if resolved:
             self._resolve_moved(dirt)
         facts = self.world.facts
         before = wanted.note_resolved(facts)
@@ -227,7 +229,7 @@ class Host:
         cause = explain_facts(changed, before, facts) if changed else Cause(None, Look.TIME)
         noted = (dirt.scopes, self.schedule.dirt.scopes)
         refused = self._list_refused()
-        for former, found in wanted.resolve_again(due, changed, facts):
+        for former, found in wanted.resolve_again(due, changed, facts, resolved):
             now = self._begin_slowly(found)
             why = wanted.replace(former, now, cause, noted, refused.get(now.entry.name, ()))
             scopes = [scope_of(group.kind, group.slot) for group in (*former.sets, *now.sets)]

@@ -219,8 +219,11 @@ class Wanted:
         return self.desired.take_put()
 
     def find_wants(self, names: Iterable[str]) -> dict[Key, Want]:
-        """What these entries have of what is wanted."""
-        wants = ((key, self.desired.get(key)) for name in names for key in self.desired.keys_of(name))
+        """What these entries have of what is wanted, and of whose changes events tell."""
+        resolutions = (self.desired.resolutions[name] for name in names if name in self.desired.resolutions)
+        groups = (group for one in resolutions for group in one.sets if KINDS[group.kind].is_followed)
+        keys = (Key(group.kind, group.slot, member) for group in groups for member in group.members)
+        wants = ((key, self.desired.get(key)) for key in keys)
         return {key: want for key, want in wants if want is not None}
 
     def resolve_moved(self, facts: Facts) -> Iterator[tuple[Resolution, Resolution | None]]:
@@ -252,13 +255,15 @@ class Wanted:
             self.desired.settle()
 
     def resolve_again(
-        self, due: Collection[str], changed: Collection[FactKey], facts: Facts
+        self, due: Collection[str], changed: Collection[FactKey], facts: Facts, but: AbstractSet[str] = frozenset()
     ) -> Iterator[tuple[Resolution, Resolution]]:
         """Resolve the entries that are due or read a changed fact. Yields what is not as before: before, and now.
 
         Who gets that calls ``replace``.
         """
         for name in self.desired.list_readers(changed, due):
+            if name in but:
+                continue
             resolution = self.desired.resolutions[name]
             again = resolve(resolution.entry, facts, self.intent.settings.protocol)
             if not again.is_as(resolution):

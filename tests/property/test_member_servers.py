@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 from routed.core import membership
-from routed.core.entries import list_parts
+from routed.core.desired import Resolution
+from routed.core.entries import list_parts, resolve
 from routed.core.troubles import State
+from routed.daemon import wanted
 from routed.daemon.status import count_states, describe_entries
+from routed.daemon.wanted import make_whole
 from routed.members.document import parse_document
 from routed.model.checks import Ruling
 from routed.model.checks import key_of as check_of
-from routed.model.facts import Fact, Freshness
+from routed.model.entries import Entry, Intent
+from routed.model.facts import Fact, Facts, Freshness
 from routed.model.members import Roster, key_of
 from routed.model.net import format_address, parse_address
 from routed.model.reasons import SourceFailed
@@ -92,6 +96,28 @@ def test_members_are_the_servers_of_the_service_and_their_weights_are_told_by_th
     scene.name(node(11, weight=5), node(12), node(13))
     assert scene.servers() == {"10.0.0.11": 5, "10.0.0.12": 1, "10.0.0.13": 1}
     assert scene.rig.plan_is_empty()
+
+
+def test_a_change_of_a_member_resolves_its_service_once_and_asks_no_other_entry(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.read(PLAIN, 'max_loss = "off"\n')
+    scene.name(node(11), node(12))
+    done: list[str] = []
+
+    def note(entry: Entry, facts: Facts, protocol: int) -> Resolution:
+        done.append(entry.name)
+        return resolve(entry, facts, protocol)
+
+    def note_all(*words: Any) -> Intent:
+        done.append("all entries")
+        return make_whole(*words)
+
+    monkeypatch.setattr(wanted, "resolve", note)
+    monkeypatch.setattr(wanted, "make_whole", note_all)
+    scene.name(node(11, weight=3), node(12))
+    assert scene.servers() == {"10.0.0.11": 3, "10.0.0.12": 1}
+    assert done == ["service/a"]
 
 
 def test_a_member_that_goes_drains_as_a_written_server_that_left_the_files_does(scene: Scene) -> None:

@@ -16,7 +16,7 @@ import pytest
 from routed.daemon.memberships import ASKED
 from routed.members.lines import read_kept
 from tests.kernel import netns
-from tests.kernel.netns import wait_until
+from tests.kernel.netns import SLOWNESS, wait_until
 from tests.members import etcds
 from tests.system import etcd_fleet as fleet
 from tests.system.etcd_fleet import FAR, NEAR, Fleet, Host, Seat
@@ -24,7 +24,7 @@ from tests.system.etcd_fleet import FAR, NEAR, Fleet, Host, Seat
 pytestmark = [
     pytest.mark.skipif(not etcds.PROGRAMS, reason="no etcd here: contrib/bootstrap brings it"),
     pytest.mark.long,
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(1800 * SLOWNESS),
 ]
 
 MANY = int(os.environ.get("ROUTED_FLEET", "50"))

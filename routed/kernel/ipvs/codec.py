@@ -10,6 +10,7 @@ net/netfilter/ipvs/ip_vs_ctl.c. Numbers are in host order unless they are named 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from sys import byteorder
 from typing import Final, NamedTuple, TypeAlias
@@ -231,17 +232,30 @@ def decode_server_key(attributes: Attributes, family: int) -> ServerMember:
 def decode_server(attributes: Attributes, family: int) -> tuple[ServerMember, ServerValue]:
     """A server of a service of this family, and its content without an owner. Raises MalformedMessage."""
     member = decode_server_key(attributes, family)
+    needed = (_take(attributes, type_) for type_ in (_D_FORWARD, _D_WEIGHT, _D_UPPER, _D_LOWER))
+    optional = (attributes.get(type_, default) for type_, default in _OPTIONAL)
+    return member, _decode_content(*needed, *optional)
+
+
+_OPTIONAL: Final = ((_D_TUNNEL, b"\0"), (_D_TUNNEL_PORT, b"\0\0"), (_D_TUNNEL_FLAGS, b"\0\0"))  # not of old kernels
+
+
+@lru_cache(maxsize=1024)
+def _decode_content(
+    forward: bytes, weight: bytes, upper: bytes, lower: bytes, tunnel: bytes, tunnel_port: bytes, tunnel_flags: bytes
+) -> ServerValue:
+    """One value for all servers that are alike, of which there may be thousands."""
     value = ServerValue(
         protocol=0,
-        forward=number(_take(attributes, _D_FORWARD)) & _FORWARD_MASK,
-        weight=number(_take(attributes, _D_WEIGHT)),
-        upper=number(_take(attributes, _D_UPPER)),
-        lower=number(_take(attributes, _D_LOWER)),
-        tunnel=number(attributes.get(_D_TUNNEL, b"\0"), 1),
-        tunnel_port=_decode_port(attributes.get(_D_TUNNEL_PORT, b"\0\0")),
-        tunnel_flags=number(attributes.get(_D_TUNNEL_FLAGS, b"\0\0"), 2),
+        forward=number(forward) & _FORWARD_MASK,
+        weight=number(weight),
+        upper=number(upper),
+        lower=number(lower),
+        tunnel=number(tunnel, 1),
+        tunnel_port=_decode_port(tunnel_port),
+        tunnel_flags=number(tunnel_flags, 2),
     )
-    return member, normalise_server(value)
+    return normalise_server(value)
 
 
 def decode_service_traffic(attributes: Attributes) -> Traffic:

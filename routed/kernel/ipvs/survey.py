@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterable
 from errno import EPROTO, ESRCH
-from functools import lru_cache
 from math import inf
 from typing import Final, NamedTuple
 
@@ -252,7 +251,7 @@ class Survey:
             except MalformedMessage:
                 self.malformed += 1
             else:
-                found[member] = _only(value)
+                found[member] = value
         return found
 
     def _decode_service(self, message: IpvsMessage) -> tuple[ServerSlot, ServiceValue] | None:
@@ -299,9 +298,3 @@ def _parse(raw: bytes | None) -> Generator[None, None, ProcTable | None]:
         return None if raw is None else (yield from parse_table(raw))
     except (ValueError, LookupError):
         return None
-
-
-@lru_cache(maxsize=1024)
-def _only(value: ServerValue) -> ServerValue:
-    """One value for all that are alike."""
-    return value
