@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from routed.core import membership
 from routed.kernel.dump import finish
