@@ -5,13 +5,14 @@
 Both daemons run at once, each on a host of its own, and take turns: while one works, the other has nothing to do. A
 change is sent when the one before is in the kernel, so that no two are done in one go. The processor time is that of
 the daemon's threads (/proc/PID/task/TID/schedstat), and so says the same on a machine that is busy. With
-``ROUTED_BENCH_PROFILE=FILE`` the daemons run under cProfile, and the times say nothing.
+``ROUTED_BENCH_PROFILE=FILE`` the changes are profiled, into FILE.50 and FILE.5000, and the times say nothing.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ from tests.system.monitor import Monitor
 
 DEFAULTS: Final = (50, 5000, 12)  # few, many, turns
 AT_ONCE: Final = 40  # changes in a turn
+PROFILE: Final = os.environ.get("ROUTED_BENCH_PROFILE", "")
 REST: Final = 2.0  # seconds after a turn: whatever follows a change is done, such as what is kept of it
 
 
@@ -73,8 +75,7 @@ def read_run_time(pid: int) -> float:
 def running(count: int, folder: Path) -> Iterator[Subject]:
     """A daemon with so many members."""
     folder.mkdir()
-    profile = os.environ.get("ROUTED_BENCH_PROFILE", "")
-    profiled = f'p=$1; shift; exec "$p" -m cProfile -o {profile}.{count} "$@"'
+    profiled = f'p=$1; shift; exec "$p" -m tests.bench.profiled {PROFILE}.{count} "$@"'
     with netns.new_namespace() as namespace, netns.inside(namespace):
         netns.veth("v0", "10.0.0.1/16")
         netns.wait_until_quiet(links=2)
@@ -82,7 +83,7 @@ def running(count: int, folder: Path) -> Iterator[Subject]:
         with etcds.running(next(iter(etcds.PROGRAMS.values())), folder, 1, None) as cluster:
             fill(cluster, [node(number) for number in range(count)])
             daemon.write(SOURCE.replace("{port}", str(cluster.servers[0].port)) + PODS)
-            daemon.launch(before=["sh", "-c", profiled, "sh"] if profile else [])
+            daemon.launch(before=["sh", "-c", profiled, "sh"] if PROFILE else [])
             monitor = Monitor()
             try:
                 netns.wait_until(lambda: len(netns.ip_json("route show proto 114")) == count, 300)
@@ -102,6 +103,9 @@ def main() -> None:
         running(many, Path(name, "many")) as other,
     ):
         time.sleep(REST)
+        if PROFILE:
+            for subject in (one, other):
+                subject.daemon.signal(signal.SIGRTMIN)
         for _ in range(turns):
             one.change_some()
             other.change_some()

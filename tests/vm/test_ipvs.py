@@ -261,6 +261,54 @@ def test_a_server_that_leaves_keeps_its_connection_and_goes_when_that_is_closed(
     host.do("touch /run/held0 /run/held1")
 
 
+MEMBERS = "/etc/fleet.json"
+SOURCE = (
+    f'[[source]]\nname = "fleet"\ntype = "file"\npath = "{MEMBERS}"\n'
+    'addresses_within = ["10.72.0.0/24"]\nmax_loss = "off"\n'
+)
+EACH = 'servers = { for_each = "@fleet", address = "{address}:8080", weight = "{weight}" }'
+
+
+def name_members(host: Host, **weights: int) -> None:
+    """Have the file say so, at once."""
+    members = [{"name": one, "addresses": [SERVERS[one]], "weight": weight} for one, weight in weights.items()]
+    host.write(f"{MEMBERS}.new", json.dumps({"members": members}))
+    host.do(f"mv {MEMBERS}.new {MEMBERS}")
+
+
+def test_members_of_a_source_serve_and_who_leaves_keeps_its_connection_and_goes_then(host: Host) -> None:
+    name_members(host, s1=1, s2=1)
+    host.start(SOURCE + service('drain = "10m"', servers=()).replace("servers = []", EACH))
+    wait_for(host, *SAVED)
+    assert answers(host) == {"s1": 2, "s2": 2}
+    hold(host, "member")
+    host.wait_until("ipvsadm -Ln | grep -q '10.72.0.12:8080 .* 1  *1 '")
+    name_members(host, s1=1)
+    wait_for(host, SAVED[0], SAVED[1], SAVED[2].replace("-w 1", "-w 0"))
+    assert answers(host) == {"s1": 4}
+    assert "1 draining" in host.do("routed status")
+    held = held_by(host, "s2", "member")
+    before = int(host.do(f"wc -l < {held}.log"))
+    host.wait_until(f"[ $(wc -l < {held}.log) -ge {before + 3} ]")
+    assert set(host.do(f"cat {held}.log").split()) == {"s2"}
+    host.do("touch /run/member0 /run/member1")
+    wait_for(host, SAVED[0], SAVED[1])
+    name_members(host, s1=1, s2=3)
+    heavier = SAVED[0], SAVED[1], SAVED[2].replace("-w 1", "-w 3")
+    wait_for(host, *heavier)
+    assert answers(host) == {"s1": 2, "s2": 2}  # rr knows no weights but 0
+    host.do(f"echo nonsense > {MEMBERS}")
+    host.wait_until("routed members fleet | grep -q stale")
+    host.do("systemctl kill --signal=KILL routed && systemctl start routed", within=SLOW)
+    host.wait_until("routed members fleet | grep -q cached")
+    assert saved(host) == sorted(heavier)
+    assert answers(host) == {"s1": 2, "s2": 2}
+    name_members(host, s2=3)
+    wait_for(host, SAVED[0], heavier[2])
+    assert answers(host) == {"s2": 4}
+    host.do(f"rm {MEMBERS}")
+
+
 def test_a_service_that_leaves_refuses_new_clients_and_keeps_the_others_and_the_operator_drains(host: Host) -> None:
     host.start(service('drain = "10m"'))
     wait_for(host, *SAVED)
