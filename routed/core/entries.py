@@ -60,6 +60,7 @@ from routed.model.entries import (
 )
 from routed.model.facts import FactKey, Facts, Freshness
 from routed.model.reasons import NotTold, Outdated, join_reasons
+from routed.model.shared import SharedSet
 
 
 class EntryRow(NamedTuple):
@@ -181,11 +182,11 @@ def follow_needs(before: Needs, find_intent: Callable[[], Intent], count: int, m
     )
     if rest != NOTHING_NEEDED or len(before.gateways) > 2 * count:
         return find_needs(find_intent())
-    if some.gateways <= before.gateways and (before.has_addresses or not some.has_addresses):
+    if all(one in before.gateways for one in some.gateways) and (before.has_addresses or not some.has_addresses):
         return before
     return replace(
         before,
-        gateways=before.gateways | some.gateways,
+        gateways=SharedSet.of(before.gateways).add(one for one in some.gateways if one not in before.gateways),
         has_addresses=before.has_addresses or some.has_addresses,
     )
 

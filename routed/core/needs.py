@@ -6,6 +6,7 @@ Only what is asked for is looked up, so that a file of plain routes costs nothin
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from routed.core.behind import list_prefixes
@@ -32,7 +33,7 @@ from routed.model.net import DEFAULT, network_of
 class Needs:
     """The questions of one entry, or of one intent."""
 
-    gateways: frozenset[bytes] = frozenset()  # whose link is asked for
+    gateways: AbstractSet[bytes] = frozenset()  # whose link is asked for
     destinations: frozenset[bytes] = frozenset()  # addresses whose way is asked for
     vips: tuple[VipEntry, ...] = ()
     held: tuple[HeldVipEntry, ...] = ()  # VIPs held as addresses

@@ -7,6 +7,7 @@ asked. What other sources tell comes by ``host.deliver``.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NamedTuple, TypeVar
 
 from routed.core.gateways import find_without_carrier, prefer_first
@@ -21,7 +22,7 @@ from routed.daemon.ports import HostKernel
 from routed.model.entries import Entry
 from routed.model.facts import Behind, Choice, Fact, FactKey, Facts, GatewayLink, HostAddress, Link, Way, WayWithoutOurs
 from routed.model.objects import AddressMember, Kind, RouteSlot, Standing
-from routed.model.shared import Shared
+from routed.model.shared import Shared, SharedSet
 
 T = TypeVar("T")
 
@@ -99,14 +100,14 @@ def _follow(it: Asking, name: str, reading: Generator[None, None, T]) -> Generat
 def _locate_gateways(it: Asking) -> Shared[bytes, GatewayLink]:
     """All of them; of a host that is as it was only those that nobody asked for until now."""
     world, wanted = it.host.world, it.host.wanted.needs.gateways
-    is_rest_known = it.is_more_asked and world.asked <= wanted
-    known = Shared.of(world.facts.gateways) if is_rest_known else Shared[bytes, GatewayLink]()
-    found = _locate(it, wanted - world.asked if is_rest_known else wanted)
+    new = SharedSet.of(wanted).find_new(world.asked) if it.is_more_asked else None
+    known = Shared[bytes, GatewayLink]() if new is None else Shared.of(world.facts.gateways)
+    found = _locate(it, wanted if new is None else new)
     world.note_asked(wanted)
     return known.put(found)
 
 
-def _locate(it: Asking, gateways: frozenset[bytes]) -> dict[bytes, GatewayLink]:
+def _locate(it: Asking, gateways: AbstractSet[bytes]) -> dict[bytes, GatewayLink]:
     facts = it.host.world.facts
     own = {fact.address: fact.dev for fact in facts.addresses.values()}
     links = [link.ifindex for link in facts.links.values() if link.is_up]

@@ -7,6 +7,7 @@ Only the methods here write these fields, but for links and addresses: events br
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -34,7 +35,9 @@ class World:
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
     unenforced: Trouble | None = None  # while the files in force were not all carried out yet, and seen to be
     absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
-    asked: frozenset[bytes] = frozenset()  # the gateways of which it is known where they are, or that they are nowhere
+    asked: AbstractSet[bytes] = (
+        frozenset()
+    )  # the gateways of which it is known where they are, or that they are nowhere
     news: list[FactEvent] | None = None  # heard while all links or addresses are being read; else None
     assumed: Mapping[FactKey, Fact] = field(default_factory=dict)  # in place of what is known; of a copy for a plan
     is_answered: bool = True  # does anybody ask checks here?
@@ -75,7 +78,7 @@ class World:
         """The host was asked, and these are the answers: fields of ``Facts``."""
         self.facts = lay(self.facts.put(**answers), self.assumed)
 
-    def note_asked(self, gateways: frozenset[bytes]) -> None:
+    def note_asked(self, gateways: AbstractSet[bytes]) -> None:
         """Of these gateways the facts say where they are, and of no others."""
         self.asked = gateways
 

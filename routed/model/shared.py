@@ -7,6 +7,7 @@ them differ in. There is no order in it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, Generic, NamedTuple, TypeVar
 
 K = TypeVar("K")
@@ -111,6 +112,44 @@ class Shared(Mapping[K, V]):
 
     def __repr__(self) -> str:
         return f"Shared({dict(self.items())!r})"
+
+
+class SharedSet(AbstractSet[K]):
+    """A set of that kind."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, given: Iterable[K] = ()) -> None:
+        """Of these."""
+        self._keys = Shared(dict.fromkeys(given, True))
+
+    @classmethod
+    def of(cls, given: AbstractSet[K]) -> SharedSet[K]:
+        """The same as one of these; itself where it is one."""
+        return given if isinstance(given, SharedSet) else cls(given)
+
+    def add(self, more: Iterable[K]) -> SharedSet[K]:
+        """The same with these besides."""
+        made = object.__new__(type(self))
+        made._keys = self._keys.put(dict.fromkeys(more, True))
+        return made
+
+    def find_new(self, before: AbstractSet[K]) -> frozenset[K] | None:
+        """Those that are not in the other; None where that one has some that are not here."""
+        differing = list(self._keys.find_differing(SharedSet.of(before)._keys))  # noqa: SLF001
+        return None if any(one.after is None for one in differing) else frozenset(one.key for one in differing)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return f"SharedSet({set(self._keys)!r})"
 
 
 def _find_size(count: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routed.model.shared import Shared
+from routed.model.shared import Shared, SharedSet
 
 KEYS = st.integers(0, 300)
 CHANGES = st.lists(st.tuples(st.dictionaries(KEYS, st.integers(1, 3), max_size=120), st.sets(KEYS, max_size=60)))
@@ -41,3 +41,18 @@ def test_what_did_not_change_is_shared() -> None:
     assert sum(a is not b for a, b in zip(before._shards, after._shards, strict=True)) <= 2
     assert before.put({}) is before
     assert before.put({}, [9999]) is before
+
+
+@given(st.sets(KEYS), st.lists(st.sets(KEYS, max_size=60)), st.sets(KEYS))
+def test_a_set_of_that_kind_is_what_a_set_would_be(begin: set[int], more: list[set[int]], other: set[int]) -> None:
+    plain, shared = set(begin), SharedSet(begin)
+    for some in more:
+        before, former = set(plain), shared
+        plain |= some
+        shared = shared.add(some)
+        assert set(shared) == plain
+        assert set(former) == before  # nobody sees another's change
+        assert (len(shared), bool(shared)) == (len(plain), bool(plain))
+        assert shared.find_new(former) == frozenset(plain - before)
+        assert shared.find_new(frozenset(other)) == (frozenset(plain - other) if other <= plain else None)
+        assert former.find_new(shared) == (frozenset() if plain == before else None)
