@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import compress
+from operator import is_not
 from typing import Final, Generic, NamedTuple, TypeVar
 
 K = TypeVar("K")
@@ -77,7 +79,7 @@ class Shared(Mapping[K, V]):
         former, shards = Shared.of(before), self._shards
         theirs = former._shards  # noqa: SLF001  of its own kind
         if len(theirs) == len(shards):
-            pairs = [(a, b) for a, b in zip(theirs, shards, strict=True) if a is not b]
+            pairs = list(compress(zip(theirs, shards, strict=True), map(is_not, theirs, shards)))
         else:
             pairs = [(dict(former.items()), dict(self.items()))]
         for old, new in pairs:
