@@ -128,7 +128,7 @@ def main() -> None:
     few, many, turns = [*map(int, sys.argv[1:]), *DEFAULTS[len(sys.argv) - 1 :]]
     rig.MOST_STEPS = 1_000_000
     file = os.environ.get("ROUTED_BENCH_PROFILE", "")
-    profile = cProfile.Profile() if file else None
+    profile = cProfile.Profile(time.thread_time) if file else None
     with tempfile.TemporaryDirectory() as name:
         subjects = [Subject(count, Scene(Path(name, str(count)), Kernel())) for count in (few, many)]
         for subject in subjects:
