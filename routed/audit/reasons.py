@@ -217,6 +217,7 @@ _LINK_TURNS: Final = {
     LinkTurn.WENT_DOWN: "went down",
     LinkTurn.HAS_CARRIER: "has carrier",
     LinkTurn.LOST_CARRIER: "lost carrier",
+    LinkTurn.OTHER_ALTNAMES: "has other altnames",
     LinkTurn.CHANGED: "changed",
 }
 _ADDRESS_TURNS: Final = {
@@ -520,7 +521,7 @@ DETAILED: Final[Mapping[type[Detailed], Callable[[Any], str]]] = {
     Unreadable: lambda it: f"it cannot be read: {it.words}",
     Defect: lambda it: f"a defect in routed ({it.error}: {it.words})",
     Called: lambda it: f"it is called {it.link}",
-    NameFits: lambda it: f'its name fits "{it.pattern}"',
+    NameFits: lambda it: f'its {f"altname {it.altname}" if it.altname else "name"} fits "{it.pattern}"',
     HasAddress: lambda it: f"it has {format_address(it.address)}, in {it.prefix}",
     Reaches: _describe_reach,
     HasMac: lambda it: f"its MAC address is {it.mac}",

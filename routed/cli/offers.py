@@ -6,7 +6,6 @@ live: what a shell makes of them (``completion``).
 
 from __future__ import annotations
 
-import socket
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -108,9 +107,11 @@ def _list_interfaces(names: KnownNames) -> Iterator[str]:
 
 
 def _list_links(_: KnownNames) -> Iterator[str]:
-    """Asked for and not looked up in /sys, which may be that of another network namespace."""
-    with suppress(OSError):
-        yield from sorted(name for _, name in socket.if_nameindex())
+    """With their altnames. Asked for and not looked up in /sys, which may be that of another network namespace."""
+    from routed.kernel.fib import FibReader  # few complete one
+
+    with suppress(OSError), FibReader() as reader:
+        yield from sorted(reader.list_link_names())
 
 
 def _list_assumptions(names: KnownNames) -> Iterator[str]:

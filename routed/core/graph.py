@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from routed.core.desired import ObjectSet
 from routed.core.kinds import KINDS
 from routed.core.kinds.hooks import find_target_of_rule
-from routed.core.references import find_link, is_reference
+from routed.core.references import find_link
 from routed.core.troubles import Looked, State, Trouble, Troubled
 from routed.model.entries import (
     FORMS,
@@ -234,7 +234,7 @@ def _list_written_links(entry: Entry, facts: Facts) -> tuple[str, ...]:
 
 
 def _name_link(word: str, facts: Facts) -> str:
-    link = find_link(word, facts).link if is_reference(word) else None
+    link = find_link(word, facts).link if word else None
     return link.name if link else word
 
 

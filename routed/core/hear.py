@@ -147,6 +147,7 @@ def apply_to_facts(facts: Facts, event: FactEvent) -> None:
             facts.links.pop(event.link.ifindex, None)
         else:
             facts.links[event.link.ifindex] = event.link
+            _take_altnames(facts, event.link)
     elif isinstance(event, Ipv6Event):
         if link := facts.links.get(event.ifindex):
             facts.links[event.ifindex] = link._replace(has_ipv6=event.has_ipv6)
@@ -154,6 +155,14 @@ def apply_to_facts(facts: Facts, event: FactEvent) -> None:
         facts.addresses.pop(event.member, None)
     else:
         facts.addresses[event.member] = event.address
+
+
+def _take_altnames(facts: Facts, link: Link) -> None:
+    """A name is one link's alone, and of one that is down the kernel does not tell that it lost it."""
+    taken = {link.name, *link.altnames}
+    for other in [one for one in facts.links.values() if one.altnames and one.ifindex != link.ifindex]:
+        kept = tuple(name for name in other.altnames if name not in taken)
+        facts.links[other.ifindex] = other._replace(altnames=kept)
 
 
 def _complete(event: Ipv6Event, facts: Facts) -> LinkEvent | None:

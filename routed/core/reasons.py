@@ -137,6 +137,8 @@ def find_link_change(before: Link | None, after: Link | None) -> LinkChange:
         return LinkChange(LinkTurn.WENT_UP if after.is_up else LinkTurn.WENT_DOWN, after.name)
     if before.has_carrier != after.has_carrier:
         return LinkChange(LinkTurn.HAS_CARRIER if after.has_carrier else LinkTurn.LOST_CARRIER, after.name)
+    if before._replace(altnames=after.altnames) == after:
+        return LinkChange(LinkTurn.OTHER_ALTNAMES, after.name)
     return LinkChange(LinkTurn.CHANGED, after.name)
 
 
@@ -149,7 +151,10 @@ def explain_facts(changed: Iterable[FactKey], before: Facts, after: Facts) -> Ca
     by_name = sorted(named, key=lambda name: (_is_agents(FactKey(*name), before, after), name))
     links = [name for what, name in by_name if what == "link"]
     if links:
-        old, new = (_find_link(facts, links[0]) for facts in (before, after))
+        old, new = (facts.link_named(links[0]) for facts in (before, after))
+        known = old or new
+        if known:  # under this name, or it had or has another one
+            old, new = old or before.links.get(known.ifindex), new or after.links.get(known.ifindex)
         is_loss = new is None or (old is not None and old.is_up and not new.is_up)
         return Cause(KERNEL if is_loss else None, find_link_change(old, new))
     for what, name in by_name:
@@ -178,7 +183,3 @@ def find_failure(error: Exception) -> CallFailed | Defect:
     if isinstance(error, OSError):
         return CallFailed(error.strerror or str(error))
     return Defect(type(error).__name__, str(error))
-
-
-def _find_link(facts: Facts, name: str) -> Link | None:
-    return next((link for link in facts.links.values() if link.name == name), None)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from routed.model import names
 from routed.model.facts import FactKey, Facts, HostAddress, Link
+from routed.model.names import INTERFACE_NAME_LENGTH
 from routed.model.net import family_of, is_inside, network_of
 from routed.model.reasons import ManyAddresses, NoAddress, NoLink, NotChosen, Reason
 
@@ -32,6 +33,11 @@ class FoundAddress(NamedTuple):
 def is_reference(word: str) -> bool:
     """Does this name an ``[[interface]]``, and not a link?"""
     return word.startswith("@")
+
+
+def is_altname(word: str) -> bool:
+    """Can this be no other name than an altname? It is longer than that of a link may be."""
+    return len(word.encode(errors="surrogateescape")) > INTERFACE_NAME_LENGTH
 
 
 def find_link(word: str, facts: Facts) -> Found:

@@ -16,6 +16,7 @@ from routed.core.references import (
     find_address,
     find_link,
     find_link_towards,
+    is_altname,
     is_reference,
     list_address_reads,
     list_addresses,
@@ -107,12 +108,11 @@ def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
 def resolve_rule(entry: RuleEntry, facts: Facts, protocol: int) -> Resolution:
     """A rule: one for each family, and for each address of ``from = "@name"``.
 
-    Interfaces stay names: the kernel itself binds them (net/core/fib_rules.c).
+    Interfaces stay names: the kernel itself binds them (net/core/fib_rules.c), but by an altname only once.
     """
     words = (entry.rule.iif, entry.rule.oif)
-    reads = {fact for word in words if is_reference(word) for fact in list_reads(word, facts)}
-    found = [find_link(word, facts) for word in words if is_reference(word)]
-    waiting = _wait(why for _, why in found)
+    reads = {fact for word in words if word for fact in list_reads(word, facts)}
+    waiting = _wait(find_link(word, facts).why for word in words if is_reference(word) or is_altname(word))
     sources: dict[int, list[bytes]] = {family: [entry.rule.source] for family in entry.families}
     if entry.source_of:
         reads |= list_address_reads(entry.source_of, facts)
@@ -150,7 +150,7 @@ def _make_rule(entry: RuleEntry, source: bytes, facts: Facts) -> RuleMember:
 
 
 def _name_link(word: str, facts: Facts) -> str:
-    link = find_link(word, facts).link if is_reference(word) else None
+    link = find_link(word, facts).link if word else None
     return link.name if link else word
 
 
@@ -205,7 +205,7 @@ def resolve_link(entry: LinkEntry, facts: Facts, protocol: int) -> Resolution:
     """A link that is made where it is not there. One of that kind that somebody else made is as good."""
     reads = frozenset({FactKey("link", entry.link)})
     standing = facts.link_named(entry.link)
-    if standing and standing.kind != entry.kind:
+    if standing and (standing.kind, standing.name) != (entry.kind, entry.link):
         return Resolution(entry, (), (Waiting(LinkTaken(entry.link, standing.kind)),), reads)
     value = LinkValue(protocol, entry.kind)
     members = frozenset({LinkMember(entry.link)})

@@ -138,23 +138,34 @@ def _judge(
 
 
 def _is_skipped(selector: Selector, link: Link) -> bool:
-    return any(fnmatchcase(link.name, pattern) for pattern in selector.skip)
+    return any(_is_of(link, pattern) for pattern in selector.skip)
+
+
+def _is_of(link: Link, pattern: str) -> bool:
+    """An altname only word by word: udev gives each link some, and a pattern is meant for what links are called."""
+    return fnmatchcase(link.name, pattern) or pattern in link.altnames
 
 
 def _why_barred(selector: Selector, link: Link) -> Reason | None:
     """Why a link does not come into question, whatever fits; None when it does."""
     if selector.up and not link.is_up:
         return Unchosen.DOWN
-    pattern = next((pattern for pattern in selector.skip if fnmatchcase(link.name, pattern)), "")
+    pattern = next((pattern for pattern in selector.skip if _is_of(link, pattern)), "")
     return Skipped(pattern) if pattern else None
 
 
 def _match_name(matcher: Matcher, link: Link, _facts: Facts) -> Reason | None:
-    return Called(link.name) if link.name == matcher.text else None
+    return Called(matcher.text) if matcher.text in (link.name, *link.altnames) else None
 
 
-def _match_regex(matcher: Matcher, link: Link, _facts: Facts) -> Reason | None:
-    return NameFits(matcher.text) if re.fullmatch(matcher.text, link.name) else None
+def _match_regex(matcher: Matcher, link: Link, facts: Facts) -> Reason | None:
+    """By its name. Altnames count where no link is called so: udev gives many links some that are alike."""
+    if re.fullmatch(matcher.text, link.name):
+        return NameFits(matcher.text)
+    altname = next((name for name in link.altnames if re.fullmatch(matcher.text, name)), "")
+    if altname and not any(re.fullmatch(matcher.text, one.name) for one in facts.links.values()):
+        return NameFits(matcher.text, altname)
+    return None
 
 
 def _match_cidr(matcher: Matcher, link: Link, facts: Facts) -> Reason | None:

@@ -50,7 +50,10 @@ def _list_changed_gateways(old: Mapping[bytes, GatewayLink], new: Mapping[bytes,
 def _list_changed_links(old: Mapping[int, Link], new: Mapping[int, Link]) -> Iterator[str | int]:
     for index in _list_changed(old, new):
         yield index
-        yield from (link.name for link in (old.get(index), new.get(index)) if link)
+        for link in (old.get(index), new.get(index)):
+            if link:
+                yield link.name
+                yield from link.altnames
 
 
 def _list_changed_addresses(

@@ -84,4 +84,4 @@ def _is_made(reason: Reason, made: Brought) -> bool:
 
 def list_names(facts: Facts) -> Iterable[str]:
     """The links that there are, for whoever misspelt one."""
-    return (link.name for link in facts.links.values())
+    return (name for link in facts.links.values() for name in (link.name, *link.altnames))

@@ -74,6 +74,8 @@ def _look_once(reader: FibReader, question: Question) -> Answers:
     flow = question.flow
     addresses = {question.destination, flow.source} - {b""}
     fib = reader.read([family_of(question.destination)], addresses, flow.iif)
+    flow = flow._replace(iif=fib.find_name(flow.iif), oif=fib.find_name(flow.oif))
+    question = question._replace(flow=flow)
     if missing := find_missing_link(fib, flow):
         raise UnknownLinkError(missing)
     explained = explain(fib, question)

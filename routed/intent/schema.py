@@ -28,6 +28,7 @@ from routed.intent.schema_values import (
     FightLimit,
     Interface,
     IpProtocol,
+    KnownInterface,
     Label,
     LinkName,
     Lockable,
@@ -328,7 +329,7 @@ class Match(Table):
 
     NEEDS = (("name", "regex", "cidr", "can_reach", "mac", "default", "driver"),)
 
-    name: LinkName | None = Field(None, description="Its name.")
+    name: KnownInterface | None = Field(None, description="Its name, or one of its altnames.")
     regex: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="A regular expression that fits its whole name."
     )

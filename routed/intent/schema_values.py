@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchem
 
 from routed.intent import words
 from routed.model.attributes import FEATURES, METRICS
+from routed.model.names import ALTNAME_LENGTH, INTERFACE_NAME_LENGTH
 
 
 def show_text(pattern: str = "", **more: Any) -> WithJsonSchema:
@@ -52,11 +53,14 @@ VipAddress = Annotated[tuple[bytes, int], PlainValidator(words.vip_address), sho
 Broadcast = Annotated[bytes | str, PlainValidator(words.broadcast), show_text(rf"^[+-]$|{_ADDRESS}")]
 _REFERENCE = "^@[A-Za-z0-9._-]+$"
 # A link by its name, or @name of an [[interface]]
-Interface = Annotated[str, PlainValidator(words.link), show_text(rf"{_REFERENCE}|^[^@/:\s][^/:\s]{{0,14}}$")]
-LinkName = Annotated[
-    str, PlainValidator(words.interface), show_text(r"^[^@/:\s][^/:\s]*$", maxLength=words.INTERFACE_NAME_LENGTH)
+Interface = Annotated[str, PlainValidator(words.link), show_text(rf"{_REFERENCE}|^[^@/:\s][^/:\s]{{0,126}}$")]
+KnownInterface = Annotated[
+    str, PlainValidator(words.known_interface), show_text(r"^[^@/:\s][^/:\s]*$", maxLength=ALTNAME_LENGTH)
 ]
-Label = Annotated[str, PlainValidator(words.label), show_text(minLength=1, maxLength=words.INTERFACE_NAME_LENGTH)]
+LinkName = Annotated[
+    str, PlainValidator(words.interface), show_text(r"^[^@/:\s][^/:\s]*$", maxLength=INTERFACE_NAME_LENGTH)
+]
+Label = Annotated[str, PlainValidator(words.label), show_text(minLength=1, maxLength=INTERFACE_NAME_LENGTH)]
 Congctl = Annotated[str, PlainValidator(words.congctl), show_text("^[A-Za-z0-9._-]+$", maxLength=words.CONGCTL_LENGTH)]
 Duration = Annotated[float, PlainValidator(words.duration), show_text(r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$")]
 PollInterval = Annotated[float, PlainValidator(words.poll_interval), show_text(r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$")]

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from routed.intent.problems import WrongValueError
 from routed.model import ipvs, names, net
 from routed.model.attributes import WHOLE_PORT
-from routed.model.names import IP_PROTOCOLS, SCOPES
+from routed.model.names import ALTNAME_LENGTH, INTERFACE_NAME_LENGTH, IP_PROTOCOLS, SCOPES
 
 T = TypeVar("T")
 
@@ -23,7 +23,6 @@ _HEX: Final = frozenset("0123456789abcdefABCDEF")
 UINT32: Final = 0xFFFFFFFF
 MAXIMUM_PORT: Final = 65534  # the kernel refuses ranges that end in 65535 (fib_rule_port_range_valid, fib_rules.h)
 MAXIMUM_UID: Final = UINT32 - 1  # the last number is "no user" (uid_valid, linux/uidgid.h)
-INTERFACE_NAME_LENGTH: Final = 15  # IFNAMSIZ - 1, linux/if.h
 _NOT_IN_A_NAME: Final = frozenset(b"/:\0\t\n\v\f\r \xa0")  # dev_valid_name, whose isspace() knows bytes, not characters
 MAXIMUM_REALM: Final = 0xFFFF  # each is half of a number of 32 bits (RTA_FLOW)
 CONGCTL_LENGTH: Final = 15  # TCP_CA_NAME_MAX - 1, net/tcp.h
@@ -165,19 +164,29 @@ def broadcast(value: object) -> bytes | str:
 
 @expects("link")
 def interface(value: object) -> str:
-    """The name of an interface (dev_valid_name, net/core/dev.c)."""
+    """The name of an interface that is made (dev_valid_name, net/core/dev.c)."""
+    return _name_interface(value, INTERFACE_NAME_LENGTH, "an interface name")
+
+
+@expects("link")
+def known_interface(value: object) -> str:
+    """The name of an interface that is there, or one of its altnames."""
+    return _name_interface(value, ALTNAME_LENGTH, "an altname")
+
+
+def _name_interface(value: object, longest: int, called: str) -> str:
     name = text_of(value, "eth0")
     written = name.encode("utf-8", "surrogatepass")
-    if len(written) > INTERFACE_NAME_LENGTH:
-        raise ValueError(f'"{name}" is longer than the {INTERFACE_NAME_LENGTH} bytes of an interface name')
+    if len(written) > longest:
+        raise ValueError(f'"{name}" is longer than the {longest} bytes of {called}')
     if not name or name in {".", ".."} or not _NOT_IN_A_NAME.isdisjoint(written) or WILDCARD.search(name):
         raise ValueError(f'"{name}" is not the name of an interface')
     return name
 
 
 def link(value: object) -> str:
-    """The name of an interface, or ``@name`` of an ``[[interface]]``."""
-    return reference(value) or interface(value)
+    """The name or an altname of an interface, or ``@name`` of an ``[[interface]]``."""
+    return reference(value) or known_interface(value)
 
 
 def reference(value: object) -> str:

@@ -9,6 +9,7 @@ also marks as dead what a link without carrier makes unusable.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from struct import Struct
 from types import TracebackType
@@ -18,7 +19,7 @@ from routed.kernel import dump, lookup
 from routed.kernel.codec import messages
 from routed.kernel.codec.address import decode_address, dump_addresses
 from routed.kernel.codec.attributes import HEADER_SIZE, MalformedMessage, head, number, text, walk
-from routed.kernel.codec.link import LINKS_REQUEST
+from routed.kernel.codec.link import LINKS_REQUEST, PROPERTIES, read_altnames
 from routed.kernel.codec.route import DST_AT, DST_HEADS, DST_LEN_AT, HEAD, decode_route, dump_routes
 from routed.kernel.codec.rule import decode_rule, dump_rules
 from routed.kernel.requests import RequestSocket
@@ -70,16 +71,23 @@ class FibReader:
         forwards = _read_sysctl("ipv6", "all", "forwarding") != 0
         routes = [route for family in families for route in self._read_routes(family, addresses)]
         is_ipv6_asked = IPV6 in families and not forwards
-        return Fib(
+        fib = Fib(links=links)
+        entrance = fib.find_name(entrance)
+        return replace(
+            fib,
             rules=tuple(rule for family in families for rule in self._read_rules(family)),
             tables=index_routes(routes),
-            links=links,
             own=own,
             is_merged=IPV4 in families and lookup.has_merged_tables(self._requests, own),
             forwards_ipv6=forwards,
             silent=frozenset(self._read_silent()) if is_ipv6_asked else frozenset(),
             entrances={entrance: _read_entrance(entrance)} if entrance else {},
         )
+
+    def list_link_names(self) -> Iterator[str]:
+        """The names and altnames of all links."""
+        for name, link in self._read_links():
+            yield from (name, *link.altnames)
 
     def find_winner(self, question: Question, fib: Fib) -> Decision:
         """The route by which the kernel itself says that it would send this packet (RTM_F_FIB_MATCH)."""
@@ -101,7 +109,9 @@ class FibReader:
             group, master = (number(attributes.get(one, bytes(4))) for one in (_GROUP, _MASTER))
             name = text(attributes.get(_NAME, b""))
             table = _read_vrf_table(attributes.get(_LINKINFO, b""))
-            yield name, FibLink(ifindex, group, master, table, is_up=bool(flags & _UP))
+            properties = attributes.get(PROPERTIES, b"")
+            altnames = read_altnames(properties) if properties else ()
+            yield name, FibLink(ifindex, group, master, table, is_up=bool(flags & _UP), altnames=altnames)
 
     def _read_own(self, families: Iterable[int]) -> Iterator[bytes]:
         for family in families:

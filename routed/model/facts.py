@@ -60,6 +60,7 @@ class Link(NamedTuple):
     master: int = 0  # ifindex of the bridge, bond or VRF
     mtu: int = 0  # bytes; 0 where it was not told
     has_ipv6: bool = True  # does the kernel speak IPv6 on it? Not below an MTU of 1280, nor with disable_ipv6
+    altnames: tuple[str, ...] = ()  # IFLA_ALT_IFNAME: other names that it is found by
 
 
 class HostAddress(NamedTuple):
@@ -156,8 +157,9 @@ class Facts:
         return self.told.get(key, NOT_ASKED)
 
     def link_named(self, name: str) -> Link | None:
-        """The link of that name, if there is one now."""
-        return next((link for link in self.links.values() if link.name == name), None)
+        """The link of that name, or else of that altname, if there is one now."""
+        named = next((link for link in self.links.values() if link.name == name), None)
+        return named or next((link for link in self.links.values() if name in link.altnames), None)
 
     def name_of(self, index: int) -> str:
         """The name of a link as ``ip`` prints it, ``if7`` where it is unknown."""

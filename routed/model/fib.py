@@ -51,6 +51,7 @@ class FibLink(NamedTuple):
     master: int = 0  # ifindex of the bridge, bond or VRF
     table: int = 0  # of a VRF: where its packets are looked up; 0 for any other link
     is_up: bool = True
+    altnames: tuple[str, ...] = ()
 
 
 class Entrance(NamedTuple):
@@ -91,6 +92,12 @@ class Fib:
     def name_link(self, ifindex: int) -> str:
         """The name of a link; empty where there is none."""
         return next((name for name, link in self.links.items() if link.ifindex == ifindex), "")
+
+    def find_name(self, word: str) -> str:
+        """What the link of this name or altname is called; the word itself where there is none."""
+        if word in self.links:
+            return word
+        return next((name for name, link in self.links.items() if word in link.altnames), word)
 
     def find_group(self, ifindex: int) -> int:
         """The group of a link; that of a new one where it is not known."""

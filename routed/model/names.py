@@ -82,6 +82,10 @@ GOTO: Final = 2
 NOP: Final = 3
 ACTIONS: Final = {TO_TABLE: "lookup", GOTO: "goto", NOP: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 
+# Bytes of the name of a link (IFNAMSIZ - 1, linux/if.h) and of its altnames (ALTIFNAMSIZ - 1).
+INTERFACE_NAME_LENGTH: Final = 15
+ALTNAME_LENGTH: Final = 127
+
 # ifa_flags (linux/if_addr.h): only these are configuration, the others are the kernel's state.
 IFA_NODAD: Final = 0x02
 IFA_HOMEADDRESS: Final = 0x10

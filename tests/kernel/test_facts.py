@@ -36,6 +36,16 @@ def test_links_are_those_that_ip_shows(network: Network, kernel: Kernel) -> None
         assert link.master == (next(i for i, s in shown.items() if s["ifname"] == "br0") if "master" in judge else 0)
 
 
+def test_altnames_are_those_that_ip_shows(network: Network, kernel: Kernel) -> None:
+    for name in ("lan0", "enp0s31f6-of-the-board-in-the-rack", "x" * 127):
+        ip(f"link property add dev v0 altname {name}")
+    links, shown = finish(kernel.read_links()), ip_json("link show")
+    assert {link.name: list(link.altnames) for link in links.values()} == {
+        one["ifname"]: one.get("altnames", []) for one in shown
+    }
+    assert len(links[network.v0].altnames) == 3
+
+
 def test_addresses_are_those_that_ip_shows(network: Network, kernel: Kernel) -> None:
     ip("addr add 198.51.100.1/24 dev v0 preferred_lft 0")
     ip("addr add 198.51.100.7 peer 198.51.100.9 dev v0")

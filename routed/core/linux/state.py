@@ -158,8 +158,8 @@ class LinuxState:
                         yield Key(Kind.ROUTE, slot, member), value
 
     def find_link(self, name: str) -> Link | None:
-        """The link of that name."""
-        return next((link for link in self.links.values() if link.name == name), None)
+        """The link of that name or altname, which is one's alone (__dev_get_by_name in net/core/dev.c)."""
+        return next((link for link in self.links.values() if link.name == name or name in link.altnames), None)
 
     def is_up(self, ifindex: int) -> bool:
         """Is there such a link, and is it up?"""

@@ -67,7 +67,7 @@ HAPPENS: Final[Mapping[str, HappensTo]] = {
             "no-carrier": _on_link(lose_carrier),
             "gone": _on_link(remove_link),
         },
-        lambda state: (link.name for link in state.links.values()),
+        lambda state: (name for link in state.links.values() for name in (link.name, *link.altnames)),
     ),
     "address": HappensTo(
         {"gone": _remove_address}, lambda state: (name for key in _list_keys(state) for name in _name_address(key))

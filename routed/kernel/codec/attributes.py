@@ -7,6 +7,7 @@ attribute begin at a multiple of four bytes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from struct import Struct
 from sys import byteorder
 from typing import Final
@@ -16,6 +17,7 @@ from routed.model.attributes import join
 HEADER: Final = Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port id
 HEADER_SIZE: Final = HEADER.size
 _ATTRIBUTE: Final = Struct("=HH")  # struct nlattr: length with this header, type
+_LENGTH: Final = Struct("=H")
 _U32_ATTRIBUTE: Final = Struct("=HHI")
 NESTED: Final = 0x8000  # NLA_F_NESTED; only newer parts of the kernel ask for it
 _TYPE_MASK: Final = 0x3FFF  # NLA_TYPE_MASK: without NLA_F_NESTED and NLA_F_NET_BYTEORDER
@@ -83,6 +85,14 @@ def walk(data: bytes, start: int, end: int) -> dict[int, bytes]:
         attributes[type_ & _TYPE_MASK] = data[start + 4 : start + length]
         start += (length + 3) & ~3
     return attributes
+
+
+def walk_each(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """The same for a list, in which one number comes several times. Raises MalformedMessage."""
+    while start < end:
+        (length,) = head(_LENGTH, data, start, end)
+        yield from walk(data, start, min(start + length, end)).items()
+        start += aligned(max(length, _ATTRIBUTE.size))
 
 
 def raw(attributes: dict[int, bytes]) -> bytes:

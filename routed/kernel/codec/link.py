@@ -21,6 +21,7 @@ from routed.kernel.codec.attributes import (
     number,
     text,
     walk,
+    walk_each,
 )
 from routed.kernel.codec.ipip import decode_ipip, encode_ipip
 from routed.model.events import Ipv6Event
@@ -34,6 +35,8 @@ _ADDRESS, _NAME, _MTU, _MASTER, _PROTINFO, _LINKINFO, _ALIAS, _AF_SPEC, _EXT_MAS
 _INET6_CONF: Final = 2  # IFLA_INET6_CONF: 32 bits for each DEVCONF_*
 _DISABLE_IPV6_AT: Final = slice(26 * 4, 27 * 4)  # DEVCONF_DISABLE_IPV6, linux/ipv6.h
 _INFO_KIND, _INFO_DATA = 1, 2
+PROPERTIES: Final = 52  # IFLA_PROP_LIST
+_ALTNAME: Final = 53
 _WORD: Final = 4  # bytes
 _UP: Final = 0x1
 _LOWER_UP: Final = 0x10000
@@ -73,6 +76,7 @@ def decode_link(data: bytes, start: int, end: int) -> tuple[Standing, Link] | No
         master=number(attributes.get(_MASTER, bytes(4))),
         mtu=number(attributes.get(_MTU, bytes(4))),
         has_ipv6=_has_ipv6(_walk_all(attributes.get(_AF_SPEC, b"")).get(IPV6)),
+        altnames=read_altnames(attributes[PROPERTIES]) if PROPERTIES in attributes else (),
     )
     mark = _read_mark(link, text(attributes.get(_ALIAS, b"")))
     form = _DATA.get(link.kind)
@@ -95,6 +99,11 @@ def _has_ipv6(attributes: bytes | None) -> bool:
         return False
     setting = _walk_all(attributes).get(_INET6_CONF, b"")[_DISABLE_IPV6_AT]
     return not (len(setting) == _WORD and number(setting))
+
+
+def read_altnames(properties: bytes) -> tuple[str, ...]:
+    """The other names in IFLA_PROP_LIST, one attribute each. Raises MalformedMessage."""
+    return tuple(text(content) for type_, content in walk_each(properties, 0, len(properties)) if type_ == _ALTNAME)
 
 
 def _walk_all(attributes: bytes) -> dict[int, bytes]:

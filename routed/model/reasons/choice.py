@@ -24,9 +24,10 @@ class Called(Detailed):
 
 
 class NameFits(Detailed):
-    """Its name fits a pattern."""
+    """Its name fits a pattern, or else an altname of it."""
 
     pattern: str
+    altname: str = ""
 
 
 class HasAddress(Detailed):

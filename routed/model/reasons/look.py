@@ -66,6 +66,7 @@ class LinkTurn(Enum):
     WENT_DOWN = auto()
     HAS_CARRIER = auto()
     LOST_CARRIER = auto()
+    OTHER_ALTNAMES = auto()
     CHANGED = auto()
 
 

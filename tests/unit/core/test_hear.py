@@ -117,12 +117,26 @@ def test_a_link_that_goes_down_makes_everything_over_it_dirty_since_the_kernel_d
         (V0, True, LinkChange(LinkTurn.DELETED, "v0")),
         (V0._replace(name="lan0"), False, LinkChange(LinkTurn.RENAMED, "v0", "lan0")),
         (V0._replace(has_carrier=False), False, LinkChange(LinkTurn.LOST_CARRIER, "v0")),
+        (V0._replace(altnames=("lan0",)), False, LinkChange(LinkTurn.OTHER_ALTNAMES, "v0")),
         (V0._replace(mac=b"123456"), False, LinkChange(LinkTurn.CHANGED, "v0")),
     ],
-    ids=["deleted", "renamed", "carrier", "other"],
+    ids=["deleted", "renamed", "carrier", "altnames", "other"],
 )
 def test_the_cause_says_what_happened_to_a_link(link: Link, is_removal: bool, change: LinkChange) -> None:
     assert Listener().hear(LinkEvent(link, is_removal)).cause_of(KEY).reason == change
+
+
+@pytest.mark.parametrize(
+    "taker", [V0._replace(ifindex=9, name="v9", altnames=("lan0",)), V0._replace(ifindex=9, name="lan0")]
+)
+def test_an_altname_is_that_of_the_link_that_said_so_last(taker: Link) -> None:
+    """Of a link that is down the kernel does not tell that it lost one (netdev_state_change)."""
+    listener = Listener()
+    listener.hear(LinkEvent(V0._replace(is_up=False, altnames=("lan0", "lan1")), is_removal=False))
+    assert listener.facts.link_named("lan0") == listener.facts.links[V0.ifindex]
+    listener.hear(LinkEvent(taker, is_removal=False))
+    assert listener.facts.link_named("lan0") == taker
+    assert listener.facts.link_named("lan1") == listener.facts.links[V0.ifindex]
 
 
 def test_a_link_event_that_changes_nothing_is_no_news() -> None:

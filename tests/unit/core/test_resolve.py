@@ -231,5 +231,11 @@ def test_a_renamed_link_changes_the_facts_of_both_names() -> None:
     assert find_changed_facts(FACTS, renamed) == {FactKey("link", "v0"), FactKey("link", "lan0"), FactKey("link", 1)}
 
 
+def test_an_altname_that_comes_or_goes_changes_the_fact_of_that_name() -> None:
+    named = replace(FACTS, links={**FACTS.links, 1: FACTS.links[1]._replace(altnames=("lan0",))})
+    changed = {FactKey("link", "v0"), FactKey("link", "lan0"), FactKey("link", 1)}
+    assert find_changed_facts(FACTS, named) == find_changed_facts(named, FACTS) == changed
+
+
 def test_equal_facts_have_not_changed() -> None:
     assert find_changed_facts(FACTS, replace(FACTS, links=dict(FACTS.links))) == set()

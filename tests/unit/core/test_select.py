@@ -104,6 +104,28 @@ def test_the_prefix_of_a_vip_of_ours_recognises_nothing() -> None:
     assert chosen(selector(by(CIDR, "10.1.0.0/16", parse_prefix("10.1.0.0/16"))), facts) == ""
 
 
+NAMED = replace(
+    FACTS,
+    links={**LINKS, 2: LINKS[2]._replace(altnames=("lan0", "enx0001")), 3: LINKS[3]._replace(altnames=("enx0002",))},
+)
+
+
+@pytest.mark.parametrize(
+    ("matcher", "skip", "name"),
+    [
+        (by(NAME, "lan0"), (), "ens32"),
+        (by(REGEX, "lan[0-9]"), (), "ens32"),
+        (by(REGEX, "ens32|enx.*"), (), "ens32"),
+        (by(REGEX, "enx.*"), (), ""),
+        (by(REGEX, "enx.*"), ("lan0",), "ens33"),
+        (by(REGEX, "ens33"), ("enx*",), "ens33"),
+    ],
+    ids=["by name", "by pattern", "a name comes before altnames", "several", "one is skipped", "altnames are no names"],
+)
+def test_altnames_count_where_no_name_does(matcher: Matcher, skip: tuple[str, ...], name: str) -> None:
+    assert chosen(selector(matcher, skip=skip), NAMED) == name
+
+
 @pytest.mark.parametrize(
     ("way", "through_gateway", "name"),
     [

@@ -190,7 +190,7 @@ V4, V6 = 'to = "10.0.0.0/8"\n', 'to = "2001:db8::/32"\n'
         (V4 + 'dev = "a"\nmtu = 65521', "must be 65520 or less"),
         (V4 + 'dev = "a"\nlock = ["mtu"]', "does not set"),
         (V4 + 'dev = "a"\nlock = ["speed"]', "must be"),
-        (V4 + 'dev = "sixteen-letters-"', "longer than the 15"),
+        (V4 + f'dev = "{"x" * 128}"', "longer than the 127"),
         (V4 + 'dev = "a/b"', "not the name of an interface"),
         (V4 + 'dev = "a"\nfamily = "ipv6"', "`family` is ipv6"),
         ('to = "10.0.0.1/8"\ndev = "a"', "write 10.0.0.0/8"),
