@@ -318,7 +318,7 @@ def test_what_is_imported_is_checked_planned_and_applied_and_changes_nothing_but
     assert operator.ask("plan").out == "Nothing to do: the kernel is as the files say.\n"
 
 
-@pytest.mark.parametrize("command", ["-json", "-d -json", "", "-d"])
+@pytest.mark.parametrize("command", ["-json", "-d -json", "", "-d", "-o"])
 def test_what_ip_prints_is_imported_as_what_the_kernel_holds(operator: Operator, tmp_path: Path, command: str) -> None:
     put(
         (
@@ -332,11 +332,30 @@ def test_what_ip_prints_is_imported_as_what_the_kernel_holds(operator: Operator,
             "-6 route add unreachable 2001:db8:2::/48",
             "rule add priority 900 from 10.99.0.0/16 fwmark 0x1/0xff lookup 77",
             "rule add priority 901 not from 10.98.0.0/16 iif v0 ipproto tcp dport 80-90 uidrange 7-9 lookup 77",
+            "route add 192.0.6.0/24 via 10.0.0.2 realms 1/2 rtt 2s rttvar 1500ms rto_min 20ms features ecn quickack 1",
+            "route add 192.0.7.0/24 proto static nexthop via 10.0.0.2 realms 5 weight 2 nexthop via 10.1.0.2",
+            "-6 route add 2001:db8:3::/48 from 2001:db8:4::/48 via fd00::2 pref high",
+            "-6 route add default from 2001:db8:4::/48 via fd00::2 pref low hoplimit 9",
+            "nexthop add id 7 via 10.0.0.2 dev v0",
+            "nexthop add id 8 via 10.1.0.2 dev v1 onlink",
+            "nexthop add id 9 group 7,2/8 type resilient buckets 8 idle_timer 10",
+            "nexthop add id 10 blackhole",
+            "-6 nexthop add id 11 via fd00::2 dev v0",
+            "route add 192.0.8.0/24 nhid 7",
+            "route add 192.0.9.0/24 nhid 9",
+            "neigh add 10.0.0.5 lladdr 02:00:00:00:00:05 dev v0 nud permanent",
+            "-6 neigh add fd00::9 lladdr 02:00:00:00:00:09 dev v0 nud permanent router",
+            "neigh add proxy 10.0.0.6 dev v0",
+            "addr add 10.9.0.1/24 brd + dev v0 label v0:a noprefixroute metric 7",
+            "addr add 10.9.1.1 peer 10.9.1.2/32 dev v0",
+            "-6 addr add 2001:db8:9::1/64 dev v1 nodad preferred_lft 0",
+            "-6 addr add 2001:db8:9::2/64 dev v1 nodad home mngtmpaddr",
         )
     )
-    files = [tmp_path / str(number) for number in range(4)]
-    for file, words in zip(files, ("route show table all", "-6 route show table all", "rule show", "-6 rule show"),
-                           strict=True):  # fmt: skip
+    shown = ("route show table all", "-6 route show table all", "rule show", "-6 rule show", "nexthop show",
+             "neigh show", "neigh show proxy", "addr show")  # fmt: skip
+    files = [tmp_path / str(number) for number in range(len(shown))]
+    for file, words in zip(files, shown, strict=True):
         file.write_text(ip(f"{command} {words}"))
     printed = operator.ask("import", *(f"--from={file}" for file in files))
     assert printed.code == 0, printed.err
@@ -348,9 +367,9 @@ def test_what_ip_prints_is_imported_as_what_the_kernel_holds(operator: Operator,
 
 
 def made(document: str) -> list[dict[str, Any]]:
-    """All routes and rules of a file, whatever they are called, in an order of their own."""
+    """All that a file has, whatever it is called, in an order of its own."""
     tables = tomllib.loads(document)
-    every = [one for word in ("route", "rule") for one in tables.get(word, ())]
+    every = [one for some in tables.values() if isinstance(some, list) for one in some]
     plain_ = [{key: item for key, item in one.items() if key not in {"name", "on_conflict"}} for one in every]
     for one in plain_:
         for leg in one.get("hops", ()):

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from routed.intent.importing.ip_words import (
-    Priorities,
-    UnsaidError,
-    Words,
-    read_address,
-    read_route,
-    read_rule,
-    say_all,
-)
+from routed.intent.importing.ip_neighbours import read_neighbour, read_nexthop
+from routed.intent.importing.ip_words import Priorities, read_address, read_route, read_rule, say_all
+from routed.intent.importing.rest import UnsaidError, Words
 from routed.intent.importing.statements import Findings
 from routed.model.net import IPV4, IPV6
 
 ADDS: Final = frozenset({"add", "replace", "append", "prepend", "change", "a"})
 OBJECTS: Final = {"route": "route", "r": "route", "ro": "route", "rule": "rule", "ru": "rule", "address": "address",
-                  "addr": "address", "a": "address"}  # fmt: skip
+                  "addr": "address", "a": "address", "nexthop": "nexthop", "neighbour": "neighbour",
+                  "neighbor": "neighbour", "neigh": "neighbour", "n": "neighbour"}  # fmt: skip
+_READERS: Final[Mapping[str, Callable[[Sequence[str], int], Words]]] = {
+    "route": read_route,
+    "address": lambda words, _: read_address(words),
+    "nexthop": lambda words, family: read_nexthop(words, family)[0],
+    "neighbour": lambda words, _: read_neighbour(words, is_shown=False)[0],
+}
 _HARMLESS_END: Final = re.compile(r"\s*(\|\|\s*(true|:|/bin/true)|[12&]?>{1,2}\s*/dev/null|2>&1)\s*$")
 _SHELL: Final = re.compile(r"[|&;<>`$(){}*?]")
 
@@ -62,12 +63,10 @@ def _read_ip(words: Sequence[str], origin: str, findings: Findings, priorities: 
     object_ = OBJECTS.get(rest[0], "") if rest else ""
     verb = rest[1] if len(rest) > 1 else ""
     if not object_ or verb not in ADDS:
-        findings.leave(origin, f"a command that adds no route, rule or address: {line.strip()}")
+        findings.leave(origin, f"a command that adds no route, rule, address, next hop or neighbour: {line.strip()}")
         return
-    if object_ == "route":
-        say_all(findings, origin, object_, lambda: read_route(rest[2:], family))
-    elif object_ == "address":
-        say_all(findings, origin, object_, lambda: read_address(rest[2:]))
+    if object_ in _READERS:
+        say_all(findings, origin, object_, lambda: _READERS[object_](rest[2:], family))
     else:
         try:
             rule, notes = priorities.complete(read_rule(rest[2:], family))

@@ -36,7 +36,7 @@ FORMATS: Final[Mapping[str, ForeignFormat]] = {
     "ip": ForeignFormat(
         ip_text.parse,
         (),
-        rf"\[|(\S*/)?(ip|route)\s|\d+:\s|(default|{'|'.join(ROUTE_TYPES.values())}|[0-9A-Fa-f.:]+(/\d+)?)\s",
+        rf"\[|(\S*/)?(ip|route)\s|\d+:\s|id \d+\s|(default|{'|'.join(ROUTE_TYPES.values())}|[0-9A-Fa-f.:]+(/\d+)?)\s",
     ),
 }
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from routed.intent.importing.commands import length_of, read_command
-from routed.intent.importing.ip_words import Priorities, UnsaidError, Words, number
+from routed.intent.importing.ip_words import Priorities
+from routed.intent.importing.rest import UnsaidError, Words, number
 from routed.intent.importing.statements import Findings
 
 STANZAS: Final = frozenset({"iface", "mapping", "auto", "source", "source-directory", "rename", "no-auto-down",

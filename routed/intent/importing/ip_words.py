@@ -6,38 +6,24 @@ Sources: ip-route(8), ip-rule(8), ip-address(8).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
+from routed.intent.importing.ip_attributes import read_metric, read_word
+from routed.intent.importing.rest import KeptError, Rest, UnsaidError, Words, number
 from routed.intent.importing.statements import Findings
 from routed.intent.importing.whose import BY_KERNEL, find_maker, find_program
 from routed.model import names
-from routed.model.attributes import METRIC_WORDS, NUMBER
+from routed.model.attributes import HOP_WORDS, ROUTE_WORDS, RULE_VALUE_WORDS, RULE_WORDS
 from routed.model.net import IPV4, IPV6
 
 FAMILIES: Final = {IPV4: "ipv4", IPV6: "ipv6"}
 HIGHEST_FREE: Final = 32765  # the priority that the kernel gives to the first rule that names none
 DEFAULT_RULES: Final = frozenset({(0, "local"), (32766, "main"), (32767, "default")})
 STATE: Final = frozenset({"linkdown", "dead", "offload", "trap", "rt_offload", "rt_trap", "notify", "pervasive"})
-NUMBERED_METRICS: Final = frozenset(row.name for row in METRIC_WORDS if row.form is NUMBER)
-SWITCHED_METRICS: Final = frozenset({"quickack", "fastopen_no_cookie"})
-# Words that our file has, in another form.
-UNREAD: Final = frozenset(
-    {"realm", "realms", "rto_min", "rtt", "rttvar", "features", "from", "nhid", "dscp", "flowlabel"}
-)
 # Words that our file has none for.
 UNSAID_OF_ROUTES: Final = frozenset({"expires", "ttl-propagate", "as", "vrf", "encap"})
 UNSAID_OF_RULES: Final = frozenset({"realms", "tun_id", "nat", "map-to", "vrf"})
-
-Words = dict[str, Any]
-
-
-class UnsaidError(Exception):
-    """This cannot be said, or not understood. ``str`` is the reason."""
-
-
-class KeptError(UnsaidError):
-    """Something else keeps this."""
 
 
 def say_all(findings: Findings, origin: str, table: str, read: Callable[[], Words], *notes: str) -> None:
@@ -48,41 +34,6 @@ def say_all(findings: Findings, origin: str, table: str, read: Callable[[], Word
         findings.leave(origin, str(error))
     else:
         findings.say(table, words, origin, *notes)
-
-
-def number(word: str) -> int | str:
-    """A number where it is one, decimal or hexadecimal; else the word, which may be a name."""
-    try:
-        return int(word, 0) if not word.isdecimal() else int(word)
-    except ValueError:
-        return word
-
-
-class _Rest:
-    """The words that are not read yet."""
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self._words = list(words)
-
-    def __iter__(self) -> Iterator[str]:
-        while self._words:
-            yield self._words.pop(0)
-
-    def take(self, after: str) -> str:
-        """The word that has to follow."""
-        if not self._words:
-            raise UnsaidError(f"nothing follows `{after}`")
-        return self._words.pop(0)
-
-    def skips(self, *words: str) -> bool:
-        """Is the next word one of these? Then it is taken."""
-        if self._words and self._words[0] in words:
-            self._words.pop(0)
-            return True
-        return False
-
-    def peek(self) -> str:
-        return self._words[0] if self._words else ""
 
 
 def family_of(*texts: object) -> int:
@@ -98,7 +49,7 @@ def family_of(*texts: object) -> int:
 
 def read_route(words: Sequence[str], family: int = 0, *, is_shown: bool = False) -> Words:
     """The table of a route. ``is_shown``: as the kernel has it, with its protocol. Raises UnsaidError."""
-    rest, route = _Rest(words), Words()
+    rest, route = Rest(words), Words()
     protocol = "" if is_shown else "static"
     if rest.peek() in names.ROUTE_TYPES.values():
         route["type"] = rest.take("")
@@ -107,19 +58,21 @@ def read_route(words: Sequence[str], family: int = 0, *, is_shown: bool = False)
             route["to"] = rest.take(word)
         elif word in {"proto", "protocol"}:
             protocol = rest.take(word)
+        elif word == "nh_info":  # the next hop object that it names, as `ip nexthop` shows it
+            rest.skip_to("nexthop")
         elif word == "nexthop":
             route.setdefault("hops", []).append(_read_leg(rest))
-        elif not _read_place(word, rest, route) and not _read_metric(word, rest, route):
+        elif not _read_place(word, rest, route) and not read_metric(word, rest, route, is_shown=is_shown):
             _refuse_word(word, UNSAID_OF_ROUTES)
             if "to" in route:
                 raise UnsaidError(f"`{word}` is not known")
             route["to"] = word
     if is_shown:
-        _refuse_kept(protocol or "boot", route)
+        refuse_kept(protocol or "boot", route)
     return _finish_route(route, family)
 
 
-def _read_place(word: str, rest: _Rest, route: Words) -> bool:
+def _read_place(word: str, rest: Rest, route: Words) -> bool:
     """Where packets go, and the key of the route."""
     if word == "via":
         rest.skips("inet", "inet6")
@@ -132,11 +85,11 @@ def _read_place(word: str, rest: _Rest, route: Words) -> bool:
         route["tos"] = rest.take(word)
     elif word == "onlink":
         route["onlink"] = True
-    elif word == "pref":
-        if rest.take(word) != "medium":
-            raise UnsaidError("it has a preference (pref), which the file has no word for")
-        route["family"] = FAMILIES[IPV6]
-    elif word in STATE:
+    elif word == "from":
+        route["from"] = rest.take(word)
+    elif word == "nhid":
+        route["nhid"] = number(rest.take(word))
+    elif read_word((*ROUTE_WORDS, *HOP_WORDS), word, rest, route) or word in STATE:
         pass
     elif word in {"error", "weight"}:
         rest.take(word)
@@ -145,27 +98,12 @@ def _read_place(word: str, rest: _Rest, route: Words) -> bool:
     return True
 
 
-def _read_metric(word: str, rest: _Rest, route: Words) -> bool:
-    if word in NUMBERED_METRICS or word == "congctl":
-        if rest.skips("lock"):
-            route.setdefault("lock", []).append(word)
-        amount = rest.take(word)
-        route[word] = amount if word == "congctl" else number(amount)
-    elif word in SWITCHED_METRICS:
-        route[word] = rest.take(word) not in {"0", "off", "false"}
-    else:
-        return False
-    return True
-
-
 def _refuse_word(word: str, unsaid: frozenset[str]) -> None:
     if word in unsaid:
         raise UnsaidError(f"it has `{word}`, which the file has no word for")
-    if word in UNREAD:
-        raise UnsaidError(f"it has `{word}`, which is not read here: write it by hand")
 
 
-def _read_leg(rest: _Rest) -> Words:
+def _read_leg(rest: Rest) -> Words:
     leg = Words()
     while rest.peek() not in {"", "nexthop"}:
         word = rest.take("nexthop")
@@ -177,7 +115,8 @@ def _read_leg(rest: _Rest) -> Words:
     return leg
 
 
-def _refuse_kept(protocol: str, route: Words) -> None:
+def refuse_kept(protocol: str, route: Words) -> None:
+    """Raise KeptError for what something else makes and keeps, by its protocol or its interfaces."""
     numbers = {name: value for value, name in names.PROTOCOLS.items()}
     known = numbers.get(protocol, number(protocol))
     why = find_program(known, frozenset({114})) if isinstance(known, int) else ""
@@ -192,6 +131,7 @@ def _refuse_kept(protocol: str, route: Words) -> None:
 def _finish_route(route: Words, family: int) -> Words:
     if "to" not in route:
         raise UnsaidError("it has no destination")
+    _leave_usual(route)
     if route.get("type", "unicast") not in names.WRITABLE_TYPES:
         raise UnsaidError(f"its type is {route['type']}, which the file has no word for")
     is_ipv6 = _settle_family(route, family)
@@ -206,7 +146,21 @@ def _finish_route(route: Words, family: int) -> Words:
         route.pop("dev", None)  # IPv6 shows lo
     if route.get("table") in {"main", names.TABLE_MAIN}:
         del route["table"]
-    return _in_order(route, ("to", "family", "type", "via", "dev", "onlink", "hops", "src", "table", "metric"))
+    return _in_order(
+        route, ("to", "family", "from", "type", "nhid", "via", "dev", "onlink", "hops", "src", "table", "metric")
+    )
+
+
+def _leave_usual(route: Words) -> None:
+    """Take out what says nothing, or is said of the next hop."""
+    if route.get("from") in {"all", "any", "default", "::/0"}:
+        del route["from"]
+    for word in ("via", "dev", "hops", "onlink") if "nhid" in route else ():
+        route.pop(word, None)
+    if "pref" in route:
+        route["family"] = FAMILIES[IPV6]
+        if route["pref"] == "medium":
+            del route["pref"]
 
 
 def _settle_family(route: Words, family: int) -> bool:
@@ -214,7 +168,9 @@ def _settle_family(route: Words, family: int) -> bool:
     if route["to"] in {"any", "all", "0.0.0.0/0", "::/0"}:
         family = family or family_of(route["to"])
         route["to"] = "default"
-    told = family_of(route["to"]) or family_of(route.get("via"), *(hop.get("via") for hop in route.get("hops", ())))
+    told = family_of(route["to"]) or family_of(
+        route.get("via"), route.get("src"), route.get("from"), *(hop.get("via") for hop in route.get("hops", ()))
+    )
     given = route.pop("family", None)
     if route["to"] == "default" and not told:
         route["family"] = given or FAMILIES[family or IPV4]
@@ -222,7 +178,7 @@ def _settle_family(route: Words, family: int) -> bool:
 
 
 def _is_on_link(route: Words) -> bool:
-    return "via" not in route and "hops" not in route and route.get("type", "unicast") == "unicast"
+    return not route.keys() & {"via", "hops", "nhid"} and route.get("type", "unicast") == "unicast"
 
 
 def _in_order(words: Words, first: Sequence[str]) -> Words:
@@ -239,13 +195,16 @@ _OF_RULES: Final = frozenset(
     {"from", "to", "iif", "oif", "fwmark", "ipproto", "sport", "dport", "uidrange", "tos", "type", "proto"}
 )
 _NUMBERS_OF_RULES: Final = frozenset({"priority", "goto", "suppress_prefixlength", "suppress_ifgroup"})
-_STATE_OF_RULES: Final = frozenset({"[detached]", "[unresolved]", "unresolved", "detached"})
-_DROPS: Final = frozenset({"blackhole", "unreachable", "prohibit", "nop"})
+_ALONE: Final[Mapping[str, Words]] = {  # words with none behind them
+    **{word: {word: True} for word in ("not", "l3mdev")},
+    **{word: {"type": word} for word in ("blackhole", "unreachable", "prohibit", "nop")},
+    **{word: {} for word in ("[detached]", "[unresolved]", "unresolved", "detached")},
+}
 
 
 def read_rule(words: Sequence[str], family: int = 0, *, is_shown: bool = False) -> Words:
     """The table of a rule, without ``priority`` where it names none. Raises UnsaidError."""
-    rest, rule = _Rest(words), Words()
+    rest, rule = Rest(words), Words()
     for given in rest:
         word = _ALIASES.get(given, given)
         if word == "table":
@@ -255,13 +214,11 @@ def read_rule(words: Sequence[str], family: int = 0, *, is_shown: bool = False) 
             rule[word] = number(rest.take(given))
         elif word in _OF_RULES:
             rule[word] = rest.take(given)
-        elif word in {"not", "l3mdev"}:
-            rule[word] = True
-        elif word in _DROPS:
-            rule["type"] = word
+        elif word in _ALONE:
+            rule |= _ALONE[word]
         elif word[-1:] == ":" and word[:-1].isdecimal():
             rule["priority"] = int(word[:-1])
-        elif word not in _STATE_OF_RULES:
+        elif not read_word((*RULE_WORDS, *RULE_VALUE_WORDS), word, rest, rule):
             _refuse_word(word, UNSAID_OF_RULES)
             raise UnsaidError(f"`{word}` is not known")
     protocol = rule.pop("proto", "")
@@ -275,7 +232,7 @@ def _refuse_kept_rule(rule: Words, protocol: str) -> None:
     told = {word: item for word, item in rule.items() if (word, item) != ("from", "all")}
     if told == plain and (rule.get("priority"), rule.get("table")) in DEFAULT_RULES:
         raise KeptError(BY_KERNEL)
-    _refuse_kept(protocol or "boot", {"dev": rule.get("iif", "")})
+    refuse_kept(protocol or "boot", {"dev": rule.get("iif", "")})
 
 
 def _finish_rule(rule: Words, family: int) -> Words:
@@ -317,36 +274,54 @@ class Priorities:
 
 # --- addresses --------------------------------------------------------------------------------------------------------
 
-_FLAGS: Final = frozenset(names.ADDRESS_FLAGS)
-_SHOWN_FLAGS: Final = frozenset({"secondary", "permanent", "tentative", "deprecated", "temporary"})
+_FLAGS: Final[Mapping[str, Words]] = {
+    **{word: {word: True} for word in names.ADDRESS_FLAGS},
+    **{word: {} for word in ("secondary", "permanent", "tentative", "dadfailed")},
+    "deprecated": {"preferred_lft": 0},
+}
 
 
 _OF_ADDRESSES: Final = {
     "local": "address", "to": "address", "dev": "dev", "peer": "peer", "label": "label", "scope": "scope",
     "brd": "broadcast", "broadcast": "broadcast", "metric": "metric",
 }  # fmt: skip
+_GIVEN: Final = {
+    "dynamic": "it has a lifetime: DHCP or a router advertisement made it",
+    "temporary": "the kernel made it of another one (mngtmpaddr), and changes it",
+}
 _FOREVER: Final = frozenset({"forever", "infinite", "infinity"})
 
 
-def read_address(words: Sequence[str]) -> Words:
-    """The table of an address. Raises UnsaidError."""
-    rest, address = _Rest(words), Words()
+def read_address(words: Sequence[str], *, is_shown: bool = False) -> Words:
+    """The table of an address. ``is_shown``: as the kernel has it, with its protocol. Raises UnsaidError."""
+    rest, address, protocol = Rest(words), Words(), ""
     for word in rest:
-        flag = word.removeprefix("-")
         if word in _OF_ADDRESSES:
             told = rest.take(word)
             address[_OF_ADDRESSES[word]] = number(told) if word == "metric" else told
-        elif flag in _FLAGS:
-            address[flag] = True
         elif word in {"preferred_lft", "valid_lft"}:
             _read_lifetime(word, rest.take(word), address)
-        elif word not in _SHOWN_FLAGS:
+        elif word in {"proto", "protocol"}:
+            protocol = rest.take(word)
+        elif word in _GIVEN:
+            raise KeptError(_GIVEN[word])
+        elif word.removeprefix("-") in _FLAGS:
+            address |= _FLAGS[word.removeprefix("-")]
+        else:
             if "address" in address:
                 raise UnsaidError(f"it has `{word}`, which the file has no word for")
             address["address"] = word
     if "address" not in address:
         raise UnsaidError("it has no address")
+    if is_shown:
+        _refuse_kept_address(address, protocol)
     return finish_address(address)
+
+
+def _refuse_kept_address(address: Words, protocol: str) -> None:
+    if protocol.startswith("kernel_") or str(address["address"]).startswith(("127.", "::1/", "fe80:")):
+        raise KeptError(BY_KERNEL)
+    refuse_kept(protocol or "boot", {"dev": address.get("dev", "")})
 
 
 def _read_lifetime(word: str, lifetime: str, address: Words) -> None:
@@ -359,6 +334,9 @@ def _read_lifetime(word: str, lifetime: str, address: Words) -> None:
 def finish_address(address: Words) -> Words:
     """The length of one that stands alone, as ``ip`` takes it; ``brd`` that is not told."""
     text = str(address["address"])
+    if "/" in str(address.get("peer", "")):  # of a far end the length stands behind it
+        address["peer"], _, length = address["peer"].partition("/")
+        text = address["address"] = f"{text}/{length}"
     if "/" not in text:
         address["address"] = f"{text}/{128 if ':' in text else 32}"
     if address.get("scope") in {"global", "universe"} or ":" in text:

@@ -10,14 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from routed.intent.importing.ip_words import (
-    Priorities,
-    UnsaidError,
-    Words,
-    read_address,
-    read_route,
-    read_rule,
-)
+from routed.intent.importing.ip_words import Priorities, read_address, read_route, read_rule
+from routed.intent.importing.rest import UnsaidError, Words
 from routed.intent.importing.statements import Findings
 
 DEFAULT_DEV: Final = "eth0"

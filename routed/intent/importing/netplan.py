@@ -13,8 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from routed.intent.importing.ip_words import Priorities, UnsaidError, Words, family_of, number
+from routed.intent.importing.ip_words import Priorities, family_of
 from routed.intent.importing.networkd import DROPS, match_name, with_length
+from routed.intent.importing.rest import UnsaidError, Words, number
 from routed.intent.importing.statements import Findings
 
 KINDS: Final = ("ethernets", "wifis", "modems", "bonds", "bridges", "vlans", "tunnels", "vrfs", "dummy-devices",

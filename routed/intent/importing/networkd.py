@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from routed.intent.importing.ini import IniLine, Section, read_sections
-from routed.intent.importing.ip_words import Priorities, UnsaidError, Words, family_of, number
+from routed.intent.importing.ip_words import Priorities, family_of
+from routed.intent.importing.rest import UnsaidError, Words, number
 from routed.intent.importing.statements import Findings
 
 TRUE: Final = frozenset({"yes", "true", "on", "1", "y", "t"})

@@ -9,8 +9,9 @@ import re
 from typing import Final
 
 from routed.intent.importing.ini import IniLine, Section, read_sections
-from routed.intent.importing.ip_words import Priorities, UnsaidError, Words, number, read_rule
+from routed.intent.importing.ip_words import Priorities, read_rule
 from routed.intent.importing.networkd import with_length
+from routed.intent.importing.rest import UnsaidError, Words, number
 from routed.intent.importing.statements import Findings
 from routed.model.net import IPV4, IPV6
 

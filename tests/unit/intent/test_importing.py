@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from routed.intent.importing.netplan import NoYamlError
 from routed.intent.importing.statements import fold
 from routed.intent.importing.writing import write
 from routed.intent.load import load_sources
+from routed.model import attributes
+from routed.model.attributes import Metric, MetricForm, Word, WordForm
+from routed.model.net import FAMILIES, IPV6
 from tests.unit.intent.intent_help import source
 
 NAMES = {"netplan": "50-lan.yaml", "networkd": "10-lan.network", "NetworkManager": "office.nmconnection",
@@ -31,7 +35,7 @@ def imported(format_: str, text: str) -> tuple[Tables, list[str]]:
     del tables["version"]
     for one in (one for some in tables.values() for one in some):
         if one.get("match") is None:
-            del one["name"]
+            one.pop("name", None)
     for rule in tables.get("rule", ()):
         assert rule.pop("on_conflict") == "replace"
     return tables, fold([*findings.leftovers, *written.leftovers], is_verbose=True)
@@ -69,6 +73,19 @@ def route(format_: str, text: str) -> dict[str, Any]:
         ("10.0.0.0/8\n\tnexthop via 192.0.2.1 dev eth0 weight 2\n\tnexthop via 192.0.2.2 dev eth1 weight 1",
          {"to": "10.0.0.0/8", "hops": [{"via": "192.0.2.1", "dev": "eth0", "weight": 2},
                                        {"via": "192.0.2.2", "dev": "eth1", "weight": 1}]}),
+        ("10.0.0.0/8 via 192.0.2.1 realm 5", {"to": "10.0.0.0/8", "via": "192.0.2.1", "realms": 5}),
+        ("10.0.0.0/8 via 192.0.2.1 realms 1/2 rtt 2s rttvar 1.5s features ecn tcp_usec_ts rto_min lock 20ms",
+         {"to": "10.0.0.0/8", "via": "192.0.2.1", "realms": "1/2", "rtt": "2s", "rttvar": "1.5s",
+          "features": ["ecn", "tcp_usec_ts"], "rto_min": "20ms"}),
+        ("ip route add 10.0.0.0/8 via 192.0.2.1 rto_min 300 rtt 80 fastopen_no_cookie on",
+         {"to": "10.0.0.0/8", "via": "192.0.2.1", "rto_min": "300ms", "rtt": "10ms", "fastopen_no_cookie": True}),
+        ("10.0.0.0/8\n\tnexthop via 192.0.2.1 realm 7 dev eth0 weight 2\n\tnexthop dev eth1 weight 1",
+         {"to": "10.0.0.0/8", "hops": [{"via": "192.0.2.1", "dev": "eth0", "weight": 2, "realms": 7},
+                                       {"dev": "eth1", "weight": 1}]}),
+        ("2001:db8::/32 from 2001:db8:1::/48 via fe80::1 dev eth0 metric 1024 pref high",
+         {"to": "2001:db8::/32", "via": "fe80::1", "dev": "eth0", "from": "2001:db8:1::/48", "pref": "high"}),
+        ("default from 2001:db8:1::/48 dev eth0 metric 1024 pref low",
+         {"to": "default", "dev": "eth0", "from": "2001:db8:1::/48", "pref": "low"}),
         ("ip route replace 10.0.0.0/8 via 192.0.2.1", {"to": "10.0.0.0/8", "via": "192.0.2.1"}),
         ("ip -6 route add default dev tun0 || true", {"to": "default", "family": "ipv6", "dev": "tun0"}),
         ("/sbin/route add -net 10.0.0.0 netmask 255.128.0.0 gw 192.0.2.1 dev eth0",
@@ -93,6 +110,10 @@ def test_routes_in_the_words_of_ip(line: str, expected: dict[str, Any]) -> None:
           "table": 7}),
         ("9:\tfrom all lookup main suppress_prefixlength 0",
          {"priority": 9, "family": "ipv4", "table": "main", "suppress_prefixlength": 0}),
+        ("9:\tfrom all sport 0x50/0xfff0 dport 80/0xfff0 dscp 8 lookup 7",
+         {"priority": 9, "family": "ipv4", "sport": "0x50/0xfff0", "dport": "80/0xfff0", "dscp": 8, "table": 7}),
+        ("9:\tfrom 2001:db8::/32 dscp 0x8/0x38 flowlabel 0x300/0xff00 lookup 7",
+         {"priority": 9, "from": "2001:db8::/32", "dscp": "0x8/0x38", "flowlabel": "0x300/0xff00", "table": 7}),
         ("1000:\tfrom all lookup [l3mdev-table]", {"priority": 1000, "family": "ipv4", "l3mdev": True}),
         ("9:\tfrom 10.0.0.0/8 unreachable", {"priority": 9, "from": "10.0.0.0/8", "type": "unreachable"}),
         ("ip rule add from 10.0.0.0/8 table 7 pref 9 tos 0x10",
@@ -122,6 +143,68 @@ def test_addresses_in_the_words_of_ip(line: str, expected: dict[str, Any]) -> No
     assert imported("ip", line) == ({"address": [expected]}, [])
 
 
+WRITTEN: Mapping[MetricForm | WordForm, str] = {
+    attributes.NUMBER: "7", attributes.FLAG: "1", attributes.NAME: "bbr", attributes.TIME: "20ms",
+    attributes.LIST: "ecn", attributes.MASKED: "8", attributes.REALMS: "1/2", attributes.CHOICE: "high",
+}  # fmt: skip
+OF_ROUTES = (*attributes.METRIC_WORDS, *attributes.ROUTE_WORDS, *attributes.HOP_WORDS)
+OF_RULES = (*attributes.RULE_WORDS, *attributes.RULE_VALUE_WORDS)
+
+
+@pytest.mark.parametrize("row", [*OF_ROUTES, *OF_RULES], ids=lambda row: row.name)
+def test_every_word_of_the_table_of_attributes_is_read(row: Metric | Word) -> None:
+    is_ipv6 = getattr(row, "families", FAMILIES) == (IPV6,)
+    prefix, gateway = ("2001:db8::/32", "fd00::1") if is_ipv6 else ("10.0.0.0/8", "192.0.2.1")
+    lock = "lock " if getattr(row, "is_locked", False) else ""
+    said = f"{row.name} {lock}{WRITTEN[row.form]}"
+    line = f"9:\tfrom {prefix} {said} lookup 7" if row in OF_RULES else f"{prefix} via {gateway} {said}"
+    tables, left_out = imported("ip", line)
+    assert left_out == []
+    assert row.name in tables["rule" if row in OF_RULES else "route"][0]
+
+
+LINK = "2: eth0@if3: <UP,LOWER_UP> mtu 1500 qdisc noqueue\n    link/ether 06:00:00:00:00:01 brd ff:ff:ff:ff:ff:ff\n"
+FOREVER = "       valid_lft forever preferred_lft forever"
+
+
+@pytest.mark.parametrize(
+    ("text", "table", "expected"),
+    [
+        ("id 7 via 192.0.2.1 dev eth0 scope link proto static onlink linkdown", "nexthop",
+         {"id": 7, "via": "192.0.2.1", "dev": "eth0", "onlink": True}),
+        ("id 10 blackhole", "nexthop", {"id": 10, "blackhole": True}),
+        ("ip -6 nexthop replace id 7 dev eth0", "nexthop", {"id": 7, "dev": "eth0", "family": "ipv6"}),
+        ("192.0.2.5 dev eth0 lladdr 02:00:00:00:00:05 PERMANENT proto static", "neighbour",
+         {"to": "192.0.2.5", "dev": "eth0", "lladdr": "02:00:00:00:00:05"}),
+        ("2001:db8::5 dev eth0 lladdr 02:00:00:00:00:05 router PERMANENT", "neighbour",
+         {"to": "2001:db8::5", "dev": "eth0", "lladdr": "02:00:00:00:00:05", "router": True}),
+        ("192.0.2.6 dev eth0 proxy", "neighbour", {"to": "192.0.2.6", "dev": "eth0", "proxy": True}),
+        ("ip neigh add 192.0.2.5 lladdr 02:00:00:00:00:05 nud permanent dev eth0", "neighbour",
+         {"to": "192.0.2.5", "lladdr": "02:00:00:00:00:05", "dev": "eth0"}),
+        ("ip neigh add proxy 192.0.2.6 dev eth0", "neighbour", {"to": "192.0.2.6", "proxy": True, "dev": "eth0"}),
+        (LINK + "    inet 192.0.2.1/24 metric 7 brd 192.0.2.255 scope link noprefixroute eth0:a\n" + FOREVER, "address",
+         {"address": "192.0.2.1/24", "dev": "eth0", "metric": 7, "broadcast": "192.0.2.255", "scope": "link",
+          "noprefixroute": True, "label": "eth0:a"}),
+        ("2: eth0    inet6 2001:db8::1/64 scope global deprecated nodad proto static \\ preferred_lft 0sec", "address",
+         {"address": "2001:db8::1/64", "dev": "eth0", "preferred_lft": 0, "nodad": True}),
+        ("2: eth0    inet 192.0.2.1 peer 192.0.2.2/32 scope global eth0\\       valid_lft forever",
+         "address", {"address": "192.0.2.1/32", "dev": "eth0", "peer": "192.0.2.2"}),
+    ],
+)  # fmt: skip
+def test_next_hops_neighbours_and_what_ip_address_shows(text: str, table: str, expected: dict[str, Any]) -> None:
+    assert imported("ip", text) == ({table: [expected]}, [])
+
+
+@pytest.mark.parametrize("leads", ["via 192.0.2.1 dev eth0", "\n\tnexthop via 192.0.2.1 dev eth0 weight 2", ""])
+def test_where_a_route_over_a_next_hop_leads_is_said_of_the_next_hop(leads: str) -> None:
+    shown = f"10.0.0.0/8 nhid 7 {leads}\n"
+    tables, left_out = imported("ip", f"id 7 via 192.0.2.1 dev eth0 scope link\n{shown}")
+    assert (tables["route"], left_out) == ([{"to": "10.0.0.0/8", "nhid": 7}], [])
+    tables, (told,) = imported("ip", shown)
+    assert tables == {}
+    assert "the file does not take it: " in told
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -131,11 +214,24 @@ def test_addresses_in_the_words_of_ip(line: str, expected: dict[str, Any]) -> No
         ("172.17.0.0/16 dev docker0 scope link", "it stands on docker0, which Docker makes"),
         ("0:\tfrom all lookup local", "rule 0: the kernel made it by itself"),
         ("9:\tfrom all lookup 7 proto keepalived", "rule 9: a program keeps it"),
-        ("10.0.0.0/8 via 192.0.2.1 realm 5", "it has `realm`, which is not read here: write it by hand"),
         ("10.0.0.0/8 encap mpls 17 via 192.0.2.1", "it has `encap`, which the file has no word for"),
-        ("10.0.0.0/8 nhid 7 via 192.0.2.1", "it has `nhid`"),
-        ("2001:db8::/32 from 2001:db8:1::/48 via fe80::1 dev eth0", "it has `from`"),
-        ("10.0.0.0/8 via 192.0.2.1 pref high", "it has a preference (pref)"),
+        ("10.0.0.0/8 via 192.0.2.1 pref high", "the file does not take it: "),
+        ("10.0.0.0/8 via 192.0.2.1 rto_min 20ms", "its rto_min is not locked, so that it does nothing"),
+        ("10.0.0.0/8 via 192.0.2.1 rtt soon", "its rtt is no time: soon"),
+        ("10.0.0.0/8 via 192.0.2.1 features surprise", "the file does not take it: "),
+        ("2001:db8::/32 via fe80::1 dev eth0 metric 1024 expires 99sec pref medium", "it has `expires`"),
+        ("id 7 encap mpls 17 via 192.0.2.1 dev eth0", "it has `encap`, which the file has no word for"),
+        ("id 7 via 192.0.2.1 dev eth0 proto zebra", "nexthop 7: a program keeps it under this number (proto zebra)"),
+        ("192.0.2.5 dev eth0 lladdr 02:00:00:00:00:05 STALE", "the kernel found it out by itself, and forgets it"),
+        ("192.0.2.5 dev docker0 lladdr 02:00:00:00:00:05 PERMANENT", "it stands on docker0, which Docker makes"),
+        (
+            "2: eth0: <UP> mtu 1500\n    inet 192.0.2.1/24 scope global dynamic eth0\n       valid_lft 9sec",
+            "address 192.0.2.1/24: it has a lifetime",
+        ),
+        (
+            "2: eth0    inet6 fe80::1/64 scope link \\       valid_lft forever preferred_lft forever",
+            "address fe80::1/64: the kernel made it by itself",
+        ),
         ("xresolve 239.0.0.0/8 dev eth0", "its type is xresolve"),
         ("9:\tfrom all lookup 7 realms 3/4", "it has `realms`"),
         ("10.0.0.0/8 via 192.0.2.1 surprise 7", "`surprise` is not known"),
@@ -143,8 +239,8 @@ def test_addresses_in_the_words_of_ip(line: str, expected: dict[str, Any]) -> No
         ("10.0.0.0/33 via 192.0.2.1", "the file does not take it: "),
         ("10.0.0.0/8 via 192.0.2.1 table nobody", 'the file does not take it: `table`: unknown table "nobody"'),
         ("ip route add 10.0.0.0/8 via $GATEWAY", "a shell has to read it: "),
-        ("ip route del 10.0.0.0/8", "a command that adds no route, rule or address"),
-        ("ip link set eth0 up", "a command that adds no route, rule or address"),
+        ("ip route del 10.0.0.0/8", "a command that adds no route, rule, address, "),
+        ("ip link set eth0 up", "a command that adds no route, rule, address, "),
         ("ip addr add 192.0.2.1/24 dev eth0 valid_lft 3600", "it has a lifetime (valid_lft)"),
         ("route add -net 10.0.0.0 netmask 255.0.255.0 gw 192.0.2.1", "its ones are not at its beginning"),
         ("ip route add 10.0.0.0/8 'via", "it is no command"),
@@ -587,6 +683,7 @@ def test_keepalived() -> None:
             {"to": "192.168.100.0/24", "table": 6909,
              "hops": [{"via": "192.168.101.1", "dev": "wlan0", "onlink": True, "weight": 1},
                       {"via": "192.168.101.2", "dev": "wlan0", "onlink": True, "weight": 2}]},
+            {"to": "10.31.0.0/16", "via": "192.0.2.2", "realms": 5},
             {"to": "10.32.0.0/16", "type": "blackhole", "metric": 12},
             {"to": "10.50.0.0/16", "via": "192.0.2.9", "disabled": True},
         ],
@@ -597,7 +694,6 @@ def test_keepalived() -> None:
     }  # fmt: skip
     assert [told.removeprefix("keepalived.conf:").split(": ", 1) for told in left_out] == [
         ["2", "global_defs stays with keepalived: the file has no word for it"],
-        ["14", "10.31.0.0/16 via 192.0.2.2 realms 5: it has `realms`, which is not read here: write it by hand"],
         ["21", "vrrp_instance VI_1 itself stays with keepalived"],
         ["32", "virtual_server 192.0.2.80 443: write a [[service]], see from-keepalived in the how-tos"],
     ]
