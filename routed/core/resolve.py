@@ -172,7 +172,9 @@ def resolve_address(entry: AddressEntry, facts: Facts, protocol: int) -> Resolut
         metric=entry.metric,
     )
     member = AddressMember(link.ifindex, entry.address, entry.prefixlen)
-    group = ObjectSet(Kind.ADDRESS, AddressSlot(family), frozenset({member}), value)
+    found = value._replace(flags=value.flags & ~names.IFA_OPTIMISTIC)
+    also = (found,) if found != value else ()
+    group = ObjectSet(Kind.ADDRESS, AddressSlot(family), frozenset({member}), value, also)
     if family == IPV6 and not link.has_ipv6 and link.ifindex != LOOPBACK:
         return Resolution(entry, (group._replace(value=None),), (Waiting(NoIpv6(link.name, link.mtu)),), reads)
     missing = find_missing(entry, link, facts, protocol)

@@ -22,7 +22,10 @@ PROTOCOLS_WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
 MULTICAST: Final = {IPV4: net.parse_prefix("224.0.0.0/4"), IPV6: net.parse_prefix("ff00::/8")}
 LINK_LOCAL: Final = net.parse_prefix("fe80::/10")
 # The kernel derives the scope of an IPv6 address by itself (ipv6_addr_scope).
-_ADDRESS_KEYS_OF_OTHERS: Final = {IPV4: ("nodad", "home", "mngtmpaddr"), IPV6: ("broadcast", "label", "scope")}
+_ADDRESS_KEYS_OF_OTHERS: Final = {
+    IPV4: ("nodad", "optimistic", "home", "mngtmpaddr"),
+    IPV6: ("broadcast", "label", "scope"),
+}
 _FAMILY_TITLE: Final = {IPV4: "IPv4", IPV6: "IPv6"}
 _OTHER_FAMILY: Final = {IPV4: "IPv6", IPV6: "IPv4"}
 _DESTINATION_KEYS: Final = ("to", "prefixes", "prefixes_file")
@@ -245,6 +248,8 @@ def check_address(entry: schema.AddressTable, address: bytes, length: int) -> It
         yield Fault(("peer",), "`peer` must be of the family of `address`")
     if entry.mngtmpaddr and family == IPV6 and length != 64:  # inet6_addr_add
         yield Fault(("mngtmpaddr",), "`mngtmpaddr` needs a prefix length of 64")
+    if entry.nodad and entry.optimistic:  # inet6_rtm_newaddr
+        yield Fault(("optimistic",), "`nodad` and `optimistic` exclude each other")
     is_multicast = net.is_inside(address, MULTICAST[family])
     if entry.autojoin and not is_multicast:  # ip_mc_autojoin_config, ipv6_mc_config
         yield Fault(("autojoin",), "`autojoin` needs a multicast address")

@@ -135,6 +135,7 @@ HINTS: Final = (
     _row("listen", r"proto(?:col)? = .*", 'write it behind the port in `listen`, such as "192.0.2.1:53/udp"'),
     _row("ipproto", r'proto(?:col)? = "(?i:tcp|udp|sctp|icmp|icmpv6|ipv6-icmp|gre|esp|ah)"', "write `ipproto`"),
     _row("unknown", r"proto(?:col)? = .*", "what routed makes has the number of `[daemon] protocol`: leave this out"),
+    _row("unknown", r"valid_lft = .*", "an address of the file stands for good: leave it out"),
     _row("unknown", r"(?:address|dst|dest)es = .*", "write one table for each"),
     # one value where several are written, and the other way round
     _row("to", r"\[.*", "write `prefixes` in place of `to`"),

@@ -254,6 +254,9 @@ class AddressTable(MemberTable):
     metric: Number | None = Field(None, description="Metric of the prefix route.")
     noprefixroute: bool = Field(default=False, description="Make no route to the address's prefix.")
     nodad: bool = Field(default=False, description="No duplicate address detection; IPv6 only.")
+    optimistic: bool = Field(
+        default=False, description="Use it while duplicates are looked for, if optimistic_dad is set; IPv6 only."
+    )
     home: bool = Field(default=False, description="A Mobile IPv6 home address.")
     mngtmpaddr: bool = Field(default=False, description="Make temporary addresses from this one; IPv6 /64 only.")
     autojoin: bool = Field(default=False, description="Join the multicast group of this address.")

@@ -88,13 +88,14 @@ ALTNAME_LENGTH: Final = 127
 
 # ifa_flags (linux/if_addr.h): only these are configuration, the others are the kernel's state.
 IFA_NODAD: Final = 0x02
+IFA_OPTIMISTIC: Final = 0x04  # gone as soon as nobody else was found to have the address
 IFA_HOMEADDRESS: Final = 0x10
 IFA_MANAGETEMPADDR: Final = 0x100
 IFA_NOPREFIXROUTE: Final = 0x200
 IFA_MCAUTOJOIN: Final = 0x400
 ADDRESS_FLAGS: Final = {
     "home": IFA_HOMEADDRESS, "nodad": IFA_NODAD, "mngtmpaddr": IFA_MANAGETEMPADDR,
-    "noprefixroute": IFA_NOPREFIXROUTE, "autojoin": IFA_MCAUTOJOIN,
+    "noprefixroute": IFA_NOPREFIXROUTE, "autojoin": IFA_MCAUTOJOIN, "optimistic": IFA_OPTIMISTIC,
 }  # fmt: skip
 
 # The kinds of link that the file may ask to be created (IFLA_INFO_KIND), and what is written into the alias of those

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from routed.core.kinds.cures import add_or_delete, operate, take_away, wanted_of
+from routed.core.kinds.cures import add_or_delete, is_as_wanted, operate, take_away, wanted_of
 from routed.core.kinds.lines import Line
 from routed.model.change import Cause, Drift, Nature, Operation, Verb, Want
 from routed.model.events import KERNEL
+from routed.model.names import IFA_OPTIMISTIC
 from routed.model.net import IPV4, IPV6, host_prefix, network_of
 from routed.model.objects import AddressMember, AddressSlot, AddressValue
 from routed.model.owner import Stamp
@@ -19,7 +20,7 @@ def judge_address(_slot: AddressSlot, want: Want, standing: tuple[AddressValue, 
     """One address stands under a key, never more."""
     if not standing:
         return Nature.MISSING
-    if standing[0] == want.value:
+    if is_as_wanted(standing[0], want):
         return Nature.IN_FRONT if want.is_in_front else None
     return Nature.DIFFERENT if stamp(standing[0]).is_ours else Nature.FOREIGN
 
@@ -36,11 +37,18 @@ def cure_address(drift: Drift, _stamp: Stamp) -> list[Operation]:
     is_in_front = drift.want is not None and drift.want.is_in_front
     verb = Verb.CHANGE if is_in_front else choose_verb_for_address(before, wanted_of(drift))
     operation = operate(verb, drift, before)
+    if verb is Verb.REPLACE:  # one that stands would keep the flag, and never be preferred as a source
+        operation = operation._replace(value=_without_optimism(operation.value))
     return [operation._replace(reason=Flaw.DUPLICATE) if before.has_failed else operation]
+
+
+def _without_optimism(value: AddressValue) -> AddressValue:
+    return value._replace(flags=value.flags & ~IFA_OPTIMISTIC)
 
 
 def choose_verb_for_address(before: AddressValue, wanted: AddressValue) -> Verb:
     """By which one address takes the place of the other."""
+    wanted = _without_optimism(wanted)
     in_place = before._replace(
         protocol=wanted.protocol, metric=wanted.metric, deprecated=wanted.deprecated, dynamic=wanted.dynamic
     )

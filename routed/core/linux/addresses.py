@@ -37,6 +37,7 @@ def insert_address(state: LinuxState, verb: Verb | str, key: Key, value: Address
     if standing and verb is not Verb.REPLACE:
         return EEXIST
     before = list_made(state, member.dev, key.slot.family)
+    value = value._replace(flags=value.flags & ~names.IFA_OPTIMISTIC)
     if standing:
         keeps_protocol = len(member.address) == 4 and not state.can_mark_again
         value = standing[0]._replace(

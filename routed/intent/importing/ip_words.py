@@ -315,6 +315,7 @@ def read_address(words: Sequence[str], *, is_shown: bool = False) -> Words:
         raise UnsaidError("it has no address")
     if is_shown:
         _refuse_kept_address(address, protocol)
+        address.pop("optimistic", None)  # of the moment
     return finish_address(address)
 
 

@@ -22,7 +22,7 @@ from routed.kernel.codec.attributes import (
 )
 from routed.model.facts import HostAddress
 from routed.model.lifetime import FOREVER, Lifetime
-from routed.model.names import ADDRESS_FLAGS
+from routed.model.names import ADDRESS_FLAGS, IFA_OPTIMISTIC
 from routed.model.net import ADDRESS_LENGTH, IPV4
 from routed.model.objects import AddressMember, AddressSlot, AddressValue, Scope, Standing
 
@@ -34,7 +34,7 @@ _ADDRESS, _LOCAL, _LABEL, _BROADCAST, _CACHE, _FLAGS, _METRIC, _PROTOCOL = 1, 2,
 _DADFAILED: Final = 0x08
 _DEPRECATED: Final = 0x20
 _TENTATIVE: Final = 0x40
-_CONFIGURATION: Final = sum(ADDRESS_FLAGS.values())
+_CONFIGURATION: Final = sum(ADDRESS_FLAGS.values()) & ~IFA_OPTIMISTIC
 _FOREVER: Final = _CACHEINFO.pack(FOREVER, FOREVER, 0, 0)
 
 
@@ -73,9 +73,8 @@ def decode_address(data: bytes, start: int, end: int) -> tuple[Standing, HostAdd
         metric=number(attributes.get(_METRIC, bytes(4))),
         has_failed=bool(flags & _DADFAILED),
     )
-    fact = HostAddress(
-        dev, local, prefixlen, scope, protocol, is_deprecated, bool(flags & _TENTATIVE), bool(flags & _DADFAILED)
-    )
+    is_tentative = flags & (_TENTATIVE | IFA_OPTIMISTIC) == _TENTATIVE  # ipv6_chk_addr_and_flags
+    fact = HostAddress(dev, local, prefixlen, scope, protocol, is_deprecated, is_tentative, bool(flags & _DADFAILED))
     return Standing(AddressSlot(family), member, value), fact
 
 

@@ -1,0 +1,72 @@
+"""Flags and lifetimes of addresses, with the daemon as a process; `ip -j` is the judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kernel.netns import ip, ip_json, wait_until, wait_until_usable
+from tests.system.daemon import Daemon
+
+FOREVER = 0xFFFFFFFF
+
+
+def held(address: str) -> dict[str, Any]:
+    """The address as `ip` shows it; nothing where it is not there."""
+    every = (one for link in ip_json("addr show") for one in link["addr_info"])
+    return next((one for one in every if one.get("local") == address.partition("/")[0]), {})
+
+
+def lifetimes(address: str) -> tuple[int, int]:
+    shown = held(address)
+    return shown["valid_life_time"], shown["preferred_life_time"]
+
+
+def optimistic(link: str = "v0") -> None:
+    for end, setting in ((link, "optimistic_dad"), (link, "use_optimistic"), (link, "accept_dad")):
+        Path(f"/proc/sys/net/ipv6/conf/{end}/{setting}").write_text("1")
+
+
+def test_an_optimistic_address_may_be_a_source_while_duplicates_are_looked_for(daemon: Daemon) -> None:
+    optimistic()
+    Path("/proc/sys/net/ipv6/conf/v0/dad_transmits").write_text("20")
+    own = '[[address]]\nname = "own"\naddress = "2001:db8::7/64"\ndev = "v0"\noptimistic = true\n'
+    daemon.start(own + '[[route]]\nname = "far"\nto = "2001:db8:9::/48"\nvia = "fd00::2"\nsrc = "2001:db8::7"\n')
+    shown = held("2001:db8::7")
+    assert (shown.get("tentative"), shown.get("optimistic")) == (True, True)
+    assert [one["prefsrc"] for one in ip_json("-6 route show proto 114")] == ["2001:db8::7"]
+    assert {one["state"] for one in daemon.status()["entries"]} == {"in-sync"}
+    daemon.kill()
+    daemon.start()
+    assert daemon.ask_json("plan")["steps"] == []
+    assert daemon.records("repaired") == []
+
+
+def test_an_optimistic_address_that_is_known_to_be_alone_is_like_any_other(daemon: Daemon) -> None:
+    optimistic()
+    daemon.start('[[address]]\nname = "own"\naddress = "2001:db8::7/64"\ndev = "v0"\noptimistic = true\n')
+    wait_until_usable()
+    assert daemon.status()["entries"][0]["state"] == "in-sync"
+    assert daemon.ask_json("plan")["steps"] == []
+    ip("-6 addr change 2001:db8::7/64 dev v0 preferred_lft 0 valid_lft forever")
+    wait_until(lambda: "deprecated" not in held("2001:db8::7"))
+    assert "optimistic" not in held("2001:db8::7")
+
+
+@pytest.mark.parametrize(("address", "family"), [("10.0.9.7/24", "-4"), ("2001:db8::7/64", "-6")])
+def test_a_lifetime_that_somebody_gave_our_address_is_taken_off(daemon: Daemon, address: str, family: str) -> None:
+    daemon.start(f'[[address]]\nname = "own"\naddress = "{address}"\ndev = "v0"\n')
+    ip(f"{family} addr change {address} dev v0 valid_lft 60 preferred_lft 30")
+    wait_until(lambda: lifetimes(address) == (FOREVER, FOREVER))
+
+
+@pytest.mark.parametrize(("address", "family"), [("10.0.9.7/24", "-4"), ("2001:db8::7/64", "-6")])
+def test_what_is_written_as_deprecated_is_kept_so(daemon: Daemon, address: str, family: str) -> None:
+    daemon.start(f'[[address]]\nname = "own"\naddress = "{address}"\ndev = "v0"\npreferred_lft = 0\n')
+    assert held(address)["deprecated"]
+    ip(f"{family} addr change {address} dev v0 valid_lft forever preferred_lft forever")
+    wait_until(lambda: "deprecated" in held(address))
+    assert daemon.status()["entries"][0]["state"] == "in-sync"
+    assert [one["fields"]["ROUTED_EVENT"] for one in daemon.records(entry="address/own")] == ["added", "repaired"]
