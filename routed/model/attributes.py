@@ -214,9 +214,13 @@ FLOWLABEL: Final = Word(
 )  # fmt: skip
 # What of a rule is part of its key, …
 RULE_WORDS: Final = (DSCP, FLOWLABEL)
-# … and what is not. Realms have no row: a request without them takes the first of two rules that differ in nothing else
-# (fib4_rule_compare), so one without could not be taken from behind one with.
-RULE_VALUE_WORDS: Final[tuple[Word, ...]] = ()
+# … and what is not.
+RULE_VALUE_WORDS: Final = (
+    Word(
+        "realms", 11, _U32, REALMS, '1–65535, `"1/2"`',
+        "Realms of the packets, source and destination, in place of those of the route; IPv4 only.", (IPV4,),
+    ),
+)  # fmt: skip
 ROUTE_WORDS: Final = (
     Word(
         "pref", 20, _U8, CHOICE, '`"low"`, `"medium"`, `"high"`',

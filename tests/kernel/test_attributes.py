@@ -60,18 +60,6 @@ def test_the_model_takes_a_rule_for_another_where_the_kernel_does(
     assert [one for one in read(kernel, scope_of(PLAIN)) if one.value.protocol == OURS] == list(state.stand(Kind.RULE))
 
 
-def test_a_rule_without_realms_is_taken_for_one_with_and_not_the_other_way_round(kernel: Kernel) -> None:
-    plain, realms = rule(V4), rule(V4)._replace(value=RuleValue(OURS, REALMS))
-    for first, second, errno in ((realms, plain, EEXIST), (plain, realms, 0)):
-        state = LinuxState()
-        for one, expected in ((first, 0), (second, errno)):
-            failures = do(kernel, Verb.ADD, one)
-            assert (failures[0].errno if failures else 0) == expected
-            assert request(state, Verb.ADD, Key(Kind.RULE, one.slot, one.member), one.value, 0) == expected
-        for _ in range(2 if errno == 0 else 1):
-            assert do(kernel, Verb.DELETE, plain) == []
-
-
 def test_what_a_kernel_knows_is_told_by_its_release_and_asked_of_an_older_one(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,3 +73,31 @@ def test_what_a_kernel_knows_is_told_by_its_release_and_asked_of_an_older_one(
     finally:
         requests.close()
     assert read(kernel, scope_of(PLAIN)) == before
+
+
+WITH, OTHERS = RuleValue(OURS, REALMS), RuleValue(OURS, join({11: pack("=I", 0x10002)}))
+TWINS = [RuleValue(OURS), WITH, OTHERS, RuleValue(4), RuleValue(4, REALMS)]
+
+
+@pytest.mark.parametrize("gone", range(len(TWINS)))
+@pytest.mark.parametrize("order", [TWINS, TWINS[::-1]], ids=["without first", "with first"])
+def test_of_rules_that_differ_in_realms_alone_none_is_taken_for_another(
+    kernel: Kernel, order: list[RuleValue], gone: int
+) -> None:
+    """The kernel compares them only where the request says them, so ours always does (fib4_rule_compare)."""
+    twins = [rule(V4)._replace(value=value) for value in order]
+    state = LinuxState()
+    for one in twins:
+        assert do(kernel, Verb.ADD, one) == []
+        assert request(state, Verb.ADD, Key(Kind.RULE, one.slot, one.member), one.value, 0) == 0
+        assert [failure.errno for failure in do(kernel, Verb.ADD, one)] == [EEXIST]
+
+    def there() -> list[Standing]:
+        return [one for one in read(kernel, scope_of(twins[0])) if one.member == twins[0].member]
+
+    assert there() == twins == list(state.stand(Kind.RULE))
+    left = [one for one in twins if one.value != TWINS[gone]]
+    assert do(kernel, Verb.DELETE, rule(V4)._replace(value=TWINS[gone])) == []
+    assert there() == left
+    do(kernel, Verb.DELETE, rule(V4)._replace(value=TWINS[gone]))  # there is none any more, and no other goes for it
+    assert there() == left

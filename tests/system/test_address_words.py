@@ -70,3 +70,32 @@ def test_what_is_written_as_deprecated_is_kept_so(daemon: Daemon, address: str, 
     wait_until(lambda: "deprecated" in held(address))
     assert daemon.status()["entries"][0]["state"] == "in-sync"
     assert [one["fields"]["ROUTED_EVENT"] for one in daemon.records(entry="address/own")] == ["added", "repaired"]
+
+
+RULE = '[[rule]]\nname = "twin"\npriority = 77\nfrom = "10.9.0.0/16"\ntable = 9\n'
+
+
+def realms() -> list[tuple[str, str]]:
+    """Of each rule, in the kernel's order: its protocol and its realms."""
+    rules = [one for one in ip_json("rule show") if one["priority"] == 77]
+    return [(one["protocol"], one.get("flow_from", "") + "/" + one.get("flow_to", "")) for one in rules]
+
+
+def test_realms_of_a_rule_change_and_a_strangers_twin_is_left_alone(daemon: Daemon) -> None:
+    ip("rule add from 10.9.0.0/16 lookup 9 priority 77 realms 5 proto static")
+    daemon.start(RULE)
+    assert realms() == [("4", "/5"), ("114", "/")]
+    daemon.apply(RULE + 'realms = "1/2"\n')
+    assert realms() == [("4", "/5"), ("114", "1/2")]
+    assert daemon.ask_json("plan")["steps"] == []
+    daemon.apply(RULE + "realms = 5\n")
+    assert realms() == [("4", "/5"), ("114", "/5")]
+    ip("rule del from 10.9.0.0/16 lookup 9 priority 77 realms 5 proto 114")
+    daemon.wait_for("repaired", entry="rule/twin")
+    daemon.apply("")
+    assert realms() == [("4", "/5")]
+
+
+def test_realms_of_a_rule_are_imported(daemon: Daemon) -> None:
+    ip("rule add from 10.9.0.0/16 lookup 9 priority 77 realms 1/2 proto static")
+    assert 'realms = "1/2"' in daemon.ask("import").out

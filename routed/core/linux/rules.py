@@ -44,8 +44,8 @@ def _find_taken(state: LinuxState, key: Key, open_words: Collection[str]) -> Ite
 
 
 def _is_met_by(asked: Value, standing: Value) -> bool:
-    """Realms that the request leaves out are not compared."""
-    return bool(asked.protocol == standing.protocol and asked.extra in {b"", standing.extra})
+    """Ours say their realms, also that there are none."""
+    return bool(asked == standing)
 
 
 def delete_rule(state: LinuxState, key: Key, value: Value, port: int) -> int:

@@ -16,7 +16,7 @@ STATES: Final = frozenset(
 )
 FORGOTTEN: Final = "the kernel found it out by itself, and forgets it"
 _PROTOCOL, _STATE = "proto", "nud"  # what is no word of the table
-Reader = tuple[str, Callable[[str, Rest], Any]]  # the word of the file, and what follows
+Taken = tuple[str, Callable[[str, Rest], Any]]  # the word of the file, and what follows
 
 
 def _take(word: str, rest: Rest) -> str:
@@ -50,8 +50,8 @@ def _is_so(_word: str, _rest: Rest) -> bool:
     return True
 
 
-_NOTHING: Final[Reader] = ("", _is_so)
-_OF_NEXTHOPS: Final[Mapping[str, Reader]] = {
+_NOTHING: Final[Taken] = ("", _is_so)
+_OF_NEXTHOPS: Final[Mapping[str, Taken]] = {
     "id": ("id", _take_number), "via": ("via", _take_gateway), "dev": ("dev", _take), "onlink": ("onlink", _is_so),
     "blackhole": ("blackhole", _is_so), "group": ("group", _take_group), "type": ("type", _take),
     "buckets": ("buckets", _take_number), "idle_timer": ("idle_timer", _take_seconds),
@@ -59,14 +59,14 @@ _OF_NEXTHOPS: Final[Mapping[str, Reader]] = {
     "protocol": (_PROTOCOL, _take), "unbalanced_time": ("", _take), "scope": ("", _take),
     **dict.fromkeys(("linkdown", "dead", "offload", "trap", "rt_offload", "rt_trap"), _NOTHING),
 }  # fmt: skip
-_OF_NEIGHBOURS: Final[Mapping[str, Reader]] = {
+_OF_NEIGHBOURS: Final[Mapping[str, Taken]] = {
     "to": ("to", _take), "dev": ("dev", _take), "lladdr": ("lladdr", _take), "router": ("router", _is_so),
     "proxy": ("proxy", _is_so), "nud": (_STATE, _take), "proto": (_PROTOCOL, _take), "protocol": (_PROTOCOL, _take),
     **dict.fromkeys(STATES, _NOTHING),
 }  # fmt: skip
 
 
-def _read(words: Sequence[str], rows: Mapping[str, Reader], bare: str = "") -> Words:
+def _read(words: Sequence[str], rows: Mapping[str, Taken], bare: str = "") -> Words:
     """``bare`` is what a word is that stands in no row. Raises UnsaidError."""
     rest, table = Rest(words), Words()
     for word in rest:

@@ -22,7 +22,7 @@ from routed.kernel.codec.attributes import (
 )
 from routed.model.attributes import DPORT_MASK, RULE_WORDS, SPORT_MASK
 from routed.model.names import GOTO, TABLE_MAIN, TO_TABLE
-from routed.model.net import ADDRESS_LENGTH
+from routed.model.net import ADDRESS_LENGTH, IPV4
 from routed.model.objects import RuleMember, RuleSlot, RuleValue, Scope, Standing
 
 # family, dst_len, src_len, tos, table, reserved, reserved, action, flags
@@ -143,6 +143,8 @@ def encode_rule(slot: RuleSlot, member: RuleMember, value: RuleValue) -> bytes:
         (member.suppress_ifgroup >= 0, _SUPPRESS_IFGROUP, _encode_signed(member.suppress_ifgroup)),
     )
     parts += [attribute(type_, payload) for is_set, type_, payload in optional if is_set]
+    if slot.family == IPV4 and not value.extra:  # else a rule with realms is as good (fib4_rule_compare)
+        parts.append(attribute_u32(_FLOW, 0))
     return b"".join((*parts, member.extra, value.extra))
 
 

@@ -58,6 +58,8 @@ VALUES = [
     (CHOICE[:14], 'name = "ens*"', '"ens*', "no wildcards here: use `regex` in `match`"),
     (VIA, 'dev = "ens*"', '"ens*', 'no wildcards here: use `regex` in an [[interface]], and write "@name"'),
     (CHOICE + 'match = [{ name = "eth0" }]\n' + VIA, 'dev = "@Lan"', '"@Lan', 'did you mean "lan"?'),
+    ('[[address]]\naddress = "192.0.2.1/24"\ndev = "eth0"\n', 'valid_lft = "1h"', "valid_lft",
+     "an address of the file stands for good: leave it out"),
     ("", 'via = "192.0.2.1"\n' + VIA + 'dev = "eth0"', "via", "move it below [[route]]"),
     ("", 'watch = "apply"\n[daemon]', "watch", "move it below [daemon]"),
 ]  # fmt: skip
