@@ -160,9 +160,10 @@ def apply_to_facts(facts: Facts, event: FactEvent) -> None:
 def _take_altnames(facts: Facts, link: Link) -> None:
     """A name is one link's alone, and of one that is down the kernel does not tell that it lost it."""
     taken = {link.name, *link.altnames}
-    for other in [one for one in facts.links.values() if one.altnames and one.ifindex != link.ifindex]:
-        kept = tuple(name for name in other.altnames if name not in taken)
-        facts.links[other.ifindex] = other._replace(altnames=kept)
+    for other in list(facts.links.values()):
+        if other.altnames and other.ifindex != link.ifindex and not taken.isdisjoint(other.altnames):
+            kept = tuple(name for name in other.altnames if name not in taken)
+            facts.links[other.ifindex] = other._replace(altnames=kept)
 
 
 def _complete(event: Ipv6Event, facts: Facts) -> LinkEvent | None:

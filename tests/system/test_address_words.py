@@ -99,3 +99,40 @@ def test_realms_of_a_rule_change_and_a_strangers_twin_is_left_alone(daemon: Daem
 def test_realms_of_a_rule_are_imported(daemon: Daemon) -> None:
     ip("rule add from 10.9.0.0/16 lookup 9 priority 77 realms 1/2 proto static")
     assert 'realms = "1/2"' in daemon.ask("import").out
+
+
+SHARED = """
+[[check]]
+name = "taken"
+type = "arp"
+target = "10.0.0.77"
+dev = "v0"
+every = "300ms"
+fall = 2
+rise = 1
+
+[[address]]
+name = "own"
+address = "10.0.0.77/24"
+dev = "v0"
+requires = "!@taken"
+"""
+
+
+def test_an_ipv4_address_that_another_host_has_waits_until_it_is_free_and_gives_way(daemon: Daemon) -> None:
+    for end in ("v0", "v0p"):  # each answers for what it has itself, as two hosts do
+        Path(f"/proc/sys/net/ipv4/conf/{end}/arp_ignore").write_text("1")
+    ip("addr add 10.0.0.77/32 dev v0p")
+    daemon.start(SHARED)
+    wait_until(lambda: daemon.entry("address/own")["state"] == "withheld")
+    assert [link["ifname"] for link in ip_json("addr show") if holds(link)] == ["v0p"]
+    ip("addr del 10.0.0.77/32 dev v0p")
+    wait_until(lambda: daemon.entry("address/own")["state"] == "in-sync")
+    assert [link["ifname"] for link in ip_json("addr show") if holds(link)] == ["v0"]
+    ip("addr add 10.0.0.77/32 dev v0p")
+    wait_until(lambda: daemon.entry("address/own")["state"] == "withheld")
+    assert [link["ifname"] for link in ip_json("addr show") if holds(link)] == ["v0p"]
+
+
+def holds(link: dict[str, Any]) -> bool:
+    return any(one.get("local") == "10.0.0.77" for one in link["addr_info"])

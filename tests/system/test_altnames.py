@@ -139,6 +139,14 @@ def test_why_plan_and_completion_take_it(daemon: Daemon) -> None:
         == daemon.ask_json("why", "10.9.0.1", "--oif", "v0")["decision"]
     )
     assert daemon.ask("why", "10.9.0.1", "--oif", "no-such").code
-    assert daemon.ask_json("plan", "--if", f"link:{LONG}=down") != daemon.ask_json("plan")
-    offers = daemon.ask("completion", "--offer", "link").out.split()
-    assert {LONG, "v0"} <= set(offers)
+    supposed = [daemon.ask_json("plan", "--if", f"link:{name_}=down") for name_ in (LONG, "v0")]
+    by_altname, by_name = ({**one, "case": "", "assumed": []} for one in supposed)
+    assert by_altname == by_name
+    assert by_name["kernel"] != []
+    assert daemon.ask("plan", "--if", "link:no-such=down").code
+    assert daemon.ask("check", "--strict").code == 0
+    unname()
+    assert f"link {LONG} does not exist" in daemon.ask("check", "--strict").err
+    name()
+    assert {LONG, "v0"} <= set(daemon.ask("completion", "--offer", "link").out.split())
+    assert f"link:{LONG}=down" in daemon.ask("completion", "--offer", "assumption").out

@@ -116,7 +116,9 @@ def _read(shown: _Shown, origin: str, findings: Findings, line: str = "", *notes
         findings.leave(line or origin, str(error))
     else:
         locks = notes if told.keys() & METRICS.keys() else ()
-        _say(findings, shown.table, told, line or origin, *locks, is_sure=shown.is_sure or "family" not in told)
+        is_doubtful = not shown.is_sure and "family" in told
+        is_doubtful |= shown.table == "nexthop" and told.keys().isdisjoint(("via", "group"))
+        _say(findings, shown.table, told, line or origin, *locks, is_sure=not is_doubtful)
 
 
 _USUAL: Final = frozenset({BY_KERNEL, FORGOTTEN})

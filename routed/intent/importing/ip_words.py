@@ -23,7 +23,7 @@ DEFAULT_RULES: Final = frozenset({(0, "local"), (32766, "main"), (32767, "defaul
 STATE: Final = frozenset({"linkdown", "dead", "offload", "trap", "rt_offload", "rt_trap", "notify", "pervasive"})
 # Words that our file has none for.
 UNSAID_OF_ROUTES: Final = frozenset({"expires", "ttl-propagate", "as", "vrf", "encap"})
-UNSAID_OF_RULES: Final = frozenset({"realms", "tun_id", "nat", "map-to", "vrf"})
+UNSAID_OF_RULES: Final = frozenset({"tun_id", "nat", "map-to", "vrf"})
 
 
 def say_all(findings: Findings, origin: str, table: str, read: Callable[[], Words], *notes: str) -> None:
@@ -276,7 +276,7 @@ class Priorities:
 
 _FLAGS: Final[Mapping[str, Words]] = {
     **{word: {word: True} for word in names.ADDRESS_FLAGS},
-    **{word: {} for word in ("secondary", "permanent", "tentative", "dadfailed")},
+    **{word: {} for word in ("secondary", "permanent", "tentative", "dadfailed", "stable-privacy")},
     "deprecated": {"preferred_lft": 0},
 }
 

@@ -229,11 +229,11 @@ def test_where_a_route_over_a_next_hop_leads_is_said_of_the_next_hop(leads: str)
             "address 192.0.2.1/24: it has a lifetime",
         ),
         (
-            "2: eth0    inet6 fe80::1/64 scope link \\       valid_lft forever preferred_lft forever",
+            "2: eth0    inet6 fe80::1/64 scope link stable-privacy \\       valid_lft forever preferred_lft forever",
             "address fe80::1/64: the kernel made it by itself",
         ),
         ("xresolve 239.0.0.0/8 dev eth0", "its type is xresolve"),
-        ("9:\tfrom all lookup 7 realms 3/4", "it has `realms`"),
+        ("9:\tfrom all tun_id 7 lookup 7", "it has `tun_id`"),
         ("10.0.0.0/8 via 192.0.2.1 surprise 7", "`surprise` is not known"),
         ("10.0.0.0/8 via", "nothing follows `via`"),
         ("10.0.0.0/33 via 192.0.2.1", "the file does not take it: "),
@@ -301,8 +301,9 @@ def test_json_of_ip_says_the_same() -> None:
     ]
 
 
-def test_a_rule_whose_family_the_text_does_not_say_has_a_comment() -> None:
-    findings = read_texts([Text("rules", "9:\tfrom all fwmark 7 lookup 7\n")])
+@pytest.mark.parametrize("text", ["9:\tfrom all fwmark 7 lookup 7\n", "id 7 dev eth0 scope link\n", "id 7 blackhole\n"])
+def test_what_the_text_does_not_say_the_family_of_has_a_comment(text: str) -> None:
+    findings = read_texts([Text("shown", text)])
     assert "# the text does not say the family: it is taken for IPv4\n" in write(findings.statements).text
 
 
