@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.kernel.netns import ip, ip_json, wait_until
 from tests.system.daemon import Daemon
 
@@ -144,9 +146,59 @@ def test_why_plan_and_completion_take_it(daemon: Daemon) -> None:
     assert by_altname == by_name
     assert by_name["kernel"] != []
     assert daemon.ask("plan", "--if", "link:no-such=down").code
-    assert daemon.ask("check", "--strict").code == 0
+    assert "does not exist" not in daemon.ask("check", "--strict").err
     unname()
     assert f"link {LONG} does not exist" in daemon.ask("check", "--strict").err
     name()
     assert {LONG, "v0"} <= set(daemon.ask("completion", "--offer", "link").out.split())
     assert f"link:{LONG}=down" in daemon.ask("completion", "--offer", "assumption").out
+
+
+def test_checks_vips_next_hops_and_references_take_it(daemon: Daemon) -> None:
+    name()
+    for end in ("v0", "v0p"):  # each answers for what it has itself, as two hosts do
+        Path(f"/proc/sys/net/ipv4/conf/{end}/arp_ignore").write_text("1")
+    ip("addr add 10.0.0.9/32 dev v0p")
+    daemon.start(f"""
+[[check]]
+name = "far"
+type = "arp"
+target = "10.0.0.9"
+dev = "{LONG}"
+every = "300ms"
+
+[[interface]]
+name = "lan"
+match = [ {{ name = "{LONG}" }} ]
+
+[[vip]]
+name = "web"
+address = "192.0.2.80/32"
+dev = "{LONG}"
+
+[[nexthop]]
+name = "way"
+id = 7
+via = "10.0.0.9"
+dev = "{LONG}"
+
+[[route]]
+name = "far"
+to = "10.9.0.0/16"
+nhid = 7
+requires = "@far"
+when_all_down = "withdraw"
+
+[[rule]]
+name = "own"
+priority = 77
+family = "ipv4"
+from = "@lan"
+table = 9
+""")
+    wait_until(lambda: set(states(daemon).values()) == {"in-sync"})
+    assert [one["nhid"] for one in ip_json("route show proto 114")] == [7]
+    assert [one["dev"] for one in ip_json("nexthop show id 7")] == ["v0"]
+    assert [one["src"] for one in ip_json("rule show priority 77")] == ["10.0.0.1"]
+    ip("addr del 10.0.0.9/32 dev v0p")
+    wait_until(lambda: states(daemon)["far"] == "withheld")
