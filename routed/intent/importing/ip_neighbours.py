@@ -38,12 +38,13 @@ def _take_gateway(word: str, rest: Rest) -> str:
 
 
 def _take_group(word: str, rest: Rest) -> list[dict[str, Any]]:
-    legs = [leg.partition(",") for leg in rest.take(word).split("/")]
-    return [{"id": number(id_), **_name_weight(weight)} for id_, _, weight in legs]
+    return [name_leg(leg, ",") for leg in rest.take(word).split("/")]
 
 
-def _name_weight(weight: str) -> dict[str, Any]:
-    return {"weight": number(weight)} if weight not in {"", "1"} else {}
+def name_leg(text: str, sign: str) -> dict[str, Any]:
+    """One next hop of a group, with its weight behind the sign if it has one."""
+    id_, _, weight = text.partition(sign)
+    return {"id": number(id_), **({"weight": number(weight)} if weight not in {"", "1"} else {})}
 
 
 def _is_so(_word: str, _rest: Rest) -> bool:

@@ -11,9 +11,11 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from routed.intent.importing.ini import IniLine, Section, read_sections
+from routed.intent.importing.ip_neighbours import name_leg
 from routed.intent.importing.ip_words import Priorities, family_of
 from routed.intent.importing.rest import UnsaidError, Words, number
 from routed.intent.importing.statements import Findings
+from routed.model.net import IPV6
 
 TRUE: Final = frozenset({"yes", "true", "on", "1", "y", "t"})
 FROM_ELSEWHERE: Final = {"_dhcp4": "DHCP", "_ipv6ra": "a router advertisement", "_dhcp6": "DHCPv6"}
@@ -61,6 +63,18 @@ def _families(value: str) -> Any:
     return value.lower()
 
 
+def _seconds(value: str) -> Any:
+    return f"{value}s" if value.isdecimal() else value
+
+
+def _preference(value: str) -> Any:
+    return None if value == "medium" else value
+
+
+def _group(value: str) -> Any:
+    return [name_leg(leg, ":") for leg in value.split()]
+
+
 # key → (word of ours, how its value becomes ours)
 _OF_ADDRESSES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "Peer": ("peer", _text), "Broadcast": ("broadcast", _text), "Label": ("label", _text),
@@ -76,7 +90,15 @@ _OF_ROUTES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "InitialAdvertisedReceiveWindow": ("initrwnd", _number), "QuickAck": ("quickack", _is_true),
     "FastOpenNoCookie": ("fastopen_no_cookie", _is_true), "MTUBytes": ("mtu", _bytes),
     "TCPAdvertisedMaximumSegmentSize": ("advmss", _bytes), "TCPCongestionControlAlgorithm": ("congctl", _text),
-    "HopLimit": ("hoplimit", _number),
+    "HopLimit": ("hoplimit", _number), "Source": ("from", _text), "IPv6Preference": ("pref", _preference),
+    "TCPRetransmissionTimeoutSec": ("rto_min", _seconds), "NextHop": ("nhid", _number),
+}  # fmt: skip
+_OF_NEXTHOPS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+    "Id": ("id", _number), "Gateway": ("via", _text), "OnLink": ("onlink", _is_true), "Family": ("family", _families),
+    "Blackhole": ("blackhole", _is_true), "Group": ("group", _group),
+}  # fmt: skip
+_OF_NEIGHBOURS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+    "Address": ("to", _text), "LinkLayerAddress": ("lladdr", _text),
 }  # fmt: skip
 _OF_RULES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "Priority": ("priority", _number), "From": ("from", _text), "To": ("to", _text), "FirewallMark": ("fwmark", _text),
@@ -103,7 +125,7 @@ def parse(text: str, file: str, findings: Findings) -> None:
         origin = f"{file}:{section.line}"
         if section.name == "Match":
             continue
-        if section.name not in {"Network", "Address", "Route", "RoutingPolicyRule"}:
+        if section.name not in {"Network", "RoutingPolicyRule", *_SAYS}:
             findings.leave(origin, f"[{section.name}] stays with networkd: the file has no word for it")
         elif section.name == "RoutingPolicyRule":
             _attempt(findings, origin, lambda section=section: _say_rule(section, file, findings, priorities))  # type: ignore[misc]
@@ -112,7 +134,7 @@ def parse(text: str, file: str, findings: Findings) -> None:
         elif section.name == "Network":
             _say_network(section, file, dev, findings)
         else:
-            say = _say_address if section.name == "Address" else _say_route
+            say = _SAYS[section.name]
             _attempt(findings, origin, lambda say=say, section=section: say(section, file, dev, findings))  # type: ignore[misc]
 
 
@@ -222,18 +244,42 @@ def _say_route(section: Section, file: str, dev: str, findings: Findings) -> Non
         raise UnsaidError(f"the gateway is told by {FROM_ELSEWHERE[told['via']]}, so networkd keeps this route")
     legs = [_read_leg(one) for one in section.get_all("MultiPathRoute")]
     if told.get("to") in {"0.0.0.0/0", "::/0", None}:
-        family = family_of(told.get("to"), told.get("via"), *(leg["via"] for leg in legs))
+        gateways = [told.get("via"), told.get("from"), *(leg["via"] for leg in legs)]
+        family = family_of(told.get("to"), told.get("src"), *gateways)
         told["to"] = "default"
-        if not family_of(told.get("via"), *(leg["via"] for leg in legs)):
-            told["family"] = "ipv6" if family_of(*(told.get(one) for one in ("src",))) == 10 or family == 10 else "ipv4"
+        if not family_of(*gateways):
+            told["family"] = "ipv6" if family == IPV6 or "pref" in told else "ipv4"
     if legs:
         told["hops"] = legs
-    elif told.get("type", "unicast") not in DROPS:
+    elif told.get("type", "unicast") not in DROPS and "nhid" not in told:
         told["dev"] = dev
     if told.get("scope") == "global":
         del told["scope"]
     ordered = {word: told[word] for word in ("to", "family", "type", "via", "dev", *told) if word in told}
     findings.say("route", ordered, f"{file}:{section.line}", *_notes(section))
+
+
+def _say_nexthop(section: Section, file: str, dev: str, findings: Findings) -> None:
+    told = _translate(section, _OF_NEXTHOPS, frozenset())
+    if "id" not in told:
+        raise UnsaidError("it has no Id=, so that no route of the file could name it")
+    if "via" in told or told.get("family") == "ipv4":
+        told.pop("family", None)
+    place = {} if "group" in told or told.get("blackhole") else {"dev": dev}
+    findings.say("nexthop", told | place, f"{file}:{section.line}")
+
+
+def _say_neighbour(section: Section, file: str, dev: str, findings: Findings) -> None:
+    told = _translate(section, _OF_NEIGHBOURS, frozenset())
+    findings.say("neighbour", told | {"dev": dev}, f"{file}:{section.line}")
+
+
+_SAYS: Final[Mapping[str, Callable[[Section, str, str, Findings], None]]] = {
+    "Address": _say_address,
+    "Route": _say_route,
+    "NextHop": _say_nexthop,
+    "Neighbor": _say_neighbour,
+}
 
 
 def _read_leg(one: IniLine) -> Words:

@@ -441,6 +441,44 @@ Metric=5
 Destination=10.34.0.0/16
 NextHop=7
 
+[Route]
+Destination=10.35.0.0/16
+Gateway=192.0.2.1
+TCPRetransmissionTimeoutSec=300ms
+
+[Route]
+Source=2001:db8:1::/48
+Gateway=fe80::1
+IPv6Preference=high
+
+[NextHop]
+Id=7
+Gateway=192.0.2.7
+OnLink=yes
+
+[NextHop]
+Id=8
+Blackhole=yes
+
+[NextHop]
+Id=10
+Family=ipv6
+
+[NextHop]
+Id=9
+Group=7:2 11
+
+[NextHop]
+Id=11
+Gateway=192.0.2.11
+
+[NextHop]
+Gateway=192.0.2.8
+
+[Neighbor]
+Address=192.0.2.5
+LinkLayerAddress=02:00:00:00:00:05
+
 [RoutingPolicyRule]
 From=10.20.0.0/21
 Table=120
@@ -478,7 +516,18 @@ def test_networkd() -> None:
             {"to": "10.33.0.0/16",
              "hops": [{"via": "192.0.2.5", "dev": "eth0", "weight": 20}, {"via": "192.0.2.6"}]},
             {"to": "default", "family": "ipv6", "dev": "eth0", "metric": 7},
+            {"to": "10.34.0.0/16", "nhid": 7},
+            {"to": "10.35.0.0/16", "via": "192.0.2.1", "dev": "eth0", "rto_min": "300ms"},
+            {"to": "default", "via": "fe80::1", "dev": "eth0", "from": "2001:db8:1::/48", "pref": "high"},
         ],
+        "nexthop": [
+            {"id": 7, "via": "192.0.2.7", "onlink": True, "dev": "eth0"},
+            {"id": 8, "blackhole": True},
+            {"id": 10, "family": "ipv6", "dev": "eth0"},
+            {"id": 9, "group": [{"id": 7, "weight": 2}, {"id": 11}]},
+            {"id": 11, "via": "192.0.2.11", "dev": "eth0"},
+        ],
+        "neighbour": [{"to": "192.0.2.5", "dev": "eth0", "lladdr": "02:00:00:00:00:05"}],
         "rule": [
             {"priority": 1200, "from": "10.20.0.0/21", "table": 120, "not": True},
             {"priority": 1199, "family": "both", "fwmark": "7/255", "table": 121, "uidrange": "1000-1999"},
@@ -489,8 +538,8 @@ def test_networkd() -> None:
         ["5", "DHCP=ipv4 stays with networkd: the file has no word for it"],
         ["8", "the gateway is told by a router advertisement, so networkd keeps its route"],
         ["41", "the gateway is told by DHCP, so networkd keeps this route"],
-        ["45", "it has NextHop=7, which the file has no word for"],
-        ["66", "[DHCPv4] stays with networkd: the file has no word for it"],
+        ["80", "it has no Id=, so that no route of the file could name it"],
+        ["104", "[DHCPv4] stays with networkd: the file has no word for it"],
     ]
 
 
