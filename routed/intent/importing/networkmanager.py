@@ -9,9 +9,10 @@ import re
 from typing import Final
 
 from routed.intent.importing.ini import IniLine, Section, read_sections
+from routed.intent.importing.ip_attributes import read_metric
 from routed.intent.importing.ip_words import Priorities, read_rule
 from routed.intent.importing.networkd import with_length
-from routed.intent.importing.rest import UnsaidError, Words, number
+from routed.intent.importing.rest import Rest, UnsaidError, Words, number
 from routed.intent.importing.statements import Findings
 from routed.model.net import IPV4, IPV6
 
@@ -24,7 +25,6 @@ _ADDRESS: Final = re.compile(r"address(es)?\d*")
 _ROUTE: Final = re.compile(r"routes?\d*")
 _OPTIONS: Final = re.compile(r"(routes?\d*)_options")
 _RULE: Final = re.compile(r"routing-rules?\d*")
-_METRICS: Final = frozenset({"mtu", "advmss", "window", "cwnd", "initcwnd", "initrwnd", "quickack"})
 _QUIET: Final = frozenset({"method", "route-metric", "route-table", "gateway", "never-default", "may-fail"})
 
 
@@ -145,15 +145,13 @@ def _add_options(route: Words, options: IniLine) -> None:
             route.setdefault("lock", []).append(name.removeprefix("lock-"))
         elif name in {"table", "tos"}:
             route[name] = number(value)
-        elif name in {"src", "type"}:
+        elif name in {"src", "type", "from"}:
             route[name] = value
         elif name == "scope":
             route[name] = {"253": "link", "254": "host", "0": "global"}.get(value, value)
         elif name == "onlink":
             route[name] = value == "true"
-        elif name in _METRICS:
-            route[name] = value == "true" if name == "quickack" else number(value)
-        else:
+        elif not read_metric(name, Rest([value]), route, is_shown=False):
             raise UnsaidError(f"its option {name}={value} has no word in the file")
     if route.get("type") == "unicast":
         del route["type"]

@@ -573,6 +573,19 @@ def test_a_drop_in_of_networkd_is_named() -> None:
 
 # --- NetworkManager ---------------------------------------------------------------------------------------------------
 
+
+def test_networkmanager_routes_have_any_metric_and_a_source() -> None:
+    told = route(
+        "NetworkManager",
+        "[connection]\ninterface-name=eth0\n[ipv6]\nroute1=2001:db8::/32,fe80::1,50\n"
+        "route1_options=rto_min=300,quickack=true,hoplimit=9,from=2001:db8:1::/48,lock-mtu=true,mtu=1400\n",
+    )
+    assert told == {
+        "to": "2001:db8::/32", "via": "fe80::1", "dev": "eth0", "metric": 50, "rto_min": "300ms", "quickack": True,
+        "hoplimit": 9, "from": "2001:db8:1::/48", "lock": ["mtu"], "mtu": 1400,
+    }  # fmt: skip
+
+
 KEYFILE = """\
 [connection]
 id=office
@@ -589,7 +602,7 @@ route1=10.30.0.0/16,192.0.2.2,77
 route1_options=table=120,mtu=1400,lock-mtu=true,src=192.0.2.10,onlink=true
 route2=10.31.0.0/16
 route3=10.32.0.0/16,192.0.2.2
-route3_options=rto_min=7
+route3_options=weight=7
 routing-rule1=priority 1200 from 10.20.0.0/21 table 120
 
 [ipv6]
@@ -611,7 +624,7 @@ def test_networkmanager() -> None:
     }  # fmt: skip
     assert [told.removeprefix("office.nmconnection:").split(": ", 1) for told in left_out] == [
         ["10", "dns=9.9.9.9; stays with NetworkManager: the file has no word for it"],
-        ["15", "route3: its option rto_min=7 has no word in the file"],
+        ["15", "route3: its option weight=7 has no word in the file"],
         ["20", "what auto gives stays with NetworkManager"],
     ]
 
