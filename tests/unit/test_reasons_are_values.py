@@ -44,7 +44,7 @@ BEARERS: Final = frozenset(
 
 IN_THE_FILE: Final = "what the file says of an interface, and no sentence"
 EXCEPTIONS: Final[dict[tuple[str, str, str], str]] = {
-    ("core/select.py", "_match_name", "link.name == matcher.text"): IN_THE_FILE,
+    ("core/select.py", "_match_name", "matcher.text in (link.name, *link.altnames)"): IN_THE_FILE,
     ("core/select.py", "_match_driver", "facts.drivers.get(link.ifindex) == matcher.text"): IN_THE_FILE,
 }
 
