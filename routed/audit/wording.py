@@ -254,13 +254,14 @@ def _describe_pair(name: str, old: Any, new: Any) -> str:
 
 
 def _format_hop(hop: Json) -> str:
-    """As ``ip`` writes it; a weight of 1 is none."""
+    """As ``ip`` writes it, then what few hops have; a weight of 1 is none."""
     flags = hop.get("flags", ())
     words = {
         "via": hop.get("gateway") or hop.get("via", {}).get("host"),
         "dev": hop.get("dev"),
         "weight": hop["weight"],
     }
+    words |= {name: _format_json(item) for name, item in hop.items() if name not in {*words, "gateway", "flags"}}
     told = [f"{name} {value}" for name, value in words.items() if value and (name, value) != ("weight", 1)]
     return " ".join([*told, *flags])
 

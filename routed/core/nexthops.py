@@ -29,8 +29,9 @@ def resolve_nexthop(entry: NexthopEntry, facts: Facts, protocol: int) -> Resolut
     else:
         ready, waiting, reads = _resolve_way(entry, facts)
         if ready:
-            family = family_of(ready[0].gateway) if ready[0].gateway else entry.family
-            value = NexthopValue(protocol, family, ready[0].dev, ready[0].gateway, ready[0].onlink)
+            hop = ready[0]
+            family = family_of(hop.gateway) if hop.gateway else entry.family
+            value = NexthopValue(protocol, family, hop.dev, hop.gateway, hop.onlink, extra=hop.extra)
     group = ObjectSet(Kind.NEXTHOP, NEXTHOPS, frozenset({NexthopMember(entry.id)}), value)
     return Resolution(entry, (group,), tuple(dict.fromkeys(waiting)), frozenset(reads))
 

@@ -13,7 +13,7 @@ from typing import Final
 from routed.intent import schema
 from routed.intent.problems import Fault, KeyPath
 from routed.model import names, net
-from routed.model.attributes import DSCP, HOP_WORDS, ROUTE_WORDS, Word, join
+from routed.model.attributes import DSCP, ENCAP, HOP_WORDS, ROUTE_WORDS, Word, join
 from routed.model.entries import HopSpec
 from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
 
@@ -62,6 +62,18 @@ def check_words(table: object, rows: Iterable[Word], families: Iterable[int], pa
             yield Fault((*path, row.name), f"`{row.name}` is for {_FAMILY_TITLE[row.families[0]]} only")
 
 
+def check_hop_words(
+    table: object, rows: Iterable[Word], families: frozenset[int], path: KeyPath = ()
+) -> Iterator[Fault]:
+    """Everything that can be said about the words of one next hop of a route of these families."""
+    yield from check_words(table, rows, families, path)
+    encap = getattr(table, ENCAP.name)
+    if encap is not None:
+        from routed.intent.encap_table import check_encap  # noqa: PLC0415  only who has one pays for it
+
+        yield from check_encap(encap, families, (*path, ENCAP.name))
+
+
 def list_hops(route: schema.Route) -> list[tuple[HopSpec, tuple[tuple[str, bool], ...]]]:
     """The same next hops, with what each requires."""
     written = route.hops if route.hops is not None else [None]
@@ -72,6 +84,12 @@ def list_hops(route: schema.Route) -> list[tuple[HopSpec, tuple[tuple[str, bool]
 
 def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault]:
     """Everything that can be said about a route and the families of its destinations."""
+    faults = list(check_hop_words(route, HOP_WORDS, families))
+    for index, one in enumerate(route.hops or ()):
+        faults += check_hop_words(one, HOP_WORDS, families, ("hops", index))
+    if faults:  # what is wrong in itself cannot be packed
+        yield from faults
+        return
     hops = hop_specs(route)
     yield from _check_hop_keys(route)
     yield from _check_nhid(route)
@@ -90,9 +108,7 @@ def check_route(route: schema.Route, families: frozenset[int]) -> Iterator[Fault
         yield Fault(("from",), "`from` and the destination are of different families")
     if route.tos and IPV6 in families:  # "option not available for IPv6" (rtm_to_fib6_config)
         yield Fault(("tos",), "`tos`: IPv6 routes have none")
-    yield from check_words(route, (*ROUTE_WORDS, *HOP_WORDS), families)
-    for index, one in enumerate(route.hops or ()):
-        yield from check_words(one, HOP_WORDS, families, ("hops", index))
+    yield from check_words(route, ROUTE_WORDS, families)
     for word in route.lock:
         if not getattr(route, word):
             yield Fault(("lock",), f"`lock` names `{word}`, which this route does not set")
@@ -120,9 +136,11 @@ def _check_hop_keys(route: schema.Route) -> Iterator[Fault]:
 
 
 def _check_nhid(route: schema.Route) -> Iterator[Fault]:
-    for key in ("via", "dev", "hops", "onlink") if route.nhid is not None else ():
+    of_hop = ("via", "dev", "hops", "onlink", *(row.name for row in HOP_WORDS))
+    for key in of_hop if route.nhid is not None else ():
         if getattr(route, key):
-            yield Fault((key,), f"`{key}` and `nhid` exclude each other", f"write `{key}` at the [[nexthop]]")
+            hint = "" if key == "realms" else f"write `{key}` at the [[nexthop]]"
+            yield Fault((key,), f"`{key}` and `nhid` exclude each other", hint)
 
 
 def _check_type(route: schema.Route) -> Iterator[Fault]:
@@ -169,14 +187,14 @@ def check_hop(path: KeyPath, hop: HopSpec, families: frozenset[int]) -> Iterator
 def _check_many_hops(hops: tuple[tuple[KeyPath, HopSpec], ...], families: frozenset[int]) -> Iterator[Fault]:
     if len(hops) < 2:
         return
-    seen: set[tuple[bytes, str]] = set()
+    seen: set[tuple[bytes, str, bytes]] = set()
     for path, hop in hops:
         if not hop.via and hop.dev and IPV6 in families:
             # "Device only routes can not be added for IPv6 using the multipath API" (ip6_route_multipath_add)
             yield Fault(path, "a hop of an IPv6 route with several hops needs `via`")
-        if (hop.via, hop.dev) in seen:
+        if (hop.via, hop.dev, hop.extra) in seen:
             yield Fault(path, "this hop stands there already", "give the first one a higher `weight`")
-        seen.add((hop.via, hop.dev))
+        seen.add((hop.via, hop.dev, hop.extra))
 
 
 def _check_local_address(key: str, address: bytes, families: frozenset[int]) -> Iterator[Fault]:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from routed.intent.problems import Fault, KeyPath
+from routed.intent.schema_values import TableLater
 from routed.intent.words import one_of
 from routed.model.suggest import suggest
 
@@ -22,6 +23,8 @@ _SENTENCES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "model_type": lambda _: "must be a table",
     "literal_error": lambda error: f"must be {one_of(_list_expected(error))}",
     "string_too_short": lambda _: "must not be empty",
+    "too_short": lambda _: "must not be empty",
+    "too_long": lambda error: f"must have {error['ctx']['max_length']} items or less",
     "greater_than_equal": lambda error: f"must be {error['ctx']['ge']} or more",
     "less_than_equal": lambda error: f"must be {error['ctx']['le']} or less",
     "value_error": lambda error: str(error["ctx"]["error"]),
@@ -86,6 +89,8 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
     """The tables that an annotation such as ``list[Hop] | None`` speaks of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
+    elif isinstance(annotation, TableLater):
+        yield annotation.load()
     for part in get_args(annotation):
         yield from _models_in(part)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from routed.intent.exporting import Surroundings, UnspeakableError
 from routed.model import names, net
+from routed.model.attributes import NEXTHOP_WORDS, has_more, list_words
 from routed.model.net import IPV6
-from routed.model.objects import NexthopMember, NexthopSlot, NexthopValue, Resilient
+from routed.model.objects import Kind, NexthopMember, NexthopSlot, NexthopValue, Resilient
 
 
 def export_nexthop(
@@ -17,8 +18,9 @@ def export_nexthop(
     """A table of the file; None for what nobody wrote."""
     if value.protocol in names.NEVER_OURS:
         return None
-    if value.extra:
-        raise UnspeakableError("it carries an attribute that the file has no word for")
+    if has_more(NEXTHOP_WORDS, value.extra):
+        what = around.name_extra(Kind.NEXTHOP, value.extra)
+        raise UnspeakableError(f"it carries {what}, which the file has no word for")
     (member,) = members
     table: dict[str, Any] = {"id": member.id}
     if value.group:
@@ -28,6 +30,7 @@ def export_nexthop(
         "via": net.format_address(value.gateway) if value.gateway else None,
         "dev": around.name_link(value.dev) if value.dev else None,
         "onlink": value.onlink,
+        **dict(list_words(NEXTHOP_WORDS, value.extra)),
         "blackhole": value.blackhole,
         "family": "ipv6" if value.way_family == IPV6 and not value.gateway else None,
     }

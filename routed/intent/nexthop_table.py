@@ -10,17 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from routed.intent.checks import check_hop
+from routed.intent.checks import check_hop, check_hop_words, pack_words
 from routed.intent.convert import Draft, FaultsError, OtherFiles
 from routed.intent.crosscheck import Clash
 from routed.intent.problems import Fault
 from routed.intent.schema_nexthop import NexthopTable
+from routed.model.attributes import NEXTHOP_WORDS, join
 from routed.model.entries import EachEntry, Entry, HopSpec, NexthopEntry, RouteEntry
 from routed.model.net import IPV4, IPV6, family_of, format_address
 from routed.model.objects import Leg, Resilient
 
 _FAMILIES: Final = {None: IPV4, "ipv4": IPV4, "ipv6": IPV6}
-_OF_A_WAY: Final = ("via", "dev", "onlink", "family")
+_OF_A_WAY: Final = ("via", "dev", "onlink", "family", *(row.name for row in NEXTHOP_WORDS))
 _OF_RESILIENT: Final = ("buckets", "idle_timer", "unbalanced_timer")
 
 
@@ -30,7 +31,8 @@ def convert_nexthop(head: dict[str, Any], spec: NexthopTable, others: OtherFiles
     if faults := tuple(_check(spec)):
         raise FaultsError(*faults)
     assert spec.id is not None
-    hop = HopSpec(spec.via or b"", spec.dev or "", 1, spec.onlink) if spec.via or spec.dev else None
+    extra = join(pack_words(spec, NEXTHOP_WORDS))
+    hop = HopSpec(spec.via or b"", spec.dev or "", 1, spec.onlink, extra=extra) if spec.via or spec.dev else None
     given = {key: value for key in _OF_RESILIENT if (value := getattr(spec, key)) is not None}
     entry = NexthopEntry(
         **head,
@@ -65,7 +67,9 @@ def _check(spec: NexthopTable) -> Iterator[Fault]:
 
 def _check_way(spec: NexthopTable) -> Iterator[Fault]:
     hop = HopSpec(spec.via or b"", spec.dev or "", 1, spec.onlink)
-    yield from check_hop((), hop, frozenset({family_of(hop.via)} if hop.via else ()))
+    family = family_of(hop.via) if hop.via else _FAMILIES[spec.family]
+    yield from check_hop((), hop, frozenset({family} if hop.via else ()))
+    yield from check_hop_words(spec, NEXTHOP_WORDS, frozenset({family}))
     if spec.family is not None and hop.via and _FAMILIES[spec.family] != family_of(hop.via):
         yield Fault(("family",), f"`family` is {spec.family}, and {format_address(hop.via)} is not")
 

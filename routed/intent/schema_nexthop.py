@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from routed.intent import words
 from routed.intent.schema_values import Address, EntryTable, Interface, Table, Timeout
+from routed.intent.schema_words import add_words
+from routed.model.attributes import NEXTHOP_WORDS
 
 NexthopId = Annotated[int, Field(ge=1, le=words.UINT32)]
 
@@ -21,7 +23,13 @@ class GroupLeg(Table):
     id: NexthopId | None = Field(None, description="Its number. Required.")
 
 
-class NexthopTable(EntryTable):
+if TYPE_CHECKING:
+    NexthopWords: TypeAlias = EntryTable
+else:
+    NexthopWords = add_words(EntryTable, NEXTHOP_WORDS)
+
+
+class NexthopTable(NexthopWords):
     """``[[nexthop]]``: a next hop that routes name by its number, or a group of such."""
 
     id: NexthopId | None = Field(None, description="The number by which routes and groups name it. Required.")

@@ -6,9 +6,11 @@ stands with that table; the parsing of a single value in ``words``.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
+from pydantic_core.core_schema import CoreSchema, no_info_plain_validator_function
 
 from routed.intent import words
 from routed.model.attributes import FEATURES, METRICS
@@ -142,3 +144,23 @@ class EntryTable(Table):
         description='A [[check]] that has to be up, "@name", or down, "!@name"; several in an array. Else withheld.',
     )
     disabled: bool = Field(default=False, description="Take the entry of this name away.")
+
+
+class TableLater:
+    """In an annotation: a table that few files have, of a module that is imported where a file has one."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def load(self) -> type[Table]:
+        """The table."""
+        table: type[Table] = getattr(import_module(self._module), self._name)
+        return table
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> CoreSchema:
+        return no_info_plain_validator_function(lambda value: self.load().model_validate(value))
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        table = self.load()
+        table.model_rebuild()  # built when first used, as all are
+        return handler(table.__pydantic_core_schema__)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, PlainValidator, create_model
+from pydantic import AfterValidator, Field, PlainValidator, create_model
 
 from routed.intent import words
-from routed.intent.schema_values import MASKABLE, Congctl, Feature, Table, show_text, show_text_or_number
+from routed.intent.schema_values import MASKABLE, Congctl, Feature, Table, TableLater, show_text, show_text_or_number
 from routed.model import attributes
 from routed.model.attributes import Metric, MetricForm, Word, WordForm
 
@@ -52,6 +52,15 @@ def _realms(row: Word) -> tuple[Any, Any]:
     return Annotated[tuple[int, int], parse, shown] | None, Field(None, description=row.meaning)
 
 
+def _encap(row: Word) -> tuple[Any, Any]:
+    table = Annotated[Any, TableLater("routed.intent.schema_encap", "EncapTable"), AfterValidator(_list_said)]
+    return table | None, Field(None, description=row.meaning)
+
+
+def _list_said(table: Table) -> dict[str, Any]:
+    return {word: value for word, value in table if value is not None and value is not False}
+
+
 def _choice(row: Word) -> tuple[Any, Any]:
     return Literal[tuple(row.choices)] | None, Field(None, description=row.meaning)
 
@@ -67,6 +76,7 @@ _WORDS: Final[Mapping[WordForm, Any]] = {
     attributes.MASKED: _masked,
     attributes.REALMS: _realms,
     attributes.CHOICE: _choice,
+    attributes.ENCAPSULATION: _encap,
 }
 
 

@@ -122,11 +122,15 @@ def show_metric(number: int, setting: int | str) -> tuple[str, Any]:
 # --- attributes of rules, routes and next hops ----------------------------------------------------------------------
 
 
+ShownWord = str | int | dict[str, Any]
+
+
 class WordForm(NamedTuple):
-    """How the content of attributes is written. Both take the row."""
+    """How the content of attributes is written. All but the last take the row."""
 
     pack: Callable[[Any, Any], Mapping[int, bytes]]  # what the file says → the attributes
-    show: Callable[[Any, Mapping[int, bytes]], str | int]  # the way back
+    show: Callable[[Any, Mapping[int, bytes]], ShownWord | None]  # the way back; None for what the file has no word for
+    format: Callable[[Any], list[str]] = lambda shown: [str(shown)]
 
 
 class Word(NamedTuple):
@@ -140,6 +144,7 @@ class Word(NamedTuple):
     meaning: str
     families: tuple[int, ...] = FAMILIES
     mask: int = 0  # the attribute that has its mask
+    tag: int = 0  # the attribute that says of which kind its content is
     maximum: int = UINT32
     choices: Mapping[str, int] = {}
     unsaid: str = ""  # the choice that no attribute stands for
@@ -151,15 +156,15 @@ class Word(NamedTuple):
     @property
     def numbers(self) -> tuple[int, ...]:
         """All attributes that it is said in."""
-        return (self.number, self.mask) if self.mask else (self.number,)
+        return (self.number, *(number for number in (self.mask, self.tag) if number))
 
     def pack(self, value: Any) -> Mapping[int, bytes]:
         """The attributes of what the file says."""
         return self.form.pack(self, value)
 
-    def show(self, attributes: Mapping[int, bytes]) -> str | int:
-        """What the file says for these attributes, of which it has at least its own."""
-        return self.form.show(self, attributes)
+    def show(self, attributes: Mapping[int, bytes]) -> ShownWord | None:
+        """What the file says for these attributes; None where it says nothing, or has no word for it."""
+        return self.form.show(self, attributes) if self.number in attributes else None
 
     def read(self, attributes: Mapping[int, bytes]) -> tuple[int, int]:
         """A number and its mask."""
@@ -194,11 +199,33 @@ def _show_choice(row: Word, attributes: Mapping[int, bytes]) -> str:
     return next((word for word, one in row.choices.items() if one == number), str(number))
 
 
+def _pack_encap(row: Word, said: Any) -> Mapping[int, bytes]:
+    from routed.model import encap  # noqa: PLC0415  only who has one pays for it
+
+    type_, attributes = encap.pack(said)
+    return {row.tag: type_, row.number: attributes}
+
+
+def _show_encap(row: Word, attributes: Mapping[int, bytes]) -> dict[str, Any] | None:
+    from routed.model import encap  # noqa: PLC0415
+
+    said = encap.show(attributes.get(row.tag, b""), attributes[row.number])
+    return None if said is None else encap.write(said)
+
+
+def _format_encap(shown: dict[str, Any]) -> list[str]:
+    from routed.model import encap  # noqa: PLC0415
+
+    return encap.format_words(shown)
+
+
 MASKED: Final = WordForm(_pack_masked, _show_masked)
 REALMS: Final = WordForm(lambda row, value: {row.number: row.layout.pack(value[0] << 16 | value[1])}, _show_realms)
 CHOICE: Final = WordForm(
     lambda row, word: {} if word == row.unsaid else {row.number: row.layout.pack(row.choices[word])}, _show_choice
 )
+
+ENCAPSULATION: Final = WordForm(_pack_encap, _show_encap, _format_encap)
 
 _U8, _U32, _BE32 = Struct("=B"), Struct("=I"), Struct(">I")
 
@@ -228,12 +255,16 @@ ROUTE_WORDS: Final = (
         (IPV6,), choices={"low": 3, "medium": 0, "high": 1}, unsaid="medium",
     ),
 )  # fmt: skip
-HOP_WORDS: Final = (
-    Word(
-        "realms", 11, _U32, REALMS, '1–65535, `"1/2"`',
-        "Realms of packets on this route, source and destination; IPv4 only.", (IPV4,),
-    ),
+ENCAP: Final = Word(
+    "encap", 22, Struct(""), ENCAPSULATION, "table",
+    "What is put around the packets, in the words of `ip route`.", tag=21,
 )  # fmt: skip
+REALMS_OF_HOP: Final = Word(
+    "realms", 11, _U32, REALMS, '1–65535, `"1/2"`',
+    "Realms of packets on this route, source and destination; IPv4 only.", (IPV4,),
+)  # fmt: skip
+HOP_WORDS: Final = (ENCAP, REALMS_OF_HOP)
+NEXTHOP_WORDS: Final = (ENCAP._replace(number=8, tag=7),)
 
 # The mask of a port is written behind it: ``sport = "0x50/0xfff0"``.
 SPORT_MASK: Final = 28
@@ -255,18 +286,29 @@ SINCE: Final = {
 _KNOWN_OF_RULES: Final = frozenset([*(number for row in RULE_WORDS for number in row.numbers), *PORT_MASKS.values()])
 
 
-def list_words(rows: Iterable[Word], extra: bytes) -> Iterator[tuple[str, str | int]]:
+def list_words(rows: Iterable[Word], extra: bytes) -> Iterator[tuple[str, ShownWord]]:
     """The words of these attributes, with what they say."""
     if extra:
         attributes = split(extra)
         for row in rows:
-            if row.number in attributes:
-                yield row.name, row.show(attributes)
+            shown = row.show(attributes)
+            if shown is not None:
+                yield row.name, shown
+
+
+def format_words(rows: Iterable[Word], extra: bytes) -> list[str]:
+    """The same, as ``ip`` has them."""
+    forms = {row.name: row.form for row in rows}
+    return [one for word, shown in list_words(rows, extra) for one in (word, *forms[word].format(shown))]
 
 
 def has_more(rows: Iterable[Word], extra: bytes) -> bool:
-    """Is there an attribute among these that no row has a word for?"""
-    return bool(extra) and not split(extra).keys() <= {number for row in rows for number in row.numbers}
+    """Is there something among these attributes that no row has a word for?"""
+    if not extra:
+        return False
+    attributes = split(extra)
+    said = {number for row in rows if row.show(attributes) is not None for number in row.numbers}
+    return not attributes.keys() <= said
 
 
 def has_more_than_a_rule(extra: bytes) -> bool:

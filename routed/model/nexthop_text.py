@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from routed.model.attributes import NEXTHOP_WORDS, format_words, has_more, list_words
 from routed.model.net import format_address
 from routed.model.objects import Leg, NexthopMember, NexthopSlot, NexthopValue, Resilient
 
@@ -31,6 +32,7 @@ def format_nexthop(slot: NexthopSlot, member: NexthopMember, value: NexthopValue
     words = [format_nexthop_key(slot, member, names)]
     if value.group:
         words += ["group", "/".join(map(_format_leg, value.group)), *_format_resilient(value.resilient)]
+    words += format_words(NEXTHOP_WORDS, value.extra)
     if value.gateway:
         words += ["via", format_address(value.gateway)]
     if value.dev:
@@ -38,7 +40,8 @@ def format_nexthop(slot: NexthopSlot, member: NexthopMember, value: NexthopValue
     words += ["blackhole"] if value.blackhole else []
     words += ["proto", names.protocol(value.protocol)]
     words += ["onlink"] if value.onlink else []
-    return " ".join([*words, "(with attributes that routed has no word for)"] if value.extra else words)
+    is_more = has_more(NEXTHOP_WORDS, value.extra)
+    return " ".join([*words, "(with attributes that routed has no word for)"] if is_more else words)
 
 
 def _format_leg(leg: Leg) -> str:
@@ -69,5 +72,6 @@ def nexthop_to_json(
         json["dev"] = names.link(value.dev)
     if value.blackhole:
         json["blackhole"] = None
+    json |= dict(list_words(NEXTHOP_WORDS, value.extra))
     json["protocol"] = names.protocol(value.protocol)
     return json | ({"flags": ["onlink"]} if value.onlink else {})

@@ -5,19 +5,23 @@ One table row a kind. Links and tables are numbers in the model; a :class:`Vocab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from routed.model import names
 from routed.model.attributes import (
+    ENCAP,
     HOP_WORDS,
+    NEXTHOP_WORDS,
+    REALMS_OF_HOP,
     ROUTE_WORDS,
     RULE_VALUE_WORDS,
     RULE_WORDS,
     WHOLE_PORT,
-    Word,
+    ShownWord,
     find_port_mask,
+    format_words,
     has_more,
     has_more_than_a_rule,
     list_words,
@@ -49,6 +53,7 @@ from routed.model.objects import (
     LinkMember,
     LinkSlot,
     LinkValue,
+    NexthopValue,
     RouteSlot,
     RouteValue,
     RuleMember,
@@ -122,7 +127,12 @@ def find_differing(standing: Value, wanted: Value) -> list[str]:
 
 
 # The words that the attributes of a value have, beside its fields
-_WORDS: Final = {RouteValue: ROUTE_WORDS, Hop: HOP_WORDS, RuleValue: RULE_VALUE_WORDS}
+_WORDS: Final = {
+    RouteValue: ROUTE_WORDS,
+    Hop: HOP_WORDS,
+    NexthopValue: NEXTHOP_WORDS,
+    RuleValue: RULE_VALUE_WORDS,
+}
 
 
 def _find_differing_words(kind: type[Any], standing: bytes, wanted: bytes) -> list[str]:
@@ -169,17 +179,13 @@ def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: 
     if slot.metric:
         words += ["metric", str(slot.metric)]
     words += _format_metrics(value)
-    words += _format_words(ROUTE_WORDS, value.extra)
+    words += format_words(ROUTE_WORDS, value.extra)
     if len(value.hops) > 1:
         for hop in value.hops:
             words += ["nexthop", *_format_hop(slot.family, hop, vocabulary), "weight", str(hop.weight)]
     if has_more(ROUTE_WORDS, value.extra) or any(has_more(HOP_WORDS, hop.extra) for hop in value.hops):
-        words.append(_UNNAMED)  # such as an encapsulation: it does not go as it looks
+        words.append(_UNNAMED)  # such as a program of eBPF: it does not go as it looks
     return " ".join(words)
-
-
-def _format_words(rows: Iterable[Word], extra: bytes) -> list[str]:
-    return [str(one) for said in list_words(rows, extra) for one in said]
 
 
 def _format_selector(slot: RouteSlot, member: bytes) -> list[str]:
@@ -248,7 +254,7 @@ def format_rule_key(slot: RuleSlot, member: RuleMember, vocabulary: Vocabulary) 
 
 def format_rule(slot: RuleSlot, member: RuleMember, value: RuleValue, vocabulary: Vocabulary) -> str:
     """A rule as ``ip rule`` prints it."""
-    words = [format_rule_key(slot, member, vocabulary), *_format_words(RULE_VALUE_WORDS, value.extra)]
+    words = [format_rule_key(slot, member, vocabulary), *format_words(RULE_VALUE_WORDS, value.extra)]
     return " ".join([*words, "proto", vocabulary.protocol(value.protocol)])
 
 
@@ -396,13 +402,13 @@ TEXTS: Final[dict[Kind, TextRow]] = {
 
 
 def _format_hop(family: int, hop: Hop, vocabulary: Vocabulary) -> list[str]:
-    words = []
+    words = format_words((ENCAP,), hop.extra)
     if hop.gateway:
         is_other_family = family == IPV4 and len(hop.gateway) == 16
         words += ["via", *(["inet6"] if is_other_family else []), format_address(hop.gateway)]
     if hop.dev:
         words += ["dev", vocabulary.link(hop.dev)]
-    words += _format_words(HOP_WORDS, hop.extra)
+    words += format_words((REALMS_OF_HOP,), hop.extra)
     return [*words, "onlink"] if hop.onlink else words
 
 
@@ -420,11 +426,11 @@ def _hop_to_json(family: int, hop: Hop, vocabulary: Vocabulary) -> Json:
     return json
 
 
-def _rule_selectors(member: RuleMember) -> list[tuple[str, str | int]]:
+def _rule_selectors(member: RuleMember) -> list[tuple[str, ShownWord]]:
     """The selectors that are set, by the words of ``ip rule``."""
     mark = f"0x{member.fwmark:x}" + ("" if member.fwmask == 0xFFFFFFFF else f"/0x{member.fwmask:x}")
     uid = member.uidrange
-    every: list[tuple[str, str | int, bool]] = [
+    every: list[tuple[str, ShownWord, bool]] = [
         ("tos", f"0x{member.tos:02x}", bool(member.tos)),
         ("fwmark", mark, bool(member.fwmask)),
         ("iif", member.iif, bool(member.iif)),

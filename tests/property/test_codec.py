@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, socketpair
 from struct import pack, unpack_from
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from routed.kernel.codec.link import decode_link
 from routed.kernel.codec.route import RouteDecoder, decode_route, encode_route, route_requests
 from routed.kernel.codec.rule import decode_rule, encode_rule
 from routed.kernel.events import EventReader
-from routed.model import attributes, names
+from routed.model import attributes, encap, names
 from routed.model.net import ADDRESS_LENGTH, network_of
 from routed.model.objects import Hop, Kind, RouteSlot, RouteValue, RuleMember, RuleSlot, RuleValue
 
@@ -26,6 +27,12 @@ u8, u32 = st.integers(0, 0xFF), st.integers(0, 0xFFFFFFFF)
 ifindexes = st.integers(1, 0x7FFFFFFF)
 families = st.sampled_from((AF_INET, AF_INET6)).map(int)
 realms = st.just(b"") | u32.map(lambda both: attributes.join({11: pack("=I", both)}))
+# Encapsulations, with and without a word for them
+nested = st.dictionaries(st.integers(1, 12), st.binary(max_size=60), max_size=6)
+encaps: st.SearchStrategy[dict[int, bytes]] = st.just({}) | st.builds(
+    lambda kind, parts: {21: pack("=H", kind), 22: attributes.join(parts)}, st.integers(0, 12), nested
+)
+extras = st.builds(lambda one, other: attributes.join(attributes.split(one) | other), realms, encaps)
 link_names = st.text("abcdefgh0123456789.-_@", min_size=1, max_size=15)
 
 
@@ -43,7 +50,7 @@ def routes(draw: st.DrawFn) -> tuple[RouteSlot, list[bytes], RouteValue]:
     family = draw(families)
     type_ = draw(st.sampled_from(sorted(names.WRITABLE_TYPES.values())))
     legs = st.builds(
-        Hop, ifindexes, st.one_of(st.just(b""), addresses(family)), st.integers(1, 256), st.booleans(), realms
+        Hop, ifindexes, st.one_of(st.just(b""), addresses(family)), st.integers(1, 256), st.booleans(), extras
     )
     hops = () if type_ in names.TYPES_WITHOUT_HOP else tuple(sorted(draw(st.lists(legs, min_size=1, max_size=4))))
     if len(hops) == 1:
@@ -96,6 +103,43 @@ def test_the_memo_of_shapes_gives_what_a_full_decode_gives(
         expected = [(slot, member, value) for member in members]
         assert decoder.decode_all(datagram, slot.family) == expected
     assert decoder.malformed == 0
+
+
+@st.composite
+def said_encaps(draw: st.DrawFn) -> dict[str, Any]:
+    """Any encapsulation that the file may say."""
+    row = encap.ENCAPS[draw(st.sampled_from(sorted(encap.ENCAPS)))]
+    v6 = addresses(AF_INET6)
+    content: dict[str, st.SearchStrategy[Any]] = {
+        "labels": st.lists(st.integers(0, encap.MAXIMUM_LABEL), min_size=1, max_size=30).map(tuple),
+        "ttl": st.integers(1, 255), "hoplimit": st.integers(1, 255), "tos": u8, "tc": u8, "id": st.integers(0, 1 << 63),
+        "dst": addresses(AF_INET6 if row.name == "ip6" else AF_INET), "nh4": addresses(AF_INET), "nh6": v6,
+        "segs": st.lists(v6, min_size=1, max_size=encap.MAXIMUM_SEGMENTS), "mode": st.sampled_from(sorted(encap.MODES)),
+        "action": st.sampled_from(sorted(encap.ACTIONS)), "table": u32, "vrftable": u32,
+        **dict.fromkeys(("key", "csum", "seq"), st.just(True)),
+    }  # fmt: skip
+    content["src"] = content["dst"]
+    needs = {word: content[word] for word in row.needs}
+    more = {word: content[word] for word in row.words if word not in needs}
+    return {"type": row.name, **draw(st.fixed_dictionaries(needs, optional=more))}
+
+
+@given(said_encaps())
+def test_what_is_shown_of_an_encapsulation_makes_the_same_attributes_again(said: dict[str, Any]) -> None:
+    packed = encap.pack(said)
+    shown = encap.show(*packed)
+    assert shown is not None
+    assert encap.pack(shown) == packed
+    assert shown.items() <= ({"mode": "encap"} | said).items()
+
+
+@given(st.integers(0, 12) | u32, nested)
+def test_an_encapsulation_without_a_word_is_none_and_no_error(kind: int, parts: dict[int, bytes]) -> None:
+    packed = (pack("=H", kind & 0xFFFF), attributes.join(parts))
+    shown = encap.show(*packed)
+    assert shown is None or encap.pack(shown) == packed
+    encap.explain_refusals(*packed)
+    assert encap.show(b"", packed[1]) is None
 
 
 # Words that are attributes of their own, in any combination

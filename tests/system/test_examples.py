@@ -104,6 +104,16 @@ def check_nexthops() -> None:
     }  # fmt: skip
 
 
+def check_segments() -> None:
+    assert routes()["10.64.0.0/12"]["segs"] == ["2001:db8:a::1", "2001:db8:b::1"]
+    hops = routes()["10.96.0.0/12"]["nexthops"]
+    assert [(hop["segs"], hop["weight"]) for hop in hops] == [
+        (["2001:db8:a::1", "2001:db8:c::1"], 3), (["2001:db8:c::1"], 1)
+    ]  # fmt: skip
+    shown = {to.partition(" ")[0]: route for to, route in routes("-6").items()}
+    assert {to: route["action"] for to, route in shown.items()} == {"2001:db8:f::1": "End", "2001:db8:f::4": "End.DX4"}
+
+
 def check_neighbours() -> None:
     shown = [one for one in netns.ip_json("neigh show") if one.get("protocol") == OURS]
     assert [(one["dst"], one["dev"], one["lladdr"], one["state"]) for one in shown] == [
@@ -213,6 +223,7 @@ TESTED = {
     "policy-routing.toml": Example(check_policy_routing, TWO_PROVIDERS),
     "multipath.toml": Example(check_multipath, TWO_PROVIDERS),
     "nexthops.toml": Example(check_nexthops, TWO_PROVIDERS),
+    "segments.toml": Example(check_segments, HOST),
     "neighbours.toml": Example(check_neighbours, HOST),
     "drop-list.toml": Example(check_drop_list, HOST),
     "vip-address.toml": Example(check_vip_address, HOST),

@@ -240,7 +240,17 @@ HOSTS: Final[dict[str, Host]] = {
         ("nexthop add id 1 via 10.0.0.2 dev v0", "route add 192.0.2.0/24 nhid 1"), imported="nhid = 1"
     ),
     "encapsulations": Host(
-        ("route add 192.0.2.0/24 encap ip id 7 dst 10.0.0.9 via 10.0.0.2",), ("it carries encap",)
+        (
+            "route add 192.0.2.0/24 encap ip id 7 dst 10.0.0.9 via 10.0.0.2",
+            "-6 route add 2001:db8::/48 encap seg6 mode inline segs fd00::a,fd00::b via fd00::2",
+            "-6 route add 2001:db8:1::1/128 encap seg6local action End.DX6 nh6 fd00::2 dev v0",
+            "nexthop add id 7 encap ip6 id 7 dst fd00::9 via 10.0.0.2 dev v0",
+        ),
+        imported='encap = { type = "seg6local", action = "End.DX6", nh6 = "fd00::2" }',
+    ),
+    "an encapsulation without a word": Host(
+        ("-6 route add 2001:db8::1/128 encap seg6local action End flavors psp dev v0",),
+        ("it carries encap seg6local, which the file has no word for",),
     ),
     "a route that goes by itself": Host(
         ("-6 route add 2001:db8::/48 via fd00::2 expires 900",), ("it carries expires",)

@@ -12,6 +12,7 @@ from typing import Final
 from routed.core.linux.lookup import find_in_main
 from routed.core.linux.state import LinuxState
 from routed.model import names
+from routed.model.attributes import ENCAP, split
 from routed.model.change import Verb
 from routed.model.net import IPV4, IPV6, is_inside, network_of, parse_prefix
 from routed.model.objects import Hop, Key, Kind, NexthopValue, RouteSlot, RouteValue, Value
@@ -88,7 +89,7 @@ def _is_met_by(asked: RouteValue, standing: RouteValue) -> bool:
     """IPv4 takes the first alias of which nothing speaks against it: fib_table_delete and fib_nh_match.
 
     What the request leaves out is not compared. Of its legs only as many count as the alias has; a request for one hop
-    is met by a route whose first leg is that hop.
+    is met by a route whose first leg is that hop. An encapsulation counts in a request for one hop alone.
     """
     pairs = zip(asked.hops, standing.hops, strict=False)
     return (
@@ -98,7 +99,13 @@ def _is_met_by(asked: RouteValue, standing: RouteValue) -> bool:
         and asked.metrics in {(), standing.metrics}
         and (len(asked.hops) >= len(standing.hops) or len(asked.hops) <= 1)
         and all((mine.dev, mine.gateway) == (theirs.dev, theirs.gateway) for mine, theirs in pairs)
+        and (len(asked.hops) != 1 or _encap_of(asked.hops[0]) in {(), _encap_of(standing.hops[0])})
     )
+
+
+def _encap_of(hop: Hop) -> tuple[bytes, ...]:
+    found = split(hop.extra)
+    return tuple(found[number] for number in (ENCAP.tag, ENCAP.number) if number in found)
 
 
 def take_legs(state: LinuxState, key: Key, route: RouteValue, gone: tuple[Hop, ...], port: int) -> None:

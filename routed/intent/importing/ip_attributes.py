@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from routed.intent.importing.encap_words import read_encap
 from routed.intent.importing.rest import Rest, UnsaidError, Words, number
 from routed.model import attributes
 from routed.model.attributes import FEATURES, METRIC_WORDS, Metric, MetricForm, Word, WordForm
@@ -89,6 +90,7 @@ _WORD_READERS: Final[Mapping[WordForm, Callable[[Word, Rest], Any]]] = {
     attributes.MASKED: _read_number,
     attributes.REALMS: _read_number,
     attributes.CHOICE: _read_text,
+    attributes.ENCAPSULATION: lambda _row, rest: read_encap(rest),
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from routed.intent.importing.encap_words import read_encap
 from routed.intent.importing.rest import KeptError, Rest, UnsaidError, Words, number
 from routed.model.net import IPV6
 
@@ -37,6 +38,10 @@ def _take_gateway(word: str, rest: Rest) -> str:
     return rest.take(word)
 
 
+def _take_encap(_word: str, rest: Rest) -> Words:
+    return read_encap(rest)
+
+
 def _take_group(word: str, rest: Rest) -> list[dict[str, Any]]:
     return [name_leg(leg, ",") for leg in rest.take(word).split("/")]
 
@@ -54,7 +59,8 @@ def _is_so(_word: str, _rest: Rest) -> bool:
 _NOTHING: Final[Taken] = ("", _is_so)
 _OF_NEXTHOPS: Final[Mapping[str, Taken]] = {
     "id": ("id", _take_number), "via": ("via", _take_gateway), "dev": ("dev", _take), "onlink": ("onlink", _is_so),
-    "blackhole": ("blackhole", _is_so), "group": ("group", _take_group), "type": ("type", _take),
+    "encap": ("encap", _take_encap), "blackhole": ("blackhole", _is_so), "group": ("group", _take_group),
+    "type": ("type", _take),
     "buckets": ("buckets", _take_number), "idle_timer": ("idle_timer", _take_seconds),
     "unbalanced_timer": ("unbalanced_timer", _take_seconds), "proto": (_PROTOCOL, _take),
     "protocol": (_PROTOCOL, _take), "unbalanced_time": ("", _take), "scope": ("", _take),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from routed.intent.importing import encap_words
 from routed.intent.importing.commands import read_command
 from routed.intent.importing.ip_attributes import spread_metrics
 from routed.intent.importing.ip_neighbours import FORGOTTEN, STATES, read_neighbour, read_nexthop
@@ -24,7 +25,8 @@ from routed.model.attributes import METRICS
 _COMMAND: Final = re.compile(r"(\S*/)?(ip|route)\s")
 _RULE: Final = re.compile(r"\d+:\s+(from|not)\s")
 _LINK: Final = re.compile(r"\d+:\s+\S+\s+(<|inet6?\s)")
-_SEVERAL: Final = {"metrics", "nexthops", "flags", "type", "dst", "via", "gateway"}  # of a route, read by themselves
+# of a route, read by themselves
+_SEVERAL: Final = frozenset({"metrics", "nexthops", "flags", "type", "dst", "via", "gateway", "encap"})
 # Keys of JSON that are said otherwise in words, and those that only tell of the moment.
 _OF_ROUTES: Final = {"prefsrc": "src", "protocol": "proto", "gateway": "via"}
 _MOMENT: Final = frozenset({"cache", "used", "age", "uid", "error", "age_ms", "nh_info"})
@@ -155,7 +157,7 @@ def _join_lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _parse_json(text: str, file: str, findings: Findings) -> None:
     try:
-        things = json.loads(text)
+        things = json.loads(text, object_pairs_hook=encap_words.split_pairs)
     except ValueError as error:
         findings.leave(file, f"it is no JSON: {error}")
         return
@@ -190,13 +192,13 @@ def _spread(thing: Mapping[str, Any]) -> Iterator[_Shown]:
 
 
 def _nexthop_words(thing: Mapping[str, Any]) -> list[str]:
-    words = ["id", str(thing["id"]), *_gateway_words(thing), *_flag_words(thing)]
+    words = ["id", str(thing["id"]), *encap_words.list_words(thing), *_gateway_words(thing), *_flag_words(thing)]
     if legs := thing.get("group"):
         words += ["group", "/".join(f"{leg['id']},{leg.get('weight', 1)}" for leg in legs)]
     for key, item in {**thing, **thing.get("resilient_args", {})}.items():
         if item is None:
             words.append(key)
-        elif key not in {"id", "gateway", "via", "group", "flags", "resilient_args"}:
+        elif key not in {"id", "gateway", "via", "group", "flags", "resilient_args", "encap"}:
             words += [key, str(item)]
     return words
 
@@ -211,7 +213,7 @@ def _neighbour_words(thing: Mapping[str, Any]) -> list[str]:
 
 def _route_words(thing: Mapping[str, Any]) -> list[str]:
     words = [thing["type"]] if "type" in thing else []
-    words += [str(thing.get("dst", "")), *_gateway_words(thing)]
+    words += [str(thing.get("dst", "")), *encap_words.list_words(thing), *_gateway_words(thing)]
     for key, item in thing.items():
         if key == "metrics":
             words += [word for metrics in item for word in spread_metrics(metrics)]
@@ -219,7 +221,8 @@ def _route_words(thing: Mapping[str, Any]) -> list[str]:
             words += _realm_words(item)
         elif key == "nexthops":
             for leg in item:
-                words += ["nexthop", *_gateway_words(leg), "dev", str(leg.get("dev", "")), "weight"]
+                words += ["nexthop", *encap_words.list_words(leg), *_gateway_words(leg)]
+                words += ["dev", str(leg.get("dev", "")), "weight"]
                 words += [str(leg.get("weight", 1)), *_flag_words(leg), *_realm_words(leg.get("flow", {}))]
         elif key not in _SEVERAL and key not in _MOMENT:
             words += [_OF_ROUTES.get(key, key), str(item)]

@@ -22,7 +22,7 @@ HIGHEST_FREE: Final = 32765  # the priority that the kernel gives to the first r
 DEFAULT_RULES: Final = frozenset({(0, "local"), (32766, "main"), (32767, "default")})
 STATE: Final = frozenset({"linkdown", "dead", "offload", "trap", "rt_offload", "rt_trap", "notify", "pervasive"})
 # Words that our file has none for.
-UNSAID_OF_ROUTES: Final = frozenset({"expires", "ttl-propagate", "as", "vrf", "encap"})
+UNSAID_OF_ROUTES: Final = frozenset({"expires", "ttl-propagate", "as", "vrf"})
 UNSAID_OF_RULES: Final = frozenset({"tun_id", "nat", "map-to", "vrf"})
 
 
@@ -74,17 +74,12 @@ def read_route(words: Sequence[str], family: int = 0, *, is_shown: bool = False)
 
 def _read_place(word: str, rest: Rest, route: Words) -> bool:
     """Where packets go, and the key of the route."""
-    if word == "via":
-        rest.skips("inet", "inet6")
-        route["via"] = rest.take(word)
-    elif word in {"dev", "src", "scope"}:
-        route[word] = rest.take(word)
-    elif word in {"table", "metric", "priority", "preference"}:
+    if _read_way(word, rest, route):
+        return True
+    if word in {"table", "metric", "priority", "preference"}:
         route["table" if word == "table" else "metric"] = number(rest.take(word))
     elif word in {"tos", "dsfield"}:
         route["tos"] = rest.take(word)
-    elif word == "onlink":
-        route["onlink"] = True
     elif word == "from":
         route["from"] = rest.take(word)
     elif word == "nhid":
@@ -93,6 +88,19 @@ def _read_place(word: str, rest: Rest, route: Words) -> bool:
         pass
     elif word in {"error", "weight"}:
         rest.take(word)
+    else:
+        return False
+    return True
+
+
+def _read_way(word: str, rest: Rest, route: Words) -> bool:
+    if word == "via":
+        rest.skips("inet", "inet6")
+        route["via"] = rest.take(word)
+    elif word in {"dev", "src", "scope"}:
+        route[word] = rest.take(word)
+    elif word == "onlink":
+        route["onlink"] = True
     else:
         return False
     return True

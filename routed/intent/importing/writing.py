@@ -186,9 +186,15 @@ def render(table: Mapping[str, Any]) -> str:
 
 
 def _render_inline(value: object) -> str:
-    if not isinstance(value, dict):
-        return tomli_w.dumps({"_": value}).removeprefix("_ = ").strip()
-    return "{ " + ", ".join(tomli_w.dumps({word: item}).strip() for word, item in value.items()) + " }"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_render_key(word)} = {_render_inline(item)}" for word, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_render_inline, value)) + "]"
+    return tomli_w.dumps({"_": value}).removeprefix("_ = ").strip()
+
+
+def _render_key(word: str) -> str:
+    return tomli_w.dumps({word: 0}).removesuffix(" = 0\n")
 
 
 def _is_absent(item: object) -> bool:

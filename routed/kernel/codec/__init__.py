@@ -334,6 +334,7 @@ CODECS: Final = {
         dump_routes,
         route_requests,
         _all_at_once,
+        hints=route.explain_refusals,
         lifetimes=Lifetimes(route.has_lifetime, route.read_lifetime, route.put_lifetime),
         is_noise=_is_kernels_own,
     ),

@@ -100,6 +100,11 @@ def raw(attributes: dict[int, bytes]) -> bytes:
     return join(attributes)
 
 
+def sort_nested(payload: bytes) -> bytes:
+    """The same for the attributes within one: kernels have them in orders of their own. Raises MalformedMessage."""
+    return raw(walk(payload, 0, len(payload)))
+
+
 def number(payload: bytes, size: int = 4) -> int:
     """An unsigned number of exactly ``size`` bytes. Raises MalformedMessage for another length."""
     if len(payload) != size:

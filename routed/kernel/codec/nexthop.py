@@ -19,8 +19,10 @@ from routed.kernel.codec.attributes import (
     head,
     number,
     raw,
+    sort_nested,
     walk,
 )
+from routed.model import encap
 from routed.model.net import FAMILY_OF_LENGTH
 from routed.model.objects import Leg, NexthopMember, NexthopSlot, NexthopValue, Resilient, Standing
 
@@ -29,7 +31,7 @@ _LEG: Final = Struct("=IBBH")  # id, weight - 1, the upper byte of that (Linux 6
 _SHORT: Final = Struct("=H").pack
 
 _ID, _GROUP, _GROUP_TYPE, _BLACKHOLE, _OIF, _GATEWAY = 1, 2, 3, 4, 5, 6
-_RES_GROUP, _OP_FLAGS = 12, 14
+_ENCAP_TYPE, _ENCAP, _RES_GROUP, _OP_FLAGS = 7, 8, 12, 14
 _BUCKETS, _IDLE_TIMER, _UNBALANCED_TIMER = 1, 2, 3  # what follows is state
 
 _RESILIENT: Final = 1  # NEXTHOP_GRP_TYPE_RES
@@ -53,6 +55,8 @@ def decode_nexthop(data: bytes, start: int, end: int) -> Standing | None:
         raise MalformedMessage(f"a gateway of {len(gateway)} bytes")
     if type_ not in {0, _RESILIENT}:
         attributes[_GROUP_TYPE] = _SHORT(type_)
+    if _ENCAP in attributes:
+        attributes[_ENCAP] = sort_nested(attributes[_ENCAP])
     value = NexthopValue(
         protocol=protocol,
         way_family=0 if group else family,
@@ -102,7 +106,10 @@ def encode_nexthop(_slot: NexthopSlot, member: NexthopMember, value: NexthopValu
         parts.append(attribute_u32(_OIF, value.dev))
     if value.gateway:
         parts.append(attribute(_GATEWAY, value.gateway))
-    return b"".join((*parts, value.extra))
+    extra = walk(value.extra, 0, len(value.extra))
+    if _ENCAP in extra:  # this message asks for the mark
+        parts.append(attribute(NESTED | _ENCAP, extra.pop(_ENCAP)))
+    return b"".join((*parts, raw(extra)))
 
 
 def _encode_leg(leg: Leg) -> bytes:
@@ -123,6 +130,9 @@ def encode_nexthop_removal(_slot: NexthopSlot, member: NexthopMember, _value: Ne
 
 
 def explain_refusals(value: NexthopValue) -> Mapping[int, str]:
-    """What the kernel's words leave open: which weights it takes."""
+    """What the kernel's words leave open: which weights it takes, which encapsulations it has."""
+    if value.extra:
+        extra = walk(value.extra, 0, len(value.extra))
+        return encap.explain_refusals(extra.get(_ENCAP_TYPE, b""), extra.get(_ENCAP, b""))
     has_long_weight = any(leg.weight > _LAST_SHORT_WEIGHT for leg in value.group)
     return {EINVAL: "before Linux 6.12 a weight is 255 at most"} if has_long_weight else {}

@@ -7,7 +7,7 @@ Source: include/uapi/linux/rtnetlink.h; fib_dump_info in net/ipv4/fib_semantics.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from struct import Struct
 from typing import Final, NamedTuple
@@ -27,6 +27,7 @@ from routed.kernel.codec.attributes import (
     message,
     number,
     raw,
+    sort_nested,
     text,
     walk,
 )
@@ -301,6 +302,8 @@ def _decode_hop(attributes: dict[int, bytes], dev: int, weight: int, flags: int)
     if gateway and len(gateway) not in FAMILY_OF_LENGTH:
         raise MalformedMessage(f"a gateway of {len(gateway)} bytes")
     extra = {type_: attributes.pop(type_) for type_ in _OF_A_HOP if type_ in attributes}
+    if _ENCAP in extra:
+        extra[_ENCAP] = sort_nested(extra[_ENCAP])
     return Hop(dev, gateway, weight, bool(flags & _ONLINK), raw(extra) if extra else b"")
 
 
@@ -353,6 +356,16 @@ def encode_route(slot: RouteSlot, prefix: bytes, value: RouteValue, *, is_remova
         parts.append(attribute_u32(_NH_ID, value.nhid))
     parts.append(raw(extra))
     return b"".join(parts)
+
+
+def explain_refusals(value: RouteValue) -> Mapping[int, str]:
+    """What the kernel's words leave open: which encapsulations it has."""
+    for hop in value.hops:
+        if hop.extra and _ENCAP in (extra := walk(hop.extra, 0, len(hop.extra))):
+            from routed.model import encap  # noqa: PLC0415  only who has one pays for it
+
+            return encap.explain_refusals(extra.get(_ENCAP_TYPE, b""), extra[_ENCAP])
+    return {}
 
 
 def has_lifetime(value: RouteValue) -> bool:

@@ -146,6 +146,7 @@ def test_addresses_in_the_words_of_ip(line: str, expected: dict[str, Any]) -> No
 WRITTEN: Mapping[MetricForm | WordForm, str] = {
     attributes.NUMBER: "7", attributes.FLAG: "1", attributes.NAME: "bbr", attributes.TIME: "20ms",
     attributes.LIST: "ecn", attributes.MASKED: "8", attributes.REALMS: "1/2", attributes.CHOICE: "high",
+    attributes.ENCAPSULATION: "ip id 7 dst 192.0.2.9",
 }  # fmt: skip
 OF_ROUTES = (*attributes.METRIC_WORDS, *attributes.ROUTE_WORDS, *attributes.HOP_WORDS)
 OF_RULES = (*attributes.RULE_WORDS, *attributes.RULE_VALUE_WORDS)
@@ -214,13 +215,16 @@ def test_where_a_route_over_a_next_hop_leads_is_said_of_the_next_hop(leads: str)
         ("172.17.0.0/16 dev docker0 scope link", "it stands on docker0, which Docker makes"),
         ("0:\tfrom all lookup local", "rule 0: the kernel made it by itself"),
         ("9:\tfrom all lookup 7 proto keepalived", "rule 9: a program keeps it"),
-        ("10.0.0.0/8 encap mpls 17 via 192.0.2.1", "it has `encap`, which the file has no word for"),
+        ("10.0.0.0/8 encap bpf in prog.o via 192.0.2.1", "it has `encap bpf`, which the file has no word for"),
+        (
+            "10.0.0.0/8 encap seg6 mode none segs fd00::a via 192.0.2.1",
+            'the file does not take it: `encap.mode` must be "inline"',
+        ),
         ("10.0.0.0/8 via 192.0.2.1 pref high", "the file does not take it: "),
         ("10.0.0.0/8 via 192.0.2.1 rto_min 20ms", "its rto_min is not locked, so that it does nothing"),
         ("10.0.0.0/8 via 192.0.2.1 rtt soon", "its rtt is no time: soon"),
         ("10.0.0.0/8 via 192.0.2.1 features surprise", "the file does not take it: "),
         ("2001:db8::/32 via fe80::1 dev eth0 metric 1024 expires 99sec pref medium", "it has `expires`"),
-        ("id 7 encap mpls 17 via 192.0.2.1 dev eth0", "it has `encap`, which the file has no word for"),
         ("id 7 via 192.0.2.1 dev eth0 proto zebra", "nexthop 7: a program keeps it under this number (proto zebra)"),
         ("192.0.2.5 dev eth0 lladdr 02:00:00:00:00:05 STALE", "the kernel found it out by itself, and forgets it"),
         ("192.0.2.5 dev docker0 lladdr 02:00:00:00:00:05 PERMANENT", "it stands on docker0, which Docker makes"),
@@ -261,7 +265,14 @@ JSON = """[
  "nexthops":[{"gateway":"192.0.2.1","dev":"eth0","weight":2,"flags":[]},{"dev":"eth1","weight":1,"flags":[]}]},
 {"type":"blackhole","dst":"10.2.0.0/16","protocol":"boot","flags":[]},
 {"dst":"10.3.0.0/16","via":{"family":"inet6","host":"fe80::1"},"dev":"eth0","flags":[]},
-{"dst":"10.4.0.0/16","encap":"mpls","gateway":"192.0.2.1","flags":[]},
+{"dst":"10.4.0.0/16","encap":"mpls","dst":"100/200","gateway":"192.0.2.1","flags":[]},
+{"dst":"10.5.0.0/16","encap":"ip","id":7,"src":"0.0.0.0","dst":"10.9.9.9","ttl":0,"tos":0,"key":true,"tos":"0x10",
+ "gateway":"192.0.2.1","dev":"eth0","flags":[]},
+{"dst":"10.6.0.0/16","flags":[],"nexthops":[
+ {"encap":"seg6","mode":"encap","segs":["fd00::a"],"gateway":"192.0.2.1","dev":"eth0","weight":1,"flags":[]},
+ {"gateway":"192.0.2.2","dev":"eth0","weight":1,"flags":[]}]},
+{"dst":"fd04::2","encap":"seg6local","action":"End.T","table":"100","dev":"eth0","table":"7","metric":1024,"flags":[]},
+{"dst":"10.7.0.0/16","encap":"bpf","in":{"prog":"p"},"gateway":"192.0.2.1","flags":[]},
 {"priority":9,"src":"10.20.0.0","srclen":21,"fwmark":"0x1","fwmask":"0xff","table":"120"},
 {"priority":10,"not":null,"src":"all","iif":"eth0","iif_detached":null,"dport_start":80,"dport_end":90,"table":"7"},
 {"priority":32766,"src":"all","table":"main"},
@@ -271,6 +282,38 @@ JSON = """[
  {"family":"inet","local":"192.0.2.10","prefixlen":24,"scope":"global","dynamic":true,"label":"eth0"},
  {"family":"inet6","local":"fe80::1","prefixlen":64,"scope":"link"}]}
 ]"""
+
+
+ENCAPS = """\
+10.1.0.0/16  encap mpls 100/200 ttl 5 via 192.0.2.1 dev eth0
+10.2.0.0/16  encap ip id 7 src 0.0.0.0 dst 10.9.9.9 ttl 0 tos 0 key csum tos 0x10 via 192.0.2.1 dev eth0
+10.3.0.0/16
+	nexthop  encap ip6 id 7 src :: dst fd00::9 hoplimit 0 tc 0 via 192.0.2.1 dev eth0 weight 3
+	nexthop  encap seg6 mode encap segs 1 [ fd00::a ] via 192.0.2.1 dev eth0 weight 1
+fd01::/64  encap seg6 mode inline segs 2 [ fd00::a :: ] via fd00::2 dev eth0 metric 1024 pref medium
+fd02::1  encap seg6local action End.DT6 table 100 dev eth0 table 7 metric 1024 pref medium
+ip -6 route add fd03::/64 encap seg6 mode encap segs fd00::a,fd00::b via fd00::2
+"""
+
+
+def test_encapsulations_are_read_as_ip_shows_and_takes_them() -> None:
+    tables, left_out = imported("ip", ENCAPS)
+    assert left_out == []
+    via = {"via": "192.0.2.1", "dev": "eth0"}
+    assert tables["route"] == [
+        {"to": "10.1.0.0/16", **via, "encap": {"type": "mpls", "labels": "100/200", "ttl": 5}},
+        {"to": "10.2.0.0/16", **via, "tos": "0x10",
+         "encap": {"type": "ip", "id": 7, "dst": "10.9.9.9", "key": True, "csum": True}},
+        {"to": "10.3.0.0/16",
+         "hops": [{"encap": {"type": "ip6", "id": 7, "dst": "fd00::9"}, **via, "weight": 3},
+                  {"encap": {"type": "seg6", "mode": "encap", "segs": ["fd00::a"]}, **via, "weight": 1}]},
+        {"to": "fd01::/64", "via": "fd00::2", "dev": "eth0",
+         "encap": {"type": "seg6", "mode": "inline", "segs": ["fd00::a"]}},
+        {"to": "fd02::1", "dev": "eth0", "table": 7,
+         "encap": {"type": "seg6local", "action": "End.DT6", "table": 100}},
+        {"to": "fd03::/64", "via": "fd00::2",
+         "encap": {"type": "seg6", "mode": "encap", "segs": ["fd00::a", "fd00::b"]}},
+    ]  # fmt: skip
 
 
 def test_json_of_ip_says_the_same() -> None:
@@ -286,6 +329,15 @@ def test_json_of_ip_says_the_same() -> None:
              "hops": [{"via": "192.0.2.1", "dev": "eth0", "weight": 2}, {"dev": "eth1", "weight": 1}]},
             {"to": "10.2.0.0/16", "type": "blackhole"},
             {"to": "10.3.0.0/16", "via": "fe80::1", "dev": "eth0"},
+            {"to": "10.4.0.0/16", "via": "192.0.2.1", "encap": {"type": "mpls", "labels": "100/200"}},
+            {"to": "10.5.0.0/16", "via": "192.0.2.1", "dev": "eth0", "tos": "0x10",
+             "encap": {"type": "ip", "id": 7, "dst": "10.9.9.9", "key": True}},
+            {"to": "10.6.0.0/16",
+             "hops": [{"encap": {"type": "seg6", "mode": "encap", "segs": ["fd00::a"]}, "via": "192.0.2.1",
+                       "dev": "eth0", "weight": 1},
+                      {"via": "192.0.2.2", "dev": "eth0", "weight": 1}]},
+            {"to": "fd04::2", "dev": "eth0", "table": 7,
+             "encap": {"type": "seg6local", "action": "End.T", "table": 100}},
         ],
         "rule": [
             {"priority": 9, "from": "10.20.0.0/21", "fwmark": "0x1/0xff", "table": 120},
@@ -294,7 +346,7 @@ def test_json_of_ip_says_the_same() -> None:
     }  # fmt: skip
     assert [told.rpartition(": ")[2] for told in left_out] == [
         "DHCP made it (proto dhcp)",
-        "it has `encap`, which the file has no word for",
+        "it has `encap bpf`, which the file has no word for",
         "the kernel made it by itself",
         "the kernel made it by itself",
         "DHCP or a router advertisement made it",

@@ -11,12 +11,14 @@ from pydantic import BaseModel
 from routed.intent import schema
 from routed.intent.complaints import keys_of
 from routed.intent.schema_check import CheckTable
+from routed.intent.schema_encap import EncapTable
 from routed.intent.schema_members import MemberTable, SourceTable, WhereTable
 from routed.intent.schema_service import Agent, MemberServer, Server, ServiceTable, Tunnel
 from routed.intent.schema_values import EntryTable
 from routed.model.attributes import (
     HOP_WORDS,
     METRIC_WORDS,
+    NEXTHOP_WORDS,
     ROUTE_WORDS,
     RULE_VALUE_WORDS,
     RULE_WORDS,
@@ -47,6 +49,7 @@ def documented(section: str) -> list[str]:
      ("[[check]]", CheckTable), ("probe", schema.ProbeTable),
      ("[[service]]", ServiceTable), ("agent", Agent), ("servers", Server),
      ("tunnel", Tunnel),
+     ("encap", EncapTable),
      ("[[source]]", SourceTable), ("where", WhereTable),
      ("Keys of every entry", EntryTable)],
 )  # fmt: skip
@@ -61,7 +64,7 @@ def test_every_key_of_a_table_is_documented_and_no_other(heading: str, model: ty
 
 @pytest.mark.parametrize(
     ("heading", "rows"),
-    [("[[route]]", (*METRIC_WORDS, *ROUTE_WORDS, *HOP_WORDS)), ("hops", HOP_WORDS),
+    [("[[route]]", (*METRIC_WORDS, *ROUTE_WORDS, *HOP_WORDS)), ("hops", HOP_WORDS), ("[[nexthop]]", NEXTHOP_WORDS),
      ("[[rule]]", (*RULE_WORDS, *RULE_VALUE_WORDS))],
 )  # fmt: skip
 def test_the_page_says_of_a_word_what_its_row_says(heading: str, rows: tuple[Metric | Word, ...]) -> None:
