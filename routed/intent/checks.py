@@ -18,6 +18,7 @@ from routed.model.entries import HopSpec
 from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
 
 ECN_BITS: Final = 0x03  # INET_ECN_MASK, net/inet_ecn.h
+MAXIMUM_TOS_OF_RULE: Final = 0x1C  # IPTOS_RT_MASK, net/route.h
 PROTOCOLS_WITH_PORTS: Final = frozenset({6, 17, 33, 132, 136})
 MULTICAST: Final = {IPV4: net.parse_prefix("224.0.0.0/4"), IPV6: net.parse_prefix("ff00::/8")}
 LINK_LOCAL: Final = net.parse_prefix("fe80::/10")
@@ -53,6 +54,12 @@ def pack_words(table: object, rows: Iterable[Word]) -> dict[int, bytes]:
         if value is not None:
             said |= row.pack(value)
     return said
+
+
+def check_tos_of_rule(tos: int, families: Iterable[int]) -> Iterator[Fault]:
+    """IPv4 rules know three bits of it: "Invalid tos" (fib4_rule_configure)."""
+    if IPV4 in families and tos > MAXIMUM_TOS_OF_RULE:
+        yield Fault(("tos",), f"`tos` of an IPv4 rule is {MAXIMUM_TOS_OF_RULE} or less", f"write dscp = {tos >> 2}")
 
 
 def check_words(table: object, rows: Iterable[Word], families: Iterable[int], path: KeyPath = ()) -> Iterator[Fault]:

@@ -234,6 +234,7 @@ def convert_rule(head: dict[str, Any], rule: schema.Rule, others: OtherFiles) ->
     tos = _take(faults, "tos", _tos, others.names, rule.tos)
     said = getattr(rule, DSCP.name)
     dscp = _take(faults, DSCP.name, others.names.dscp, said[0]) if said else None
+    faults += checks.check_tos_of_rule(tos or 0, families)
     faults += checks.check_words(rule, (*RULE_WORDS, *RULE_VALUE_WORDS), families)
     if rule.suppress_prefixlength is not None and rule.suppress_prefixlength > 32 and net.IPV4 in families:
         faults.append(Fault(("suppress_prefixlength",), "`suppress_prefixlength` of an IPv4 rule must be 32 or less"))

@@ -21,6 +21,10 @@ RULED = '[[rule]]\npriority = 7\nfrom = "10.0.0.0/8"\ntable = 100\n'
 SERVED = '[[service]]\nlisten = "192.0.2.1:53"\nservers = ["192.0.2.2:53"]\n'
 CHOICE = '[[interface]]\nname = "lan"\n'
 
+HINT_OF_EXPIRES = "a route stays until it leaves the files, or what it `requires` is not so: drop it"
+HINT_OF_TTL_PROPAGATE = "the kernel has this of routes of MPLS alone, and forgets it of others"
+HINT_OF_REALMS = "where rules differ in realms alone, the kernel may delete another one: drop it"
+
 # (the lines before, the line in question, what the caret stands under, what is to be written)
 VALUES = [
     (TO, 'to = "10.30.0.0/255.255.0.0"', '"10.30', "write 10.30.0.0/16"),
@@ -36,6 +40,10 @@ VALUES = [
     (SERVED, 'protocol = "udp"', "protocol", 'write it behind the port in `listen`, such as "192.0.2.1:53/udp"'),
     (ROUTE, 'proto = "static"', "proto", "what routed makes has the number of `[daemon] protocol`: leave this out"),
     ('[[rule]]\npriority = 5\nfrom = "10.0.0.0/8"\ntable = 7\n', 'proto = "tcp"', "proto", "write `ipproto`"),
+    (ROUTE, 'expires = "100s"', "expires", HINT_OF_EXPIRES),
+    (ROUTE, "ttl-propagate = true", "ttl-propagate", HINT_OF_TTL_PROPAGATE),
+    (ROUTE, "ecn = true", "ecn", 'write features = ["ecn"]'),
+    (RULED, "realms = 5", "realms", HINT_OF_REALMS),
     ('[[route]]\nto = "2001:db8::/32"\n', 'via = "fe80::1%eth0"', '"fe80', 'drop "%eth0", and write dev = "eth0"'),
     (VIA, 'via = "192.0.2.1/24"', '"192', 'an address stands alone here: write "192.0.2.1"'),
     (TO, 'to = ["10.30.0.0/16", "10.31.0.0/16"]', "[", "write `prefixes` in place of `to`"),

@@ -108,6 +108,7 @@ F = P + 'from = "10.0.0.0/8"\n'
         (F + 'to = "2001:db8::/32"\ntable = 7', "different families"),
         (F + 'family = "both"\ntable = 7', "`family` is both"),
         (F + "table = 7\ntos = 3", "ECN"),
+        (F + "table = 7\ntos = 32", "`tos` of an IPv4 rule is 28 or less / write dscp = 8"),
         (F + "table = 7\nsport = 65535", "1 to 65534"),
         (F + "table = 7\nsport = 0", "1 to 65534"),
         (F + 'table = 7\nsport = "20-10"', "lower one first"),
