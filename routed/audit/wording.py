@@ -37,7 +37,8 @@ from routed.model.text import Json, Vocabulary, find_differing, format_key, form
 
 _ABSENT: Final = object()
 HOPS: Final = "nexthops"  # a key of ``ip -j``
-_OF_A_HOP: Final = ("gateway", "via", "dev", "flags")  # likewise: what a route of one next hop has of it
+_OF_A_HOP: Final = ("gateway", "via", "dev", "flags", "encap", "realms")  # what a route of one next hop has of it
+_TABLES: Final = frozenset({"encap"})  # what is said within them needs their name: they have an `id` and a `dst` too
 
 
 def name_subject(entry: Entry | None, key: Key, vocabulary: Vocabulary) -> str:
@@ -89,7 +90,8 @@ def _list_changes(old: Json, new: Json) -> Iterator[str]:
     for name in dict.fromkeys((*old, *new)):
         before, after = old.get(name, _ABSENT), new.get(name, _ABSENT)
         if isinstance(before, dict) and isinstance(after, dict):
-            yield from _list_changes(before, after)
+            of = f"{name} " if name in _TABLES else ""
+            yield from (of + clause for clause in _list_changes(before, after))
         elif name == HOPS and before != after:
             yield from (f"with next hop {_format_hop(hop)}" for hop in before if hop not in after)
             yield from (f"without next hop {_format_hop(hop)}" for hop in after if hop not in before)

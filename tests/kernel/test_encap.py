@@ -120,6 +120,22 @@ def test_ipv4_takes_the_alias_with_the_encapsulation_that_is_asked_for(network: 
         assert do(kernel, Verb.DELETE, left) == []
 
 
+def test_ipv6_takes_the_first_leg_over_the_gateway_whatever_is_asked_for(network: Network, kernel: Kernel) -> None:
+    one, other = (
+        Hop(network.v0, GW6, extra=around(SEG6 | {"segs": [segment]})) for segment in (GW6, packed("fd00::b"))
+    )
+    ours, second = route(TO6, one, other), route(TO6, other)
+    state, key = LinuxState(), Key(Kind.ROUTE, ours.slot, ours.member)
+    state.put(key, [ours.value])
+    assert do(kernel, Verb.ADD, ours) == []
+    for gone in (second, second):
+        assert do(kernel, Verb.DELETE, gone) == []
+        assert request(state, Verb.DELETE, key, gone.value, 0) == 0
+        assert [standing.value for standing in read(kernel, scope_of(ours))] == list(state.standing(key))
+        assert all(other in value.hops for value in state.standing(key))
+    assert list(state.standing(key)) == []
+
+
 @pytest.mark.parametrize("said", [IP, SEG6])
 def test_next_hops_have_it_too(network: Network, kernel: Kernel, said: dict[str, Any]) -> None:
     (row,) = NEXTHOP_WORDS

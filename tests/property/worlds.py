@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from routed.core.linux.requests import APPEND
 from routed.model import attributes, names
-from routed.model.attributes import join
+from routed.model.attributes import ENCAP, join
 from routed.model.change import Verb
 from routed.model.entries import Entry, HopSpec, RuleEntry
 from routed.model.net import IPV4, IPV6
@@ -55,6 +55,8 @@ HOST_ADDRESSES = (("192.0.2.1/24", "v0"), ("fd00::1/64", "v0"), ("198.51.100.1/2
 RULE_WORDS = (join({25: b"\x08"}), join({25: b"\x08", 30: b"\x38"}), join({28: b"\xf0\xff"}))
 REALMS = (b"", join({11: b"\1\0\0\0"}), join({11: b"\2\0\1\0"}))
 PREFS = (b"", join({20: b"\1"}))
+# Two encapsulations and none; over one gateway, so that hops may differ in nothing else
+ENCAPS = (b"", *(join(ENCAP.pack({"type": "ip", "id": number})) for number in (1, 2)))
 PREFIXES = tuple(f"10.200.{number}.0/24" for number in range(12))
 LISTED = ("10.0.0.0/8", "10.0.0.0/9", *(f"10.{number}.0.0/20" for number in range(1, 5)), "172.16.0.0/12")
 
@@ -109,6 +111,10 @@ def files() -> st.SearchStrategy[tuple[Entry, ...]]:
         st.sampled_from(REALMS).map(
             lambda realms: a_route("realms", "10.4.0.0/16", (via("192.0.2.2", "v0")._replace(extra=realms),))
         ),
+        st.sampled_from(_some_encaps(via("192.0.2.2", "v0"))).map(lambda hops: a_route("encap", "10.5.0.0/16", hops)),
+        st.sampled_from(_some_encaps(via("fd00::2", "v0"))).map(
+            lambda hops: a_route("encap6", "2001:db8:5::/48", hops)
+        ),
         st.sampled_from(PREFS).map(
             lambda pref: replace(a_route("pref", "2001:db8:4::/48", (via("fd00::2", "v0"),)), extra=pref)
         ),
@@ -116,6 +122,11 @@ def files() -> st.SearchStrategy[tuple[Entry, ...]]:
         st.just(an_address("2001:db8:20::1/64", "v1")),
     ]
     return st.builds(lambda routes, rest: (*routes, *rest), route_entries(), _some_of(others))
+
+
+def _some_encaps(hop: HopSpec) -> list[tuple[HopSpec, ...]]:
+    none, one, other = (hop._replace(extra=extra) for extra in ENCAPS)
+    return [(none,), (one,), (other,), (one, other), (other, none)]
 
 
 def _some_of(strategies: Sequence[st.SearchStrategy[Entry]]) -> st.SearchStrategy[list[Entry]]:

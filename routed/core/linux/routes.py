@@ -78,7 +78,7 @@ def delete_route(state: LinuxState, key: Key, value: RouteValue, port: int) -> i
                 state.take(key, candidate, port)
                 return 0
             continue
-        gone = tuple(hop for hop in candidate.hops if hop in value.hops)
+        gone = _find_legs(value, candidate)
         if gone:
             take_legs(state, key, candidate, gone, port)
             return 0
@@ -101,6 +101,18 @@ def _is_met_by(asked: RouteValue, standing: RouteValue) -> bool:
         and all((mine.dev, mine.gateway) == (theirs.dev, theirs.gateway) for mine, theirs in pairs)
         and (len(asked.hops) != 1 or _encap_of(asked.hops[0]) in {(), _encap_of(standing.hops[0])})
     )
+
+
+def _find_legs(asked: RouteValue, standing: RouteValue) -> tuple[Hop, ...]:
+    """The legs of an IPv6 route that go: for each that is asked for the first over its gateway (ip6_route_del)."""
+    left = list(standing.hops)
+    gone = []
+    for mine in asked.hops:
+        theirs = next((hop for hop in left if (hop.dev, hop.gateway) == (mine.dev, mine.gateway)), None)
+        if theirs is not None:
+            left.remove(theirs)
+            gone.append(theirs)
+    return tuple(gone)
 
 
 def _encap_of(hop: Hop) -> tuple[bytes, ...]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from routed.audit.wording import describe_cause, describe_change
+from routed.model.attributes import ENCAP, REALMS_OF_HOP, join
 from routed.model.change import Cause
 from routed.model.events import KERNEL
 from routed.model.net import IPV4, parse_address, parse_prefix
@@ -38,6 +39,13 @@ def test_every_deed_without_a_name_may_be_a_programs() -> None:
 
 ONE = Hop(2, parse_address("10.20.0.1"))
 OTHER = Hop(2, parse_address("10.20.0.9"), weight=3)
+
+
+def around(labels: str) -> bytes:
+    return join(ENCAP.pack({"type": "mpls", "labels": tuple(map(int, labels.split("/")))}))
+
+
+LABELLED, REALMS = ONE._replace(extra=around("100/200")), ONE._replace(extra=join(REALMS_OF_HOP.pack((0, 7))))
 KEY = Key(Kind.ROUTE, RouteSlot(IPV4, 254, 0, 0), parse_prefix("10.30.0.0/16"))
 
 
@@ -49,6 +57,10 @@ KEY = Key(Kind.ROUTE, RouteSlot(IPV4, 254, 0, 0), parse_prefix("10.30.0.0/16"))
         ((OTHER, ONE), (ONE, OTHER._replace(onlink=True)),
          "with next hop via 10.20.0.9 dev eth1 weight 3, without next hop via 10.20.0.9 dev eth1 weight 3 onlink"),
         ((ONE,), (OTHER,), "gateway 10.20.0.1 instead of 10.20.0.9"),
+        ((LABELLED,), (ONE,), "encap type mpls labels 100/200 instead of none"),
+        ((LABELLED,), (ONE._replace(extra=around("100")),), "encap labels 100/200 instead of 100"),
+        ((ONE, LABELLED), (ONE, REALMS), "with next hop via 10.20.0.1 dev eth1 encap type mpls labels 100/200,"
+         " without next hop via 10.20.0.1 dev eth1 realms 7"),
     ],
 )  # fmt: skip
 def test_of_several_next_hops_those_are_named_that_differ(
