@@ -23,6 +23,7 @@ from routed.intent.selectors import find_unknown_checks, find_unknown_references
 from routed.model import names, net
 from routed.model.attributes import (
     DSCP,
+    ENCAP,
     METRIC_WORDS,
     METRICS,
     PORT_MASKS,
@@ -134,7 +135,8 @@ def split_reference(word: bytes | str | None) -> tuple[bytes, str]:
 
 def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles) -> Draft:
     """``[[route]]``."""
-    faults = list(checks.check_destination_keys(route))
+    route, faults = name_tables(route, others.names)
+    faults += checks.check_destination_keys(route)
     if faults:
         raise FaultsError(*faults)
     prefixes, families = _destinations(route, others)
@@ -166,6 +168,15 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
     )
     more = [str(word) for word in (route.table, route.metric, route.tos) if word is not None]
     return Draft(entry, (_destination_label(route, prefixes), *more))
+
+
+def name_tables(spec: _T, known: Names) -> tuple[_T, list[Fault]]:
+    """A table whose encapsulations have the numbers of routing tables in place of their names, and what is wrong."""
+    if not any(getattr(one, ENCAP.name) for one in (spec, *(getattr(spec, "hops", None) or ()))):
+        return spec, []
+    from routed.intent import encap_table  # noqa: PLC0415  only who has one pays for it
+
+    return encap_table.name_tables(spec, lambda word: _rule_table(known, word))
 
 
 def _metrics(route: schema.Route) -> tuple[tuple[int, int | str], ...]:

@@ -6,11 +6,12 @@ net/mpls/mpls_iptunnel.c.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from routed.intent.problems import Fault, KeyPath
 from routed.intent.words import one_of
+from routed.model.attributes import ENCAP
 from routed.model.encap import ACTIONS, ENCAPS, INLINE
 from routed.model.net import FAMILY_NAME, IPV4, IPV6, family_of
 
@@ -19,6 +20,7 @@ _FAMILY_OF: Final = {
     ("seg6local", "nh4"): IPV4, ("seg6local", "nh6"): IPV6,
 }  # fmt: skip
 _TITLE: Final = {IPV4: "IPv4", IPV6: "IPv6"}
+_TABLES: Final = ("table", "vrftable")
 _IMPLICIT_NULL: Final = 3  # "Implicit NULL Label (3) can not be used in encapsulation" (nla_get_labels)
 
 
@@ -43,6 +45,29 @@ def check_encap(said: Mapping[str, Any], families: Iterable[int], path: KeyPath)
             what = f"mode {INLINE}" if name == "seg6" else name
             yield Fault(path, f"`encap` {what} is for IPv6 only, and a destination is {FAMILY_NAME[family]}")
     yield from _CHECKS[name](said, path)
+
+
+def name_tables(spec: Any, look_up: Callable[[str | int], int]) -> tuple[Any, list[Fault]]:
+    """A route or a next hop with the numbers of tables in place of their names, and what is wrong."""
+    faults: list[Fault] = []
+
+    def name(table: Any, path: KeyPath) -> Any:
+        said = getattr(table, ENCAP.name)
+        numbers: dict[str, int] = {}
+        for word in _TABLES if said else ():
+            try:
+                numbers |= {word: look_up(said[word])} if word in said else {}
+            except ValueError as error:
+                message, *hint = error.args
+                faults.append(Fault((*path, ENCAP.name, word), f"`{word}`: {message}", *hint))
+        return table.model_copy(update={ENCAP.name: said | numbers}) if numbers else table
+
+    hops = getattr(spec, "hops", None)
+    named = name(spec, ())
+    if hops:
+        each = [name(hop, ("hops", index)) for index, hop in enumerate(hops)]
+        named = named.model_copy(update={"hops": each})
+    return named, faults
 
 
 def _list(words: Iterable[str]) -> str:

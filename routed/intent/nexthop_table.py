@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from routed.intent.checks import check_hop, check_hop_words, pack_words
-from routed.intent.convert import Draft, FaultsError, OtherFiles
+from routed.intent.convert import Draft, FaultsError, OtherFiles, name_tables
 from routed.intent.crosscheck import Clash
 from routed.intent.problems import Fault
 from routed.intent.schema_nexthop import NexthopTable
@@ -27,8 +27,8 @@ _OF_RESILIENT: Final = ("buckets", "idle_timer", "unbalanced_timer")
 
 def convert_nexthop(head: dict[str, Any], spec: NexthopTable, others: OtherFiles) -> Draft:
     """One ``[[nexthop]]``. Raises FaultsError with everything that is wrong with it."""
-    del others
-    if faults := tuple(_check(spec)):
+    spec, unknown = name_tables(spec, others.names)
+    if faults := (*unknown, *_check(spec)):
         raise FaultsError(*faults)
     assert spec.id is not None
     extra = join(pack_words(spec, NEXTHOP_WORDS))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import ConfigDict, Field, PlainValidator
 
 from routed.intent import words
-from routed.intent.schema_values import Address, Table, show_text_or_number
+from routed.intent.schema_values import Address, NameOrNumber, Table, show_text_or_number
 from routed.model.encap import ACTIONS, ENCAPS, MAXIMUM_LABEL, MAXIMUM_SEGMENTS, MODES
 
 EncapType: TypeAlias = Literal[tuple(ENCAPS)]  # type: ignore[valid-type]
@@ -20,7 +20,6 @@ LabelStack = Annotated[
 ]
 OneByte = Annotated[int, Field(ge=0, le=255)]
 HopCount = Annotated[int, Field(ge=1, le=255)]
-NumberOfTable = Annotated[int, Field(ge=1, le=words.UINT32)]
 
 
 class EncapTable(Table):
@@ -49,7 +48,7 @@ class EncapTable(Table):
     action: ActionName | None = Field(None, description="seg6local: what is done to packets for this segment.")
     nh4: Address | None = Field(None, description="seg6local: the IPv4 next hop, of End.DX4.")
     nh6: Address | None = Field(None, description="seg6local: the IPv6 next hop, of End.X and End.DX6.")
-    table: NumberOfTable | None = Field(None, description="seg6local: the number of a table, of End.T and End.DT6.")
-    vrftable: NumberOfTable | None = Field(
-        None, description="seg6local: the number of the table of a VRF, of End.DT4, End.DT6 and End.DT46."
+    table: NameOrNumber | None = Field(None, description="seg6local: the table of End.T and End.DT6.")
+    vrftable: NameOrNumber | None = Field(
+        None, description="seg6local: the table of a VRF, of End.DT4, End.DT6 and End.DT46."
     )

@@ -8,7 +8,7 @@ import pytest
 
 from routed.model.attributes import NEXTHOP_WORDS, join, list_words, split
 from routed.model.entries import NexthopEntry, RouteEntry
-from tests.unit.intent.intent_help import complaint, entry, problems
+from tests.unit.intent.intent_help import complaint, entry, problems, read
 
 V4, V6 = 'to = "10.0.0.0/8"\nvia = "192.0.2.1"\n', 'to = "2001:db8::/32"\nvia = "fe80::1"\ndev = "a"\n'
 
@@ -41,6 +41,19 @@ def test_segments_stand_the_last_one_first() -> None:
     assert extra(segments) == {21: pack("=H", 5), 22: join({1: head + last + first})}
     inline = pack("=i", 0) + bytes((0, 6, 4, 2, 2, 0, 0, 0))
     assert extra(segments + ', mode = "inline"', V6)[22] == join({1: inline + bytes(16) + last + first})
+
+
+def test_tables_go_by_their_names() -> None:
+    named = '[[table]]\nname = "blue"\nid = 77\n'
+    (found,) = read(
+        named + f'[[route]]\n{V6}encap = {{ type = "seg6local", action = "End.DT6", vrftable = "blue" }}\n'
+    ).entries
+    assert isinstance(found, RouteEntry)
+    assert split(split(found.hops[0].extra)[22]) == {1: pack("=I", 7), 9: pack("=I", 77)}
+    hop = '{ via = "fe80::1", dev = "a", encap = { type = "seg6local", action = "End.T", table = "main" } }'
+    found = entry(f'[[route]]\nto = "2001:db8::/32"\nhops = [{hop}]\n')
+    assert isinstance(found, RouteEntry)
+    assert split(split(found.hops[0].extra)[22]) == {1: pack("=I", 3), 3: pack("=I", 254)}
 
 
 def test_a_next_hop_says_it_in_attributes_of_its_own() -> None:
@@ -77,7 +90,8 @@ def test_a_next_hop_says_it_in_attributes_of_its_own() -> None:
         (V6, 'type = "seg6local", action = "End.DT6", table = 1, vrftable = 2', "exclude each other"),
         (V6, 'type = "seg6local", action = "End", nh4 = "10.0.0.1"', "action End has no `nh4`"),
         (V6, 'type = "seg6local", action = "End.X", nh6 = "10.0.0.1"', "`nh6` of encap seg6local is an IPv6 address"),
-        (V6, 'type = "seg6local", action = "End.T", table = "storage"', "must be a whole number"),
+        (V6, 'type = "seg6local", action = "End.T", table = "storage"', 'unknown table "storage"'),
+        (V6, 'type = "seg6local", action = "End.T", table = 0', "there is no table 0"),
     ],
 )  # fmt: skip
 def test_what_the_kernel_would_refuse_is_said_before(way: str, keys: str, said: str) -> None:
