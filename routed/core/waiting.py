@@ -11,6 +11,7 @@ from typing import Final
 
 from routed.core.kinds import KINDS
 from routed.core.references import is_reference
+from routed.model.attributes import ENCAP, split
 from routed.model.entries import AddressEntry, Entry, RouteEntry
 from routed.model.objects import Kind
 from routed.model.reasons import NoLink, NotChosen, Reason
@@ -34,7 +35,10 @@ def find_gone(entry: Entry | None, number: int) -> Reason | None:
     """What this errno means for an entry that names its link: that one has gone, and the news of it is on its way."""
     if number != errno.ENODEV:
         return None
-    words = {hop.dev for hop in entry.hops} if isinstance(entry, RouteEntry) else set[str]()
+    hops = entry.hops if isinstance(entry, RouteEntry) else ()
+    if any(ENCAP.number in split(hop.extra) for hop in hops):
+        return None  # it may be the VRF of an encapsulation, and the kernel's words tell more
+    words = {hop.dev for hop in hops}
     words |= {entry.dev} if isinstance(entry, AddressEntry) else set()
     if len(words) != 1:
         return None

@@ -9,7 +9,7 @@ them (ip/iproute_lwtunnel.c).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from errno import EINVAL, EOPNOTSUPP
+from errno import EINVAL, ENODEV, EOPNOTSUPP, EPERM
 from struct import Struct, error
 from typing import Any, Final, NamedTuple
 
@@ -266,9 +266,8 @@ def explain_refusals(type_: bytes, attributes: bytes) -> Mapping[int, str]:
         return {}
     hints = {EOPNOTSUPP: f"encap {said['type']}: {ENCAPS[said['type']].lack}"}
     if "vrftable" in said:
-        hints[EINVAL] = (
-            f"vrftable {said['vrftable']}: a VRF has to have this table, with sysctl net.vrf.strict_mode = 1"
-        )
+        why = f"vrftable {said['vrftable']}: a VRF has to have this table, with sysctl net.vrf.strict_mode = 1"
+        hints |= dict.fromkeys((EINVAL, ENODEV, EPERM), why)  # no VRFs at all, none of this table, not strict
     if said.get("mode", "").endswith(".red"):
         hints[EINVAL] = f"mode {said['mode']}: the kernel has it since Linux 6.0"
     return hints

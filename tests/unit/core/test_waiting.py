@@ -8,11 +8,13 @@ import pytest
 
 from routed.core.prospects import is_absent, is_error
 from routed.core.waiting import find_gone
+from routed.model.attributes import ENCAP, join
 from routed.model.entries import Entry, HopSpec
 from routed.model.net import parse_address
 from routed.model.reasons import Lack, LinkDown, LinkTaken, NoLink, NotChosen, OffNetwork, Reason, Several, Unusable
 from tests.property.rig import a_route, a_rule, an_address
 
+LED_INTO_A_VRF = join(ENCAP.pack({"type": "seg6local", "action": "End.DT4", "vrftable": 7}))
 GATEWAY = parse_address("192.0.2.1")
 
 
@@ -24,6 +26,7 @@ GATEWAY = parse_address("192.0.2.1")
         (a_route(hops=(HopSpec(dev="v0"),)), NoLink("v0")),
         (a_route(hops=(HopSpec(dev="v0"), HopSpec(dev="v1"))), None),  # nobody knows which
         (a_route(hops=(HopSpec(via=GATEWAY),)), None),
+        (a_route(hops=(HopSpec(dev="v0", extra=LED_INTO_A_VRF),)), None),  # it may be the VRF
         (a_rule(), None),
         (None, None),
     ],
