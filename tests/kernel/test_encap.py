@@ -186,6 +186,13 @@ def test_a_segment_leads_into_a_vrf(network: Network, kernel: Kernel, action: st
     assert (shown["action"], shown["vrftable"]) == (action, "7")
 
 
+@pytest.mark.usefixtures("vrf")
+def test_a_table_without_a_vrf_is_said(network: Network, kernel: Kernel) -> None:
+    lost = route(TO6, Hop(network.v0, extra=around(END | {"action": "End.DT4", "vrftable": 8})))
+    (failure,) = do(kernel, Verb.ADD, lost)
+    assert (failure.errno, "vrftable 8: a VRF has to have this table" in failure.text) == (ENODEV, True)
+
+
 def test_a_vrf_that_the_kernel_lacks_is_said(network: Network, kernel: Kernel) -> None:
     lost = route(TO6, Hop(network.v0, extra=around(END | {"action": "End.DT4", "vrftable": 7})))
     (failure,) = do(kernel, Verb.ADD, lost)
