@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroute2.netlink.rtnl.rtmsg import rtmsg  # type: ignore[import-untyped]
 
 from routed.core.linux.requests import request
 from routed.core.linux.state import LinuxState
+from routed.kernel.codec.attributes import HEADER_SIZE, walk
+from routed.kernel.codec.route import HEAD
 from routed.kernel.kernel import Kernel
 from routed.model.attributes import ENCAP, HOP_WORDS, NEXTHOP_WORDS, has_more, join, list_words
 from routed.model.change import Verb
@@ -198,6 +201,18 @@ def test_a_vrf_that_the_kernel_lacks_is_said(network: Network, kernel: Kernel) -
     (failure,) = do(kernel, Verb.ADD, lost)
     assert failure.errno in {EINVAL, ENODEV, EPERM}
     assert "a VRF has to have this table" in failure.text
+
+
+def test_labels_are_written_as_pyroute2_writes_them() -> None:
+    """Who judges where the kernel has no MPLS."""
+    theirs = rtmsg()
+    theirs["family"] = IPV4
+    stack = ("MPLS_IPTUNNEL_DST", [{"label": 100, "bos": 0}, {"label": 200, "bos": 1}])
+    encap = {"attrs": [stack, ("MPLS_IPTUNNEL_TTL", 9)]}
+    theirs["attrs"] = [("RTA_ENCAP_TYPE", 1), ("RTA_ENCAP", encap)]
+    theirs.encode()
+    ours = ENCAP.pack({"type": "mpls", "labels": (100, 200), "ttl": 9})
+    assert walk(bytes(theirs.data), HEADER_SIZE + HEAD.size, len(theirs.data)) == ours
 
 
 def test_labels_are_put_and_read_or_it_is_said_what_the_kernel_lacks(network: Network, kernel: Kernel) -> None:
