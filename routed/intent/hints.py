@@ -140,7 +140,6 @@ HINTS: Final = (
     _row("lock", r"expires = .*", "a route stays until it leaves the files, or what it `requires` is not so: drop it"),
     _row("lock", r"ttl[_-]propagate = .*", "the kernel has this of routes of MPLS alone, and forgets it of others"),
     _row("lock", r"ecn = .*", 'write features = ["ecn"]'),
-    _row("l3mdev", r"realms? = .*", "where rules differ in realms alone, the kernel may delete another one: drop it"),
     # one value where several are written, and the other way round
     _row("to", r"\[.*", "write `prefixes` in place of `to`"),
     _row("via", r"\[(?P<each>.*)\]", _list_hops),

@@ -23,7 +23,6 @@ CHOICE = '[[interface]]\nname = "lan"\n'
 
 HINT_OF_EXPIRES = "a route stays until it leaves the files, or what it `requires` is not so: drop it"
 HINT_OF_TTL_PROPAGATE = "the kernel has this of routes of MPLS alone, and forgets it of others"
-HINT_OF_REALMS = "where rules differ in realms alone, the kernel may delete another one: drop it"
 
 # (the lines before, the line in question, what the caret stands under, what is to be written)
 VALUES = [
@@ -43,7 +42,6 @@ VALUES = [
     (ROUTE, 'expires = "100s"', "expires", HINT_OF_EXPIRES),
     (ROUTE, "ttl-propagate = true", "ttl-propagate", HINT_OF_TTL_PROPAGATE),
     (ROUTE, "ecn = true", "ecn", 'write features = ["ecn"]'),
-    (RULED, "realms = 5", "realms", HINT_OF_REALMS),
     ('[[route]]\nto = "2001:db8::/32"\n', 'via = "fe80::1%eth0"', '"fe80', 'drop "%eth0", and write dev = "eth0"'),
     (VIA, 'via = "192.0.2.1/24"', '"192', 'an address stands alone here: write "192.0.2.1"'),
     (TO, 'to = ["10.30.0.0/16", "10.31.0.0/16"]', "[", "write `prefixes` in place of `to`"),
