@@ -26,13 +26,19 @@ test: $(READY)
 	@contrib/can-test $(ALONE)
 	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) --durations=25 -m "not long" $(TESTS)'
 
-# The same in bare roots of Debian 12 and 13, as root: half an hour each. ROOTS="sid" takes another one, and
+# All of it in bare roots of Debian 12 and 13, as root: half an hour each. ROOTS="sid" takes another one, and
 # ROOT_GOALS="check test" asks for more; AGAIN=--again keeps what the last run left there.
 ROOTS ?= bookworm trixie
 ROOT_GOALS ?= test
 .PHONY: test-roots
 test-roots: $(READY) $(BUILDER)
 	set -e; for root in $(ROOTS); do $(BIN)/python -m tests.roots $(AGAIN) $$root $(ROOT_GOALS); done
+
+# Unit and property tests with each Python that is here, in an environment of its own; says which it did not find.
+# TESTS=tests/kernel asks for others, which then run in namespaces.
+.PHONY: test-pythons
+test-pythons:
+	ALONE="$(ALONE)" contrib/test-pythons $(if $(filter command% environment%,$(origin TESTS)),$(TESTS),tests/unit tests/property)
 
 # Calls of libc fail in everything that the daemon does; how, says docs/explanation/architecture.md.
 .PHONY: test-faults test-long
@@ -78,6 +84,11 @@ $(BUILDER): contrib/bootstrap
 	contrib/bootstrap package
 	@mkdir -p build
 	@touch $@
+
+# The package for Fedora and RHEL, as far as this system can build it; what was tried says contrib/rpm/routed.spec.
+.PHONY: rpm
+rpm:
+	contrib/build-rpm
 
 # Judges the package: its files, its pages, its unit, its behaviour in a small Debian.
 test-package: $(READY) $(DEB)

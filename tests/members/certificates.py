@@ -9,6 +9,8 @@ from typing import Final
 
 from routed.model.etcd import Tls
 
+# Python 3.13 asks a CA to say what its key is for, and a certificate whose key signed it.
+CA_MAY: Final = "-addext keyUsage=critical,keyCertSign,cRLSign"
 NEW_KEY: Final = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 
 
@@ -18,7 +20,7 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self._folder = folder
-        self._run(f"req -x509 {NEW_KEY} -keyout ca.key -out ca.pem -days 3650 -subj /CN=ca")
+        self._run(f"req -x509 {NEW_KEY} -keyout ca.key -out ca.pem -days 3650 -subj /CN=ca {CA_MAY}")
 
     @property
     def ca(self) -> str:
@@ -29,7 +31,7 @@ class Authority:
     ) -> Tls:
         """A certificate with its key, each of root alone."""
         self._run(f"req {NEW_KEY} -keyout {name}.key -out {name}.csr -subj {subject}")
-        extensions = f"subjectAltName=IP:{host}\nextendedKeyUsage={purposes}\n"
+        extensions = f"subjectAltName=IP:{host}\nextendedKeyUsage={purposes}\nauthorityKeyIdentifier=keyid\n"
         (self._folder / "ext").write_text(extensions)
         self._run(f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -days 30 -extfile ext -out {name}.pem")
         (self._folder / f"{name}.key").chmod(0o600)
