@@ -91,13 +91,12 @@ HOSTS = {
     "docs/how-to/follow-what-works.md": _TWO_LINES,
     "docs/tutorial/first-route.md": "",
     "docs/how-to/from-sealos-route.md": _TWO_CARDS,
-    "docs/how-to/from-sealos-route.zh.md": _TWO_CARDS,
 }
 
 
 def find_documents() -> list[str]:
-    """The documents that have sessions, as paths from the root of the project."""
-    every = [path for pattern in DOCUMENTS for path in sorted(ROOT.glob(pattern))]
+    """The documents that have sessions, as paths from the root. A translation has the very sessions of its original."""
+    every = [path for pattern in DOCUMENTS for path in sorted(ROOT.glob(pattern)) if not path.name.endswith(".zh.md")]
     return [str(path.relative_to(ROOT)) for path in every if _SESSION.search(path.read_text(encoding="utf-8"))]
 
 
