@@ -1,4 +1,4 @@
-"""Run a goal of the Makefile in a bare Debian of another release, as somebody does who has only just installed it.
+"""Run a goal of the Makefile in a bare Debian or Ubuntu, as somebody does who has only just installed it.
 
     python -m tests.roots RELEASE GOAL...
     python -m tests.roots --again trixie test    # in the root that the last run left
@@ -24,6 +24,8 @@ from tests.vm import image
 PROJECT: Final = Path(__file__).parents[2]
 GIVEN: Final = ("make", "python3")  # the README asks for no more
 INSIDE: Final = "root/routed"
+UBUNTU: Final = ("http://archive.ubuntu.com/ubuntu", "/usr/share/keyrings/ubuntu-archive-keyring.gpg")
+UBUNTUS: Final = ("noble",)
 ROLLING: Final = ("sid", "testing")  # they have no updates beside them
 
 # What a machine has at /, seen from the root alone: a chroot may have no user namespaces, a pivoted root may.
@@ -45,7 +47,7 @@ def main() -> int:
     """The exit code of make."""
     parser = argparse.ArgumentParser(prog="tests.roots", description="run goals of the Makefile in a bare Debian")
     parser.add_argument("--again", action="store_true", help="keep what the last run left in the root")
-    parser.add_argument("release", help="bookworm, trixie, sid")
+    parser.add_argument("release", help="bookworm, trixie, sid, noble")
     parser.add_argument("goals", nargs="+", help="what make is asked for")
     asked = parser.parse_args()
     root = PROJECT / "build/roots" / asked.release
@@ -70,6 +72,12 @@ def make_root(release: str, root: Path) -> None:
 
 def find_sources(release: str) -> list[str]:
     """Where this host has its own packages from, but of that release: one `deb` line each. Raises ImageError."""
+    if release in UBUNTUS:
+        archive, keys = UBUNTU
+        if not Path(keys).exists():
+            raise image.ImageError(f"{keys} is not here: it is of Debian 13's package ubuntu-keyring")
+        suites = (release, f"{release}-updates")
+        return [f"deb [signed-by={keys}] {archive} {suite} main universe\n" for suite in suites]
     lines = [line.replace(image.RELEASE, release) for line in image.find_sources()]
     return [line for line in lines if line.split()[2] == release] if release in ROLLING else lines
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 PROJECT = Path(__file__).parents[2]
 MANIFEST: dict[str, Any] = yaml.safe_load((PROJECT / "contrib/container/daemonset.yaml").read_text(encoding="utf-8"))
