@@ -22,7 +22,7 @@ from typing import Final
 from tests.vm import image
 
 PROJECT: Final = Path(__file__).parents[2]
-GIVEN: Final = ("make", "python3")  # the README asks for no more
+GIVEN: Final = ("apt", "make", "python3")  # the README asks for no more
 INSIDE: Final = "root/routed"
 UBUNTU: Final = ("http://archive.ubuntu.com/ubuntu", "/usr/share/keyrings/ubuntu-archive-keyring.gpg")
 UBUNTUS: Final = ("noble",)
