@@ -143,7 +143,7 @@ class HostFiles:
 def _name_last(names: Iterable[str]) -> str:
     """A name for a drop-in of ours that comes behind all of these."""
     last = max((name for name in names if name != LAST), default="")
-    return LAST if last < LAST else f"zz-{LAST}" if last < f"zz-{LAST}" else f"zz-{last}"
+    return LAST if last < LAST else f"zz-{LAST}" if last < f"zz-{LAST}" else f"{last.removesuffix('.conf')}_{LAST}"
 
 
 def _list_unmanaged(settings: Iterable[Setting]) -> list[str]:

@@ -4,7 +4,7 @@
     python -m tests.roots --again trixie test    # in the root that the last run left
 
 The root is made by mmdebstrap in build/roots/RELEASE, with make and python3 and nothing else, and the files of the
-work tree in /root/routed. It shares the host's kernel and, until ``make`` leaves it, the host's network. Needs root.
+work tree in /srv/routed. It shares the host's kernel and, until ``make`` leaves it, the host's network. Needs root.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.vm import image
 
 PROJECT: Final = Path(__file__).parents[2]
 GIVEN: Final = ("apt", "make", "python3")  # the README asks for no more
-INSIDE: Final = "root/routed"
+INSIDE: Final = "srv/routed"  # not /root, which nobody else may enter
 UBUNTU: Final = ("http://archive.ubuntu.com/ubuntu", "/usr/share/keyrings/ubuntu-archive-keyring.gpg")
 UBUNTUS: Final = ("noble",)
 ROLLING: Final = ("sid", "testing")  # they have no updates beside them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -403,8 +404,9 @@ def test_a_journal_that_is_lost_at_the_next_boot_is_cured(clinic: Clinic) -> Non
     clinic.write(ROUTE)
     clinic.put("run/systemd/journal/socket")
     clinic.cure("journal-volatile")
-    clinic.put("etc/systemd/journald.conf.d/zebra.conf", "[Journal]\nStorage=volatile\n")
-    assert clinic.cure("journal-volatile")["where"].startswith("/etc/systemd/journald.conf.d/zebra.conf:2:")
+    # behind the cure, whose name comes after those that the system brings
+    clinic.put("etc/systemd/journald.conf.d/zzz.conf", "[Journal]\nStorage=volatile\n")
+    assert clinic.cure("journal-volatile")["where"].startswith("/etc/systemd/journald.conf.d/zzz.conf:2:")
 
 
 def test_a_revision_from_the_future_says_that_the_clock_is_behind(daemon: Daemon, clinic: Clinic) -> None:
@@ -437,6 +439,8 @@ def test_a_daemon_without_a_capability_is_told_of(daemon: Daemon) -> None:
 
 
 def test_who_may_not_look_is_told_what_was_not_seen_and_it_is_not_fine(daemon: Daemon) -> None:
+    if any(not folder.stat().st_mode & stat.S_IXOTH for folder in PROJECT.parents):
+        pytest.skip(f"nobody else may read {PROJECT}, and so not run what is in it")
     daemon.start(ADDRESS + '[[tunnel]]\nname = "o"\ndev = "o0"\nmode = "ipip"\nlocal = "10.0.0.1"\n')
     for folder in (daemon.folder, *daemon.folder.parents[:3]):
         folder.chmod(0o755)

@@ -65,7 +65,7 @@ def test_drop_ins_count_behind_the_main_file_in_the_order_of_their_names_whateve
         ("10-a.conf", "routed.conf"),
         ("routed.conf", "routed.conf"),
         ("zebra.conf", "zz-routed.conf"),
-        ("zzz.conf", "zz-zzz.conf"),
+        ("zzz.conf", "zzz_routed.conf"),
     ],
 )
 def test_the_name_for_a_drop_in_of_ours_comes_behind_all_others(tmp_path: Path, name: str, expected: str) -> None:
