@@ -15,5 +15,7 @@ settings.register_profile("searching", deadline=None, print_blob=True, max_examp
 settings.register_profile("emulated", settings.get_profile("routed"), max_examples=10)
 settings.load_profile("routed")
 
-# A shell has its background jobs ignore Ctrl-C, and so would every program that a test starts and interrupts.
+# A shell has its background jobs ignore Ctrl-C, and nohup a hang-up, and so would every program that a test starts and
+# interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)

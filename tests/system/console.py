@@ -36,6 +36,7 @@ _VOLATILE = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+\+00:00", "<time>"),
     # Whoever ends before he is looked at is not named: a race that no document can decide.
     (r'\b(by|was) (port id \d+(, whose process is not known)?|"(\\.|[^"\\])*" \([^)]*\))', r"\1 <somebody>"),
+    (r"(?m)^\[1\]\+ .*\n", ""),  # the bash of Debian 13 tells of the end of a job elsewhere
     (r"\d+(\.\d+)? (ms|µs)", "<ms>"),
     (r", \d+ in a row", ""),
     (r"\d+ more: the kernel made it", "<n> more: the kernel made it"),  # link-local addresses come when they come
