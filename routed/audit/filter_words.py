@@ -98,10 +98,28 @@ def _cure_firewalld(packet: FilteredPacket) -> str:
 
 
 def _cure_firewalld_forward(packet: FilteredPacket) -> str:
-    family = {"ip": "ipv4", "ip6": "ipv6"}[packet["family"]]
-    words = ["-s", format_address(packet["saddr"])] if "saddr" in packet else ["-i", quote(str(packet["iif"]))]
-    rule = f"--direct --add-rule {family} filter FORWARD 0 {' '.join(words)} -j ACCEPT"
-    return f"firewall-cmd {rule} && firewall-cmd --permanent {rule}"
+    """By a policy: what a direct rule accepts is dropped by firewalld's own table behind it all the same.
+
+    A policy is for zones and not for links: so it is for all that comes in by the zone of this one. A link that no zone
+    has belongs to the default one, and yet to no policy.
+    """
+    if "saddr" in packet:
+        family = {"ip": "ipv4", "ip6": "ipv6"}[packet["family"]]
+        rule = f'rule family="{family}" source address="{format_address(packet["saddr"])}" accept'
+        return _make_policy("routed-answers", "ANY", f"--add-rich-rule='{rule}'")
+    link = quote(str(packet["iif"]))
+    zone = f"zone=$(firewall-cmd --get-zone-of-interface={link} 2>/dev/null || firewall-cmd --get-default-zone)"
+    joined = f"firewall-cmd --permanent --zone=$zone --add-interface={link}"  # else no policy is for it
+    return f"{zone}; {joined} && {_make_policy('routed-forward', '$zone', '--set-target=ACCEPT')}"
+
+
+def _make_policy(name: str, ingress: str, *settings: str) -> str:
+    """The line for a policy, which may be there from another time. It takes one setting at a time."""
+    change = f"firewall-cmd --permanent --policy={name}"
+    zones = f"--add-ingress-zone={ingress}", "--add-egress-zone=ANY"
+    changes = " && ".join(f"{change} {one}" for one in (*zones, *settings))
+    made = f"{{ firewall-cmd --permanent --new-policy={name} 2>/dev/null; {changes}; }}"
+    return f"{made} && firewall-cmd --reload"
 
 
 def _cure_ufw(packet: FilteredPacket) -> str:

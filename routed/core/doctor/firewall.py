@@ -14,7 +14,7 @@ from routed.model import names
 from routed.model.checks import CheckType
 from routed.model.diagnosis import Ailment, Diagnosis, Hidden, Obstacle, Region
 from routed.model.entries import HeldVipEntry, TunnelEntry, VipEntry
-from routed.model.filters import ELSEWHERE, FilteredPacket
+from routed.model.filters import ELSEWHERE, Dropped, FilteredPacket, Ruleset
 from routed.model.ipvs import MASQ, TCP, UDP, ServerMember, ServerSlot, ServiceMember
 from routed.model.net import IPV4, is_inside, is_loopback
 from routed.model.objects import Kind, RuleMember
@@ -38,6 +38,7 @@ class Traversal(NamedTuple):
     hooks: tuple[str, ...]
     packet: FilteredPacket
     role: str  # service, server, tunnel, forwarding, check
+    protocols: tuple[int, ...] = ()  # where any of these would do: packets of none pass
 
 
 def examine_firewall(patient: Patient) -> Iterator[Diagnosis]:
@@ -50,7 +51,7 @@ def examine_firewall(patient: Patient) -> Iterator[Diagnosis]:
             yield Diagnosis(Ailment.NOT_SEEN, "", hidden._asdict())
             return
         for hook in one.hooks:
-            dropped = find_drop(patient.ruleset, hook, one.packet)
+            dropped = _find_drop(patient.ruleset, hook, one)
             if dropped is not None:
                 details: dict[str, Any] = {
                     "hook": hook,
@@ -63,6 +64,13 @@ def examine_firewall(patient: Patient) -> Iterator[Diagnosis]:
                 break
 
 
+def _find_drop(ruleset: Ruleset, hook: str, one: Traversal) -> Dropped | None:
+    """What drops all of it: most filters let pings pass, whatever else they drop."""
+    kinds: list[FilteredPacket] = [{**one.packet, "protocol": protocol} for protocol in one.protocols]
+    found = [find_drop(ruleset, hook, packet) for packet in kinds or [one.packet]]
+    return found[0] if all(found) else None
+
+
 def list_needed(patient: Patient) -> Iterator[Traversal]:
     """All packets that somebody has to let through."""
     yield from _list_of_services(patient)
@@ -73,8 +81,9 @@ def list_needed(patient: Patient) -> Iterator[Traversal]:
         for rule in group.members:
             assert isinstance(rule, RuleMember)
             if rule.iif and rule.iif != "lo" and rule.action == names.TO_TABLE:
-                family = "ip" if group.slot.family == IPV4 else "ip6"
-                yield Traversal(entry.name, ("forward",), {"family": family, "iif": rule.iif, **_FRESH}, "forwarding")
+                packet = {"family": "ip" if group.slot.family == IPV4 else "ip6", "iif": rule.iif, **_FRESH}
+                protocols = (rule.ipproto,) if rule.ipproto else (TCP, UDP)
+                yield Traversal(entry.name, ("forward",), packet, "forwarding", protocols)
     yield from _list_of_checks(patient)
 
 

@@ -140,7 +140,9 @@ def test_names_of_the_host_are_one_word_of_a_shell() -> None:
 
 
 RICH = 'rule family="ipv4" destination address="10.0.0.80" port port="443" protocol="tcp"'
-PASSED = "--direct --add-rule ipv6 filter FORWARD 0 -i eth1 -j ACCEPT"
+ZONE = "zone=$(firewall-cmd --get-zone-of-interface=eth1 2>/dev/null || firewall-cmd --get-default-zone)"
+POLICY = "firewall-cmd --permanent --policy=routed-"
+ANSWERED = '--add-rich-rule=\'rule family="ipv4" source address="10.1.0.9" accept\''
 FORWARDED = {"family": "ip6", "iif": "eth1"}
 ANSWER = {"family": "ip", "saddr": parse_address("10.1.0.9"), "protocol": 6, "sport": 443, "iif": object()}
 TUNNEL = {"family": "ip", "protocol": 4, "iif": object()}
@@ -166,7 +168,16 @@ TUNNEL = {"family": "ip", "protocol": 4, "iif": object()}
         ),
         (
             FORWARDED, "forward", CHAIN, "firewalld",
-            f"firewall-cmd {PASSED} && firewall-cmd --permanent {PASSED}",
+            (f"{ZONE}; firewall-cmd --permanent --zone=$zone --add-interface=eth1"
+            " && { firewall-cmd --permanent --new-policy=routed-forward 2>/dev/null; "
+            f"{POLICY}forward --add-ingress-zone=$zone && {POLICY}forward --add-egress-zone=ANY"
+            f" && {POLICY}forward --set-target=ACCEPT; }} && firewall-cmd --reload"),
+        ),
+        (
+            ANSWER, "forward", CHAIN, "firewalld",
+            ("{ firewall-cmd --permanent --new-policy=routed-answers 2>/dev/null; "
+            f"{POLICY}answers --add-ingress-zone=ANY && {POLICY}answers --add-egress-zone=ANY"
+            f" && {POLICY}answers {ANSWERED}; }} && firewall-cmd --reload"),
         ),
     ],
 )  # fmt: skip

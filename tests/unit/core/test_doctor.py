@@ -413,6 +413,22 @@ def test_a_filter_that_drops_all_that_an_entry_is_for_is_an_error(text: str, tol
     assert found(patient(SERVICE, ruleset=filters(OPEN)), Ailment.FIREWALL) == []
 
 
+@pytest.mark.parametrize(
+    ("passes", "more", "is_told"),
+    [
+        ("-p icmp", "", True),  # as ufw lets pings through
+        ("-p udp", "", False),
+        ("-p udp", 'ipproto = "tcp"\n', True),
+        ("-p tcp", 'ipproto = "tcp"\n', False),
+    ],
+)
+def test_what_is_forwarded_is_dropped_where_tcp_and_udp_are_or_what_the_rule_is_for(
+    passes: str, more: str, *, is_told: bool
+) -> None:
+    text = CLOSED.replace("COMMIT", f"-A FORWARD {passes} -j ACCEPT\nCOMMIT")
+    assert bool(found(patient(FORWARDED + more, ruleset=filters(text)), Ailment.FIREWALL)) is is_told
+
+
 def test_more_kinds_of_packets_than_can_be_followed_are_not_fine() -> None:
     servers = ", ".join(f'"10.1.{number // 250}.{number % 250 + 2}:80"' for number in range(MOST))
     text = f'[[service]]\nname = "api"\nlisten = "192.0.2.80:443"\nservers = [{servers}]\n'
