@@ -66,6 +66,47 @@ def test_promtool_takes_the_alerts() -> None:
     assert judge("check", "rules", str(RULES)) == ""
 
 
+# Each alert: the series of a fault and how it is sampled each minute, the minute in which it does not fire yet, and the
+# one in which it does.
+FIRES: dict[str, tuple[str, str, int, int]] = {
+    "RoutedDown": ('up{job="routed"}', "1 0x9", 2, 3),
+    "RoutedNotVerified": ("routed_last_verified_timestamp_seconds", "0x20", 6, 8),
+    "RoutedEntryNotInForce": ('routed_entry_not_in_sync{entry="route/a",state="shadowed"}', "1x9", 0, 1),
+    "RoutedEntryWaits": ('routed_entry_not_in_sync{entry="route/a",state="waiting"}', "1x20", 14, 15),
+    "RoutedEntryPausedForLong": ('routed_entry_not_in_sync{entry="route/a",state="paused"}', "1x300", 239, 240),
+    "RoutedFight": ('routed_repairs_total{actor="process",cause="deleted"}', "0+3x40", 6, 20),
+    "RoutedFilesInvalid": ("routed_files_valid", "0x9", 4, 5),
+    "RoutedFilesNotInForce": ("routed_files_in_force", "0x90", 59, 60),
+    "RoutedStateNotKept": ("routed_state_kept", "0x9", 4, 5),
+    "RoutedCheckDown": ('routed_check_up{check="check/web"}', "0x9", 0, 1),
+    "RoutedCheckCannotBeMade": ('routed_checks{state="failed"}', "2x9", 4, 5),
+    "RoutedSourceStale": ('routed_source_state{source="fleet",state="stale"}', "1x9", 4, 5),
+    "RoutedMembersHeld": ('routed_source_members{source="fleet",held="yes"}', "3x9", 0, 1),
+    "RoutedServiceWithoutServers": ('routed_service_servers{service="service/api",state="in"}', "0x9", 0, 1),
+}
+BESIDE = {"RoutedFilesNotInForce": [{"series": "routed_files_valid", "values": "1x90"}]}
+
+
+def test_each_alert_is_tried() -> None:
+    assert list(FIRES) == re.findall(r"alert: (\w+)", RULES.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("alert", FIRES)
+def test_an_alert_fires_when_its_time_is_over_and_not_before(alert: str, tmp_path: Path) -> None:
+    series, values, quiet, loud = FIRES[alert]
+    count = {
+        "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}})',
+        "eval_time": f"{loud}m",
+        "exp_samples": [{"labels": "{}", "value": 1}],
+    }
+    none = {"expr": count["expr"], "eval_time": f"{quiet}m", "exp_samples": []}
+    given = [{"series": series, "values": values}, *BESIDE.get(alert, [])]
+    tests = {"interval": "1m", "input_series": given, "promql_expr_test": [none, count]}
+    file = tmp_path / "tests.yml"
+    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [tests]}))
+    assert judge("test", "rules", str(file)) == ""
+
+
 def test_labels_are_words_of_ours() -> None:
     assert [label_cause(one) for one in (Deed.DELETED, LinkTurn.WENT_DOWN, MembersChanged)] == [
         "deleted", "link-went-down", "members-changed",
