@@ -30,7 +30,6 @@ PLAIN_WORDS: Final[Mapping[Plain, str]] = {
     AtRule.JUMPS: "leads on",
     AtRule.JUMPED_OVER: "jumped over",
     AtRule.NO_TARGET: "leads nowhere",
-    AtRule.NO_TABLE: "no VRF",
     AtRule.NO_ROUTE: "no route there",
     AtRule.NOT_USABLE: "no usable route there",
     AtRule.THROWN: "thrown on",
@@ -38,6 +37,8 @@ PLAIN_WORDS: Final[Mapping[Plain, str]] = {
     AtRule.OF_GROUP: "suppressed: group of the link",
     AtRule.MERGED: "a longer prefix in main",
     Aside.ON_LINK: "no table has a way by this link, so the kernel takes the address to be on it",
+    Aside.VRF_TABLE: "no rule is asked about an address of one link: it is looked up in the table of the link's VRF",
+    Aside.VRF_ITSELF: "an address of one link is on none of a VRF itself: name one of the links in it",
     Aside.MULTICAST: "the kernel asks no table about a group or a broadcast where a link is named",
     Aside.NO_GATEWAY: "a group or a broadcast goes to no gateway: the kernel sends it out of the link",
     Aside.LINK_DOWN: "the link to which it is bound is down",
@@ -63,6 +64,7 @@ _DIFFERENCES: Final[Mapping[Difference, str]] = {
     Difference.ERROR: "answers otherwise",
     Difference.ROUTE: "takes another route",
     Difference.HOP: "sends it another way",
+    Difference.SOURCE: "sends it from another address",
 }
 
 

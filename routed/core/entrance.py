@@ -17,12 +17,13 @@ from routed.model import names
 from routed.model.fib import Entrance, Explanation, Fib
 from routed.model.lookup import Flow, Question
 from routed.model.net import IPV4, family_of, is_loopback
+from routed.model.objects import Hop
 from routed.model.reasons import Aside, NotForwarded, SourceRefused
 
 _HERE: Final = frozenset({names.LOCAL, 3})  # RTN_BROADCAST
 _STRICT: Final = 1  # of rp_filter
 
-Walk = Callable[[Fib, Question], Explanation]
+Walk = Callable[[Fib, Question, str], Explanation]  # the last is the link in whose VRF is looked
 
 
 def look_at_entrance(fib: Fib, walked: Explanation, walk: Walk) -> Explanation:
@@ -67,11 +68,17 @@ def _is_believed(fib: Fib, walked: Explanation, entrance: Entrance, walk: Walk, 
             return flow.source not in fib.own
     mark = flow.mark if entrance.uses_mark else 0
     back = Flow(walked.question.destination, out, "", mark, flow.tos, flow.ipproto, flow.dport, flow.sport)
-    way = walk(fib, Question(flow.source, back))
+    way = walk(fib, Question(flow.source, back), flow.iif)
     if way.route is None or way.errno:
         return not entrance.rp_filter
     is_local = way.route.value.type == names.LOCAL and entrance.accepts_local
     if way.route.value.type != names.UNICAST and not is_local:
         return False
-    is_the_same = came_by is not None and any(hop.dev == came_by.ifindex for hop in way.route.value.hops)
-    return is_the_same or entrance.rp_filter != _STRICT
+    if came_by is not None and any(_is_on(fib, hop, came_by.ifindex) for hop in way.route.value.hops):
+        return True
+    return not entrance.rp_filter or (entrance.rp_filter != _STRICT and entrance.has_address)
+
+
+def _is_on(fib: Fib, hop: Hop, ifindex: int) -> bool:
+    """Does it leave by this link, or by one in this VRF (nhc_l3mdev_matches_dev)?"""
+    return hop.dev == ifindex or any(link.ifindex == hop.dev and link.master == ifindex for link in fib.links.values())

@@ -61,7 +61,7 @@ def _look_behind(fib: Fib, explained: Explanation, contender: Contender) -> Outr
         return Outranked(contender, _classify(wanted, in_front[0]) if in_front else None, in_front)
     if isinstance(wanted, FibRule):
         return None  # the steps say why it was passed
-    passed = tuple(step for step in explain(fib, explained.question).steps if _leads_to(step.rule, wanted))
+    passed = tuple(step for step in explain(fib, explained.question).steps if _leads_to(fib, step.rule, wanted))
     return Outranked(contender, _why_unreached(fib, explained, wanted, passed), passed=passed)
 
 
@@ -93,8 +93,12 @@ def _classify(wanted: FibObject, first: FibObject) -> InTheWay:
     return InTheWay.LOWER_METRIC if first.slot.metric < wanted.slot.metric else InTheWay.FIRST
 
 
-def _leads_to(rule: FibRule, route: FibRoute) -> bool:
-    return rule.member.action == names.TO_TABLE and rule.member.table == route.slot.table
+def _leads_to(fib: Fib, rule: FibRule, route: FibRoute) -> bool:
+    """Does this rule lead some packets to the table of the route? One of VRFs leads to that of each."""
+    member, table = rule.member, route.slot.table
+    if member.l3mdev:
+        return any(link.table == table for link in fib.links.values())
+    return member.action == names.TO_TABLE and member.table == table
 
 
 def _why_unreached(fib: Fib, explained: Explanation, route: FibRoute, passed: tuple[WayStep, ...]) -> Reason:

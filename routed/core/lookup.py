@@ -4,7 +4,8 @@ Everything is a value: a ``Fib`` in, an ``Explanation`` out. What the kernel its
 ``core.agreement``. Here must never live: whose a rule or a route is, or a word for a person.
 Sources: fib_rules_lookup in net/core/fib_rules.c; fib4_rule_match, fib4_rule_action and fib4_rule_suppress in
 net/ipv4/fib_rules.c and those of IPv6 in net/ipv6/fib6_rules.c; ip_route_output_key_hash_rcu and ip_route_input_slow in
-net/ipv4/route.c.
+net/ipv4/route.c; l3mdev_update_flow and l3mdev_fib_rule_match in net/l3mdev/l3mdev.c, vrf_link_scope_lookup in
+drivers/net/vrf.c.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from routed.core.tables import (
     is_multicast,
     look_in_table,
     make_packet,
+    needs_link,
 )
 from routed.model import names
 from routed.model.attributes import has_more_than_a_rule
-from routed.model.fib import Explanation, Fib, FibLink, FibRoute, FibRule, WayStep
+from routed.model.fib import Explanation, Fib, FibRoute, FibRule, WayStep
 from routed.model.lookup import Flow, Question
-from routed.model.net import IPV4, family_of, is_inside
+from routed.model.net import IPV4, family_of, is_inside, is_loopback
 from routed.model.objects import Hop, RuleMember
 from routed.model.reasons import Aside, AtRule, NotFor, Reason
 
@@ -54,6 +56,14 @@ def explain(fib: Fib, question: Question) -> Explanation:
     """What decides about this packet. The links that the question names have to be there."""
     view = _make_view(fib, question)
     is_ipv4 = family_of(question.destination) == IPV4
+    if (
+        not is_ipv4
+        and view.vrf
+        and view.oif
+        and needs_link(question.destination)
+        and not is_loopback(question.destination)
+    ):
+        return _look_in_vrf(view)
     if is_ipv4 and view.oif and not fib.links[view.oif].is_up:
         return Explanation(question, (), errno=ENETUNREACH, aside=Aside.LINK_DOWN)
     if _is_decided_without_tables(view):
@@ -63,11 +73,21 @@ def explain(fib: Fib, question: Question) -> Explanation:
     if not is_ipv4:
         return look_at_entrance(fib, walked, _walk_anew)
     link = fib.links.get(view.oif)
-    if walked.errno and link and not link.table:
+    if walked.errno and link and not view.vrf:
         return walked._replace(errno=0, hops=(Hop(link.ifindex),), aside=Aside.ON_LINK)
     if is_for_several(question.destination):
         return _leave_out_gateways(walked)
     return look_at_entrance(fib, walked, _walk_anew)
+
+
+def _look_in_vrf(view: _View) -> Explanation:
+    """IPv6: what means something on one link only is looked up in the table of its VRF, whatever the rules say."""
+    if view.oif == view.vrf:
+        return Explanation(view.question, (), errno=ENETUNREACH, aside=Aside.VRF_ITSELF)
+    found = look_in_table(view.fib, view.vrf_table, view.packet)
+    route = found.route
+    errno = DEAD_ENDS.get(route.value.type, 0) if route else ENETUNREACH
+    return Explanation(view.question, (), None, route, found.hops, errno, Aside.VRF_TABLE, unseen=found.unseen)
 
 
 def _leave_out_gateways(walked: Explanation) -> Explanation:
@@ -84,8 +104,8 @@ def _leave_out_gateways(walked: Explanation) -> Explanation:
     return walked._replace(hops=hops, aside=Aside.NO_GATEWAY)
 
 
-def _walk_anew(fib: Fib, question: Question) -> Explanation:
-    return _walk(_make_view(fib, question))
+def _walk_anew(fib: Fib, question: Question, came_by: str) -> Explanation:
+    return _walk(_make_view(fib, question, came_by))
 
 
 def _walk(view: _View, passed: frozenset[FibRule] = frozenset()) -> Explanation:
@@ -158,9 +178,8 @@ def _leave_out_group(view: _View, rule: FibRule, found: TableAnswer) -> tuple[Ho
 def _look_by(rule: FibRule, view: _View, *, is_passed: bool = False) -> tuple[WayStep, TableAnswer]:
     """Look in the table of a rule."""
     member = rule.member
-    table = view.vrf_table if member.l3mdev else member.table
-    if not table:
-        return WayStep(rule, AtRule.NO_TABLE), TableAnswer()
+    # `not … l3mdev` is for what is in no VRF, and 0 is table main to the kernel (fib_get_table, fib6_get_table)
+    table = (view.vrf_table or names.TABLE_MAIN) if member.l3mdev else member.table
     found = look_in_table(view.fib, table, view.packet)
     route = found.route
     if route is None:
@@ -275,7 +294,8 @@ SELECTORS: Final[Mapping[str, Callable[[RuleMember, _View], bool]]] = {
 }
 
 
-def _make_view(fib: Fib, question: Question) -> _View:
+def _make_view(fib: Fib, question: Question, came_by: str = "") -> _View:
+    """``came_by`` is the link in whose VRF it is looked up, if it is in one, whatever else is said of the packet."""
     flow = question.flow
     if flow.iif:  # what comes in is sent by nobody here
         flow = flow._replace(uid=0, oif="")
@@ -283,23 +303,19 @@ def _make_view(fib: Fib, question: Question) -> _View:
         flow = flow._replace(ipproto=_UDP)
     question = question._replace(flow=flow)
     oif = question.flow.oif
-    vrf = _find_vrf(fib, oif or flow.iif)
+    vrf = find_vrf(fib, came_by) or find_vrf(fib, oif or flow.iif)
     bound = fib.links.get(vrf)
     packet = make_packet(fib, question.destination, question.flow)
     return _View(fib, question, packet, flow.iif or _LOOPBACK, oif, vrf, bound.table if bound else 0)
 
 
-def _find_vrf(fib: Fib, name: str) -> str:
+def find_vrf(fib: Fib, name: str) -> str:
     """The VRF that a link is, or belongs to (l3mdev_master_ifindex_rcu in net/l3mdev/l3mdev.c)."""
     link = fib.links.get(name)
     if link is None or link.table:
         return name if link else ""
     master = fib.name_link(link.master)
-    return master if master and _is_vrf(fib.links[master]) else ""
-
-
-def _is_vrf(link: FibLink) -> bool:
-    return bool(link.table)
+    return master if master and fib.links[master].table else ""
 
 
 def _is_decided_without_tables(view: _View) -> bool:

@@ -19,11 +19,11 @@ from routed.kernel import dump, lookup
 from routed.kernel.codec import messages
 from routed.kernel.codec.address import decode_address, dump_addresses
 from routed.kernel.codec.attributes import HEADER_SIZE, MalformedMessage, head, number, text, walk
-from routed.kernel.codec.link import LINKS_REQUEST, PROPERTIES, read_altnames
+from routed.kernel.codec.link import LINKS_REQUEST, PROPERTIES, read_altnames, read_vrf_table
 from routed.kernel.codec.route import DST_AT, DST_HEADS, DST_LEN_AT, HEAD, decode_route, dump_routes
 from routed.kernel.codec.rule import decode_rule, dump_rules
 from routed.kernel.requests import RequestSocket
-from routed.model.fib import Entrance, Fib, FibLink, FibRoute, FibRule, index_routes
+from routed.model.fib import Entrance, Fib, FibAddress, FibLink, FibRoute, FibRule, index_routes
 from routed.model.lookup import Decision, Question, Sent
 from routed.model.net import ADDRESS_LENGTH, IPV4, IPV6, network_of
 from routed.model.objects import Kind, Scope
@@ -33,8 +33,6 @@ SYSCTLS: Final = Path("/proc/sys/net")  # of the namespace of whoever reads it
 _GET_LINK, _GET_ADDRESS, _GET_ROUTE, _GET_NEIGHBOUR, _GET_RULE = 18, 22, 26, 30, 34  # RTM_GET*
 _LINK_HEAD: Final = Struct("=BBHiII")
 _NAME, _MASTER, _LINKINFO, _GROUP = 3, 10, 18, 27
-_INFO_KIND, _INFO_DATA = 1, 2
-_VRF_TABLE: Final = 1  # IFLA_VRF_TABLE
 _NEIGHBOUR_HEAD: Final = Struct("=BBHiHBB")  # family, padding, padding, ifindex, state, flags, type
 _NEIGHBOUR: Final = 1  # NDA_DST
 _FAILED: Final = 0x20  # NUD_FAILED
@@ -67,21 +65,24 @@ class FibReader:
         """
         families = tuple(families)
         links = dict(self._read_links())
-        own = frozenset(self._read_own(families))
+        own = [one for family in families for one in self._read_own(family)]
+        of_ipv4 = tuple(one for one in own if len(one.address) == ADDRESS_LENGTH[IPV4])
         forwards = _read_sysctl("ipv6", "all", "forwarding") != 0
         routes = [route for family in families for route in self._read_routes(family, addresses)]
         is_ipv6_asked = IPV6 in families and not forwards
         fib = Fib(links=links)
         entrance = fib.find_name(entrance)
+        has_address = entrance in links and any(one.dev == links[entrance].ifindex for one in of_ipv4)
         return replace(
             fib,
             rules=tuple(rule for family in families for rule in self._read_rules(family)),
             tables=index_routes(routes),
-            own=own,
-            is_merged=IPV4 in families and lookup.has_merged_tables(self._requests, own),
+            own=frozenset(one.address for one in own),
+            addresses=of_ipv4,
+            is_merged=IPV4 in families and lookup.has_merged_tables(self._requests, [one.address for one in own]),
             forwards_ipv6=forwards,
             silent=frozenset(self._read_silent()) if is_ipv6_asked else frozenset(),
-            entrances={entrance: _read_entrance(entrance)} if entrance else {},
+            entrances={entrance: _read_entrance(entrance, has_address=has_address)} if entrance else {},
         )
 
     def list_link_names(self) -> Iterator[str]:
@@ -108,17 +109,18 @@ class FibReader:
             attributes = walk(data, start + HEADER_SIZE + _LINK_HEAD.size, end)
             group, master = (number(attributes.get(one, bytes(4))) for one in (_GROUP, _MASTER))
             name = text(attributes.get(_NAME, b""))
-            table = _read_vrf_table(attributes.get(_LINKINFO, b""))
+            info = attributes.get(_LINKINFO, b"")
+            table = read_vrf_table(walk(info, 0, len(info)))
             properties = attributes.get(PROPERTIES, b"")
             altnames = read_altnames(properties) if properties else ()
             yield name, FibLink(ifindex, group, master, table, is_up=bool(flags & _UP), altnames=altnames)
 
-    def _read_own(self, families: Iterable[int]) -> Iterator[bytes]:
-        for family in families:
-            for data, start, end in self._read(_GET_ADDRESS, dump_addresses(Scope(Kind.ADDRESS, family))):
-                decoded = decode_address(data, start, end)
-                if decoded is not None:
-                    yield decoded[1].address
+    def _read_own(self, family: int) -> Iterator[FibAddress]:
+        for data, start, end in self._read(_GET_ADDRESS, dump_addresses(Scope(Kind.ADDRESS, family))):
+            decoded = decode_address(data, start, end)
+            if decoded is not None:
+                (_, _, value), fact = decoded
+                yield FibAddress(fact.dev, fact.address, fact.prefixlen, fact.scope, value.peer)
 
     def _read_rules(self, family: int) -> Iterator[FibRule]:
         for data, start, end in self._read(_GET_RULE, dump_rules(Scope(Kind.RULE, family))):
@@ -192,19 +194,11 @@ def _is_for_any(data: bytes, start: int, end: int, networks: Sequence[Sequence[b
     return False
 
 
-def _read_vrf_table(info: bytes) -> int:
-    attributes = walk(info, 0, len(info))
-    if text(attributes.get(_INFO_KIND, b"")) != "vrf":
-        return 0
-    data = attributes.get(_INFO_DATA, b"")
-    return number(walk(data, 0, len(data)).get(_VRF_TABLE, bytes(4)))
-
-
 def _number_links(fib: Fib) -> dict[str, int]:
     return {name: link.ifindex for name, link in fib.links.items()}
 
 
-def _read_entrance(link: str) -> Entrance:
+def _read_entrance(link: str, *, has_address: bool) -> Entrance:
     def read(name: str) -> int:
         return _read_sysctl("ipv4", link, name)
 
@@ -217,6 +211,7 @@ def _read_entrance(link: str) -> Entrance:
         accepts_local=bool(read_both("accept_local")),
         uses_mark=bool(read_both("src_valid_mark")),
         takes_loopback=bool(read_both("route_localnet")),
+        has_address=has_address,
         sends_redirects=bool(read_both("send_redirects")),
     )
 

@@ -109,13 +109,14 @@ def _leave_out_entrance(winner: Standing | None) -> Standing | None:
 def _name_table(winner: Standing | None) -> Standing | None:
     """The route under its own table. As long as IPv4 has no rules but the kernel's, it keeps local and main as one.
 
-    Then it says main of both (fib_trie_unmerge and fib_table_lookup in net/ipv4/fib_trie.c).
+    Then it says main of both (fib_trie_unmerge and fib_table_lookup in net/ipv4/fib_trie.c). The table of a VRF has
+    such routes of its own.
     """
     if winner is None or winner.value.type not in _OF_TABLE_LOCAL or winner.value.protocol != PROTOCOL_KERNEL:
         return winner
     slot = winner.slot
     assert isinstance(slot, RouteSlot)
-    return winner._replace(slot=slot._replace(table=TABLE_LOCAL))
+    return winner._replace(slot=slot._replace(table=TABLE_LOCAL)) if slot.table == TABLE_MAIN else winner
 
 
 def _pack(question: Question, links: Mapping[str, int], flags: Mapping[int, int]) -> bytes:

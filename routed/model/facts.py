@@ -61,6 +61,7 @@ class Link(NamedTuple):
     mtu: int = 0  # bytes; 0 where it was not told
     has_ipv6: bool = True  # does the kernel speak IPv6 on it? Not below an MTU of 1280, nor with disable_ipv6
     altnames: tuple[str, ...] = ()  # IFLA_ALT_IFNAME: other names that it is found by
+    table: int = 0  # of a VRF: where the packets of its links are looked up; 0 for any other
 
 
 class HostAddress(NamedTuple):

@@ -54,6 +54,16 @@ class FibLink(NamedTuple):
     altnames: tuple[str, ...] = ()
 
 
+class FibAddress(NamedTuple):
+    """What of an address of IPv4 counts where the kernel chooses a source."""
+
+    dev: int  # ifindex
+    address: bytes
+    prefixlen: int
+    scope: int = 0
+    peer: bytes = b""
+
+
 class Entrance(NamedTuple):
     """What this host does with packets of IPv4 that come in by one link."""
 
@@ -62,6 +72,7 @@ class Entrance(NamedTuple):
     accepts_local: bool = False  # does a source that is an address of this host pass?
     uses_mark: bool = False  # src_valid_mark: is the source looked up with the packet's mark?
     takes_loopback: bool = False  # route_localnet: may 127.0.0.0/8 come in by it?
+    has_address: bool = True  # has the link any of IPv4? Else rp_filter is strict, whatever it says
     sends_redirects: bool = True  # then more is asked of what leaves by the link that it came in by
 
 
@@ -77,6 +88,7 @@ class Fib:
     tables: Tables = field(default_factory=dict)
     links: Mapping[str, FibLink] = field(default_factory=dict)  # by name
     own: frozenset[bytes] = frozenset()  # packed addresses of this host
+    addresses: tuple[FibAddress, ...] = ()  # of IPv4, those of a link in the kernel's order
     # IPv4: as long as nobody ever touched a rule, the kernel keeps tables local and main as one (fib_trie_alias in
     # net/ipv4/fib_trie.c), and the longest prefix of both comes first
     is_merged: bool = False
@@ -169,6 +181,7 @@ class FibChange(NamedTuple):
     links: tuple[FibLinkChange, ...] = ()  # first those that are gone
     gained: frozenset[bytes] = frozenset()  # packed addresses that this host has then …
     lost: frozenset[bytes] = frozenset()  # … and has no more
+    addresses: tuple[FibAddress, ...] | None = None  # of IPv4, in the kernel's order; None: as they are now
 
 
 class WayStep(NamedTuple):

@@ -48,8 +48,19 @@ IPV6: Final = Family(
     (("fd00::2", "v0"), ("fd00::3", "v0"), ("fd01::2", "v1"), ("fd02::2", "v2")),
     ("fd00::/64", "fd01::1", "fd00::/8", "2001:db8:9::/48"),
 )
-TABLES: Final = ("main", "main", "10", "20", "30", "default")
-LINKS: Final = ("v0", "v1", "v2")
+
+
+class Ground(NamedTuple):
+    """On what a world stands."""
+
+    tables: tuple[str, ...]
+    links: tuple[str, ...]
+    has_vrf: bool = False
+
+
+VRF, VRF_TABLE = "red", 40
+FLAT: Final = Ground(("main", "main", "10", "20", "30", "default"), ("v0", "v1", "v2"))
+WITH_VRF: Final = Ground((*FLAT.tables, *[str(VRF_TABLE)] * 4), (*FLAT.links, "v1", VRF), has_vrf=True)
 MARKS: Final = (0, 1, 7, 0x17)
 TOS: Final = (0, 0x10, 0x08)
 PORTS: Final = (0, 53, 80, 1000)
@@ -61,11 +72,11 @@ def maybe(random: Random, share: float, text: str) -> str:
     return text if random.random() < share else ""
 
 
-def make_route(random: Random, family: Family) -> str:
+def make_route(random: Random, family: Family, ground: Ground = FLAT) -> str:
     """One `ip route append` line; some of them the kernel refuses."""
     is_ipv4 = family is IPV4
     kind = random.choice(["", "", "", "", "", "blackhole", "unreachable", "prohibit", "throw"])
-    words = ["route", "append", kind, random.choice(family.prefixes), "table", random.choice(TABLES)]
+    words = ["route", "append", kind, random.choice(family.prefixes), "table", random.choice(ground.tables)]
     words += [maybe(random, 0.7, f"metric {random.choice([1, 5, 50])}")]
     words += [maybe(random, 0.2, f"tos 0x{random.choice(TOS):x}")] if is_ipv4 else []
     words += [] if is_ipv4 else [maybe(random, 0.25, f"from {random.choice(family.source_prefixes)}")]
@@ -80,15 +91,15 @@ def make_route(random: Random, family: Family) -> str:
     return " ".join(words)
 
 
-def make_rule(random: Random, family: Family, *, has_default: bool = True) -> str:
+def make_rule(random: Random, family: Family, ground: Ground = FLAT) -> str:
     """One `ip rule add` line."""
     pref = random.choice([50, 100, 100, 200, 300, 400, 33000])
     words = ["rule", "add", maybe(random, 0.15, "not"), "pref", str(pref)]
     words += [maybe(random, 0.25, f"from {random.choice(family.source_prefixes)}")]
     words += [maybe(random, 0.25, f"to {random.choice([one for one in family.prefixes if one != 'default'])}")]
     words += [maybe(random, 0.2, f"fwmark {random.choice(['1', '7', '0x10/0x30', '0/1'])}")]
-    words += [maybe(random, 0.1, f"iif {random.choice([*LINKS, 'lo', 'gone'])}")]
-    words += [maybe(random, 0.1, f"oif {random.choice([*LINKS, 'gone'])}")]
+    words += [maybe(random, 0.1, f"iif {random.choice([*ground.links, 'lo', 'gone'])}")]
+    words += [maybe(random, 0.1, f"oif {random.choice([*ground.links, 'gone'])}")]
     words += [maybe(random, 0.15, f"tos 0x{random.choice(TOS):x}")]
     words += [maybe(random, 0.15, f"uidrange {random.choice(['0-10', '55-60', '1000-2000'])}")]
     words += [maybe(random, 0.15, f"ipproto {random.choice(['tcp', 'udp'])}")]
@@ -102,16 +113,19 @@ def make_rule(random: Random, family: Family, *, has_default: bool = True) -> st
     elif action < 0.25:
         words.append("nop")
     else:
-        words.append(f"lookup {random.choice(TABLES)}")
+        tables = [f"lookup {table}" for table in ground.tables]
+        words.append(random.choice([*tables, "l3mdev", "l3mdev"] if ground.has_vrf else tables))
+        if words[-1] == "l3mdev":  # with others beside it, `not` makes the kernel look in a table at random
+            words[2] = ""
         words += [maybe(random, 0.2, f"suppress_prefixlength {random.choice([0, 16, 24, 48])}")]
         words += [maybe(random, 0.15, f"suppress_ifgroup {random.choice([0, 5])}")]
     return " ".join(words)
 
 
-def make_world(random: Random, family: Family, *, has_rules: bool = True) -> str:
+def make_world(random: Random, family: Family, ground: Ground = FLAT, *, has_rules: bool = True) -> str:
     """A batch for `ip`."""
-    lines = [make_route(random, family) for _ in range(random.randint(2, 24))]
-    lines += [make_rule(random, family) for _ in range(random.randint(1, 8))] if has_rules else []
+    lines = [make_route(random, family, ground) for _ in range(random.randint(2, 24))]
+    lines += [make_rule(random, family, ground) for _ in range(random.randint(1, 8))] if has_rules else []
     return "\n".join(lines)
 
 
@@ -126,15 +140,15 @@ def make_troubles(random: Random) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def make_packet(random: Random, family: Family) -> Question:
+def make_packet(random: Random, family: Family, ground: Ground = FLAT) -> Question:
     """A packet that the kernel can be asked about."""
     comes_in = random.random() < 0.3
     source = random.choice(family.strangers + family.sources) if comes_in else random.choice(("", "", *family.sources))
     protocol = random.choice([0, 0, 6, 17])
     flow = Flow(
         source=parse_address(source) if source else b"",
-        iif=random.choice(LINKS) if comes_in else "",
-        oif="" if comes_in or random.random() < 0.75 else random.choice(LINKS),
+        iif=random.choice(ground.links) if comes_in else "",
+        oif="" if comes_in or random.random() < 0.75 else random.choice(ground.links),
         mark=random.choice(MARKS),
         tos=random.choice(TOS),
         ipproto=protocol,

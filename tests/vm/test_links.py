@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.vm.host import LAN, SPARE, Host
@@ -46,6 +48,35 @@ def test_routes_in_the_table_of_a_vrf_come_back(host: Host) -> None:
     host.wait_for_routes(there, selection="vrf red proto routed")
     host.do(f"ip link set {SPARE} nomaster; ip link set {SPARE} master red")
     host.wait_for_routes(there, selection="vrf red proto routed")
+
+
+def test_why_and_the_plan_follow_packets_into_a_vrf_as_ip_route_get_does(host: Host) -> None:
+    host.do(make("vrf", "red"))
+    host.do(f"ip link set {SPARE} master red; ip link set {SPARE} up; ip addr add 10.80.0.1/24 dev {SPARE}")
+    host.do("sysctl -w net.ipv4.ip_forward=1")
+    host.start(f'[[route]]\nname = "in"\nto = "10.81.0.0/16"\nvia = "10.80.0.2"\ndev = "{SPARE}"\ntable = 700\n')
+    for words, asked in (
+        ("--oif red", "vrf red"),
+        (f"--oif {SPARE}", f"oif {SPARE}"),
+        (f"--iif {SPARE} --from 10.80.0.9", f"from 10.80.0.9 iif {SPARE}"),
+        ("--iif red --from 10.80.0.9", "from 10.80.0.9 iif red"),
+    ):
+        (shown,) = host.ask(f"ip -j route get 10.81.0.9 {asked}")
+        way = json.loads(host.do(f"routed why 10.81.0.9 {words} --json"))
+        assert way["kernel"]["agrees"], way
+        assert way["decision"]["hops"] == [{"dev": shown["dev"], "gateway": shown["gateway"]}]
+        assert way["decision"]["route"]["entry"] == "route/in"
+        assert "l3mdev" in way["decision"]["rule"]["object"]
+    assert json.loads(host.do("routed why 10.81.0.9 --json"))["outranked"]  # what is bound to nothing goes elsewhere
+
+    plan = json.loads(host.do(f"routed plan --if link:{SPARE}=down --why 10.81.0.9 --oif red --json"))
+    gone = {f"{one['ip'].get('dst')} {one['ip'].get('table')}" for one in plan["kernel"] if one["kind"] == "route"}
+    assert "10.80.0.0/24 700" in gone, plan["kernel"]
+    (way,) = plan["ways"]
+    assert (way["now"]["decision"]["source"], way["then"]["decision"]["outcome"]) == ("10.80.0.1", "lost")
+    host.do(f"ip link set {SPARE} down")
+    assert host.run("ip route get 10.81.0.9 vrf red").code != 0
+    assert not host.routes("vrf red proto kernel root 10.80.0.0/24")
 
 
 def test_a_pulled_cable_is_no_drift(host: Host) -> None:

@@ -186,8 +186,9 @@ class LinuxState:
 
     def table_for(self, ifindex: int, table: int) -> int:
         """Where the kernel puts its own routes over a link: a VRF has one table for all of them."""
-        del ifindex
-        return table
+        link = self.links.get(ifindex)
+        master = self.links.get(link.master) if link else None
+        return (link and link.table) or (master and master.table) or table
 
     # --- changes ----------------------------------------------------------------------------------------------------
 

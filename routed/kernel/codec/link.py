@@ -37,6 +37,7 @@ _DISABLE_IPV6_AT: Final = slice(26 * 4, 27 * 4)  # DEVCONF_DISABLE_IPV6, linux/i
 _INFO_KIND, _INFO_DATA = 1, 2
 PROPERTIES: Final = 52  # IFLA_PROP_LIST
 _ALTNAME: Final = 53
+_VRF_TABLE: Final = 1  # IFLA_VRF_TABLE
 _WORD: Final = 4  # bytes
 _UP: Final = 0x1
 _LOWER_UP: Final = 0x10000
@@ -77,11 +78,19 @@ def decode_link(data: bytes, start: int, end: int) -> tuple[Standing, Link] | No
         mtu=number(attributes.get(_MTU, bytes(4))),
         has_ipv6=_has_ipv6(_walk_all(attributes.get(_AF_SPEC, b"")).get(IPV6)),
         altnames=read_altnames(attributes[PROPERTIES]) if PROPERTIES in attributes else (),
+        table=read_vrf_table(info),
     )
     mark = _read_mark(link, text(attributes.get(_ALIAS, b"")))
     form = _DATA.get(link.kind)
     more = form.decode(info.get(_INFO_DATA, b""), link.mtu) if form else None
     return Standing(LinkSlot(), LinkMember(link.name), LinkValue(mark, link.kind, link.is_up, more)), link
+
+
+def read_vrf_table(info: Mapping[int, bytes]) -> int:
+    """The table of a VRF, from what IFLA_LINKINFO holds; 0 for a link of another kind. Raises MalformedMessage."""
+    if text(info.get(_INFO_KIND, b"")) != "vrf":
+        return 0
+    return number(_walk_all(info.get(_INFO_DATA, b"")).get(_VRF_TABLE, bytes(4)))
 
 
 def decode_ipv6(data: bytes, start: int, end: int, *, is_removal: bool) -> Ipv6Event | None:

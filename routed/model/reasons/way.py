@@ -19,7 +19,6 @@ class AtRule(Plain):
     JUMPS = auto()  # goto
     JUMPED_OVER = auto()  # by a goto before it
     NO_TARGET = auto()  # a goto to a rule that is not there
-    NO_TABLE = auto()  # no link of the packet says in which table to look
     NO_ROUTE = auto()  # its table has no route for the packet
     NOT_USABLE = auto()  # its table has one, and nothing can go by that now
     THROWN = auto()  # a throw route in its table sends the packet on
@@ -40,6 +39,10 @@ class Aside(Plain):
     ON_LINK = auto()  # a packet bound to a link goes there, on-link, where no table has a way (net/ipv4/route.c)
     LINK_DOWN = auto()  # a packet of IPv4 is bound to a link that is down
     LOOPBACK = auto()  # 127.0.0.0/8 does not come in by a link (route_localnet)
+    VRF_TABLE = (
+        auto()
+    )  # IPv6: the table of a VRF is asked, and no rule, where an address means something on one link only
+    VRF_ITSELF = auto()  # such a packet goes by no VRF, but by one of its links
     MULTICAST = auto()  # the kernel sends multicast and broadcast by the link that is named, or by its groups
     NO_GATEWAY = (
         auto()
@@ -84,6 +87,7 @@ class Difference(Enum):
     ERROR = auto()  # it drops the packet, or another error says why, or it does not drop it
     ROUTE = auto()  # another route decides
     HOP = auto()  # the route is the same, and the packet leaves another way
+    SOURCE = auto()  # it goes the same way, and from another address
 
 
 class Disagreement(Detailed):

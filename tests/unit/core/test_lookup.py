@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
 from struct import pack
 from typing import Any
@@ -222,14 +223,73 @@ def test_a_source_that_is_this_hosts_own_is_not_believed() -> None:
 # --- VRFs -------------------------------------------------------------------------------------------------------------
 
 
+IN_VRF = {**LINKS, "blue": FibLink(9, table=10), "eth1": FibLink(3, master=9)}
+BLUE = rule(1000, l3mdev=True)
+
+
 def test_packets_of_a_vrf_are_looked_up_in_its_table() -> None:
     inside = route("default", "10.1.0.9 eth1", table=10)
-    world = fib(DEFAULT, inside, rule(1000, l3mdev=True))
-    world = Fib(world.rules, world.tables, {**LINKS, "blue": FibLink(9, table=10), "eth1": FibLink(3, master=9)})
+    world = replace(fib(DEFAULT, inside, BLUE), links=IN_VRF)
     assert explain(world, packet("203.0.113.7", oif="blue")).route == inside
     assert explain(world, packet("203.0.113.7", oif="eth1")).route == inside
     assert explain(world, packet("203.0.113.7", "198.51.100.9", iif="eth1")).route == inside
     assert explain(world, packet("203.0.113.7")).route == DEFAULT
+
+
+def test_what_is_bound_to_a_link_of_a_vrf_is_not_taken_to_be_on_it_where_no_table_has_a_way() -> None:
+    world = replace(fib(BLUE), links=IN_VRF)
+    assert explain(world, packet("203.0.113.7", oif="eth0")).aside is Aside.ON_LINK
+    assert explain(world, packet("203.0.113.7", oif="eth1")).errno == ENETUNREACH
+    assert explain(world, packet("203.0.113.7", oif="blue")).errno == ENETUNREACH
+
+
+def test_the_rule_of_what_is_in_no_vrf_leads_to_table_main() -> None:
+    """`ip rule add not from all l3mdev`: it has no table, and 0 is main to the kernel."""
+    outside = rule(900, l3mdev=True, inverted=True)
+    world = replace(fib(DEFAULT, outside), links=IN_VRF)
+    assert explain(world, packet("203.0.113.7")).rule == outside
+    assert whys(explain(world, packet("203.0.113.7", oif="blue")))[900] is AtRule.EXCLUDED
+
+
+@pytest.mark.parametrize(("came_by", "is_believed"), [("eth1", True), ("eth0", False)])
+def test_a_source_is_believed_by_the_tables_of_the_vrf_that_it_came_in_by(came_by: str, *, is_believed: bool) -> None:
+    """Also where the packet is for this host, and leaves by no link."""
+    inside = route("198.51.100.0/24", "10.1.0.9 eth1", table=10)
+    own = [route("10.1.0.1", "lo", type="local", table=table) for table in (10, 255)]
+    world = replace(fib(inside, *own, BLUE), links=IN_VRF, entrances={came_by: Entrance(rp_filter=1)})
+    explained = explain(world, packet("10.1.0.1", "198.51.100.9", iif=came_by))
+    assert (explained.errno == 0) is is_believed
+
+
+def test_what_comes_in_by_a_vrf_itself_is_believed_where_the_way_back_leaves_by_one_of_its_links() -> None:
+    inside, out = (route(to, "10.1.0.9 eth1", table=10) for to in ("198.51.100.0/24", "203.0.113.0/24"))
+    world = replace(fib(inside, out, BLUE), links=IN_VRF, entrances={"blue": Entrance(rp_filter=1)})
+    assert explain(world, packet("203.0.113.7", "198.51.100.9", iif="blue")).errno == 0
+
+
+def test_a_link_without_an_address_believes_no_other_way_back_however_loose_rp_filter_is() -> None:
+    back = route("198.51.100.0/24", "10.0.0.9 eth0")
+    out = route("203.0.113.0/24", "10.0.0.9 eth2")
+    for has_address in (True, False):
+        entrance = Entrance(rp_filter=2, has_address=has_address)
+        world = replace(fib(back, out), entrances={"eth1": entrance})
+        assert (explain(world, packet("203.0.113.7", "198.51.100.9", iif="eth1")).errno == 0) is has_address
+
+
+def test_an_address_of_one_link_is_looked_up_in_the_table_of_its_vrf_whatever_the_rules_say() -> None:
+    near = route("fe80::/64", "eth1", family=IPV6, table=10, metric=256)
+    world = replace(fib(near, rule(5, 99, IPV6), family=IPV6), links=IN_VRF)
+    found = explain(world, packet("fe80::7", oif="eth1"))
+    assert (found.route, found.steps, found.aside) == (near, (), Aside.VRF_TABLE)
+    itself = explain(world, packet("fe80::7", oif="blue"))
+    assert (itself.errno, itself.aside) == (ENETUNREACH, Aside.VRF_ITSELF)
+
+
+def test_of_a_route_in_a_vrf_the_rule_is_told_that_leads_other_packets_there() -> None:
+    inside = route("203.0.113.0/24", "10.1.0.9 eth1", table=10)
+    world = replace(fib(DEFAULT, inside, BLUE), links=IN_VRF)
+    (behind,) = find_behind(world, explain(world, packet("203.0.113.7")), [Contender(inside)])
+    assert [(step.rule, step.why) for step in behind.passed] == [(BLUE, NotFor("l3mdev"))]
 
 
 # --- IPv6 -------------------------------------------------------------------------------------------------------------
