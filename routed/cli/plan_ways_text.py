@@ -32,6 +32,8 @@ def _say_change(way: WayChangeDocument) -> str:
         return f"{say_outcome(way['now'])}, then as now:"
     if "lacks" in way:
         return "is no packet then:"
+    if way["differs"] == ["source"]:
+        return "goes the same way, from another address then:"
     is_seen = not {"outcome", "hops", "otherwise"}.isdisjoint(way["differs"])
     return "goes another way then:" if is_seen else "goes the same way, and something else decides then:"
 

@@ -93,7 +93,7 @@ def say_outcome(document: WhyDocument) -> str:
     """What becomes of the packet: ``goes via 192.0.2.1 dev eth0``."""
     decision, said = document["decision"], document["packet"]
     way = " or ".join(map(format_hop, decision["hops"]))
-    source = document["kernel"]["source"]
+    source = document["kernel"]["source"] or decision["source"]
     is_one_way = (
         decision["outcome"] == "sent" and len(decision["hops"]) == 1 and not decision["equals"]
     )  # has one source

@@ -6,35 +6,52 @@ Here must never live: how the kernel is asked (``kernel.fib``), or what a route 
 from __future__ import annotations
 
 from collections.abc import Collection
-from errno import EHOSTUNREACH
+from errno import EHOSTUNREACH, EXDEV
 
 from routed.core.tables import is_for_several
 from routed.model import names
 from routed.model.fib import Explanation, FibRoute
 from routed.model.lookup import Decision, Sent
 from routed.model.objects import Hop, RouteSlot, RouteValue, Standing
-from routed.model.reasons import Aside, Difference, Disagreement
+from routed.model.reasons import Aside, Difference, Disagreement, SourceRefused
 
 
-def find_disagreement(explained: Explanation, decision: Decision, sent: Sent) -> Disagreement | None:
-    """Where the kernel's answers are others than the explanation has it; None where they are the same."""
+def find_disagreement(
+    explained: Explanation, decision: Decision, sent: Sent, source: bytes | None = None
+) -> Disagreement | None:
+    """Where the kernel's answers are others than the explanation has it; None where they are the same.
+
+    ``source`` is the one that it would choose; None: that is not known.
+    """
     if explained.aside is Aside.MULTICAST:
         return None
     if explained.otherwise is not None and find_disagreement(explained.otherwise, decision, sent) is None:
         return None
     is_assumed = explained.aside is Aside.ON_LINK
+    flow = explained.question.flow
     errno = EHOSTUNREACH if is_assumed else explained.errno  # of what is assumed the kernel shows no route
-    if decision.errno != errno:
+    if not _is_same_error(explained, decision.errno, errno):
         return Disagreement(Difference.ERROR, decision.errno)
     winner = _undo_type(explained, decision.winner)
     if winner is not None and not any(is_same(one, winner) for one in list_possible(explained)):
         return Disagreement(Difference.ROUTE, 0, decision.winner)
-    if sent.errno != explained.errno:
+    if not _is_same_error(explained, sent.errno, explained.errno):
         return Disagreement(Difference.ERROR, sent.errno)
     hops = {hop for one in list_possible(explained) for hop in _list_hops(explained, one)} or set(explained.hops)
     if not sent.errno and not _goes_by(sent, explained, hops):
         return Disagreement(Difference.HOP, sent=(sent.dev, sent.gateway))
+    if (
+        source is not None
+        and not (sent.errno or flow.source or flow.iif)
+        and source != (sent.source or bytes(len(source)))
+    ):
+        return Disagreement(Difference.SOURCE)
     return None
+
+
+def _is_same_error(explained: Explanation, answered: int, errno: int) -> bool:
+    """Linux 6.1 says EXDEV, and 6.18 EINVAL, where rp_filter does not believe a source (fib_validate_source)."""
+    return answered == errno or (answered == EXDEV and isinstance(explained.aside, SourceRefused))
 
 
 def _undo_type(explained: Explanation, shown: Standing | None) -> Standing | None:

@@ -12,11 +12,11 @@ from routed.core.linux.fib import find_fib_change
 from routed.daemon.host import Host
 from routed.daemon.supposing import Supposed
 from routed.daemon.wants import OBJECT_TYPES, describe_wants
-from routed.model.fib import FibChange, FibLinkChange, FibRoute, FibRule, RoutesChange
+from routed.model.fib import FibAddress, FibChange, FibLinkChange, FibRoute, FibRule, RoutesChange
 from routed.model.handover import HandoverError, ValueCodec, make_codec
 from routed.model.why_documents import ThenDocument
 
-_TYPES: Final = (FibChange, RoutesChange, FibLinkChange, FibRoute, FibRule)
+_TYPES: Final = (FibAddress, FibChange, RoutesChange, FibLinkChange, FibRoute, FibRule)
 
 
 def describe_then(supposed: Supposed, after: Host) -> ThenDocument:

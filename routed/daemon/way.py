@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from routed.audit.reasons import describe_reason
 from routed.core.agreement import find_disagreement
+from routed.core.chosen_source import choose_source
 from routed.core.in_front import Contender, FibObject, Outranked, find_behind, find_decider, list_for
 from routed.core.lookup import explain
 from routed.core.tables import is_multicast
@@ -83,7 +84,14 @@ def _look_once(reader: FibReader, question: Question) -> Answers:
     if doubt is not None:
         return Answers(question, fib, explained, difference=doubt)
     decision, sent = reader.find_winner(question, fib), reader.find_way(question, fib)
-    return Answers(question, fib, explained, decision, sent, find_disagreement(explained, decision, sent))
+    return Answers(
+        question,
+        fib,
+        explained,
+        decision,
+        sent,
+        find_disagreement(explained, decision, sent, choose_source(fib, explained)),
+    )
 
 
 def find_missing_link(fib: Fib, flow: Flow) -> str:
@@ -99,7 +107,8 @@ def _find_doubt(fib: Fib, explained: Explanation) -> Doubt | None:
     is_strange = is_ipv4 and flow.source and not flow.iif and flow.source not in fib.own
     if is_strange:
         return Doubt.NOT_OWN
-    return Doubt.MULTICAST if not explained.steps and not explained.errno else None
+    is_undecided = not explained.steps and explained.route is None and not explained.errno
+    return Doubt.MULTICAST if is_undecided else None
 
 
 class _Ours(NamedTuple):
@@ -161,6 +170,7 @@ class Describer:
             outcome=_find_outcome(explained),
             error=strerror(explained.errno) if explained.errno else "",
             aside=describe_reason(explained.aside),
+            source=_name_source(choose_source(self._answers.fib, explained)),
             hops=[self._describe_hop(hop) for hop in explained.hops],
             equals=[self._describe_object(one) for one in explained.equals],
             unseen=[self._describe_object(one) for one in explained.unseen],
@@ -245,6 +255,10 @@ def _format(one: FibObject, vocabulary: Vocabulary) -> str:
 
 def _read_key(packed: Mapping[str, Any]) -> Key:
     return read_object({**packed, "value": packed.get("value")}).key
+
+
+def _name_source(source: bytes | None) -> str:
+    return format_address(source) if source else ""
 
 
 def _find_outcome(explained: Explanation) -> str:

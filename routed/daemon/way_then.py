@@ -55,8 +55,10 @@ def _find_lack(now: Answers, fib: Fib) -> str:
 
 
 def list_differences(now: WhyDocument, then: WhyDocument) -> list[str]:
-    """What of the decision is another one: a word for each."""
-    return [word for word, look in _ASPECTS.items() if look(now) != look(then)]
+    """What of the decision is another one: a word for each. A source that is not known is no other one."""
+    differing = [word for word, look in _ASPECTS.items() if look(now) != look(then)]
+    sources = {side["decision"]["source"] for side in (now, then)}
+    return [*differing, *(["source"] if len(sources - {""}) > 1 else [])]
 
 
 def _find_hops(decision: DecisionDocument) -> tuple[Any, ...]:

@@ -68,6 +68,7 @@ class DecisionDocument(TypedDict):
     aside: str  # what beside the tables decides in the end, in words
     route: NotRequired[OwnedDocument]
     rule: NotRequired[OwnedDocument]
+    source: str  # that the packet has, as routed foretells it; "" where that is not known
     hops: list[HopDocument]  # by which the packet may go; of several a flow takes one
     equals: list[OwnedDocument]  # default routes of which the kernel takes one whose gateway answers
     unseen: list[OwnedDocument]  # that the kernel does not look at for this source

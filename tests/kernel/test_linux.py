@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from routed.core.chosen_source import choose_source
 from routed.core.linux.answers import look_up_ways
+from routed.core.linux.fib import change_fib, find_fib_change
 from routed.core.linux.routes import LINK_LOCAL
 from routed.core.linux.state import LinuxState
 from routed.core.linux.suppose import suppose
+from routed.core.lookup import explain
 from routed.daemon.dataplane import find_dataplanes
 from routed.daemon.imagined import read_state
 from routed.kernel.dump import finish
+from routed.kernel.fib import FibReader
 from routed.kernel.kernel import Kernel
 from routed.model.assumption import Happening
+from routed.model.fib import Fib
+from routed.model.lookup import Question
 from routed.model.net import IPV4, IPV6, family_of, format_address, format_destination, is_inside, parse_address
 from routed.model.objects import AddressMember, Hop, Kind, NexthopMember, RouteSlot
 from tests.kernel.netns import ip, ip_batch, ip_json, private_network, veth, wait_until, wait_until_usable
+from tests.system.drivers import needs_vrf
 
 LINKS = ("v0", "v1")
 NUMBER = {"inet": IPV4, "inet6": IPV6}
 ADDRESSES = (
     "10.0.0.1/24 dev v0", "10.0.0.2/24 dev v0", "10.0.0.3/24 brd 10.0.0.200 dev v0", "10.0.9.1/32 dev v0",
     "10.0.8.1/31 dev v0", "10.7.0.1 peer 10.7.0.2/32 dev v0", "10.1.0.1/24 brd + dev v1",
-    "10.0.5.1/24 metric 77 dev v1", "10.0.6.1/24 noprefixroute dev v0", "fd00::1/64 dev v0 nodad",
+    "10.0.0.4/24 dev v0", "10.0.4.1/24 scope link dev v0", "10.0.4.2/24 scope link dev v0",
+    "10.0.3.1/24 scope host dev v0",
+    "10.1.0.2/24 dev v1", "10.1.3.1/24 dev v1", "10.1.3.2/24 dev v1", "10.1.4.1/24 scope link dev v1",
+    "192.0.2.1/32 dev lo", "192.0.2.2/32 dev lo", "10.0.5.1/24 metric 77 dev v1",
+    "10.0.6.1/24 noprefixroute dev v0", "fd00::1/64 dev v0 nodad",
     "fd00::2/64 dev v0 nodad", "fd09::9/128 dev v0 nodad",
     "fd01::1/64 dev v1 nodad", "fd05::1/64 metric 99 dev v1 nodad", "fd06::1/64 noprefixroute dev v0 nodad",
 )  # fmt: skip
@@ -45,6 +58,7 @@ ROUTES = (
     "10.61.0.0/24 nexthop via 10.0.0.9 dev v0 nexthop via 10.0.0.8 dev v0",
     "10.62.0.0/24 nexthop via 10.1.0.8 dev v1 nexthop via 10.1.0.9 dev v1 table 100",
     "10.63.0.0/24 via inet6 fd01::9 dev v1", "10.64.0.0/24 nhid 10", "10.65.0.0/24 nhid 12", "10.66.0.0/24 nhid 11",
+    "10.67.0.0/24 dev v1 scope global", "10.68.0.0/24 via 10.1.3.9",
     "fd50::/64 via fd00::9", "fd51::/64 via fd01::9 src fd00::1", "fd52::/64 via fd01::9 src fd00::1 table 100",
     "fd53::/64 dev v0", "blackhole fd54::/64", "fd55::/64 via fe80::9 dev v0", "fd56::/64 via fd99::9 dev v1 onlink",
     "fd60::/64 nexthop via fd00::9 dev v0 nexthop via fd01::9 dev v1",
@@ -52,6 +66,10 @@ ROUTES = (
     "default via fd01::fe metric 3", "fd66::/64 from fd0a::/64 dev v0",
 )  # fmt: skip
 ASKED = ("10.50.0.5", "10.51.0.5", "10.54.0.5", "10.57.0.5", "10.99.1.1", "fd50::5", "fd51::5", "fd54::5", "fd77::7")
+SENT_TO = (
+    *("10.50.0.5", "10.51.0.5", "10.52.0.5", "10.54.0.5", "10.58.0.5", "10.62.0.5", "10.63.0.5", "10.64.0.5"),
+    *("10.67.0.5", "10.68.0.5", "10.99.1.1", "10.0.0.2", "10.0.0.77", "10.1.0.77", "10.7.0.2", "127.0.0.5"),
+)
 DEEDS = {
     "down": ("link set {0} down",),
     "up": ("link set {0}p up", "link set {0} up"),
@@ -92,6 +110,11 @@ def settle() -> None:
     wait_until(lambda: all(link["operstate"] != "UNKNOWN" for link in ip_json("link show") if link["ifname"] != "lo"))
 
 
+def read_fib() -> Fib:
+    with FibReader() as reader:
+        return reader.read([IPV4], [parse_address(text) for text in SENT_TO])
+
+
 def imagine(kernel: Kernel) -> LinuxState:
     return finish(read_state(kernel, find_dataplanes(kernel)))
 
@@ -123,11 +146,17 @@ def name_of(state: LinuxState, hop: Hop) -> str:
 
 
 def list_addresses(state: LinuxState) -> Shown:
-    return sorted(
+    """Those of IPv4 on one link in their order: by it the kernel chooses a source."""
+    found = [
         (state.links[member.dev].name, format_address(member.address), member.prefixlen)
         for _, member, _ in state.stand(Kind.ADDRESS)
         if isinstance(member, AddressMember)
-    )
+    ]
+    return sort_addresses(found)
+
+
+def sort_addresses(found: Shown) -> Shown:
+    return sorted(found, key=lambda one: (one[0], ":" in one[1], one[1:] if ":" in one[1] else ()))
 
 
 def list_links(state: LinuxState) -> Shown:
@@ -162,8 +191,8 @@ def show_nexthops() -> Shown:
 
 
 def show_addresses() -> Shown:
-    return sorted(
-        (link["ifname"], one["local"], one["prefixlen"]) for link in ip_json("addr show") for one in link["addr_info"]
+    return sort_addresses(
+        [(link["ifname"], one["local"], one["prefixlen"]) for link in ip_json("addr show") for one in link["addr_info"]]
     )
 
 
@@ -232,12 +261,26 @@ def compare_ways(state: LinuxState, *, what: object) -> None:
         ), (what, text)
 
 
+def compare_sources(fib: Fib, *, what: object) -> int:
+    """From which address packets of IPv4 go then; how often that was foretold."""
+    told = 0
+    for text in SENT_TO:
+        source = choose_source(fib, explain(fib, Question(parse_address(text))))
+        done = subprocess.run(["ip", "-j", "route", "get", text], capture_output=True, text=True, check=False)
+        if source is not None:
+            assert done.returncode == 0, (what, text, done.stderr)
+            told += 1
+            assert json.loads(done.stdout)[0].get("prefsrc", "0.0.0.0") == format_address(source), (what, text)  # noqa: S104
+    return told
+
+
 def walk(kernel: Kernel, seed: random.Random, steps: int) -> None:
     """Deeds one after another; after each the world is as it was said to be."""
     done: list[object] = []
+    asked = [parse_address(text) for text in SENT_TO]
     settle()
     for _ in range(steps):
-        before = imagine(kernel)
+        before, now = imagine(kernel), read_fib()
         expect(before, [*done, "as it is"])
         deed = choose_deed(seed, before)
         if deed is None:
@@ -251,6 +294,7 @@ def walk(kernel: Kernel, seed: random.Random, steps: int) -> None:
         settle()
         expect(said, done)
         compare_ways(said, what=done)
+        compare_sources(change_fib(now, find_fib_change(before, said, asked)), what=done)
 
 
 def expect(said: LinuxState, done: list[object]) -> None:
@@ -272,6 +316,15 @@ def expect(said: LinuxState, done: list[object]) -> None:
 
 @pytest.mark.parametrize("number", range(6))
 def test_what_happens_to_a_link_or_an_address_has_the_consequences_that_are_said(kernel: Kernel, number: int) -> None:
+    seed = random.Random(number)  # noqa: S311  the same each time
+    build(seed, share=seed.choice((0.4, 0.8, 1.0)))
+    walk(kernel, seed, steps=6)
+
+
+@needs_vrf
+@pytest.mark.parametrize("number", range(20, 32))
+def test_so_it_has_where_a_link_is_in_a_vrf(kernel: Kernel, number: int) -> None:
+    ip_batch("link add red type vrf table 40\nlink set red up\nlink set v1 master red")
     seed = random.Random(number)  # noqa: S311  the same each time
     build(seed, share=seed.choice((0.4, 0.8, 1.0)))
     walk(kernel, seed, steps=6)

@@ -170,6 +170,14 @@ def ask_way(address: str, flow: tuple[str, ...]) -> tuple[str, str, str]:
     return "sent", shown["dev"], shown.get("gateway", "")
 
 
+def judge_source(way: dict[str, Any], flow: tuple[str, ...]) -> None:
+    """Does it come from the address that was foretold?"""
+    source = way["then"]["decision"]["source"]
+    if source and not any(word.startswith("from") for word in flow):
+        shown = ask_ip(f"route get {way['address']} {' '.join(flow)}")[0]
+        assert shown.get("prefsrc", "0.0.0.0") == source, (way, shown)  # noqa: S104
+
+
 def judge_way(way: dict[str, Any], flow: tuple[str, ...], before: tuple[str, str, str]) -> None:
     """Does the packet go as it was said?"""
     found = ask_way(way["address"], flow)
@@ -241,6 +249,8 @@ def walk(daemon: Daemon, seed: random.Random, steps: int) -> None:
         expect(said, done)
         for way in plan["ways"]:
             judge_way(way, flow, ways[way["address"]])
+            if "then" in way:
+                judge_source(way, flow)
 
 
 def expect(said: World, done: list[str]) -> None:

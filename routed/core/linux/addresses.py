@@ -47,6 +47,8 @@ def insert_address(state: LinuxState, verb: Verb | str, key: Key, value: Address
             dynamic=value.dynamic,
         )
     state.put(key, [value])
+    if not standing and key.slot.family == IPV4:
+        _arrange(state, member.dev, _place_new(state, member.dev, key, value))
     state.notify(key, value, port)
     after = list_made(state, member.dev, key.slot.family)
     for one in before:
@@ -65,9 +67,13 @@ def delete_address(state: LinuxState, key: Key, _value: AddressValue, port: int)
     assert isinstance(member, AddressMember)
     if not state.standing(key):
         return EADDRNOTAVAIL
-    falling = [] if state.sysctls_of(member.dev).promotes_secondaries else list(list_secondaries(state, key))
-    for going in (key, *falling):
+    secondaries = list(list_secondaries(state, key))
+    promotes = state.sysctls_of(member.dev).promotes_secondaries
+    order = _place_promoted(state, member.dev, key, secondaries[0]) if promotes and secondaries else None
+    for going in (key, *(() if promotes else secondaries)):
         take_address(state, going, port)
+    if order is not None:
+        _arrange(state, member.dev, [one for one in order if one != key])
     return 0
 
 
@@ -127,6 +133,53 @@ def list_secondaries(state: LinuxState, key: Key) -> Iterator[Key]:
 def list_all_secondaries(state: LinuxState, dev: int) -> set[Key]:
     """The IPv4 addresses of a link that are not the first of their network."""
     return {one.key for one in _list_ipv4(state, dev) if one.primary_key != one.key}
+
+
+def _place_new(state: LinuxState, dev: int, key: Key, value: AddressValue) -> list[Key]:
+    """The addresses of a link with a new one in its place: behind the last primary of no lower scope.
+
+    A secondary goes to the end (__inet_insert_ifa).
+    """
+    there = _list_ipv4(state, dev)
+    if there[-1].key != key or there[-1].primary_key != key:
+        return [one.key for one in there]
+    before = [place for place, one in enumerate(there[:-1], 1) if _is_before(one, value.scope)]
+    order = [one.key for one in there[:-1]]
+    order.insert(before[-1] if before else 0, key)
+    return order
+
+
+def _place_promoted(state: LinuxState, dev: int, going: Key, promoted: Key) -> list[Key]:
+    """The same with the address that becomes primary behind the last primary of no lower scope (__inet_del_ifa)."""
+    there = _list_ipv4(state, dev)
+    order = [one.key for one in there]
+    first, place = order.index(going), order.index(promoted)
+    if place == first + 1:
+        return order
+    scope = there[first].value.scope
+    before = [one.key for one in there[first + 1 : place] if _is_before(one, scope)] or order[:1]
+    order.remove(promoted)
+    order.insert(order.index(before[-1]) + 1, promoted)
+    return order
+
+
+def _is_before(one: _Ipv4, scope: int) -> bool:
+    """Does a primary of this scope stand behind it?"""
+    return one.primary_key == one.key and scope <= one.value.scope
+
+
+def _arrange(state: LinuxState, dev: int, order: Sequence[Key]) -> None:
+    """Have the addresses of IPv4 on a link stand in this order."""
+    for slot, members in state.objects[Kind.ADDRESS].items():
+        if slot.family == IPV4:
+            here = iter(key.member for key in order if key.slot == slot)
+            places = [next(here) if _is_on(member, dev) else member for member in members]
+            if places != list(members):
+                state.objects[Kind.ADDRESS][slot] = {member: members[member] for member in places}
+
+
+def _is_on(member: object, dev: int) -> bool:
+    return isinstance(member, AddressMember) and member.dev == dev
 
 
 class _Ipv4(NamedTuple):

@@ -11,7 +11,17 @@ from dataclasses import replace
 
 from routed.core.linux.lookup import is_free_of_link, is_leg_usable, is_usable
 from routed.core.linux.state import LinuxState, compare
-from routed.model.fib import Fib, FibChange, FibLink, FibLinkChange, FibRoute, FibRule, RoutesChange, sort_routes
+from routed.model.fib import (
+    Fib,
+    FibAddress,
+    FibChange,
+    FibLink,
+    FibLinkChange,
+    FibRoute,
+    FibRule,
+    RoutesChange,
+    sort_routes,
+)
 from routed.model.net import IPV4, IPV6, network_of
 from routed.model.objects import AddressMember, Hop, Kind, RouteSlot, RouteValue, Value
 
@@ -20,12 +30,14 @@ def find_fib_change(before: LinuxState, after: LinuxState, addresses: Collection
     """All that decides about packets to these addresses, and from them, and is otherwise in ``after``."""
     old, new = (tuple(_list_rules(state)) for state in (before, after))
     had, has = (frozenset(_list_own(state)) for state in (before, after))
+    had_ipv4, has_ipv4 = (tuple(_list_ipv4(state)) for state in (before, after))
     return FibChange(
         routes=tuple(_list_routes(before, after, addresses)),
         rules=None if old == new else new,
         links=tuple(_list_links(before, after)),
         gained=has - had,
         lost=had - has,
+        addresses=None if had_ipv4 == has_ipv4 else has_ipv4,
     )
 
 
@@ -50,6 +62,12 @@ def _list_rules(state: LinuxState) -> Iterator[FibRule]:
 def _list_own(state: LinuxState) -> Iterator[bytes]:
     for members in state.objects[Kind.ADDRESS].values():
         yield from (member.address for member in members if isinstance(member, AddressMember))
+
+
+def _list_ipv4(state: LinuxState) -> Iterator[FibAddress]:
+    for slot, member, value in state.stand(Kind.ADDRESS):
+        if slot.family == IPV4 and isinstance(member, AddressMember):
+            yield FibAddress(*member, value.scope, value.peer)
 
 
 def _list_links(before: LinuxState, after: LinuxState) -> Iterator[FibLinkChange]:
@@ -77,6 +95,7 @@ def change_fib(fib: Fib, change: FibChange) -> Fib:
         rules=_choose_rules(fib, change),
         links=_change_links(fib, change),
         own=(fib.own | change.gained) - change.lost,
+        addresses=fib.addresses if change.addresses is None else change.addresses,
         is_merged=fib.is_merged and change.rules is None,
     )
 

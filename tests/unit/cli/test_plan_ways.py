@@ -11,6 +11,7 @@ from routed.cli.exits import CommandError, Exit
 from routed.cli.plan_text import render_plan
 from routed.cli.plan_ways import list_addresses, read_questions
 from routed.cli.plan_ways_text import render_ways
+from routed.daemon.way_then import list_differences
 from routed.model.lookup import Flow, Question
 from routed.model.net import parse_address
 from tests.unit.cli.test_why import RIVAL, owned, way
@@ -52,6 +53,21 @@ def test_where_nothing_changes_that_is_said_and_what_decides_is_told_once() -> N
 def test_the_same_way_by_something_else_is_no_other_way() -> None:
     same = way(decision={"route": RIVAL, "hops": [{"dev": "eth0", "gateway": "10.0.0.2"}]})
     assert "goes the same way, and something else decides then:" in read(change(differs=["route", "owner"], then=same))
+
+
+def test_the_source_that_the_kernel_would_choose_is_told() -> None:
+    hops = [{"dev": "eth0", "gateway": "10.0.0.2"}]
+    kernel = THEN["kernel"]
+    then = way(decision={"route": OURS, "hops": hops, "source": "10.1.0.9"}, kernel=kernel)
+    text = read(change(differs=["source"], then=then))
+    assert text.startswith("10.30.4.4 goes the same way, from another address then: now it goes via 10.0.0.2 dev eth0")
+    assert "then it goes via 10.0.0.2 dev eth0 from 10.1.0.9 by default" in text
+
+
+@pytest.mark.parametrize(("sources", "differs"), [(("10.0.0.1", "10.0.0.2"), ["source"]), (("10.0.0.1", ""), [])])
+def test_a_source_that_is_not_known_is_no_other_one(sources: tuple[str, str], differs: list[str]) -> None:
+    now, then = (way(decision={"source": source}) for source in sources)
+    assert list_differences(now, then) == differs
 
 
 def test_what_was_said_of_the_packet_is_said_again() -> None:

@@ -39,6 +39,7 @@ def way(**more: Any) -> Any:
         "outcome": "sent",
         "error": "",
         "aside": "",
+        "source": "",
         "route": RIVAL,
         "rule": MAIN,
         "hops": [{"dev": "eth1", "gateway": "10.1.0.7"}],
