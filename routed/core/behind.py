@@ -38,7 +38,7 @@ def find_missing(entry: AddressEntry, link: Link, facts: Facts, protocol: int) -
     master = facts.links.get(link.master)
     if fact is None or facts.behind is None or fact.is_tentative or fact.has_failed_dad or not link.is_up:
         return []
-    if master is not None and master.kind == "vrf":  # they are in its table, which no fact tells
+    if master is not None and master.kind == "vrf":  # they are in its table, which is not read
         return []
     there = facts.behind
     return [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from routed.core.linux.fib import change_fib, find_fib_change
 from routed.core.linux.links import add_link, lose_carrier, remove_link, set_down
+from routed.core.linux.requests import request
 from routed.core.linux.state import LinuxState
 from routed.core.lookup import explain
 from routed.model import names
+from routed.model.change import Verb
 from routed.model.fib import Fib, FibLink, FibRoute, FibRule, index_routes
 from routed.model.link_sysctls import DEFAULT_SYSCTLS
-from routed.model.net import IPV4, IPV6, parse_address, parse_prefix
+from routed.model.net import IPV4, IPV6, format_address, parse_address, parse_prefix
 from routed.model.objects import (
     AddressMember,
     AddressSlot,
@@ -188,3 +190,55 @@ def test_what_only_the_kernel_knows_of_a_route_outlives_a_change_beside_it() -> 
     after.put(key, [old, old._replace(hops=(Hop(2),))])
     there = foretell(before, after, Fib(tables=index_routes([told]))).tables[IPV4, 254][LAN]
     assert [route.preference for route in there] == [1, 0]
+
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+
+
+def list_ipv4(state: LinuxState) -> list[str]:
+    return [format_address(one.address) for one in find_fib_change(LinuxState(), state, []).addresses or ()]
+
+
+def give(state: LinuxState, text: str, scope: int = 0) -> Key:
+    key = Key(Kind.ADDRESS, AddressSlot(IPV4), AddressMember(2, parse_address(text), 24))
+    assert request(state, Verb.ADD, key, AddressValue(4, scope), 0) == 0
+    return key
+
+
+def test_an_address_stands_behind_the_last_primary_of_no_lower_scope_and_a_secondary_at_the_end() -> None:
+    state = host()
+    give(state, "10.1.0.1")
+    give(state, "10.1.0.2")  # secondary
+    give(state, "10.2.0.1")
+    give(state, "10.3.0.1", names.LINK)
+    give(state, "10.4.0.1", names.HOST)
+    assert list_ipv4(state) == ["10.4.0.1", "10.3.0.1", "10.1.0.1", "10.2.0.1", "10.1.0.2"]
+
+
+def test_an_address_that_becomes_primary_stands_behind_those_that_are_already() -> None:
+    state = host()
+    first, _, _, _ = (give(state, text) for text in ("10.1.0.1", "10.2.0.1", "10.1.0.2", "10.3.0.1"))
+    assert request(state, Verb.DELETE, first, AddressValue(4), 0) == 0
+    assert list_ipv4(state) == ["10.2.0.1", "10.3.0.1", "10.1.0.2"]
+
+
+def test_the_addresses_are_told_only_where_they_are_others() -> None:
+    before = host()
+    give(before, "10.1.0.1")
+    assert find_fib_change(before, before.copy(), []).addresses is None
+    after = before.copy()
+    give(after, "10.2.0.1")
+    assert [one.address for one in foretell(before, after).addresses] == list(
+        map(parse_address, ("10.1.0.1", "10.2.0.1"))
+    )
+
+
+def test_what_the_kernel_makes_for_an_address_on_a_link_of_a_vrf_is_in_its_table() -> None:
+    state = host()
+    add_link(state, "red")
+    red = state.find_link("red")
+    assert red is not None
+    state.put_link(red._replace(kind="vrf", table=700))
+    state.put_link(state.links[2]._replace(master=red.ifindex))
+    give(state, "10.1.0.1")
+    assert {slot.table for slot in state.objects[Kind.ROUTE] if isinstance(slot, RouteSlot)} == {700}

@@ -152,3 +152,13 @@ def test_no_bytes_break_the_decoder(junk: bytes, at: int) -> None:
             decode_link(length + data[HEADER_SIZE:], 0, len(data))
         except MalformedMessage:
             continue
+
+
+@pytest.mark.parametrize(("kind", "table"), [(b"vrf", 700), (b"dummy", 0)])
+def test_the_table_of_a_vrf_is_read_and_of_no_other_link(kind: bytes, table: int) -> None:
+    info = attribute(1, kind + b"\0") + attribute(2 | 0x8000, attribute(1, pack("=I", 700)))
+    body = pack("=BBHiII", 0, 0, 1, 7, 0x1, 0) + attribute(3, b"red\0") + attribute(18 | 0x8000, info)
+    data = message(16, 0, 1, body)
+    decoded = decode_link(data, 0, len(data))
+    assert decoded is not None
+    assert decoded[1].table == table
