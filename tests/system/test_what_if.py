@@ -200,7 +200,7 @@ def test_whoever_makes_the_plan_says_how_packets_go_now_and_then(daemon: Daemon)
         ],
         "10.1.0.9": [("sent", [{"dev": "v1", "gateway": ""}], "")] * 2,
     }
-    assert [way["differs"] for way in plan["ways"]] == [["hops", "route", "owner"], []]
+    assert [way["differs"] for way in plan["ways"]] == [["hops", "route", "owner", "source"], []]
     assert [way["now"]["kernel"]["agrees"] for way in plan["ways"]] == [True, True]
     assert "then" not in plan
     lines = daemon.ask(*asked).out.splitlines()
@@ -239,7 +239,7 @@ def test_other_files_may_send_packets_another_way(daemon: Daemon, tmp_path: Path
     asked = ("plan", "--if", f"file:{other}", "--why", "198.51.100.7")
     assert daemon.ask_json(*asked)["ways"][0]["differs"] == []
     (marked,) = daemon.ask_json(*asked, "--mark", "7")["ways"]
-    assert marked["differs"] == ["hops", "route", "rule", "owner"]
+    assert marked["differs"] == ["hops", "route", "rule", "owner", "source"]
     assert marked["then"]["decision"]["hops"] == [{"dev": "v1", "gateway": "10.1.0.7"}]
     assert marked["then"]["decision"]["rule"]["origin"].startswith(str(other))
 
