@@ -279,6 +279,7 @@ def walk(kernel: Kernel, seed: random.Random, steps: int) -> None:
     done: list[object] = []
     asked = [parse_address(text) for text in SENT_TO]
     settle()
+    wait_until(lambda: list_routes(imagine(kernel)) == show_routes())  # those of IPv6 come after their addresses
     for _ in range(steps):
         before, now = imagine(kernel), read_fib()
         expect(before, [*done, "as it is"])
