@@ -76,7 +76,7 @@ def test_why_and_the_plan_follow_packets_into_a_vrf_as_ip_route_get_does(host: H
     assert (way["now"]["decision"]["source"], way["then"]["decision"]["outcome"]) == ("10.80.0.1", "lost")
     host.do(f"ip link set {SPARE} down")
     assert host.run("ip route get 10.81.0.9 vrf red").code != 0
-    assert not host.routes("vrf red proto kernel root 10.80.0.0/24")
+    assert not [one for one in host.routes("vrf red proto kernel") if one.startswith("10.80.")]
 
 
 def test_a_pulled_cable_is_no_drift(host: Host) -> None:
