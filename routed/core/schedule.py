@@ -17,6 +17,7 @@ from typing import Final
 from routed.core.desired import Desired, scope_of
 from routed.core.dirt import STORM, Dirt
 from routed.core.hear import hear_address, hear_behind, hear_link, hear_object, hear_request, may_open_a_way
+from routed.core.kinds import KINDS
 from routed.core.reasons import Identify, identify_nobody
 from routed.core.rivals import Rivals
 from routed.core.sources import BEHIND, CLOCK, ROUTE
@@ -25,7 +26,7 @@ from routed.model.change import Cause
 from routed.model.events import AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun, RequestEvent
 from routed.model.facts import Facts
 from routed.model.net import FAMILIES
-from routed.model.objects import Kind, Scope
+from routed.model.objects import Scope
 from routed.model.owner import Stamps
 from routed.model.reasons import Look
 
@@ -212,13 +213,13 @@ class Schedule:
         return self.dirt.take_keys(islice(alone, most))
 
     def take_stolen(self, now: float, most: int) -> Dirt:
-        """Hand over a few addresses that a process took away, where nothing else happened that the host is asked about.
+        """Hand over a few keys of what a process took away, where all that the host is asked is what that changed.
 
         To ask takes longer the more stands on the link, and the answer is the same when they stand again.
         """
         if not self.dirt.sources <= _OF_ADDRESSES or self.dirt.everything or self.find_end_of_storm(now) > now:
             return Dirt()
-        stolen = (key for key in self.dirt.keys if key.kind is Kind.ADDRESS and self.dirt.cause_of(key).port)
+        stolen = (key for key in self.dirt.keys if KINDS[key.kind].raises_questions and self.dirt.cause_of(key).port)
         return self.dirt.take_keys(islice(stolen, most))
 
     def _find_due_dump(self, now: float) -> float:

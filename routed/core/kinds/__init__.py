@@ -241,6 +241,8 @@ class KindRow(NamedTuple):
     # Does the kernel tell of each change of what is wanted, and refuse to put a new one in the place of another? Then
     # nobody has to look before one is changed that was in order.
     is_followed: bool = False
+    # Does the loss of one raise questions about the host, whose answers are as before when it stands again?
+    raises_questions: bool = False
     drain: Drainage | None = None  # how an object that no entry wants any more leaves, where it is not gone at once
     line: Line | None = None  # in which its objects stand, where it matters which comes first
     hook: Hook = Hook()  # where it hangs in the picture of the way of packets
@@ -303,6 +305,7 @@ KINDS: Final[dict[Kind, KindRow]] = {
         cure=cure_address,
         types=(AddressSlot, AddressMember, AddressValue),
         is_announced=True,
+        raises_questions=True,
         not_yet=frozenset({ENODEV}),
         choose_verb=choose_verb_for_address,
         find_links=find_links_of_addresses,

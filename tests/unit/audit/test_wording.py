@@ -59,8 +59,8 @@ KEY = Key(Kind.ROUTE, RouteSlot(IPV4, 254, 0, 0), parse_prefix("10.30.0.0/16"))
         ((ONE,), (OTHER,), "gateway 10.20.0.1 instead of 10.20.0.9"),
         ((LABELLED,), (ONE,), "encap type mpls labels 100/200 instead of none"),
         ((LABELLED,), (ONE._replace(extra=around("100")),), "encap labels 100/200 instead of 100"),
-        ((ONE, LABELLED), (ONE, REALMS), "with next hop via 10.20.0.1 dev eth1 encap type mpls labels 100/200,"
-         " without next hop via 10.20.0.1 dev eth1 realms 7"),
+        ((ONE, LABELLED), (ONE, REALMS), ("with next hop via 10.20.0.1 dev eth1 encap type mpls labels 100/200,"
+         " without next hop via 10.20.0.1 dev eth1 realms 7")),
     ],
 )  # fmt: skip
 def test_of_several_next_hops_those_are_named_that_differ(
