@@ -23,7 +23,7 @@ from routed.core.rivals import Rivals
 from routed.core.sources import BEHIND, CLOCK, ROUTE
 from routed.core.timetable import Deadline, Timetable
 from routed.model.change import Cause
-from routed.model.events import AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun, RequestEvent
+from routed.model.events import KERNEL, AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun, RequestEvent
 from routed.model.facts import Facts
 from routed.model.net import FAMILIES
 from routed.model.objects import Scope
@@ -205,11 +205,17 @@ class Schedule:
         """Put into the timetable when the next one is due."""
         self.timetable.set(Deadline.POLL, min(self.polls.values(), default=None))
 
-    def take_keys(self, now: float, most: int) -> Dirt:
-        """Hand over a few single keys, for whoever cannot wait for the end of a long pass. No storm is taken apart."""
+    def take_keys(self, now: float, most: int, *, is_asking: bool = False) -> Dirt:
+        """Hand over a few single keys, for whoever cannot wait for the end of a long pass. No storm is taken apart.
+
+        ``is_asking``: is the host asked for facts just now? As long as the answers are not known, what the kernel took
+        by itself waits: it may be wanted no more.
+        """
         if not self.dirt.keys or self.find_end_of_storm(now) > now:
             return Dirt()
         alone = (key for key in self.dirt.keys if scope_of(key.kind, key.slot) not in self.dirt.stormy)
+        if is_asking or self.dirt.sources:
+            alone = (key for key in alone if self.dirt.cause_of(key).port != KERNEL)
         return self.dirt.take_keys(islice(alone, most))
 
     def take_stolen(self, now: float, most: int) -> Dirt:

@@ -219,7 +219,8 @@ class Engine:
         """
         host, kernel = self.reconciler.host, self.reconciler.kernel
         for _ in range(INTERLUDES):
-            dirt = host.schedule.take_keys(self.reconciler.clock(), SINGLE)
+            is_asking = host.under_way.is_asking
+            dirt = host.schedule.take_keys(self.reconciler.clock(), SINGLE, is_asking=is_asking)
             if not dirt:
                 return
             keys = dirt.keys.keys()

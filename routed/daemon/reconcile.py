@@ -201,7 +201,8 @@ class Reconciler:
         """Look, resolve, compare, plan. Nothing of the plan is carried out."""
         host = self.host
         if dirt.asks_for_facts:
-            yield from self._refresh_facts(dirt, is_initial=is_initial)
+            with host.under_way.asking():
+                yield from self._refresh_facts(dirt, is_initial=is_initial)
             host.schedule.note_questions(began, self.clock())
             self._choose_news(is_full=dirt.everything is not None)
         self.kernel.follow(host.wanted.desired.list_kinds())

@@ -48,6 +48,7 @@ class UnderWay:
     overtaken: set[Key] = field(default_factory=set)
     ahead: Ahead | None = None
     echo: dict[Key, Value | None] = field(default_factory=dict)
+    is_asking: bool = False  # for what the files need to know of the host, and what depends on it is not resolved yet
     asked: int = 0  # objects that the plan under way asks the kernel for; 0 while it asks for none, or for few
     answered: int = 0  # of these
 
@@ -55,6 +56,15 @@ class UnderWay:
         """The next one is under way."""
         self.overtaken.clear()
         self.echo.clear()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Until what depends on the answers is resolved."""
+        self.is_asking = True
+        try:
+            yield
+        finally:
+            self.is_asking = False
 
     @contextmanager
     def counting(self, asked: int) -> Iterator[None]:

@@ -125,8 +125,8 @@ BARS: Final = (
     Bar("`routed check`, wall time", _COMMANDS, 1.3, "", _COMMANDS._replace(key="model"), _MODEL),
     Bar("`routed status`, wall time", _COMMANDS._replace(key="status"), 1.5, "", _IMPORT, _THREE),
     Bar(
-        "exec until READY, few routes",
-        _COMMANDS._replace(key="ready"),
+        "exec until READY, few routes, files as at the last start",
+        _COMMANDS._replace(key="again"),
         0.74,  # 0.6 of what it was before the state held what the files meant
         "",
         _COMMANDS._replace(key="import_all"),

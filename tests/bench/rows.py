@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import select
 import socket
 import statistics
 import subprocess
@@ -176,15 +177,24 @@ def run_commands(arena: Arena, routes: Routes) -> Figures:
     figures = {name: _time(bare, [sys.executable, "-c", code]) for name, code in imports.items()}
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(str(routed.folder / "notify"))
-        began = time.perf_counter()
-        routed.programs.launch(routed.command("run", "--log-format", "json"), {"NOTIFY_SOCKET": notified.getsockname()})
         notified.settimeout(arena.sizes.limit)
-        while b"READY=1" not in notified.recv(4096):
-            pass
-        figures["ready"] = time.perf_counter() - began
+        figures["ready"] = _time_start(routed, notified)
+        routed.programs.close()
+        figures["again"] = _time_start(routed, notified)
         for word in ("check", "plan", "status"):
             figures[word] = _time(bare, routed.command(word))
     return {name: seconds * 1000 for name, seconds in figures.items()}
+
+
+def _time_start(routed: Routed, notified: socket.socket) -> float:
+    """Until it says that its files are in force."""
+    while select.select([notified], [], [], 0)[0]:
+        notified.recv(4096)
+    began = time.perf_counter()
+    routed.programs.launch(routed.command("run", "--log-format", "json"), {"NOTIFY_SOCKET": notified.getsockname()})
+    while b"READY=1" not in notified.recv(4096):
+        pass
+    return time.perf_counter() - began
 
 
 def _time(programs: Programs, command: Sequence[str | Path]) -> float:
@@ -343,6 +353,7 @@ ROWS: Final[dict[str, Row]] = {
             Metric("status", "`routed status`", "ms"),
             Metric("import_all", "`import pydantic, pyroute2, asyncio`", "ms"),
             Metric("ready", "exec until READY", "ms"),
+            Metric("again", "the same, files unchanged", "ms"),
         ),
         lambda sizes: [Routes(sizes.few)],
         run_commands,

@@ -14,11 +14,23 @@ from routed.daemon.peers import SshSessions
 from routed.model import names
 from routed.model.change import Cause, Operation, Verb
 from routed.model.entries import Intent, Settings
-from routed.model.net import parse_address, parse_prefix
+from routed.model.events import KERNEL
+from routed.model.net import IPV4, parse_address, parse_prefix
 from routed.model.objects import Key, Kind, Member, Scope
 from routed.model.reasons import Deed, Look
 from tests.property.fake_kernel import FakeKernel
-from tests.property.rig import THEIRS, Rig, a_host, a_route, hop, route_key, route_value, via
+from tests.property.rig import (
+    THEIRS,
+    Rig,
+    a_host,
+    a_route,
+    address_key,
+    give_address,
+    hop,
+    route_key,
+    route_value,
+    via,
+)
 
 LOST, OTHER = route_key("10.1.0.0/16"), route_key("10.2.0.0/16")
 
@@ -139,6 +151,33 @@ def test_what_could_not_be_put_back_amid_a_dump_is_tried_again_though_that_dump_
     kernel.mischief.refuse = lambda _operation, _member: 0
     rig.run(1.0)
     assert kernel.standing(OTHER)
+
+
+@pytest.mark.parametrize("turn", range(1, 4))
+@pytest.mark.parametrize("asks", [False, True], ids=["a dump", "questions and a dump"])
+def test_what_the_kernel_took_amid_a_pass_waits_until_it_is_known_whether_it_is_wanted(turn: int, asks: bool) -> None:
+    kernel = a_host()
+    give_address(kernel, "192.0.2.9/24", 1, "v0")
+    rig = Rig(kernel)
+    rig.start(a_route("lan", "10.1.0.0/16", hops=(via("192.0.2.2"),), src="192.0.2.9"), settings=Settings(resync=1e9))
+    turns, key = 0, route_key("10.1.0.0/16")
+    assert kernel.standing(key)
+
+    def take_its_source() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == turn:
+            value, address = kernel.standing(key)[0], address_key("192.0.2.9/24", 1)
+            kernel.request(Verb.DELETE, address, kernel.standing(address)[0])
+            if not kernel.standing(key):
+                kernel.notify(key, value, KERNEL, is_removal=True)  # as Linux does since 6.6
+
+    kernel.mischief.meanwhile = take_its_source
+    rig.host.schedule.dirt.add_scopes([Scope(Kind.RULE, IPV4)], Cause(None, Look.STORM))
+    rig.host.schedule.dirt.sources |= {"link", "address"} if asks else set()
+    outcomes = [outcome for report in rig.run(1.0) for outcome in report.outcomes]
+    assert not any(outcome.failures for outcome in outcomes)
+    assert kernel.standing(key) == ()
 
 
 def test_what_is_taken_away_again_before_it_was_verified_was_put_back_and_is_put_back_anew() -> None:
