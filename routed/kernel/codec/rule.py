@@ -62,10 +62,8 @@ def decode_rule(data: bytes, start: int, end: int) -> Standing | None:
         if attributes[mask] == _WHOLE[mask]:
             del attributes[mask]
     table = number(take(_TABLE)) if _TABLE in attributes else table
-    value = RuleValue(
-        protocol=number(take(_PROTOCOL, b"\0"), 1),
-        extra=raw({_FLOW: take(_FLOW)}) if _FLOW in attributes else b"",
-    )
+    flow = take(_FLOW, b"")  # zeros are none, as a request says them
+    value = RuleValue(number(take(_PROTOCOL, b"\0"), 1), raw({_FLOW: flow}) if any(flow) else b"")
     uids = take(_UIDRANGE, b"")
     member = RuleMember(
         priority=number(take(_PRIORITY, bytes(4))),
