@@ -25,7 +25,7 @@ from routed.model.lookup import Flow, Question
 from routed.model.names import PROTOCOL_KERNEL, UNICAST
 from routed.model.net import family_of, format_address, parse_address
 from routed.model.reasons import Flaw
-from tests.kernel.netns import ip, ip_batch, private_network, veth, wait_until_usable
+from tests.kernel.netns import ip, ip_batch, ip_json, private_network, veth, wait_until, wait_until_usable
 from tests.kernel.random_ways import (
     FLAT,
     IPV4,
@@ -79,6 +79,13 @@ def set_up(random: Random, family: Family, ground: Ground = FLAT, *, has_rules: 
             Path(f"/proc/sys/net/{folder}/conf/{link}/ignore_routes_with_linkdown").write_text(random.choice("01"))
     ip_batch(make_world(random, family, ground, has_rules=has_rules), family.option, is_forced=True)
     ip_batch(make_troubles(random), is_forced=True)
+    wait_until(has_settled)
+
+
+def has_settled() -> bool:
+    """Has the link whose other end is down lost its carrier? The kernel does that a moment later (link_watch.c)."""
+    links = {link["ifname"]: link for link in ip_json("link show")}
+    return ("UP" in links["v1p"]["flags"]) == (links["v1"]["operstate"] == "UP")
 
 
 def compare(random: Random, family: Family, reader: FibReader, packets: int, ground: Ground = FLAT) -> None:

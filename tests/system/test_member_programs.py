@@ -237,4 +237,4 @@ def test_nothing_is_left_of_a_program_at_a_reload_a_stop_and_when_the_daemon_or_
     wait_until(runs)
     assert daemon.stop() == 0
     assert find_processes(mark) == []
-    assert find_processes("--user") == []
+    wait_until(lambda: find_processes("--user") == [])

@@ -140,7 +140,7 @@ def test_of_several_ways_none_is_told_with_the_source_of_another(running: Daemon
 def test_a_route_that_wraps_packets_in_others_is_not_told_as_a_plain_one(running: Daemon) -> None:
     ip("route add 198.51.100.0/24 encap ip id 5 dst 10.0.0.9 via 10.0.0.8 dev v0")
     assert running.ask_json("why", "198.51.100.1")["decision"]["route"]["object"] == (
-        "198.51.100.0/24 via 10.0.0.8 dev v0 proto boot (with attributes that routed has no word for)"
+        "198.51.100.0/24 encap ip id 5 dst 10.0.0.9 via 10.0.0.8 dev v0 proto boot"
     )
 
 
