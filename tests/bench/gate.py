@@ -118,7 +118,7 @@ RATIOS: Final = (
         cpu_of_python,
         2.6,
     ),
-    Ratio("`routed check` : python -c 'import argparse, tomllib'", cpu_of_check, cpu_of_python, 8.0),
+    Ratio("`routed check` : python -c 'import argparse, tomllib'", cpu_of_check, cpu_of_python, 10.0),
 )
 
 
