@@ -85,7 +85,7 @@ def set_up(random: Random, family: Family, ground: Ground = FLAT, *, has_rules: 
 def has_settled() -> bool:
     """Has the link whose other end is down lost its carrier? The kernel does that a moment later (link_watch.c)."""
     links = {link["ifname"]: link for link in ip_json("link show")}
-    return ("UP" in links["v1p"]["flags"]) == (links["v1"]["operstate"] == "UP")
+    return bool(("UP" in links["v1p"]["flags"]) == (links["v1"]["operstate"] == "UP"))
 
 
 def compare(random: Random, family: Family, reader: FibReader, packets: int, ground: Ground = FLAT) -> None:
