@@ -8,7 +8,7 @@ Here must never live: what an event makes dirty (``hear``), or what is done when
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
@@ -26,7 +26,7 @@ from routed.model.change import Cause
 from routed.model.events import KERNEL, AddressEvent, Event, Ipv6Event, LinkEvent, ObjectEvent, Overrun, RequestEvent
 from routed.model.facts import Facts
 from routed.model.net import FAMILIES
-from routed.model.objects import Scope
+from routed.model.objects import Key, Scope
 from routed.model.owner import Stamps
 from routed.model.reasons import Look
 
@@ -213,7 +213,7 @@ class Schedule:
         """
         if not self.dirt.keys or self.find_end_of_storm(now) > now:
             return Dirt()
-        alone = (key for key in self.dirt.keys if scope_of(key.kind, key.slot) not in self.dirt.stormy)
+        alone = self._list_alone()
         if is_asking or self.dirt.sources:
             alone = (key for key in alone if self.dirt.cause_of(key).port != KERNEL)
         return self.dirt.take_keys(islice(alone, most))
@@ -223,10 +223,18 @@ class Schedule:
 
         To ask takes longer the more stands on the link, and the answer is the same when they stand again.
         """
-        if not self.dirt.sources <= _OF_ADDRESSES or self.dirt.everything or self.find_end_of_storm(now) > now:
+        if not self.dirt.keys or not self.dirt.sources <= _OF_ADDRESSES or self.dirt.everything:
             return Dirt()
-        stolen = (key for key in self.dirt.keys if KINDS[key.kind].raises_questions and self.dirt.cause_of(key).port)
+        if self.find_end_of_storm(now) > now:
+            return Dirt()
+        stolen = (
+            key for key in self._list_alone() if KINDS[key.kind].raises_questions and self.dirt.cause_of(key).port
+        )
         return self.dirt.take_keys(islice(stolen, most))
+
+    def _list_alone(self) -> Iterator[Key]:
+        """The keys that are no part of a storm."""
+        return (key for key in self.dirt.keys if scope_of(key.kind, key.slot) not in self.dirt.stormy)
 
     def _find_due_dump(self, now: float) -> float:
         """When a dump is worth its price: after the storm, and after a rest in proportion to the last one."""

@@ -13,7 +13,7 @@ from routed.model.events import Event, Interest, Loss
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.link_sysctls import LinkSysctls
 from routed.model.lookup import Decision, Question
-from routed.model.objects import AddressMember, Chunk, Kind, Standing, Value
+from routed.model.objects import AddressMember, Chunk, Kind, Member, Standing, Value
 from routed.model.process import Process
 
 
@@ -108,9 +108,9 @@ class HostKernel(Protocol):
         """Who is behind the port id of an event, as far as it can be told quickly."""
 
     def glance(self, port: int, /) -> None:
-        """Take what tells who is behind a port id, to be read by ``identify`` next."""
+        """Take what vanishes first of who is behind a port id; ``identify`` is asked next, and reads the rest."""
 
-    def find_loss(self, is_simple: Callable[[Kind, Value], bool], /) -> Loss | None:
+    def find_loss(self, is_simple: Callable[[Kind, Member, Value], bool], /) -> Loss | None:
         """The simple object that went, if that is the only event that waits; it goes on waiting."""
 
     def put_back(self, loss: Loss) -> tuple[Failure, ...]:
@@ -148,7 +148,7 @@ class WithoutEvents:
     def glance(self, _port: int, /) -> None:
         """Nobody is looked at."""
 
-    def find_loss(self, _is_simple: Callable[[Kind, Value], bool], /) -> Loss | None:
+    def find_loss(self, _is_simple: Callable[[Kind, Member, Value], bool], /) -> Loss | None:
         """None, as there are no events."""
 
     def put_back(self, loss: Loss) -> tuple[Failure, ...]:

@@ -25,7 +25,7 @@ from routed.daemon.host import Host
 from routed.daemon.ports import HostKernel
 from routed.model.entries import Enforce
 from routed.model.events import KERNEL, Loss, ObjectEvent
-from routed.model.objects import Key, Kind, Value
+from routed.model.objects import Key, Kind, Member, Value
 
 _FIRST: Final = frozenset(Deadline) - SENTENCES  # what is due of these is done before any pass that this may be part of
 
@@ -51,10 +51,10 @@ def react(kernel: HostKernel, host: Host, now: float) -> None:
     kernel.identify(loss.port)
 
 
-def is_simple(kind: Kind, value: Value) -> bool:
+def is_simple(kind: Kind, member: Member, value: Value) -> bool:
     """Is such an object one that can have gone for itself only, and that cannot cut off who is logged in?"""
     row = KINDS[kind]
-    return not (row.has_bases and any(row.find_bases(value))) and not row.drops(None, value)
+    return not (row.has_bases and any(row.find_bases(value))) and not row.drops(member, value)
 
 
 def _needs_no_thought(loss: Loss, desired: Desired, holds: Holds) -> bool:

@@ -35,9 +35,8 @@ class World:
     unread: dict[Scope | None, Trouble] = field(default_factory=dict)
     unenforced: Trouble | None = None  # while the files in force were not all carried out yet, and seen to be
     absent: dict[SlotKey, frozenset[Member]] = field(default_factory=dict)  # of what the kernel makes itself
-    asked: AbstractSet[bytes] = (
-        frozenset()
-    )  # the gateways of which it is known where they are, or that they are nowhere
+    # the gateways of which it is known where they are, or that they are nowhere
+    asked: AbstractSet[bytes] = frozenset()
     news: list[FactEvent] | None = None  # heard while all links or addresses are being read; else None
     assumed: Mapping[FactKey, Fact] = field(default_factory=dict)  # in place of what is known; of a copy for a plan
     is_answered: bool = True  # does anybody ask checks here?

@@ -54,8 +54,17 @@ def make_advertisement(mac: bytes, address: bytes) -> bytes:
     return head + _ADVERTISEMENT.pack(*fields[:2], checksum, *fields[3:])
 
 
-def send(link: Link, address: bytes) -> None:
-    """Announce that ``address`` (packed) is on this link. Raises OSError: EPERM without CAP_NET_RAW."""
+def open_socket() -> socket.socket:
+    """A socket for all announcements, which receives nothing. Raises OSError: EPERM without CAP_NET_RAW.
+
+    To be kept: while one is closed the kernel waits for all processors, for some 10 ms (synchronize_net in
+    packet_release, net/packet/af_packet.c).
+    """
+    return socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
+
+
+def send(packets: socket.socket, link: Link, address: bytes) -> None:
+    """Announce by that socket that ``address`` (packed) is on this link. Raises OSError."""
     if family_of(address) == IPV4:
         packet, protocol, destination = make_arp(link.mac, address), _ETH_P_ARP, _EVERYBODY
     else:
@@ -63,11 +72,9 @@ def send(link: Link, address: bytes) -> None:
     to = _LINK_LAYER.pack(
         socket.AF_PACKET, protocol.to_bytes(2, "big"), link.ifindex, 0, 0, len(destination), destination
     )
-    # protocol 0: this socket receives nothing
-    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0) as packets:
-        if _LIBC.sendto(packets.fileno(), packet, len(packet), 0, to, len(to)) < 0:
-            error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error))
+    if _LIBC.sendto(packets.fileno(), packet, len(packet), 0, to, len(to)) < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
 
 
 def _sum_up(data: bytes) -> int:

@@ -71,6 +71,7 @@ class Kernel:
         self._event_buffer = event_buffer
         self._event_socket: socket | None = None
         self._reader: EventReader | None = None
+        self._packets: socket | None = None  # for announcements, from the first on
         self._decoder = Decoder()
         self._reflex = RouteReflex(self._decoder.routes)
         self._pace = apply.Pace()
@@ -93,10 +94,10 @@ class Kernel:
 
     def close(self) -> None:
         """Close all sockets. May be called twice."""
-        for opened in (self._requests, self._dumps, self._event_socket):
+        for opened in (self._requests, self._dumps, self._event_socket, self._packets):
             if opened is not None:
                 opened.close()
-        self._event_socket = self._reader = None
+        self._event_socket = self._reader = self._packets = None
 
     @property
     def overruns(self) -> int:
@@ -245,7 +246,9 @@ class Kernel:
 
     def announce(self, link: Link, address: bytes) -> None:
         """Tell the neighbours on this link that ``address`` is here. EPERM without CAP_NET_RAW."""
-        announce.send(link, address)
+        if self._packets is None:
+            self._packets = announce.open_socket()
+        announce.send(self._packets, link, address)
 
     def open_events(self) -> None:
         """Subscribe. To be called before the first dump, so that no change falls in between."""
@@ -306,13 +309,13 @@ class Kernel:
         return self.witness.identify(port)
 
     def glance(self, port: int) -> None:
-        """Take what tells who is behind the port id, to be read by ``identify`` later."""
+        """Take what vanishes first of who is behind the port id; ``identify``, right after this, reads the rest."""
         self.witness.glance(port)
 
-    def find_loss(self, is_simple: Callable[[Kind, Value], bool]) -> Loss | None:
+    def find_loss(self, is_simple: Callable[[Kind, Member, Value], bool]) -> Loss | None:
         """The simple object that went, if the kernel has told nothing else since. ``read_events`` tells of it as well.
 
-        Of those that are alike it is asked once whether they are simple.
+        Of those that are alike but for their prefix it is asked once whether they are simple.
         """
         assert self._reader is not None, "open_events() comes first"
         datagram = self._reader.peek()

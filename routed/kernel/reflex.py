@@ -19,7 +19,7 @@ from routed.kernel.codec.route import DST_AT, DST_LEN_AT, FAMILY_AT, RouteDecode
 from routed.model.change import Verb
 from routed.model.events import Loss
 from routed.model.net import ADDRESS_LENGTH
-from routed.model.objects import Kind, RouteSlot, Value
+from routed.model.objects import Kind, Member, RouteSlot, Value
 
 _DEL_ROUTE: Final = 25
 _SEQUENCE: Final = Struct("=I")
@@ -43,7 +43,7 @@ class RouteReflex:
         self._learned: dict[bytes, _Learned] = {}
         self._request = bytearray()  # for what was read last
 
-    def read(self, datagram: bytes, is_simple: Callable[[Kind, Value], bool]) -> Loss | None:
+    def read(self, datagram: bytes, is_simple: Callable[[Kind, Member, Value], bool]) -> Loss | None:
         """The simple route that this tells the end of, and nothing else; None where it tells something else."""
         size = len(datagram)
         if size <= DST_AT:
@@ -71,7 +71,7 @@ class RouteReflex:
         return request
 
     def _learn(
-        self, shape: bytes, datagram: bytes, width: int, is_simple: Callable[[Kind, Value], bool]
+        self, shape: bytes, datagram: bytes, width: int, is_simple: Callable[[Kind, Member, Value], bool]
     ) -> _Learned | None:
         if not is_usual(datagram, 0, len(datagram), width):
             return None
@@ -79,7 +79,7 @@ class RouteReflex:
             route = self._decoder.decode(datagram, 0, len(datagram))
         except MalformedMessage:
             return None
-        if route is None or not is_simple(Kind.ROUTE, route.value):
+        if route is None or not is_simple(Kind.ROUTE, route.member, route.value):
             return None
         assert isinstance(route.slot, RouteSlot)
         codec = CODECS[Kind.ROUTE]

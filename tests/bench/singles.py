@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from struct import Struct
+from sys import byteorder
 from typing import Final, NamedTuple
 
 from tests.bench.arena import Arena
@@ -58,7 +59,7 @@ class _Sort(NamedTuple):
 
 
 _RULE: Final = _Sort(
-    32, _RULE_GROUP, 12, _RULE_PRIORITY, lambda key: 0 <= int.from_bytes(key, "little") - RULE_AT < RULES
+    32, _RULE_GROUP, 12, _RULE_PRIORITY, lambda key: 0 <= int.from_bytes(key, byteorder) - RULE_AT < RULES
 )
 _ADDRESS: Final = _Sort(20, _ADDRESS_GROUP, 8, _ADDRESS_LOCAL, lambda key: key[:3] == bytes((10, 99, 1)))
 
@@ -78,14 +79,19 @@ def repair_singles(arena: Arena, routes: Routes) -> Figures:
     return figures
 
 
+def _wait_for(is_so: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.perf_counter() + _START
+    while not is_so():
+        if time.perf_counter() > deadline:
+            raise TooLateError(otherwise)
+        time.sleep(0.05)
+
+
 def _time_all(sort: _Sort, count: int, times: int) -> list[float]:
     taken = []
     with _open(sort.group) as notices, _open(0) as requests:
-        deadline = time.perf_counter() + _START
-        while len(standing := _list(requests, sort)) != count:
-            if time.perf_counter() > deadline:
-                raise TooLateError(f"{len(standing)} of {count} stand")
-            time.sleep(0.1)
+        _wait_for(lambda: len(_list(requests, sort)) == count, "not all stand")
+        standing = _list(requests, sort)
         for number in range(times):
             time.sleep(1.0 + number % 7 / 20)  # so that nobody's timer beats with it
             try:
@@ -154,15 +160,17 @@ def name_deletions(arena: Arena, _: Routes) -> Figures:
     assert isinstance(contender, Routed)
     contender.write_named(f"{NAMED}{number}" for number in range(ENTRIES))
     contender.launch()
-    time.sleep(arena.sizes.rest + 1)
+    _wait_for(lambda: len(netns.ip_json(f"route show proto {contender.protocol}")) == ENTRIES, "not all stand")
     times = 2 * arena.sizes.repairs
     for number in range(times):
         time.sleep(0.1)
         netns.ip(f"route del {NAMED}{number % ENTRIES}")
-    time.sleep(1.0)
-    told = [_read(line) for line in contender.programs.read_log().splitlines() if '"repaired"' in line]
-    if len(told) != times:
-        raise TooLateError(f"{len(told)} of {times} repairs are told")
+
+    def list_told() -> list[str]:
+        return [line for line in contender.programs.read_log().splitlines() if '"repaired"' in line]
+
+    _wait_for(lambda: len(list_told()) == times, "not all repairs are told")
+    told = list(map(_read, list_told()))
     with_arguments = sum(cmdline.startswith("ip ") for cmdline, _ in told)
     by_name = sum(not cmdline.startswith("ip ") and comm == "ip" for cmdline, comm in told)
     return {"arguments": with_arguments / times * 100, "name": by_name / times * 100, "times": times}

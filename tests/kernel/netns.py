@@ -143,3 +143,8 @@ def _check(result: int) -> None:
     if result:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def has_module(name: str) -> bool:
+    """Is this module of the kernel there? One that can be loaded is, once it was asked for."""
+    return Path("/sys/module", name).is_dir()

@@ -10,7 +10,7 @@ import pytest
 from routed.kernel import apply
 from routed.kernel.kernel import Kernel
 from routed.model.events import ObjectEvent
-from routed.model.objects import Kind, Scope, Value
+from routed.model.objects import Kind, Member, Scope, Value
 from tests.kernel.conftest import Network
 from tests.kernel.netns import ip, ip_json
 
@@ -24,7 +24,7 @@ ROUTES = [
 ]
 
 
-def is_simple(_kind: Kind, _value: Value) -> bool:
+def is_simple(_kind: Kind, _member: Member, _value: Value) -> bool:
     return True
 
 

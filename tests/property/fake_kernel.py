@@ -265,7 +265,7 @@ class FakeKernel(LinuxState):
     def glance(self, port: int) -> None:
         assert port in {self.port, STRANGER}
 
-    def find_loss(self, is_simple: Callable[[Kind, Value], bool]) -> Loss | None:
+    def find_loss(self, is_simple: Callable[[Kind, Member, Value], bool]) -> Loss | None:
         """Of routes alone, as the real one."""
         if self._peeked or not (self._events and self.can_be_peeked):
             return None
@@ -275,7 +275,7 @@ class FakeKernel(LinuxState):
         [event] = self._peeked
         if not isinstance(event, ObjectEvent) or event.kind is not Kind.ROUTE or not event.is_removal:
             return None
-        if not is_simple(event.kind, event.value):
+        if not is_simple(event.kind, event.members[0], event.value):
             return None
         return Loss(event.kind, event.slot, event.members[0], event.value, event.port)
 
