@@ -8,14 +8,24 @@ from pydantic import ConfigDict, Field, PlainValidator
 
 from routed.intent import words
 from routed.intent.schema_values import Address, NameOrNumber, Table, show_text_or_number
-from routed.model.encap import ACTIONS, ENCAPS, MAXIMUM_LABEL, MAXIMUM_SEGMENTS, MODES
+from routed.model.encap import ACTIONS, ENCAPS, MAXIMUM_LABEL, MAXIMUM_LABELS, MAXIMUM_SEGMENTS, MODES
 
 EncapType: TypeAlias = Literal[tuple(ENCAPS)]  # type: ignore[valid-type]
 SegmentMode: TypeAlias = Literal[tuple(MODES)]  # type: ignore[valid-type]
 ActionName: TypeAlias = Literal[tuple(ACTIONS)]  # type: ignore[valid-type]
+
+
+def read_labels(value: object) -> tuple[int, ...]:
+    """``100/200``: a stack of MPLS labels, the outermost first."""
+    texts = [str(value)] if words.is_integer(value) else words.text_of(value, "100/200").split("/")
+    if len(texts) > MAXIMUM_LABELS:
+        raise ValueError(f"{len(texts)} labels: there are {MAXIMUM_LABELS} at most")
+    return tuple(words.number(text, MAXIMUM_LABEL, "a label") for text in texts)
+
+
 LabelStack = Annotated[
     tuple[int, ...],
-    PlainValidator(words.labels),
+    PlainValidator(read_labels),
     show_text_or_number(MAXIMUM_LABEL, pattern="^[0-9]+(/[0-9]+)*$"),
 ]
 OneByte = Annotated[int, Field(ge=0, le=255)]

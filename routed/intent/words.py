@@ -24,8 +24,6 @@ UINT32: Final = 0xFFFFFFFF
 MAXIMUM_PORT: Final = 65534  # the kernel refuses ranges that end in 65535 (fib_rule_port_range_valid, fib_rules.h)
 MAXIMUM_UID: Final = UINT32 - 1  # the last number is "no user" (uid_valid, linux/uidgid.h)
 _NOT_IN_A_NAME: Final = frozenset(b"/:\0\t\n\v\f\r \xa0")  # dev_valid_name, whose isspace() knows bytes, not characters
-MAXIMUM_LABEL: Final = 0xFFFFF
-MAXIMUM_LABELS: Final = 30  # MAX_NEW_LABELS, net/mpls/internal.h
 MAXIMUM_REALM: Final = 0xFFFF  # each is half of a number of 32 bits (RTA_FLOW)
 CONGCTL_LENGTH: Final = 15  # TCP_CA_NAME_MAX - 1, net/tcp.h
 
@@ -529,14 +527,6 @@ def realms(value: object) -> tuple[int, int]:
     if not first and not second:
         raise ValueError("no realm at all: leave it out")
     return first, second
-
-
-def labels(value: object) -> tuple[int, ...]:
-    """``100/200``: a stack of MPLS labels, the outermost first."""
-    texts = [str(value)] if is_integer(value) else text_of(value, "100/200").split("/")
-    if len(texts) > MAXIMUM_LABELS:
-        raise ValueError(f"{len(texts)} labels: there are {MAXIMUM_LABELS} at most")
-    return tuple(number(text, MAXIMUM_LABEL, "a label") for text in texts)
 
 
 def time_of_metric(scale: int) -> Callable[[object], float]:

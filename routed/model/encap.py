@@ -25,9 +25,8 @@ class EncapPart(NamedTuple):
     number: int
     words: tuple[str, ...]
     pack: Callable[[SaidEncap], bytes]  # what the file says → its content; b"" for none
-    show: Callable[
-        [bytes], SaidEncap
-    ]  # the way back, without what goes without saying. Raises ValueError, struct.error
+    # the way back, without what goes without saying. Raises ValueError, struct.error
+    show: Callable[[bytes], SaidEncap]
 
 
 class Encap(NamedTuple):
@@ -95,6 +94,7 @@ _ENTRY: Final = Struct(">I")
 _LABEL_SHIFT: Final = 12
 _BOTTOM: Final = 0x100
 MAXIMUM_LABEL: Final = 0xFFFFF
+MAXIMUM_LABELS: Final = 30  # MAX_NEW_LABELS, net/mpls/internal.h
 
 
 def _pack_labels(said: SaidEncap) -> bytes:

@@ -112,7 +112,7 @@ def said_encaps(draw: st.DrawFn) -> dict[str, Any]:
     row = encap.ENCAPS[draw(st.sampled_from(sorted(encap.ENCAPS)))]
     v6 = addresses(AF_INET6)
     content: dict[str, st.SearchStrategy[Any]] = {
-        "labels": st.lists(st.integers(0, encap.MAXIMUM_LABEL), min_size=1, max_size=30).map(tuple),
+        "labels": st.lists(st.integers(0, encap.MAXIMUM_LABEL), min_size=1, max_size=encap.MAXIMUM_LABELS).map(tuple),
         "ttl": st.integers(1, 255), "hoplimit": st.integers(1, 255), "tos": u8, "tc": u8, "id": st.integers(0, 1 << 63),
         "dst": addresses(AF_INET6 if row.name == "ip6" else AF_INET), "nh4": addresses(AF_INET), "nh6": v6,
         "segs": st.lists(v6, min_size=1, max_size=encap.MAXIMUM_SEGMENTS), "mode": st.sampled_from(sorted(encap.MODES)),

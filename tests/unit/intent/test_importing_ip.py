@@ -137,6 +137,10 @@ FOREVER = "       valid_lft forever preferred_lft forever"
     [
         ("id 7 via 192.0.2.1 dev eth0 scope link proto static onlink linkdown", "nexthop",
          {"id": 7, "via": "192.0.2.1", "dev": "eth0", "onlink": True}),
+        ("id 8 encap ip id 7 dst 192.0.2.9 via 192.0.2.1 dev eth0 scope link", "nexthop",
+         {"id": 8, "via": "192.0.2.1", "dev": "eth0", "encap": {"type": "ip", "id": 7, "dst": "192.0.2.9"}}),
+        ('[{"id":8,"encap":"mpls","dst":"100/200","gateway":"192.0.2.1","dev":"eth0","flags":[]}]', "nexthop",
+         {"id": 8, "via": "192.0.2.1", "dev": "eth0", "encap": {"type": "mpls", "labels": "100/200"}}),
         ("id 10 blackhole", "nexthop", {"id": 10, "blackhole": True}),
         ("ip -6 nexthop replace id 7 dev eth0", "nexthop", {"id": 7, "dev": "eth0", "family": "ipv6"}),
         ("192.0.2.5 dev eth0 lladdr 02:00:00:00:00:05 PERMANENT proto static", "neighbour",
