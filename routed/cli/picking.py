@@ -97,4 +97,4 @@ def has_failed(status: StatusDocument, *, is_all: bool = True) -> bool:
 
 def concerns_host(status: StatusDocument) -> bool:
     """Is there anything to look after that is no entry's? The head of a status says it."""
-    return bool(status.get("absent") or status.get("unsaved") or status["files"]["problems"])
+    return bool(status.get("absent") or status.get("unsaved") or "coming" in status or status["files"]["problems"])

@@ -93,6 +93,8 @@ class ClientAnswers:
             document["following"] = following
         if self._service.metrics and (served := self._service.metrics.describe()):
             document["metrics"] = served
+        if self._service.is_coming:
+            document["coming"] = self._service.keeper.revision
         if self._service.keeper.deployment.is_trial:
             document["trial"] = describe_trial(self._service.keeper.deployment)
         if self._service.reconciler.count is not None:

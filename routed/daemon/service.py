@@ -230,11 +230,18 @@ class Service:
         paused = summarise_pauses(self.host, make_moment())
         lacks = f"{summarise_absent(self.host)}{self.tuning.summarise()}"
         sentence = f"{describe_phase(self.keeper.deployment)}{lacks}{paused}{sentence}"
+        if self.is_coming:
+            sentence = f"about to be enforced: {sentence}"
         if self.memberships:
             sentence = f"{self.memberships.summarise()}{sentence}"
         if self.metrics:
             sentence = f"{self.metrics.summarise()}{sentence}"
         return f"{sentence}; not kept on disk: {unsaved}" if unsaved else sentence
+
+    @property
+    def is_coming(self) -> bool:
+        """Are other files to be in force than those that entries are judged by? Until the pass for them has begun."""
+        return self.keeper.deployment.digest not in {"", self.host.wanted.intent.digest}
 
     @property
     def is_on_disk(self) -> bool:

@@ -143,6 +143,7 @@ class StatusDocument(TypedDict):
     leftovers: list[ObjectDocument]  # ours, wanted by no entry, and held; of many ``object`` is who wanted them before
     counts: NotRequired[dict[str, int]]  # objects of all entries by state
     deployment: NotRequired[str]  # how what is in force came into force: "in force", "pending", "rolled back" …
+    coming: NotRequired[int]  # the revision whose files are about to be enforced; entries are judged by the former ones
     trial: NotRequired[TrialDocument]
     pauses: NotRequired[list[PauseDocument]]
     absent: NotRequired[list[AbsenceDocument]]

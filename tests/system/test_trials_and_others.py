@@ -15,12 +15,22 @@ import pytest
 
 from tests.kernel.netns import ip, ip_json, wait_until
 from tests.system.daemon import Daemon
-from tests.system.fleet import Fleet, node, pods, source
+from tests.system.fleet import PODS, Fleet, node, pods, source
 from tests.system.host import routes
 from tests.system.test_kept_state import fill
 from tests.system.worlds import GATEWAY
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+SILENT = f"""
+[[source]]
+name = "fleet"
+type = "exec"
+command = ["/bin/sleep", "60"]
+user = "nobody"
+timeout = "30s"
+prefixes_within = ["10.244.0.0/16"]
+addresses_within = ["10.0.0.0/24"]
+{PODS}"""
 SOME_TIME = 20.0  # seconds; only a failing test takes them
 MINE = '[[route]]\nname = "mine"\nto = "192.0.5.0/24"\nvia = "10.0.0.2"\n'
 
@@ -153,8 +163,24 @@ def test_a_reload_by_signal_is_a_trial_where_the_files_ask_for_it(daemon: Daemon
     daemon.signal(signal.SIGHUP)
     assert "revision 1 comes back" in daemon.wait_for("trial-begun")["message"]
     wait_until(lambda: phase(daemon) == "rejected", within=SOME_TIME)
+    wait_until(lambda: metrics() == [1], within=SOME_TIME)
     assert daemon.records("changed", "route/lan") or daemon.records("added", "route/lan")
-    assert metrics() == [1]
+
+
+def test_files_that_wait_for_their_sources_are_not_said_to_be_enforced_yet(daemon: Daemon) -> None:
+    daemon.start(with_metric(1))
+    calm = daemon.status()
+    assert "coming" not in calm
+    assert daemon.ask("status", "--failed").code == 0
+    daemon.write(SILENT + with_metric(2))
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: daemon.status()["revision"] == 2)
+    status = daemon.status()
+    assert (status["coming"], metrics()) == (2, [1])
+    assert status["state"].startswith("about to be enforced: ")
+    assert daemon.ask("status", "--failed").code == 1
+    wait_until(lambda: metrics() == [2], within=SOME_TIME)
+    assert "coming" not in daemon.status()
 
 
 def test_a_route_that_is_added_says_that_it_is_on_trial_where_the_files_ask_for_it(daemon: Daemon) -> None:

@@ -108,12 +108,12 @@ def test_where_nothing_has_failed_that_is_said(routed: Any, serve: Any, replying
     assert (done.returncode, done.stdout.splitlines()[-1]) == (Exit.DONE, "Nothing has failed.")
 
 
-@pytest.mark.parametrize("wrong", ["files", "absent", "unsaved"])
+@pytest.mark.parametrize("wrong", ["files", "absent", "unsaved", "coming"])
 def test_what_is_wrong_with_the_whole_host_is_a_failure_where_no_entry_is_named(
     routed: Any, serve: Any, replying: Any, status: Any, wrong: str
 ) -> None:
     absent = [{"family": "IPv4", "missing": "32766: from all lookup main", "command": "ip rule add"}]
-    ways = {"files": status["files"], "absent": absent, "unsaved": "No space left on device"}
+    ways = {"files": status["files"], "absent": absent, "unsaved": "No space left on device", "coming": 2}
     status["entries"], status["leftovers"] = [an_entry("route/a")], []
     status |= {"files": {"state": "in force", "problems": []}, wrong: ways[wrong]}
     serve(replying(status))
