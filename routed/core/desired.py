@@ -262,6 +262,7 @@ class Desired:
         name = former.entry.name
         self.again.pop(name, None)
         self.notable.discard(name)
+        self.notable = self.notable or set()  # one that was large is slow to walk, even when it is empty
         self.total -= former.count_objects()
         for fact in former.reads:
             readers = self._readers[fact]

@@ -1,7 +1,7 @@
 """Shared: a mapping that is never changed, and whose successor shares with it all but what is other.
 
-For what is large and changes a little at a time: a change costs the root of its size, and so does finding what two of
-them differ in. There is no order in it.
+For what is large and changes a little at a time: a change costs the root of its size. Finding what one and its
+predecessor differ in costs what differs; of two others, the root of their size. There is no order in it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Differing(NamedTuple, Generic[K, V]):
 class Shared(Mapping[K, V]):
     """Keys with values, none of which is None."""
 
-    __slots__ = ("_count", "_shards")
+    __slots__ = ("_count", "_former", "_opened", "_shards")
 
     def __init__(self, given: Mapping[K, V] | None = None) -> None:
         """With what is given."""
@@ -41,6 +41,8 @@ class Shared(Mapping[K, V]):
             shards[hash(key) & mask][key] = value
         self._shards = tuple(shards)
         self._count = count
+        self._former: object = None  # the shards of the one before, which keep none before them …
+        self._opened: Iterable[int] = ()  # … and the places in which these are others
 
     @classmethod
     def of(cls, given: Mapping[K, V]) -> Shared[K, V]:
@@ -72,14 +74,20 @@ class Shared(Mapping[K, V]):
             return Shared({key: value for shard in shards for key, value in shard.items()})
         made = object.__new__(type(self))
         made._shards, made._count = tuple(shards), count
+        made._former, made._opened = self._shards, copied
         return made
 
     def find_differing(self, before: Mapping[K, V]) -> Iterator[Differing[K, V]]:
         """What is not the same value as before. What is shared is not looked at."""
         former, shards = Shared.of(before), self._shards
         theirs = former._shards  # noqa: SLF001  of its own kind
-        if len(theirs) == len(shards):
-            pairs = list(compress(zip(theirs, shards, strict=True), map(is_not, theirs, shards)))
+        pairs: Iterable[tuple[Mapping[K, V], Mapping[K, V]]]
+        if theirs is shards:
+            return
+        if theirs is self._former:
+            pairs = [(theirs[place], shards[place]) for place in self._opened]
+        elif len(theirs) == len(shards):
+            pairs = compress(zip(theirs, shards, strict=True), map(is_not, theirs, shards))
         else:
             pairs = [(dict(former.items()), dict(self.items()))]
         for old, new in pairs:

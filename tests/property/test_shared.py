@@ -12,9 +12,19 @@ CHANGES = st.lists(st.tuples(st.dictionaries(KEYS, st.integers(1, 3), max_size=1
 Change = tuple[dict[int, int], set[int]]
 
 
+def tell_differing(after: Shared[int, int], before: Shared[int, int]) -> dict[int, tuple[int | None, int | None]]:
+    return {one.key: (one.before, one.after) for one in after.find_differing(before)}
+
+
+def find_differing(after: dict[int, int], before: dict[int, int]) -> dict[int, tuple[int | None, int | None]]:
+    keys = before.keys() | after.keys()
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
+
+
 @given(st.dictionaries(KEYS, st.integers(1, 3)), CHANGES)
 def test_it_is_what_a_dictionary_would_be(begin: dict[int, int], changes: list[Change]) -> None:
     plain, shared = dict(begin), Shared(begin)
+    first, began = shared, dict(begin)
     for changed, gone in changes:
         before, former = dict(plain), shared
         for key in gone:
@@ -26,12 +36,9 @@ def test_it_is_what_a_dictionary_would_be(begin: dict[int, int], changes: list[C
         assert shared == Shared(plain)
         assert (shared == former) is (plain == before)
         assert all(shared.get(key) == plain.get(key) and (key in shared) is (key in plain) for key in range(301))
-        told = {one.key: (one.before, one.after) for one in shared.find_differing(former)}
-        assert told == {
-            key: (before.get(key), plain.get(key))
-            for key in before.keys() | plain.keys()
-            if before.get(key) != plain.get(key)
-        }
+        assert tell_differing(shared, former) == find_differing(plain, before)
+        assert tell_differing(former, shared) == find_differing(before, plain)
+        assert tell_differing(shared, first) == find_differing(plain, began)
 
 
 def test_what_did_not_change_is_shared() -> None:
