@@ -1,7 +1,8 @@
 """Keeping lifelines: asking what the guard has to know before a plan is carried out.
 
 Only a plan that may do harm costs a question, and one of single objects, which were in force before, costs none: what
-was held back once stays so without asking. Here must never live: what would decide (``core.lifelines``).
+was held back once stays so without asking, and what was left to somebody else is asked about. Here must never live:
+what would decide (``core.lifelines``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from routed.core.dirt import Dirt
-from routed.core.guard import Limits
+from routed.core.guard import Limits, is_dead_end
 from routed.core.kinds import KINDS
 from routed.core.lifelines import MOST, Guarded, Lived, find_flows, hold_back, keep_lifelines, of_kind
 from routed.daemon.dataplane import Dataplanes
@@ -53,7 +54,7 @@ def guard_lifelines(
     kernel: HostKernel, dataplanes: Dataplanes, host: Host, plan: Plan, dirt: Dirt, limits: Limits
 ) -> Generator[None, None, Plan]:
     """The plan without what would cut off what this host lives by. Raises OSError."""
-    if not dirt.needs_dump:
+    if not dirt.needs_dump and not _puts_what_was_left(host, plan):
         return hold_back(plan, lambda key: _find_known(host, key))
     rules = yield from _read_rules(dataplanes)
     desired = host.wanted.desired
@@ -98,6 +99,14 @@ def _find_sessions(
         mine = [address for address in own or () if len(address) == len(peer) and not is_inside(address, _LOOPBACK)]
         found += [(peer, flow) for flow in find_flows(every, mine)]
     return found
+
+
+def _puts_what_was_left(host: Host, plan: Plan) -> bool:
+    """Is there a dead end whose place was left to somebody, who may be gone by now? Nobody asked what it cuts off."""
+    dead_ends = (one for one in plan.operations if is_dead_end(one))
+    keys = (Key(one.kind, one.slot, member) for one in dead_ends for member in one.members)
+    reasons = (host.ledger.find_conflict(key) for key in keys)
+    return any(one is not None and not isinstance(one, CutsOff) for one in reasons)
 
 
 def _find_known(host: Host, key: Key) -> CutsOff | None:

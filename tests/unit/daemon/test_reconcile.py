@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from routed.core.dirt import Dirt
+from routed.daemon.peers import SshSessions
 from routed.daemon.reconcile import Proposal
 from routed.daemon.report import Report
 from routed.model import names
 from routed.model.change import Cause, Nature, Operation, Verb
 from routed.model.entries import Intent, Settings
+from routed.model.lookup import Decision
+from routed.model.net import IPV4, parse_address
 from routed.model.objects import Key, Value
 from routed.model.reasons import Look
 from tests.property.fake_kernel import FakeKernel
@@ -139,3 +142,32 @@ def test_a_plan_lets_go_what_stays_while_files_on_disk_are_not_in_force(story: S
     proposal = propose(story.rig, Intent(Settings()))
     assert [one.verb for one in proposal.plan.operations] == [Verb.DELETE]
     assert story.rig.host.wanted.why_surplus_stays is Look.PLAN
+
+
+PEER = "203.0.113.9"
+
+
+def a_route_over_the_session() -> Rig:
+    """The way to an SSH session is the default route; an entry would drop it, and is held."""
+    kernel = a_host()
+    gateway = hop(1, "192.0.2.9")
+    assert kernel.request(Verb.ADD, route_key("0.0.0.0/0"), route_value(gateway, protocol=THEIRS)) == 0
+    rig = Rig(kernel)
+    rig.reconciler.find_ssh_sessions = lambda: SshSessions(frozenset({parse_address(PEER)}))
+    rig.start(a_route(to=f"{PEER}/32", type_=names.BLACKHOLE))
+    assert kernel.standing(route_key(f"{PEER}/32")) == ()
+    return rig
+
+
+def test_what_was_left_to_a_route_that_carried_the_session_is_held_when_that_one_is_gone_by_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig, key = a_route_over_the_session(), route_key(f"{PEER}/32")
+    theirs = route_value(hop(1, "192.0.2.9"), protocol=THEIRS)
+    assert rig.kernel.request(Verb.ADD, key, theirs) == 0
+    rig.run()
+    default = next(one for one in rig.kernel.read_default_routes() if one.slot.family == IPV4)
+    monkeypatch.setattr(FakeKernel, "find_winner", lambda *_: Decision(default))  # it went; its event is yet to come
+    assert rig.kernel.request(Verb.REPLACE, key, theirs._replace(scope=names.LINK)) == 0
+    rig.run()
+    assert rig.kernel.standing(key) == (theirs._replace(scope=names.LINK),)
