@@ -56,6 +56,7 @@ class Message(StrEnum):
     STATE_KEPT = "state-kept"
     NETLINK_FAILED = "netlink-failed"
     DEFECT = "defect"
+    REMARK = "remark"
     RECOVERED = "recovered"
     PROTOCOL_TAKEN = "protocol-taken"
     TRIAL_BEGUN = "trial-begun"
@@ -197,6 +198,7 @@ CATALOGUE: Final[dict[Message, Row]] = {
     Message.DEFECT: Row(
         "635f7e9444424971b2cbe2120cd45bc6", ERR, "a pass ended by {reason}; everything is read again", is_state=True
     ),
+    Message.REMARK: Row("ded1cefb251d46758ba8549b4f5bded1", WARNING, "{remark}"),
     Message.RECOVERED: Row(
         "72cf14ab7e90407aa16bf362ad64cf0b", NOTICE, "everything has been read again, after {reason}"
     ),

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 from routed import __version__
 from routed.audit.notices import note_config_rejected
+from routed.audit.remarks import Remarks
 from routed.audit.sinks import LogFormat, Sink, open_sink
 from routed.daemon import pulse, systemd
 from routed.daemon.answers import ClientAnswers
@@ -82,6 +83,7 @@ def run(
     if sys.stderr is not None:
         faulthandler.enable()  # the watchdog kills by SIGABRT: then stderr tells where the loop hung
     sink = open_sink(log_format)
+    logging.getLogger().addHandler(Remarks(sink))
     if complaint:
         logging.getLogger(__name__).warning("%s", complaint)
     revisions = state_dir / "revisions"

@@ -167,6 +167,10 @@ def test_the_unit_can_give_a_group_the_right_to_give_orders(
     open_daemon.wait_until_ready()
     [reply] = call_as(socket_of(open_daemon), NOBODY, [0], "io.routed.Resume")
     assert ("error" not in reply) is may
+    is_unknown = "no-such-group" in options
+    assert [one["message"] for one in open_daemon.records("remark")] == [
+        'there is no group "no-such-group": only root may give orders'
+    ][:is_unknown]
 
 
 def test_a_program_asks_in_the_few_lines_that_the_reference_shows(daemon: Daemon) -> None:
