@@ -205,6 +205,12 @@ def test_a_stream_without_end_keeps_nobody_waiting(daemon: Daemon, folder: Path)
     assert find_processes("yes") == []
 
 
+def find_with_children(pid: int) -> set[int]:
+    """The helpers of a daemon, and theirs."""
+    helpers = find_children(pid, "--user")
+    return {*helpers, *(one for helper in helpers for one in find_children(helper, "--user"))}
+
+
 def test_nothing_is_left_of_a_program_at_a_reload_a_stop_and_when_the_daemon_or_its_helper_is_killed(
     daemon: Daemon, folder: Path
 ) -> None:
@@ -219,7 +225,7 @@ def test_nothing_is_left_of_a_program_at_a_reload_a_stop_and_when_the_daemon_or_
     daemon.start(text)
     wait_until(runs)
     daemon.apply("")
-    wait_until(lambda: find_processes(mark) == [] and find_processes("--user") == [])
+    wait_until(lambda: find_processes(mark) == [] and find_children(daemon.pid, "--user") == [])
     daemon.apply(text)
     wait_until(runs)
     (helper,) = find_children(daemon.pid, "--user")
@@ -231,10 +237,12 @@ def test_nothing_is_left_of_a_program_at_a_reload_a_stop_and_when_the_daemon_or_
     say(folder, 2, 2, 3)
     wait_until(lambda: routes() == {2, 3})
     (folder / "documents" / "2").unlink()
+    helpers = find_with_children(daemon.pid)
     daemon.kill()
-    wait_until(lambda: find_processes(mark) == [] and find_processes("--user") == [])
+    wait_until(lambda: find_processes(mark) == [] and helpers.isdisjoint(find_processes("--user")))
     daemon.start()
     wait_until(runs)
+    helpers = find_with_children(daemon.pid)
     assert daemon.stop() == 0
     assert find_processes(mark) == []
-    wait_until(lambda: find_processes("--user") == [])
+    wait_until(lambda: helpers.isdisjoint(find_processes("--user")))
