@@ -172,11 +172,11 @@ def family(pid: int) -> list[int]:
 
 
 def cpu(pid: int) -> float:
-    """Seconds that it and its children have used."""
+    """Seconds that it and its children have used, those that ended among them (cutime and cstime of proc_pid_stat(5))."""
     ticks = 0
     for one in family(pid):
         words = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(words[11]) + int(words[12])
+        ticks += sum(map(int, words[11:15]))
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
