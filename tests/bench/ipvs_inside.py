@@ -172,7 +172,7 @@ def family(pid: int) -> list[int]:
 
 
 def cpu(pid: int) -> float:
-    """Seconds that it and its children have used, those that ended among them (cutime and cstime of proc_pid_stat(5))."""
+    """Seconds that it and its children have used, also those that ended (cutime, cstime of proc_pid_stat(5))."""
     ticks = 0
     for one in family(pid):
         words = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
