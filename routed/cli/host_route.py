@@ -187,7 +187,7 @@ def require_leftover(options: Namespace, files: Declared) -> None:
     for other in find_strangers(standing, files.others, options.gateway, is_same=True):
         what = name_standing(other, facts, files.others)
         raise EndError(f"not made by routed: {what}; `ip route del` removes it", Exit.REFUSED)
-    if not any(one.value.protocol == files.others.settings.protocol for one in standing):
+    if not any(one.value.protocol in files.others.settings.numbers for one in standing):
         raise no_such_process(options)
 
 
@@ -217,11 +217,11 @@ def prove(route: HostRoute) -> Exit:
 
 def find_strangers(standing: list[Standing], intent: Intent, gateway: bytes, *, is_same: bool) -> list[Standing]:
     """The routes that are not ours and go by this gateway, or do not."""
-    ours = intent.settings.protocol
+    ours = intent.settings.numbers
     return [
         one
         for one in standing
-        if one.value.protocol != ours and any(hop.gateway == gateway for hop in one.value.hops) is is_same
+        if one.value.protocol not in ours and any(hop.gateway == gateway for hop in one.value.hops) is is_same
     ]
 
 

@@ -201,7 +201,10 @@ def find_marks(options: Namespace) -> frozenset[int]:
     if kept is not None:
         return kept.numbers
     status = _find_status(options)
-    return frozenset({status["protocol"], *status.get("former_protocols", [])}) if status else frozenset()
+    if status is None:
+        return frozenset()
+    further, former = status.get("protocols", []), status.get("former_protocols", [])  # not told by older versions
+    return frozenset({status["protocol"], *further, *former})
 
 
 def judge(plan: PlanDocument, *, tells_drift: bool) -> Exit:

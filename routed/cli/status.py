@@ -113,6 +113,8 @@ def render_head(status: StatusDocument, *, is_colored: bool) -> Iterator[str]:
         yield make_printable(f"metrics at {served['address']}: {state}")
     for pause in status.get("pauses", []):
         yield make_printable(_describe_pause(pause))
+    for number in status.get("protocols", []):
+        yield make_printable(f"protocol {number} of single entries: what carries it is ours as well")
     for number in status.get("former_protocols", []):  # a daemon of an older version does not tell
         yield make_printable(f"former protocol {number}: what carries it is ours as well, until nothing does")
 

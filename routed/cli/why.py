@@ -117,6 +117,7 @@ def _want_nothing(options: Namespace, marks: frozenset[int]) -> WantsDocument:
         schema="routed.wants/1",
         config=options.config,
         protocol=next(iter(marks), Settings().protocol),
+        protocols=[],
         former_protocols=sorted(marks),
         wants=[],
         makers=[],

@@ -104,11 +104,11 @@ ENTRIES: Final[dict[type[Entry], EntryRow]] = {
 
 
 def resolve(entry: Entry, facts: Facts, protocol: int) -> Resolution:
-    """The objects of ``entry`` on a host of these facts, marked with our ``protocol``.
+    """The objects of ``entry`` on a host of these facts, marked with our ``protocol`` unless it says another one.
 
     While something that it read is not known yet the entry waits, and what stands of it is left alone.
     """
-    row = ENTRIES[type(entry)]
+    row, protocol = ENTRIES[type(entry)], entry.protocol or protocol
     if not entry.conditions:
         found = row.resolve(entry, facts, protocol)
         return _judge_freshness(found, facts, frozenset() if row.waits_for_itself else None) if facts.told else found

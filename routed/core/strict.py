@@ -56,7 +56,9 @@ def find_impossible(
     for resolution in resolutions.values():
         entry = resolution.entry
         if entry.conditions and isinstance(entry, CONDITIONAL):
-            resolution = ENTRIES[type(entry)].resolve(entry, facts, protocol)  # noqa: PLW2901  the same, unconditionally
+            resolution = ENTRIES[type(entry)].resolve(  # noqa: PLW2901  the same, unconditionally
+                entry, facts, entry.protocol or protocol
+            )
         reasons = [one.reason for one in resolution.waiting if is_error(one.reason) or is_absent(one.reason)]
         if isinstance(entry, RuleEntry):
             reasons += _judge_rule(entry, facts, empty_tables)

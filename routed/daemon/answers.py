@@ -72,6 +72,7 @@ class ClientAnswers:
             since=format_moment(self._service.began_at),
             config=str(self._service.files.config),
             protocol=self._service.host.wanted.intent.settings.protocol,
+            protocols=sorted(self._service.host.wanted.marks.further),
             former_protocols=sorted(self._service.host.wanted.former_protocols),
             revision=self._service.keeper.revision,
             files=self._service.deployer.describe_files(),

@@ -408,15 +408,17 @@ class Deployer:
         self._keeper.move_to(step.after._replace(revision=number))
 
     async def _take_protocol(self, intent: Intent) -> str:
-        """Before anything is changed under the number of these files it must be ours. Returns why it cannot be."""
-        protocol = intent.settings.protocol
+        """Before anything is changed under a number of these files it must be ours. Returns why it cannot be."""
+        settings = intent.settings
         try:
-            await self._ownership.move_to(protocol)
+            await self._ownership.move_to(settings.protocol, settings.protocols)
         except (AlreadyRunningError, OSError) as error:
+            protocol = error.protocol if isinstance(error, AlreadyRunningError) else settings.protocol
             self._voice.say(notices.note_protocol_refused(str(self._files.config), protocol, str(error)))
             self._tell_status()
             return str(error)
-        self._voice.forget("", notices.name_protocol(protocol))
+        for number in settings.numbers:
+            self._voice.forget("", notices.name_protocol(number))
         self._keeper.keep_marks()
         return ""
 

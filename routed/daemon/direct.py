@@ -38,7 +38,7 @@ from routed.kernel.kernel import Kernel
 from routed.model.assumption import NOTHING_ASSUMED, Assumptions
 from routed.model.change import Cause
 from routed.model.documents import ApplyDocument, StepDocument, WaitingDocument
-from routed.model.entries import Intent, Selector
+from routed.model.entries import Intent, Selector, Settings
 from routed.model.facts import Fact, FactKey, Facts
 from routed.model.objects import AlikeRoutes, Key, Kind, Scope, Standing, Value
 from routed.model.reasons import Look
@@ -93,7 +93,7 @@ def propose(
     """
     is_hidden = find_hidden(state_dir) is not None
     displaced = {} if is_hidden else _open_revisions(state_dir).load_displaced()
-    former = marks - {intent.settings.protocol}
+    former = marks - intent.settings.numbers
     with open_reconciler(present or intent, former, displaced, state_dir, may_write=False) as reconciler:
         if not is_hidden:
             _pause_again(reconciler, state_dir)
@@ -126,7 +126,7 @@ def foresee(intent: Intent, state_dir: Path, marks: frozenset[int]) -> Host:
 
     Of checks and members it is not known how they are. Raises StateError and OSError.
     """
-    former = marks - {intent.settings.protocol}
+    former = marks - intent.settings.numbers
     with open_reconciler(intent, former, {}, state_dir, may_write=False) as reconciler:
         if find_hidden(state_dir) is None:
             _pause_again(reconciler, state_dir)
@@ -159,7 +159,7 @@ def apply_once(
     """Put it in force once, without a daemon. Raises AlreadyRunningError, StateError and OSError."""
     revisions = _open_revisions(state_dir)
     with (
-        own_alone(intent.settings.protocol, state_dir, runtime_dir) as ownership,
+        own_alone(intent.settings, state_dir, runtime_dir) as ownership,
         open_reconciler(
             intent, ownership.marks.former, revisions.load_displaced(), state_dir, may_write=True
         ) as reconciler,
@@ -191,12 +191,12 @@ def _open_revisions(state_dir: Path) -> Revisions:
     return Revisions(state_dir / REVISIONS)
 
 
-def own_alone(protocol: int, state_dir: Path, runtime_dir: Path) -> Ownership:
-    """The ownership under this protocol number, where no daemon works with this state folder.
+def own_alone(settings: Settings, state_dir: Path, runtime_dir: Path) -> Ownership:
+    """The ownership under the protocol numbers of these files, where no daemon works with this state folder.
 
     Raises AlreadyRunningError, and OSError.
     """
-    ownership = Ownership(protocol, state_dir, runtime_dir)
+    ownership = Ownership(settings.protocol, state_dir, runtime_dir, further=settings.protocols)
     daemons = [rival for rival in ownership.rivals if ownership.kept and rival.protocol == ownership.kept.protocol]
     if daemons:
         ownership.close()

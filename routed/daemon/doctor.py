@@ -78,7 +78,7 @@ def gather(intent: Intent, bedside: Bedside, marks: frozenset[int], daemon: Stat
     pid = daemon["pid"] if daemon else None
     hidden: list[Hidden] = []
     displaced = _load_displaced(bedside.state_dir, hidden)
-    former = marks - {intent.settings.protocol}
+    former = marks - intent.settings.numbers
     with direct.open_reconciler(intent, former, displaced, bedside.state_dir, may_write=False) as reconciler:
         host = finish(reconciler.propose(intent)).host
         patient = _read_routing(reconciler, host, Patient(intent=intent))

@@ -77,7 +77,7 @@ class Files:
             raise TooSlowError(reading.problems) if reading.is_too_slow else IntentError(reading.problems)
         former = frozenset[int]()
         if newest and newest.digest != start.intent.digest and (before := read_kept(reader, newest)):
-            former = frozenset({before.settings.protocol})
+            former = before.settings.numbers
         return start._replace(recorded=recorded, former_protocols=former)
 
     def _find_stand_in(self, reader: Reader, reading: Reading, step: Move) -> Start | None:

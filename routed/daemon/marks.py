@@ -1,6 +1,9 @@
-"""The protocol numbers that mark what is ours, on disk: the present one, and former ones that may still be in use.
+"""The protocol numbers that mark what is ours, on disk: those of the file, and former ones that may still be in use.
 
     <state-dir>/marks.json    {"version": 1, "protocol": 115, "former": [114]}
+                              {"version": 1, "protocol": 115, "former": [114, 200], "further": [200]}
+
+``former`` has the further numbers as well: a version that knows none of them takes what they mark for its own, too.
 
 Here must never live: when a number is forgotten, or who holds its lock.
 """
@@ -43,7 +46,9 @@ class MarksFile:
         """What is kept. None where that is nothing, or nothing that we can read; only damage is complained of."""
         try:
             document = read_document(self._path.read_bytes(), VERSION)
-            return Marks(_check(document["protocol"]), frozenset(map(_check, document["former"])))
+            further = frozenset(map(_check, document.get("further", ())))
+            former = frozenset(map(_check, document["former"])) - further
+            return Marks(_check(document["protocol"]), former, further)
         except (FileNotFoundError, PermissionError):
             return None
         except NewerFormatError as error:
@@ -56,7 +61,10 @@ class MarksFile:
     def save(self, marks: Marks) -> None:
         """Keep these numbers. Raises StateError, and then what was kept before is still there."""
         leave_newer(self._path, VERSION)
-        document = {"version": VERSION, "protocol": marks.protocol, "former": sorted(marks.former)}
+        others = sorted(marks.numbers - {marks.protocol})
+        document: dict[str, Any] = {"version": VERSION, "protocol": marks.protocol, "former": others}
+        if marks.further:
+            document["further"] = sorted(marks.further)
         with told_as_state_error(f"cannot keep the protocol numbers in {self._path}"):
             self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             new = self._path.with_name(self._path.name + NEW)

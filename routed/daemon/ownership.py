@@ -1,6 +1,8 @@
 """Ownership over time: which protocol numbers mark what is ours, with the locks that make that true.
 
-A change of ``protocol`` does not make anybody's what the former number marks. It stays ours until a pass found nothing
+Each number of the file is wholly ours, that of ``protocol`` and those of ``protocols``, and has a lock of its own.
+
+A change of them does not make anybody's what a former number marks. It stays ours until a pass found nothing
 of it, whatever happens in between: the number is on disk before the first change under the next one, and its lock
 stays held. A former number that another routed holds by now is not ours any more.
 
@@ -10,6 +12,7 @@ Here must never live: how a lock or the file works, or when nothing of a number 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,20 +27,31 @@ from routed.model.owner import Marks
 class Ownership:
     """The numbers that are ours in this network namespace, until it is closed."""
 
-    def __init__(self, protocol: int, state_dir: Path, runtime_dir: Path, *, patience: float = 0.0) -> None:
-        """Take the locks. That of ``protocol`` may take ``patience`` seconds.
+    def __init__(
+        self,
+        protocol: int,
+        state_dir: Path,
+        runtime_dir: Path,
+        *,
+        further: frozenset[int] = frozenset(),
+        patience: float = 0.0,
+    ) -> None:
+        """Take the locks. Those of ``protocol`` and of the ``further`` numbers may take ``patience`` seconds together.
 
-        Raises AlreadyRunningError when another routed has it, and OSError.
+        Raises AlreadyRunningError when another routed has one of them, and OSError.
         """
         self._runtime_dir = runtime_dir
-        self._locks = {protocol: wait_for(protocol, runtime_dir, patience)}
+        self._locks: dict[int, Lock] = {}
         self.state_dir = state_dir
         self._file = MarksFile(state_dir)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.kept = self._file.load()
         self.rivals: list[AlreadyRunningError] = []  # who holds former numbers, which are not ours any more
-        self.marks = Marks(protocol)
+        self.marks = Marks(protocol).move_to(protocol, further)
+        end = time.monotonic() + patience
         try:
+            for number in sorted(self.marks.present):  # in one order, so that of two that want the same ones one starts
+                self._locks[number] = wait_for(number, runtime_dir, max(0.0, end - time.monotonic()))
             self._take_former(self.kept.numbers if self.kept else ())
         except BaseException:
             self.close()
@@ -54,14 +68,22 @@ class Ownership:
         for lock in self._locks.values():
             lock.answer_on(loop)
 
-    async def move_to(self, protocol: int) -> None:
-        """Another number from now on; the present one is a former one.
+    async def move_to(self, protocol: int, further: frozenset[int] = frozenset()) -> None:
+        """These numbers from now on; those of before that are not among them are former ones.
 
-        Raises AlreadyRunningError when another routed has it, and OSError. Then nothing has changed.
+        Raises AlreadyRunningError when another routed has one, and OSError. Then nothing has changed.
         """
-        if protocol not in self._locks:  # taken in a thread: it may have to ask for a moment
-            self._add(protocol, await asyncio.to_thread(acquire, protocol, self._runtime_dir))
-        self.marks = self.marks.move_to(protocol)
+        marks = self.marks.move_to(protocol, further)
+        with ExitStack() as stack:
+            taken: dict[int, Lock] = {}
+            for number in sorted(marks.present - self._locks.keys()):
+                # in a thread: it may have to ask for a moment
+                taken[number] = await asyncio.to_thread(acquire, number, self._runtime_dir)
+                stack.callback(taken[number].close)
+            stack.pop_all()
+        for number, lock in taken.items():
+            self._add(number, lock)
+        self.marks = marks
 
     def forget(self, ours: Collection[int]) -> None:
         """Only ``ours`` of the former numbers still mark something. The locks of the others are given back."""

@@ -105,8 +105,9 @@ def run(
         sentence = "CAP_NET_ADMIN is needed to change routes: run it as root, or by its unit"
         raise CannotStartError("not-permitted", sentence)
     try:
-        protocol = start.intent.settings.protocol
-        with Ownership(protocol, state_dir, runtime_dir, patience=PATIENCE) as ownership, Kernel() as kernel:
+        settings = start.intent.settings
+        owned = Ownership(settings.protocol, state_dir, runtime_dir, further=settings.protocols, patience=PATIENCE)
+        with owned as ownership, Kernel() as kernel:
             ownership.assume(start.former_protocols)
             kernel.open_events()
             execs = _open_exec_watch() if is_following else None

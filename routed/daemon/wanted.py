@@ -95,7 +95,8 @@ class Wanted:
     @property
     def marks(self) -> Marks:
         """The protocol numbers that mark an object as ours."""
-        return Marks(self.intent.settings.protocol, self.former_protocols)
+        settings = self.intent.settings
+        return Marks(settings.protocol, self.former_protocols, settings.numbers - {settings.protocol})
 
     def find_same_selectors(self, intent: Intent) -> set[str]:
         """The names of the ``[[interface]]`` tables that these files have as those in force."""
@@ -186,8 +187,8 @@ class Wanted:
         self, intent: Intent, other: Sequence[Resolution], facts: Facts, unfolded: Unfolded = AS_WRITTEN
     ) -> Iterator[None]:
         """These files are in force from now on, of which ``other`` is new by these facts. In slices."""
-        before, protocol = dict(self.desired.resolutions), intent.settings.protocol
-        self.former_protocols = (self.former_protocols | {self.intent.settings.protocol}) - {protocol}
+        before = dict(self.desired.resolutions)
+        self.former_protocols = (self.former_protocols | self.intent.settings.numbers) - intent.settings.numbers
         self.intent, self.unfolded = intent, unfolded
         self.seen = list_seen(unfolded.expansions.values(), facts)
         self.gone.clear()

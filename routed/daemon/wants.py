@@ -52,6 +52,7 @@ def describe_wants(host: Host, address: bytes, moment: Moment, config: str) -> W
         schema="routed.wants/1",
         config=config,
         protocol=marks.protocol,
+        protocols=sorted(marks.further),
         former_protocols=sorted(marks.former),
         wants=wants,
         makers=list(_list_makers(host, address)),
@@ -107,7 +108,7 @@ def _list_beside(host: Host, resolution: Resolution, family: int, prefixes: Sequ
     """What an entry would come to if it were not withheld, or what of it another one has."""
     entry, sets = resolution.entry, resolution.sets
     if resolution.withheld:
-        sets = ENTRIES[type(entry)].resolve(entry, host.world.facts, host.wanted.marks.protocol).sets
+        sets = ENTRIES[type(entry)].resolve(entry, host.world.facts, entry.protocol or host.wanted.marks.protocol).sets
     for group in sets:
         if group.kind in _CHOICES and group.slot.family == family:
             members = Members()

@@ -125,7 +125,7 @@ class Describer:
     def __init__(self, answers: Answers, wants: WantsDocument, vocabulary: Vocabulary) -> None:
         self._answers = answers
         self._vocabulary = vocabulary
-        marks = Marks(wants["protocol"], frozenset(wants["former_protocols"]))
+        marks = Marks(wants["protocol"], frozenset(wants["former_protocols"]), frozenset(wants.get("protocols", ())))
         self._stamps = {kind: make_stamp(kind, marks) for kind in _MAKE}
         self._makers = {_read_key(one["packed"]): one["who"] for one in wants["makers"]}
         wanted = ((want, read_object(want["packed"])) for want in wants["wants"])

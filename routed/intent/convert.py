@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from routed.intent import checks, schema
 from routed.intent.names import Names
 from routed.intent.prefixes import PrefixFile
-from routed.intent.problems import Fault
+from routed.intent.problems import Fault, WrongValueError
 from routed.intent.schema_neighbour import NeighbourTable
 from routed.intent.schema_nexthop import NexthopTable
 from routed.intent.schema_service import ServiceTable
@@ -90,6 +90,7 @@ class OtherFiles:
     checks: Mapping[str, Check] | None = None  # by the names of [[check]]
     read_servers: Callable[[str], ServersFile | None] = lambda _: None  # as ``read_prefixes``
     has_members: bool = False  # is this table filled by the members of a source?
+    ours: frozenset[int] | None = None  # the numbers of [daemon]; None: not all of them could be read
 
 
 def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
@@ -104,9 +105,19 @@ def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
     if spec.requires:
         faults += find_unknown_checks(("requires",), spec.requires, others.checks)
         head["requires"] = require(spec.requires, others)
+    if getattr(spec, "protocol", None) is not None:
+        head["protocol"] = _take(faults, "protocol", _protocol, others, spec.protocol)
     if faults:
         raise FaultsError(*faults)
     return CONVERTERS[kind](head, spec, others)
+
+
+def _protocol(others: OtherFiles, word: str | int) -> int:
+    number = others.names.protocol(word)
+    if others.ours is not None and number not in others.ours:
+        hint = f"name it there, as everything that carries it is routed's then: protocols = [{number}]"
+        raise WrongValueError(f"{number} is neither [daemon] protocol nor one of [daemon] protocols", hint)
+    return number
 
 
 def require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[Requirement, ...]:

@@ -23,7 +23,7 @@ from routed.intent.gather import LIST_KEYS, Gathered, gather, parse_documents, p
 from routed.intent.names import Names, read_names
 from routed.intent.own_prefixes import note_own_sources
 from routed.intent.prefixes import PrefixFile, parse_prefixes
-from routed.intent.problems import Fault, IntentError, KeyPath, Problem, attempt
+from routed.intent.problems import Fault, IntentError, KeyPath, Problem, WrongValueError, attempt
 from routed.intent.schema_values import Table
 from routed.intent.selectors import convert_selector
 from routed.intent.top_level import find_top_level_faults
@@ -41,7 +41,7 @@ from routed.model.entries import (
     Source,
     TimeoutsEntry,
 )
-from routed.model.names import NEVER_OURS, TABLES
+from routed.model.names import NEVER_OURS, PROTOCOLS, PROTOCOLS_OF_DAEMONS, TABLES
 from routed.model.net import is_loopback
 
 if TYPE_CHECKING:  # only files with services, checks or members pay for them
@@ -157,6 +157,7 @@ class _Assembly:
         self.is_every_interface_read = not failed
         self.is_every_check_read = not failed
         self.is_every_source_read = not failed
+        self.are_numbers_read = not failed
         self.are_lists_told = bool(unread_prefixes)
         self.lists = {(source.role, source.path): source for source in sources if source.role in LISTS}
         self.prefix_files: dict[str, PrefixFile] = {}
@@ -181,7 +182,7 @@ class _Assembly:
                 draft := self._attempt(
                     table.document,
                     table.path,
-                    partial(self._convert, table, self._others(table, names, known, asked), sources),
+                    partial(self._convert, table, self._others(table, names, known, asked, settings), sources),
                 )
             )
         ]
@@ -228,6 +229,7 @@ class _Assembly:
                 self.is_every_interface_read &= kind != "interface"
                 self.is_every_check_read &= kind != "check"
                 self.is_every_source_read &= kind != "source"
+                self.are_numbers_read &= kind != "daemon"
 
     def _read_table(
         self, document: Document, kind: str, path: KeyPath, model: type[Table], content: object
@@ -303,12 +305,14 @@ class _Assembly:
                 serving = table if key == "metrics" else serving
                 if key == "probe":
                     given[key] = ProbeWays(**given[key].model_dump())
-                if key == "protocol":
+                if key in _OWN_NUMBERS:
                     try:
-                        given[key] = _own_protocol(names, given[key])
+                        given[key] = _OWN_NUMBERS[key](names, given[key])
                     except ValueError as error:
                         message, *hint = error.args
                         self.problems.append(table.document.problem((*table.path, key), f"`{key}`: {message}", *hint))
+                        self.are_numbers_read = False
+                        del given[key]
         settings = Settings(**given, ipvs=IpvsSettings(**ipvs))
         if serving and settings.metrics and not (settings.metrics_public or is_loopback(settings.metrics[0])):
             self.problems.append(serving.document.problem((*serving.path, "metrics"), *NOT_PUBLIC))
@@ -449,9 +453,12 @@ class _Assembly:
         names: Names,
         interfaces: frozenset[str] | None,
         checks: dict[str, Check] | None,
+        settings: Settings,
     ) -> OtherFiles:
         read_prefixes, read_servers = partial(self._prefix_file, table), partial(self._servers_file, table)
-        return OtherFiles(names, read_prefixes, interfaces, checks, read_servers, has_members=bool(table.fills))
+        ours = settings.numbers if self.are_numbers_read else None
+        has_members = bool(table.fills)
+        return OtherFiles(names, read_prefixes, interfaces, checks, read_servers, has_members=has_members, ours=ours)
 
     def _prefix_file(self, table: WrittenTable, word: str) -> PrefixFile | None:
         source = self._find_list(table, word)
@@ -516,3 +523,18 @@ def _own_protocol(names: Names, word: str | int) -> int:
     if not 0 < number <= 255 or number in NEVER_OURS:
         raise ValueError("must be a number from 1 to 255 that is not the kernel's own (1, 2, 9)")
     return number
+
+
+def _further_protocols(names: Names, words: Iterable[str | int]) -> frozenset[int]:
+    """Unlike ``protocol`` these are chosen for a look at them: nobody means to take all that another one has."""
+    numbers = frozenset(_own_protocol(names, word) for word in words)
+    if taken := sorted(numbers & (PROTOCOLS | PROTOCOLS_OF_DAEMONS).keys()):
+        message = f"{taken[0]} ({(PROTOCOLS | PROTOCOLS_OF_DAEMONS)[taken[0]]}) is what others mark their own with"
+        raise WrongValueError(message, "what carries such a number is routed's alone: take one that nobody has")
+    return numbers
+
+
+_OWN_NUMBERS: Final[Mapping[str, Callable[[Names, Any], Any]]] = {
+    "protocol": _own_protocol,
+    "protocols": _further_protocols,
+}

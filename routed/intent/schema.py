@@ -60,6 +60,12 @@ from routed.model.names import WRITABLE_TYPES
 RouteType: TypeAlias = Literal[tuple(WRITABLE_TYPES)]  # type: ignore[valid-type]
 
 
+EntryProtocol: TypeAlias = Annotated[
+    NameOrNumber | None,
+    Field(description="The number that marks it: one of [daemon] protocols. That of [daemon] protocol."),
+]
+
+
 class ProbeTable(Table):
     """``[daemon] probe``: how questions with ``via`` find their way."""
 
@@ -99,6 +105,9 @@ class Daemon(Table):
 
     protocol: NameOrNumber | None = Field(
         None, description="Ownership mark on routes, rules and addresses: a number or a name of rt_protos. 114."
+    )
+    protocols: list[NameOrNumber] | None = Field(
+        None, description="Further such numbers, each as wholly routed's; entries say which with `protocol`."
     )
     resync: Duration | None = Field(None, description='Time between full comparisons, with its unit. "60s".')
     watch: Literal["check", "apply"] | None = Field(
@@ -203,6 +212,7 @@ class Route(RouteWords):
     )
     tos: NameOrNumber | None = Field(None, description="Type of service, IPv4 only: part of the route's key.")
     scope: ScopeNumber | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
+    protocol: EntryProtocol = None
     lock: list[Lockable] = Field([], description="Which of these metrics the kernel must not learn by itself.")
 
 
@@ -238,6 +248,7 @@ class Rule(RuleWords):
     suppress_ifgroup: Annotated[int, Field(ge=0, le=0x7FFFFFFF)] | None = Field(
         None, description="Ignore what the table says through an interface of this group."
     )
+    protocol: EntryProtocol = None
 
 
 class AddressTable(MemberTable):
@@ -252,6 +263,7 @@ class AddressTable(MemberTable):
     label: Label | None = Field(None, description="Label, IPv4 only. The interface's name.")
     scope: ScopeNumber | None = Field(None, description="global, site, link, host or a number; IPv4 only.")
     metric: Number | None = Field(None, description="Metric of the prefix route.")
+    protocol: EntryProtocol = None
     noprefixroute: bool = Field(default=False, description="Make no route to the address's prefix.")
     nodad: bool = Field(default=False, description="No duplicate address detection; IPv6 only.")
     optimistic: bool = Field(
@@ -283,6 +295,7 @@ class Vip(MemberTable):
     node: SourceAddress | None = Field(
         None, description="Route mode: this host's own address from which traffic to the VIP leaves, or its @name."
     )
+    protocol: EntryProtocol = None
     when: Literal["not-default", "source-differs", "always"] | None = Field(
         None, description="Route mode: when the route is needed. not-default."
     )

@@ -64,9 +64,8 @@ def make_stamp(kind: Kind, marks: Marks) -> Stamp:
 
 def stamp_by_number(marks: Marks, kernels: frozenset[int] = frozenset()) -> Stamp:
     """The stamp of whatever says a protocol number in its value; ``kernels`` are those of the kernel itself."""
-    owners = (
-        dict.fromkeys(kernels, Owner.KERNEL) | dict.fromkeys(marks.former, Owner.FORMER) | {marks.protocol: Owner.OURS}
-    )
+    owners = dict.fromkeys(kernels, Owner.KERNEL)
+    owners |= dict.fromkeys(marks.former, Owner.FORMER) | dict.fromkeys(marks.present, Owner.OURS)
 
     def stamp(value: Value) -> Owner:
         return owners.get(value.protocol, Owner.FOREIGN)

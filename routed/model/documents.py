@@ -131,6 +131,7 @@ class StatusDocument(TypedDict):
     since: str
     config: str
     protocol: int
+    protocols: list[int]  # further ones, of single entries
     former_protocols: list[int]  # what carries these numbers is ours too, until nothing does
     revision: int
     files: FilesDocument

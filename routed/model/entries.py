@@ -78,6 +78,7 @@ class Entry:
     place: int = 0  # among the entries of all files, from 0
     requires: tuple[Requirement, ...] = ()  # checks; unmet, the entry is withheld
     when_down: WhenDown | None = None  # of what requires anything: what stands in for it then
+    protocol: int = 0  # that marks its objects; 0: that of ``[daemon]``
 
     @property
     def turn(self) -> tuple[bool, int]:
@@ -562,6 +563,7 @@ class Settings:
     """``[daemon]``, and what the tables of single dataplanes say. Durations in seconds."""
 
     protocol: int = 114
+    protocols: frozenset[int] = frozenset()  # further ones, of which single entries say one
     resync: float = 60.0
     watch: str = "check"  # check | apply
     on_stop: str = "keep"  # keep | remove
@@ -572,6 +574,11 @@ class Settings:
     ipvs: IpvsSettings = DEFAULT_IPVS
     metrics: tuple[bytes, int] | None = None  # the address and port at which they are served
     metrics_public: bool = False  # may others than this host ask there?
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """The protocol numbers of all that is ours."""
+        return self.protocols | {self.protocol}
 
     @property
     def polls(self) -> Mapping[str, float]:

@@ -57,6 +57,12 @@ PROTOCOLS: Final = {
     12: "bird", 13: "dnrouted", 14: "xorp", 15: "ntk", 16: "dhcp", 18: "keepalived", 42: "babel", 84: "ovn",
     99: "openr", 186: "bgp", 187: "isis", 188: "ospf", 189: "rip", 192: "eigrp",
 }  # fmt: skip
+# Numbers that daemons mark their own routes with, beside those that the kernel has names for: FRR's, those of VyOS and
+# of kube-vip (zebra/rt_netlink.h, cmd/kube-vip.go).
+PROTOCOLS_OF_DAEMONS: Final = {
+    111: "vyos", 193: "ldp", 194: "sharp", 195: "pbr", 196: "frr", 197: "openfabric", 198: "srte", 248: "kube-vip",
+}  # fmt: skip
+PROTOCOLS_OF_PEOPLE: Final = frozenset({0, 3, 4})  # what is written by hand and by scripts: unspec, boot, static
 
 # What a route without a metric, or with 0, gets (IP6_RT_PRIO_USER in net/ipv6/route.c).
 DEFAULT_METRIC: Final = {IPV4: 0, IPV6: 1024}

@@ -34,16 +34,23 @@ Stamps: TypeAlias = Mapping[Kind, Stamp]
 
 
 class Marks(NamedTuple):
-    """Protocol numbers that mark what is ours: the present one, and the former ones."""
+    """Protocol numbers that mark what is ours: that of the file, its further ones, and the former ones."""
 
     protocol: int
     former: frozenset[int] = frozenset()
+    further: frozenset[int] = frozenset()  # of single entries
+
+    @property
+    def present(self) -> frozenset[int]:
+        """Those of the file."""
+        return self.further | {self.protocol}
 
     @property
     def numbers(self) -> frozenset[int]:
         """All of them."""
-        return self.former | {self.protocol}
+        return self.former | self.present
 
-    def move_to(self, protocol: int) -> Marks:
-        """The same once ``protocol`` is the present number."""
-        return Marks(protocol, self.numbers - {protocol})
+    def move_to(self, protocol: int, further: frozenset[int] = frozenset()) -> Marks:
+        """The same once these are the numbers of the file."""
+        present = further | {protocol}
+        return Marks(protocol, self.numbers - present, present - {protocol})

@@ -112,6 +112,7 @@ class WantsDocument(TypedDict):
     schema: str  # routed.wants/1
     config: str  # the main file by which it is so
     protocol: int
+    protocols: list[int]  # further ones, of single entries; a daemon of an older version does not tell
     former_protocols: list[int]
     wants: list[WantDocument]
     makers: list[MakerDocument]

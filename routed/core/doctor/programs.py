@@ -14,19 +14,11 @@ from routed.model.entries import Origin, ServiceEntry
 IPVS_PROGRAMS: Final = frozenset({"keepalived", "kube-proxy", "kube-router", "lvscare", "gorb", "ldirectord"})
 
 
-# Numbers that daemons mark their own routes with, beside those that the kernel has names for: FRR's, those of VyOS and
-# of kube-vip (zebra/rt_netlink.h, cmd/kube-vip.go).
-_OTHERS: Final = {
-    111: "vyos", 193: "ldp", 194: "sharp", 195: "pbr", 196: "frr", 197: "openfabric", 198: "srte", 248: "kube-vip",
-}  # fmt: skip
-_NOBODYS: Final = frozenset({"unspec", "boot", "static"})
-
-
 def examine_protocol(patient: Patient) -> Iterator[Diagnosis]:
     """A protocol number that another daemon takes for its own: each would remove what the other one made."""
     number = patient.intent.settings.protocol
-    name = (names.PROTOCOLS | _OTHERS).get(number, "")
-    if name and name not in _NOBODYS:
+    name = (names.PROTOCOLS | names.PROTOCOLS_OF_DAEMONS).get(number, "")
+    if name and number not in names.PROTOCOLS_OF_PEOPLE:
         main = next((one.path for one in patient.intent.sources if one.role == "main"), "")
         yield Diagnosis(Ailment.TAKEN_PROTOCOL, "", {"number": number, "name": name, "origin": Origin(main, 1)})
 

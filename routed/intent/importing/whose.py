@@ -22,8 +22,8 @@ from routed.model.objects import (
     RuleValue,
 )
 
-# What people write by hand, by scripts and by files of networkd and NetworkManager: unspec, boot, static.
-BY_HAND: Final = frozenset({0, 3, 4})
+# What people write by hand, by scripts and by files of networkd and NetworkManager
+BY_HAND: Final = names.PROTOCOLS_OF_PEOPLE
 BY_KERNEL: Final = "the kernel made it by itself"
 _WHO: Final = {
     names.PROTOCOL_REDIRECT: "a router redirected packets there (proto redirect)",
