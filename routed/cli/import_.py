@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from routed.audit.printable import escape_in_quotes
 from routed.cli.exits import CommandError, Exit
-from routed.cli.plan import find_marks
+from routed.cli.plan import find_own_marks
 from routed.cli.terminal import complain
 from routed.intent.importing.statements import Leftover, fold
 from routed.intent.names import find_name_files, read_names
 from routed.model.entries import Settings, Source
 from routed.model.objects import Kind, Standing
+from routed.model.owner import Marks
 
 if TYPE_CHECKING:  # few imports are of files
     from routed.intent.importing.formats import Text
@@ -46,10 +47,11 @@ def _import_kernel(
     found = direct.observe_all()
     objects = found.objects if saved is None else [(Kind.ROUTE, route) for route in saved]
     known = read_names(sources)
-    ours = find_marks(options) or frozenset({Settings().protocol})
-    protocols = _turn(known.protocols) | dict.fromkeys(ours, "routed")
+    marks = find_own_marks(options) or Marks(Settings().protocol)
+    ours = marks.numbers
+    protocols = _turn(known.protocols) | dict.fromkeys(ours - marks.further, "routed")
     naming = Naming(_turn(known.tables), protocols, sources, name_unspoken)
-    exported = export(objects, found.facts, naming, ours.union(options.protocol))
+    exported = export(objects, found.facts, naming, ours.union(options.protocol), marks.further)
     unread = [Leftover(f"{name}, which cannot be read", why) for name, why in found.unread.items()]
     return exported.text, [*unread, *exported.left_out]
 

@@ -26,6 +26,7 @@ from routed.model.entries import Intent
 from routed.model.facts import Fact, FactKey, Freshness
 from routed.model.lookup import Question
 from routed.model.net import format_address
+from routed.model.owner import Marks
 
 PATIENCE: Final = 2.0  # seconds for a daemon to say what it knows
 LONG_PATIENCE: Final = 90.0  # seconds for it to read its files and the kernel, which a storm may put off
@@ -194,17 +195,23 @@ def _find_rulings(options: Namespace) -> Mapping[FactKey, Fact]:
 
 
 def find_marks(options: Namespace) -> frozenset[int]:
-    """The protocol numbers that mark what is ours: as the state folder has them, or as the daemon says."""
+    """The protocol numbers that mark what is ours, and those that did before."""
+    marks = find_own_marks(options)
+    return marks.numbers if marks else frozenset()
+
+
+def find_own_marks(options: Namespace) -> Marks | None:
+    """The same, told apart: as the state folder has them, or as the daemon says."""
     from routed.daemon.marks import MarksFile  # likewise
 
     kept = MarksFile(Path(options.state_dir)).load()
     if kept is not None:
-        return kept.numbers
+        return kept
     status = _find_status(options)
     if status is None:
-        return frozenset()
+        return None
     further, former = status.get("protocols", []), status.get("former_protocols", [])  # not told by older versions
-    return frozenset({status["protocol"], *further, *former})
+    return Marks(status["protocol"], frozenset(former), frozenset(further))
 
 
 def judge(plan: PlanDocument, *, tells_drift: bool) -> Exit:

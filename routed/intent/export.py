@@ -93,13 +93,22 @@ class Exporter(NamedTuple):
     parts: Kind | None = None
     owner_of: Callable[[Any], tuple[Any, Any]] = lambda _slot: (None, None)
     table: str = ""  # of the file, where it is not called after the kind
+    says_protocol: bool = False  # may the table say which of our numbers marks it?
     settings: str = ""  # the table with one bracket in which all of them are written, each as a key of one of its keys
 
 
 def export(
-    objects: Iterable[tuple[Kind, Standing]], facts: Facts, naming: Naming = NUMBERS, ours: Container[int] = frozenset()
+    objects: Iterable[tuple[Kind, Standing]],
+    facts: Facts,
+    naming: Naming = NUMBERS,
+    ours: Container[int] = frozenset(),
+    further: Container[int] = frozenset(),
 ) -> Exported:
-    """The file that makes these objects. What carries one of the protocol numbers ``ours`` is taken as well."""
+    """The file that makes these objects. What carries one of the protocol numbers ``ours`` is taken as well.
+
+    Those among them that the files in force have for single entries are ``further`` ones, and are said again.
+    """
+    said: set[int] = set()
     statements: list[Statement] = []
     left_out: list[Leftover] = []
     whole, parts = _split_parts(objects)
@@ -119,9 +128,14 @@ def export(
             left_out.append(Leftover(exporter.describe(slot, members), str(reason), is_usual))
         else:
             if table is not None:
+                if exporter.says_protocol and value.protocol in further:
+                    table["protocol"] = value.protocol
+                    said.add(value.protocol)
                 origin = _tell_origin(Key(kind, slot, members[0]), value, len(members), vocabulary)
                 word, called = exporter.settings or exporter.table or kind, exporter.describe(slot, members)
                 statements.append(Statement(word, table, origin, called=called))
+    if said:
+        statements.append(Statement("daemon", {"protocols": sorted(said)}))
     text, refused = write(statements, naming.files)
     return Exported(text, (*left_out, *refused))
 
@@ -368,12 +382,12 @@ def _describe_link(_slot: LinkSlot, members: Sequence[LinkMember]) -> str:
 
 EXPORTERS: Final[dict[Kind, Exporter]] = {  # in the order of the file
     Kind.LINK: Exporter(_tunnel, _describe_link, table="tunnel"),
-    Kind.ADDRESS: Exporter(_address, _describe_address),
+    Kind.ADDRESS: Exporter(_address, _describe_address, says_protocol=True),
     Kind.NEIGHBOUR: Exporter(export_neighbour, describe_neighbour),
     Kind.PROXY: Exporter(export_neighbour, describe_neighbour, table="neighbour"),
     Kind.NEXTHOP: Exporter(export_nexthop, describe_nexthop),
-    Kind.ROUTE: Exporter(_route, _describe_routes, may_list=True),
-    Kind.RULE: Exporter(_rule, _describe_rule),
+    Kind.ROUTE: Exporter(_route, _describe_routes, may_list=True, says_protocol=True),
+    Kind.RULE: Exporter(_rule, _describe_rule, says_protocol=True),
     Kind.SERVICE: Exporter(
         export_service,
         describe_service,

@@ -56,7 +56,6 @@ FOREIGN_KEYS: Final[dict[str, tuple[str, ...]]] = {
     "action": ("type",),
     "brd": ("broadcast",),
     "ip": ("address",),
-    "proto": ("protocol", "ipproto"),
     "dsfield": ("tos",),
     "uid": ("uidrange",),
 }
@@ -134,6 +133,8 @@ HINTS: Final = (
     _row("unknown", r'(?:prefix[_-]?len(?:gth)?|(?:net)?mask)(?P<mask>) = "?/?(?P<length>[0-9]*).*', _put_behind),
     _row("listen", r"proto(?:col)? = .*", 'write it behind the port in `listen`, such as "192.0.2.1:53/udp"'),
     _row("ipproto", r'proto(?:col)? = "(?i:tcp|udp|sctp|icmp|icmpv6|ipv6-icmp|gre|esp|ah)"', "write `ipproto`"),
+    _row("protocol", r'proto = (?!"(?:boot|kernel|ra|redirect|static)").*', "write `protocol`"),
+    _row("ipproto", r"proto = [0-9]+", "write `ipproto`"),
     _row("unknown", r"proto(?:col)? = .*", "what routed makes has the number of `[daemon] protocol`: leave this out"),
     _row("unknown", r"valid_lft = .*", "an address of the file stands for good: leave it out"),
     _row("unknown", r"(?:address|dst|dest)es = .*", "write one table for each"),

@@ -41,7 +41,7 @@ from routed.model.entries import (
     Source,
     TimeoutsEntry,
 )
-from routed.model.names import NEVER_OURS, PROTOCOLS, PROTOCOLS_OF_DAEMONS, TABLES
+from routed.model.names import NEVER_OURS, TABLES, TAKEN_PROTOCOLS
 from routed.model.net import is_loopback
 
 if TYPE_CHECKING:  # only files with services, checks or members pay for them
@@ -528,8 +528,8 @@ def _own_protocol(names: Names, word: str | int) -> int:
 def _further_protocols(names: Names, words: Iterable[str | int]) -> frozenset[int]:
     """Unlike ``protocol`` these are chosen for a look at them: nobody means to take all that another one has."""
     numbers = frozenset(_own_protocol(names, word) for word in words)
-    if taken := sorted(numbers & (PROTOCOLS | PROTOCOLS_OF_DAEMONS).keys()):
-        message = f"{taken[0]} ({(PROTOCOLS | PROTOCOLS_OF_DAEMONS)[taken[0]]}) is what others mark their own with"
+    if taken := sorted(numbers & TAKEN_PROTOCOLS.keys()):
+        message = f"{taken[0]} ({TAKEN_PROTOCOLS[taken[0]]}) is what others mark their own with"
         raise WrongValueError(message, "what carries such a number is routed's alone: take one that nobody has")
     return numbers
 

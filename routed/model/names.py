@@ -62,6 +62,7 @@ PROTOCOLS: Final = {
 PROTOCOLS_OF_DAEMONS: Final = {
     111: "vyos", 193: "ldp", 194: "sharp", 195: "pbr", 196: "frr", 197: "openfabric", 198: "srte", 248: "kube-vip",
 }  # fmt: skip
+TAKEN_PROTOCOLS: Final = PROTOCOLS | PROTOCOLS_OF_DAEMONS
 PROTOCOLS_OF_PEOPLE: Final = frozenset({0, 3, 4})  # what is written by hand and by scripts: unspec, boot, static
 
 # What a route without a metric, or with 0, gets (IP6_RT_PRIO_USER in net/ipv6/route.c).

@@ -24,9 +24,11 @@ from routed.model.entries import Entry, HopSpec, Intent, Settings
 from routed.model.reasons import Look
 from tests.kernel.netns import ip_batch, ip_json, private_network, veth, wait_until
 from tests.property.rig import a_route, a_rule, an_address, via
-from tests.property.worlds import files
+from tests.property.worlds import files, numbered
 
-SETTINGS = Settings(resync=1e9, fight_limit=None)
+SETTINGS = Settings(resync=1e9, fight_limit=None, protocols=frozenset({200}))
+OURS = {"114", "200"}
+NUMBERS = (0, 0, 200)  # of the entries
 PATIENCE = 70.0  # seconds of the clock of these tests: the longest time to the next try
 HOME = (
     "addr replace 192.0.2.1/24 dev v0", "addr replace fd00::1/64 dev v0 nodad",
@@ -93,12 +95,12 @@ def ours_and_theirs() -> tuple[list[str], list[str]]:
     ours: list[Any] = []
     for _, aliases in groupby(sorted(routes, key=_key_of), key=_key_of):
         first, *others = aliases
-        assert "114" not in {other["protocol"] for other in others}, f"ours stands behind {first}, or twice"
-        ours += [_plain(first)] if first["protocol"] == "114" else []
-    ours += [rule for rule in rules if rule["protocol"] == "114"]
+        assert OURS.isdisjoint(other["protocol"] for other in others), f"ours stands behind {first}, or twice"
+        ours += [_plain(first)] if first["protocol"] in OURS else []
+    ours += [rule for rule in rules if rule["protocol"] in OURS]
     everywhere = [address["local"] for link in ip_json("addr show") for address in link["addr_info"]]
     addresses = [address for address in everywhere if not address.startswith("fe80:")]
-    theirs = [_plain(r) for r in routes if r["protocol"] != "114"] + [r for r in rules if r["protocol"] != "114"]
+    theirs = [_plain(r) for r in routes if r["protocol"] not in OURS] + [r for r in rules if r["protocol"] not in OURS]
     return sorted(map(str, [*ours, *addresses])), sorted(map(str, theirs))
 
 
@@ -122,7 +124,7 @@ WHOLE = (
     "-6 rule del priority 1200", "rule del priority 1300", "addr del 10.20.0.11/21 dev v0", "addr flush dev v0",
     "addr del 2001:db8:20::1/64 dev v1", "addr del 198.51.100.1/24 dev v1", "-6 addr flush dev v1",
     "link set v0 down", "link set v0 up", "link set v1 down", "link set v1 up", "link set v0p down", "link set v0p up",
-    "rule add priority 1200 lookup 120 protocol static",
+    "rule add priority 1200 lookup 120 protocol static", "route flush proto 200",
 )  # fmt: skip
 
 
@@ -134,7 +136,7 @@ def deeds() -> st.SearchStrategy[str]:
             lambda verb, key, protocol, shape: f"{family}route {verb} {key} proto {protocol} {shape}",
             st.sampled_from(["add", "replace", "prepend", "append"]),
             st.sampled_from(keys),
-            st.sampled_from(["static", "114"]),
+            st.sampled_from(["static", "114", "200"]),
             st.sampled_from(shapes),
         )
         other = st.builds(
@@ -162,7 +164,7 @@ usual = settings().max_examples  # as the profile says
 thorough = settings(max_examples=2 * usual, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
-@given(files(), st.lists(st.lists(deeds(), min_size=1, max_size=6), min_size=1, max_size=3))
+@given(numbered(files(), NUMBERS), st.lists(st.lists(deeds(), min_size=1, max_size=6), min_size=1, max_size=3))
 @thorough
 def test_any_drift_of_any_file_is_repaired_and_then_nothing_is_written(
     entries: tuple[Entry, ...], bursts: list[list[str]]
@@ -183,7 +185,7 @@ def test_any_drift_of_any_file_is_repaired_and_then_nothing_is_written(
         assert keeper.kernel.writes == written
 
 
-@given(files(), files())
+@given(numbered(files(), NUMBERS), numbered(files(), NUMBERS))
 @settings(thorough, max_examples=usual // 2)
 def test_one_file_after_another_comes_to_the_same_as_the_other_alone(
     first: tuple[Entry, ...], second: tuple[Entry, ...]

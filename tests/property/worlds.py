@@ -124,6 +124,20 @@ def files() -> st.SearchStrategy[tuple[Entry, ...]]:
     return st.builds(lambda routes, rest: (*routes, *rest), route_entries(), _some_of(others))
 
 
+def numbered(
+    drawn: st.SearchStrategy[tuple[Entry, ...]], numbers: Sequence[int]
+) -> st.SearchStrategy[tuple[Entry, ...]]:
+    """The same entries, each with one of these protocol numbers of its own; 0 is that of the daemon."""
+
+    def of(entries: tuple[Entry, ...]) -> st.SearchStrategy[tuple[Entry, ...]]:
+        own = st.lists(st.sampled_from(numbers), min_size=len(entries), max_size=len(entries))
+        return own.map(
+            lambda some: tuple(replace(one, protocol=number) for one, number in zip(entries, some, strict=True))
+        )
+
+    return drawn.flatmap(of)
+
+
 def _some_encaps(hop: HopSpec) -> list[tuple[HopSpec, ...]]:
     none, one, other = (hop._replace(extra=extra) for extra in ENCAPS)
     return [(none,), (one,), (other,), (one, other), (other, none)]

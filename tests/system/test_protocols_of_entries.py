@@ -6,7 +6,9 @@ import json
 import random
 import socket
 import struct
+import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +270,7 @@ def test_a_kill_at_any_moment_of_a_change_of_number_leaves_each_object_with_the_
     daemon.start(f"{text}protocol = 200\n", daemon=f'{FURTHER}\nwatch = "apply"')
     assert carried(200) == 2000
     numbers = [200, 201, 114, 201, 200]
-    for former, number in zip(numbers, numbers[1:], strict=False):
+    for former, number in pairwise(numbers):
         moment = chance.choice([1, chance.randrange(2, 2000)])
         daemon.write(f"{text}protocol = {number}\n", f'{FURTHER}\nwatch = "apply"')
         monitor.heard()
@@ -290,3 +292,19 @@ def test_a_trial_that_brought_a_number_takes_it_away_again(daemon: Daemon) -> No
     wait_until(lambda: carried(200) == 0, 10)
     wait_until(lambda: marks(daemon)["former"] == [], 10)
     assert (carried(114), marks(daemon)) == (1, {"version": 1, "protocol": 114, "former": []})
+
+
+def test_import_says_the_numbers_of_the_files_again_and_says_of_others_why_they_stay_out(daemon: Daemon) -> None:
+    text = "".join(entry(table_of(kind), EACH_KIND[kind], 200) for kind in ("route", "rule", "address"))
+    daemon.start(text.replace('name = "it"\n', ""), daemon=FURTHER)
+    ip("route add 203.0.113.0/24 via 10.0.0.2 proto 202")
+    answer = daemon.ask("import")
+    assert "left out: route 203.0.113.0/24: a program keeps it under this number (proto 202)" in answer.err
+    imported = tomllib.loads(answer.out)
+    assert imported["daemon"] == {"protocols": [200]}
+    said = [one.get("protocol", 0) for kind in ("route", "rule", "address") for one in imported[kind]]
+    assert said.count(200) == 3
+    daemon.config.write_text(answer.out)
+    assert {step["symbol"] for step in daemon.ask_json("plan")["steps"]} == {
+        "="
+    }  # the addresses that v0 had get a mark

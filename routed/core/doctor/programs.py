@@ -17,7 +17,7 @@ IPVS_PROGRAMS: Final = frozenset({"keepalived", "kube-proxy", "kube-router", "lv
 def examine_protocol(patient: Patient) -> Iterator[Diagnosis]:
     """A protocol number that another daemon takes for its own: each would remove what the other one made."""
     number = patient.intent.settings.protocol
-    name = (names.PROTOCOLS | names.PROTOCOLS_OF_DAEMONS).get(number, "")
+    name = names.TAKEN_PROTOCOLS.get(number, "")
     if name and number not in names.PROTOCOLS_OF_PEOPLE:
         main = next((one.path for one in patient.intent.sources if one.role == "main"), "")
         yield Diagnosis(Ailment.TAKEN_PROTOCOL, "", {"number": number, "name": name, "origin": Origin(main, 1)})

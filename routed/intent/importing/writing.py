@@ -22,7 +22,7 @@ from routed.model.entries import Source
 
 PLACE: Final = "/etc/routed.toml"  # as complaints of the text have it; nobody sees it
 HEAD: Final = "version = 1\n"
-SETTINGS: Final = ("ipvs",)  # written with one bracket, all statements of one in one table
+SETTINGS: Final = ("daemon", "ipvs")  # written with one bracket, all statements of one in one table
 TABLES: Final = (
     *SETTINGS,
     "interface",
@@ -118,7 +118,7 @@ def _join_settings(statements: Iterable[Statement]) -> list[Statement]:
             others.append(statement)
             continue
         table = joined.setdefault(statement.table, {})
-        table |= {key: table.get(key, {}) | part for key, part in statement.words.items()}
+        table |= {key: table[key] | part if key in table else part for key, part in statement.words.items()}
     return [*(Statement(word, table) for word, table in joined.items()), *others]
 
 
