@@ -96,7 +96,7 @@ class Wanted:
     def marks(self) -> Marks:
         """The protocol numbers that mark an object as ours."""
         settings = self.intent.settings
-        return Marks(settings.protocol, self.former_protocols, settings.numbers - {settings.protocol})
+        return Marks(settings.protocol, self.former_protocols, settings.protocols - {settings.protocol})
 
     def find_same_selectors(self, intent: Intent) -> set[str]:
         """The names of the ``[[interface]]`` tables that these files have as those in force."""

@@ -164,6 +164,20 @@ def test_what_carries_a_number_and_nobody_wants_is_surplus_wherever_it_is(daemon
     assert carried(202) == 1
 
 
+def test_what_somebody_adds_under_a_further_number_goes_as_soon_as_it_is_heard_of(daemon: Daemon) -> None:
+    daemon.start(GATEWAY, daemon=FURTHER)
+    ip("route add 203.0.113.0/24 via 10.0.0.2 proto 200 table 77")
+    wait_until(lambda: carried(200) == 0)
+
+
+@pytest.mark.parametrize("protocol", [None, 200])
+def test_why_tells_whose_a_route_of_a_further_number_is(daemon: Daemon, protocol: int | None) -> None:
+    daemon.start(GATEWAY + entry("route", EACH_KIND["route"], protocol), daemon=FURTHER)
+    (winner,) = [one for one in daemon.ask_json("why", "198.51.100.7")["routes"] if one["verdict"] == "wins"]
+    assert (winner["owner"], winner["entry"]) == ("ours", "route/it")
+    assert f"proto {protocol or 'routed'}" in winner["text"]
+
+
 def test_too_many_deletions_under_a_further_number_are_held_too(daemon: Daemon) -> None:
     daemon.start(GATEWAY, daemon=FURTHER)
     daemon.stop()

@@ -24,6 +24,26 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["marks.json"]
 
 
+def test_further_numbers_are_kept_so_that_a_version_that_knows_none_takes_them_for_former_ones(tmp_path: Path) -> None:
+    file = MarksFile(tmp_path)
+    file.save(Marks(114, frozenset({115}), frozenset({200})))
+    assert file.load() == Marks(114, frozenset({115}), frozenset({200}))
+    assert json.loads((tmp_path / "marks.json").read_text()) == {
+        "version": VERSION,
+        "protocol": 114,
+        "former": [115, 200],
+        "further": [200],
+    }
+
+
+def test_a_move_leaves_what_is_wanted_no_more_as_former_numbers() -> None:
+    marks = Marks(114, frozenset(), frozenset({200, 201}))
+    assert marks.numbers == {114, 200, 201}
+    assert marks.move_to(200, frozenset({202})) == Marks(200, frozenset({114, 201}), frozenset({202}))
+    assert marks.move_to(114) == Marks(114, frozenset({200, 201}))
+    assert marks.move_to(114, frozenset({114, 200})) == Marks(114, frozenset({201}), frozenset({200}))
+
+
 def test_a_move_makes_the_present_number_a_former_one() -> None:
     marks = Marks(114).move_to(115)
     assert marks == Marks(115, frozenset({114}))
@@ -44,6 +64,7 @@ def test_a_move_makes_the_present_number_a_former_one() -> None:
         '{"version": 1, "protocol": 0, "former": []}',
         '{"version": 1, "protocol": 114, "former": ["115"]}',
         '{"version": 1, "protocol": 114, "former": [256]}',
+        '{"version": 1, "protocol": 114, "former": [], "further": [0]}',
         '{"version": "one", "protocol": 114, "former": []}',
         "[" * 100_000,
         "\0\xff",

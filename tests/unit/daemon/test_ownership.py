@@ -48,6 +48,35 @@ def test_a_change_holds_both_locks_until_the_former_number_is_forgotten(tmp_path
     asyncio.run(change())
 
 
+def test_each_further_number_has_a_lock_and_leaves_as_a_former_one(tmp_path: Path) -> None:
+    async def change() -> None:
+        further = frozenset({SECOND, THIRD})
+        with Ownership(FIRST, tmp_path / "state", tmp_path / "run", further=further) as ownership:
+            assert held(tmp_path) == [True, True, True]
+            await ownership.move_to(FIRST, frozenset({THIRD}))
+            assert ownership.marks == Marks(FIRST, frozenset({SECOND}), frozenset({THIRD}))
+            assert held(tmp_path) == [True, True, True]
+            ownership.forget({FIRST, THIRD})
+            assert held(tmp_path) == [True, False, True]
+        assert held(tmp_path) == [False, False, False]
+
+    asyncio.run(change())
+
+
+def test_where_one_of_several_numbers_is_held_none_is_taken(tmp_path: Path) -> None:
+    async def change() -> None:
+        with own(tmp_path, FIRST) as ownership, acquire(THIRD, tmp_path / "another"):
+            with pytest.raises(AlreadyRunningError, match=str(THIRD)):
+                await ownership.move_to(FIRST, frozenset({SECOND, THIRD}))
+            assert ownership.marks == Marks(FIRST)
+            assert held(tmp_path) == [True, False, True]
+            with pytest.raises(AlreadyRunningError, match=str(THIRD)):
+                Ownership(SECOND, tmp_path / "other", tmp_path / "run", further=frozenset({THIRD}))
+            assert held(tmp_path) == [True, False, True]
+
+    asyncio.run(change())
+
+
 def test_a_number_that_another_daemon_holds_changes_nothing(tmp_path: Path) -> None:
     async def change() -> None:
         with own(tmp_path, FIRST) as ownership, acquire(SECOND, tmp_path / "another"):

@@ -15,7 +15,7 @@ from routed.intent.load import load, load_kept, load_sources, read_sources
 from routed.intent.names import parse_names
 from routed.intent.prefixes import parse_prefixes
 from routed.intent.problems import IntentError
-from routed.model.entries import Intent, RouteEntry, Source
+from routed.model.entries import EachEntry, Entry, Intent, RouteEntry, Source
 from routed.model.net import IPV4, IPV6, parse_prefix
 from tests.unit.intent.intent_help import HEAD, complaint, drop_in, entry, problems, read, source
 
@@ -200,6 +200,63 @@ def test_names_of_types_of_service_and_protocols_come_from_the_host() -> None:
     assert found.tos == 16
     assert read('[daemon]\nprotocol = "keepalived"').settings.protocol == 18
     assert parse_names(b"7 seven\n\xff bad\n") == {"seven": 7}
+
+
+OWN = '[daemon]\nprotocols = [200, "blue"]\n'
+BLUE = source("201 blue\n", "/etc/iproute2/rt_protos.d/x.conf", "names")
+ENTRIES = {
+    "route": '[[route]]\nto = "10.0.0.0/8"\ndev = "a"\n',
+    "rule": '[[rule]]\npriority = 7\nfrom = "10.0.0.0/8"\ntable = 7\n',
+    "address": '[[address]]\naddress = "10.0.0.1/8"\ndev = "a"\n',
+    "vip": '[[vip]]\naddress = "10.0.0.1"\nnode = "10.0.0.2"\n',
+    "held vip": '[[vip]]\naddress = "10.0.0.1"\ndev = "a"\n',
+}
+
+
+@pytest.mark.parametrize("text", ENTRIES.values(), ids=ENTRIES)
+def test_an_entry_says_one_of_the_numbers_of_the_daemon_by_number_or_name(text: str) -> None:
+    loaded = read(f"{OWN}{text}", BLUE)
+    assert loaded.settings.numbers == {114, 200, 201}
+    assert loaded.entries[-1].protocol == 0
+    for word, number in (("200", 200), ('"blue"', 201), ("114", 114)):
+        assert read(f"{OWN}{text}protocol = {word}\n", BLUE).entries[-1].protocol == number
+    (problem,) = problems(f"{OWN}{text}protocol = 202\n", BLUE)
+    assert problem.message == "`protocol`: 202 is neither [daemon] protocol nor one of [daemon] protocols"
+    assert problem.hint == "name it there: protocols = [202], and all that carries it is routed's"
+    assert problem.line == 3 + text.count("\n") + 1
+    (problem,) = problems(f'{OWN}{text}protocol = "static"\n', BLUE)
+    assert problem.hint == "others mark their own with it: leave this out"
+    assert 'unknown protocol "bleu"' in complaint(f'{OWN}{text}protocol = "bleu"\n', BLUE)
+
+
+@pytest.mark.parametrize("kind", ["tunnel", "neighbour", "nexthop", "service"])
+def test_entries_of_other_kinds_say_no_number(kind: str) -> None:
+    assert any("unknown key `protocol`" in one.message for one in problems(f"{OWN}[[{kind}]]\nprotocol = 200\n", BLUE))
+
+
+@pytest.mark.parametrize(
+    "word", ['"kernel"', "1", '"ra"', '"boot"', '"static"', '"dhcp"', '"bird"', '"zebra"', '"bgp"', "196", "0", "256"]
+)
+def test_a_number_that_others_mark_their_own_with_is_no_further_number(word: str) -> None:
+    text = ENTRIES["route"] + "protocol = 200\n"  # of which nothing is said, as the numbers could not be read
+    assert complaint(f"[daemon]\nprotocols = [200, {word}]\n{text}").startswith("`protocols`: ")
+
+
+def test_the_numbers_may_stand_in_another_file_than_the_entry_and_the_last_file_says_all_of_them() -> None:
+    text = ENTRIES["route"] + "protocol = 200\n"
+    assert read(text, drop_in("[daemon]\nprotocols = [200]\n")).settings.protocols == {200}
+    assert "202 is neither" in complaint(
+        "[daemon]\nprotocols = [202]\n" + text.replace("200", "202"), drop_in("[daemon]\nprotocols = [200]\n")
+    )
+
+
+def test_members_make_entries_with_the_number_of_their_table() -> None:
+    within = 'prefixes_within = ["10.0.0.0/8"]\naddresses_within = ["10.0.0.0/8"]\n'
+    fleet = f'[[source]]\nname = "f"\ntype = "file"\npath = "/m"\n{within}'
+    text = '[[route]]\nname = "m"\nfor_each = "@f"\nto = "{address}"\nvia = "10.0.0.1"\nprotocol = 200\n'
+    found = next(one for one in read(OWN + fleet + text, BLUE).entries if isinstance(one, EachEntry))
+    assert isinstance(found.body, Entry)
+    assert found.body.protocol == 200
 
 
 def test_a_prefix_file_holds_prefixes_hosts_and_comments_and_duplicates_count_once() -> None:
