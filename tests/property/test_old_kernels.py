@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from routed.model.change import Verb
+from routed.model.entries import Intent, Settings
 from routed.model.objects import AddressValue
 from tests.property.rig import OURS, Rig, a_host, address_key, an_address, give_address
 
@@ -48,3 +51,21 @@ def test_an_address_that_can_be_marked_is_marked() -> None:
     rig = a_rig(can_mark_again=True)
     rig.start(an_address(TEXT))
     assert standing(rig) == [(OURS, 0)]
+
+
+def test_an_address_that_takes_no_other_number_keeps_one_of_ours_and_goes_with_its_entry() -> None:
+    settings = Settings(resync=60.0, protocols=frozenset({200, 201}))
+    rig = Rig(a_host())
+    rig.kernel.can_mark_again = False
+    rig.start(replace(an_address(TEXT), protocol=200), settings=settings)
+    assert standing(rig) == [(200, 0)]
+    rig.enforce(Intent(settings, (replace(an_address(TEXT), protocol=201),)))
+    assert standing(rig) == [(200, 0)]
+    assert rig.plan_is_empty()
+    rig.enforce(Intent(replace(settings, protocols=frozenset({201})), (replace(an_address(TEXT), protocol=201),)))
+    rig.resync()
+    assert rig.host.wanted.former_protocols == {200}
+    rig.enforce(Intent(replace(settings, protocols=frozenset({201}))))
+    rig.resync()
+    assert standing(rig) == []
+    assert rig.host.wanted.former_protocols == frozenset()

@@ -173,9 +173,9 @@ def test_what_somebody_adds_under_a_further_number_goes_as_soon_as_it_is_heard_o
 @pytest.mark.parametrize("protocol", [None, 200])
 def test_why_tells_whose_a_route_of_a_further_number_is(daemon: Daemon, protocol: int | None) -> None:
     daemon.start(GATEWAY + entry("route", EACH_KIND["route"], protocol), daemon=FURTHER)
-    (winner,) = [one for one in daemon.ask_json("why", "198.51.100.7")["routes"] if one["verdict"] == "wins"]
-    assert (winner["owner"], winner["entry"]) == ("ours", "route/it")
-    assert f"proto {protocol or 'routed'}" in winner["text"]
+    route = daemon.ask_json("why", "198.51.100.7")["decision"]["route"]
+    assert (route["owner"], route["entry"]) == ("ours", "route/it")
+    assert f"proto {protocol or 'routed'}" in route["object"]
 
 
 def test_too_many_deletions_under_a_further_number_are_held_too(daemon: Daemon) -> None:
