@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from routed.intent.importing.ip_neighbours import read_neighbour, read_nexthop
-from routed.intent.importing.ip_words import Priorities, read_address, read_route, read_rule, say_all
+from routed.intent.importing.ip_words import Priorities, note_protocol, read_address, read_route, read_rule, say_all
 from routed.intent.importing.rest import UnsaidError, Words
 from routed.intent.importing.statements import Findings
 from routed.model.net import IPV4, IPV6
@@ -66,14 +66,15 @@ def _read_ip(words: Sequence[str], origin: str, findings: Findings, priorities: 
         findings.leave(origin, f"a command that adds no route, rule, address, next hop or neighbour: {line.strip()}")
         return
     if object_ in _READERS:
-        say_all(findings, origin, object_, lambda: _READERS[object_](rest[2:], family))
+        notes = note_protocol(rest) if object_ in {"route", "address"} else ()
+        say_all(findings, origin, object_, lambda: _READERS[object_](rest[2:], family), *notes)
     else:
         try:
             rule, notes = priorities.complete(read_rule(rest[2:], family))
         except UnsaidError as error:
             findings.leave(origin, str(error))
         else:
-            findings.say("rule", rule, origin, *notes)
+            findings.say("rule", rule, origin, *notes, *note_protocol(rest))
 
 
 def _read_old_route(words: Sequence[str]) -> Words:

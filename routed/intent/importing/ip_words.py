@@ -12,7 +12,7 @@ from typing import Final
 from routed.intent.importing.ip_attributes import read_metric, read_word
 from routed.intent.importing.rest import KeptError, Rest, UnsaidError, Words, number
 from routed.intent.importing.statements import Findings
-from routed.intent.importing.whose import BY_KERNEL, find_maker, find_program
+from routed.intent.importing.whose import BY_HAND, BY_KERNEL, find_maker, find_program
 from routed.model import names
 from routed.model.attributes import HOP_WORDS, ROUTE_WORDS, RULE_VALUE_WORDS, RULE_WORDS
 from routed.model.net import IPV4, IPV6
@@ -34,6 +34,17 @@ def say_all(findings: Findings, origin: str, table: str, read: Callable[[], Word
         findings.leave(origin, str(error))
     else:
         findings.say(table, words, origin, *notes)
+
+
+def note_protocol(words: Sequence[str]) -> tuple[str, ...]:
+    """What the reader has to decide, where a statement says by which number programs know it."""
+    said = [words[at + 1] for at, word in enumerate(words[:-1]) if word in {"proto", "protocol"}]
+    usual = {names.PROTOCOLS[number] for number in BY_HAND}
+    return tuple(
+        f"protocol {one} is not taken over: `protocol` may say one of `[daemon] protocols`, which are routed's alone"
+        for one in said[:1]
+        if one not in usual and number(one) not in BY_HAND
+    )
 
 
 def family_of(*texts: object) -> int:

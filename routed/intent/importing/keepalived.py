@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from routed.intent.importing.ip_words import Priorities, read_address, read_route, read_rule
+from routed.intent.importing.ip_words import Priorities, note_protocol, read_address, read_route, read_rule
 from routed.intent.importing.rest import UnsaidError, Words
 from routed.intent.importing.statements import Findings
 
@@ -135,11 +135,7 @@ def _read(table: str, words: Sequence[str], dev: str, priorities: Priorities) ->
     if table == "rule":
         return priorities.complete(read_rule(words))
     if table == "route":
-        protocols = [words[at + 1] for at, word in enumerate(words[:-1]) if word in {"proto", "protocol"}]
-        notes = (
-            (f"protocol {protocols[0]} is not taken over: what is routed's carries one number",) if protocols else ()
-        )
-        return read_route(words), notes
+        return read_route(words), note_protocol(words)
     told = read_address(words)
     if "dev" in told:
         return told, ()

@@ -109,7 +109,7 @@ _OF_RULES: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "SuppressInterfaceGroup": ("suppress_ifgroup", _number), "Type": ("type", _text), "GoTo": ("goto", _number),
     "L3MasterDevice": ("l3mdev", _is_true),
 }  # fmt: skip
-_SAID_BY_OTHERS: Final = frozenset({"Protocol"})  # routed has one number for all that is its own
+_SAID_BY_OTHERS: Final = frozenset({"Protocol"})  # what others use is not routed's, and what is has a number of its own
 _OF_NETWORK: Final = frozenset({"Address", "Gateway"})
 _EASY: Final = frozenset({"Description", "KeepConfiguration", "ConfigureWithoutCarrier"})
 

@@ -554,3 +554,19 @@ def test_json_of_another_shape_is_named(thing: str) -> None:
     tables, left_out = imported("ip", f"[{thing}]")
     assert tables == {}
     assert left_out
+
+
+@pytest.mark.parametrize(
+    ("word", "is_told"),
+    [("proto 200", True), ("proto bird", True), ("proto static", False), ("proto 4", False), ("", False)],
+)
+def test_a_number_by_which_programs_know_a_route_is_told_to_whoever_reads_the_file(word: str, is_told: bool) -> None:
+    lines = (f"route add 10.0.0.0/8 via 192.0.2.1 {word}", f"rule add from 10.0.0.0/8 priority 7 table 7 {word}")
+    script = "iface eth0 inet static\n address 192.0.2.1/24\n" + "".join(f" up ip {line}\n" for line in lines)
+    kept = f"virtual_routes {{\n 10.0.0.0/8 via 192.0.2.1 {word}\n}}\n"
+    kept = f"vrrp_instance a {{\n interface eth0\n {kept}}}\n"
+    for format_, text, count in (("ifupdown", script, 2), ("keepalived", kept, 1)):
+        findings = read_texts([Text("x", text)], format_)
+        notes = [note for one in findings.statements for note in one.notes if "is not taken over" in note]
+        assert len(notes) == count * is_told, notes
+        assert all("`[daemon] protocols`" in note for note in notes)
