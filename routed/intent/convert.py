@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from routed.intent import checks, schema
 from routed.intent.names import Names
+from routed.intent.own_protocols import find_protocol
 from routed.intent.prefixes import PrefixFile
-from routed.intent.problems import Fault, WrongValueError
+from routed.intent.problems import Fault
 from routed.intent.schema_neighbour import NeighbourTable
 from routed.intent.schema_nexthop import NexthopTable
 from routed.intent.schema_service import ServiceTable
@@ -106,22 +107,10 @@ def convert(kind: str, spec: Any, origin: Origin, others: OtherFiles) -> Draft:
         faults += find_unknown_checks(("requires",), spec.requires, others.checks)
         head["requires"] = require(spec.requires, others)
     if getattr(spec, "protocol", None) is not None:
-        head["protocol"] = _take(faults, "protocol", _protocol, others, kind, spec.protocol)
+        head["protocol"] = _take(faults, "protocol", find_protocol, others.names, others.ours, kind, spec.protocol)
     if faults:
         raise FaultsError(*faults)
     return CONVERTERS[kind](head, spec, others)
-
-
-def _protocol(others: OtherFiles, kind: str, word: str | int) -> int:
-    if kind == "rule" and word in names.IP_PROTOCOLS.values() and word not in others.names.protocols:
-        raise WrongValueError(f'unknown protocol "{word}"', "write `ipproto`")
-    number = others.names.protocol(word)
-    if others.ours is not None and number not in others.ours:
-        hint = f"name it there: protocols = [{number}], and all that carries it is routed's"
-        if number in names.TAKEN_PROTOCOLS:
-            hint = "others mark their own with it: leave this out"
-        raise WrongValueError(f"{number} is neither [daemon] protocol nor one of [daemon] protocols", hint)
-    return number
 
 
 def require(requires: Iterable[tuple[str, bool]], others: OtherFiles) -> tuple[Requirement, ...]:

@@ -22,8 +22,9 @@ from routed.intent.documents import Document
 from routed.intent.gather import LIST_KEYS, Gathered, gather, parse_documents, prefix_path
 from routed.intent.names import Names, read_names
 from routed.intent.own_prefixes import note_own_sources
+from routed.intent.own_protocols import OWN_PROTOCOLS
 from routed.intent.prefixes import PrefixFile, parse_prefixes
-from routed.intent.problems import Fault, IntentError, KeyPath, Problem, WrongValueError, attempt
+from routed.intent.problems import Fault, IntentError, KeyPath, Problem, attempt
 from routed.intent.schema_values import Table
 from routed.intent.selectors import convert_selector
 from routed.intent.top_level import find_top_level_faults
@@ -41,7 +42,7 @@ from routed.model.entries import (
     Source,
     TimeoutsEntry,
 )
-from routed.model.names import NEVER_OURS, TABLES, TAKEN_PROTOCOLS
+from routed.model.names import TABLES
 from routed.model.net import is_loopback
 
 if TYPE_CHECKING:  # only files with services, checks or members pay for them
@@ -305,9 +306,9 @@ class _Assembly:
                 serving = table if key == "metrics" else serving
                 if key == "probe":
                     given[key] = ProbeWays(**given[key].model_dump())
-                if key in _OWN_NUMBERS:
+                if key in OWN_PROTOCOLS:
                     try:
-                        given[key] = _OWN_NUMBERS[key](names, given[key])
+                        given[key] = OWN_PROTOCOLS[key](names, given[key])
                     except ValueError as error:
                         message, *hint = error.args
                         self.problems.append(table.document.problem((*table.path, key), f"`{key}`: {message}", *hint))
@@ -516,25 +517,3 @@ class _Assembly:
 def _ipvs_settings(spec: schema.IpvsTable) -> dict[str, Any]:
     given = spec.model_dump(exclude_none=True, exclude={"timeouts"})
     return given | ({"sysctl": tuple(sorted(given["sysctl"].items()))} if "sysctl" in given else {})
-
-
-def _own_protocol(names: Names, word: str | int) -> int:
-    number = names.protocol(word)
-    if not 0 < number <= 255 or number in NEVER_OURS:
-        raise ValueError("must be a number from 1 to 255 that is not the kernel's own (1, 2, 9)")
-    return number
-
-
-def _further_protocols(names: Names, words: Iterable[str | int]) -> frozenset[int]:
-    """Unlike ``protocol`` these are chosen for a look at them: nobody means to take all that another one has."""
-    numbers = frozenset(_own_protocol(names, word) for word in words)
-    if taken := sorted(numbers & TAKEN_PROTOCOLS.keys()):
-        message = f"{taken[0]} ({TAKEN_PROTOCOLS[taken[0]]}) is what others mark their own with"
-        raise WrongValueError(message, "what carries such a number is routed's alone: take one that nobody has")
-    return numbers
-
-
-_OWN_NUMBERS: Final[Mapping[str, Callable[[Names, Any], Any]]] = {
-    "protocol": _own_protocol,
-    "protocols": _further_protocols,
-}
