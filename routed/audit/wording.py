@@ -236,6 +236,7 @@ CURES: Final[dict[Nature, str]] = {
     Nature.IN_FRONT: "put behind it",
     Nature.OUT_OF_ORDER: "in order again",
     Nature.SURPLUS: "removed",
+    Nature.TAKEN: "put back",
 }
 
 PAST: Final[dict[Verb, str]] = {

@@ -7,7 +7,7 @@ prefix file lists stays packed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -32,6 +32,7 @@ class ObjectSet(NamedTuple):
     value: Value | None
     also: tuple[Value, ...] = ()  # other contents that are as good, if they stand there already
     is_in_front: bool = False  # what stands has to be put anew, behind what has to come first
+    theirs: Value | None = None  # what somebody else has there just as it is written: taken for now, and given back
 
 
 class Waiting(NamedTuple):
@@ -52,6 +53,8 @@ class Resolution(NamedTuple):
     withheld: Reason | None = None  # why the file itself keeps it out of force now: what it requires is not so
     again: float | None = None  # when to look again though no fact changes; None: never
     withdrawn: tuple[tuple[Key, Reason], ...] = ()  # what a check takes away of what it comes to otherwise
+    # what of that goes even where somebody else made it, just as it is written: his content; it is given back
+    taken: tuple[tuple[Key, Value], ...] = ()
     notes: tuple[tuple[Key, Reason], ...] = ()  # why single objects are just now to be otherwise than they are written
     held: Reason | None = None  # why what should go by the word of others stays until the operator lets it
 
@@ -175,6 +178,7 @@ class Desired:
     lines: dict[tuple[Kind, Slot, Hashable], int] = field(default_factory=dict)  # how many are wanted in each
     total: int = 0  # objects of all resolutions, whoever has what several want
     notable: set[str] = field(default_factory=set)  # entries of which there is more to say than their objects
+    taking: set[str] = field(default_factory=set)  # entries that take from others what these made just as it is written
     _readers: dict[FactKey, set[str]] = field(default_factory=dict)  # the entries that read each fact
     _turns: dict[str, int] = field(default_factory=dict)  # in which order the entries came
     _latest: int = 0  # the last of these
@@ -189,8 +193,8 @@ class Desired:
             wants[kind] = {slot: there.copy() for slot, there in slots.items()}
         return Desired(
             dict(self.resolutions), wants, dict(self.clashes), self.changes, dict(self.again), dict(self.lines),
-            self.total, set(self.notable), {fact: set(names) for fact, names in self._readers.items()},
-            dict(self._turns), self._latest,
+            self.total, set(self.notable), set(self.taking),
+            {fact: set(names) for fact, names in self._readers.items()}, dict(self._turns), self._latest,
         )  # fmt: skip
 
     def get(self, key: Key) -> Want | None:
@@ -219,7 +223,7 @@ class Desired:
                 self.clashes[entry.name] = owner
                 continue
             members = self.wants[group.kind].setdefault(group.slot, Members())
-            former = members.add(group.members, Want(entry, group.value, group.also, group.is_in_front))
+            former = members.add(group.members, Want(entry, group.value, group.also, group.is_in_front, group.theirs))
             if former is not None:
                 self.clashes[entry.name] = former.entry.name
             self._count_in_lines(group, 1)
@@ -228,6 +232,26 @@ class Desired:
         """What was put since this was asked last; None where that is a lot."""
         put, self._put = self._put, []
         return put
+
+    def find_removed(self, kind: Kind) -> defaultdict[Slot, dict[Member, Value]]:
+        """What entries say is to be gone for now, even where somebody else made it just so: his content."""
+        found: defaultdict[Slot, dict[Member, Value]] = defaultdict(dict)
+        for name in self.taking:
+            for key, theirs in self.resolutions[name].taken:
+                find_whole = KINDS[key.kind].find_whole
+                whole = self.get(find_whole(key.slot)) if key.kind is kind and find_whole else None
+                if whole is not None and whole.entry.name == name:
+                    found[key.slot][key.member] = theirs
+        return found
+
+    def find_given_back(self, displaced: Mapping[Key, Value], kind: Kind) -> dict[Slot, set[Member]]:
+        """What was taken from somebody else, and no entry says so any more."""
+        taken = self.find_removed(kind)
+        found: defaultdict[Slot, set[Member]] = defaultdict(set)
+        for key in displaced:
+            if key.kind is kind and self.get(key) is None and key.member not in taken.get(key.slot, ()):
+                found[key.slot].add(key.member)
+        return found
 
     def settle(self) -> None:
         """Who wanted what another one has may have it by now."""
@@ -252,6 +276,8 @@ class Desired:
         self.total += resolution.count_objects()
         if resolution.is_notable:
             self.notable.add(name)
+        if resolution.taken:
+            self.taking.add(name)
         if resolution.again is not None:
             self.again[name] = resolution.again
 
@@ -262,6 +288,7 @@ class Desired:
         name = former.entry.name
         self.again.pop(name, None)
         self.notable.discard(name)
+        self.taking.discard(name)
         self.notable = self.notable or set()  # one that was large is slow to walk, even when it is empty
         self.total -= former.count_objects()
         for fact in former.reads:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import InitVar, dataclass, field
 from itertools import groupby, repeat
 from operator import itemgetter
@@ -34,6 +35,7 @@ class Differences(NamedTuple):
     notes: tuple[Drift, ...]  # as wanted, but with a stranger beside it
     absent: Mapping[Slot, frozenset[Member]] = {}  # of what the kernel makes itself: what is not there
     former: tuple[Drift, ...] = ()  # ours, where what shall stand is not known yet
+    kept: tuple[Key, ...] = ()  # of what is to be given back: its owner has it
 
 
 class Seen(NamedTuple):
@@ -67,6 +69,11 @@ class Comparer:
     alike: defaultdict[tuple[Slot, Value], list[Packed]] = field(default_factory=lambda: defaultdict(list))
     expected: dict[Slot, frozenset[Member]] = field(default_factory=dict)  # what the kernel makes itself
     arrives: Arrives = lambda *_: True  # will what is missing be put?
+    taken: Mapping[Slot, Mapping[Member, Value]] = field(default_factory=dict)  # gone even where somebody else made it
+    given_back: Mapping[Slot, AbstractSet[Member]] = field(
+        default_factory=dict
+    )  # what was taken before, and is not now
+    met: dict[Key, Value] = field(default_factory=dict)  # of these, what stands
     in_line: list[Standing] = field(default_factory=list)  # all that was fed, of a kind that stands in lines
 
     def __post_init__(self, covered: Collection[Slot]) -> None:
@@ -83,6 +90,8 @@ class Comparer:
         for slot, expected in self.expected.items():
             stands_for = KINDS[self.kind].stands_for
             self.expected[slot] = expected.difference(stands_for(member) for there, member, _ in chunk if there == slot)
+        if self.taken or self.given_back:
+            self._look_for_taken(chunk)
         for slot, standings in groupby(chunk, itemgetter(0)):
             self._sort_out(slot, list(standings))
 
@@ -99,7 +108,19 @@ class Comparer:
         for (slot, value), packed in self.alike.items():
             whole = Packed(b"".join(part.packed for part in packed), packed[0].width)
             drifts.append(Drift(Nature.SURPLUS, self.kind, slot, whole, None, (value,)))
-        return Differences(tuple(drifts), tuple(notes), self.expected, tuple(self._find_former()))
+        for slot, some in self.given_back.items():
+            absent = tuple(sorted(one for one in some if Key(self.kind, slot, one) not in self.met))
+            drifts += [Drift(Nature.TAKEN, self.kind, slot, absent, None)] if absent else []
+        kept = tuple(key for key, value in self.met.items() if not self.stamp(value).is_ours)
+        return Differences(tuple(drifts), tuple(notes), self.expected, tuple(self._find_former()), kept)
+
+    def _look_for_taken(self, chunk: Iterable[Standing]) -> None:
+        """Of somebody else's objects those that go all the same; and who has again what was taken from him."""
+        for slot, member, value in chunk:
+            if member in self.taken.get(slot, ()) and not self.stamp(value).is_ours:
+                self.surplus[slot, value].append(member)
+            elif member in self.given_back.get(slot, ()):
+                self.met[Key(self.kind, slot, member)] = value
 
     def _find_former(self) -> Iterator[Drift]:
         for (slot, value), members in self.former.items():

@@ -57,7 +57,7 @@ def find_lifeline(drift: Drift, limits: Limits, stamp: Stamp) -> Reason | None:
         return None
     first = drift.standing[0]
     if drift.want.entry.on_conflict is OnConflict.REFUSE:
-        return LeftAlone.REFUSED
+        return None if first == drift.want.theirs else LeftAlone.REFUSED
     if stamp(first) is Owner.KERNEL:
         return LeftAlone.KERNELS_OWN
     lifelines = KINDS[drift.kind].list_lifelines(drift.slot, limits.ssh_peers)

@@ -21,7 +21,7 @@ from routed.core.used import Users, find_used, split_used
 from routed.model.change import Drift, Nature, Operation, Plan, Refusal, Verb
 from routed.model.drain import NOTHING_LEAVES, Leaving, Stay
 from routed.model.entries import Enforce, Entry, OnConflict
-from routed.model.lifetime import BootTime, Passing
+from routed.model.lifetime import ENDLESS, BootTime, Passing
 from routed.model.objects import Key, Kind, Member, Slot, Value
 from routed.model.owner import Stamps
 from routed.model.reasons import Drained, Flaw, LeftAlone, Observed, Reason
@@ -47,6 +47,7 @@ class Policy:
     # why the entry that it belongs to does not want it just now
     find_withdrawal: Callable[[Drift], Reason | None] = lambda _drift: None
     find_moment: Callable[[], BootTime] = lambda: NO_BOOT  # by which lifetimes are counted
+    taken: Mapping[Slot, Mapping[Member, Value]] = field(default_factory=dict)  # gone even where somebody else made it
     is_place_wanted: Callable[[Kind, Slot, Hashable], bool] = lambda *_: False  # of something that stands in a line
     find_conflict: Callable[[Key], Reason | None] = lambda _key: None  # why somebody else has the place of ours
     leaving: Leaving = NOTHING_LEAVES  # what no entry wants, and stays for now
@@ -72,6 +73,7 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
             _find_stuck(remaining, stuck)
             or _find_refusal(remaining, policy)
             or _refuse_part(remaining, wholes, policy)
+            or _refuse_to_take(remaining, policy)
             or _refuse_without_base(remaining, absent, policy)
         )
         if KINDS[drift.kind].has_parts:
@@ -83,6 +85,8 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
             draining += staying
             for part in going:
                 _take_up(part, _let_go(part, policy), operations, refusals, policy)
+        elif remaining is not None and remaining.nature is Nature.TAKEN:
+            operations += _give_back(remaining, policy)
         elif remaining is not None:
             _take_up(remaining, _cure(remaining, policy), operations, refusals, policy)
     beginning = [one for one in draining if _begins(one.drift, policy.leaving)]
@@ -256,11 +260,24 @@ def _stands_in_another(drift: Drift) -> bool:
 def _refuse_part(drift: Drift, wholes: Mapping[Key, Reason | None], policy: Policy) -> Refusal | None:
     """Nothing is put into what somebody else has in the place of ours."""
     find_whole = KINDS[drift.kind].find_whole
-    if find_whole is None or drift.want is None:
+    if find_whole is None or (drift.want is None and not _is_foreign(drift, policy)):
         return None
     whole = find_whole(drift.slot)
     reason = wholes[whole] if whole in wholes else policy.find_conflict(whole)
     return None if reason is None else Refusal(drift, reason, by_guard=False)
+
+
+def _refuse_to_take(drift: Drift, policy: Policy) -> Refusal | None:
+    """What somebody else made goes for a while only where it is just as it is written."""
+    if drift.nature is not Nature.SURPLUS or not _is_foreign(drift, policy):
+        return None
+    taken = policy.taken.get(drift.slot, {})
+    is_as_written = all(taken.get(member) == drift.standing[0] for member in drift.members)
+    return None if is_as_written else Refusal(drift, LeftAlone.REFUSED, by_guard=False)
+
+
+def _is_foreign(drift: Drift, policy: Policy) -> bool:
+    return any(not policy.stamps[drift.kind](value).is_ours for value in drift.standing)
 
 
 def _find_stuck(drift: Drift, stuck: Mapping[LineKey, Reason]) -> Refusal | None:
@@ -323,6 +340,13 @@ def _put_back_or_delete(drift: Drift, policy: Policy) -> list[Operation]:
     return operations + (_cure(drift._replace(members=others), policy) if others else [])
 
 
+def _give_back(drift: Drift, policy: Policy) -> list[Operation]:
+    """What was taken from somebody else stands again."""
+    keys = (Key(drift.kind, drift.slot, member) for member in drift.members)
+    found = (_put_back(key, policy.displaced[key], None, policy) for key in keys)
+    return [operation for operation in found if operation is not None]
+
+
 def _put_back_in_line(drift: Drift, line: Line, policy: Policy) -> list[Operation]:
     """What has a key of its own and was taken away from in front of ours is put again, unless its place is wanted."""
     places = {line.place(member) for member in drift.members}
@@ -338,15 +362,15 @@ def _put_back_in_line(drift: Drift, line: Line, policy: Policy) -> list[Operatio
     ]
 
 
-def _put_back(key: Key, before: Value, standing: Value, policy: Policy) -> Operation | None:
+def _put_back(key: Key, before: Value, standing: Value | None, policy: Policy) -> Operation | None:
     """What stood under a key takes the place of ours again; None where its time is over."""
     lifetime = None
     if isinstance(before, Passing):
         lifetime = before.find_left(policy.find_moment())
         if lifetime is None:
             return None
-        before = before.value
-    verb = KINDS[key.kind].choose_verb(standing, before)
+        before, lifetime = before.value, None if lifetime == ENDLESS else lifetime
+    verb = Verb.ADD if standing is None else KINDS[key.kind].choose_verb(standing, before)
     return Operation(
         verb, key.kind, key.slot, (key.member,), before, None, Flaw.PUT_BACK, standing, Nature.SURPLUS, lifetime
     )

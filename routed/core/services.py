@@ -37,7 +37,7 @@ from routed.model.ipvs import (
 from routed.model.members import MEMBERS
 from routed.model.members import key_of as key_of_source
 from routed.model.net import ADDRESS_LENGTH, FAMILIES, family_of, format_endpoint
-from routed.model.objects import Key, Kind
+from routed.model.objects import Key, Kind, Value
 from routed.model.reasons import NoAddress, NoHostAddress, NotTold, Reason, ServerOut, TooFewServers, join_reasons
 
 
@@ -111,14 +111,18 @@ def resolve_service(entry: ServiceEntry, facts: Facts, protocol: int) -> Resolut
     ]
     sets: list[ObjectSet] = []
     withdrawn: list[tuple[Key, Reason]] = []
+    taken: list[tuple[Key, Value]] = []
     notes: list[tuple[Key, Reason]] = []
     for place in places:
         servers = _place_servers(place, fates)
         sets += _make_sets(entry, place, servers, protocol)
         withdrawn += _list_withdrawn(place, servers)
+        taken += _list_taken(entry, place, servers)
         notes += _list_notes(place, servers)
     found = Resolution(entry, tuple(sets), tuple(waiting), frozenset(reads), out, degraded, again=again)
-    return note_members(found._replace(withdrawn=tuple(withdrawn), notes=tuple(notes)), entry.lacking, facts)
+    return note_members(
+        found._replace(withdrawn=tuple(withdrawn), taken=tuple(taken), notes=tuple(notes)), entry.lacking, facts
+    )
 
 
 def _judge_all(entry: ServiceEntry, facts: Facts) -> list[_ServerFate]:
@@ -150,6 +154,17 @@ def _list_withdrawn(place: _At, servers: Mapping[ServerMember, _ServerFate]) -> 
     for member, fate in servers.items():
         if not fate.is_there and fate.why is not None:
             yield Key(Kind.SERVER, slot, member), ServerOut(fate.spec.address, fate.spec.port, fate.why)
+
+
+def _list_taken(
+    entry: ServiceEntry, place: _At, servers: Mapping[ServerMember, _ServerFate]
+) -> Iterator[tuple[Key, Value]]:
+    """Those that go though the service may be somebody else's, as he has them then."""
+    slot = ServerSlot(*place)
+    for member, fate in servers.items():
+        theirs = None if fate.is_there else _as_theirs(entry, fate.spec.value)
+        if theirs is not None:
+            yield Key(Kind.SERVER, slot, member), theirs
 
 
 def _list_notes(place: _At, servers: Mapping[ServerMember, _ServerFate]) -> Iterator[tuple[Key, Reason]]:
@@ -298,12 +313,19 @@ def _make_sets(
     for one, fate in servers.items():
         if fate.is_there:
             written[fate.spec.value, fate.weight].add(one)
-    alike: defaultdict[ServerValue | None, set[ServerMember]] = defaultdict(set)
+    alike: defaultdict[tuple[ServerValue | None, ServerValue | None], set[ServerMember]] = defaultdict(set)
     for (former, weight), some in written.items():
-        alike[None if weight is None else former._replace(protocol=protocol, weight=weight)] |= some
-    for server, members in alike.items():
+        server = None if weight is None else former._replace(protocol=protocol, weight=weight)
+        is_plain = weight is None or weight == former.weight
+        alike[server, None if is_plain else _as_theirs(entry, former)] |= some
+    for (server, theirs), members in alike.items():
         also = () if server is None else _as_good(entry, server)
-        yield ObjectSet(Kind.SERVER, ServerSlot(family, member), frozenset(members), server, also)
+        yield ObjectSet(Kind.SERVER, ServerSlot(family, member), frozenset(members), server, also, theirs=theirs)
+
+
+def _as_theirs(entry: ServiceEntry, written: ServerValue) -> ServerValue | None:
+    """A server as somebody else made it, just as it is written; None where all that is there becomes ours."""
+    return None if entry.on_conflict is OnConflict.REPLACE else written._replace(protocol=0)
 
 
 def _as_good(entry: ServiceEntry, value: ServiceValue | ServerValue) -> tuple[ServiceValue | ServerValue, ...]:

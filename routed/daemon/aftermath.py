@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from routed.core.desired import scope_of
 from routed.core.holds import GROUP, Hold, Subject, Why
+from routed.core.kinds import KINDS
 from routed.core.troubles import State, Trouble, Troubled
 from routed.core.vip import find_unproved, key_of
 from routed.core.waiting import PASSING, is_waiting
@@ -22,7 +24,7 @@ from routed.daemon.status import vocabulary_of
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Plan, Refusal, Verb
 from routed.model.entries import Enforce
 from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
-from routed.model.reasons import Draining, Flaw, Look, NoNexthop, Observed, Reason, Sign, Withdrawn
+from routed.model.reasons import Draining, Flaw, LeftAlone, Look, NoNexthop, Observed, Reason, Sign, Withdrawn
 from routed.model.text import differs_in_mark
 
 MOST_POLLED: Final = 6  # repairs that are a fight where only looks find changes: a look misses most of them
@@ -216,7 +218,7 @@ def _find_state(refusal: Refusal) -> State:
     if isinstance(refusal.reason, NoNexthop):
         return State.WAITING
     if drift.want is None:
-        return State.HELD
+        return State.CONFLICT if refusal.reason is LeftAlone.REFUSED else State.HELD
     is_conflict = drift.want.entry.enforce is Enforce.REPAIR and drift.nature is not Nature.OUT_OF_ORDER
     return State.CONFLICT if is_conflict else State.DRIFT
 
@@ -246,6 +248,8 @@ def _forget_displaced(host: Host, outcome: Outcome, postponed: set[Scope]) -> se
     Ours, which nobody wants, has to go all the same.
     """
     kind, slot = outcome.operation.kind, outcome.operation.slot
+    if KINDS[kind].has_parts and host.ledger.displaced:  # in what is ours now, or gone, nobody else has anything
+        host.ledger.forget_displaced(_list_parts_of(host, {Key(kind, slot, member) for member in outcome.done}))
     is_gone = outcome.operation.nature is Nature.SURPLUS and not isinstance(outcome.operation.reason, Draining)
     if not is_gone or not host.ledger.displaced:
         return set()
@@ -256,8 +260,15 @@ def _forget_displaced(host: Host, outcome: Outcome, postponed: set[Scope]) -> se
         lost = {key for key, errno in keys if is_last or errno not in PASSING or _was_refused_for_long(host, key)}
     if lost:
         host.schedule.dirt.add_scopes([scope_of(kind, slot), *postponed], outcome.cause)
-    host.ledger.forget_displaced(lost.union(Key(kind, slot, member) for member in outcome.done))
+    for_now = host.wanted.desired.find_removed(kind).get(slot, {})
+    host.ledger.forget_displaced(lost.union(Key(kind, slot, one) for one in outcome.done if one not in for_now))
     return lost
+
+
+def _list_parts_of(host: Host, wholes: AbstractSet[Key]) -> list[Key]:
+    """What of the displaced stood in one of these."""
+    found = ((key, KINDS[key.kind].find_whole) for key in host.ledger.displaced)
+    return [key for key, find_whole in found if find_whole is not None and find_whole(key.slot) in wholes]
 
 
 def _was_refused_for_long(host: Host, key: Key) -> bool:

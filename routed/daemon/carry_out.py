@@ -26,8 +26,10 @@ from routed.daemon.record import find_moment
 from routed.daemon.report import Attempt
 from routed.daemon.under_way import UnderWay, hearing
 from routed.model.change import Cause, Drift, Failure, Nature, Operation, Outcome, Plan, Verb
-from routed.model.lifetime import BootTime, Lifetime, Passing
+from routed.model.entries import OnConflict
+from routed.model.lifetime import ENDLESS, BootTime, Lifetime, Passing
 from routed.model.objects import Key, Kind, Member, Scope, Value
+from routed.model.owner import Stamps
 from routed.model.reasons import Draining, Flaw, Look, Reason, Withdrawn
 
 BREATH: Final = 8192  # members that are looked at between two breaths of the loop
@@ -46,15 +48,18 @@ def remember_displaced(
 ) -> bool:
     """Note what objects of new entries take the place of, before they do. True when there is something new.
 
-    Only of new entries: what a stranger puts in the place of an object that was in force is drift, and goes. Of what
-    goes by itself it is noted what is left of its time. Raises OSError.
+    Only of new entries: what a stranger puts in the place of an object that was in force is drift, and goes; but what
+    is taken from somebody in whose object it stands is always given back. Of what goes by itself it is noted what is
+    left of its time. Raises OSError.
     """
     new_entries = host.wanted.new_entries
-    if not new_entries:
-        return False
     stamps = dataplanes.stamps(host.wanted.marks)
     taken: dict[Key, Value] = {}
     for operation in plan.operations:
+        if _takes_a_part(operation, stamps):
+            boot, seconds = find_moment()
+            part = Passing(operation.before, *ENDLESS, boot, seconds)
+            taken |= {Key(operation.kind, operation.slot, member): part for member in operation.members}
         if (
             operation.nature is Nature.FOREIGN
             and KINDS[operation.kind].is_given_back
@@ -66,6 +71,14 @@ def remember_displaced(
         ):
             taken |= _take_place(dataplanes.by_kind[operation.kind], operation, find_moment)
     return host.ledger.note_displaced(taken)
+
+
+def _takes_a_part(operation: Operation, stamps: Stamps) -> bool:
+    """Is that changed for now, or taken away, which somebody else put into what is his?"""
+    before, entry = operation.before, operation.entry
+    is_his = KINDS[operation.kind].is_part and before is not None and not stamps[operation.kind](before).is_ours
+    is_taken_over = entry is not None and entry.on_conflict is OnConflict.REPLACE
+    return is_his and operation.verb is not Verb.ADD and not is_taken_over
 
 
 def _takes_a_place(operation: Operation) -> bool:

@@ -75,7 +75,7 @@ class Ledger:
 
     def note_displaced(self, taken: Mapping[Key, Value]) -> bool:
         """Objects of ours take the place of these. Returns whether there is one that was not known."""
-        new = {key: value for key, value in taken.items() if key not in self.displaced}
+        new = {key: one for key, one in taken.items() if key not in self.displaced or KINDS[key.kind].is_part}
         self.displaced |= new
         return bool(new)
 

@@ -92,6 +92,8 @@ def find_all_scopes(dataplanes: Dataplanes, host: Host, kinds: Iterable[Kind]) -
     for kind in kinds:
         found.update(scope_of(kind, slot) for slot in host.wanted.desired.wants.get(kind, ()))
         found.update(dataplanes.by_kind[kind].find_owned(kind, KINDS[kind].families, host.wanted.marks))
+        if KINDS[kind].is_part:  # what was taken from others and is gone, nothing shows
+            found.update(scope_of(kind, key.slot) for key in host.ledger.displaced if key.kind is kind)
     return found
 
 
@@ -144,10 +146,15 @@ def _observe_scope(
     expected = {slot: made_by_kernel[slot] for slot in made_by_kernel if scope_of(scope.kind, slot) == scope}
     stamps = dataplanes.stamps(host.wanted.marks)
     comparer = Comparer(scope.kind, wants, covered, stamps[scope.kind], expected=expected, arrives=arrives)
+    if KINDS[scope.kind].is_part:
+        given_back = host.wanted.desired.find_given_back(host.ledger.displaced, scope.kind)
+        comparer.given_back = {slot: some for slot, some in given_back.items() if scope_of(scope.kind, slot) == scope}
+        comparer.taken = host.wanted.desired.find_removed(scope.kind)
     for chunk in dump.chunks():
         comparer.feed(_leave_out(scope.kind, chunk, elsewhere) if elsewhere else chunk)
         yield None
     differences = comparer.finish()
+    host.ledger.forget_displaced(differences.kept)
     drifts = _leave_out_marks(dataplanes, differences.drifts)
     former = find_former((*differences.drifts, *differences.notes), host, stamps)
     if drifts or differences.notes or differences.former or former:

@@ -42,7 +42,7 @@ from routed.model.entries import Intent
 from routed.model.events import Interest
 from routed.model.facts import Fact, FactKey
 from routed.model.lifetime import BootTime
-from routed.model.objects import Key, Slot, Value
+from routed.model.objects import Key, Kind, Slot, Value
 from routed.model.reasons import FirstContact, Look
 
 if TYPE_CHECKING:  # imported when a plan needs it
@@ -111,9 +111,10 @@ class Reconciler:
         """One pass over what is dirty. Yields the report last, and before it where the loop may breathe."""
         kernel, dataplanes, host, clock = self.kernel, self.dataplanes, self.host, self.clock
         began, ledger = clock(), host.ledger
+        displaced = len(ledger.displaced)
         comparison, plan = yield from self.decide(dirt, began, is_initial=is_initial, is_forced=is_forced)
         new_entries = host.wanted.new_entries
-        if remember_displaced(dataplanes, host, plan, self.find_moment):
+        if remember_displaced(dataplanes, host, plan, self.find_moment) or len(ledger.displaced) != displaced:
             self.save_displaced(ledger.displaced)
         self._note_drains(plan)
         displaced = len(ledger.displaced)
@@ -326,7 +327,8 @@ class Reconciler:
             is_held=(lambda key, drift: ledger.holds.keeps_back(key, drift, dirt.cause_of(key, drift.nature), now))
             if ledger.holds.active
             else None,
-            displaced=ledger.displaced,
+            displaced=wanted.find_given_back(ledger.displaced),
+            taken=wanted.desired.find_removed(Kind.SERVER),
             is_place_wanted=wanted.desired.is_place_wanted,
             find_conflict=ledger.find_conflict,
             find_absent=ledger.find_absent,

@@ -25,6 +25,7 @@ from typing import Any, Final, NamedTuple
 
 from routed.core.deployment import Fallback, rank
 from routed.core.kinds import KINDS
+from routed.daemon.record import find_moment
 from routed.daemon.storage import (
     DAMAGES,
     NEW,
@@ -207,7 +208,8 @@ class Revisions:
         kept: dict[Key, Value] = {}
         for key, value in displaced.items():
             if isinstance(value, Passing):
-                kept[key] = value
+                if not KINDS[key.kind].is_part or value.find_left(find_moment()):  # else it went with its boot
+                    kept[key] = value
                 continue
             if has_lifetime(key.kind, value):
                 continue  # a former version did not note what was left of it

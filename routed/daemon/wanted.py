@@ -26,7 +26,7 @@ from routed.model.entries import Entry, Intent
 from routed.model.events import AddressEvent, LinkEvent
 from routed.model.facts import FactKey, Facts
 from routed.model.net import family_of
-from routed.model.objects import Key, Kind, Member, Scope, Slot
+from routed.model.objects import Key, Kind, Member, Scope, Slot, Value
 from routed.model.owner import Marks
 from routed.model.reasons import MembersChanged, Reason, Required, Withdrawn, join_reasons, split_reasons
 from routed.model.servers import list_own_checks
@@ -353,6 +353,13 @@ class Wanted:
         parts = self.share_out_surplus(kind, slot, members)
         drifts = (Drift(Nature.SURPLUS, kind, slot, some, None, whose=entry) for entry, some in parts)
         return all(self.find_withdrawal(drift) is not None for drift in drifts)
+
+    def find_given_back(self, displaced: Mapping[Key, Value]) -> Mapping[Key, Value]:
+        """What of that which ours took the place of may stand again: not what its entry says is to be gone for now."""
+        if not self.desired.taking:
+            return displaced
+        taken = {key for name in self.desired.taking for key, _ in self.desired.resolutions[name].taken}
+        return {key: value for key, value in displaced.items() if key not in taken}
 
     def _find_owner(self, name: str) -> Entry:
         """The entry of this name; of a member that has gone what it would be."""

@@ -27,6 +27,7 @@ class Want(NamedTuple):
     value: Value | None  # None: not known yet; what stands under the key is left alone meanwhile
     also: tuple[Value, ...] = ()  # other contents that are as good, if they stand there already
     is_in_front: bool = False  # what stands has to be put anew, behind what has to come first
+    theirs: Value | None = None  # what somebody else has there just as it is written: taken for now, and given back
 
 
 class Nature(StrEnum):
@@ -39,7 +40,8 @@ class Nature(StrEnum):
     EXTRA = "extra"  # ours is right, but carries something more: an alias or a leg of a multipath route
     IN_FRONT = "in front"  # ours, as wanted, but in front of what has to come first
     OUT_OF_ORDER = "out of order"  # ours, as wanted, but not in the order of the files among those of its line
-    SURPLUS = "surplus"  # ours by its mark, and no entry wants it
+    SURPLUS = "surplus"  # ours by its mark, and no entry wants it; or an entry says that it is to be gone for now
+    TAKEN = "taken"  # somebody else had it, we took it away, and no entry says so any more
     FORMER = "former"  # ours of before, while what shall stand in its place is not known yet
 
 

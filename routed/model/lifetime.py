@@ -18,6 +18,9 @@ class Lifetime(NamedTuple):
     preferred: int = FOREVER
 
 
+ENDLESS: Final = Lifetime(FOREVER)
+
+
 class BootTime(NamedTuple):
     """A moment of one boot of this machine."""
 

@@ -21,6 +21,7 @@ from routed.core.troubles import State
 from routed.daemon.claims import ClaimsFile
 from routed.daemon.drains import DrainsFile, KeptDrains
 from routed.daemon.ipvs import CLAIMS, SeldomIpvs
+from routed.daemon.revisions import decode_displaced, encode_displaced
 from routed.daemon.status import count_states, describe_entries
 from routed.daemon.traffic import MOST_SERVERS, add_traffic
 from routed.kernel.ipvs.claims import ClaimOrigin
@@ -42,7 +43,7 @@ from routed.model.facts import Fact, Freshness
 from routed.model.ipvs import ServerMember, ServerSlot, ServerValue, ServiceMember, ServiceSlot, Traffic
 from routed.model.lifetime import BootTime
 from routed.model.net import IPV4, parse_address
-from routed.model.objects import Key, Kind
+from routed.model.objects import Key, Kind, Value
 from routed.model.reasons import Withdrawn, is_by_check
 from tests.property.fake_ipvs import FakeIpvs, Service
 from tests.property.rig import ORIGIN, Rig, a_host, a_route, via
@@ -88,9 +89,15 @@ class Scene:
         reconciler.count = plane.read_traffic
         reconciler.find_moment = lambda: BootTime(HERE.boot, self.rig.now)
         reconciler.save_drains = lambda some, risen: drains.save(KeptDrains(some, risen), HERE.boot)
+        reconciler.save_displaced = self._save_displaced
+        if (displaced := self.folder / "displaced.json").exists():
+            self.rig.host.ledger.take_up_displaced(decode_displaced(displaced.read_bytes()))
         kept = drains.load(HERE.boot)
         self.rig.host.ledger.note_drains(kept.drains)
         self.rig.host.world.note(risen=kept.risen)
+
+    def _save_displaced(self, displaced: dict[Key, Value]) -> None:
+        (self.folder / "displaced.json").write_bytes(encode_displaced(displaced))
 
     def _open(self) -> Ipvs:
         return Ipvs(

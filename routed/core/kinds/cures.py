@@ -49,6 +49,7 @@ def wanted_of(drift: Drift) -> Value:
 FLAWS: Final[Mapping[Nature, Reason]] = {
     Nature.MISSING: Flaw.MISSING,
     Nature.SURPLUS: Flaw.UNWANTED,
+    Nature.TAKEN: Flaw.PUT_BACK,
     Nature.BEHIND: Flaw.BEHIND,
     Nature.IN_FRONT: Flaw.IN_FRONT,
     Nature.EXTRA: Flaw.EXTRA,

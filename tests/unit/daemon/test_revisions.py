@@ -15,10 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from routed.daemon.record import find_moment
 from routed.daemon.revisions import KEPT, VERSION, Provenance, Revision, Revisions, decode_displaced, encode_displaced
 from routed.daemon.storage import StateError
 from routed.kernel.codec.attributes import attribute
 from routed.model.entries import Source
+from routed.model.ipvs import TCP, ServerMember, ServerSlot, ServerValue, ServiceMember
+from routed.model.lifetime import ENDLESS, Passing
 from routed.model.net import parse_prefix
 from routed.model.objects import (
     AddressMember,
@@ -598,3 +601,13 @@ def test_what_is_no_revision_is_left_out_of_the_list_in_silence_since_anybody_ma
     (tmp_path / "revisions/1/manifest.json").write_text("{")
     assert [one.number for one in revisions.list_all()] == [2]
     assert told == []
+
+
+def test_a_server_that_was_taken_from_somebody_is_given_back_in_this_boot_only(revisions: Revisions) -> None:
+    service = ServiceMember(TCP, bytes((10, 0, 0, 1)), 80)
+    here, there = (Key(Kind.SERVER, ServerSlot(2, service), ServerMember(bytes((10, 0, 1, n)), 80)) for n in (1, 2))
+    now = find_moment()
+    kept = Passing(ServerValue(0), *ENDLESS, *now)
+    revisions.save((MAIN,), "a")
+    revisions.save_displaced({here: kept, there: kept._replace(boot="another")})
+    assert revisions.load_displaced() == {here: kept}
