@@ -134,6 +134,24 @@ def test_a_dead_server_gets_no_clients_and_comes_back(host: Host) -> None:
     wait_for(host, *SAVED)
 
 
+@pytest.mark.parametrize("on_fail", ["drain", "remove"])
+def test_a_dead_server_in_a_service_of_others_gets_no_clients_and_is_theirs_again_after_a_kill(
+    host: Host, on_fail: str
+) -> None:
+    host.do("; ".join(f"ipvsadm {one}" for one in SAVED))
+    host.start(TEMPLATE + service(f'on_fail = "{on_fail}"', 'remove_after = "1h"', 'check = "@web"'))
+    host.wait_until("routed status | grep -q 'in sync'")
+    host.do("systemctl stop s1")
+    dead = [SAVED[1].replace("-w 1", "-w 0")] if on_fail == "drain" else []
+    wait_for(host, SAVED[0], *dead, SAVED[2])
+    assert answers(host) == {"s2": 4}
+    host.configure(ADDRESS)
+    host.do("systemctl kill --signal=KILL routed && systemctl restart routed", within=SLOW)
+    wait_for(host, *SAVED)
+    serve(host, "s1")
+    assert answers(host) == {"s1": 2, "s2": 2}
+
+
 def test_each_server_says_by_itself_what_share_of_its_weight_it_takes(host: Host) -> None:
     say(host, "s1", "50%")
     say(host, "s2", "up ready 100%")
