@@ -245,6 +245,8 @@ PAST: Final[dict[Verb, str]] = {
     Verb.PREPEND: "put first",
     Verb.CHANGE: "changed",
     Verb.DELETE: "removed",
+    Verb.APPEND: "put last",
+    Verb.ARRANGE: "put in order",
 }
 
 

@@ -201,7 +201,7 @@ def find_neighbourhood(entries: Iterable[Entry], facts: Facts) -> Neighbourhood:
     return Neighbourhood(
         frozenset(fact.address for fact in held if is_own_address(fact, facts)),
         frozenset(network_of(fact.address, fact.prefixlen) for fact in held),
-        frozenset(hop.via for entry in entries if isinstance(entry, RouteEntry) for hop in entry.hops if hop.via),
+        frozenset(hop.via for entry in entries if isinstance(entry, RouteEntry) for hop in entry.every_hop if hop.via),
     )
 
 

@@ -97,7 +97,7 @@ WRITTEN: Final[dict[type[Entry], _Written]] = {
     LinkEntry: _Written(Kind.LINK, list_links=_list_own_link),
     TunnelEntry: _Written(Kind.LINK, list_links=_list_own_link),
     RouteEntry: _Written(
-        find_table=lambda entry: entry.table, list_links=lambda entry: (hop.dev for hop in entry.hops if hop.dev)
+        find_table=lambda entry: entry.table, list_links=lambda entry: (hop.dev for hop in entry.every_hop if hop.dev)
     ),
     NeighbourEntry: _Written(list_links=_list_devs),
     NexthopEntry: _Written(list_links=lambda entry: (hop.dev for hop in entry.hops if hop.dev)),

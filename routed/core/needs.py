@@ -60,7 +60,8 @@ def need_nothing(_entry: Entry) -> Needs:
 def need_for_route(entry: RouteEntry) -> Needs:
     """Where its next hops are. Without an address of the host the kernel takes no ``src``."""
     needs = need_for_nexthop(entry)
-    return replace(needs, has_addresses=True) if entry.src or entry.src_of else needs
+    has_source = any(way.src or way.src_of for way in entry.ways)
+    return replace(needs, has_addresses=True) if has_source else needs
 
 
 def need_for_nexthop(entry: RouteEntry | NexthopEntry) -> Needs:
@@ -68,9 +69,10 @@ def need_for_nexthop(entry: RouteEntry | NexthopEntry) -> Needs:
 
     Without an address of the host the kernel reaches no gateway.
     """
-    if not any(hop.via for hop in entry.hops):
+    hops = entry.every_hop
+    if not any(hop.via for hop in hops):
         return NOTHING_NEEDED
-    return Needs(gateways=frozenset(hop.via for hop in entry.hops if hop.via and not hop.dev), has_addresses=True)
+    return Needs(gateways=frozenset(hop.via for hop in hops if hop.via and not hop.dev), has_addresses=True)
 
 
 def need_for_rule(entry: RuleEntry) -> Needs:

@@ -7,6 +7,7 @@ and what an entry waits for. A link or a gateway that is not there is never an e
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from routed.core.behind import find_missing, list_behind_reads
@@ -72,7 +73,34 @@ LOOPBACK: Final = 1  # the ifindex of lo, which takes IPv6 addresses even with d
 
 
 def resolve_route(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
-    """A route: one set for each family."""
+    """A route: one set for each family, with what stands behind it."""
+    found = _resolve_way(entry, facts, protocol)
+    if not entry.append:
+        return found
+    behind = [replace(way, prefixes=entry.prefixes) for way in entry.append]
+    return _put_behind(found, [_resolve_way(way, facts, protocol) for way in behind])
+
+
+def _put_behind(found: Resolution, others: list[Resolution]) -> Resolution:
+    """One list of those that can stand now, in their order; nothing while none of them can.
+
+    What is as good is that list with all the legs that are there.
+    """
+    ways = (found, *others)
+    sets = []
+    for group, *behind in zip(*(way.sets for way in ways), strict=True):
+        ready = [one for one in (group, *behind) if one.value is not None]
+        lists = [tuple(one.value for one in ready), tuple((one.value, *one.also)[-1] for one in ready)]
+        distinct = [tuple(dict.fromkeys(values)) for values in lists]  # the kernel takes none twice
+        values = dict.fromkeys(first._replace(append=tuple(rest)) for first, *rest in distinct if ready)
+        value, *also = values or (None,)
+        sets.append(group._replace(value=value, also=tuple(also)))
+    waiting = dict.fromkeys(one for way in ways for one in way.waiting)
+    reads = frozenset[FactKey]().union(*(way.reads for way in ways))
+    return found._replace(sets=tuple(sets), waiting=tuple(waiting), reads=reads)
+
+
+def _resolve_way(entry: RouteEntry, facts: Facts, protocol: int) -> Resolution:
     src, without_source, reads = _resolve_source(entry, facts)
     waiting: list[Waiting] = []
 

@@ -72,9 +72,9 @@ def _find_filtered(view: RoutingView) -> FoundSysctls:
     for entry, group in view.routes:
         assert isinstance(group.slot, RouteSlot)
         if group.slot.family == IPV4 and group.slot.table in marked and group.value is not None:
-            for hop in group.value.hops:
-                if hop.dev not in {0, first}:
-                    yield entry.name, _names_of(view, IPV4, hop.dev, "rp_filter")
+            for dev in _list_devs(group):
+                if dev not in {0, first}:
+                    yield entry.name, _names_of(view, IPV4, dev, "rp_filter")
 
 
 def _is_for_marked(rule: RuleMember) -> bool:
@@ -163,7 +163,8 @@ def _has_other(group: ObjectSet, dev: int) -> bool:
 
 
 def _list_devs(group: ObjectSet) -> list[int]:
-    return [] if group.value is None else [hop.dev for hop in group.value.hops if hop.dev]
+    ways = () if group.value is None else group.value.aliases
+    return [hop.dev for one in ways for hop in one.hops if hop.dev]
 
 
 def _find_lost_sources(view: RoutingView) -> FoundSysctls:

@@ -35,7 +35,7 @@ def find_gone(entry: Entry | None, number: int) -> Reason | None:
     """What this errno means for an entry that names its link: that one has gone, and the news of it is on its way."""
     if number != errno.ENODEV:
         return None
-    hops = entry.hops if isinstance(entry, RouteEntry) else ()
+    hops = entry.every_hop if isinstance(entry, RouteEntry) else ()
     if any(ENCAP.number in split(hop.extra) for hop in hops):
         return None  # it may be the VRF of an encapsulation, and the kernel's words tell more
     words = {hop.dev for hop in hops}

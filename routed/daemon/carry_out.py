@@ -84,7 +84,7 @@ def _takes_a_part(operation: Operation, stamps: Stamps) -> bool:
 def _takes_a_place(operation: Operation) -> bool:
     """Does what stood there go? Where it has a key of its own it is taken away, else the request for ours does it."""
     has_key_of_its_own = KINDS[operation.kind].aliases is Aliases.BESIDE
-    return operation.verb in ({Verb.DELETE} if has_key_of_its_own else {Verb.REPLACE, Verb.CHANGE})
+    return operation.verb is Verb.DELETE if has_key_of_its_own else operation.takes_a_place
 
 
 def _take_place(dataplane: Dataplane, operation: Operation, find_moment: Callable[[], BootTime]) -> dict[Key, Value]:

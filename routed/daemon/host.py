@@ -210,7 +210,7 @@ class Host:
         want, now = before.wants.get(key), self.wanted.desired.get(key)
         if want is None and now is not None and now.entry.name not in before.names:
             want = now
-        if key in self.ledger.troubles or (want and (want.value is None or want.also)):
+        if key in self.ledger.troubles or (want and (want.value is None or want.also or getattr(want.value, "append", ()))):
             return None
         return (want.value,) if want else ()
 

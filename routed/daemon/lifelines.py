@@ -121,7 +121,8 @@ def _find_others(host: Host) -> Iterator[Lived]:
         for members in host.wanted.desired.wants[Kind.ROUTE].values()
         for want in (*members.single.values(), *(crowd.want for crowd in members.crowds))
         if want.value is not None
-        for hop in want.value.hops
+        for one in want.value.aliases
+        for hop in one.hops
         if hop.gateway
     }
     yield from (Lived(gateway, Lifeline.GATEWAY) for gateway in sorted(gateways)[:MOST])

@@ -145,6 +145,10 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         raise FaultsError(*faults)
     prefixes, families = _destinations(route, others)
     faults += checks.check_route(route, frozenset(families))
+    if route.append is not None:
+        from routed.intent.append_table import check_append  # noqa: PLC0415  only who has some pays for it
+
+        faults += check_append(route, frozenset(families), has_members=others.has_members)
     for index, hop in enumerate(route.hops or ()):
         faults += find_unknown_checks(("hops", index, "requires"), hop.requires or (), others.checks)
     table = _take(faults, "table", _route_table, others.names, route.table)
@@ -170,8 +174,29 @@ def convert_route(head: dict[str, Any], route: schema.Route, others: OtherFiles)
         source=_selector(route.source),
         nhid=route.nhid or 0,
     )
+    entry = _append(entry, head, route, others) if route.append else entry
     more = [str(word) for word in (route.table, route.metric, route.tos) if word is not None]
     return Draft(entry, (_destination_label(route, prefixes), *more))
+
+
+def _append(entry: RouteEntry, head: dict[str, Any], route: schema.Route, others: OtherFiles) -> RouteEntry:
+    """With what stands behind it. Raises FaultsError."""
+    from routed.intent.append_table import append_ways, spell_out  # noqa: PLC0415  as above
+
+    bare = {key: value for key, value in head.items() if key != "requires"}
+
+    def convert_way(way: schema.Route) -> RouteEntry | tuple[Fault, ...]:
+        try:
+            found = convert_route(bare, way, others).entry
+        except FaultsError as error:
+            return error.faults
+        assert isinstance(found, RouteEntry)
+        return found
+
+    whole, faults = append_ways(entry, spell_out(route), convert_way)
+    if faults:
+        raise FaultsError(*faults)
+    return whole
 
 
 def name_tables(spec: _T, known: Names) -> tuple[_T, list[Fault]]:

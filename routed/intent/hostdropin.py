@@ -104,7 +104,7 @@ def gateway_of(entry: Entry) -> bytes:
     """The one gateway (packed) by which an entry's route goes, or b""; of a VIP the node."""
     if isinstance(entry, VipEntry):
         return entry.node
-    hops = entry.hops if isinstance(entry, RouteEntry) else ()
+    hops = entry.every_hop if isinstance(entry, RouteEntry) else ()
     return hops[0].via if len(hops) == 1 else b""
 
 

@@ -45,7 +45,7 @@ def _lead_on_link(entry: AddressEntry) -> Road:
 
 # An entry of another kind leads nowhere.
 ROADS: Final[dict[type[Entry], Callable[[Any], Road]]] = {
-    RouteEntry: lambda it: Road(it, it.prefixes, it.hops),
+    RouteEntry: lambda it: Road(it, it.prefixes, it.every_hop),
     VipEntry: lambda it: Road(it, it.prefixes),
     AddressEntry: _lead_on_link,
 }

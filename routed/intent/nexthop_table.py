@@ -103,14 +103,20 @@ def join_nexthops(entries: Sequence[Entry]) -> tuple[tuple[Entry, ...], list[Cla
         body = each.body if each else entry
         if isinstance(body, NexthopEntry):
             joined.append(whole[body.id] if whole[body.id].name == body.name else body)
-        elif isinstance(body, RouteEntry) and body.nhid:
+        elif isinstance(body, RouteEntry) and any(way.nhid for way in body.ways):
             clashes += _find_faults_of_route(entry, body, whole)
-            nexthop = whole.get(body.nhid)
-            filled = replace(body, hops=nexthop.hops if nexthop else ())
+            filled = replace(_fill_way(body, whole), append=tuple(_fill_way(way, whole) for way in body.append))
             joined.append(replace(each, body=filled) if each else filled)
         else:
             joined.append(entry)
     return tuple(joined), clashes
+
+
+def _fill_way(way: RouteEntry, known: Mapping[int, NexthopEntry]) -> RouteEntry:
+    if not way.nhid:
+        return way
+    nexthop = known.get(way.nhid)
+    return replace(way, hops=nexthop.hops if nexthop else ())
 
 
 def _fill_group(group: NexthopEntry, known: Mapping[int, NexthopEntry]) -> NexthopEntry:
@@ -130,11 +136,14 @@ def _find_faults_of_group(group: NexthopEntry, known: Mapping[int, NexthopEntry]
 
 
 def _find_faults_of_route(entry: Entry, route: RouteEntry, known: Mapping[int, NexthopEntry]) -> Iterator[Clash]:
-    nexthop = known.get(route.nhid)
-    if nexthop is None:
-        yield Clash(entry, ("nhid",), f"`nhid`: no [[nexthop]] has the id {route.nhid}", is_absence=True)
-        return
-    narrow = next((one for one in (nexthop, *nexthop.members) if one.family == IPV4), None)
-    if IPV6 in route.prefixes and narrow is not None:
-        message = f"`nhid`: {narrow.name} at {narrow.origin} is for IPv4, and this route is of IPv6"
-        yield Clash(entry, ("nhid",), message)
+    for index, way in enumerate(route.ways):
+        path = ("append", index - 1, "nhid") if index else ("nhid",)
+        nexthop = known.get(way.nhid)
+        if way.nhid and nexthop is None:
+            yield Clash(entry, path, f"`nhid`: no [[nexthop]] has the id {way.nhid}", is_absence=True)
+        if nexthop is None:
+            continue
+        narrow = next((one for one in (nexthop, *nexthop.members) if one.family == IPV4), None)
+        if IPV6 in route.prefixes and narrow is not None:
+            message = f"`nhid`: {narrow.name} at {narrow.origin} is for IPv4, and this route is of IPv6"
+            yield Clash(entry, path, message)

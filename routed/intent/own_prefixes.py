@@ -25,7 +25,15 @@ def note_own_sources(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     own = {(route.table, prefix) for route in routes if route.type == LOCAL for prefix in route.prefixes.get(IPV4, ())}
     if not own:
         return entries
-    noted = {id(one): replace(one, is_src_routed=True) for one in routes if _is_in(one, own)}
+    noted = {
+        id(one): replace(
+            one,
+            is_src_routed=_is_in(one, own),
+            append=tuple(replace(way, is_src_routed=_is_in(way, own)) for way in one.append),
+        )
+        for one in routes
+        if any(_is_in(way, own) for way in one.ways)
+    }
     return tuple(noted.get(id(entry), entry) for entry in entries)
 
 

@@ -7,7 +7,7 @@ their own, and so has what a key may hold (``schema_values``). Rules between key
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Field, PlainValidator
 
@@ -48,6 +48,7 @@ from routed.intent.schema_values import (
     SourceAddress,
     SourceSelector,
     Table,
+    TableLater,
     Timeout,
     Uids,
     VipAddress,
@@ -200,6 +201,9 @@ class Route(RouteWords):
     onlink: bool = Field(default=False, description="Take the gateway for a neighbour although no address says so.")
     hops: list[Hop] | None = Field(None, description="Several next hops that share the traffic by weight.")
     nhid: NexthopId | None = Field(None, description="The id of a [[nexthop]], which says where the route leads.")
+    append: list[Annotated[Any, TableLater("routed.intent.schema_append", "Appended")]] | None = Field(
+        None, description="What stands behind it under its key, in order: packets go by the first whose link is up."
+    )
     src: SourceAddress | None = Field(None, description="The source address that the host prefers on this route.")
     table: NameOrNumber | None = Field(None, description="The routing table, by name or number. main.")
     metric: Number | None = Field(None, description="The priority, lower first. IPv4 0, IPv6 1024.")

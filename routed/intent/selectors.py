@@ -109,6 +109,9 @@ def _references(spec: Table) -> Iterator[tuple[KeyPath, str]]:
     for index, hop in enumerate(getattr(spec, "hops", None) or []):
         for path, name in _references(hop):
             yield ("hops", index, *path), name
+    for index, way in enumerate(getattr(spec, "append", None) or []):
+        for path, name in _references(way):
+            yield ("append", index, *path), name
 
 
 def _convert_match(path: KeyPath, table: schema.Match) -> Matcher | Fault:

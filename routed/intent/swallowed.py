@@ -22,9 +22,9 @@ def find_swallowed(entries: Sequence[Entry]) -> Iterator[Clash]:
     routes = [entry for entry in entries if isinstance(entry, RouteEntry) and entry.table == TABLE_MAIN]
     find_best = _index(routes)
     for route in routes:
-        for hop in route.hops:
+        for hop in route.every_hop:
             found = find_best(hop.via) if hop.via and hop.dev in tunnels else None
-            if found is not None and {leg.dev for leg in found[1].hops} == {hop.dev}:
+            if found is not None and {leg.dev for leg in found[1].every_hop} == {hop.dev}:
                 prefix, other = found
                 yield Clash(
                     route,

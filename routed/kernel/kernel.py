@@ -26,7 +26,7 @@ from routed.kernel.owners import guess_asker
 from routed.kernel.reflex import RouteReflex
 from routed.kernel.requests import DEADLINE, RequestSocket
 from routed.kernel.witness import Witness
-from routed.model.change import Drift, Failure, Operation
+from routed.model.change import Drift, Failure, Operation, Verb
 from routed.model.events import Event, Interest, Loss
 from routed.model.facts import GatewayLink, HostAddress, Link, Way
 from routed.model.lifetime import Lifetime
@@ -39,6 +39,7 @@ from routed.model.owner import Marks, Stamp
 from routed.model.process import Process
 
 _GET_LINK: Final = 18
+FEW: Final = 64  # members of an arrangement for which one request after another is made
 MARKS_AGAIN: Final = (6, 4)  # the first Linux where an IPv4 address that stands takes another protocol
 
 
@@ -228,6 +229,9 @@ class Kernel:
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         """Carry out one operation: an item for each batch, with the failures in it. Nothing is sent unless iterated."""
+        if operation.requests:
+            yield from self._arrange(operation)
+            return
         hints = CODECS[operation.kind].hints(operation.value)
         for members, rounds in apply.batches(operation, self._requests, self._pace):
             began = perf_counter()
@@ -242,6 +246,19 @@ class Kernel:
                     refused = apply.send_batch(self._requests, packed, left, base, is_removal=is_removal, hints=hints)
                     failures |= {failure.member: failure for failure in refused}
             self._pace.note(len(members), perf_counter() - began)
+            yield tuple(failures.values())
+
+    def _arrange(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
+        """One request after another for a few members. From what failed nothing is deleted; what can be put is."""
+        members = operation.members
+        for start in range(0, len(members), FEW):
+            failures: dict[Member, Failure] = {}
+            for part in operation._replace(members=members[start : start + FEW]).spread():
+                left = part.members
+                if failures and part.verb is Verb.DELETE:
+                    left = [member for member in left if member not in failures]
+                refused = [one for batch in self.apply(part._replace(members=left)) for one in batch]
+                failures = {failure.member: failure for failure in refused} | failures
             yield tuple(failures.values())
 
     def announce(self, link: Link, address: bytes) -> None:

@@ -67,13 +67,22 @@ class Drift(NamedTuple):
 
 
 class Verb(StrEnum):
-    """What an operation asks of the kernel. The first four add, the last takes away."""
+    """What an operation asks of the kernel. All but ``DELETE`` add."""
 
     ADD = "add"  # NLM_F_CREATE | NLM_F_EXCL
     REPLACE = "replace"  # NLM_F_CREATE | NLM_F_REPLACE
     PREPEND = "prepend"  # NLM_F_CREATE: in front of the aliases of the key
     CHANGE = "change"  # replace that also needs the old one gone first, as an address label does
     DELETE = "delete"  # by full specification
+    APPEND = "append"  # NLM_F_CREATE | NLM_F_APPEND: behind the aliases of the key
+    ARRANGE = "arrange"  # several of these, one after another: what shall stand under one key in an order
+
+
+class Request(NamedTuple):
+    """One of the requests that an arrangement is made of."""
+
+    verb: Verb
+    value: Value
 
 
 class Operation(NamedTuple):
@@ -89,6 +98,19 @@ class Operation(NamedTuple):
     before: Value | None = None  # what stood there
     nature: Nature = Nature.MISSING
     lifetime: Lifetime | None = None  # what is left of what is put; None: it stays
+    requests: tuple[Request, ...] = ()  # of an arrangement
+
+    def spread(self) -> tuple[Operation, ...]:
+        """An arrangement as the operations that it is made of. After one that failed nothing more is to be deleted."""
+        return tuple(
+            self._replace(verb=verb, value=value, before=None, requests=()) for verb, value in self.requests
+        )
+
+    @property
+    def takes_a_place(self) -> bool:
+        """Does what stood first under its key go by the request for ours?"""
+        places = {Verb.REPLACE, Verb.CHANGE}
+        return self.verb in places or any(request.verb in places for request in self.requests)
 
     @property
     def takes_away(self) -> bool:

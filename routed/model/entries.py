@@ -152,6 +152,17 @@ class RouteEntry(Entry):
     source: bytes = b""  # packed prefix of the packets' source, IPv6 alone; b"" for all
     is_src_routed: bool = False  # does another entry make ``src`` an address of this host?
     nhid: int = 0  # of the [[nexthop]] that says where it leads; then ``hops`` are those of that one
+    append: tuple[RouteEntry, ...] = ()  # what stands behind it under its keys, in order; its name and keys are in each
+
+    @property
+    def ways(self) -> tuple[RouteEntry, ...]:
+        """It and what stands behind it: each leads somewhere by itself."""
+        return (self, *self.append)
+
+    @property
+    def every_hop(self) -> tuple[HopSpec, ...]:
+        """All next hops of all its ways."""
+        return tuple(hop for way in self.ways for hop in way.hops) if self.append else self.hops
 
     @property
     def conditions(self) -> tuple[Requirement, ...]:
@@ -180,6 +191,11 @@ class NexthopEntry(Entry):
     def hops(self) -> tuple[HopSpec, ...]:
         """Where it leads."""
         return (self.hop,) if self.hop else tuple(hop for one in self.members for hop in one.hops)
+
+    @property
+    def every_hop(self) -> tuple[HopSpec, ...]:
+        """The same, by the name that it has of a route."""
+        return self.hops
 
     @property
     def ends(self) -> bool:

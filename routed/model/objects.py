@@ -226,6 +226,14 @@ class RouteValue(NamedTuple):
     extra: bytes = b""
     # RTA_NH_ID: the next hop object that says all of where it leads; then ``hops`` is empty, and ``type`` is unicast
     nhid: int = 0
+    # IPv4, as an entry wants it: what stands behind it under its key, in order. The kernel has each as a route of its
+    # own, so what is read never has any.
+    append: tuple[RouteValue, ...] = ()
+
+    @property
+    def aliases(self) -> tuple[RouteValue, ...]:
+        """It and what stands behind it, each as the kernel has it."""
+        return (self._replace(append=()), *self.append) if self.append else (self,)
 
 
 class RuleSlot(NamedTuple):

@@ -166,7 +166,7 @@ def format_route_key(slot: RouteSlot, member: bytes, vocabulary: Vocabulary) -> 
 
 
 def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: Vocabulary) -> str:
-    """A route as ``ip route`` prints it."""
+    """A route as ``ip route`` prints it, and what stands behind it likewise."""
     words = [] if value.type == names.UNICAST else [names.name_or_number(names.ROUTE_TYPES, value.type)]
     words += _format_selector(slot, member)
     words += ["nhid", str(value.nhid)] if value.nhid else []
@@ -185,6 +185,8 @@ def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: 
             words += ["nexthop", *_format_hop(slot.family, hop, vocabulary), "weight", str(hop.weight)]
     if has_more(ROUTE_WORDS, value.extra) or any(has_more(HOP_WORDS, hop.extra) for hop in value.hops):
         words.append(_UNNAMED)  # such as a program of eBPF: it does not go as it looks
+    for behind in value.append:
+        words += ["append", format_route(slot, member, behind, vocabulary)]
     return " ".join(words)
 
 
@@ -237,7 +239,14 @@ def route_to_json(slot: RouteSlot, member: bytes, value: RouteValue | None, voca
         json["prefsrc"] = format_address(value.src)
     if value.metrics:
         json["metrics"] = [dict(show_metric(number, setting) for number, setting in value.metrics)]
+    if value.append:
+        json["append"] = [_drop_keys(route_to_json(slot, member, behind, vocabulary)) for behind in value.append]
     return json | dict(list_words(ROUTE_WORDS, value.extra))
+
+
+def _drop_keys(json: Json) -> Json:
+    """What of a route is no part of its key."""
+    return {name: one for name, one in json.items() if name not in {"dst", "table", "metric", "tos"}}
 
 
 def format_rule_key(slot: RuleSlot, member: RuleMember, vocabulary: Vocabulary) -> str:

@@ -214,17 +214,25 @@ class FakeKernel(LinuxState):
 
     def apply(self, operation: Operation) -> Iterator[tuple[Failure, ...]]:
         for start in range(0, len(operation.members), BATCH):
-            failures: list[Failure] = []
+            failures: dict[Member, Failure] = {}
+            members = operation.members[start : start + BATCH]
             self.mischief.fail("apply")
-            for verb, is_of_before in STEPS[operation.verb]:
-                before = operation.value if operation.before is None else operation.before
-                value = before if is_of_before else operation.value
-                for member in operation.members[start : start + BATCH]:
-                    error = self._request_for_us(operation, verb, member, value)
-                    if error and not (verb is Verb.DELETE and error in GONE):
-                        failures.append(Failure(member, error, os.strerror(error)))
+            for part in operation.spread() or (operation,):
+                is_late = bool(operation.requests) and part.verb is Verb.DELETE
+                left = [member for member in members if not (is_late and member in failures)]
+                failures = self._apply_one(part._replace(members=left)) | failures
             self.mischief.fail("apply answered")  # it was done, and nobody was told
-            yield tuple(failures)
+            yield tuple(failures.values())
+
+    def _apply_one(self, operation: Operation) -> dict[Member, Failure]:
+        failures: dict[Member, Failure] = {}
+        before = operation.value if operation.before is None else operation.before
+        for verb, is_of_before in STEPS[operation.verb]:
+            for member in operation.members:
+                error = self._request_for_us(operation, verb, member, before if is_of_before else operation.value)
+                if error and not (verb is Verb.DELETE and error in GONE):
+                    failures[member] = Failure(member, error, os.strerror(error))
+        return failures
 
     def make_stamp(self, kind: Kind, marks: Marks) -> Stamp:
         return make_stamp(kind, marks)
@@ -299,8 +307,8 @@ class FakeKernel(LinuxState):
 
     # What a test may ask and do
 
-    def request(self, verb: Verb | str, key: Key, value: Value, port: int = STRANGER) -> int:
-        """One request; returns its errno. ``verb`` is a Verb (no CHANGE) or APPEND."""
+    def request(self, verb: Verb, key: Key, value: Value, port: int = STRANGER) -> int:
+        """One request; returns its errno. ``verb`` is none that comes to several."""
         return request(self, verb, key, value, port)
 
     def make_link(self, name: str, *, is_up: bool = True, ifindex: int = 0, kind: str = "") -> int:

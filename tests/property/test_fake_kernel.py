@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from errno import EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ENOENT, ESRCH
 
-from routed.core.linux.requests import APPEND
 from routed.model import names
 from routed.model.change import Verb
 from routed.model.events import Event, ObjectEvent
@@ -51,7 +50,7 @@ def test_an_addition_under_a_key_that_is_taken_fails_whoever_holds_it() -> None:
 
 def test_replace_takes_the_first_alias_even_a_strangers_and_fails_when_a_later_one_is_the_same() -> None:
     kernel = with_both()
-    assert kernel.request(APPEND, V4, OTHER) == 0
+    assert kernel.request(Verb.APPEND, V4, OTHER) == 0
     assert kernel.request(Verb.REPLACE, V4, OTHER) == EEXIST
     third = VIA._replace(metrics=((2, 1400),))
     assert kernel.request(Verb.REPLACE, V4, third) == 0
@@ -94,7 +93,7 @@ def test_a_full_specification_deletes_exactly_that_alias() -> None:
 
 def test_an_ipv6_append_merges_its_leg_and_a_deletion_takes_one_out() -> None:
     kernel = with_both()
-    assert kernel.request(APPEND, V6, OTHER_LEG) == 0
+    assert kernel.request(Verb.APPEND, V6, OTHER_LEG) == 0
     assert kernel.standing(V6) == (LEG._replace(hops=tuple(sorted((*LEG.hops, *OTHER_LEG.hops)))),)
     assert kernel.request(Verb.DELETE, V6, OTHER_LEG._replace(protocol=0)) == 0
     assert kernel.standing(V6) == (LEG,)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routed.core.linux.requests import APPEND
 from routed.model import attributes, names
 from routed.model.change import Nature, Operation, Verb
 from routed.model.entries import Entry, Intent, OnConflict, Settings
@@ -400,7 +399,7 @@ def test_killed_before_any_request_a_restart_converges(
     st.lists(
         st.tuples(
             st.sampled_from(ROUTE_KEYS),
-            st.sampled_from([Verb.PREPEND, APPEND]),
+            st.sampled_from([Verb.PREPEND, Verb.APPEND]),
             st.integers(0, 2),
             st.sampled_from([4, OURS]),
         ),
@@ -409,7 +408,7 @@ def test_killed_before_any_request_a_restart_converges(
 )
 @thorough
 def test_a_destination_with_a_route_before_and_after_is_never_without_one_in_between(
-    before: list[Entry], after: list[Entry], aliases: list[tuple[Key, Verb | str, int, int]]
+    before: list[Entry], after: list[Entry], aliases: list[tuple[Key, Verb, int, int]]
 ) -> None:
     kernel = a_host()
     rig = Rig(kernel)

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from routed.core.dirt import Dirt
-from routed.core.linux.requests import APPEND
 from routed.core.timetable import SENTENCES, Deadline
 from routed.daemon.engine import Engine, Inquiry, Request
 from routed.model import names
@@ -224,7 +223,7 @@ def test_what_was_not_as_written_is_not_put_ahead() -> None:
     kernel = a_host()
     rig = Rig(kernel)
     rig.start(a_route(hops=(via("192.0.2.2"),)), settings=LONG)
-    kernel.request(APPEND, route_key(), route_value(hop(2)))
+    kernel.request(Verb.APPEND, route_key(), route_value(hop(2)))
     rig.run()
     kernel.request(Verb.DELETE, route_key(), route_value(hop(2)))
     rig.engine.hear()

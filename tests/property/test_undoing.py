@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from routed.core.desired import scope_of
-from routed.core.linux.requests import APPEND
 from routed.core.troubles import State
 from routed.model import names
 from routed.model.change import Cause, Verb
@@ -30,7 +29,7 @@ def test_a_stale_alias_whose_deletion_would_hit_ours_goes_without_a_fight_agains
     foreign = foreign_routes(kernel, IPV4)[0]
     kernel.request(Verb.DELETE, route_key(), wanted)
     for value in [(foreign, legs)[at] for at in order]:
-        assert kernel.request(APPEND, route_key(), value) == 0
+        assert kernel.request(Verb.APPEND, route_key(), value) == 0
     rig.run(10.0)
     assert kernel.standing(route_key()) == (wanted, foreign)
     assert kernel.writes < 10
@@ -40,7 +39,7 @@ def test_a_stale_alias_that_goes_before_ours_is_put_is_not_taken_for_what_ours_d
     kernel = a_host()
     foreign = foreign_routes(kernel, IPV4)[0]
     for value in (foreign, route_value(hop(2), protocol=OURS, scope=names.LINK)):
-        kernel.request(APPEND, route_key(), value)
+        kernel.request(Verb.APPEND, route_key(), value)
     rig = Rig(kernel)
     rig.start(a_route())
     assert [value.protocol for value in kernel.standing(route_key())] == [OURS, foreign.protocol]

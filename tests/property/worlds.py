@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from routed.core.linux.requests import APPEND
 from routed.model import attributes, names
 from routed.model.attributes import ENCAP, join
 from routed.model.change import Verb
@@ -192,7 +191,7 @@ def acts() -> st.SearchStrategy[Act]:
     put = st.builds(
         _put_route,
         st.sampled_from(ROUTE_KEYS),
-        st.sampled_from([Verb.ADD, Verb.REPLACE, Verb.PREPEND, APPEND]),
+        st.sampled_from([Verb.ADD, Verb.REPLACE, Verb.PREPEND, Verb.APPEND]),
         st.integers(0, 2),
         st.sampled_from([THEIRS, BOOT, OURS]),
     )
@@ -204,7 +203,7 @@ def acts() -> st.SearchStrategy[Act]:
     return st.one_of(put, delete, rule, links, addresses, our_address)
 
 
-def _put_route(key: Key, verb: Verb | str, which: int, protocol: int) -> Act:
+def _put_route(key: Key, verb: Verb, which: int, protocol: int) -> Act:
     def do(kernel: FakeKernel) -> None:
         kernel.request(verb, key, foreign_routes(kernel, key.slot.family, protocol)[which])
 

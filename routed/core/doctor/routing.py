@@ -117,7 +117,8 @@ def _describe_table(patient: Patient, entry: Entry, family: int, table: int) -> 
         hop.dev
         for _, group in patient.list_wanted(Kind.ROUTE)
         if find_table(group) == (family, table) and group.value is not None
-        for hop in group.value.hops
+        for one in group.value.aliases
+        for hop in one.hops
     }
     addresses = [
         fact.address

@@ -62,7 +62,11 @@ def find_reason(drift: Drift) -> Reason:
     reason = FLAWS.get(drift.nature)
     if reason is not None:
         return reason
-    differing = find_differing(drift.standing[0], wanted_of(drift))
+    first, *others = drift.standing
+    wanted = wanted_of(drift)
+    if getattr(wanted, "append", ()):  # what stands there has to be one value as well
+        first = first._replace(append=tuple(others))
+    differing = find_differing(first, wanted)
     mark = mark_name(drift.kind)
     if differing == [mark]:
         return OtherMark(mark)

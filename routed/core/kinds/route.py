@@ -19,6 +19,10 @@ ANY_PROTOCOL: Final = 0  # in a delete request: whoever installed it (fib6_proto
 
 def judge_route(slot: RouteSlot, want: Want, standing: tuple[RouteValue, ...], stamp: Stamp) -> Nature | None:
     """Several aliases may stand under one key; the first is the one that carries traffic."""
+    if want.value is not None and want.value.append:
+        from routed.core.kinds.arrange import judge_order  # noqa: PLC0415  only who has several pays for it
+
+        return judge_order(want, standing, stamp)
     if not standing:
         return Nature.MISSING
     first, *others = standing
@@ -38,6 +42,10 @@ def cure_route(drift: Drift, stamp: Stamp) -> list[Operation]:
     net/ipv4/fib_semantics.c): it may delete the route that was just put. So a stale route of ours that stands first is
     replaced in its place. One that stands behind a foreign route carries nothing, and is deleted before ours is put.
     """
+    if drift.nature is not Nature.SURPLUS and wanted_of(drift).append:
+        from routed.core.kinds.arrange import cure_order  # noqa: PLC0415  as above
+
+        return [cure_order(drift, stamp)]
     if drift.nature in {Nature.MISSING, Nature.SURPLUS}:
         return add_or_delete(drift)
     wanted: RouteValue = wanted_of(drift)
@@ -100,17 +108,19 @@ def find_scope_of_routes(kind: Kind, slot: RouteSlot) -> Scope:
 
 def rank_route(_prefix: bytes, value: RouteValue) -> int:
     """On-link before via: a gateway must be reached when a route names it. So must a source, which may be routed."""
-    return 2 * _has_gateway(value) + bool(value.src)
+    return max(2 * _has_gateway(one) + bool(one.src) for one in value.aliases)
 
 
 def find_nexthop(value: RouteValue) -> tuple[Key, ...]:
     """The next hop object that it uses."""
+    if value.append:
+        return tuple(name_nexthop(one.nhid) for one in value.aliases if one.nhid)
     return (name_nexthop(value.nhid),) if value.nhid else ()
 
 
 def find_links_of_routes(_prefixes: Iterable[bytes], values: Iterable[RouteValue]) -> set[int]:
     """A route stands on the links of all its next hops."""
-    return {hop.dev for value in values for hop in value.hops}
+    return {hop.dev for value in values for one in value.aliases for hop in one.hops}
 
 
 def is_way_to(watched: frozenset[bytes], prefixes: Iterable[bytes]) -> bool:
@@ -120,7 +130,7 @@ def is_way_to(watched: frozenset[bytes], prefixes: Iterable[bytes]) -> bool:
 
 def opens_network(value: RouteValue) -> bool:
     """A gateway is reached over a route that has none. That of a next hop object is not known here."""
-    return bool(value.nhid) or any(not hop.gateway for hop in value.hops)
+    return any(one.nhid or any(not hop.gateway for hop in one.hops) for one in value.aliases)
 
 
 def list_lifelines(slot: RouteSlot, ssh_peers: frozenset[bytes]) -> Mapping[bytes, Reason]:

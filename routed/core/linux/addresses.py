@@ -27,7 +27,7 @@ LONGEST_WITH_ANYCAST: Final = 126
 MadeRoute = tuple[Key, RouteValue]
 
 
-def insert_address(state: LinuxState, verb: Verb | str, key: Key, value: AddressValue, port: int) -> int:
+def insert_address(state: LinuxState, verb: Verb, key: Key, value: AddressValue, port: int) -> int:
     """RTM_NEWADDR: a replacement changes lifetimes, metric and, where it can, protocol, and is always announced."""
     member = key.member
     assert isinstance(member, AddressMember)

@@ -16,7 +16,7 @@ from routed.model.objects import Ipip, Key, LinkMember, LinkValue
 FALLBACK: Final = Ipip(b"", 1480)
 
 
-def insert_link(state: LinuxState, verb: Verb | str, key: Key, value: LinkValue, _port: int) -> int:
+def insert_link(state: LinuxState, verb: Verb, key: Key, value: LinkValue, _port: int) -> int:
     """RTM_NEWLINK: create and mark, or change in place."""
     assert isinstance(key.member, LinkMember)
     standing = state.find_link(key.member.name)

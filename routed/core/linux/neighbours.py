@@ -18,7 +18,7 @@ from routed.model.objects import Key, Kind, NeighbourMember, NeighbourSlot, Neig
 NEIGHBOURS: Final = (Kind.NEIGHBOUR, Kind.PROXY)
 
 
-def insert_neighbour(state: LinuxState, verb: Verb | str, key: Key, value: NeighbourValue, port: int) -> int:
+def insert_neighbour(state: LinuxState, verb: Verb, key: Key, value: NeighbourValue, port: int) -> int:
     """RTM_NEWNEIGH. What is learned may stand there already, so whoever adds one asks for it as a replacement.
 
     Of a request without a protocol the former one stays.

@@ -16,7 +16,7 @@ from routed.model.net import IPV6
 from routed.model.objects import Hop, Key, Kind, NexthopMember, NexthopValue
 
 
-def insert_nexthop(state: LinuxState, verb: Verb | str, key: Key, value: NexthopValue, port: int) -> int:
+def insert_nexthop(state: LinuxState, verb: Verb, key: Key, value: NexthopValue, port: int) -> int:
     """RTM_NEWNEXTHOP; returns its errno."""
     error = _find_refusal(state, value)
     if error:

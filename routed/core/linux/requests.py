@@ -15,9 +15,7 @@ from routed.core.linux.state import LinuxState
 from routed.model.change import Operation, Verb
 from routed.model.objects import Key, Kind, Value
 
-APPEND: Final = "append"  # NLM_F_APPEND; routed never asks for it
-
-INSERTERS: Final[dict[Kind, Callable[[LinuxState, Verb | str, Key, Any, int], int]]] = {
+INSERTERS: Final[dict[Kind, Callable[[LinuxState, Verb, Key, Any, int], int]]] = {
     Kind.LINK: insert_link,
     Kind.ADDRESS: insert_address,
     Kind.NEIGHBOUR: insert_neighbour,
@@ -43,11 +41,12 @@ STEPS: Final = {
     Verb.PREPEND: ((Verb.PREPEND, False),),
     Verb.CHANGE: ((Verb.DELETE, True), (Verb.PREPEND, False)),
     Verb.DELETE: ((Verb.DELETE, False),),
+    Verb.APPEND: ((Verb.APPEND, False),),
 }
 
 
-def request(state: LinuxState, verb: Verb | str, key: Key, value: Value, port: int) -> int:
-    """One request; returns its errno. ``verb`` is a Verb (no CHANGE) or APPEND."""
+def request(state: LinuxState, verb: Verb, key: Key, value: Value, port: int) -> int:
+    """One request; returns its errno. ``verb`` is none that comes to several."""
     if verb is Verb.DELETE:
         return DELETERS[key.kind](state, key, value, port)
     return INSERTERS[key.kind](state, verb, key, value, port)
@@ -55,6 +54,8 @@ def request(state: LinuxState, verb: Verb | str, key: Key, value: Value, port: i
 
 def carry_out(state: LinuxState, operation: Operation, port: int) -> dict[Key, int]:
     """All requests of an operation; returns the errno of each member that was refused."""
+    if operation.requests:
+        return _arrange(state, operation, port)
     refused: dict[Key, int] = {}
     for verb, is_of_before in STEPS[operation.verb]:
         before = operation.value if operation.before is None else operation.before
@@ -63,4 +64,14 @@ def carry_out(state: LinuxState, operation: Operation, port: int) -> dict[Key, i
             key = Key(operation.kind, operation.slot, member)
             if key not in refused and (error := request(state, verb, key, value, port)):
                 refused[key] = error
+    return refused
+
+
+def _arrange(state: LinuxState, operation: Operation, port: int) -> dict[Key, int]:
+    """One after another. From what one was refused for nothing is deleted any more, but what can be put is."""
+    refused: dict[Key, int] = {}
+    for part in operation.spread():
+        members = [member for member in part.members if Key(part.kind, part.slot, member) not in refused]
+        left = part._replace(members=members) if part.verb is Verb.DELETE else part
+        refused = carry_out(state, left, port) | refused
     return refused

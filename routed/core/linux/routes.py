@@ -9,10 +9,10 @@ from __future__ import annotations
 from errno import EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ESRCH
 from typing import Final
 
+from routed.core.linux.aliases import ANY_PROTOCOL, find_met
 from routed.core.linux.lookup import find_in_main
 from routed.core.linux.state import LinuxState
 from routed.model import names
-from routed.model.attributes import ENCAP, split
 from routed.model.change import Verb
 from routed.model.net import IPV4, IPV6, is_inside, network_of, parse_prefix
 from routed.model.objects import Hop, Key, Kind, NexthopValue, RouteSlot, RouteValue, Value
@@ -20,7 +20,7 @@ from routed.model.objects import Hop, Key, Kind, NexthopValue, RouteSlot, RouteV
 LINK_LOCAL: Final = parse_prefix("fe80::/10")
 
 
-def insert_route(state: LinuxState, verb: Verb | str, key: Key, value: RouteValue, port: int) -> int:
+def insert_route(state: LinuxState, verb: Verb, key: Key, value: RouteValue, port: int) -> int:
     """RTM_NEWROUTE: aliases for IPv4, legs for IPv6."""
     error = _find_refusal(state, key.slot.family, value)
     if error:
@@ -48,7 +48,7 @@ def _replace_first(state: LinuxState, key: Key, standing: list[RouteValue], valu
 
 
 def _add_beside(
-    state: LinuxState, verb: Verb | str, key: Key, standing: list[RouteValue], value: RouteValue, port: int
+    state: LinuxState, verb: Verb, key: Key, standing: list[RouteValue], value: RouteValue, port: int
 ) -> int:
     if value in standing:
         return EEXIST
@@ -70,37 +70,21 @@ def _add_beside(
 
 def delete_route(state: LinuxState, key: Key, value: RouteValue, port: int) -> int:
     """RTM_DELROUTE by full specification; protocol 0 is anybody's."""
-    for candidate in state.standing(key):
-        if value.protocol not in {0, candidate.protocol} or value.type != candidate.type:
-            continue
-        if key.slot.family == IPV4 or not value.hops:
-            if _is_met_by(value, candidate):
-                state.take(key, candidate, port)
-                return 0
+    standing = state.standing(key)
+    if key.slot.family == IPV4 or not value.hops:
+        at = find_met(value, standing)
+        if at is None:
+            return ESRCH
+        state.take(key, standing[at], port)
+        return 0
+    for candidate in standing:
+        if value.protocol not in {ANY_PROTOCOL, candidate.protocol} or value.type != candidate.type:
             continue
         gone = _find_legs(value, candidate)
         if gone:
             take_legs(state, key, candidate, gone, port)
             return 0
     return ESRCH
-
-
-def _is_met_by(asked: RouteValue, standing: RouteValue) -> bool:
-    """IPv4 takes the first alias of which nothing speaks against it: fib_table_delete and fib_nh_match.
-
-    What the request leaves out is not compared. Of its legs only as many count as the alias has; a request for one hop
-    is met by a route whose first leg is that hop. An encapsulation counts in a request for one hop alone.
-    """
-    pairs = zip(asked.hops, standing.hops, strict=False)
-    return (
-        asked.scope == standing.scope
-        and asked.nhid in {0, standing.nhid}
-        and asked.src in {b"", standing.src}
-        and asked.metrics in {(), standing.metrics}
-        and (len(asked.hops) >= len(standing.hops) or len(asked.hops) <= 1)
-        and all((mine.dev, mine.gateway) == (theirs.dev, theirs.gateway) for mine, theirs in pairs)
-        and (len(asked.hops) != 1 or _encap_of(asked.hops[0]) in {(), _encap_of(standing.hops[0])})
-    )
 
 
 def _find_legs(asked: RouteValue, standing: RouteValue) -> tuple[Hop, ...]:
@@ -113,11 +97,6 @@ def _find_legs(asked: RouteValue, standing: RouteValue) -> tuple[Hop, ...]:
             left.remove(theirs)
             gone.append(theirs)
     return tuple(gone)
-
-
-def _encap_of(hop: Hop) -> tuple[bytes, ...]:
-    found = split(hop.extra)
-    return tuple(found[number] for number in (ENCAP.tag, ENCAP.number) if number in found)
 
 
 def take_legs(state: LinuxState, key: Key, route: RouteValue, gone: tuple[Hop, ...], port: int) -> None:

@@ -13,7 +13,7 @@ from routed.model.objects import Key, Kind, Member, RuleMember, Value
 from routed.model.selection import is_no_more
 
 
-def insert_rule(state: LinuxState, verb: Verb | str, key: Key, value: Value, port: int) -> int:
+def insert_rule(state: LinuxState, verb: Verb, key: Key, value: Value, port: int) -> int:
     """RTM_NEWRULE: the protocol is part of the key; without EXCL duplicates pile up."""
     standing = list(state.standing(key))
     taken = (one for _, values in _find_taken(state, key, _HEAD_OF_A_RULE) for one in values)

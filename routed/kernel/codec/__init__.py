@@ -13,6 +13,7 @@ from routed.kernel.codec import address, route
 from routed.kernel.codec.address import decode_address, dump_addresses, encode_address, encode_address_removal
 from routed.kernel.codec.attributes import (
     ACK,
+    APPEND,
     CREATE,
     EXCLUSIVE,
     HEADER,
@@ -63,6 +64,7 @@ STEPS: Final[RequestSteps] = {
     # Not exclusive: behind the one that goes there may stand a stranger's alias, which stays.
     Verb.CHANGE: (RequestStep(REQUEST, of_before=True, is_removal=True), RequestStep(REQUEST | CREATE)),
     Verb.DELETE: (RequestStep(REQUEST, is_removal=True),),
+    Verb.APPEND: (RequestStep(REQUEST | CREATE | APPEND),),
 }
 # A link is marked only after it was made: who dies in between leaves one that counts as somebody else's, and stays.
 LINK_STEPS: Final[RequestSteps] = {

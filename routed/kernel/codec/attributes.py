@@ -37,6 +37,7 @@ ACK_TLVS: Final = 0x200
 REPLACE: Final = 0x100
 EXCLUSIVE: Final = 0x200
 CREATE: Final = 0x400
+APPEND: Final = 0x800
 
 
 class MalformedMessage(ValueError):  # noqa: N818  named for what it is
