@@ -217,10 +217,12 @@ def _hear_removal(dirt: Dirt, event: ObjectEvent, want: Want, desired: Desired, 
 def _hear_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:
     """Something came to stand under wanted keys."""
     kind, slot, members = event.kind, event.slot, event.members
-    aliases = KINDS[kind].aliases
+    row = KINDS[kind]
+    aliases = row.aliases
     if aliases is Aliases.BESIDE:
         return
-    if aliases is Aliases.ORDERED and not (event.is_replacement or event.is_addition):
+    is_one_of_several = want.value is not None and len(row.list_aliases(want.value)) > 1  # no event tells of its place
+    if is_one_of_several or (aliases is Aliases.ORDERED and not (event.is_replacement or event.is_addition)):
         cause = blame(event, identify, Sign.ALIAS_ADDED)
         dirt.add_dump_for(kind, slot, members, cause)
         return

@@ -6,7 +6,7 @@ the entry (observe, once, refuse), what is held, and the guard are asked before 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -89,6 +89,8 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
             operations += _give_back(remaining, policy)
         elif remaining is not None:
             _take_up(remaining, _cure(remaining, policy), operations, refusals, policy)
+    if policy.displaced:
+        operations = list(_give_back_once(operations))
     beginning = [one for one in draining if _begins(one.drift, policy.leaving)]
     allowed, kept = limit_deletions(operations, policy.owned, policy.limits, [one.drift for one in beginning])
     if kept:
@@ -345,6 +347,25 @@ def _give_back(drift: Drift, policy: Policy) -> list[Operation]:
     keys = (Key(drift.kind, drift.slot, member) for member in drift.members)
     found = (_put_back(key, policy.displaced[key], None, policy) for key in keys)
     return [operation for operation in found if operation is not None]
+
+
+def _give_back_once(operations: Sequence[Operation]) -> Iterator[Operation]:
+    """Where several of ours stood under one key, what comes back takes the place of the first, and all others go."""
+    keys = [Key(one.kind, one.slot, one.members[0]) for one in operations if _gives_back(one)]
+    several, given = {key for key, count in Counter(keys).items() if count > 1}, set[Key]()
+    for one in operations:
+        key = Key(one.kind, one.slot, one.members[0])
+        if not (key in several and _gives_back(one)):
+            yield one
+            continue
+        if key not in given:
+            yield one
+        given.add(key)
+        yield one._replace(verb=Verb.DELETE, value=one.before, reason=Flaw.UNWANTED, lifetime=None)
+
+
+def _gives_back(operation: Operation) -> bool:
+    return operation.reason is Flaw.PUT_BACK and operation.before is not None
 
 
 def _put_back_in_line(drift: Drift, line: Line, policy: Policy) -> list[Operation]:

@@ -210,9 +210,10 @@ class Host:
         want, now = before.wants.get(key), self.wanted.desired.get(key)
         if want is None and now is not None and now.entry.name not in before.names:
             want = now
-        if key in self.ledger.troubles or (want and (want.value is None or want.also or getattr(want.value, "append", ()))):
+        if key in self.ledger.troubles or (want and (want.value is None or want.also)):
             return None
-        return (want.value,) if want else ()
+        standing = KINDS[key.kind].list_aliases(want.value) if want else ()
+        return standing if len(standing) < 2 else None  # of an order no event tells
 
     def resolve_changed(self, dirt: Dirt) -> None:
         """Resolve again the entries that read a changed fact or whose time has come; make dirty where they lead."""

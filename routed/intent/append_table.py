@@ -21,7 +21,7 @@ def check_append(route: schema.Route, families: frozenset[int], *, has_members: 
     if not route.append:
         yield Fault(("append",), "`append` is empty", "leave it out where nothing is meant")
     if IPV6 in families:
-        hint = "several gateways of an IPv6 route are `hops`; what stands in for it is a [[route]] with a higher `metric`"
+        hint = "several gateways of an IPv6 route are `hops`; what stands in for it has a higher `metric`"
         yield Fault(("append",), "`append` is for IPv4 only", hint)
     if has_members:
         yield Fault(("append",), "`append` and `for_each` exclude each other", "write the routes one by one")

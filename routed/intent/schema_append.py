@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from pydantic import create_model
 
@@ -14,6 +14,7 @@ KEYS: Final = ("to", "prefixes", "prefixes_file", "family", "from", "table", "me
 _OF_THE_WHOLE: Final = {*KEYS, *MemberTable.model_fields, "source", "down_metric", "when_all_down", "append"}
 
 WORDS: Final = tuple(word for word in Route.model_fields if word not in _OF_THE_WHOLE)
-Appended: Final = create_model(
-    "Appended", __base__=Table, **{word: (Route.model_fields[word].annotation, Route.model_fields[word]) for word in WORDS}
-)  # type: ignore[call-overload]
+_FIELDS: Final[dict[str, Any]] = {
+    word: (Route.model_fields[word].annotation, Route.model_fields[word]) for word in WORDS
+}
+Appended: Final = create_model("Appended", __base__=Table, **_FIELDS)

@@ -78,7 +78,7 @@ class Verb(StrEnum):
     ARRANGE = "arrange"  # several of these, one after another: what shall stand under one key in an order
 
 
-class Request(NamedTuple):
+class AliasRequest(NamedTuple):
     """One of the requests that an arrangement is made of."""
 
     verb: Verb
@@ -98,13 +98,11 @@ class Operation(NamedTuple):
     before: Value | None = None  # what stood there
     nature: Nature = Nature.MISSING
     lifetime: Lifetime | None = None  # what is left of what is put; None: it stays
-    requests: tuple[Request, ...] = ()  # of an arrangement
+    requests: tuple[AliasRequest, ...] = ()  # of an arrangement
 
     def spread(self) -> tuple[Operation, ...]:
         """An arrangement as the operations that it is made of. After one that failed nothing more is to be deleted."""
-        return tuple(
-            self._replace(verb=verb, value=value, before=None, requests=()) for verb, value in self.requests
-        )
+        return tuple(self._replace(verb=verb, value=value, before=None, requests=()) for verb, value in self.requests)
 
     @property
     def takes_a_place(self) -> bool:

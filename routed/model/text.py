@@ -239,14 +239,15 @@ def route_to_json(slot: RouteSlot, member: bytes, value: RouteValue | None, voca
         json["prefsrc"] = format_address(value.src)
     if value.metrics:
         json["metrics"] = [dict(show_metric(number, setting) for number, setting in value.metrics)]
-    if value.append:
-        json["append"] = [_drop_keys(route_to_json(slot, member, behind, vocabulary)) for behind in value.append]
-    return json | dict(list_words(ROUTE_WORDS, value.extra))
+    return json | dict(list_words(ROUTE_WORDS, value.extra)) | _append_to_json(slot, member, value, vocabulary)
 
 
-def _drop_keys(json: Json) -> Json:
-    """What of a route is no part of its key."""
-    return {name: one for name, one in json.items() if name not in {"dst", "table", "metric", "tos"}}
+def _append_to_json(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: Vocabulary) -> Json:
+    """What stands behind it, each without what is part of the key."""
+    each = [route_to_json(slot, member, behind, vocabulary) for behind in value.append]
+    keys = {"dst", "table", "metric", "tos"}
+    shown = [{name: one for name, one in json.items() if name not in keys} for json in each]
+    return {"append": shown} if shown else {}
 
 
 def format_rule_key(slot: RuleSlot, member: RuleMember, vocabulary: Vocabulary) -> str:

@@ -1,8 +1,8 @@
 """Several routes of ours under one key, in an order: what is wrong with it, and by which requests it is put right.
 
-Routes can be put only in front of all that stands there, or behind all of it, and what is deleted is the first that fits
-the request. So there are several ways to an order, and each is gone in mind first (``linux.aliases``): the first that
-comes out right is taken.
+Routes can be put only in front of all that stands there, or behind all of it, and what is deleted is the first that
+fits the request. So there are several ways to an order, and each is gone in mind first (``linux.aliases``): the
+shortest that comes out right is taken.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from itertools import chain
 
 from routed.core.kinds.cures import find_reason
 from routed.core.linux.aliases import come_to
-from routed.model.change import Drift, Nature, Operation, Request, Verb, Want
+from routed.model.change import AliasRequest, Drift, Nature, Operation, Verb, Want
 from routed.model.objects import RouteValue
 from routed.model.owner import Stamp
 
-_Routes = tuple[RouteValue, ...]
+_Wanted = tuple[RouteValue, ...]
 
 
-def judge_order(want: Want, standing: _Routes, stamp: Stamp) -> Nature | None:
+def judge_order(want: Want, standing: _Wanted, stamp: Stamp) -> Nature | None:
     """Ours have to stand first, in their order, and none of ours besides."""
     if not standing:
         return Nature.MISSING
@@ -30,7 +30,7 @@ def judge_order(want: Want, standing: _Routes, stamp: Stamp) -> Nature | None:
             return Nature.EXTRA if len(ours) > len(value.aliases) else None
     wanted = want.value.aliases
     if frozenset(ours) == frozenset(wanted):
-        return Nature.OUT_OF_ORDER if standing[: len(ours)] == ours else Nature.BEHIND
+        return Nature.DIFFERENT if standing[: len(ours)] == ours else Nature.BEHIND
     return Nature.DIFFERENT if stamp(standing[0]).is_ours else Nature.FOREIGN
 
 
@@ -49,7 +49,7 @@ def cure_order(drift: Drift, stamp: Stamp) -> Operation:
     )  # fmt: skip
 
 
-def find_requests(wanted: _Routes, standing: _Routes, ours: frozenset[RouteValue]) -> tuple[Request, ...]:
+def find_requests(wanted: _Wanted, standing: _Wanted, ours: frozenset[RouteValue]) -> tuple[AliasRequest, ...]:
     """By which requests these come to stand first, in their order, and nothing else of ours stands there."""
     strangers = [value for value in standing if value not in ours]
     goal = [*wanted, *strangers]
@@ -57,41 +57,41 @@ def find_requests(wanted: _Routes, standing: _Routes, ours: frozenset[RouteValue
     goals = [goal, [*wanted]] if is_replaced else [goal]
     found = [(way, ends) for way in _list_ways(wanted, standing, ours) if (ends := _go(way, standing)) is not None]
     right = [(way, ends) for way, ends in found if ends[-1] in goals]
-    without_gap = [way for way, ends in right if all(ends)]
+    without_gap = [way for way, ends in right if all(ends[1:])]
     best = without_gap or [way for way, _ in right]
     return min(best, key=len) if best else _begin_anew(wanted, standing, ours)
 
 
-def _go(way: tuple[Request, ...], standing: _Routes) -> list[list[RouteValue]] | None:
-    """What stands after each request; None where one would be refused."""
-    ends: list[list[RouteValue]] = []
+def _go(way: tuple[AliasRequest, ...], standing: _Wanted) -> list[list[RouteValue]] | None:
+    """What stands before, and after each request; None where one would be refused."""
+    ends = [list(standing)]
     for request in way:
-        after = come_to(ends[-1] if ends else standing, request)
+        after = come_to(ends[-1], request)
         if after is None:
             return None
         ends.append(after)
     return ends
 
 
-def _list_ways(wanted: _Routes, standing: _Routes, ours: frozenset[RouteValue]) -> Iterator[tuple[Request, ...]]:
+def _list_ways(wanted: _Wanted, standing: _Wanted, ours: frozenset[RouteValue]) -> Iterator[tuple[AliasRequest, ...]]:
     """Those that may do, the best of equals first."""
     surplus = [value for value in standing if value in ours and value not in wanted]
-    away = [Request(Verb.DELETE, value) for value in surplus]
+    away = [AliasRequest(Verb.DELETE, value) for value in surplus]
     for start, stop in _list_kept(wanted, standing):
         put = [*_put_behind(wanted[stop:], standing), *_put_in_front(wanted[:start], standing)]
         yield (*put, *away)
         yield (*away, *put)
-    others = [Request(Verb.DELETE, value) for value in standing[1:] if value in ours]
+    others = [AliasRequest(Verb.DELETE, value) for value in standing[1:] if value in ours]
     left = standing[:1]
     if not standing:
-        yield (Request(Verb.ADD, wanted[0]), *_put_behind(wanted[1:], left))
+        yield (AliasRequest(Verb.ADD, wanted[0]), *_put_behind(wanted[1:], left))
     elif standing[0] in ours or len(standing) == 1:
-        yield (*others, Request(Verb.REPLACE, wanted[0]), *_put_behind(wanted[1:], left))
-        yield (*others, Request(Verb.REPLACE, wanted[-1]), *_put_in_front(wanted[:-1], left))
+        yield (*others, AliasRequest(Verb.REPLACE, wanted[0]), *_put_behind(wanted[1:], left))
+        yield (*others, AliasRequest(Verb.REPLACE, wanted[-1]), *_put_in_front(wanted[:-1], left))
     yield (*away, *_put_in_front(wanted, standing))
 
 
-def _list_kept(wanted: _Routes, standing: _Routes) -> Iterator[tuple[int, int]]:
+def _list_kept(wanted: _Wanted, standing: _Wanted) -> Iterator[tuple[int, int]]:
     """Which of the wanted ones may stay: some that follow each other, as they do where they stand."""
     places = {value: at for at, value in enumerate(standing)}
     for start in range(len(wanted)):
@@ -103,22 +103,22 @@ def _list_kept(wanted: _Routes, standing: _Routes) -> Iterator[tuple[int, int]]:
             yield start, stop + 1
 
 
-def _put_behind(values: Sequence[RouteValue], standing: Sequence[RouteValue]) -> Iterator[Request]:
+def _put_behind(values: Sequence[RouteValue], standing: Sequence[RouteValue]) -> Iterator[AliasRequest]:
     """Each behind all that stands there; what stands there already has to go before, as the kernel has none twice."""
     return chain.from_iterable(_move(Verb.APPEND, value, standing) for value in values)
 
 
-def _put_in_front(values: Sequence[RouteValue], standing: Sequence[RouteValue]) -> Iterator[Request]:
+def _put_in_front(values: Sequence[RouteValue], standing: Sequence[RouteValue]) -> Iterator[AliasRequest]:
     return chain.from_iterable(_move(Verb.PREPEND, value, standing) for value in reversed(values))
 
 
-def _move(verb: Verb, value: RouteValue, standing: Sequence[RouteValue]) -> Iterator[Request]:
+def _move(verb: Verb, value: RouteValue, standing: Sequence[RouteValue]) -> Iterator[AliasRequest]:
     if value in standing:
-        yield Request(Verb.DELETE, value)
-    yield Request(verb, value)
+        yield AliasRequest(Verb.DELETE, value)
+    yield AliasRequest(verb, value)
 
 
-def _begin_anew(wanted: _Routes, standing: _Routes, ours: frozenset[RouteValue]) -> tuple[Request, ...]:
+def _begin_anew(wanted: _Wanted, standing: _Wanted, ours: frozenset[RouteValue]) -> tuple[AliasRequest, ...]:
     """Each of ours goes, from the first: so nothing in front of it can go in its place."""
-    away = [Request(Verb.DELETE, value) for value in standing if value in ours]
-    return (*away, *(Request(Verb.PREPEND, value) for value in reversed(wanted)))
+    away = [AliasRequest(Verb.DELETE, value) for value in standing if value in ours]
+    return (*away, *(AliasRequest(Verb.PREPEND, value) for value in reversed(wanted)))

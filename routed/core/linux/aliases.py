@@ -10,15 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from routed.model.attributes import ENCAP, split
-from routed.model.change import Request, Verb
+from routed.model.change import AliasRequest, Verb
 from routed.model.objects import Hop, RouteValue
 
 ANY_PROTOCOL: Final = 0  # in a delete request: whoever installed it
 
-_Routes = Sequence[RouteValue]
+_Standing = Sequence[RouteValue]
 
 
-def find_met(asked: RouteValue, standing: _Routes) -> int | None:
+def find_met(asked: RouteValue, standing: _Standing) -> int | None:
     """Which of these a request to delete takes: the first that nothing speaks against. None: it is refused."""
     return next((at for at, one in enumerate(standing) if _is_met_by(asked, one)), None)
 
@@ -49,29 +49,29 @@ def _encap_of(hop: Hop) -> tuple[bytes, ...]:
     return tuple(found[number] for number in (ENCAP.tag, ENCAP.number) if number in found)
 
 
-def _add(standing: _Routes, value: RouteValue) -> list[RouteValue] | None:
+def _add(standing: _Standing, value: RouteValue) -> list[RouteValue] | None:
     return None if standing else [value]
 
 
-def _replace(standing: _Routes, value: RouteValue) -> list[RouteValue] | None:
+def _replace(standing: _Standing, value: RouteValue) -> list[RouteValue] | None:
     """The first goes, whoever's it is; refused where the same stands further behind."""
     return None if value in standing[1:] else [value, *standing[1:]]
 
 
-def _prepend(standing: _Routes, value: RouteValue) -> list[RouteValue] | None:
+def _prepend(standing: _Standing, value: RouteValue) -> list[RouteValue] | None:
     return None if value in standing else [value, *standing]
 
 
-def _append(standing: _Routes, value: RouteValue) -> list[RouteValue] | None:
+def _append(standing: _Standing, value: RouteValue) -> list[RouteValue] | None:
     return None if value in standing else [*standing, value]
 
 
-def _delete(standing: _Routes, value: RouteValue) -> list[RouteValue] | None:
+def _delete(standing: _Standing, value: RouteValue) -> list[RouteValue] | None:
     at = find_met(value, standing)
     return None if at is None else [*standing[:at], *standing[at + 1 :]]
 
 
-COMES_TO: Final[dict[Verb, Callable[[_Routes, RouteValue], list[RouteValue] | None]]] = {
+COMES_TO: Final[dict[Verb, Callable[[_Standing, RouteValue], list[RouteValue] | None]]] = {
     Verb.ADD: _add,
     Verb.REPLACE: _replace,
     Verb.PREPEND: _prepend,
@@ -80,6 +80,6 @@ COMES_TO: Final[dict[Verb, Callable[[_Routes, RouteValue], list[RouteValue] | No
 }
 
 
-def come_to(standing: _Routes, request: Request) -> list[RouteValue] | None:
+def come_to(standing: _Standing, request: AliasRequest) -> list[RouteValue] | None:
     """What stands there after a request; None where it is refused."""
     return COMES_TO[request.verb](standing, request.value)
