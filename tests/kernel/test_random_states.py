@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -89,14 +89,15 @@ def a_keeper(event_buffer: int = EVENT_BUFFER) -> Iterator[Keeper]:
 
 
 def ours_and_theirs() -> tuple[list[str], list[str]]:
-    """Routes, rules and addresses as `ip -j` shows them, ours first under each key; and those of strangers."""
+    """Routes, rules and addresses as `ip -j` shows them, ours first under each key, in order; those of strangers."""
     routes = [r for family in "46" for r in ip_json(f"-{family} route show table all") if r["protocol"] != "2"]
     rules = [r | {"family": family} for family in "46" for r in ip_json(f"-{family} rule show")]
     ours: list[Any] = []
     for _, aliases in groupby(sorted(routes, key=_key_of), key=_key_of):
-        first, *others = aliases
-        assert OURS.isdisjoint(other["protocol"] for other in others), f"ours stands behind {first}, or twice"
-        ours += [_plain(first)] if first["protocol"] in OURS else []
+        standing = list(aliases)
+        mine = list(takewhile(lambda one: one["protocol"] in OURS, standing))
+        assert OURS.isdisjoint(other["protocol"] for other in standing[len(mine) :]), f"ours stands behind {standing}"
+        ours += [[_plain(one) for one in mine]] if mine else []
     ours += [rule for rule in rules if rule["protocol"] in OURS]
     everywhere = [address["local"] for link in ip_json("addr show") for address in link["addr_info"]]
     addresses = [address for address in everywhere if not address.startswith("fe80:")]

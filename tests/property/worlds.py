@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from routed.model import attributes, names
 from routed.model.attributes import ENCAP, join
 from routed.model.change import Verb
-from routed.model.entries import Entry, HopSpec, RuleEntry
+from routed.model.entries import Entry, HopSpec, RouteEntry, RuleEntry
 from routed.model.net import IPV4, IPV6
 from routed.model.objects import AddressValue, Key, RouteValue, Value
 from tests.property.fake_kernel import FakeKernel
@@ -44,6 +44,7 @@ V4_HOPS = (
     (via("198.51.100.2", "v1"),),
     (via("192.0.2.2", "v0", 3), via("198.51.100.2", "v1")),
 )
+WAYS_BEHIND = (*V4_HOPS, (via("192.0.2.4"),), ())
 V6_HOPS = (
     (HopSpec(dev="v1"),),
     (via("fd00::2"),),
@@ -80,7 +81,21 @@ def route_entries() -> st.SearchStrategy[list[Entry]]:
             st.sampled_from((0, 1400)),
         )
 
-    return _some_of([of(to) for to in (*V4_TARGETS, *V6_TARGETS)])
+    def with_more(to: str) -> st.SearchStrategy[Entry]:
+        more = st.lists(st.sampled_from(WAYS_BEHIND), max_size=3, unique=True)
+        return st.builds(append, of(to), st.just([]) | more)
+
+    return _some_of([*map(with_more, V4_TARGETS), *map(of, V6_TARGETS)])
+
+
+def append(entry: Entry, ways: Sequence[tuple[HopSpec, ...]]) -> Entry:
+    """The route with others behind it, by these hops; by none it is a black hole."""
+    assert isinstance(entry, RouteEntry)
+    behind = (
+        a_route(entry.name, (), hops, type_=names.UNICAST if hops else names.BLACKHOLE, table=entry.table)
+        for hops in ways
+    )
+    return replace(entry, append=tuple(behind))
 
 
 def with_words(entry: RuleEntry, extra: bytes) -> RuleEntry:

@@ -16,10 +16,10 @@ from routed.model.change import AliasRequest, Drift, Nature, Operation, Verb, Wa
 from routed.model.objects import RouteValue
 from routed.model.owner import Stamp
 
-_Wanted = tuple[RouteValue, ...]
+_Ways = tuple[RouteValue, ...]
 
 
-def judge_order(want: Want, standing: _Wanted, stamp: Stamp) -> Nature | None:
+def judge_order(want: Want, standing: _Ways, stamp: Stamp) -> Nature | None:
     """Ours have to stand first, in their order, and none of ours besides."""
     if not standing:
         return Nature.MISSING
@@ -49,7 +49,7 @@ def cure_order(drift: Drift, stamp: Stamp) -> Operation:
     )  # fmt: skip
 
 
-def find_requests(wanted: _Wanted, standing: _Wanted, ours: frozenset[RouteValue]) -> tuple[AliasRequest, ...]:
+def find_requests(wanted: _Ways, standing: _Ways, ours: frozenset[RouteValue]) -> tuple[AliasRequest, ...]:
     """By which requests these come to stand first, in their order, and nothing else of ours stands there."""
     strangers = [value for value in standing if value not in ours]
     goal = [*wanted, *strangers]
@@ -62,7 +62,7 @@ def find_requests(wanted: _Wanted, standing: _Wanted, ours: frozenset[RouteValue
     return min(best, key=len) if best else _begin_anew(wanted, standing, ours)
 
 
-def _go(way: tuple[AliasRequest, ...], standing: _Wanted) -> list[list[RouteValue]] | None:
+def _go(way: tuple[AliasRequest, ...], standing: _Ways) -> list[list[RouteValue]] | None:
     """What stands before, and after each request; None where one would be refused."""
     ends = [list(standing)]
     for request in way:
@@ -73,7 +73,7 @@ def _go(way: tuple[AliasRequest, ...], standing: _Wanted) -> list[list[RouteValu
     return ends
 
 
-def _list_ways(wanted: _Wanted, standing: _Wanted, ours: frozenset[RouteValue]) -> Iterator[tuple[AliasRequest, ...]]:
+def _list_ways(wanted: _Ways, standing: _Ways, ours: frozenset[RouteValue]) -> Iterator[tuple[AliasRequest, ...]]:
     """Those that may do, the best of equals first."""
     surplus = [value for value in standing if value in ours and value not in wanted]
     away = [AliasRequest(Verb.DELETE, value) for value in surplus]
@@ -91,7 +91,7 @@ def _list_ways(wanted: _Wanted, standing: _Wanted, ours: frozenset[RouteValue]) 
     yield (*away, *_put_in_front(wanted, standing))
 
 
-def _list_kept(wanted: _Wanted, standing: _Wanted) -> Iterator[tuple[int, int]]:
+def _list_kept(wanted: _Ways, standing: _Ways) -> Iterator[tuple[int, int]]:
     """Which of the wanted ones may stay: some that follow each other, as they do where they stand."""
     places = {value: at for at, value in enumerate(standing)}
     for start in range(len(wanted)):
@@ -118,7 +118,7 @@ def _move(verb: Verb, value: RouteValue, standing: Sequence[RouteValue]) -> Iter
     yield AliasRequest(verb, value)
 
 
-def _begin_anew(wanted: _Wanted, standing: _Wanted, ours: frozenset[RouteValue]) -> tuple[AliasRequest, ...]:
+def _begin_anew(wanted: _Ways, standing: _Ways, ours: frozenset[RouteValue]) -> tuple[AliasRequest, ...]:
     """Each of ours goes, from the first: so nothing in front of it can go in its place."""
     away = [AliasRequest(Verb.DELETE, value) for value in standing if value in ours]
     return (*away, *(AliasRequest(Verb.PREPEND, value) for value in reversed(wanted)))
