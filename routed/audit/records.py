@@ -31,7 +31,7 @@ from routed.audit.wording import (
 from routed.model.change import Cause, Drift, Nature, Operation, Outcome, Plan, Verb
 from routed.model.entries import Entry
 from routed.model.events import KERNEL
-from routed.model.objects import Key, Kind, Member, Value
+from routed.model.objects import Key, Kind, Member, Value, list_aliases
 from routed.model.reasons import AgentSaid, Draining, Look, Reason
 from routed.model.text import Vocabulary, differs_in_mark, format_key, format_object
 
@@ -309,7 +309,8 @@ def _record_drift(message: Message, drift: Drift, why: Reason | None, context: C
 
 
 def _find_strangers(drift: Drift) -> tuple[Value, ...]:
-    ours = (drift.want.value, *drift.want.also) if drift.want else ()
+    wanted = (drift.want.value, *drift.want.also) if drift.want else ()
+    ours = {one for value in wanted for one in list_aliases(value)}
     return tuple(value for value in drift.standing if value not in ours)
 
 

@@ -37,6 +37,7 @@ from routed.model.text import Json, Vocabulary, find_differing, format_key, form
 
 _ABSENT: Final = object()
 HOPS: Final = "nexthops"  # a key of ``ip -j``
+APPEND: Final = "append"  # likewise: what stands behind a route
 _OF_A_HOP: Final = ("gateway", "via", "dev", "flags", "encap", "realms")  # what a route of one next hop has of it
 _TABLES: Final = frozenset({"encap"})  # what is said within them needs their name: they have an `id` and a `dst` too
 
@@ -59,8 +60,11 @@ def name_interface(key: Key, value: Value | None, vocabulary: Vocabulary) -> str
 
 
 def describe_change(key: Key, before: Value, after: Value, vocabulary: Vocabulary) -> str:
-    """What of the former content differs: ``gateway 10.20.0.9 instead of 10.20.0.1``."""
-    clauses = list(_list_changes(*_align(to_json(key, before, vocabulary), to_json(key, after, vocabulary))))
+    """What of the former content differs: ``gateway 10.20.0.9 instead of 10.20.0.1``; of an order all of it."""
+    old, new = to_json(key, before, vocabulary), to_json(key, after, vocabulary)
+    if APPEND in old or APPEND in new:
+        return f"{format_object(key, before, vocabulary)} instead of {format_object(key, after, vocabulary)}"
+    clauses = list(_list_changes(*_align(old, new)))
     # What has no key in JSON (the lock of a metric, attributes that routed has no word for) still has a name.
     return ", ".join(clauses) or ", ".join(f"another {name}" for name in find_differing(before, after))
 

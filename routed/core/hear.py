@@ -27,7 +27,7 @@ from routed.model.change import Cause, Want
 from routed.model.events import KERNEL, AddressEvent, FactEvent, Ipv6Event, LinkEvent, ObjectEvent, RequestEvent
 from routed.model.facts import FactKey, Facts, Link
 from routed.model.net import family_of
-from routed.model.objects import Key, Kind, LinkMember, LinkSlot
+from routed.model.objects import Key, Kind, LinkMember, LinkSlot, list_aliases
 from routed.model.owner import Stamp, Stamps
 from routed.model.reasons import Deed, Sign
 
@@ -217,11 +217,10 @@ def _hear_removal(dirt: Dirt, event: ObjectEvent, want: Want, desired: Desired, 
 def _hear_arrival(dirt: Dirt, event: ObjectEvent, want: Want, identify: Identify) -> None:
     """Something came to stand under wanted keys."""
     kind, slot, members = event.kind, event.slot, event.members
-    row = KINDS[kind]
-    aliases = row.aliases
+    aliases = KINDS[kind].aliases
     if aliases is Aliases.BESIDE:
         return
-    is_one_of_several = want.value is not None and len(row.list_aliases(want.value)) > 1  # no event tells of its place
+    is_one_of_several = want.value is not None and len(list_aliases(want.value)) > 1  # no event tells of its place
     if is_one_of_several or (aliases is Aliases.ORDERED and not (event.is_replacement or event.is_addition)):
         cause = blame(event, identify, Sign.ALIAS_ADDED)
         dirt.add_dump_for(kind, slot, members, cause)

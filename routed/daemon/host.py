@@ -39,7 +39,7 @@ from routed.model.change import Cause, Nature, Want
 from routed.model.entries import Intent
 from routed.model.events import KERNEL, AddressEvent, LinkEvent, ObjectEvent, RequestEvent
 from routed.model.facts import Fact, FactKey, Facts
-from routed.model.objects import Key, Value
+from routed.model.objects import Key, Value, list_aliases
 from routed.model.reasons import Flaw, Look, MembersChanged
 
 NOTHING_TOLD: Final[Mapping[FactKey, Fact]] = {}
@@ -212,7 +212,7 @@ class Host:
             want = now
         if key in self.ledger.troubles or (want and (want.value is None or want.also)):
             return None
-        standing = KINDS[key.kind].list_aliases(want.value) if want else ()
+        standing = list_aliases(want.value) if want else ()
         return standing if len(standing) < 2 else None  # of an order no event tells
 
     def resolve_changed(self, dirt: Dirt) -> None:

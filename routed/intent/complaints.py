@@ -73,7 +73,9 @@ def unknown_key(path: KeyPath, model: type[BaseModel], value: object) -> Fault:
     from routed.intent.hints import find_hint_for_key  # noqa: PLC0415  only who is wrong waits for it
 
     key = str(path[-1])
-    return Fault(path, f"unknown key `{key}`", find_hint_for_key(key, value, keys_of(model)), is_about_key=True)
+    return Fault(
+        path, f"unknown key `{key}`", find_hint_for_key(key, value, keys_of(model), model.__name__), is_about_key=True
+    )
 
 
 def find_inner(model: type[BaseModel], path: KeyPath) -> type[BaseModel]:

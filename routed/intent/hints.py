@@ -64,6 +64,13 @@ FOREIGN_KEYS: Final[dict[str, tuple[str, ...]]] = {
 WORDS_OF: Final[dict[str, tuple[str, ...]]] = {"destination": ("default",), "selector": ("all",)}
 
 
+# The keys of a route that its ``append`` has not.
+OF_ALL: Final = (
+    "to", "prefixes", "prefixes_file", "family", "table", "metric", "tos", "name", "enforce", "on_conflict", "requires",
+    "disabled", "for_each", "where", "down_metric", "when_all_down", "append",
+)  # fmt: skip
+
+
 class Hint(NamedTuple):
     """One row."""
 
@@ -129,6 +136,7 @@ _MASK: Final = r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"
 # The first row that fits, and has words, is said.
 HINTS: Final = (
     # a key that the table does not have, with its value
+    _row("Appended", rf"(?P<key>{'|'.join(OF_ALL)}) = .*", r"it is for all of them: write `\g<key>` beside `append`"),
     _row("unknown", rf'(?:net|gen|subnet_?)?mask = "(?P<mask>{_MASK})"(?P<length>)', _put_behind),
     _row("unknown", r'(?:prefix[_-]?len(?:gth)?|(?:net)?mask)(?P<mask>) = "?/?(?P<length>[0-9]*).*', _put_behind),
     _row("listen", r"proto(?:col)? = .*", 'write it behind the port in `listen`, such as "192.0.2.1:53/udp"'),
@@ -185,12 +193,12 @@ def find_hint_for(written: str, expected: Collection[str]) -> str:
     return ""
 
 
-def find_hint_for_key(key: str, value: object, known: Collection[str]) -> str:
-    """What to write in place of a key that is not among the ``known`` ones of its table."""
+def find_hint_for_key(key: str, value: object, known: Collection[str], table: str = "") -> str:
+    """What to write in place of a key that is not among the ``known`` ones of its table, as the schema calls that."""
     for word in FOREIGN_KEYS.get(key.lower(), ()):
         if word in known:
             return f"write `{word}`"
-    if hint := find_hint_for(f"{key.lower()} = {spell_value(value)}", {"unknown", *known}):
+    if hint := find_hint_for(f"{key.lower()} = {spell_value(value)}", {"unknown", table, *known}):
         return hint
     close = suggest(key, known)
     return f"did you mean `{close}`?" if close else f"keys: {', '.join(known)}"

@@ -295,6 +295,11 @@ class Key(NamedTuple):
     member: Member
 
 
+def list_aliases(value: Value) -> tuple[Value, ...]:
+    """All that is wanted under a key by this content, in order, each as a dataplane shows it."""
+    return value.aliases if isinstance(value, RouteValue) else (value,)
+
+
 SlotKey: TypeAlias = tuple[Kind, Slot]  # what the keys of a slot have in common
 
 

@@ -166,28 +166,33 @@ def format_route_key(slot: RouteSlot, member: bytes, vocabulary: Vocabulary) -> 
 
 
 def format_route(slot: RouteSlot, member: bytes, value: RouteValue, vocabulary: Vocabulary) -> str:
-    """A route as ``ip route`` prints it, and what stands behind it likewise."""
+    """A route as ``ip route`` prints it, and what stands behind it without what they share."""
+    table = ["table", vocabulary.table(slot.table)] if slot.table != names.TABLE_MAIN else []
+    metric = ["metric", str(slot.metric)] if slot.metric else []
+    protocol = ["proto", vocabulary.protocol(value.protocol)]
+    words = _format_way(slot, value, vocabulary, _format_selector(slot, member), [*table, *protocol], metric)
+    for behind in value.append:
+        other = ["proto", vocabulary.protocol(behind.protocol)] if behind.protocol != value.protocol else []
+        words += ["append", *_format_way(slot, behind, vocabulary, [], other, [])]
+    return " ".join(words)
+
+
+def _format_way(
+    slot: RouteSlot, value: RouteValue, vocabulary: Vocabulary, key: list[str], whose: list[str], metric: list[str]
+) -> list[str]:
     words = [] if value.type == names.UNICAST else [names.name_or_number(names.ROUTE_TYPES, value.type)]
-    words += _format_selector(slot, member)
+    words += key
     words += ["nhid", str(value.nhid)] if value.nhid else []
     if len(value.hops) == 1:
         words += _format_hop(slot.family, value.hops[0], vocabulary)
-    if slot.table != names.TABLE_MAIN:
-        words += ["table", vocabulary.table(slot.table)]
-    words += ["proto", vocabulary.protocol(value.protocol)]
-    words += _format_attributes(value)
-    if slot.metric:
-        words += ["metric", str(slot.metric)]
-    words += _format_metrics(value)
+    words += [*whose, *_format_attributes(value), *metric, *_format_metrics(value)]
     words += format_words(ROUTE_WORDS, value.extra)
     if len(value.hops) > 1:
         for hop in value.hops:
             words += ["nexthop", *_format_hop(slot.family, hop, vocabulary), "weight", str(hop.weight)]
     if has_more(ROUTE_WORDS, value.extra) or any(has_more(HOP_WORDS, hop.extra) for hop in value.hops):
         words.append(_UNNAMED)  # such as a program of eBPF: it does not go as it looks
-    for behind in value.append:
-        words += ["append", format_route(slot, member, behind, vocabulary)]
-    return " ".join(words)
+    return words
 
 
 def _format_selector(slot: RouteSlot, member: bytes) -> list[str]:

@@ -64,7 +64,6 @@ from routed.core.kinds.route import (
     find_scope_of_routes,
     is_way_to,
     judge_route,
-    list_aliases,
     list_lifelines,
     list_prefixes_of_route,
     opens_network,
@@ -171,10 +170,6 @@ def _stands_on_nothing(_value: Value) -> Iterable[Key]:
     return ()
 
 
-def _stand_alone(value: Value) -> tuple[Value, ...]:
-    return (value,)
-
-
 def _opens_nothing(_value: Value) -> bool:
     return False
 
@@ -246,8 +241,6 @@ class KindRow(NamedTuple):
     # Does the kernel tell of each change of what is wanted, and refuse to put a new one in the place of another? Then
     # nobody has to look before one is changed that was in order.
     is_followed: bool = False
-    # value → all that is wanted under its key, in order
-    list_aliases: Callable[[Any], tuple[Value, ...]] = _stand_alone
     # Does the loss of one raise questions about the host, whose answers are as before when it stands again?
     raises_questions: bool = False
     drain: Drainage | None = None  # how an object that no entry wants any more leaves, where it is not gone at once
@@ -353,7 +346,6 @@ KINDS: Final[dict[Kind, KindRow]] = {
         rank_within=rank_route,
         find_links=find_links_of_routes,
         find_bases=find_nexthop,
-        list_aliases=list_aliases,
         list_lifelines=list_lifelines,
         is_way_to=is_way_to,
         opens_network=opens_network,

@@ -85,7 +85,9 @@ def _list_ways(wanted: _Ways, standing: _Ways, ours: frozenset[RouteValue]) -> I
     left = standing[:1]
     if not standing:
         yield (AliasRequest(Verb.ADD, wanted[0]), *_put_behind(wanted[1:], left))
-    elif standing[0] in ours or len(standing) == 1:
+    elif standing[0] in surplus:
+        yield (AliasRequest(Verb.REPLACE, wanted[0]), *away[1:])
+    if standing and (standing[0] in ours or len(standing) == 1):
         yield (*others, AliasRequest(Verb.REPLACE, wanted[0]), *_put_behind(wanted[1:], left))
         yield (*others, AliasRequest(Verb.REPLACE, wanted[-1]), *_put_in_front(wanted[:-1], left))
     yield (*away, *_put_in_front(wanted, standing))

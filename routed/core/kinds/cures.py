@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from routed.model.change import Drift, Nature, Operation, Verb, Want
-from routed.model.objects import Standing, Value
+from routed.model.objects import Standing, Value, list_aliases
 from routed.model.owner import Stamp
 from routed.model.reasons import Differs, Flaw, OtherMark, Reason
 from routed.model.text import find_differing, mark_name
@@ -64,7 +64,7 @@ def find_reason(drift: Drift) -> Reason:
         return reason
     first, *others = drift.standing
     wanted = wanted_of(drift)
-    if getattr(wanted, "append", ()):  # what stands there has to be one value as well
+    if len(list_aliases(wanted)) > 1:  # what stands there has to be one value as well
         first = first._replace(append=tuple(others))
     differing = find_differing(first, wanted)
     mark = mark_name(drift.kind)

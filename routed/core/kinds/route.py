@@ -118,11 +118,6 @@ def find_nexthop(value: RouteValue) -> tuple[Key, ...]:
     return (name_nexthop(value.nhid),) if value.nhid else ()
 
 
-def list_aliases(value: RouteValue) -> tuple[RouteValue, ...]:
-    """It and what stands behind it."""
-    return value.aliases
-
-
 def find_links_of_routes(_prefixes: Iterable[bytes], values: Iterable[RouteValue]) -> set[int]:
     """A route stands on the links of all its next hops."""
     return {hop.dev for value in values for one in value.aliases for hop in one.hops}

@@ -70,6 +70,7 @@ def test_what_is_in_order_is_not_touched() -> None:
 def test_what_lacks_at_an_end_is_put_there_and_nothing_else_is_done() -> None:
     assert requests((A, B, C), (A, B)) == (AliasRequest(Verb.APPEND, C),)
     assert requests((A, B, C), (B, C)) == (AliasRequest(Verb.PREPEND, A),)
+    assert requests((A, B), (OLD, B)) == (AliasRequest(Verb.REPLACE, A),)
     assert requests((A, B), (OLD,)) == (AliasRequest(Verb.REPLACE, A), AliasRequest(Verb.APPEND, B))
 
 
