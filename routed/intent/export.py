@@ -89,6 +89,8 @@ class Exporter(NamedTuple):
     write: Callable[[Any, Any, Sequence[Any], Surroundings], dict[str, Any] | None]
     describe: Callable[[Any, Sequence[Any]], str]  # (slot, members) → what they are called where they are left out
     may_list: bool = False  # has the table a list for very many?
+    # may it stand with others of its key in one table, in their order? None: none of the kind may
+    may_join: Callable[[Standing, Surroundings], bool] | None = None
     # objects of another kind that are written within its table, and (slot of such) → the slot and member of its own
     parts: Kind | None = None
     owner_of: Callable[[Any], tuple[Any, Any]] = lambda _slot: (None, None)
@@ -116,7 +118,7 @@ def export(
     plain = plain._replace(name_extra=naming.name_extra) if naming.name_extra else plain
     links = {link.ifindex: link.name for link in facts.links.values()}
     vocabulary = Vocabulary(links, names.TABLES | dict(naming.tables), names.PROTOCOLS | dict(naming.protocols))
-    for kind, slot, value, members in _group(whole):
+    for kind, slot, value, members in _group(_join_aliases(whole, plain)):
         exporter = EXPORTERS[kind]
         try:
             around = plain._replace(parts=parts.get((kind, slot, members[0]), ()))
@@ -160,6 +162,24 @@ def _split_parts(
         else:
             whole.append((kind, standing))
     return whole, parts
+
+
+def _join_aliases(objects: Iterable[tuple[Kind, Standing]], around: Surroundings) -> Iterator[tuple[Kind, Standing]]:
+    """What stands one behind the other under a key as one, but for what is no business of the file."""
+    first: tuple[Kind, Standing] | None = None
+    for kind, standing in objects:
+        may_join = EXPORTERS[kind].may_join
+        if may_join is None or not may_join(standing, around):
+            yield kind, standing
+        elif first and (first[0], first[1].slot, first[1].member) == (kind, standing.slot, standing.member):
+            value = first[1].value
+            first = kind, first[1]._replace(value=value._replace(append=(*value.append, standing.value)))
+        else:
+            if first:
+                yield first
+            first = kind, standing
+    if first:
+        yield first
 
 
 def _group(objects: Iterable[tuple[Kind, Standing]]) -> Iterator[tuple[Kind, Slot, Value, list[Member]]]:
@@ -216,7 +236,16 @@ def _route(
     table["tos"] = f"0x{slot.tos:02x}" if slot.tos else None
     if is_ipv4 and value.scope != _usual_scope(value):
         table["scope"] = names.SCOPES.get(value.scope, value.scope)
+    if value.append:
+        each = [_route(slot, behind, prefixes, around) or {} for behind in value.append]
+        keys = {"to", "prefixes", "family", "from", "table", "metric", "tos"}
+        table["append"] = [{word: one for word, one in way.items() if one and word not in keys} for way in each]
     return table | dict(list_words(ROUTE_WORDS, value.extra)) | _metrics(value)
+
+
+def _is_alias(route: Standing, around: Surroundings) -> bool:
+    """May others of its key stand behind it? Only for IPv4 they have an order."""
+    return route.slot.family == IPV4 and not judge_route(route.value, around.facts, around.ours)
 
 
 def _refuse_kept(why: str) -> None:
@@ -386,7 +415,7 @@ EXPORTERS: Final[dict[Kind, Exporter]] = {  # in the order of the file
     Kind.NEIGHBOUR: Exporter(export_neighbour, describe_neighbour),
     Kind.PROXY: Exporter(export_neighbour, describe_neighbour, table="neighbour"),
     Kind.NEXTHOP: Exporter(export_nexthop, describe_nexthop),
-    Kind.ROUTE: Exporter(_route, _describe_routes, may_list=True, says_protocol=True),
+    Kind.ROUTE: Exporter(_route, _describe_routes, may_list=True, may_join=_is_alias, says_protocol=True),
     Kind.RULE: Exporter(_rule, _describe_rule, says_protocol=True),
     Kind.SERVICE: Exporter(
         export_service,

@@ -13,10 +13,11 @@ from typing import Final
 from routed.intent.importing.ip_neighbours import read_neighbour, read_nexthop
 from routed.intent.importing.ip_words import Priorities, note_protocol, read_address, read_route, read_rule, say_all
 from routed.intent.importing.rest import UnsaidError, Words
-from routed.intent.importing.statements import Findings
+from routed.intent.importing.statements import Findings, Joins
 from routed.model.net import IPV4, IPV6
 
 ADDS: Final = frozenset({"add", "replace", "append", "prepend", "change", "a"})
+JOINS: Final = {"append": Joins.APPEND, "prepend": Joins.PREPEND}
 OBJECTS: Final = {"route": "route", "r": "route", "ro": "route", "rule": "rule", "ru": "rule", "address": "address",
                   "addr": "address", "a": "address", "nexthop": "nexthop", "neighbour": "neighbour",
                   "neighbor": "neighbour", "neigh": "neighbour", "n": "neighbour"}  # fmt: skip
@@ -65,6 +66,7 @@ def _read_ip(words: Sequence[str], origin: str, findings: Findings, priorities: 
     if not object_ or verb not in ADDS:
         findings.leave(origin, f"a command that adds no route, rule, address, next hop or neighbour: {line.strip()}")
         return
+    before = len(findings.statements)
     if object_ in _READERS:
         notes = note_protocol(rest) if object_ in {"route", "address"} else ()
         say_all(findings, origin, object_, lambda: _READERS[object_](rest[2:], family), *notes)
@@ -75,6 +77,7 @@ def _read_ip(words: Sequence[str], origin: str, findings: Findings, priorities: 
             findings.leave(origin, str(error))
         else:
             findings.say("rule", rule, origin, *notes, *note_protocol(rest))
+    findings.join(before, JOINS.get(verb, Joins.NEVER))
 
 
 def _read_old_route(words: Sequence[str]) -> Words:

@@ -12,7 +12,7 @@ from typing import Final
 
 from routed.intent.importing.ip_words import Priorities, note_protocol, read_address, read_route, read_rule
 from routed.intent.importing.rest import UnsaidError, Words
-from routed.intent.importing.statements import Findings
+from routed.intent.importing.statements import Findings, Joins
 
 DEFAULT_DEV: Final = "eth0"
 _TOKEN: Final = re.compile(r'"[^"]*"|[{}]|[^\s{}"]+')
@@ -128,7 +128,9 @@ def _say_static(
         return
     if "track_group" in given:
         notes = (*notes, "track_group is not taken over: keepalived watches its interface there")
+    before = len(findings.statements)
     findings.say(table, told, origin, *notes)
+    findings.join(before, Joins.APPEND if "append" in given else Joins.PREPEND)  # it prepends where nothing is said
 
 
 def _read(table: str, words: Sequence[str], dev: str, priorities: Priorities) -> tuple[Words, tuple[str, ...]]:

@@ -8,9 +8,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 FEW: Final = 5  # leftovers of one reason that are named one by one
+
+
+class Joins(StrEnum):
+    """Where a route comes to stand among those before it that have its key, as its own program puts it there."""
+
+    APPEND = "behind them"
+    PREPEND = "in front of them"
+    NEVER = "it is refused, or takes their place"
 
 
 class Statement(NamedTuple):
@@ -21,6 +30,7 @@ class Statement(NamedTuple):
     origin: str = ""  # where it comes from, as a comment has it: "/etc/network/interfaces:12"
     notes: tuple[str, ...] = ()  # what the reader has to know or decide: more lines of the comment
     called: str = ""  # where it is left out after all; empty: by its origin
+    joins: Joins = Joins.APPEND
 
 
 class Leftover(NamedTuple):
@@ -47,6 +57,10 @@ class Findings:
             words = {**words, "on_conflict": "replace"}
         told = {word: item for word, item in words.items() if item is not None and item is not False and item != ""}
         self.statements.append(Statement(table, told, origin, notes))
+
+    def join(self, since: int, joins: Joins) -> None:
+        """So the statements come to stand that were said since there were so many."""
+        self.statements[since:] = [one._replace(joins=joins) for one in self.statements[since:]]
 
     def leave(self, origin: str, reason: str, *, is_usual: bool = False) -> None:
         """One more thing that the file does not say."""

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import tomli_w
 
 from routed.intent.exporting import UnspeakableError
+from routed.intent.importing.joining import join_routes
 from routed.intent.importing.statements import Leftover, Statement
 from routed.intent.load import load_sources
 from routed.intent.problems import IntentError, Problem
@@ -65,7 +66,8 @@ def write(statements: Iterable[Statement], names: Sequence[Source] = ()) -> Writ
     """The file of these statements; ``names`` are the name files of the host by which it is read."""
     leftovers: list[Leftover] = []
     chunks: list[_Chunk] = []
-    for statement in _name_all(_join_settings(sorted(statements, key=lambda one: TABLES.index(one.table)))):
+    ordered = join_routes(sorted(statements, key=lambda one: TABLES.index(one.table)))
+    for statement in _name_all(_join_settings(ordered)):
         try:
             chunks.append(_Chunk(statement, _render_statement(statement)))
         except UnspeakableError as error:
