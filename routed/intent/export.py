@@ -173,7 +173,10 @@ def _join_aliases(objects: Iterable[tuple[Kind, Standing]], around: Surroundings
             yield kind, standing
         elif first and (first[0], first[1].slot, first[1].member) == (kind, standing.slot, standing.member):
             value = first[1].value
-            first = kind, first[1]._replace(value=value._replace(append=(*value.append, standing.value)))
+            if any(one._replace(protocol=standing.value.protocol) == standing.value for one in value.aliases):
+                yield kind, standing  # the file tells them apart by nothing
+            else:
+                first = kind, first[1]._replace(value=value._replace(append=(*value.append, standing.value)))
         else:
             if first:
                 yield first

@@ -106,9 +106,11 @@ def find_scope_of_routes(kind: Kind, slot: RouteSlot) -> Scope:
     return Scope(kind, slot.family, slot.table)
 
 
-def rank_route(_prefix: bytes, value: RouteValue) -> int:
+def rank_route(prefix: bytes, value: RouteValue) -> int:
     """On-link before via: a gateway must be reached when a route names it. So must a source, which may be routed."""
-    return max(2 * _has_gateway(one) + bool(one.src) for one in value.aliases)
+    if value.append:
+        return max(rank_route(prefix, one) for one in value.aliases)
+    return 2 * _has_gateway(value) + bool(value.src)
 
 
 def find_nexthop(value: RouteValue) -> tuple[Key, ...]:
@@ -130,7 +132,9 @@ def is_way_to(watched: frozenset[bytes], prefixes: Iterable[bytes]) -> bool:
 
 def opens_network(value: RouteValue) -> bool:
     """A gateway is reached over a route that has none. That of a next hop object is not known here."""
-    return any(one.nhid or any(not hop.gateway for hop in one.hops) for one in value.aliases)
+    if value.append:
+        return any(map(opens_network, value.aliases))
+    return bool(value.nhid) or any(not hop.gateway for hop in value.hops)
 
 
 def list_lifelines(slot: RouteSlot, ssh_peers: frozenset[bytes]) -> Mapping[bytes, Reason]:
