@@ -146,7 +146,9 @@ def test_every_attribute_that_is_changed_behind_our_back_is_repaired_by_one_oper
     assert [(one.members, list_aliases(one.value)[0]) for one in operations if key.member in one.members] == [
         ((key.member,), wanted)
     ]
-    assert sum(asked == key for _, asked, _ in kernel.requested[sent:]) <= 2  # an address label needs delete and add
+    # an address label needs delete and add, and so does each of an order that a stranger stands in front of
+    most = 2 * max(len(list_aliases(one.value)) for one in operations)
+    assert sum(asked == key for _, asked, _ in kernel.requested[sent:]) <= most
 
 
 @given(files(), Interleaving, Interleaving)
