@@ -89,8 +89,7 @@ def make_plan(drifts: Iterable[Drift], notes: Iterable[Drift], policy: Policy) -
             operations += _give_back(remaining, policy)
         elif remaining is not None:
             _take_up(remaining, _cure(remaining, policy), operations, refusals, policy)
-    if policy.displaced:
-        operations = list(_give_back_once(operations))
+    operations = list(_give_back_once(operations)) if any(map(_gives_back, operations)) else operations
     beginning = [one for one in draining if _begins(one.drift, policy.leaving)]
     allowed, kept = limit_deletions(operations, policy.owned, policy.limits, [one.drift for one in beginning])
     if kept:

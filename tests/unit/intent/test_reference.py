@@ -92,4 +92,4 @@ def test_every_example_loads(example: str) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 2 + len(schema.ENTRY_TABLES) + 9
+    assert len(EXAMPLES) == 2 + len(schema.ENTRY_TABLES) + 10
