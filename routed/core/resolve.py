@@ -92,7 +92,7 @@ def _put_behind(found: Resolution, others: list[Resolution]) -> Resolution:
         ready = [one for one in (group, *behind) if one.value is not None]
         lists = [tuple(one.value for one in ready), tuple((one.value, *one.also)[-1] for one in ready)]
         distinct = [tuple(dict.fromkeys(values)) for values in lists]  # the kernel takes none twice
-        values = dict.fromkeys(first._replace(append=tuple(rest)) for first, *rest in distinct if ready)
+        values = dict.fromkeys(first._replace(append=tuple(rest)) for first, *rest in filter(None, distinct))
         value, *also = values or (None,)
         sets.append(group._replace(value=value, also=tuple(also)))
     waiting = dict.fromkeys(one for way in ways for one in way.waiting)

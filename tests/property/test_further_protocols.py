@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from routed.model.change import Verb
 from routed.model.entries import Entry, Intent, Settings
-from routed.model.objects import Key, Kind
+from routed.model.objects import Key, Kind, list_aliases
 from routed.model.owner import Marks
 from tests.property.rig import OURS, Rig, a_host, a_route, route_key, route_value
 from tests.property.worlds import files, numbered
@@ -36,11 +36,12 @@ def list_marks(rig: Rig) -> list[tuple[str, int]]:
 
 def list_wanted_marks(rig: Rig) -> list[tuple[str, int]]:
     return sorted(
-        (f"{kind} {slot} {member!r}", want.value.protocol)
+        (f"{kind} {slot} {member!r}", one.protocol)
         for kind in KINDS
         for slot, members in rig.host.wanted.desired.wants.get(kind, {}).items()
         for member, want in members.items()
         if want.value is not None
+        for one in list_aliases(want.value)
     )
 
 

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import fields, replace
 from errno import EINVAL
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -128,7 +129,7 @@ def a_host_with(strangers: list[tuple[Key, int]]) -> FakeKernel:
 
 def expand(operations: tuple[Operation, ...]) -> Iterator[tuple[Verb, Key, Value]]:
     """The requests that operations come to, in their order."""
-    for operation in operations:
+    for operation in chain.from_iterable(one.spread() or (one,) for one in operations):
         before = operation.value if operation.before is None else operation.before
         for start in range(0, len(operation.members), BATCH):
             for verb, is_of_before in STEPS[operation.verb]:

@@ -95,6 +95,14 @@ def test_a_source_that_cannot_be_used_yet_is_waited_for(state: dict[str, Any], l
     assert reasons(entry, facts) == [Unusable(HELD.address, "src", lack)]
 
 
+def test_of_several_under_one_key_those_are_wanted_that_can_stand_and_while_none_can_all_wait() -> None:
+    gone, here = a_route(hops=(HopSpec(dev="v7"),)), a_route(hops=(HopSpec(dev="v0"),))
+    assert value_of(replace(gone, append=(here,))) == value_of(here)
+    assert value_of(replace(here, append=(gone,))) == value_of(here)
+    assert value_of(replace(gone, append=(gone,))) is None
+    assert reasons(replace(gone, append=(gone,))) == [NoLink("v7")]
+
+
 def test_every_ipv4_address_of_a_network_of_the_loopback_link_is_one_of_this_host() -> None:
     lo = Link(1, "lo", is_up=True, has_carrier=True)
     held = AddressMember(1, parse_address("127.0.0.1"), 8)
