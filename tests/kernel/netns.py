@@ -112,7 +112,21 @@ def ip_json(command: str) -> list[dict[str, Any]]:
     if done.returncode and "does not exist" in done.stderr:
         return []
     assert done.returncode == 0, f"ip {command}: {done.stderr}"
-    return [item for item in json.loads(done.stdout or "[]") if item]
+    return [_spread_encap(item) for item in json.loads(done.stdout or "[]") if item]
+
+
+def _spread_encap(thing: dict[str, Any]) -> dict[str, Any]:
+    """A route or a hop as iproute2 before 6.15 tells it, where what an encapsulation says stands among the rest."""
+    told = thing.get("encap")
+    if isinstance(told, dict):
+        thing = {key: item for key, item in thing.items() if key != "encap"}
+        thing = {
+            "encap": told["encap_type"],
+            **{key: item for key, item in told.items() if key != "encap_type"},
+        } | thing
+    if "nexthops" in thing:
+        thing["nexthops"] = [_spread_encap(hop) for hop in thing["nexthops"]]
+    return thing
 
 
 def wait_until(is_so: Callable[[], bool], within: float = 5.0) -> None:

@@ -68,13 +68,16 @@ _BEHIND: Final = frozenset(
 def split_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """An object of JSON. What ``ip`` says of an encapsulation stands among the keys of the route, some of them twice.
 
-    So it becomes a table within: {"dst": "10.0.0.0/8", "encap": {"type": "ip", "dst": "192.0.2.9"}}.
+    So it becomes a table within: {"dst": "10.0.0.0/8", "encap": {"type": "ip", "dst": "192.0.2.9"}}. Newer ones
+    (iproute2 6.15) have an object there, with ``encap_type`` as its first key.
     """
     found: dict[str, Any] = {}
     within: dict[str, Any] | None = None
     for key, item in pairs:
         if key == "encap" and isinstance(item, str):
             found[key] = within = {"type": item}
+        elif key == "encap_type":
+            found = within = {"type": item}
         elif within is not None and _is_within(key, within):
             within["labels" if (within["type"], key) == ("mpls", "dst") else key] = True if item is None else item
         else:
