@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 from routed import secrets
 from routed.members.gateway import RefusedError
 from routed.model.etcd import Endpoint, Tls
+from routed.model.net import parse_address
 from routed.model.reasons import Snag
 from routed.tls import make_client_context
 
@@ -120,9 +121,19 @@ async def connect(endpoint: Endpoint, tls: Tls) -> AsyncIterator[Channel]:
             stream.close()
 
 
+def _is_address(host: str) -> bool:
+    try:
+        parse_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 async def _open(endpoint: Endpoint, context: ssl.SSLContext | None) -> Channel:
     """A connection that stands, with TLS where there is a context for it."""
-    plain = await asyncio.open_connection(endpoint.host, endpoint.port, limit=CHUNK, happy_eyeballs_delay=NEXT_ADDRESS)
+    # Where addresses are tried side by side, asyncio drops the socket of one that is given up just when it succeeds.
+    delay = None if _is_address(endpoint.host) else NEXT_ADDRESS
+    plain = await asyncio.open_connection(endpoint.host, endpoint.port, limit=CHUNK, happy_eyeballs_delay=delay)
     try:
         one = plain[1].get_extra_info("socket")
         for level, name, value in OPTIONS:
