@@ -21,11 +21,10 @@ demo: $(DEMO)
 	build/demo/bin/routed demo
 
 # What speaks to a kernel and needs no virtual machine. All that needs neither is in check. TESTS=tests/kernel is a part of it.
-# Half of their time these wait for something, so that three run at a time on two processors.
 TESTS ?= tests/kernel tests/members tests/probes tests/system
 test: $(READY)
 	@contrib/can-test $(ALONE)
-	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) -n 3 --durations=25 -m "not long" $(TESTS)'
+	$(ALONE) sh -c 'ip link set lo up && exec $(PYTEST) --durations=25 -m "not long" $(TESTS)'
 
 # All of it in bare roots of Debian 12 and 13, as root: half an hour each. ROOTS="sid" takes another one, and
 # ROOT_GOALS="check test" asks for more; AGAIN=--again keeps what the last run left there.
